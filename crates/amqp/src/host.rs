@@ -1,0 +1,307 @@
+//! What the protocol asks of the broker: the only door between this crate and the shard.
+//!
+//! A [`Host`] is called *during* `Connection::on_bytes`, with borrowed slices and static dispatch, so a publish costs no
+//! event and no allocation. What needs time is a request; the shard answers it later through a method of
+//! `Connection` (`on_login`, `on_answer`, `on_settled`), never from inside the call.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use leveret_model::{
+    Arguments, ChannelKey, ConsumerNumber, Instant, Name, Position, PublishNumber, Refusal, RoutingKey,
+};
+
+/// A queue as the shard's table knows it; the channel only carries it around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct QueueHandle {
+    /// Index in the shard's table.
+    pub slot: u32,
+    /// Guards a reused slot.
+    pub generation: u32,
+}
+
+/// A delivery that a channel holds until the client settles it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The queue it came from.
+    pub queue: QueueHandle,
+    /// Its place there.
+    pub position: Position,
+    /// The consumer it went to; 0 for `basic.get`.
+    pub consumer: ConsumerNumber,
+}
+
+/// What the client said about a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Done with it (`basic.ack`).
+    Ack,
+    /// Back to its place (`basic.nack`/`basic.reject` with requeue, `basic.recover`, or the channel closed).
+    Requeue,
+    /// Not wanted (`basic.nack`/`basic.reject` without requeue); dropped until there are dead letters.
+    Reject,
+}
+
+/// The body of a message.
+#[derive(Debug)]
+pub enum Body<'a> {
+    /// In one piece, shorter than `limits::SLICE_BYTES_MIN`: to be copied.
+    Flat(&'a [u8]),
+    /// Counted slices of receive blocks: to be kept. The host may take them out.
+    Chunks(&'a mut Vec<Bytes>),
+}
+
+/// A message that a client publishes, complete.
+#[derive(Debug)]
+pub struct Publish<'a> {
+    /// Exchange and routing key as they came, two short strings one behind the other: copied as they are into
+    /// `basic.deliver`.
+    pub address: &'a [u8],
+    /// The exchange's name, inside `address`.
+    pub exchange: &'a [u8],
+    /// The routing key, inside `address`.
+    pub routing_key: &'a [u8],
+    /// Return it if no queue takes it.
+    pub mandatory: bool,
+    /// The payload of the content header frame, from the class id on: copied as it is.
+    pub header: &'a [u8],
+    /// The body.
+    pub body: Body<'a>,
+    /// Its number if the channel is in confirm mode.
+    pub number: Option<PublishNumber>,
+    /// When its last byte came; it is answered within `limits::PUBLISH_WAIT` of that, whichever waits it meets.
+    pub arrived: Instant,
+}
+
+/// What became of a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Every queue that it goes to has it (or there is none): confirmed at the end of the turn.
+    Settled,
+    /// Queues elsewhere owe an answer; `Connection::on_settled` follows.
+    Owed,
+    /// No queue, and it was mandatory: the channel returns it (312) before the confirm.
+    Unroutable,
+    /// It cannot be routed now (no lease, no room, memory). The channel keeps it, with everything behind it, and
+    /// offers it again at `Connection::resume`; after `limits::PUBLISH_WAIT` the host answers [`Published::GivenUp`].
+    NotNow,
+    /// Held too long: nack, or without confirms dropped (the host counts it).
+    GivenUp,
+}
+
+/// Something that waits for an answer. A channel has at most one under way; what comes behind it waits.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// `exchange.declare`
+    ExchangeDeclare {
+        /// The name.
+        name: Name,
+        /// The type, as it came.
+        kind: RoutingKey,
+        /// Only ask whether it is there.
+        passive: bool,
+        /// Survives a restart.
+        durable: bool,
+        /// Goes with its last binding.
+        auto_delete: bool,
+        /// Not for clients' publishes.
+        internal: bool,
+        /// Arguments.
+        arguments: Arguments,
+    },
+    /// `exchange.delete`
+    ExchangeDelete {
+        /// The name.
+        name: Name,
+        /// Only without bindings.
+        if_unused: bool,
+    },
+    /// `exchange.bind`
+    ExchangeBind(Bind),
+    /// `exchange.unbind`
+    ExchangeUnbind(Bind),
+    /// `queue.declare`
+    QueueDeclare {
+        /// The name.
+        name: Name,
+        /// Only ask whether it is there.
+        passive: bool,
+        /// Survives a restart.
+        durable: bool,
+        /// Arguments.
+        arguments: Arguments,
+    },
+    /// `queue.delete`
+    QueueDelete {
+        /// The name.
+        name: Name,
+        /// Only without consumers.
+        if_unused: bool,
+        /// Only without ready messages.
+        if_empty: bool,
+    },
+    /// `queue.bind`
+    QueueBind(Bind),
+    /// `queue.unbind`
+    QueueUnbind(Bind),
+    /// `queue.purge`
+    QueuePurge {
+        /// The queue.
+        name: Name,
+    },
+    /// `basic.consume`. Deliveries may follow the answer, never precede it.
+    Consume {
+        /// The queue.
+        queue: Name,
+        /// The consumer's number, drawn by the channel.
+        consumer: ConsumerNumber,
+        /// No acknowledgements.
+        no_ack: bool,
+        /// The only consumer.
+        exclusive: bool,
+        /// Unacknowledged messages at most; 0 is no limit.
+        prefetch: u16,
+        /// Arguments.
+        arguments: Arguments,
+    },
+    /// `basic.cancel`: no delivery after the answer.
+    Cancel {
+        /// The consumer.
+        consumer: ConsumerNumber,
+    },
+    /// `basic.get`
+    Get {
+        /// The queue.
+        queue: Name,
+        /// No acknowledgement.
+        no_ack: bool,
+    },
+}
+
+/// Arguments of the four bind and unbind methods.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bind {
+    /// The queue or exchange that messages go to.
+    pub destination: Name,
+    /// The exchange that they come from.
+    pub source: Name,
+    /// The binding key.
+    pub key: RoutingKey,
+    /// Arguments.
+    pub arguments: Arguments,
+}
+
+/// The answer to an [`Operation`].
+#[derive(Debug)]
+pub enum Answer<'a> {
+    /// The plain `-ok` of the operation.
+    Done,
+    /// `queue.declare-ok`
+    Queue {
+        /// Ready messages.
+        messages: u64,
+        /// Consumers.
+        consumers: u32,
+    },
+    /// `queue.delete-ok`, `queue.purge-ok`
+    Messages(u64),
+    /// `basic.get-ok`
+    Got {
+        /// What the channel holds unless it asked with no-ack.
+        held: Held,
+        /// The message.
+        message: Message<'a>,
+        /// Delivered before.
+        redelivered: bool,
+        /// Ready messages left.
+        remaining: u64,
+    },
+    /// `basic.get-empty`
+    Empty,
+    /// An exception, with the class and method of the operation.
+    Refused(Refusal),
+}
+
+/// A message on its way to a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// Exchange and routing key, two short strings.
+    pub address: &'a [u8],
+    /// The payload of its content header frame.
+    pub header: &'a [u8],
+    /// Its body.
+    pub body: Content<'a>,
+}
+
+/// The body of a message on its way to a client.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// To be copied.
+    Flat(&'a [u8]),
+    /// To be counted.
+    Chunks(&'a [Bytes]),
+}
+
+impl Content<'_> {
+    /// Bytes of the body.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Flat(bytes) => bytes.len(),
+            Self::Chunks(chunks) => chunks.iter().map(Bytes::len).sum(),
+        }
+    }
+
+    /// True for an empty body.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A delivery from a queue to a consumer of this connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// Where it came from, and for whom.
+    pub held: Held,
+    /// Delivered before.
+    pub redelivered: bool,
+    /// The message.
+    pub message: Message<'a>,
+}
+
+/// The broker, as a connection sees it.
+pub trait Host {
+    /// What the host keeps for each open channel (its route cache).
+    type Channel: Default;
+
+    /// Check a login; `Connection::on_login` follows. `mechanism` is one of those that the server offered.
+    fn login(&mut self, mechanism: &str, response: &[u8]);
+
+    /// May the user enter the vhost?
+    ///
+    /// # Errors
+    /// 530, as RabbitMQ.
+    fn open_vhost(&mut self, vhost: &str) -> Result<(), Refusal>;
+
+    /// A message. hot.
+    ///
+    /// # Errors
+    /// 403 or 404 close the channel, 540 the connection.
+    fn publish(
+        &mut self,
+        channel: ChannelKey,
+        state: &mut Self::Channel,
+        publish: Publish<'_>,
+    ) -> Result<Published, Refusal>;
+
+    /// Something that takes time; `Connection::on_answer` follows.
+    fn request(&mut self, channel: ChannelKey, operation: Operation);
+
+    /// The client settled a delivery. hot.
+    fn settle(&mut self, channel: ChannelKey, held: Held, verdict: Verdict);
+
+    /// The channel is gone: its consumers end, then each delivery that it held is given back in order, which the
+    /// connection does through [`Host::settle`] *after* this call. A pending request is forgotten.
+    fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]);
+}

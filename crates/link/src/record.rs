@@ -1,0 +1,261 @@
+//! Forward records: what one shard tells another, over a ring or a link, in the same bytes.
+//!
+//! A batch is a run of records from one shard to one other. Order within (from, to) is kept.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use leveret_model::{ChannelKey, ConsumerNumber, LaneSequence, Position, QueueId, ReplyCode, RequestId};
+
+/// The body of a message in a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RecordBody<'a> {
+    /// In the batch's own bytes.
+    Flat(&'a [u8]),
+    /// Counted slices beside the batch's own bytes.
+    Chunks(Vec<Bytes>),
+}
+
+/// A message in a record: the three pieces that every room copies as they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordMessage<'a> {
+    /// Exchange and routing key, two short strings.
+    pub address: &'a [u8],
+    /// The payload of the content header frame.
+    pub header: &'a [u8],
+    /// The body.
+    pub body: RecordBody<'a>,
+}
+
+/// What a channel elsewhere did with a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settle {
+    /// Acknowledged.
+    Ack,
+    /// Back to its place.
+    Requeue,
+    /// Rejected without requeue.
+    Reject,
+}
+
+/// A delivery that an egress shard holds, as RESUB lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldDelivery {
+    /// The channel that holds it.
+    pub channel: ChannelKey,
+    /// The consumer it came to; 0 for `basic.get`.
+    pub consumer: ConsumerNumber,
+    /// Its place in the queue.
+    pub position: Position,
+}
+
+/// What `basic.consume` asks of a home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsumerTerms {
+    /// The channel.
+    pub channel: ChannelKey,
+    /// The consumer in it.
+    pub consumer: ConsumerNumber,
+    /// No acknowledgements.
+    pub no_ack: bool,
+    /// The only one.
+    pub exclusive: bool,
+    /// Unacknowledged messages at most; 0 is no limit of the client's (the home uses `limits::UNACKED_PER_CHANNEL_MAX`).
+    pub prefetch: u16,
+}
+
+/// One forward record. Ingress = shard of the publisher, home = shard of the queue, egress = shard of the consumer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record<'a> {
+    /// Ingress → home. `sequence` is the lane's (sender shard and boot → queue), `base` the lowest one that the ingress
+    /// still waits for (reliability: 2.5 sequence 3). The home appends exactly `max(last, base-1)+1`, answers
+    /// [`Record::Stored`] for what is at or below, [`Record::Gap`] above.
+    Publish {
+        /// The queue.
+        queue: QueueId,
+        /// The publish's number on the lane.
+        sequence: LaneSequence,
+        /// Lowest number that is not answered.
+        base: LaneSequence,
+        /// The message.
+        message: RecordMessage<'a>,
+    },
+    /// Home → ingress: everything up to here is in the queue.
+    Stored {
+        /// The queue.
+        queue: QueueId,
+        /// Last number.
+        through: LaneSequence,
+    },
+    /// Home → ingress: send again what comes after.
+    Gap {
+        /// The queue.
+        queue: QueueId,
+        /// Last number that the home has.
+        after: LaneSequence,
+    },
+    /// Home → ingress: the queue was deleted; what is not answered counts as not matched.
+    Gone {
+        /// The queue.
+        queue: QueueId,
+    },
+    /// Home → ingress: not here (unknown or moved); ask the directory and send again.
+    NotHome {
+        /// The queue.
+        queue: QueueId,
+    },
+    /// Egress → home: a consumer.
+    Subscribe {
+        /// To answer with [`Record::Done`] or [`Record::Refused`].
+        request: RequestId,
+        /// The queue.
+        queue: QueueId,
+        /// Who and how.
+        terms: ConsumerTerms,
+    },
+    /// Egress → home: no more deliveries; what is held stays held.
+    Unsubscribe {
+        /// To answer with [`Record::Done`]; `RequestId(0)` wants no answer.
+        request: RequestId,
+        /// The queue.
+        queue: QueueId,
+        /// The channel.
+        channel: ChannelKey,
+        /// The consumer in it.
+        consumer: ConsumerNumber,
+    },
+    /// Home → egress: a message for a consumer.
+    Deliver {
+        /// The queue.
+        queue: QueueId,
+        /// The channel.
+        channel: ChannelKey,
+        /// The consumer in it.
+        consumer: ConsumerNumber,
+        /// Its place.
+        position: Position,
+        /// Delivered before.
+        redelivered: bool,
+        /// The message.
+        message: RecordMessage<'a>,
+    },
+    /// Egress → home: so much of what was delivered has left through the consumer's socket (its window opens again).
+    Credit {
+        /// The queue.
+        queue: QueueId,
+        /// The channel.
+        channel: ChannelKey,
+        /// The consumer in it.
+        consumer: ConsumerNumber,
+        /// Messages.
+        messages: u32,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// Egress → home: a held delivery is settled.
+    Settle {
+        /// The queue.
+        queue: QueueId,
+        /// The channel that held it.
+        channel: ChannelKey,
+        /// The consumer it went to.
+        consumer: ConsumerNumber,
+        /// Its place.
+        position: Position,
+        /// How.
+        how: Settle,
+    },
+    /// Home → egress: the consumer ended here (queue deleted or lost): tell the client with `basic.cancel`.
+    Cancelled {
+        /// The queue.
+        queue: QueueId,
+        /// The channel.
+        channel: ChannelKey,
+        /// The consumer in it.
+        consumer: ConsumerNumber,
+    },
+    /// Egress → home, first on each new link, for each queue there that it knows: all its consumers and all it holds. What
+    /// the home believes beyond that is removed and requeued; held places that were given elsewhere meanwhile are void.
+    Resubscribe {
+        /// The queue.
+        queue: QueueId,
+        /// All consumers of this shard.
+        consumers: Vec<ConsumerTerms>,
+        /// All deliveries that this shard's channels hold, settlements under way included.
+        held: Vec<HeldDelivery>,
+    },
+    /// Egress → home: `basic.get`.
+    Get {
+        /// To answer with [`Record::Got`] or [`Record::Empty`].
+        request: RequestId,
+        /// The queue.
+        queue: QueueId,
+        /// The channel.
+        channel: ChannelKey,
+        /// No acknowledgement.
+        no_ack: bool,
+    },
+    /// Home → egress: the answer to a get.
+    Got {
+        /// Which request.
+        request: RequestId,
+        /// Its place.
+        position: Position,
+        /// Delivered before.
+        redelivered: bool,
+        /// Ready messages left.
+        remaining: u64,
+        /// The message.
+        message: RecordMessage<'a>,
+    },
+    /// Home → egress: nothing ready.
+    Empty {
+        /// Which request.
+        request: RequestId,
+    },
+    /// Anyone → home: drop what is ready, answer [`Record::Counts`] with how many.
+    Purge {
+        /// To answer.
+        request: RequestId,
+        /// The queue.
+        queue: QueueId,
+    },
+    /// Anyone → home: ready messages and consumers, answered by [`Record::Counts`].
+    Inspect {
+        /// To answer.
+        request: RequestId,
+        /// The queue.
+        queue: QueueId,
+    },
+    /// Home → asker.
+    Counts {
+        /// Which request.
+        request: RequestId,
+        /// Ready messages, or messages purged.
+        messages: u64,
+        /// Consumers.
+        consumers: u32,
+    },
+    /// Home → asker: done.
+    Done {
+        /// Which request.
+        request: RequestId,
+    },
+    /// Home → asker: refused.
+    Refused {
+        /// Which request.
+        request: RequestId,
+        /// The reply code.
+        code: ReplyCode,
+        /// Why.
+        text: String,
+    },
+    /// Receiver → sender: so much was processed; the window opens again. Outside the window itself.
+    Grant {
+        /// Records.
+        records: u32,
+        /// Bytes.
+        bytes: u64,
+    },
+}

@@ -1,0 +1,225 @@
+//! The doors between the control machine and the shards: records, changes, commands and replies.
+//!
+//! ```text
+//!   shard ──FromShard::Command──▶ control ──DELTA over control links──▶ the others' control
+//!     ▲                              │ ToShard::Change (to every shard of the node, in order)
+//!     └──ToShard::Reply──────────────┘◀─FromShard::Applied
+//! ```
+//! `cluster` decides (who may write, which incarnation wins, when an ok is due) and emits [`Change`]s that need no
+//! more judgement; `route::Table::apply` and the shard consume them. A shard drains its control ring before it reads
+//! sockets in a turn; control acks a delta to its writer only when every shard has [`FromShard::Applied`] it.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::definition::{Binding, Exchange};
+use crate::{Boot, Instant, Name, NodeId, QueueId, Refusal, RequestId, ShardAddress, ShardId};
+
+/// A queue, as everyone knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueRecord {
+    /// Its vhost.
+    pub vhost: Name,
+    /// Its name.
+    pub name: Name,
+    /// Which life of the name this is.
+    pub id: QueueId,
+    /// Where it lives.
+    pub home: ShardAddress,
+    /// Raised when its home moves; 0 until queues can move.
+    pub epoch: u64,
+    /// Survives a restart (kept in memory while there are no disks).
+    pub durable: bool,
+    /// Its arguments, unknown ones too.
+    pub arguments: crate::Arguments,
+}
+
+/// A change that every shard of a node applies in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// The exchange is there, so.
+    PutExchange(Exchange),
+    /// The exchange is gone; bindings from and to it are dropped by changes of their own, before this one.
+    DropExchange {
+        /// Its vhost.
+        vhost: Name,
+        /// Its name.
+        name: Name,
+    },
+    /// The queue is there, so. The shard that is its home makes the machine if it has none.
+    /// A known id under a new name: the queue lost a merge and was renamed; its consumers get `basic.cancel`.
+    PutQueue(QueueRecord),
+    /// The queue is gone; its bindings are dropped by changes of their own, before this one. The home discards the
+    /// machine, consumers get `basic.cancel`, publishes under way are answered GONE.
+    DropQueue {
+        /// Which one.
+        id: QueueId,
+    },
+    /// The queue's home is Down: routing leaves it out, consumers get `basic.cancel`, its lanes are answered.
+    /// The record stays.
+    MaskQueue {
+        /// Which one.
+        id: QueueId,
+    },
+    /// The same boot is back.
+    UnmaskQueue {
+        /// Which one.
+        id: QueueId,
+    },
+    /// The binding is there.
+    PutBinding(Binding),
+    /// The binding is gone.
+    DropBinding(Binding),
+}
+
+/// What a shard asks of its control machine for a client. Names are checked and defaults filled in by the shard.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Declare an exchange; an equal one is fine, another is 406.
+    DeclareExchange(Exchange),
+    /// Delete an exchange; a missing one is fine.
+    DeleteExchange {
+        /// Its vhost.
+        vhost: Name,
+        /// Its name.
+        name: Name,
+        /// Refuse with 406 while it has bindings.
+        if_unused: bool,
+    },
+    /// Declare a queue at `home`; an equal one is answered with its record, another is 406.
+    DeclareQueue {
+        /// Its vhost.
+        vhost: Name,
+        /// Its name.
+        name: Name,
+        /// Where it is to live: the declarer's shard.
+        home: ShardAddress,
+        /// Survives a restart.
+        durable: bool,
+        /// Its arguments.
+        arguments: crate::Arguments,
+    },
+    /// Delete a queue; a missing one is fine (0 messages).
+    DeleteQueue {
+        /// Its vhost.
+        vhost: Name,
+        /// Its name.
+        name: Name,
+        /// Refuse with 406 while it has consumers.
+        if_unused: bool,
+        /// Refuse with 406 while it has ready messages.
+        if_empty: bool,
+    },
+    /// Bind; both ends must exist (404).
+    Bind(Binding),
+    /// Unbind; a missing binding is fine.
+    Unbind(Binding),
+}
+
+/// The answer to a [`Command`]: everyone that the issuer's node counts acts on it now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// Done.
+    Done,
+    /// The queue is there; `created` if this command made it.
+    Queue {
+        /// The queue as it is.
+        record: Box<QueueRecord>,
+        /// Made by this command.
+        created: bool,
+    },
+    /// Deleted, with so many ready messages.
+    Deleted {
+        /// Ready messages that went with it.
+        messages: u64,
+    },
+    /// Refused.
+    Refused(Refusal),
+}
+
+/// How a peer stands, for the shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// Counted and heard; data links are wanted. The node with the smaller id dials them.
+    Alive {
+        /// This start of it.
+        boot: Boot,
+        /// Its shards; data link `k` of `max(own, theirs)` belongs to shard `k mod own` here and `k mod theirs` there.
+        shards: u8,
+    },
+    /// Counted but not heard: keep what it owes.
+    Unreachable,
+    /// Down: consumers and deliveries held there are given back, its queues are masked by changes of their own.
+    Down,
+}
+
+/// Control to a shard of its node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToShard {
+    /// Apply, and say so with [`FromShard::Applied`]. Sequences rise by one.
+    Change {
+        /// Number of the change in this node.
+        sequence: u64,
+        /// What changes.
+        change: Change,
+    },
+    /// An answer to a command of this shard.
+    Reply {
+        /// Which command.
+        request: RequestId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Until then this node may route by bindings and say "unroutable", 404, "empty" or a count (R4).
+    /// [`Instant::FAR`] while it is alone.
+    Lease {
+        /// The lease's end.
+        until: Instant,
+    },
+    /// A peer's standing changed.
+    Peer {
+        /// Which one.
+        node: NodeId,
+        /// How it stands now.
+        state: PeerState,
+    },
+    /// Close the queue if the conditions hold and answer [`FromShard::QueueClosed`]. A closed queue takes and gives
+    /// nothing; what is sent to it meanwhile waits for the [`Change::DropQueue`] that control then always emits.
+    CloseQueue {
+        /// To answer.
+        request: RequestId,
+        /// Which queue.
+        id: QueueId,
+        /// Only without consumers.
+        if_unused: bool,
+        /// Only without ready messages.
+        if_empty: bool,
+    },
+}
+
+/// A shard to the control machine of its node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FromShard {
+    /// A client wants something.
+    Command {
+        /// To answer.
+        request: RequestId,
+        /// What.
+        command: Command,
+    },
+    /// Every change up to here is routed by.
+    Applied {
+        /// The last one.
+        sequence: u64,
+    },
+    /// Answer to [`ToShard::CloseQueue`]: ready messages, or why not.
+    QueueClosed {
+        /// Which request.
+        request: RequestId,
+        /// Ready messages that go with it, or the refusal.
+        result: Result<u64, Refusal>,
+    },
+}
+
+/// A batch of messages from control to each shard of its node.
+pub type ShardMail = Vec<(ShardId, ToShard)>;

@@ -1,0 +1,25 @@
+//! Nouns of the broker: what every other room talks about, and nothing that acts.
+//!
+//! Read first: [`directory`], which fixes the doors between the control machine and the shards.
+//! Invariant: no type here knows a socket, a file, a thread or a clock.
+#![no_std]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod arguments;
+pub mod definition;
+pub mod directory;
+mod ids;
+pub mod limits;
+mod name;
+mod reply;
+mod seed;
+mod time;
+
+pub use arguments::{Arguments, Value};
+pub use ids::*;
+pub use name::{Name, NameError, RoutingKey};
+pub use reply::{Refusal, ReplyCode, Scope};
+pub use seed::{Seed, SplitMix};
+pub use time::Instant;

@@ -1,0 +1,131 @@
+//! Every bound of the broker, with its unit, its reason, and what happens when it is met.
+//!
+//! A buffer, table, loop or wait without a line here is a defect.
+
+use core::time::Duration;
+
+// ---- AMQP connections -------------------------------------------------------------------------------------------
+
+/// `frame_max` that the broker offers, bytes (RabbitMQ's default). Larger frames end the connection with 501.
+pub const FRAME_BYTES_MAX: u32 = 131_072;
+/// The smallest `frame_max` that a client may ask for, bytes (AMQP 0-9-1 §4.2.3). Old clients send just that.
+pub const FRAME_BYTES_MIN: u32 = 4_096;
+/// A frame may exceed `frame_max` by its own 8 bytes of head and end (RabbitMQ's fudge).
+pub const FRAME_OVERHEAD_BYTES: u32 = 8;
+/// Highest channel number that the broker offers (RabbitMQ's default). More is 530.
+pub const CHANNEL_MAX: u16 = 2_047;
+/// Heartbeat that the broker offers, seconds (RabbitMQ's default). Twice that without a byte drops the socket.
+pub const HEARTBEAT_S: u16 = 60;
+/// Time from accept to connection.open-ok (RabbitMQ: handshake_timeout). Past it the socket is dropped.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections of a node that have not finished their handshake. At the bound the oldest is dropped.
+pub const HANDSHAKES_MAX: usize = 1_000;
+/// Bytes kept for a connection that is not logged in. More is a drop.
+pub const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
+/// Connections of a shard: file descriptors and memory. Past it a new socket is closed at once.
+pub const CONNECTIONS_MAX: usize = 65_536;
+/// Largest message body, bytes (RabbitMQ: max_message_size). More is 311... answered as RabbitMQ does: 406.
+pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bodies that a connection has begun and not finished, bytes, over all channels. More is 501.
+pub const BODIES_UNFINISHED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Nesting of field tables. More is 502; the decoder counts, it does not recurse.
+pub const TABLE_DEPTH_MAX: usize = 16;
+/// Entries of one field table, all levels together. More is 502.
+pub const TABLE_ENTRIES_MAX: usize = 1_000;
+/// Bytes of frames that a channel keeps while an operation is pending. At the bound the connection is not read.
+pub const DEFERRED_BYTES_MAX: usize = 256 * 1024;
+/// Bodies from here on travel as counted slices of the receive block, bytes. Below, a copy is cheaper than the count.
+pub const SLICE_BYTES_MIN: usize = 4 * 1024;
+/// Output of a connection above which it gets no deliveries, bytes. Consumers wait; replies still pass.
+pub const OUTPUT_BYTES_HIGH: usize = 512 * 1024;
+/// Output of a connection above which it is not read, bytes: a client that asks and never reads the answers.
+pub const OUTPUT_BYTES_STOP: usize = 2 * 1024 * 1024;
+/// Consumers of one channel. More is 530: not allowed.
+pub const CONSUMERS_PER_CHANNEL_MAX: usize = 10_000;
+/// Unacknowledged messages of one channel without a prefetch limit. At the bound delivery pauses, no error.
+pub const UNACKED_PER_CHANNEL_MAX: usize = 20_000;
+/// How long a refused login is held when the client cannot take a close frame (RabbitMQ holds about 3 s; shorter frees the slot).
+pub const LOGIN_REFUSED_HOLD: Duration = Duration::from_secs(1);
+/// Time after connection.close within which close-ok must come. Past it the socket is dropped.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+// ---- turns ------------------------------------------------------------------------------------------------------
+
+/// Bytes that one socket may be read for in one turn.
+pub const TURN_READ_BYTES_MAX: usize = 256 * 1024;
+/// Messages that one queue may dispatch in one turn; the rest goes on in the next.
+pub const TURN_DISPATCH_MAX: usize = 4_096;
+
+// ---- routing and the directory ----------------------------------------------------------------------------------
+
+/// Steps of one topic walk. A key that needs more is matched by brute force over the patterns, which is linear.
+pub const TOPIC_STEPS_MAX: usize = 10_000;
+/// `#` words in one binding key (RabbitMQ 4.3.5 has the same cap). More is 406 at the bind.
+pub const TOPIC_HASHES_MAX: usize = 2;
+/// Exchanges that one message may pass from exchange to exchange.
+pub const EXCHANGE_HOPS_MAX: usize = 1_000;
+/// Queues of a cluster. More is 406 at declare.
+pub const QUEUES_MAX: usize = 1_000_000;
+/// Bindings of a cluster. More is 406 at bind.
+pub const BINDINGS_MAX: usize = 2_000_000;
+
+// ---- memory -----------------------------------------------------------------------------------------------------
+
+/// Memory for messages of a node above which publishers wait, bytes, unless set. Everything else goes on.
+pub const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Share of the memory bound at which publishers go on again, percent.
+pub const MEMORY_RESUME_PERCENT: u64 = 95;
+/// A block of the message arena, bytes.
+pub const ARENA_BLOCK_BYTES: usize = 256 * 1024;
+
+// ---- forwards ---------------------------------------------------------------------------------------------------
+
+/// Records between two shards that may be unprocessed. At the bound the rest waits at the sender.
+pub const FORWARD_RECORDS_MAX: u32 = 16_384;
+/// Bytes of records between two shards that may be unprocessed.
+pub const FORWARD_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Deliveries to a consumer on another shard or node that its socket has not taken yet, messages.
+pub const CONSUMER_WINDOW_MESSAGES: u32 = 2_048;
+/// The same in bytes.
+pub const CONSUMER_WINDOW_BYTES: u64 = 1024 * 1024;
+/// Publishes of one lane that the home has not answered, messages. At the bound its publishers are not read.
+pub const LANE_MESSAGES_MAX: usize = 10_000;
+/// The same in bytes.
+pub const LANE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Time from a publish's arrival to its answer, whichever waits it meets (R4). Then nack, or dropped and counted.
+pub const PUBLISH_WAIT: Duration = Duration::from_secs(2);
+/// Time that an operation may wait for its answer. Then it is refused with 506... at the channel's connection.
+pub const OPERATION_WAIT: Duration = Duration::from_secs(8);
+
+// ---- cluster ----------------------------------------------------------------------------------------------------
+
+/// Pings on a control link, one each (R4).
+pub const PING_EVERY: Duration = Duration::from_millis(100);
+/// A node is heard while its last echo of our ping is younger (R4).
+pub const HEARD_WITHIN: Duration = Duration::from_millis(1_200);
+/// A lease rests on echoes of pings sent within this time (R4).
+pub const LEASE_WITHIN: Duration = Duration::from_millis(1_500);
+/// R1 waits for a node whose ping was echoed within this time, and a masked name may be declared anew after it.
+pub const ECHO_WAIT: Duration = Duration::from_secs(2);
+/// A dead link is dialled again each; no back-off.
+pub const REDIAL_EVERY: Duration = Duration::from_millis(250);
+/// A joiner that got no answer at all opens its listener after this.
+pub const ALONE_AFTER: Duration = Duration::from_secs(1);
+/// A joiner says who is missing after this.
+pub const JOIN_SLOW_AFTER: Duration = Duration::from_secs(5);
+/// Anti-entropy with one random peer each.
+pub const DIGEST_EVERY: Duration = Duration::from_secs(1);
+/// Records of a node without a disk go after it was Down for this.
+pub const FORGET_AFTER: Duration = Duration::from_secs(600);
+/// Seeds that a registry may give. More are left out.
+pub const SEEDS_MAX: usize = 64;
+/// Nodes of a cluster. More are refused at the hello.
+pub const NODES_MAX: usize = 128;
+/// Largest frame of a link, bytes. More ends the link.
+pub const LINK_FRAME_BYTES_MAX: usize = 20 * 1024 * 1024;
+/// Time for a link's authentication. Past it the socket is dropped.
+pub const LINK_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Bytes read from a link before it is authenticated. More is a drop.
+pub const LINK_HANDSHAKE_BYTES_MAX: usize = 1_024;
+/// Links that have not finished authentication. At the bound the oldest is dropped.
+pub const LINK_HANDSHAKES_MAX: usize = 64;
