@@ -1,4 +1,19 @@
-//! placeholder
+//! The link protocol between nodes: records and their batches, frames, authentication, credit, control frames.
+//!
+//! Read first: [`record`], which both a ring and a link carry; then docs/formats/link.md, which draws every byte.
+//! Invariants: no input or output happens here; bytes, time and nonces are arguments. Nothing but the fixed handshake
+//! messages of [`handshake`] is parsed before the peer has proved that it knows the secret.
 #![no_std]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod batch;
+mod codec;
+pub mod credit;
+mod fields;
 pub mod record;
+
+pub use batch::{Batch, Records};
+pub use codec::{BodyParts, MessageParts};
+pub use fields::Damage;

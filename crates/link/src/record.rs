@@ -185,6 +185,9 @@ pub enum Record<'a> {
         /// All deliveries that this shard's channels hold, settlements under way included.
         held: Vec<HeldDelivery>,
     },
+    /// Egress → home, behind the last [`Record::Resubscribe`] of a new link: whatever the home still believes of this
+    /// shard, for queues that were not named on this link, ended during the cut. Deliveries to it may start.
+    ResubscribeEnd,
     /// Egress → home: `basic.get`.
     Get {
         /// To answer with [`Record::Got`] or [`Record::Empty`].

@@ -1,0 +1,397 @@
+//! A record's fields as bytes, kind by kind. Drawn in docs/formats/link.md; the head in front of the kind byte is
+//! [`crate::batch`]'s.
+//!
+//! Invariants: what [`encode`] writes [`decode`] reads back equal; `decode` of any bytes gives a record or a
+//! [`Damage`], and takes memory in proportion to the bytes that are there.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use leveret_model::{ConsumerNumber, LaneSequence, Position, QueueId, ReplyCode, RequestId};
+
+use crate::fields::{Damage, Put, Take, total};
+use crate::record::{ConsumerTerms, HeldDelivery, Record, RecordBody, RecordMessage, Settle};
+
+/// The kind byte of each record. A number is never given to another kind again.
+pub(crate) mod kind {
+    pub(crate) const PUBLISH: u8 = 1;
+    pub(crate) const STORED: u8 = 2;
+    pub(crate) const GAP: u8 = 3;
+    pub(crate) const GONE: u8 = 4;
+    pub(crate) const NOT_HOME: u8 = 5;
+    pub(crate) const SUBSCRIBE: u8 = 6;
+    pub(crate) const UNSUBSCRIBE: u8 = 7;
+    pub(crate) const DELIVER: u8 = 8;
+    pub(crate) const CREDIT: u8 = 9;
+    pub(crate) const SETTLE: u8 = 10;
+    pub(crate) const CANCELLED: u8 = 11;
+    pub(crate) const RESUBSCRIBE: u8 = 12;
+    pub(crate) const GET: u8 = 13;
+    pub(crate) const GOT: u8 = 14;
+    pub(crate) const EMPTY: u8 = 15;
+    pub(crate) const PURGE: u8 = 16;
+    pub(crate) const INSPECT: u8 = 17;
+    pub(crate) const COUNTS: u8 = 18;
+    pub(crate) const DONE: u8 = 19;
+    pub(crate) const REFUSED: u8 = 20;
+    pub(crate) const GRANT: u8 = 21;
+}
+
+/// Bytes of one consumer in a RESUBSCRIBE.
+const TERMS_BYTES: usize = 14 + 4 + 1 + 1 + 2;
+/// Bytes of one held delivery in a RESUBSCRIBE.
+const HELD_BYTES: usize = 14 + 4 + 8;
+
+/// The body of a message that is written into a batch.
+#[derive(Clone, Copy, Debug)]
+pub enum BodyParts<'a> {
+    /// To be copied into the batch's own bytes.
+    Flat(&'a [u8]),
+    /// To be counted: the batch keeps clones of the slices.
+    Chunks(&'a [Bytes]),
+}
+
+/// A message that is written into a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageParts<'a> {
+    /// Exchange and routing key, two short strings.
+    pub address: &'a [u8],
+    /// The payload of the content header frame.
+    pub header: &'a [u8],
+    /// The body.
+    pub body: BodyParts<'a>,
+}
+
+impl<'a> From<&'a RecordMessage<'_>> for MessageParts<'a> {
+    fn from(message: &'a RecordMessage<'_>) -> Self {
+        let body = match &message.body {
+            RecordBody::Flat(bytes) => BodyParts::Flat(bytes),
+            RecordBody::Chunks(chunks) => BodyParts::Chunks(chunks),
+        };
+        Self { address: message.address, header: message.header, body }
+    }
+}
+
+/// Writes a message's fields, the last ones of its record; gives the bytes that stay beside. hot.
+pub(crate) fn encode_message(message: MessageParts<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
+    // two short strings (AMQP 0-9-1 §4.2.5.3) are 512 bytes at most
+    assert!(message.address.len() <= usize::from(u16::MAX), "an address is two short strings");
+    own.u16(message.address.len() as u16);
+    own.u32(message.header.len() as u32);
+    own.raw(message.address);
+    own.raw(message.header);
+    match message.body {
+        BodyParts::Flat(bytes) => {
+            own.raw(bytes);
+            0
+        }
+        BodyParts::Chunks(chunks) => {
+            beside.extend(chunks.iter().filter(|chunk| !chunk.is_empty()).cloned());
+            total(chunks)
+        }
+    }
+}
+
+/// Writes kind and fields; gives the bytes that stay beside the own ones.
+pub(crate) fn encode(record: &Record<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
+    let queue_only = |own: &mut Vec<u8>, kind, queue| {
+        own.u8(kind);
+        own.queue(queue);
+    };
+    let request_only = |own: &mut Vec<u8>, kind, request: RequestId| {
+        own.u8(kind);
+        own.u64(request.0);
+    };
+    match record {
+        Record::Publish { queue, sequence, base, message } => {
+            own.u8(kind::PUBLISH);
+            publish_fields(own, *queue, *sequence, *base);
+            return encode_message(message.into(), own, beside);
+        }
+        Record::Deliver { queue, channel, consumer, position, redelivered, message } => {
+            own.u8(kind::DELIVER);
+            own.queue(*queue);
+            own.channel(*channel);
+            own.u32(consumer.0);
+            own.u64(position.0);
+            own.flag(*redelivered);
+            return encode_message(message.into(), own, beside);
+        }
+        Record::Got { request, position, redelivered, remaining, message } => {
+            request_only(own, kind::GOT, *request);
+            own.u64(position.0);
+            own.flag(*redelivered);
+            own.u64(*remaining);
+            return encode_message(message.into(), own, beside);
+        }
+        Record::Stored { queue, through } => {
+            queue_only(own, kind::STORED, *queue);
+            own.u64(through.0);
+        }
+        Record::Gap { queue, after } => {
+            queue_only(own, kind::GAP, *queue);
+            own.u64(after.0);
+        }
+        Record::Gone { queue } => queue_only(own, kind::GONE, *queue),
+        Record::NotHome { queue } => queue_only(own, kind::NOT_HOME, *queue),
+        Record::Purge { request, queue } => {
+            request_only(own, kind::PURGE, *request);
+            own.queue(*queue);
+        }
+        Record::Inspect { request, queue } => {
+            request_only(own, kind::INSPECT, *request);
+            own.queue(*queue);
+        }
+        Record::Counts { request, messages, consumers } => {
+            request_only(own, kind::COUNTS, *request);
+            own.u64(*messages);
+            own.u32(*consumers);
+        }
+        Record::Empty { request } => request_only(own, kind::EMPTY, *request),
+        Record::Done { request } => request_only(own, kind::DONE, *request),
+        Record::Refused { request, code, text } => {
+            request_only(own, kind::REFUSED, *request);
+            own.u16(code.code());
+            own.raw(text.as_bytes());
+        }
+        Record::Grant { records, bytes } => {
+            own.u8(kind::GRANT);
+            own.u32(*records);
+            own.u64(*bytes);
+        }
+        consumer_record => encode_consumer_record(consumer_record, own),
+    }
+    0
+}
+
+/// The fields in front of a PUBLISH's message.
+pub(crate) fn publish_fields(own: &mut Vec<u8>, queue: QueueId, sequence: LaneSequence, base: LaneSequence) {
+    own.queue(queue);
+    own.u64(sequence.0);
+    own.u64(base.0);
+}
+
+/// The kinds that speak of one consumer, or of all.
+fn encode_consumer_record(record: &Record<'_>, own: &mut Vec<u8>) {
+    match record {
+        Record::Subscribe { request, queue, terms } => {
+            own.u8(kind::SUBSCRIBE);
+            own.u64(request.0);
+            own.queue(*queue);
+            put_terms(own, terms);
+        }
+        Record::Unsubscribe { request, queue, channel, consumer } => {
+            own.u8(kind::UNSUBSCRIBE);
+            own.u64(request.0);
+            own.queue(*queue);
+            own.channel(*channel);
+            own.u32(consumer.0);
+        }
+        Record::Credit { queue, channel, consumer, messages, bytes } => {
+            own.u8(kind::CREDIT);
+            own.queue(*queue);
+            own.channel(*channel);
+            own.u32(consumer.0);
+            own.u32(*messages);
+            own.u64(*bytes);
+        }
+        Record::Settle { queue, channel, consumer, position, how } => {
+            own.u8(kind::SETTLE);
+            own.queue(*queue);
+            own.channel(*channel);
+            own.u32(consumer.0);
+            own.u64(position.0);
+            own.u8(match how {
+                Settle::Ack => 1,
+                Settle::Requeue => 2,
+                Settle::Reject => 3,
+            });
+        }
+        Record::Cancelled { queue, channel, consumer } => {
+            own.u8(kind::CANCELLED);
+            own.queue(*queue);
+            own.channel(*channel);
+            own.u32(consumer.0);
+        }
+        Record::Resubscribe { queue, consumers, held } => {
+            own.u8(kind::RESUBSCRIBE);
+            own.queue(*queue);
+            own.u32(consumers.len() as u32);
+            for terms in consumers {
+                put_terms(own, terms);
+            }
+            own.u32(held.len() as u32);
+            for delivery in held {
+                own.channel(delivery.channel);
+                own.u32(delivery.consumer.0);
+                own.u64(delivery.position.0);
+            }
+        }
+        Record::Get { request, queue, channel, no_ack } => {
+            own.u8(kind::GET);
+            own.u64(request.0);
+            own.queue(*queue);
+            own.channel(*channel);
+            own.flag(*no_ack);
+        }
+        _ => unreachable!("`encode` writes the other kinds itself"),
+    }
+}
+
+fn put_terms(own: &mut Vec<u8>, terms: &ConsumerTerms) {
+    own.channel(terms.channel);
+    own.u32(terms.consumer.0);
+    own.flag(terms.no_ack);
+    own.flag(terms.exclusive);
+    own.u16(terms.prefetch);
+}
+
+fn take_terms(take: &mut Take<'_>) -> Result<ConsumerTerms, Damage> {
+    Ok(ConsumerTerms {
+        channel: take.channel()?,
+        consumer: ConsumerNumber(take.u32()?),
+        no_ack: take.flag()?,
+        exclusive: take.flag()?,
+        prefetch: take.u16()?,
+    })
+}
+
+/// Reads kind and fields. `beside` are the slices of the body, empty if it is in `own` or there is none. hot.
+///
+/// # Errors
+/// [`Damage`] if the bytes are no record.
+pub(crate) fn decode<'a>(own: &'a [u8], beside: &[Bytes]) -> Result<Record<'a>, Damage> {
+    let mut take = Take::new(own);
+    let kind = take.u8()?;
+    let record = match kind {
+        kind::PUBLISH => Record::Publish {
+            queue: take.queue()?,
+            sequence: LaneSequence(take.u64()?),
+            base: LaneSequence(take.u64()?),
+            message: take_message(&mut take, beside)?,
+        },
+        kind::DELIVER => Record::Deliver {
+            queue: take.queue()?,
+            channel: take.channel()?,
+            consumer: ConsumerNumber(take.u32()?),
+            position: Position(take.u64()?),
+            redelivered: take.flag()?,
+            message: take_message(&mut take, beside)?,
+        },
+        kind::GOT => Record::Got {
+            request: RequestId(take.u64()?),
+            position: Position(take.u64()?),
+            redelivered: take.flag()?,
+            remaining: take.u64()?,
+            message: take_message(&mut take, beside)?,
+        },
+        _ if !beside.is_empty() => return Err(Damage::Value("body")),
+        _ => decode_without_body(kind, &mut take)?,
+    };
+    take.end()?;
+    Ok(record)
+}
+
+/// The kinds that carry no message.
+fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, Damage> {
+    Ok(match kind {
+        kind::STORED => Record::Stored { queue: take.queue()?, through: LaneSequence(take.u64()?) },
+        kind::GAP => Record::Gap { queue: take.queue()?, after: LaneSequence(take.u64()?) },
+        kind::GONE => Record::Gone { queue: take.queue()? },
+        kind::NOT_HOME => Record::NotHome { queue: take.queue()? },
+        kind::PURGE => Record::Purge { request: RequestId(take.u64()?), queue: take.queue()? },
+        kind::INSPECT => Record::Inspect { request: RequestId(take.u64()?), queue: take.queue()? },
+        kind::COUNTS => {
+            Record::Counts { request: RequestId(take.u64()?), messages: take.u64()?, consumers: take.u32()? }
+        }
+        kind::EMPTY => Record::Empty { request: RequestId(take.u64()?) },
+        kind::DONE => Record::Done { request: RequestId(take.u64()?) },
+        kind::REFUSED => Record::Refused {
+            request: RequestId(take.u64()?),
+            code: ReplyCode::from_code(take.u16()?).ok_or(Damage::Value("reply code"))?,
+            text: core::str::from_utf8(take.rest())
+                .map(String::from)
+                .map_err(|_| Damage::Value("reply text"))?,
+        },
+        kind::GRANT => Record::Grant { records: take.u32()?, bytes: take.u64()? },
+        _ => decode_consumer_record(kind, take)?,
+    })
+}
+
+fn decode_consumer_record<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, Damage> {
+    Ok(match kind {
+        kind::SUBSCRIBE => Record::Subscribe {
+            request: RequestId(take.u64()?),
+            queue: take.queue()?,
+            terms: take_terms(take)?,
+        },
+        kind::UNSUBSCRIBE => Record::Unsubscribe {
+            request: RequestId(take.u64()?),
+            queue: take.queue()?,
+            channel: take.channel()?,
+            consumer: ConsumerNumber(take.u32()?),
+        },
+        kind::CREDIT => Record::Credit {
+            queue: take.queue()?,
+            channel: take.channel()?,
+            consumer: ConsumerNumber(take.u32()?),
+            messages: take.u32()?,
+            bytes: take.u64()?,
+        },
+        kind::SETTLE => Record::Settle {
+            queue: take.queue()?,
+            channel: take.channel()?,
+            consumer: ConsumerNumber(take.u32()?),
+            position: Position(take.u64()?),
+            how: match take.u8()? {
+                1 => Settle::Ack,
+                2 => Settle::Requeue,
+                3 => Settle::Reject,
+                _ => return Err(Damage::Value("settlement")),
+            },
+        },
+        kind::CANCELLED => Record::Cancelled {
+            queue: take.queue()?,
+            channel: take.channel()?,
+            consumer: ConsumerNumber(take.u32()?),
+        },
+        kind::RESUBSCRIBE => Record::Resubscribe {
+            queue: take.queue()?,
+            consumers: {
+                let count = take.count(TERMS_BYTES)?;
+                (0..count).map(|_| take_terms(take)).collect::<Result<_, _>>()?
+            },
+            held: {
+                let count = take.count(HELD_BYTES)?;
+                (0..count).map(|_| take_held(take)).collect::<Result<_, _>>()?
+            },
+        },
+        kind::GET => Record::Get {
+            request: RequestId(take.u64()?),
+            queue: take.queue()?,
+            channel: take.channel()?,
+            no_ack: take.flag()?,
+        },
+        unknown => return Err(Damage::Kind(unknown)),
+    })
+}
+
+fn take_held(take: &mut Take<'_>) -> Result<HeldDelivery, Damage> {
+    Ok(HeldDelivery {
+        channel: take.channel()?,
+        consumer: ConsumerNumber(take.u32()?),
+        position: Position(take.u64()?),
+    })
+}
+
+fn take_message<'a>(take: &mut Take<'a>, beside: &[Bytes]) -> Result<RecordMessage<'a>, Damage> {
+    let address_bytes = take.u16()?.into();
+    let header_bytes = take.u32()? as usize;
+    let address = take.bytes(address_bytes)?;
+    let header = take.bytes(header_bytes)?;
+    // a body beside leaves nothing here, and `end` refuses what is left nevertheless
+    let body =
+        if beside.is_empty() { RecordBody::Flat(take.rest()) } else { RecordBody::Chunks(beside.to_vec()) };
+    Ok(RecordMessage { address, header, body })
+}
