@@ -40,6 +40,9 @@ pub const SLICE_BYTES_MIN: usize = 4 * 1024;
 pub const OUTPUT_BYTES_HIGH: usize = 512 * 1024;
 /// Output of a connection above which it is not read, bytes: a client that asks and never reads the answers.
 pub const OUTPUT_BYTES_STOP: usize = 2 * 1024 * 1024;
+/// Bytes of an output that are written and still lie in front of what is waiting. Past it what waits is moved down
+/// (once more than half of the buffer is spent, so the moves cost no more than the writes did).
+pub const OUTPUT_SPENT_BYTES_MAX: usize = 32 * 1024;
 /// Consumers of one channel. More is 530: not allowed.
 pub const CONSUMERS_PER_CHANNEL_MAX: usize = 10_000;
 /// Unacknowledged messages of one channel without a prefetch limit. At the bound delivery pauses, no error.
@@ -77,6 +80,10 @@ pub const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 pub const MEMORY_RESUME_PERCENT: u64 = 95;
 /// A block of the message arena, bytes.
 pub const ARENA_BLOCK_BYTES: usize = 256 * 1024;
+/// Entries of a queue's tables whose memory is kept when they are empty again. What is larger is given back.
+pub const TABLE_KEEP_ENTRIES: usize = 16 * 1024;
+/// Empty blocks that an arena keeps for reuse, beside an eighth of those in use. More go back to the system.
+pub const ARENA_SPARE_BLOCKS: usize = 4;
 
 // ---- forwards ---------------------------------------------------------------------------------------------------
 
@@ -92,6 +99,8 @@ pub const CONSUMER_WINDOW_BYTES: u64 = 1024 * 1024;
 pub const LANE_MESSAGES_MAX: usize = 10_000;
 /// The same in bytes.
 pub const LANE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Lanes into one queue: twice what the shards of a full cluster have. At the bound the one unused for longest is forgotten.
+pub const LANES_PER_QUEUE_MAX: usize = 2 * NODES_MAX * 16;
 /// Time from a publish's arrival to its answer, whichever waits it meets (R4). Then nack, or dropped and counted.
 pub const PUBLISH_WAIT: Duration = Duration::from_secs(2);
 /// Time that an operation may wait for its answer. Then it is refused with 506... at the channel's connection.
@@ -129,3 +138,25 @@ pub const LINK_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 pub const LINK_HANDSHAKE_BYTES_MAX: usize = 1_024;
 /// Links that have not finished authentication. At the bound the oldest is dropped.
 pub const LINK_HANDSHAKES_MAX: usize = 64;
+
+// ---- AMQP connections, continued --------------------------------------------------------------------------------
+
+/// Largest frame before connection.tune-ok, bytes (RabbitMQ 4.1: initial_frame_max, for long tokens). More is a drop.
+pub const FIRST_FRAME_BYTES_MAX: u32 = 8_192;
+/// Small pieces of a large body are gathered up to this before they become one chunk, bytes.
+pub const GATHER_BYTES: usize = 64 * 1024;
+
+// ---- configuration ----------------------------------------------------------------------------------------------
+
+/// Shards of a node that may be asked for. More is refused at start.
+pub const SHARDS_MAX: u8 = 64;
+/// Shards of a node that nobody configured: each keeps a table of its own, so memory stays bounded on large machines.
+pub const SHARDS_DEFAULT_MAX: u8 = 16;
+/// Smallest memory bound that may be set, bytes: a few bodies of [`BODY_BYTES_MAX`] must fit. Less is refused at start.
+pub const MEMORY_BYTES_MIN: u64 = 64 * 1024 * 1024;
+/// Shortest secret of a group, bytes: below, it could be guessed from a recorded handshake. Less is refused at start.
+pub const SECRET_BYTES_MIN: usize = 16;
+/// Longest secret of a group, bytes. More is a wrong file; refused at start.
+pub const SECRET_BYTES_MAX: usize = 4_096;
+/// Port for the links between nodes where none is given (RabbitMQ's, so firewalls know it).
+pub const CLUSTER_PORT: u16 = 25_672;

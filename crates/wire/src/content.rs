@@ -1,0 +1,148 @@
+//! Messages in and out: the shortcuts of the hot path, where no method struct is made.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use leveret_model::limits::{FRAME_BYTES_MAX, FRAME_OVERHEAD_BYTES, SLICE_BYTES_MIN};
+
+use crate::codec::{Reader, put_longlong, put_octet, put_shortstr};
+use crate::frame::{FRAME_END, FrameKind, write_head, write_header_frame};
+use crate::output::Output;
+
+/// Class and method of basic.publish, as a method payload begins.
+const PUBLISH: [u8; 4] = [0, 60, 0, 40];
+/// The same of basic.deliver.
+const DELIVER: [u8; 4] = [0, 60, 0, 60];
+
+/// The fields of a basic.publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishFields<'a> {
+    /// Exchange and routing key as they came, two short strings one behind the other.
+    pub address: &'a [u8],
+    /// The exchange's name, inside `address`.
+    pub exchange: &'a [u8],
+    /// The routing key, inside `address`.
+    pub routing_key: &'a [u8],
+    /// Return it if no queue takes it.
+    pub mandatory: bool,
+    /// Return it if no consumer takes it at once.
+    pub immediate: bool,
+}
+
+/// The fields if the payload is a whole basic.publish; anything else is `None` and left to `Method::decode`. hot.
+#[inline]
+#[must_use]
+pub fn decode_publish(payload: &[u8]) -> Option<PublishFields<'_>> {
+    // class, method, and the reserved ticket, whatever is in it
+    let (head, rest) = payload.split_first_chunk::<6>()?;
+    if head[..4] != PUBLISH {
+        return None;
+    }
+    let mut reader = Reader::new(rest);
+    let exchange = reader.shortstr()?;
+    let routing_key = reader.shortstr()?;
+    let address = &rest[..exchange.len() + routing_key.len() + 2];
+    let bits = reader.octet()?;
+    let whole = reader.is_empty();
+    whole.then_some(PublishFields {
+        address,
+        exchange,
+        routing_key,
+        mandatory: bits & 1 != 0,
+        immediate: bits & 2 != 0,
+    })
+}
+
+/// Appends exchange and routing key as `PublishFields::address` holds them.
+pub fn write_address(out: &mut Vec<u8>, exchange: &[u8], routing_key: &[u8]) {
+    put_shortstr(out, exchange);
+    put_shortstr(out, routing_key);
+}
+
+/// Exchange and routing key of an address.
+#[must_use]
+pub fn split_address(address: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut reader = Reader::new(address);
+    let both = (reader.shortstr()?, reader.shortstr()?);
+    reader.is_empty().then_some(both)
+}
+
+/// Appends a basic.deliver frame and the content header frame behind it. hot.
+///
+/// `consumer_tag` is a short string's bytes without length, `address` and `header` are copied as they came.
+#[inline]
+pub fn write_deliver(
+    out: &mut Vec<u8>,
+    channel: u16,
+    consumer_tag: &[u8],
+    delivery_tag: u64,
+    redelivered: bool,
+    address: &[u8],
+    header: &[u8],
+) {
+    // a tag came as a short string, so it fits
+    let tag_len = consumer_tag.len().min(255);
+    let size = DELIVER.len() + 1 + tag_len + 8 + 1 + address.len();
+    out.reserve(size + header.len() + 2 * FRAME_OVERHEAD_BYTES as usize);
+    write_head(out, FrameKind::Method, channel, size as u32);
+    out.extend_from_slice(&DELIVER);
+    put_octet(out, tag_len as u8);
+    out.extend_from_slice(&consumer_tag[..tag_len]);
+    put_longlong(out, delivery_tag);
+    put_octet(out, u8::from(redelivered));
+    out.extend_from_slice(address);
+    out.push(FRAME_END);
+    write_header_frame(out, channel, header);
+}
+
+/// Appends a body in as many frames as it takes; an empty one takes none. hot.
+#[inline]
+pub fn write_body_frames(out: &mut Vec<u8>, channel: u16, body: &[u8], frame_max: u32) {
+    for piece in body.chunks(payload_bytes_max(frame_max)) {
+        out.reserve(piece.len() + FRAME_OVERHEAD_BYTES as usize);
+        write_head(out, FrameKind::Body, channel, piece.len() as u32);
+        out.extend_from_slice(piece);
+        out.push(FRAME_END);
+    }
+}
+
+/// Appends a body that lies in several slices, in as many frames as it takes. hot.
+///
+/// Slices are counted, not copied, except pieces below `limits::SLICE_BYTES_MIN`, where the copy is cheaper.
+pub fn write_body_frames_shared(out: &mut Output, channel: u16, body: &[Bytes], frame_max: u32) {
+    let piece_max = payload_bytes_max(frame_max);
+    let mut left = body.iter().map(Bytes::len).sum::<usize>();
+    // bytes that the frame under way still takes; 0 between frames
+    let mut room = 0;
+    for chunk in body {
+        let mut from = 0;
+        while from < chunk.len() {
+            if room == 0 {
+                room = left.min(piece_max);
+                left -= room;
+                write_head(out.bytes(), FrameKind::Body, channel, room as u32);
+            }
+            let to = chunk.len().min(from + room);
+            if to - from < SLICE_BYTES_MIN {
+                out.bytes().extend_from_slice(&chunk[from..to]);
+            } else {
+                out.push_shared(chunk.slice(from..to));
+            }
+            room -= to - from;
+            from = to;
+            if room == 0 {
+                out.bytes().push(FRAME_END);
+            }
+        }
+    }
+}
+
+/// Bytes of payload in a frame that keeps to what was agreed, without the fudge that we grant to others.
+const fn payload_bytes_max(frame_max: u32) -> usize {
+    let frame_max = if frame_max == 0 { FRAME_BYTES_MAX } else { frame_max };
+    let payload = frame_max.saturating_sub(FRAME_OVERHEAD_BYTES) as usize;
+    if payload == 0 { 1 } else { payload }
+}
+
+#[cfg(test)]
+mod tests;
