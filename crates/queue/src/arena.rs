@@ -1,0 +1,377 @@
+//! The message arena of one shard: every message is a record in a block, reached through a slot.
+//!
+//! ```text
+//!   MessageRef ─▶ slot {block, offset, lengths, refs, chunks} ─▶ block: │slot u32│bytes u32│address│header│flat body│…
+//!                                                     └────────▶ chunks: counted slices of receive blocks
+//! ```
+//! Read first: [`Arena::insert`] and [`Arena::release`]. Blocks are filled from front to back and never edited; a
+//! sealed block is given back when its last message leaves, or when [`Arena::compact`] has moved the few survivors
+//! (only the slot changes, so nobody notices).
+//!
+//! Invariants: `live` of a block is the sum of the records whose slot points into it; a slot with `refs` 0 is free;
+//! the head of a record names the slot that it was written for, which is how compaction finds survivors.
+
+mod slots;
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use leveret_model::limits::{ARENA_BLOCK_BYTES, ARENA_SPARE_BLOCKS};
+
+use self::slots::{NO_CHUNKS, Slot, Slots};
+
+/// Bytes in front of each record: its slot and its length, head included, little endian.
+const RECORD_HEAD_BYTES: usize = 8;
+/// A sealed block with less than this share alive is emptied by compaction.
+const SPARSE_PERCENT: usize = 25;
+
+/// A message in the arena. Valid while it is retained; the arena does not guard against later use of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MessageRef(u32);
+
+/// The body of a message to be kept.
+#[derive(Debug)]
+pub enum ArenaBody<'a> {
+    /// Copied.
+    Flat(&'a [u8]),
+    /// Kept as it is.
+    Chunks(Vec<Bytes>),
+}
+
+/// The body of a kept message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredBody<'a> {
+    /// In one piece.
+    Flat(&'a [u8]),
+    /// Counted slices.
+    Chunks(&'a [Bytes]),
+}
+
+/// A kept message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredMessage<'a> {
+    /// Exchange and routing key, as they came.
+    pub address: &'a [u8],
+    /// The payload of the content header frame.
+    pub header: &'a [u8],
+    /// The body.
+    pub body: StoredBody<'a>,
+}
+
+impl StoredMessage<'_> {
+    /// Bytes of the body.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        match self.body {
+            StoredBody::Flat(bytes) => bytes.len(),
+            StoredBody::Chunks(chunks) => chunks.iter().map(Bytes::len).sum(),
+        }
+    }
+
+    /// Bytes of all three pieces: what windows and memory count.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        self.address.len() + self.header.len() + self.body_bytes()
+    }
+}
+
+/// Where a block is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No bytes; the index may be used again.
+    Vacant,
+    /// Being filled; there is exactly one.
+    Open,
+    /// Full.
+    Sealed,
+    /// Sealed, with few survivors: listed for compaction.
+    Sparse,
+}
+
+#[derive(Debug)]
+struct Block {
+    bytes: Vec<u8>,
+    /// Bytes of records that somebody refers to.
+    live: usize,
+    phase: Phase,
+}
+
+/// The chunks of one message.
+#[derive(Debug)]
+struct ChunkSet {
+    list: Vec<Bytes>,
+    bytes: u64,
+}
+
+/// The messages of one shard.
+#[derive(Debug)]
+pub struct Arena {
+    slots: Slots,
+    blocks: Vec<Block>,
+    open: u32,
+    /// Indices of vacant blocks.
+    vacant: Vec<u32>,
+    /// Empty blocks kept for reuse, so that a steady flow neither maps nor faults.
+    spare: Vec<Vec<u8>>,
+    /// Blocks that were sparse when they were listed, oldest first.
+    sparse: VecDeque<u32>,
+    chunks: Vec<ChunkSet>,
+    chunks_free: Vec<u32>,
+    chunk_bytes: u64,
+    /// Capacity of all blocks and spares.
+    block_bytes: u64,
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Arena {
+    /// An empty arena; the first block comes with the first message.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            slots: Slots::new(),
+            blocks: alloc::vec![Block { bytes: Vec::new(), live: 0, phase: Phase::Open }],
+            open: 0,
+            vacant: Vec::new(),
+            spare: Vec::new(),
+            sparse: VecDeque::new(),
+            chunks: Vec::new(),
+            chunks_free: Vec::new(),
+            chunk_bytes: 0,
+            block_bytes: 0,
+        }
+    }
+
+    /// Keeps a message for `refs` owners (at least one). hot: copies the three pieces one behind the other.
+    pub fn insert(&mut self, address: &[u8], header: &[u8], body: ArenaBody<'_>, refs: u32) -> MessageRef {
+        assert!(refs > 0, "a message without an owner would never leave");
+        let (flat, chunks) = match body {
+            ArenaBody::Flat(bytes) => (bytes, NO_CHUNKS),
+            ArenaBody::Chunks(list) => (&[][..], self.keep_chunks(list)),
+        };
+        let record_bytes = RECORD_HEAD_BYTES + address.len() + header.len() + flat.len();
+        let block = self.open_with_room(record_bytes);
+        let offset = self.blocks[block as usize].bytes.len() as u32;
+        let index = self.slots.take(Slot {
+            block,
+            offset,
+            refs,
+            chunks,
+            header_bytes: header.len() as u32,
+            flat_bytes: flat.len() as u32,
+            address_bytes: address.len() as u16,
+        });
+        let open = &mut self.blocks[block as usize];
+        open.live += record_bytes;
+        open.bytes.extend_from_slice(&(u64::from(index) | (record_bytes as u64) << 32).to_le_bytes());
+        open.bytes.extend_from_slice(address);
+        open.bytes.extend_from_slice(header);
+        open.bytes.extend_from_slice(flat);
+        MessageRef(index)
+    }
+
+    /// The message. hot.
+    #[must_use]
+    pub fn get(&self, message: MessageRef) -> StoredMessage<'_> {
+        let slot = self.slots.at(message.0);
+        let record = &self.blocks[slot.block as usize].bytes[slot.offset as usize..][..slot.record_bytes()];
+        let (address, rest) = record[RECORD_HEAD_BYTES..].split_at(slot.address_bytes.into());
+        let (header, flat) = rest.split_at(slot.header_bytes as usize);
+        let body = if slot.chunks == NO_CHUNKS {
+            StoredBody::Flat(flat)
+        } else {
+            StoredBody::Chunks(&self.chunks[slot.chunks as usize].list)
+        };
+        StoredMessage { address, header, body }
+    }
+
+    /// More owners for a message.
+    pub fn retain(&mut self, message: MessageRef, more: u32) {
+        self.slots.at_mut(message.0).refs += more;
+    }
+
+    /// An owner less; without any the message leaves. hot.
+    pub fn release(&mut self, message: MessageRef) {
+        let slot = self.slots.at_mut(message.0);
+        assert!(slot.refs > 0, "released more often than retained");
+        slot.refs -= 1;
+        if slot.refs > 0 {
+            return;
+        }
+        let (index, chunks, record_bytes) = (slot.block, slot.chunks, slot.record_bytes());
+        self.slots.give_back(message.0);
+        if chunks != NO_CHUNKS {
+            self.drop_chunks(chunks);
+        }
+        let block = &mut self.blocks[index as usize];
+        block.live -= record_bytes;
+        match block.phase {
+            // the same, warm bytes are filled again
+            Phase::Open if block.live == 0 => block.bytes.clear(),
+            Phase::Open | Phase::Vacant => {}
+            Phase::Sealed | Phase::Sparse if block.live == 0 => self.vacate(index),
+            Phase::Sealed if is_sparse(block) => {
+                block.phase = Phase::Sparse;
+                self.sparse.push_back(index);
+            }
+            Phase::Sealed | Phase::Sparse => {}
+        }
+    }
+
+    /// Bytes that the arena takes: blocks with their unused room, slots, and chunks. What the memory bound counts.
+    #[must_use]
+    pub fn bytes_held(&self) -> u64 {
+        self.block_bytes + self.slots.bytes_held() + self.chunk_bytes
+    }
+
+    /// Messages in the arena.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.slots.taken()
+    }
+
+    /// Empties sparse blocks by moving their survivors until about `budget_bytes` were looked at, so that one old message
+    /// pins no block for ever; gives spare blocks back to the system that a smaller arena does not need.
+    pub fn compact(&mut self, budget_bytes: usize) {
+        let mut looked_at = 0;
+        while looked_at < budget_bytes {
+            let Some(index) = self.sparse.pop_front() else { break };
+            // an entry is stale when the block was vacated after it was listed
+            if self.blocks[index as usize].phase == Phase::Sparse {
+                looked_at += self.blocks[index as usize].bytes.len();
+                self.move_survivors(index);
+            }
+        }
+        while self.spare.len() > self.spares_wanted() {
+            if let Some(bytes) = self.spare.pop() {
+                self.block_bytes -= bytes.capacity() as u64;
+            }
+        }
+    }
+
+    /// The open block, which has room for `bytes` more.
+    fn open_with_room(&mut self, bytes: usize) -> u32 {
+        let open = &self.blocks[self.open as usize].bytes;
+        if open.capacity() - open.len() < bytes {
+            self.open_another(bytes);
+        }
+        self.open
+    }
+
+    #[cold]
+    fn open_another(&mut self, bytes_min: usize) {
+        let sealed = self.open;
+        let block = &mut self.blocks[sealed as usize];
+        block.phase = Phase::Sealed;
+        if block.live == 0 {
+            self.vacate(sealed);
+        } else if is_sparse(block) {
+            block.phase = Phase::Sparse;
+            self.sparse.push_back(sealed);
+        }
+        let bytes = match self.spare.pop() {
+            Some(spare) if bytes_min <= ARENA_BLOCK_BYTES => spare,
+            unused => {
+                self.spare.extend(unused);
+                // a record larger than a block gets one of its own
+                let fresh = Vec::with_capacity(bytes_min.max(ARENA_BLOCK_BYTES));
+                self.block_bytes += fresh.capacity() as u64;
+                fresh
+            }
+        };
+        let block = Block { bytes, live: 0, phase: Phase::Open };
+        self.open = if let Some(index) = self.vacant.pop() {
+            self.blocks[index as usize] = block;
+            index
+        } else {
+            self.blocks.push(block);
+            (self.blocks.len() - 1) as u32
+        };
+    }
+
+    /// Takes the bytes of a block without live records.
+    #[cold]
+    fn vacate(&mut self, index: u32) {
+        let block = &mut self.blocks[index as usize];
+        debug_assert_eq!(block.live, 0);
+        block.phase = Phase::Vacant;
+        let bytes = core::mem::take(&mut block.bytes);
+        self.vacant.push(index);
+        self.keep_spare(bytes);
+    }
+
+    fn keep_spare(&mut self, mut bytes: Vec<u8>) {
+        if bytes.capacity() == ARENA_BLOCK_BYTES && self.spare.len() < self.spares_wanted() {
+            bytes.clear();
+            self.spare.push(bytes);
+        } else {
+            self.block_bytes -= bytes.capacity() as u64;
+        }
+    }
+
+    /// A few, and more where many are in use: a backlog that breathes must not map and unmap with each breath.
+    fn spares_wanted(&self) -> usize {
+        ARENA_SPARE_BLOCKS + (self.blocks.len() - self.vacant.len()) / 8
+    }
+
+    #[cold]
+    fn move_survivors(&mut self, index: u32) {
+        let from = core::mem::take(&mut self.blocks[index as usize].bytes);
+        let mut offset = 0;
+        while let Some((slot_index, record_bytes)) = record_head(&from[offset..]) {
+            let slot = self.slots.at_or_free(slot_index);
+            // a dead record may name a slot that serves another message by now
+            if slot.is_some_and(|slot| slot.block == index && slot.offset as usize == offset) {
+                let to = self.open_with_room(record_bytes);
+                let open = &mut self.blocks[to as usize];
+                let slot = self.slots.at_mut(slot_index);
+                slot.block = to;
+                slot.offset = open.bytes.len() as u32;
+                open.live += record_bytes;
+                open.bytes.extend_from_slice(&from[offset..][..record_bytes]);
+            }
+            offset += record_bytes;
+        }
+        // only now may the index be used again: the check above relies on it
+        let block = &mut self.blocks[index as usize];
+        block.live = 0;
+        block.phase = Phase::Vacant;
+        self.vacant.push(index);
+        self.keep_spare(from);
+    }
+
+    fn keep_chunks(&mut self, list: Vec<Bytes>) -> u32 {
+        let bytes = list.iter().map(|chunk| chunk.len() as u64).sum();
+        self.chunk_bytes += bytes;
+        let set = ChunkSet { list, bytes };
+        if let Some(index) = self.chunks_free.pop() {
+            self.chunks[index as usize] = set;
+            index
+        } else {
+            self.chunks.push(set);
+            (self.chunks.len() - 1) as u32
+        }
+    }
+
+    fn drop_chunks(&mut self, index: u32) {
+        let set = &mut self.chunks[index as usize];
+        self.chunk_bytes -= set.bytes;
+        *set = ChunkSet { list: Vec::new(), bytes: 0 };
+        self.chunks_free.push(index);
+    }
+}
+
+fn is_sparse(block: &Block) -> bool {
+    block.live * 100 < block.bytes.capacity() * SPARSE_PERCENT
+}
+
+/// Slot and length of the record at the front, if there is one.
+fn record_head(bytes: &[u8]) -> Option<(u32, usize)> {
+    let head = u64::from_le_bytes(*bytes.first_chunk()?);
+    Some((head as u32, (head >> 32) as usize))
+}

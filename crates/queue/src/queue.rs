@@ -1,0 +1,292 @@
+//! One queue: ready messages, unacknowledged messages, consumers.
+//!
+//! Read first: [`Queue::append`], then [`Queue::dispatch`] (in `queue/dispatch.rs`), then [`Queue::settle`]. Each ready
+//! or unacknowledged message owns one reference in the [`Arena`].
+//!
+//! The shard's side of the bargain:
+//! - after each call that may have made work it asks [`Queue::touch`], lists the queue when that says so, and calls
+//!   [`Queue::dispatch`] for the listed ones at the end of the turn; a queue that nobody touched costs nothing;
+//! - a consumer that [`Egress::deliver`] called [`Delivered::Full`] is asleep until [`Queue::wake`].
+
+mod consumers;
+mod dispatch;
+mod ready;
+
+use alloc::vec::Vec;
+
+use foldhash::fast::FixedState;
+use hashbrown::hash_map::Entry as MapEntry;
+use hashbrown::{HashMap, HashSet};
+use leveret_model::limits::TABLE_KEEP_ENTRIES;
+use leveret_model::{ChannelKey, ConsumerKey, ConsumerNumber, NodeId, Position, QueueId, Seed, ShardAddress};
+
+pub use self::consumers::{SubscribeRefused, Subscription, Window};
+pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
+
+use self::consumers::Consumers;
+use self::ready::{Entry, Ready};
+use crate::{Arena, MessageRef};
+
+/// What became of a held delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Done with: it leaves.
+    Ack,
+    /// Back to its place, redelivered.
+    Requeue,
+    /// Not wanted: it leaves (there are no dead letters yet).
+    Reject,
+}
+
+/// A delivery that a shard says its channels hold: the channel, the consumer (0 for `basic.get`), the place.
+pub type HeldPlace = (ChannelKey, ConsumerNumber, Position);
+
+/// A message taken by `basic.get`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Taken {
+    /// Its place.
+    pub position: Position,
+    /// The message. Taken with no-ack, its reference is now the caller's to release.
+    pub message: MessageRef,
+    /// Delivered before.
+    pub redelivered: bool,
+    /// Ready messages left.
+    pub remaining: u64,
+}
+
+/// A delivery that somebody holds.
+#[derive(Clone, Copy, Debug)]
+struct Unacked {
+    entry: Entry,
+    /// Index of the consumer (or of the channel's entry for `basic.get`).
+    consumer: u32,
+}
+
+/// A queue.
+#[derive(Debug)]
+pub struct Queue {
+    id: QueueId,
+    ready: Ready,
+    unacked: HashMap<Position, Unacked, FixedState>,
+    consumers: Consumers,
+    /// On the shard's list for the end of this turn.
+    listed: bool,
+}
+
+impl Queue {
+    /// An empty queue at home on shard `own`.
+    #[must_use]
+    pub fn new(id: QueueId, own: ShardAddress, seed: Seed) -> Self {
+        Self {
+            id,
+            ready: Ready::new(),
+            unacked: HashMap::with_hasher(FixedState::with_seed(seed.0)),
+            consumers: Consumers::new(own, seed.part(1)),
+            listed: false,
+        }
+    }
+
+    /// Which queue this is.
+    #[must_use]
+    pub fn id(&self) -> QueueId {
+        self.id
+    }
+
+    /// A message joins the end; the queue takes over one of its references. hot.
+    pub fn append(&mut self, message: MessageRef, body_bytes: usize) -> Position {
+        self.ready.append(Entry { message, body_bytes: body_bytes as u32 })
+    }
+
+    /// True if the queue has something to dispatch and is not on the shard's list for the end of the turn: the
+    /// shard puts it there. hot.
+    #[must_use]
+    pub fn touch(&mut self) -> bool {
+        let due = !self.listed && self.wants_dispatch();
+        self.listed |= due;
+        due
+    }
+
+    /// A consumer comes. One that is known by its key gets the new terms: requests repeat under their id.
+    ///
+    /// # Errors
+    /// RabbitMQ: exclusive consumers. The queue is as it was; the caller refuses with 403.
+    pub fn subscribe(&mut self, subscription: Subscription) -> Result<(), SubscribeRefused> {
+        self.consumers.subscribe(subscription)
+    }
+
+    /// A consumer ends; false if it was none. What it holds stays held by its channel.
+    pub fn unsubscribe(&mut self, key: &ConsumerKey) -> bool {
+        self.consumers.find(key).is_some_and(|index| self.consumers.unsubscribe(index))
+    }
+
+    /// The window of a consumer opens again by so much, never beyond what it was at first.
+    pub fn credit(&mut self, key: &ConsumerKey, messages: u32, bytes: u64) {
+        if let Some(index) = self.consumers.find(key) {
+            self.consumers.credit(index, messages, bytes);
+        }
+    }
+
+    /// The output of a consumer has room again after [`Delivered::Full`].
+    pub fn wake(&mut self, key: &ConsumerKey) {
+        if let Some(index) = self.consumers.find(key) {
+            self.consumers.wake(index);
+        }
+    }
+
+    /// A held delivery is settled; false if `holder` does not hold it (acknowledged twice, or given elsewhere after
+    /// its node was Down), and then nothing happens. hot.
+    pub fn settle(
+        &mut self,
+        holder: &ConsumerKey,
+        position: Position,
+        how: Settled,
+        arena: &mut Arena,
+    ) -> bool {
+        let MapEntry::Occupied(held) = self.unacked.entry(position) else { return false };
+        let Unacked { entry, consumer } = *held.get();
+        if self.consumers.at(consumer).key != *holder {
+            return false;
+        }
+        held.remove();
+        match how {
+            Settled::Ack | Settled::Reject => arena.release(entry.message),
+            Settled::Requeue => self.ready.put_back(position, entry),
+        }
+        self.consumers.settled(consumer);
+        self.shrink_unacked();
+        true
+    }
+
+    /// `basic.get` for a channel. `holder` names the channel; its consumer number is
+    /// 0, as in the [`HeldPlace`] and at the settlement.
+    pub fn get(&mut self, holder: &ConsumerKey, no_ack: bool) -> Option<Taken> {
+        let (position, entry, redelivered) = self.ready.front()?;
+        self.ready.pop_front(redelivered);
+        if !no_ack {
+            let consumer = self.consumers.holder(holder);
+            self.consumers.at_mut(consumer).unacked += 1;
+            self.unacked.insert(position, Unacked { entry, consumer });
+        }
+        Some(Taken { position, message: entry.message, redelivered, remaining: self.ready.len() })
+    }
+
+    /// Drops what is ready, and says how much that was. What is held stays held (RabbitMQ: queue.purge).
+    pub fn purge(&mut self, arena: &mut Arena) -> u64 {
+        self.ready.clear(arena)
+    }
+
+    /// The queue is deleted: every message leaves, every consumer ends. Returns the consumers, in the order in which
+    /// they came, to be cancelled.
+    #[must_use]
+    pub fn drop_all(&mut self, arena: &mut Arena) -> Vec<ConsumerKey> {
+        self.ready.clear(arena);
+        for held in self.unacked.values() {
+            arena.release(held.entry.message);
+        }
+        self.unacked = HashMap::with_hasher(self.unacked.hasher().clone());
+        self.consumers.clear()
+    }
+
+    /// A node is Down: its consumers end, what it held goes back to its place. Returns how many were requeued.
+    pub fn release_node(&mut self, node: NodeId) -> u64 {
+        self.release_where(|key| key.at.node == node)
+    }
+
+    /// A channel is gone and will settle nothing more: like [`Queue::release_node`] for one channel.
+    pub fn release_channel(&mut self, at: ShardAddress, channel: ChannelKey) -> u64 {
+        self.release_where(|key| key.at == at && key.channel == channel)
+    }
+
+    /// What shard `at` says on a new link (RESUB): its consumers become exactly these, with fresh windows; what the
+    /// queue believes is held there and is not in `held` goes back to its place; what is in `held` and was given
+    /// elsewhere, or is not known, is void. Returns the consumers that cannot be (another became exclusive
+    /// meanwhile): they are to be cancelled.
+    #[must_use]
+    pub fn reconcile(
+        &mut self,
+        at: ShardAddress,
+        consumers: &[Subscription],
+        held: &[HeldPlace],
+    ) -> Vec<ConsumerKey> {
+        let hasher = self.unacked.hasher().clone();
+        let mut named: HashSet<ConsumerKey, FixedState> = HashSet::with_hasher(hasher.clone());
+        named.extend(consumers.iter().map(|subscription| subscription.key));
+        for key in self.consumers.subscribed_where(|key| key.at == at && !named.contains(key)) {
+            self.unsubscribe(&key);
+        }
+        let mut kept: HashSet<HeldPlace, FixedState> = HashSet::with_hasher(hasher);
+        kept.extend(held.iter().copied());
+        self.requeue_where(|key, position| {
+            key.at == at && !kept.contains(&(key.channel, key.number, position))
+        });
+        let of_that_shard = consumers.iter().filter(|subscription| subscription.key.at == at);
+        let refused = of_that_shard.filter(|subscription| self.consumers.subscribe(**subscription).is_err());
+        refused.map(|subscription| subscription.key).collect()
+    }
+
+    /// Ready messages.
+    #[must_use]
+    pub fn ready(&self) -> u64 {
+        self.ready.len()
+    }
+
+    /// Bytes of the bodies of ready messages.
+    #[must_use]
+    pub fn ready_bytes(&self) -> u64 {
+        self.ready.bytes()
+    }
+
+    /// Messages that are delivered and not settled.
+    #[must_use]
+    pub fn unacked(&self) -> u64 {
+        self.unacked.len() as u64
+    }
+
+    /// Consumers.
+    #[must_use]
+    pub fn consumers(&self) -> u32 {
+        self.consumers.subscribed()
+    }
+
+    /// True without messages and consumers.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.ready.len() == 0 && self.unacked.is_empty() && self.consumers.subscribed() == 0
+    }
+
+    fn release_where(&mut self, of: impl Fn(&ConsumerKey) -> bool) -> u64 {
+        for key in self.consumers.subscribed_where(&of) {
+            self.unsubscribe(&key);
+        }
+        self.requeue_where(|key, _| of(key))
+    }
+
+    fn requeue_where(&mut self, of: impl Fn(&ConsumerKey, Position) -> bool) -> u64 {
+        let Self { unacked, consumers, ready, .. } = self;
+        let before = ready.len();
+        // the table's order does not show: places are ordered, and consumers are woken in an order of their own below
+        let mut settled = Vec::new();
+        unacked.retain(|&position, held| {
+            let back = of(&consumers.at(held.consumer).key, position);
+            if back {
+                ready.put_back(position, held.entry);
+                settled.push(held.consumer);
+            }
+            !back
+        });
+        settled.sort_unstable();
+        for consumer in settled {
+            consumers.settled(consumer);
+        }
+        self.shrink_unacked();
+        self.ready.len() - before
+    }
+
+    /// A table that was large once and is empty now gives its memory back.
+    fn shrink_unacked(&mut self) {
+        if self.unacked.is_empty() && self.unacked.capacity() > TABLE_KEEP_ENTRIES {
+            self.unacked.shrink_to(0);
+        }
+    }
+}

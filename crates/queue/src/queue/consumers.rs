@@ -1,0 +1,389 @@
+//! The consumers of a queue, and the lines in which they wait for messages.
+//!
+//! Read first: [`Consumers::enlist`]. Consumers of one priority and one distance from the queue share a line and take
+//! turns; lines are asked from the highest priority down, at equal priority the nearest first. In a line stand only
+//! those that can take a message now, so a queue whose consumers are all busy is seen at once (`awake` is 0).
+//!
+//! Invariant: a consumer stands in its line exactly if it is subscribed, not asleep and has quota. An entry stays while
+//! it is subscribed or holds deliveries; entries of `basic.get` never subscribe.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use leveret_model::limits::UNACKED_PER_CHANNEL_MAX;
+use leveret_model::{Address, ConsumerKey, Seed, ShardAddress};
+
+/// What bounds the deliveries under way to a consumer, beside its prefetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// The room in its connection's output, which [`Egress`](super::Egress) knows: a consumer of this shard.
+    Output,
+    /// So much, until [`Queue::credit`](super::Queue::credit) opens it again: a consumer elsewhere.
+    Credit {
+        /// Messages under way at most.
+        messages: u32,
+        /// Bytes under way at which it closes.
+        bytes: u64,
+    },
+}
+
+/// A consumer, as it wants to be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Who.
+    pub key: ConsumerKey,
+    /// A message leaves the queue as it is delivered.
+    pub no_ack: bool,
+    /// The only consumer.
+    pub exclusive: bool,
+    /// Messages that it may hold; 0 is no limit of the client's: `limits::UNACKED_PER_CHANNEL_MAX`.
+    pub prefetch: u16,
+    /// Higher is served first (RabbitMQ: x-priority of basic.consume).
+    pub priority: i32,
+    /// What bounds the deliveries under way.
+    pub window: Window,
+}
+
+/// Why a consumer is refused. The queue is as it was; the client gets 403.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubscribeRefused {
+    /// Another consumer is exclusive.
+    #[error("queue has an exclusive consumer")]
+    Exclusive,
+    /// It wants to be the only one and is not.
+    #[error("exclusive use refused, queue has other consumers")]
+    NotAlone,
+}
+
+/// An open window.
+#[derive(Clone, Copy, Debug)]
+struct Credit {
+    messages: u32,
+    /// Below zero after a message that was larger than what was left.
+    bytes: i64,
+    messages_max: u32,
+    bytes_max: i64,
+}
+
+impl Credit {
+    fn full(messages: u32, bytes: u64) -> Self {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        Self { messages, bytes, messages_max: messages, bytes_max: bytes }
+    }
+}
+
+/// Where a line stands: priority, then distance.
+type LineRank = (Reverse<i32>, u8);
+
+#[derive(Debug)]
+pub(super) struct Consumer {
+    pub(super) key: ConsumerKey,
+    pub(super) no_ack: bool,
+    /// Deliveries that it holds.
+    pub(super) unacked: u32,
+    subscribed: bool,
+    /// Its output was full; until it is woken.
+    asleep: bool,
+    in_line: bool,
+    prefetch: u32,
+    rank: LineRank,
+    credit: Option<Credit>,
+    /// Counts subscriptions of the queue: the order in which consumers are cancelled.
+    ordinal: u64,
+}
+
+impl Consumer {
+    fn idle(key: ConsumerKey) -> Self {
+        Self {
+            key,
+            no_ack: false,
+            unacked: 0,
+            subscribed: false,
+            asleep: false,
+            in_line: false,
+            prefetch: 0,
+            rank: (Reverse(0), 0),
+            credit: None,
+            ordinal: 0,
+        }
+    }
+
+    /// Messages that it can take now, the output aside.
+    pub(super) fn quota(&self) -> u32 {
+        let prefetch = if self.no_ack { u32::MAX } else { self.prefetch.saturating_sub(self.unacked) };
+        match self.credit {
+            Some(credit) if credit.bytes <= 0 => 0,
+            Some(credit) => prefetch.min(credit.messages),
+            None => prefetch,
+        }
+    }
+
+    /// A message of so many bytes went to it. False when its window has closed. hot.
+    pub(super) fn spend(&mut self, bytes: usize) -> bool {
+        let Some(credit) = &mut self.credit else { return true };
+        credit.messages -= 1;
+        credit.bytes -= bytes as i64;
+        credit.bytes > 0
+    }
+
+    /// Bytes matter to its window.
+    pub(super) fn is_metered(&self) -> bool {
+        self.credit.is_some()
+    }
+}
+
+#[derive(Debug)]
+struct Line {
+    rank: LineRank,
+    /// Subscribed consumers of this rank; without any the line goes.
+    members: u32,
+    waiting: VecDeque<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Consumers {
+    own: ShardAddress,
+    entries: Vec<Option<Consumer>>,
+    vacant: Vec<u32>,
+    by_key: HashMap<ConsumerKey, u32, FixedState>,
+    /// Ordered by rank.
+    lines: Vec<Line>,
+    subscribed: u32,
+    /// There is exactly one consumer, and it wants to stay alone.
+    exclusive: bool,
+    /// Consumers in all lines.
+    awake: u32,
+    subscriptions: u64,
+}
+
+impl Consumers {
+    pub(super) fn new(own: ShardAddress, seed: Seed) -> Self {
+        Self {
+            own,
+            entries: Vec::new(),
+            vacant: Vec::new(),
+            by_key: HashMap::with_hasher(FixedState::with_seed(seed.0)),
+            lines: Vec::new(),
+            subscribed: 0,
+            exclusive: false,
+            awake: 0,
+            subscriptions: 0,
+        }
+    }
+
+    pub(super) fn subscribe(&mut self, new: Subscription) -> Result<(), SubscribeRefused> {
+        let known = self.find(&new.key).filter(|&index| self.at(index).subscribed);
+        let others = self.subscribed - u32::from(known.is_some());
+        if others > 0 && self.exclusive {
+            return Err(SubscribeRefused::Exclusive);
+        }
+        if others > 0 && new.exclusive {
+            return Err(SubscribeRefused::NotAlone);
+        }
+        let ordinal = match known {
+            Some(index) => {
+                let ordinal = self.at(index).ordinal;
+                self.leave_line(index);
+                ordinal
+            }
+            None => {
+                self.subscriptions += 1;
+                self.subscriptions
+            }
+        };
+        let index = self.holder(&new.key);
+        let rank = (Reverse(new.priority), self.distance(new.key.at));
+        let consumer = self.at_mut(index);
+        *consumer = Consumer {
+            no_ack: new.no_ack,
+            unacked: consumer.unacked,
+            subscribed: true,
+            prefetch: if new.prefetch == 0 { UNACKED_PER_CHANNEL_MAX as u32 } else { new.prefetch.into() },
+            rank,
+            credit: match new.window {
+                Window::Output => None,
+                Window::Credit { messages, bytes } => Some(Credit::full(messages, bytes)),
+            },
+            ordinal,
+            ..Consumer::idle(new.key)
+        };
+        self.subscribed += 1;
+        self.exclusive = new.exclusive;
+        match self.lines.binary_search_by_key(&rank, |line| line.rank) {
+            Ok(line) => self.lines[line].members += 1,
+            Err(line) => self.lines.insert(line, Line { rank, members: 1, waiting: VecDeque::new() }),
+        }
+        self.enlist(index);
+        Ok(())
+    }
+
+    /// False if it was not subscribed.
+    pub(super) fn unsubscribe(&mut self, index: u32) -> bool {
+        let was = self.at(index).subscribed;
+        if was {
+            self.leave_line(index);
+            self.drop_if_unused(index);
+        }
+        was
+    }
+
+    pub(super) fn credit(&mut self, index: u32, messages: u32, bytes: u64) {
+        if let Some(credit) = &mut self.at_mut(index).credit {
+            credit.messages = credit.messages.saturating_add(messages).min(credit.messages_max);
+            let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+            credit.bytes = credit.bytes.saturating_add(bytes).min(credit.bytes_max);
+        }
+        self.enlist(index);
+    }
+
+    pub(super) fn wake(&mut self, index: u32) {
+        self.at_mut(index).asleep = false;
+        self.enlist(index);
+    }
+
+    /// A delivery that it held is settled. hot.
+    pub(super) fn settled(&mut self, index: u32) {
+        let consumer = self.at_mut(index);
+        consumer.unacked -= 1;
+        if !consumer.subscribed {
+            self.drop_if_unused(index);
+        } else if !consumer.in_line {
+            self.enlist(index);
+        }
+    }
+
+    /// The entry for a key, made if there is none: whoever holds deliveries has one.
+    pub(super) fn holder(&mut self, key: &ConsumerKey) -> u32 {
+        if let Some(index) = self.find(key) {
+            return index;
+        }
+        let consumer = Some(Consumer::idle(*key));
+        let index = if let Some(index) = self.vacant.pop() {
+            self.entries[index as usize] = consumer;
+            index
+        } else {
+            self.entries.push(consumer);
+            (self.entries.len() - 1) as u32
+        };
+        self.by_key.insert(*key, index);
+        index
+    }
+
+    pub(super) fn find(&self, key: &ConsumerKey) -> Option<u32> {
+        self.by_key.get(key).copied()
+    }
+
+    /// Indices are those that this type handed out, of entries that are subscribed or hold something.
+    pub(super) fn at(&self, index: u32) -> &Consumer {
+        self.entries[index as usize].as_ref().expect("an index lives as long as its entry")
+    }
+
+    pub(super) fn at_mut(&mut self, index: u32) -> &mut Consumer {
+        self.entries[index as usize].as_mut().expect("an index lives as long as its entry")
+    }
+
+    pub(super) fn subscribed(&self) -> u32 {
+        self.subscribed
+    }
+
+    pub(super) fn awake(&self) -> u32 {
+        self.awake
+    }
+
+    /// Subscribed consumers, in the order in which they came.
+    pub(super) fn subscribed_where(&self, of: impl Fn(&ConsumerKey) -> bool) -> Vec<ConsumerKey> {
+        let entries = self.entries.iter().flatten();
+        let mut found: Vec<_> = entries.filter(|entry| entry.subscribed && of(&entry.key)).collect();
+        found.sort_unstable_by_key(|entry| entry.ordinal);
+        found.into_iter().map(|entry| entry.key).collect()
+    }
+
+    /// Everyone goes; returns who was subscribed, in the order in which they came.
+    pub(super) fn clear(&mut self) -> Vec<ConsumerKey> {
+        let cancelled = self.subscribed_where(|_| true);
+        self.entries = Vec::new();
+        self.vacant = Vec::new();
+        self.by_key = HashMap::with_hasher(self.by_key.hasher().clone());
+        self.lines = Vec::new();
+        (self.subscribed, self.awake, self.exclusive) = (0, 0, false);
+        cancelled
+    }
+
+    /// The first line from `from` on in which somebody waits: its number, who is first, and whether alone. hot.
+    pub(super) fn first_awake(&self, from: usize) -> Option<(usize, u32, bool)> {
+        let lines = self.lines.iter().enumerate().skip(from);
+        lines
+            .filter_map(|(number, line)| Some((number, *line.waiting.front()?, line.waiting.len() == 1)))
+            .next()
+    }
+
+    /// The first of a line goes to its end, or out of it if it can take no more. hot.
+    pub(super) fn next_turn(&mut self, line: usize, asleep: bool) {
+        let Some(index) = self.lines[line].waiting.pop_front() else { return };
+        let consumer = self.at_mut(index);
+        consumer.asleep |= asleep;
+        if consumer.asleep || consumer.quota() == 0 {
+            consumer.in_line = false;
+            self.awake -= 1;
+        } else {
+            self.lines[line].waiting.push_back(index);
+        }
+    }
+
+    /// Puts a consumer at the end of its line if it can take a message and does not stand there.
+    fn enlist(&mut self, index: u32) {
+        let consumer = self.at_mut(index);
+        if !consumer.subscribed || consumer.in_line || consumer.asleep || consumer.quota() == 0 {
+            return;
+        }
+        consumer.in_line = true;
+        let rank = consumer.rank;
+        if let Ok(line) = self.lines.binary_search_by_key(&rank, |line| line.rank) {
+            self.lines[line].waiting.push_back(index);
+            self.awake += 1;
+        }
+    }
+
+    /// The end of a subscription, the entry aside.
+    fn leave_line(&mut self, index: u32) {
+        let consumer = self.at_mut(index);
+        let (rank, in_line) = (consumer.rank, consumer.in_line);
+        consumer.subscribed = false;
+        consumer.in_line = false;
+        self.subscribed -= 1;
+        // an exclusive one was the only one
+        self.exclusive = false;
+        let Ok(number) = self.lines.binary_search_by_key(&rank, |line| line.rank) else { return };
+        let line = &mut self.lines[number];
+        line.members -= 1;
+        if in_line {
+            line.waiting.retain(|&waiting| waiting != index);
+            self.awake -= 1;
+        }
+        if line.members == 0 {
+            self.lines.remove(number);
+        }
+    }
+
+    fn drop_if_unused(&mut self, index: u32) {
+        let consumer = self.at(index);
+        if !consumer.subscribed && consumer.unacked == 0 {
+            let key = consumer.key;
+            self.by_key.remove(&key);
+            self.entries[index as usize] = None;
+            self.vacant.push(index);
+        }
+    }
+
+    /// This shard, this node, elsewhere.
+    fn distance(&self, at: ShardAddress) -> u8 {
+        match Address::seen_from(self.own, at) {
+            Address::Here => 0,
+            Address::Shard(_) => 1,
+            Address::Node(..) => 2,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The ingress' end of a lane: publishes that the queue's home has not answered, in order.
+//!
+//! The caller sends each publish as it pushes it, with [`OutLane::base`] at the time of sending. It sends all that waits
+//! again, in order, after [`OutLane::restart`] (a new link, a new home), and what comes after a gap when
+//! [`OutLane::on_gap`] says so. The home's end is [`Lanes`](crate::Lanes), which also has the table of answers.
+//!
+//! Invariant: what waits has the sequences `base()..next`, without a hole: answers come for a front, and only the
+//! front expires.
+
+use alloc::collections::VecDeque;
+
+use leveret_model::LaneSequence;
+use leveret_model::limits::{LANE_BYTES_MAX, LANE_MESSAGES_MAX};
+
+#[derive(Debug)]
+struct Waiting<T> {
+    publish: T,
+    bytes: u64,
+}
+
+/// Publishes of one shard to one queue that wait for their answer. `T` is what the caller wants back.
+#[derive(Debug)]
+pub struct OutLane<T> {
+    waiting: VecDeque<Waiting<T>>,
+    /// The sequence that the next publish gets.
+    next: u64,
+    bytes: u64,
+    /// The gap that the last resend answered, on this link.
+    gap_answered: Option<LaneSequence>,
+}
+
+impl<T> Default for OutLane<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> OutLane<T> {
+    /// A lane on which nothing was sent.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { waiting: VecDeque::new(), next: 1, bytes: 0, gap_answered: None }
+    }
+
+    /// A publish of so many bytes joins the end. hot. The caller asks [`OutLane::is_full`] first; one that arrived already
+    /// may go over the bound.
+    pub fn push(&mut self, publish: T, bytes: u64) -> LaneSequence {
+        let sequence = LaneSequence(self.next);
+        self.next += 1;
+        self.bytes += bytes;
+        self.waiting.push_back(Waiting { publish, bytes });
+        sequence
+    }
+
+    /// The lowest sequence that waits; the next one if none does.
+    #[must_use]
+    pub fn base(&self) -> LaneSequence {
+        LaneSequence(self.next - self.waiting.len() as u64)
+    }
+
+    /// The home has everything up to `through`: those publishes, in order. What lies past the end is not believed.
+    pub fn stored(&mut self, through: LaneSequence) -> impl Iterator<Item = T> + '_ {
+        let count = through.0.saturating_add(1).saturating_sub(self.base().0).min(self.waiting.len() as u64);
+        self.take_front(count as usize)
+    }
+
+    /// The home misses what comes after `after`, and has all before. True if the caller is to send that again now
+    /// ([`OutLane::resend_from`]); false if it did so already: each publish that was under way behind the gap is
+    /// answered with the same gap.
+    #[must_use]
+    pub fn on_gap(&mut self, after: LaneSequence) -> bool {
+        let due = self.gap_answered != Some(after) && after.0.saturating_add(1) < self.next;
+        if due {
+            self.gap_answered = Some(after);
+        }
+        due
+    }
+
+    /// A new link or a new home: the caller sends all that waits again (`resend_from(LaneSequence(0))`).
+    pub fn restart(&mut self) {
+        self.gap_answered = None;
+    }
+
+    /// What waits after `after`, in order.
+    pub fn resend_from(&self, after: LaneSequence) -> impl Iterator<Item = (LaneSequence, &T)> + '_ {
+        let base = self.base().0;
+        let skip = after.0.saturating_add(1).saturating_sub(base).min(self.waiting.len() as u64);
+        let rest = self.waiting.range(skip as usize..);
+        rest.zip(base + skip..).map(|(waiting, sequence)| (LaneSequence(sequence), &waiting.publish))
+    }
+
+    /// The first one that waits if it is `late`: it is given up, and the base moves past it. To be called until `None`.
+    pub fn expire(&mut self, late: impl FnOnce(&T) -> bool) -> Option<T> {
+        if !late(&self.waiting.front()?.publish) {
+            return None;
+        }
+        let first = self.waiting.pop_front()?;
+        self.bytes -= first.bytes;
+        Some(first.publish)
+    }
+
+    /// The queue is gone: all that waits, in order.
+    pub fn gone(&mut self) -> impl Iterator<Item = T> + '_ {
+        self.take_front(self.waiting.len())
+    }
+
+    /// Publishes that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// True if none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Bytes that wait.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// At its bound: its publishers are not read.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= LANE_MESSAGES_MAX || self.bytes >= LANE_BYTES_MAX
+    }
+
+    fn take_front(&mut self, count: usize) -> impl Iterator<Item = T> + '_ {
+        self.bytes -= self.waiting.range(..count).map(|waiting| waiting.bytes).sum::<u64>();
+        self.waiting.drain(..count).map(|waiting| waiting.publish)
+    }
+}
