@@ -2,14 +2,16 @@
 //!
 //! Read first: [`record`], which both a ring and a link carry; then docs/formats/link.md, which draws every byte.
 //! Invariants: no input or output happens here; bytes, time and nonces are arguments. Nothing but the fixed handshake
-//! messages of [`handshake`] is parsed before the peer has proved that it knows the secret.
+//! messages is parsed before the peer has proved that it knows the secret.
 #![no_std]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod arguments;
 mod batch;
 mod codec;
+pub mod control;
 pub mod credit;
 mod fields;
 pub mod record;

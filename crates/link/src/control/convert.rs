@@ -1,0 +1,396 @@
+//! Control frames' fields from and to the model's nouns. To the model is checked: the peer may be of another version.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+
+use leveret_model::definition::{self, DestinationKind, ExchangeKind};
+use leveret_model::directory::{Command, QueueRecord, Reply};
+use leveret_model::{Name, NodeId, Refusal, ReplyCode, RoutingKey, ShardAddress, ShardId, Ulid};
+
+use super::{
+    Binding, Body, CommandKind, ControlFrame, Declared, DeleteExchange, DeleteQueue, Done, Exchange, Id,
+    Queue, QueueId, Refused, ReplyKind,
+};
+use crate::Damage;
+use crate::arguments;
+
+impl From<Body> for ControlFrame {
+    fn from(body: Body) -> Self {
+        Self { body: Some(body) }
+    }
+}
+
+impl From<u128> for Id {
+    fn from(bits: u128) -> Self {
+        Self { high: (bits >> 64) as u64, low: bits as u64 }
+    }
+}
+
+impl From<Id> for u128 {
+    fn from(id: Id) -> Self {
+        (Self::from(id.high) << 64) | Self::from(id.low)
+    }
+}
+
+impl From<NodeId> for Id {
+    fn from(node: NodeId) -> Self {
+        node.0.into()
+    }
+}
+
+impl From<Id> for NodeId {
+    fn from(id: Id) -> Self {
+        Self(id.into())
+    }
+}
+
+impl From<leveret_model::QueueId> for QueueId {
+    fn from(id: leveret_model::QueueId) -> Self {
+        Self { generation: id.generation, ulid: id.ulid.0.into() }
+    }
+}
+
+impl From<QueueId> for leveret_model::QueueId {
+    fn from(id: QueueId) -> Self {
+        Self { generation: id.generation, ulid: Ulid(id.ulid.into()) }
+    }
+}
+
+/// A name of a peer.
+///
+/// # Errors
+/// [`Damage`] if it is too long for one.
+pub fn name(text: &str) -> Result<Name, Damage> {
+    Name::from_bytes(text.as_bytes()).map_err(|_| Damage::Value("name"))
+}
+
+fn shard(number: u32) -> Result<ShardId, Damage> {
+    u8::try_from(number).map(ShardId).map_err(|_| Damage::Value("shard"))
+}
+
+impl From<&definition::Exchange> for Exchange {
+    fn from(exchange: &definition::Exchange) -> Self {
+        Self {
+            vhost: exchange.vhost.to_string(),
+            name: exchange.name.to_string(),
+            kind: exchange.kind.to_string(),
+            durable: exchange.durable,
+            auto_delete: exchange.auto_delete,
+            internal: exchange.internal,
+            arguments: arguments::encode(&exchange.arguments),
+        }
+    }
+}
+
+impl TryFrom<&Exchange> for definition::Exchange {
+    type Error = Damage;
+    fn try_from(exchange: &Exchange) -> Result<Self, Damage> {
+        Ok(Self {
+            vhost: name(&exchange.vhost)?,
+            name: name(&exchange.name)?,
+            kind: ExchangeKind::from_name(exchange.kind.as_bytes()).ok_or(Damage::Value("exchange type"))?,
+            durable: exchange.durable,
+            auto_delete: exchange.auto_delete,
+            internal: exchange.internal,
+            arguments: arguments::decode(&exchange.arguments)?,
+        })
+    }
+}
+
+impl From<&definition::Binding> for Binding {
+    fn from(binding: &definition::Binding) -> Self {
+        Self {
+            vhost: binding.vhost.to_string(),
+            source: binding.source.to_string(),
+            to_exchange: binding.kind == DestinationKind::Exchange,
+            destination: binding.destination.to_string(),
+            key: binding.key.to_vec(),
+            arguments: arguments::encode(&binding.arguments),
+        }
+    }
+}
+
+impl TryFrom<&Binding> for definition::Binding {
+    type Error = Damage;
+    fn try_from(binding: &Binding) -> Result<Self, Damage> {
+        if binding.key.len() > 255 {
+            return Err(Damage::Value("binding key"));
+        }
+        Ok(Self {
+            vhost: name(&binding.vhost)?,
+            source: name(&binding.source)?,
+            kind: if binding.to_exchange { DestinationKind::Exchange } else { DestinationKind::Queue },
+            destination: name(&binding.destination)?,
+            key: RoutingKey::new(&binding.key),
+            arguments: arguments::decode(&binding.arguments)?,
+        })
+    }
+}
+
+impl From<&QueueRecord> for Queue {
+    fn from(record: &QueueRecord) -> Self {
+        Self {
+            vhost: record.vhost.to_string(),
+            name: record.name.to_string(),
+            id: record.id.into(),
+            node: record.home.node.into(),
+            shard: record.home.shard.0.into(),
+            epoch: record.epoch,
+            durable: record.durable,
+            arguments: arguments::encode(&record.arguments),
+        }
+    }
+}
+
+impl TryFrom<&Queue> for QueueRecord {
+    type Error = Damage;
+    fn try_from(queue: &Queue) -> Result<Self, Damage> {
+        Ok(Self {
+            vhost: name(&queue.vhost)?,
+            name: name(&queue.name)?,
+            id: queue.id.into(),
+            home: ShardAddress { node: queue.node.into(), shard: shard(queue.shard)? },
+            epoch: queue.epoch,
+            durable: queue.durable,
+            arguments: arguments::decode(&queue.arguments)?,
+        })
+    }
+}
+
+impl From<&Command> for CommandKind {
+    fn from(command: &Command) -> Self {
+        match command {
+            Command::DeclareExchange(exchange) => Self::DeclareExchange(exchange.into()),
+            Command::DeleteExchange { vhost, name, if_unused } => Self::DeleteExchange(DeleteExchange {
+                vhost: vhost.to_string(),
+                name: name.to_string(),
+                if_unused: *if_unused,
+            }),
+            Command::DeclareQueue { vhost, name, home, durable, arguments } => Self::DeclareQueue(Queue {
+                vhost: vhost.to_string(),
+                name: name.to_string(),
+                node: home.node.into(),
+                shard: home.shard.0.into(),
+                durable: *durable,
+                arguments: arguments::encode(arguments),
+                ..Queue::default()
+            }),
+            Command::DeleteQueue { vhost, name, if_unused, if_empty } => Self::DeleteQueue(DeleteQueue {
+                vhost: vhost.to_string(),
+                name: name.to_string(),
+                if_unused: *if_unused,
+                if_empty: *if_empty,
+            }),
+            Command::Bind(binding) => Self::Bind(binding.into()),
+            Command::Unbind(binding) => Self::Unbind(binding.into()),
+        }
+    }
+}
+
+impl TryFrom<&CommandKind> for Command {
+    type Error = Damage;
+    fn try_from(command: &CommandKind) -> Result<Self, Damage> {
+        Ok(match command {
+            CommandKind::DeclareExchange(exchange) => Self::DeclareExchange(exchange.try_into()?),
+            CommandKind::DeleteExchange(delete) => Self::DeleteExchange {
+                vhost: name(&delete.vhost)?,
+                name: name(&delete.name)?,
+                if_unused: delete.if_unused,
+            },
+            CommandKind::DeclareQueue(queue) => {
+                let record = QueueRecord::try_from(queue)?;
+                Self::DeclareQueue {
+                    vhost: record.vhost,
+                    name: record.name,
+                    home: record.home,
+                    durable: record.durable,
+                    arguments: record.arguments,
+                }
+            }
+            CommandKind::DeleteQueue(delete) => Self::DeleteQueue {
+                vhost: name(&delete.vhost)?,
+                name: name(&delete.name)?,
+                if_unused: delete.if_unused,
+                if_empty: delete.if_empty,
+            },
+            CommandKind::Bind(binding) => Self::Bind(binding.try_into()?),
+            CommandKind::Unbind(binding) => Self::Unbind(binding.try_into()?),
+        })
+    }
+}
+
+impl From<&Reply> for ReplyKind {
+    fn from(reply: &Reply) -> Self {
+        match reply {
+            Reply::Done => Self::Done(Done {}),
+            Reply::Queue { record, created } => {
+                Self::Queue(Declared { queue: record.as_ref().into(), created: *created })
+            }
+            Reply::Deleted { messages } => Self::Deleted(*messages),
+            Reply::Refused(refusal) => {
+                Self::Refused(Refused { code: refusal.code.code().into(), text: refusal.text.clone() })
+            }
+        }
+    }
+}
+
+impl TryFrom<&ReplyKind> for Reply {
+    type Error = Damage;
+    fn try_from(reply: &ReplyKind) -> Result<Self, Damage> {
+        Ok(match reply {
+            ReplyKind::Done(Done {}) => Self::Done,
+            ReplyKind::Queue(declared) => {
+                Self::Queue { record: Box::new((&declared.queue).try_into()?), created: declared.created }
+            }
+            ReplyKind::Deleted(messages) => Self::Deleted { messages: *messages },
+            ReplyKind::Refused(refused) => {
+                let code = u16::try_from(refused.code).ok().and_then(ReplyCode::from_code);
+                Self::Refused(Refusal::new(code.ok_or(Damage::Value("reply code"))?, refused.text.clone()))
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::arguments::tests::arguments;
+    use crate::control::{Entry, EntryKind, Request, Response};
+
+    fn any_name() -> impl Strategy<Value = Name> {
+        any::<String>().prop_map(|text| Name::new(&text))
+    }
+
+    fn exchange() -> impl Strategy<Value = definition::Exchange> {
+        let kind = prop::sample::select(&ExchangeKind::ALL[..]);
+        (any_name(), any_name(), kind, any::<[bool; 3]>(), arguments()).prop_map(
+            |(vhost, name, kind, [durable, auto_delete, internal], arguments)| definition::Exchange {
+                vhost,
+                name,
+                kind,
+                durable,
+                auto_delete,
+                internal,
+                arguments,
+            },
+        )
+    }
+
+    fn binding() -> impl Strategy<Value = definition::Binding> {
+        let kind = prop_oneof![Just(DestinationKind::Queue), Just(DestinationKind::Exchange)];
+        let key = prop::collection::vec(any::<u8>(), 0..=255).prop_map(|key| RoutingKey::new(&key));
+        (any_name(), any_name(), kind, any_name(), key, arguments()).prop_map(
+            |(vhost, source, kind, destination, key, arguments)| definition::Binding {
+                vhost,
+                source,
+                kind,
+                destination,
+                key,
+                arguments,
+            },
+        )
+    }
+
+    fn queue() -> impl Strategy<Value = QueueRecord> {
+        (any_name(), any_name(), any::<(u32, u128, u128, u8, u64, bool)>(), arguments()).prop_map(
+            |(vhost, name, (generation, ulid, node, shard, epoch, durable), arguments)| QueueRecord {
+                vhost,
+                name,
+                id: leveret_model::QueueId { generation, ulid: Ulid(ulid) },
+                home: ShardAddress { node: NodeId(node), shard: ShardId(shard) },
+                epoch,
+                durable,
+                arguments,
+            },
+        )
+    }
+
+    fn command() -> impl Strategy<Value = Command> {
+        prop_oneof![
+            exchange().prop_map(Command::DeclareExchange),
+            (any_name(), any_name(), any::<bool>())
+                .prop_map(|(vhost, name, if_unused)| { Command::DeleteExchange { vhost, name, if_unused } }),
+            queue().prop_map(|QueueRecord { vhost, name, home, durable, arguments, .. }| {
+                Command::DeclareQueue { vhost, name, home, durable, arguments }
+            }),
+            (any_name(), any_name(), any::<(bool, bool)>()).prop_map(
+                |(vhost, name, (if_unused, if_empty))| Command::DeleteQueue {
+                    vhost,
+                    name,
+                    if_unused,
+                    if_empty
+                }
+            ),
+            binding().prop_map(Command::Bind),
+            binding().prop_map(Command::Unbind),
+        ]
+    }
+
+    fn reply() -> impl Strategy<Value = Reply> {
+        prop_oneof![
+            Just(Reply::Done),
+            (queue(), any::<bool>())
+                .prop_map(|(record, created)| Reply::Queue { record: Box::new(record), created }),
+            any::<u64>().prop_map(|messages| Reply::Deleted { messages }),
+            (prop::sample::select(ReplyCode::ALL), any::<String>())
+                .prop_map(|(code, text)| Reply::Refused(Refusal::new(code, text))),
+        ]
+    }
+
+    /// Through the bytes of a frame.
+    fn sent(body: Body) -> Body {
+        let bytes = ControlFrame::from(body).encode_to_vec();
+        ControlFrame::decode(&bytes[..]).unwrap().body.unwrap()
+    }
+
+    fn shown(value: &impl core::fmt::Debug) -> String {
+        std::format!("{value:?}")
+    }
+
+    proptest! {
+        #[test]
+        fn commands_come_back_as_they_were(command in command()) {
+            let request = Request { id: 1, command: Some((&command).into()) };
+            let Body::Request(back) = sent(Body::Request(request)) else { panic!("a request") };
+            let back = Command::try_from(&back.command.unwrap()).unwrap();
+            prop_assert_eq!(shown(&back), shown(&command));
+        }
+
+        #[test]
+        fn replies_come_back_as_they_were(reply in reply()) {
+            let response = Response { id: 1, reply: Some((&reply).into()) };
+            let Body::Response(back) = sent(Body::Response(response)) else { panic!("a response") };
+            let back = Reply::try_from(&back.reply.unwrap()).unwrap();
+            prop_assert_eq!(shown(&back), shown(&reply));
+        }
+
+        #[test]
+        fn any_bytes_are_a_frame_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            drop(ControlFrame::decode(&bytes[..]));
+        }
+    }
+
+    #[test]
+    fn an_entry_of_a_later_version_is_skipped() {
+        // field 99, a string: this version has no such entry
+        let later = [0x9a, 0x06, 1, b'x'];
+        assert_eq!(Entry::decode(&later[..]).unwrap().kind, None);
+        let known = Entry { kind: Some(EntryKind::DropQueue(QueueId::default())) }.encode_to_vec();
+        assert!(Entry::decode(&known[..]).unwrap().kind.is_some());
+    }
+
+    #[test]
+    fn a_value_that_the_model_cannot_hold_is_damage() {
+        let queue = Queue { shard: 256, ..Queue::default() };
+        assert_eq!(QueueRecord::try_from(&queue), Err(Damage::Value("shard")));
+        let queue = Queue { name: "x".repeat(256), ..Queue::default() };
+        assert_eq!(QueueRecord::try_from(&queue), Err(Damage::Value("name")));
+        let exchange = Exchange { kind: "x-consistent-hash".into(), ..Exchange::default() };
+        assert_eq!(definition::Exchange::try_from(&exchange), Err(Damage::Value("exchange type")));
+    }
+}
