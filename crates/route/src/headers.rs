@@ -1,0 +1,197 @@
+//! Headers exchanges (AMQP 0-9-1 §3.1.3.4; RabbitMQ: `x-match` with four values).
+//!
+//! A binding's arguments are its criteria: a header with that name must be there and be equal by value; a void value asks
+//! for its presence only. `x-match` is never a criterion, other `x-` keys are only with `all-with-x` and `any-with-x`.
+
+use alloc::format;
+use alloc::vec::Vec;
+use core::cell::OnceCell;
+
+use leveret_model::{Arguments, Refusal, ReplyCode, RoutingKey, Value};
+use leveret_wire::{Array, ContentHeader, FieldValue, Table};
+
+use crate::bindings::{Bindings, Bound};
+use crate::slots::Slot;
+
+/// The headers of a message. They are asked only on the way through a headers exchange.
+pub trait Headers {
+    /// Is there a header of that name, and, if a value is given, is the header [equivalent](Value::equivalent) to it?
+    /// Of two headers with one name the first counts.
+    fn matches(&self, name: &[u8], value: Option<&Value>) -> bool;
+}
+
+/// A message without headers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoHeaders;
+
+impl Headers for NoHeaders {
+    fn matches(&self, _: &[u8], _: Option<&Value>) -> bool {
+        false
+    }
+}
+
+impl Headers for Arguments {
+    fn matches(&self, name: &[u8], value: Option<&Value>) -> bool {
+        let header = self.0.iter().find(|(key, _)| key[..] == *name);
+        header.is_some_and(|(_, header)| value.is_none_or(|value| header.equivalent(value)))
+    }
+}
+
+/// The headers in the payload of a content header frame. It costs nothing until it is asked; a payload that cannot be
+/// decoded has no headers.
+#[derive(Debug)]
+pub struct MessageHeaders<'a> {
+    payload: &'a [u8],
+    table: OnceCell<Table<'a>>,
+}
+
+impl<'a> MessageHeaders<'a> {
+    /// Of this payload.
+    #[must_use]
+    pub const fn new(payload: &'a [u8]) -> Self {
+        Self { payload, table: OnceCell::new() }
+    }
+}
+
+impl Headers for MessageHeaders<'_> {
+    fn matches(&self, name: &[u8], value: Option<&Value>) -> bool {
+        let table = self.table.get_or_init(|| {
+            let header = ContentHeader::decode(self.payload).ok();
+            header.and_then(|header| header.properties.headers()).unwrap_or(Table::EMPTY)
+        });
+        let header = table.get(name);
+        header.is_some_and(|header| value.is_none_or(|value| equivalent(header, value)))
+    }
+}
+
+/// As [`Value::equivalent`], without making a value of the header. It descends as deep as the binding's value, which the
+/// decoder of the bind has bounded.
+fn equivalent(header: FieldValue<'_>, value: &Value) -> bool {
+    match (header.as_integer(), value.as_integer()) {
+        (Some(a), Some(b)) => return a == b,
+        (None, None) => {}
+        _ => return false,
+    }
+    match (header, value) {
+        (FieldValue::Bool(a), Value::Bool(b)) => a == *b,
+        (FieldValue::F32(a), Value::F32(b)) => a == *b,
+        (FieldValue::F64(a), Value::F64(b)) => a == *b,
+        (FieldValue::F32(a), Value::F64(b)) => f64::from(a).to_bits() == b.to_bits(),
+        (FieldValue::F64(a), Value::F32(b)) => a.to_bits() == f64::from(*b).to_bits(),
+        (FieldValue::Decimal(scale, unscaled), Value::Decimal(b, c)) => (scale, unscaled) == (*b, *c),
+        (FieldValue::LongString(a), Value::LongString(b)) | (FieldValue::Bytes(a), Value::Bytes(b)) => {
+            *a == **b
+        }
+        (FieldValue::Timestamp(a), Value::Timestamp(b)) => a == *b,
+        (FieldValue::Array(a), Value::Array(b)) => equivalent_arrays(a, b),
+        (FieldValue::Table(a), Value::Table(b)) => equivalent_tables(a, b),
+        (FieldValue::Void, Value::Void) => true,
+        _ => false,
+    }
+}
+
+fn equivalent_arrays(header: Array<'_>, values: &[Value]) -> bool {
+    let mut items = header.iter();
+    values.iter().all(|value| matches!(items.next(), Some(Ok(item)) if equivalent(item, value)))
+        && items.next().is_none()
+}
+
+fn equivalent_tables(header: Table<'_>, values: &Arguments) -> bool {
+    let is_in = |(name, item): (&[u8], FieldValue<'_>)| {
+        values.0.iter().any(|(key, value)| key[..] == *name && equivalent(item, value))
+    };
+    header.iter().count() == values.0.len() && header.iter().all(|entry| entry.is_ok_and(is_in))
+}
+
+/// How the criteria of one binding are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    All,
+    Any,
+    AllWithX,
+    AnyWithX,
+}
+
+impl Mode {
+    fn from_name(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"all" => Self::All,
+            b"any" => Self::Any,
+            b"all-with-x" => Self::AllWithX,
+            b"any-with-x" => Self::AnyWithX,
+            _ => return None,
+        })
+    }
+
+    /// The mode of a binding. What [`validate`] refuses can still come, when a merge changes an exchange's kind under
+    /// its bindings; it counts as absent, which is `all`.
+    fn of(arguments: &Arguments) -> Self {
+        arguments.get("x-match").and_then(Value::as_bytes).and_then(Self::from_name).unwrap_or(Self::All)
+    }
+
+    fn matches(self, arguments: &Arguments, headers: &dyn Headers) -> bool {
+        let with_x = matches!(self, Self::AllWithX | Self::AnyWithX);
+        let mut criteria = arguments
+            .0
+            .iter()
+            .filter(|(key, _)| key[..] != *b"x-match" && (with_x || !key.starts_with(b"x-")));
+        let holds = |(key, value): &(RoutingKey, Value)| {
+            headers.matches(key, (*value != Value::Void).then_some(value))
+        };
+        match self {
+            Self::All | Self::AllWithX => criteria.all(holds),
+            Self::Any | Self::AnyWithX => criteria.any(holds),
+        }
+    }
+}
+
+/// The mode of each binding, in step with the exchange's own list.
+#[derive(Debug)]
+pub(crate) struct HeadersIndex {
+    modes: Vec<Mode>,
+}
+
+impl HeadersIndex {
+    pub(crate) const fn new() -> Self {
+        Self { modes: Vec::new() }
+    }
+
+    /// The binding has just entered the end of its source's list.
+    pub(crate) fn insert(&mut self, bindings: &Bindings, slot: Slot<Bound>) {
+        self.modes.push(Mode::of(&bindings[slot].arguments));
+    }
+
+    /// The binding is about to leave its source's list.
+    pub(crate) fn remove(&mut self, bindings: &Bindings, slot: Slot<Bound>) {
+        self.modes.swap_remove(bindings[slot].at_source as usize);
+    }
+
+    /// hot: each binding's criteria, one after the other.
+    pub(crate) fn route(
+        &self,
+        bindings: &Bindings,
+        from: &[Slot<Bound>],
+        headers: &dyn Headers,
+        found: &mut impl FnMut(Slot<Bound>),
+    ) {
+        for (slot, mode) in from.iter().zip(&self.modes) {
+            if mode.matches(&bindings[*slot].arguments, headers) {
+                found(*slot);
+            }
+        }
+    }
+}
+
+/// Is `x-match` one of the four?
+pub(crate) fn validate(arguments: &Arguments) -> Result<(), Refusal> {
+    let refuse = |text| Err(Refusal::new(ReplyCode::PreconditionFailed, text));
+    match arguments.get("x-match") {
+        None => Ok(()),
+        Some(Value::LongString(name)) if Mode::from_name(name).is_some() => Ok(()),
+        Some(Value::LongString(name)) => refuse(format!(
+            "Invalid x-match field value '{}'; expected all, any, all-with-x, or any-with-x",
+            name.escape_ascii()
+        )),
+        Some(_) => refuse("Invalid x-match field type; expected a long string".into()),
+    }
+}
