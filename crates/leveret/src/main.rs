@@ -1,2 +1,17 @@
-//! placeholder
-fn main() {}
+//! `leveret`: one binary for the broker and for the people who run it.
+//!
+//! Read first: [`cli`], which lists the commands. `serve` goes on in [`serve`] with what [`config`] makes of flags,
+//! environment and file.
+//! Exit codes: 0 done; 1 it could not be done; 2 the command line or the configuration is wrong.
+
+use std::process::ExitCode;
+
+mod cli;
+mod config;
+mod logging;
+mod serve;
+mod status;
+
+fn main() -> ExitCode {
+    cli::run()
+}

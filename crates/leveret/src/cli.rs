@@ -1,0 +1,120 @@
+//! The command line: which commands there are, and how their errors look (one line on standard error).
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, ConfigError, ServeArgs};
+use crate::{serve, status};
+
+/// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and it leaves.
+#[derive(Debug, Parser)]
+#[command(name = "leveret", version, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node
+    Serve(ServeArgs),
+    /// Show nodes, queues and connections of a running node
+    Status(status::StatusArgs),
+    /// Print docs/configuration.md
+    #[command(hide = true)]
+    PrintConfigDocs,
+}
+
+/// Parses the command line and does what it says.
+pub(crate) fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return report_usage(&error),
+    };
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::PrintConfigDocs => print(&config::render_page()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("leveret: {error:#}");
+            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
+        }
+    }
+}
+
+/// Writes to standard output; a reader that has gone is no error.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn report_usage(error: &clap::Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        // Help that nobody reads to its end is no failure.
+        let _ = error.print();
+        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    }
+    eprintln!("leveret: {}", usage_line(error));
+    ExitCode::from(2)
+}
+
+/// What clap says over several lines, in one.
+fn usage_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let mut line = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+    for tip in
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+    {
+        line.push_str("; ");
+        line.push_str(tip.strip_prefix("tip: ").unwrap_or(tip));
+    }
+    line + "; `leveret help` lists what there is"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn usage(arguments: &[&str]) -> String {
+        usage_line(&Cli::try_parse_from(arguments).expect_err("this command line is wrong"))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_option_is_named_in_one_line() {
+        let line = usage(&["leveret", "serve", "--lisen", "127.0.0.1:1"]);
+        assert!(line.contains("--lisen") && line.contains("--listen") && !line.contains('\n'), "{line}");
+    }
+
+    #[test]
+    fn an_unknown_command_is_named_in_one_line() {
+        let line = usage(&["leveret", "sevre"]);
+        assert!(line.contains("sevre") && line.contains("serve") && !line.contains('\n'), "{line}");
+    }
+
+    #[test]
+    fn an_option_without_its_value_is_named_in_one_line() {
+        let line = usage(&["leveret", "serve", "--listen"]);
+        assert!(line.contains("--listen") && !line.contains('\n'), "{line}");
+    }
+}

@@ -1,0 +1,99 @@
+//! The TOML file: each key to its texts and its line. Unknown keys are errors, since a typing error that does nothing
+//! is found last.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::options;
+use super::sources::ConfigError;
+
+/// Largest file that is read, bytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A file that was read.
+pub(crate) struct File {
+    /// As the operator called it.
+    pub(crate) name: String,
+    entries: Vec<(String, Entry)>,
+}
+
+/// A key's values.
+pub(crate) struct Entry {
+    /// Where the key stands, from 1.
+    pub(crate) line: usize,
+    /// One text, or several for a list.
+    pub(crate) texts: Vec<String>,
+}
+
+impl File {
+    /// Reads and checks all keys, not the values.
+    pub(crate) fn read(name: &str) -> Result<Self, ConfigError> {
+        let unreadable = |what: String| ConfigError::new(format!("config file {name}: {what}"));
+        let size = std::fs::metadata(name)
+            .map_err(|error| unreadable(format!("cannot be read ({error}); check --config")))?
+            .len();
+        if size > FILE_BYTES_MAX {
+            return Err(unreadable(format!("has {size} bytes, {FILE_BYTES_MAX} at most; check --config")));
+        }
+        let text = std::fs::read_to_string(name)
+            .map_err(|error| unreadable(format!("cannot be read ({error}); check --config")))?;
+        Self::parse(name, &text)
+    }
+
+    /// The entry under a key.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|(name, _)| name == key).map(|(_, entry)| entry)
+    }
+
+    pub(super) fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let line = |span: Range<usize>| text[..span.start].matches('\n').count() + 1;
+        let table = DeTable::parse(text).map_err(|error| {
+            let line = error.span().map_or(1, line);
+            ConfigError::new(format!("{name}:{line}: not TOML: {}", error.message().replace('\n', ", ")))
+        })?;
+        let mut entries = Vec::new();
+        for (key, value) in table.get_ref() {
+            let line = line(key.span());
+            let key = key.get_ref().to_string();
+            let Some(option) = options::all().find(|option| option.in_file && option.key == key) else {
+                return Err(ConfigError::new(format!(
+                    "{name}:{line}: unknown key {key:?}{}",
+                    suggestion(&key)
+                )));
+            };
+            let texts = match value.get_ref() {
+                DeValue::Array(items) if option.repeatable => {
+                    items.iter().map(|item| scalar(item.get_ref())).collect()
+                }
+                single => scalar(single).map(|text| vec![text]),
+            };
+            let texts = texts.ok_or_else(|| {
+                let shape = option.shape;
+                let list = if option.repeatable { format!(" or a list of {shape}") } else { String::new() };
+                ConfigError::new(format!("{name}:{line}: {key} must be {shape} as a string or number{list}"))
+            })?;
+            entries.push((key, Entry { line, texts }));
+        }
+        Ok(Self { name: name.to_owned(), entries })
+    }
+}
+
+fn scalar(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().replace('_', "")),
+        _ => None,
+    }
+}
+
+fn suggestion(key: &str) -> String {
+    let plain = key.replace('-', "_").to_lowercase();
+    let near = options::all().filter(|option| option.in_file).find(|option| {
+        option.key == plain || option.key.starts_with(&plain) || plain.starts_with(option.key)
+    });
+    match near {
+        Some(option) => format!("; did you mean {}?", option.key),
+        None => "; the keys are in docs/configuration.md and `leveret serve --help`".to_owned(),
+    }
+}

@@ -1,0 +1,91 @@
+//! Configuration of `leveret serve`: one declaration per option, three sources, one answer.
+//!
+//! Read first: [`options`], where every option is declared once. From that table come the flags and `--help`
+//! ([`flags`]), the environment, the file ([`file`]), and the page `docs/configuration.md` ([`page`]).
+//! Invariants: file < environment < flag; a list from a higher source replaces the lower one; only the winning value
+//! is parsed, so a flag also overrides a value that is wrong in the file; every error is one line that names the
+//! option, the value, where it came from and what to do.
+
+mod file;
+mod flags;
+mod options;
+mod page;
+mod sources;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub(crate) use flags::ServeArgs;
+pub(crate) use options::Settings;
+pub(crate) use page::render as render_page;
+pub(crate) use sources::{ConfigError, Environment};
+pub(crate) use values::LogFormat;
+
+/// Settings, and what the operator should hear about them.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// What holds.
+    pub(crate) settings: Settings,
+    /// Environment variables that look like ours and are none: a typing error, or a container platform's own.
+    pub(crate) unknown_variables: Vec<String>,
+}
+
+/// Reads the three sources.
+pub(crate) fn load(args: &ServeArgs, environment: &Environment) -> Result<Loaded, ConfigError> {
+    let sources = sources::Sources::open(&args.given, environment)?;
+    let settings = Settings::from_sources(&sources)?;
+    check_exposure(&settings, &sources)?;
+    Ok(Loaded { settings, unknown_variables: sources.unknown_variables() })
+}
+
+/// The data directory for a command that talks to a running node: flag, environment, or the user's own.
+pub(crate) fn data_dir(flag: Option<&str>, environment: &Environment) -> Result<PathBuf, ConfigError> {
+    let given: Vec<(&str, Vec<String>)> =
+        flag.map(|value| ("data_dir", vec![value.to_owned()])).into_iter().collect();
+    let sources = sources::Sources::without_file(&given, environment);
+    sources.one(options::declared("data_dir"), values::path)
+}
+
+/// The bytes of the secret file, without the line end that an editor leaves.
+pub(crate) fn read_secret(settings: &Settings) -> Result<Option<Vec<u8>>, ConfigError> {
+    let Some(path) = &settings.secret_file else { return Ok(None) };
+    let wrong = |what: String| ConfigError::new(format!("secret_file {}: {what}", path.display()));
+    let mut bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read ({error})")))?;
+    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        bytes.pop();
+    }
+    let (min, max) = (leveret_model::limits::SECRET_BYTES_MIN, leveret_model::limits::SECRET_BYTES_MAX);
+    if bytes.len() < min || bytes.len() > max {
+        return Err(wrong(format!(
+            "holds {} bytes, a secret has {min} to {max}; make one with `head -c 32 /dev/urandom | base64`",
+            bytes.len()
+        )));
+    }
+    Ok(Some(bytes))
+}
+
+/// The cluster port fails closed: without a secret, links stay on this machine.
+fn check_exposure(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), ConfigError> {
+    if settings.secret_file.is_some() {
+        return Ok(());
+    }
+    let needs = "is not on loopback, and without a secret links stay on this machine; set --secret-file";
+    if !settings.cluster_listen.ip().is_loopback() {
+        return Err(sources.wrong("cluster_listen", &settings.cluster_listen.to_string(), needs));
+    }
+    match settings.seed.iter().find(|seed| !seed.ip().is_loopback()) {
+        Some(seed) => Err(sources.wrong("seed", &seed.to_string(), needs)),
+        None => Ok(()),
+    }
+}
+
+/// A snapshot of the process's environment.
+pub(crate) fn environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(key, value): (OsString, OsString)| Some((key.into_string().ok()?, value)))
+        .collect()
+}

@@ -1,0 +1,206 @@
+//! Every option of `leveret serve`, declared once.
+//!
+//! The name of the field is the TOML key; `--its-name` is the flag and `LEVERET_ITS_NAME` the variable. The first line
+//! of the comment is the one-line help, the rest is the manual: meaning, unit, range, and what a wrong value gets.
+//! Adding an option is adding an entry here; `cargo xtask gen` then rewrites `docs/configuration.md`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use leveret_model::limits;
+use tracing_subscriber::filter::Targets;
+
+use super::sources::{ConfigError, Sources};
+use super::values::{self, DnsName, LogFormat};
+
+/// What holds when no source says anything.
+#[derive(Debug)]
+pub(crate) enum Fallback {
+    /// This text, parsed like any other.
+    Is(&'static str),
+    /// So many bytes.
+    Bytes(u64),
+    /// Worked out from the machine; the text says how.
+    From(&'static str, fn(&super::Environment) -> Result<String, String>),
+    /// Nothing; the text says what that means.
+    Absent(&'static str),
+}
+
+/// What is known about an option without its type.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    /// TOML key; flag and variable are derived from it.
+    pub(crate) key: &'static str,
+    /// Shape of the value, for people.
+    pub(crate) shape: &'static str,
+    /// May be given several times; in a file a list, in the environment with commas between.
+    pub(crate) repeatable: bool,
+    /// May stand in the file.
+    pub(crate) in_file: bool,
+    /// Without any source.
+    pub(crate) fallback: Fallback,
+    /// Lines of the comment: the first is the help, the rest the manual.
+    pub(crate) doc: &'static [&'static str],
+}
+
+impl Declared {
+    /// `cluster-listen`
+    pub(crate) fn flag(&self) -> String {
+        self.key.replace('_', "-")
+    }
+
+    /// `LEVERET_CLUSTER_LISTEN`
+    pub(crate) fn variable(&self) -> String {
+        format!("LEVERET_{}", self.key.to_uppercase())
+    }
+
+    /// The one line for `--help`.
+    pub(crate) fn help(&self) -> String {
+        self.doc[0].trim().trim_end_matches('.').to_owned()
+    }
+
+    /// The lines behind the first.
+    pub(crate) fn manual(&self) -> String {
+        self.doc[1..]
+            .iter()
+            .map(|line| line.trim())
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// The default, for people.
+    pub(crate) fn default_text(&self) -> String {
+        match &self.fallback {
+            Fallback::Is(text) | Fallback::From(text, _) | Fallback::Absent(text) => (*text).to_owned(),
+            Fallback::Bytes(bytes) => values::show_bytes(*bytes),
+        }
+    }
+}
+
+/// The file itself: the one option that cannot stand in it.
+pub(crate) static CONFIG: Declared = Declared {
+    key: "config",
+    shape: "FILE",
+    repeatable: false,
+    in_file: false,
+    fallback: Fallback::Absent("none"),
+    doc: &[
+        "TOML file with the options below.",
+        "A file that cannot be read, is not TOML, or holds an unknown key is an error that names file, line and key.",
+    ],
+};
+
+/// The options that may stand in any source.
+pub(crate) fn all() -> impl Iterator<Item = &'static Declared> {
+    std::iter::once(&CONFIG).chain(OPTIONS)
+}
+
+/// The option of that key.
+///
+/// # Panics
+/// If there is none: keys are written in this crate only.
+pub(crate) fn declared(key: &str) -> &'static Declared {
+    all().find(|option| option.key == key).expect("keys come from the table")
+}
+
+macro_rules! options {
+    ($($(#[doc = $doc:literal])+ $key:ident: $type:ty = $arity:ident($parse:path), $shape:literal, $fallback:expr;)+) => {
+        /// Every option with the value that holds.
+        #[derive(Clone, Debug, PartialEq)]
+        pub(crate) struct Settings {
+            $($(#[doc = $doc])+ pub(crate) $key: $type,)+
+        }
+
+        /// The table.
+        pub(crate) static OPTIONS: &[Declared] = &[$(Declared {
+            key: stringify!($key),
+            shape: $shape,
+            repeatable: matches!(stringify!($arity).as_bytes(), b"many"),
+            in_file: true,
+            fallback: $fallback,
+            doc: &[$($doc),+],
+        },)+];
+
+        impl Settings {
+            /// Asks the sources for each option in the table's order.
+            pub(crate) fn from_sources(sources: &Sources<'_>) -> Result<Self, ConfigError> {
+                Ok(Self { $($key: sources.$arity(declared(stringify!($key)), $parse)?,)+ })
+            }
+        }
+    };
+}
+
+options! {
+    /// Address and port for AMQP clients.
+    ///
+    /// Port 0 takes a free one; the line `listening for AMQP on ADDR:PORT` at start says which.
+    /// `0.0.0.0` and `[::]` listen on every interface. A port in use ends the start with exit code 1.
+    listen: SocketAddr = one(values::address), "ADDR:PORT", Fallback::Is("127.0.0.1:5672");
+
+    /// Address and port for the links to other nodes.
+    ///
+    /// Port 0 takes a free one, and the line `listening for cluster on ADDR:PORT` says which.
+    /// Anything but loopback needs `secret_file`; without one the start is refused.
+    cluster_listen: SocketAddr = one(values::address), "ADDR:PORT", Fallback::Is("127.0.0.1:25672");
+
+    /// Directory of this node: its lock and its admin socket.
+    ///
+    /// Made if it is missing, for the user only. Two nodes cannot share one: the second says so and ends with
+    /// exit code 1. Relative paths start at the working directory.
+    data_dir: PathBuf = one(values::path), "DIR",
+        Fallback::From("`$XDG_DATA_HOME/leveret`, else `~/.local/share/leveret`", values::user_data_dir);
+
+    /// Name that people see; the node's id is drawn by itself.
+    ///
+    /// 1 to 255 letters, digits or `. _ - @ :`. Two nodes may have the same name.
+    name: Option<String> = maybe(values::name), "NAME", Fallback::Absent("host name and client port, such as `web1:5672`");
+
+    /// Group of nodes that this one belongs to.
+    ///
+    /// Spelt as `name`. Nodes of another group, and those with another secret, are refused on the first exchange.
+    group: String = one(values::name), "GROUP", Fallback::Is("leveret");
+
+    /// Cluster address of another node; may be given several times.
+    ///
+    /// At most 64. None need be up: the node dials them for ever, and serves alone meanwhile. Its own address among
+    /// them does no harm, so all nodes can have the same list.
+    seed: Vec<SocketAddr> = many(values::address), "ADDR:PORT", Fallback::Absent("none: a single node");
+
+    /// Host name whose addresses are the cluster addresses of other nodes.
+    ///
+    /// A and AAAA records are looked up for ever. Without a port, 25672.
+    dns: Option<DnsName> = maybe(values::dns_name), "NAME[:PORT]", Fallback::Absent("none");
+
+    /// DNS server to ask for `dns`.
+    ///
+    /// Only used together with `dns`.
+    dns_server: Option<SocketAddr> = maybe(values::address), "ADDR:PORT", Fallback::Absent("those of `/etc/resolv.conf`");
+
+    /// File with the secret that all nodes of the group share.
+    ///
+    /// 16 to 4096 bytes; line ends at its end do not count. It proves itself over a link and is never sent.
+    secret_file: Option<PathBuf> = maybe(values::path), "FILE", Fallback::Absent("none: links on loopback only");
+
+    /// Event loops, each with a thread, its connections and its queues.
+    ///
+    /// 1 to 64.
+    shards: u8 = one(values::shards), "N", Fallback::From("one per core, 16 at most", values::shards_of_machine);
+
+    /// Memory for messages; above it publishers wait and everything else goes on.
+    ///
+    /// Bytes, or a number with `kB`, `MB`, `GB` (powers of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024).
+    /// 64 MiB at least.
+    memory: u64 = one(values::memory), "SIZE", Fallback::Bytes(limits::MEMORY_BYTES_MAX);
+
+    /// How log lines look: `auto`, `human` or `json`.
+    ///
+    /// Logs go to standard error. `auto`: for people, with colours on a terminal. `human`: never with colours.
+    /// `json`: one object a line.
+    log_format: LogFormat = one(values::log_format), "FORMAT", Fallback::Is("auto");
+
+    /// Which log lines are written.
+    ///
+    /// `off`, `error`, `warn`, `info`, `debug` or `trace`; or by part, such as `info,leveret_cluster=debug`.
+    log_level: Targets = one(values::log_level), "LEVEL", Fallback::Is("info");
+}

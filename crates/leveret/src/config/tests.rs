@@ -1,0 +1,217 @@
+//! Precedence of the sources, and the line that each wrong value gets.
+
+use std::ffi::OsString;
+
+use super::file::File;
+use super::*;
+
+fn flags(pairs: &[(&'static str, &str)]) -> ServeArgs {
+    let mut args = ServeArgs::default();
+    for (key, value) in pairs {
+        match args.given.iter_mut().find(|(given, _)| given == key) {
+            Some((_, values)) => values.push((*value).to_owned()),
+            None => args.given.push((key, vec![(*value).to_owned()])),
+        }
+    }
+    args
+}
+
+fn variables(pairs: &[(&str, &str)]) -> Environment {
+    let home = ("HOME".to_owned(), OsString::from("/home/hare"));
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), OsString::from(value))).chain([home]).collect()
+}
+
+/// Loads with a file of that content, whose name is replaced by FILE in errors.
+fn load_with(file: &str, env: &[(&str, &str)], given: &[(&'static str, &str)]) -> Result<Loaded, String> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("leveret.toml");
+    std::fs::write(&path, file).expect("the file is written");
+    let path = path.to_str().expect("UTF-8");
+    let mut args = flags(given);
+    args.given.push(("config", vec![path.to_owned()]));
+    load(&args, &variables(env)).map_err(|error| error.to_string().replace(path, "FILE"))
+}
+
+fn settings(given: &[(&'static str, &str)]) -> Result<Settings, String> {
+    load(&flags(given), &variables(&[])).map(|loaded| loaded.settings).map_err(|error| error.to_string())
+}
+
+#[test]
+fn without_any_source_the_defaults_hold() {
+    let settings = settings(&[]).expect("defaults are valid");
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:5672");
+    assert_eq!(settings.cluster_listen.to_string(), "127.0.0.1:25672");
+    assert_eq!(settings.data_dir.to_str(), Some("/home/hare/.local/share/leveret"));
+    assert_eq!(settings.group, "leveret");
+    assert_eq!(settings.memory, leveret_model::limits::MEMORY_BYTES_MAX);
+    assert!((1..=16).contains(&settings.shards));
+    assert!(settings.name.is_none() && settings.seed.is_empty() && settings.dns.is_none());
+    assert_eq!(settings.log_format, LogFormat::Auto);
+}
+
+#[test]
+fn the_data_directory_follows_xdg() {
+    let env = variables(&[("XDG_DATA_HOME", "/srv/xdg")]);
+    assert_eq!(data_dir(None, &env).expect("a directory").to_str(), Some("/srv/xdg/leveret"));
+    assert_eq!(data_dir(Some("d"), &env).expect("a directory").to_str(), Some("d"));
+    let error = data_dir(None, &Vec::new()).expect_err("no home").to_string();
+    assert!(error.starts_with("--data-dir is not given") && error.contains("HOME"), "{error}");
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
+    let file = "group = \"file\"\nname = \"file\"\nshards = 3\n";
+    let env = [("LEVERET_GROUP", "env"), ("LEVERET_NAME", "env")];
+    let loaded = load_with(file, &env, &[("group", "flag")]).expect("valid").settings;
+    assert_eq!(loaded.group, "flag");
+    assert_eq!(loaded.name.as_deref(), Some("env"));
+    assert_eq!(loaded.shards, 3);
+}
+
+#[test]
+fn a_list_of_a_higher_source_replaces_the_lower_one() {
+    let file = "seed = [\"127.0.0.1:1\", \"127.0.0.1:2\"]";
+    let ports =
+        |loaded: Loaded| loaded.settings.seed.iter().map(std::net::SocketAddr::port).collect::<Vec<_>>();
+    assert_eq!(ports(load_with(file, &[], &[]).expect("valid")), [1, 2]);
+    let env = [("LEVERET_SEED", "127.0.0.1:3, 127.0.0.1:4")];
+    assert_eq!(ports(load_with(file, &env, &[]).expect("valid")), [3, 4]);
+    let given = [("seed", "127.0.0.1:5"), ("seed", "127.0.0.1:6")];
+    assert_eq!(ports(load_with(file, &env, &given).expect("valid")), [5, 6]);
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set_and_an_unknown_one_is_reported() {
+    let env = [("LEVERET_GROUP", ""), ("LEVERET_LISEN", "x"), ("LEVERET_CONFIG", "")];
+    let loaded = load(&ServeArgs::default(), &variables(&env)).expect("valid");
+    assert_eq!(loaded.settings.group, "leveret");
+    assert_eq!(loaded.unknown_variables, ["LEVERET_LISEN"]);
+}
+
+#[test]
+fn a_flag_overrides_a_value_that_is_wrong_in_the_file() {
+    let loaded = load_with("shards = 900", &[], &[("shards", "2")]).expect("the flag holds");
+    assert_eq!(loaded.settings.shards, 2);
+}
+
+#[test]
+fn every_wrong_value_is_one_line_with_option_value_and_remedy() {
+    let long = "x".repeat(256);
+    let many = ["127.0.0.1:1"; 65];
+    let cases: &[(&'static str, &str, &str)] = &[
+        ("listen", "5672", "--listen 5672: is not ADDR:PORT"),
+        ("listen", "localhost:5672", "--listen localhost:5672: is not ADDR:PORT"),
+        ("listen", "127.0.0.1:70000", "is not ADDR:PORT"),
+        ("listen", "a\nb", "--listen a\\nb: is not ADDR:PORT"),
+        ("cluster_listen", "", "--cluster-listen : is not ADDR:PORT"),
+        ("cluster_listen", "0.0.0.0:25672", "set --secret-file"),
+        ("data_dir", "", "is not a path"),
+        ("name", "two words", "is not a name"),
+        ("group", &long, "is not a name"),
+        ("seed", "node1", "--seed node1: is not ADDR:PORT"),
+        ("seed", "10.0.0.1:25672", "set --secret-file"),
+        ("dns", "nodes..example", "--dns nodes..example: is not NAME or NAME:PORT"),
+        ("dns", "nodes:0", "is not NAME or NAME:PORT"),
+        ("dns", "http://nodes", "is not NAME or NAME:PORT"),
+        ("dns_server", "ns1", "--dns-server ns1: is not ADDR:PORT"),
+        ("secret_file", "", "is not a path"),
+        ("shards", "0", "--shards 0: is not a number from 1 to 64"),
+        ("shards", "many", "is not a number from 1 to 64"),
+        ("memory", "1GIB", "--memory 1GIB: is not a size"),
+        ("memory", "-1", "is not a size"),
+        ("memory", "99999999TiB", "is not a size"),
+        ("memory", "1MB", "is less than 64MiB"),
+        ("log_format", "xml", "--log-format xml: is none of auto, human, json"),
+        ("log_level", "loud", "--log-level loud: is none of off, error"),
+    ];
+    for (key, value, expected) in cases {
+        let error = settings(&[(key, value)]).expect_err(value);
+        assert!(error.contains(expected) && !error.contains('\n'), "{key} {value}: {error}");
+    }
+    let error = settings(&many.map(|seed| ("seed", seed))).expect_err("too many");
+    assert!(error.contains("are more than 64"), "{error}");
+}
+
+#[test]
+fn good_values_of_every_shape_are_taken() {
+    let memory = |text: &str| settings(&[("memory", text)]).expect(text).memory;
+    assert_eq!(memory("2GiB"), 2 << 30);
+    assert_eq!(memory("2G"), 2 << 30);
+    assert_eq!(memory("2GB"), 2_000_000_000);
+    assert_eq!(memory("100000000"), 100_000_000);
+    let dns = |text: &str| settings(&[("dns", text)]).expect(text).dns.expect("given");
+    assert_eq!((dns("nodes.example.org").port, dns("_amqp.nodes.:7").port), (25_672, 7));
+    settings(&[("log_level", "warn,leveret_cluster=debug")]).expect("directives");
+    settings(&[("listen", "[::1]:0")]).expect("IPv6");
+    settings(&[("cluster_listen", "0.0.0.0:25672"), ("secret_file", "s")]).expect("with a secret");
+}
+
+#[test]
+fn a_wrong_variable_and_a_wrong_line_name_their_place() {
+    let error =
+        load(&ServeArgs::default(), &variables(&[("LEVERET_SHARDS", "x")])).expect_err("wrong").to_string();
+    assert_eq!(error, "LEVERET_SHARDS=x: is not a number from 1 to 64");
+    let error = load_with("\n# comment\nshards = 99\n", &[], &[]).expect_err("wrong");
+    assert_eq!(error, "FILE:3: shards = 99: is not a number from 1 to 64");
+}
+
+#[test]
+fn a_file_with_an_unknown_key_or_the_wrong_kind_of_value_is_refused() {
+    let error = |text: &str| load_with(text, &[], &[]).expect_err(text);
+    assert_eq!(
+        error("group = \"a\"\ncluster-listen = \"x\""),
+        "FILE:2: unknown key \"cluster-listen\"; did you mean cluster_listen?"
+    );
+    assert!(error("config = \"x\"").contains("unknown key \"config\""));
+    assert!(error("colour = 1").contains("docs/configuration.md"));
+    assert_eq!(error("listen = true"), "FILE:1: listen must be ADDR:PORT as a string or number");
+    assert!(error("seed = [[1]]").contains("or a list of ADDR:PORT"));
+    let broken = error("listen = \"a\nb\"");
+    assert!(broken.contains(": not TOML: ") && !broken.contains('\n'), "{broken}");
+    assert!(error("group = \"a\"\ngroup = \"b\"").starts_with("FILE:2: not TOML: "));
+    assert!(File::parse("f", "").is_ok());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = load(&flags(&[("config", "/nowhere/leveret.toml")]), &variables(&[]))
+        .expect_err("missing")
+        .to_string();
+    assert!(
+        error.starts_with("config file /nowhere/leveret.toml: cannot be read") && error.contains("--config"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_secret_is_read_without_its_line_end_and_a_short_one_refused() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("secret");
+    let with_file = settings(&[("secret_file", path.to_str().expect("UTF-8"))]).expect("valid");
+    assert!(read_secret(&with_file).expect_err("missing").to_string().contains("cannot be read"));
+    std::fs::write(&path, "0123456789abcdef\r\n").expect("written");
+    assert_eq!(read_secret(&with_file).expect("valid").as_deref(), Some(&b"0123456789abcdef"[..]));
+    std::fs::write(&path, "short\n").expect("written");
+    assert!(
+        read_secret(&with_file)
+            .expect_err("short")
+            .to_string()
+            .contains("holds 5 bytes, a secret has 16 to 4096")
+    );
+    assert_eq!(read_secret(&settings(&[]).expect("valid")).expect("none"), None);
+}
+
+#[test]
+fn the_manual_on_disk_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let on_disk = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(on_disk == render_page(), "docs/configuration.md is not current: run `cargo xtask gen`");
+}
+
+#[test]
+fn every_option_says_what_it_is() {
+    for option in options::all() {
+        assert!(option.help().len() > 3 && option.help().len() < 90, "{}", option.key);
+        assert!(!option.manual().is_empty(), "{} has no manual", option.key);
+    }
+}

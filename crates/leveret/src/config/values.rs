@@ -1,0 +1,155 @@
+//! Text to value, one function per kind of value. An error says what was expected, with an example.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use leveret_model::limits;
+use tracing_subscriber::filter::Targets;
+
+use super::Environment;
+
+/// A name to look up, and the port of what it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DnsName {
+    /// Host name.
+    pub(crate) name: String,
+    /// Cluster port of every address found.
+    pub(crate) port: u16,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people, with colours on a terminal.
+    Auto,
+    /// For people, without colours.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "is not ADDR:PORT with a numeric address, such as 127.0.0.1:5672 or [::1]:5672".to_owned()
+    })
+}
+
+pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains('\0') {
+        return Err("is not a path".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | ':');
+    if text.is_empty() || text.len() > 255 || !text.chars().all(fits) {
+        return Err("is not a name: 1 to 255 letters, digits or . _ - @ :".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(crate) fn dns_name(text: &str) -> Result<DnsName, String> {
+    let wrong = || "is not NAME or NAME:PORT, such as nodes.example.org:25672".to_owned();
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?),
+        None => (text, limits::CLUSTER_PORT),
+    };
+    // RFC 1035 §2.3.4: 255 bytes in all, 63 a label; underscores occur in service names.
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            && !label.starts_with('-')
+    };
+    let bare = host.strip_suffix('.').unwrap_or(host);
+    if bare.len() > 253 || !bare.split('.').all(label) {
+        return Err(wrong());
+    }
+    Ok(DnsName { name: host.to_owned(), port })
+}
+
+pub(crate) fn shards(text: &str) -> Result<u8, String> {
+    let max = limits::SHARDS_MAX;
+    text.parse()
+        .ok()
+        .filter(|n| (1..=max).contains(n))
+        .ok_or_else(|| format!("is not a number from 1 to {max}"))
+}
+
+pub(crate) fn memory(text: &str) -> Result<u64, String> {
+    let wrong = || "is not a size, such as 2GiB, 500MB or a number of bytes".to_owned();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = match text[digits..].trim() {
+        "" | "B" => 1,
+        // RabbitMQ reads sizes so: a bare letter is a power of 1024, with B a power of 1000.
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "k" | "K" | "kiB" | "KiB" => 1 << 10,
+        "M" | "MiB" => 1 << 20,
+        "G" | "GiB" => 1 << 30,
+        "T" | "TiB" => 1 << 40,
+        _ => return Err(wrong()),
+    };
+    let bytes = number.checked_mul(unit).ok_or_else(wrong)?;
+    if bytes < limits::MEMORY_BYTES_MIN {
+        return Err(format!("is less than {}", show_bytes(limits::MEMORY_BYTES_MIN)));
+    }
+    Ok(bytes)
+}
+
+pub(crate) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "auto" => Ok(LogFormat::Auto),
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("is none of auto, human, json".to_owned()),
+    }
+}
+
+pub(crate) fn log_level(text: &str) -> Result<Targets, String> {
+    // A bare word that is no level would count as a target at every level; nobody means that.
+    let bare_level = |part: &str| {
+        part.contains('=') || ["off", "error", "warn", "info", "debug", "trace"].contains(&part.trim())
+    };
+    let wrong =
+        "is none of off, error, warn, info, debug, trace, nor a list such as info,leveret_cluster=debug";
+    if !text.split(',').all(bare_level) {
+        return Err(wrong.to_owned());
+    }
+    text.parse().map_err(|_| wrong.to_owned())
+}
+
+/// Where XDG puts a user's data.
+pub(crate) fn user_data_dir(environment: &Environment) -> Result<String, String> {
+    let directory = |key: &str| {
+        let value =
+            environment.iter().find(|(name, _)| name == key).map(|(_, value)| PathBuf::from(value))?;
+        value.is_absolute().then_some(value)
+    };
+    let base = directory("XDG_DATA_HOME").or_else(|| directory("HOME").map(|home| home.join(".local/share")));
+    let path =
+        base.ok_or("is not given, and neither HOME nor XDG_DATA_HOME is set; say where data may be")?;
+    path.join("leveret")
+        .into_os_string()
+        .into_string()
+        .map_err(|_| "is not given, and HOME is not UTF-8".to_owned())
+}
+
+/// One per core that this process may use.
+pub(crate) fn shards_of_machine(_: &Environment) -> Result<String, String> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Ok(cores.min(usize::from(limits::SHARDS_DEFAULT_MAX)).to_string())
+}
+
+/// A size in the largest unit that divides it.
+pub(crate) fn show_bytes(bytes: u64) -> String {
+    for (unit, name) in [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
+        if bytes >= unit && bytes.is_multiple_of(unit) {
+            return format!("{}{name}", bytes / unit);
+        }
+    }
+    bytes.to_string()
+}

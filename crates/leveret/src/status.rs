@@ -1,0 +1,256 @@
+//! `leveret status`: asks a running node through the admin socket in its data directory.
+//!
+//! The question is the line `status`; the answer is one JSON document and the end of the stream. Fields that a node
+//! does not send get defaults, fields that this program does not know are kept by `--json` and left out of the tables,
+//! so that a newer node and an older program understand each other.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use serde::Deserialize;
+
+use crate::{cli, config};
+
+/// File name of the admin socket in the data directory.
+const ADMIN_SOCKET: &str = "admin.sock";
+/// A node answers from memory; longer means that it hangs.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// Bytes of an answer: a million queues of 200 bytes each.
+const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Flags of `leveret status`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// Data directory of the node to ask [env: LEVERET_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Print the JSON document instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a node says about itself and its cluster.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Report {
+    node: Node,
+    nodes: Vec<Peer>,
+    queues: Vec<Queue>,
+    connections: Vec<Connection>,
+    memory: Memory,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Node {
+    id: String,
+    name: String,
+    version: String,
+    uptime_s: u64,
+    listen: String,
+    cluster_listen: String,
+    data_dir: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Peer {
+    id: String,
+    name: String,
+    standing: String,
+    address: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Queue {
+    name: String,
+    vhost: String,
+    home: String,
+    ready: Option<u64>,
+    unacked: Option<u64>,
+    consumers: Option<u64>,
+    durable: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Connection {
+    name: String,
+    user: String,
+    vhost: String,
+    channels: u64,
+    state: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Memory {
+    used: u64,
+    limit: u64,
+}
+
+/// Asks and prints.
+pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<()> {
+    let data_dir = config::data_dir(args.data_dir.as_deref(), &config::environment())?;
+    let answer = ask(&data_dir, "status")?;
+    if args.json {
+        let document: serde_json::Value =
+            serde_json::from_str(&answer).context("the node's answer is not JSON")?;
+        return cli::print(&format!("{document:#}\n"));
+    }
+    let report: Report = serde_json::from_str(&answer).context("the node's answer is not a status report")?;
+    cli::print(&render(&report))
+}
+
+/// Sends one line to the node of a data directory and reads its whole answer.
+fn ask(data_dir: &Path, question: &str) -> anyhow::Result<String> {
+    let path = data_dir.join(ADMIN_SOCKET);
+    let mut socket = match UnixStream::connect(&path) {
+        Ok(socket) => socket,
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            bail!(
+                "no node runs in {}; start one with `leveret serve`, or name its --data-dir",
+                data_dir.display()
+            )
+        }
+        Err(error) => return Err(error).with_context(|| format!("admin socket {}", path.display())),
+    };
+    socket.set_read_timeout(Some(ANSWER_WAIT))?;
+    socket.set_write_timeout(Some(ANSWER_WAIT))?;
+    socket.write_all(format!("{question}\n").as_bytes()).context("the node does not take the question")?;
+    let mut answer = String::new();
+    socket.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).context("the node does not answer")?;
+    if answer.is_empty() {
+        bail!("the node in {} closed the admin socket without an answer; see its log", data_dir.display());
+    }
+    Ok(answer)
+}
+
+fn render(report: &Report) -> String {
+    let node = &report.node;
+    let mut text = format!(
+        "node {} ({}) version {}, up {}\n  AMQP on {}, cluster on {}, data in {}\n  messages {} of {} MiB\n",
+        node.name,
+        node.id,
+        node.version,
+        show_time(node.uptime_s),
+        node.listen,
+        node.cluster_listen,
+        node.data_dir,
+        report.memory.used >> 20,
+        report.memory.limit >> 20,
+    );
+    for warning in &report.warnings {
+        text.push_str(&format!("  warning: {warning}\n"));
+    }
+    let count = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
+    text.push_str(&section("nodes", &["name", "id", "standing", "address"], &[], &report.nodes, |peer| {
+        vec![peer.name.clone(), peer.id.clone(), peer.standing.clone(), peer.address.clone()]
+    }));
+    let columns = ["vhost", "queue", "home", "ready", "unacked", "consumers", "durable"];
+    text.push_str(&section("queues", &columns, &[3, 4, 5], &report.queues, |queue| {
+        let durable = if queue.durable { "yes" } else { "no" };
+        let mut row = vec![queue.vhost.clone(), queue.name.clone(), queue.home.clone()];
+        row.extend([count(queue.ready), count(queue.unacked), count(queue.consumers), durable.to_owned()]);
+        row
+    }));
+    let columns = ["connection", "user", "vhost", "channels", "state"];
+    text.push_str(&section("connections", &columns, &[3], &report.connections, |connection| {
+        let Connection { name, user, vhost, channels, state } = connection;
+        vec![name.clone(), user.clone(), vhost.clone(), channels.to_string(), state.clone()]
+    }));
+    text
+}
+
+fn section<T>(
+    title: &str,
+    columns: &[&str],
+    right: &[usize],
+    rows: &[T],
+    row: impl Fn(&T) -> Vec<String>,
+) -> String {
+    let mut text = format!("\n{title}: {}\n", rows.len());
+    if rows.is_empty() {
+        return text;
+    }
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(columns);
+    table.add_rows(rows.iter().map(row));
+    for &column in right {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    text.push_str(&table.trim_fmt());
+    text.push('\n');
+    text
+}
+
+fn show_time(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_report_becomes_tables_and_missing_fields_do_no_harm() {
+        let report: Report = serde_json::from_str(
+            r#"{"node":{"id":"01H","name":"web1:5672","uptime_s":3700,"new_field":1},
+                "queues":[{"name":"orders","vhost":"/","home":"web1:5672","ready":12,"consumers":1,"durable":true}],
+                "memory":{"used":2097152,"limit":1073741824},"warnings":["durable queues are kept in memory"]}"#,
+        )
+        .expect("the document is valid");
+        let text = render(&report);
+        assert!(text.contains("up 1 h 1 min") && text.contains("messages 2 of 1024 MiB"), "{text}");
+        assert!(text.contains("warning: durable queues are kept in memory"), "{text}");
+        let line = text.lines().find(|line| line.contains("orders")).expect("the queue has a line");
+        assert!(line.contains("12") && line.contains('?') && line.contains("yes"), "{line}");
+        assert!(text.contains("nodes: 0") && text.contains("connections: 0"), "{text}");
+    }
+
+    #[test]
+    fn a_directory_without_a_node_is_named() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let error = ask(directory.path(), "status").expect_err("nobody listens").to_string();
+        assert!(error.contains("no node runs in") && error.contains("leveret serve"), "{error}");
+    }
+
+    #[test]
+    fn the_question_is_one_line_and_the_answer_the_whole_stream() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let listener = UnixListener::bind(directory.path().join(ADMIN_SOCKET)).expect("a socket");
+        let node = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().expect("a question");
+            let mut line = [0; 7];
+            socket.read_exact(&mut line).expect("a line");
+            socket.write_all(b"{\"node\":").expect("first half");
+            socket.write_all(b"{}}").expect("second half");
+            line
+        });
+        let answer = ask(directory.path(), "status").expect("an answer");
+        assert_eq!(answer, "{\"node\":{}}");
+        assert_eq!(&node.join().expect("the node ends"), b"status\n");
+    }
+}
