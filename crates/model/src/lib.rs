@@ -19,7 +19,7 @@ mod time;
 
 pub use arguments::{Arguments, Value};
 pub use ids::*;
-pub use name::{Name, NameError, RoutingKey};
+pub use name::{Name, NameError, RoutingKey, SHORT_STRING_BYTES_MAX};
 pub use reply::{Refusal, ReplyCode, Scope};
 pub use seed::{Seed, SplitMix};
 pub use time::Instant;

@@ -2,10 +2,9 @@
 
 use alloc::vec::Vec;
 
-use crate::field::Table;
+use leveret_model::SHORT_STRING_BYTES_MAX;
 
-/// Longest short string, bytes (AMQP 0-9-1 §4.2.5.3).
-const SHORT_STRING_BYTES_MAX: usize = 255;
+use crate::field::Table;
 
 /// Takes values from the front of some bytes; `None` when they end too early.
 #[derive(Clone, Copy, Debug)]

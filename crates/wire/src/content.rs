@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use leveret_model::SHORT_STRING_BYTES_MAX;
 use leveret_model::limits::{FRAME_BYTES_MAX, FRAME_OVERHEAD_BYTES, SLICE_BYTES_MIN};
 
 use crate::codec::{Reader, put_longlong, put_octet, put_shortstr};
@@ -81,7 +82,7 @@ pub fn write_deliver(
     header: &[u8],
 ) {
     // a tag came as a short string, so it fits
-    let tag_len = consumer_tag.len().min(255);
+    let tag_len = consumer_tag.len().min(SHORT_STRING_BYTES_MAX);
     let size = DELIVER.len() + 1 + tag_len + 8 + 1 + address.len();
     out.reserve(size + header.len() + 2 * FRAME_OVERHEAD_BYTES as usize);
     write_head(out, FrameKind::Method, channel, size as u32);

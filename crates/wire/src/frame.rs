@@ -229,3 +229,103 @@ pub fn write_header_frame(out: &mut Vec<u8>, channel: u16, payload: &[u8]) {
     out.extend_from_slice(payload);
     out.push(FRAME_END);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzzing;
+    use proptest::collection::vec as vec_of;
+    use proptest::prelude::*;
+    use std::vec;
+
+    fn body_frame(payload: &[u8]) -> Vec<u8> {
+        let mut out = vec![];
+        write_head(&mut out, FrameKind::Body, 0x0102, payload.len() as u32);
+        out.extend_from_slice(payload);
+        out.push(FRAME_END);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn a_frame_is_read_when_its_last_byte_is_there(payload in vec_of(any::<u8>(), 0..300), more in vec_of(any::<u8>(), 0..20)) {
+            let mut bytes = body_frame(&payload);
+            for end in 0..bytes.len() {
+                prop_assert_eq!(decode_frame(&bytes[..end], 4_096), Ok(None));
+                prop_assert_eq!(decode_head(&bytes[..end]).unwrap().is_some(), end >= FRAME_HEAD_BYTES);
+            }
+            let len = bytes.len();
+            bytes.extend_from_slice(&more);
+            let frame = decode_frame(&bytes, 4_096).unwrap().unwrap();
+            prop_assert_eq!(frame.head, FrameHead { kind: FrameKind::Body, channel: 0x0102, size: payload.len() as u32 });
+            prop_assert_eq!((frame.payload, frame.wire_len()), (&payload[..], len));
+        }
+
+        #[test]
+        fn any_bytes_are_frames_or_refused(bytes in vec_of(prop_oneof![0_u8..9, any::<u8>()], 0..300)) {
+            fuzzing::frame(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_frame_may_exceed_the_limit_by_its_own_overhead() {
+        let bytes = body_frame(&[0; 4_096]);
+        assert!(decode_frame(&bytes, 4_096).unwrap().is_some());
+        let refused = FrameError::TooLarge { size: 4_096, limit: 4_095 };
+        assert_eq!(decode_frame(&bytes, 4_095), Err(refused));
+        assert_eq!(decode_frame(&bytes[..7], 4_095), Err(refused), "the head is enough to tell");
+    }
+
+    #[test]
+    fn no_limit_is_our_limit() {
+        assert!(decode_frame(&body_frame(&vec![0; FRAME_BYTES_MAX as usize]), 0).unwrap().is_some());
+        assert!(decode_frame(&body_frame(&vec![0; FRAME_BYTES_MAX as usize + 1]), 0).is_err());
+    }
+
+    #[test]
+    fn a_bad_end_and_an_unknown_kind_are_errors() {
+        let mut bytes = body_frame(b"x");
+        *bytes.last_mut().unwrap() = 0;
+        assert_eq!(decode_frame(&bytes, 0), Err(FrameError::BadEnd(0)));
+        assert_eq!(decode_frame(&[4], 0), Err(FrameError::UnknownKind(4)));
+    }
+
+    #[test]
+    fn a_heartbeat_is_a_frame() {
+        let frame = decode_frame(&HEARTBEAT, 0).unwrap().unwrap();
+        assert_eq!(frame.head, FrameHead { kind: FrameKind::Heartbeat, channel: 0, size: 0 });
+    }
+
+    #[test]
+    fn a_header_frame_and_a_begun_frame_are_the_same() {
+        let (mut plain, mut begun) = (vec![9], vec![9]);
+        write_header_frame(&mut plain, 7, b"payload");
+        let mark = begin_frame(&mut begun, FrameKind::Header, 7);
+        begun.extend_from_slice(b"payload");
+        end_frame(&mut begun, mark);
+        assert_eq!(plain, begun);
+    }
+
+    #[test]
+    fn a_protocol_header_is_told_as_soon_as_it_is_certain() {
+        let cases: [(&[u8], usize, ProtocolHeader); 10] = [
+            (b"AMQP\x00\x00\x09\x01", 8, ProtocolHeader::Amqp091),
+            (b"AMQP\x01\x01\x00\x09", 8, ProtocolHeader::Amqp091),
+            (b"AMQP\x00\x01\x00\x00", 8, ProtocolHeader::OtherAmqp([0, 1, 0, 0])),
+            (b"AMQX\x00\x00\x09\x01", 4, ProtocolHeader::Unknown),
+            (b"\x16\x03\x01\x02\x00", 2, ProtocolHeader::Tls),
+            (b"\x16\x04", 2, ProtocolHeader::Unknown),
+            (b"GET / HTTP/1.1", 4, ProtocolHeader::Http),
+            (b"HEAD / HTTP/1.1", 4, ProtocolHeader::Http),
+            (b"POST / HTTP/1.1", 4, ProtocolHeader::Http),
+            (b"hello", 1, ProtocolHeader::Unknown),
+        ];
+        for (bytes, certain, meaning) in cases {
+            for end in 0..bytes.len() {
+                let expected = (end >= certain).then_some(meaning);
+                assert_eq!(ProtocolHeader::decode(&bytes[..end]), expected, "{:?}", &bytes[..end]);
+            }
+            assert_eq!(ProtocolHeader::decode(bytes), Some(meaning));
+        }
+    }
+}
