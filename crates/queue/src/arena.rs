@@ -12,6 +12,8 @@
 //! the head of a record names the slot that it was written for, which is how compaction finds survivors.
 
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -101,6 +103,7 @@ struct Block {
 #[derive(Debug)]
 struct ChunkSet {
     list: Vec<Bytes>,
+    /// Contents and handles.
     bytes: u64,
 }
 
@@ -346,7 +349,8 @@ impl Arena {
     }
 
     fn keep_chunks(&mut self, list: Vec<Bytes>) -> u32 {
-        let bytes = list.iter().map(|chunk| chunk.len() as u64).sum();
+        let handles = list.capacity() * size_of::<Bytes>();
+        let bytes = list.iter().map(|chunk| chunk.len() as u64).sum::<u64>() + handles as u64;
         self.chunk_bytes += bytes;
         let set = ChunkSet { list, bytes };
         if let Some(index) = self.chunks_free.pop() {

@@ -11,6 +11,8 @@
 mod consumers;
 mod dispatch;
 mod ready;
+#[cfg(test)]
+mod tests;
 
 use alloc::vec::Vec;
 
@@ -188,6 +190,17 @@ impl Queue {
         self.consumers.clear()
     }
 
+    /// The queue lost its name: every consumer ends, the messages stay. Returns the consumers, in the order in which
+    /// they came, to be cancelled; what they hold stays held.
+    #[must_use]
+    pub fn cancel_all(&mut self) -> Vec<ConsumerKey> {
+        let consumers = self.consumers.subscribed_where(|_| true);
+        for key in &consumers {
+            self.unsubscribe(key);
+        }
+        consumers
+    }
+
     /// A node is Down: its consumers end, what it held goes back to its place. Returns how many were requeued.
     pub fn release_node(&mut self, node: NodeId) -> u64 {
         self.release_where(|key| key.at.node == node)
@@ -220,9 +233,14 @@ impl Queue {
         self.requeue_where(|key, position| {
             key.at == at && !kept.contains(&(key.channel, key.number, position))
         });
-        let of_that_shard = consumers.iter().filter(|subscription| subscription.key.at == at);
-        let refused = of_that_shard.filter(|subscription| self.consumers.subscribe(**subscription).is_err());
-        refused.map(|subscription| subscription.key).collect()
+        let mut refused = Vec::new();
+        for subscription in consumers.iter().filter(|subscription| subscription.key.at == at) {
+            if self.subscribe(*subscription).is_err() {
+                self.unsubscribe(&subscription.key);
+                refused.push(subscription.key);
+            }
+        }
+        refused
     }
 
     /// Ready messages.

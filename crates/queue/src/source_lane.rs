@@ -7,6 +7,9 @@
 //! Invariant: what waits has the sequences `base()..next`, without a hole: answers come for a front, and only the
 //! front expires.
 
+#[cfg(test)]
+mod tests;
+
 use alloc::collections::VecDeque;
 
 use leveret_model::LaneSequence;
@@ -102,6 +105,12 @@ impl<T> OutLane<T> {
     /// The queue is gone: all that waits, in order.
     pub fn gone(&mut self) -> impl Iterator<Item = T> + '_ {
         self.take_front(self.waiting.len())
+    }
+
+    /// The publish that waits for longest.
+    #[must_use]
+    pub fn front(&self) -> Option<&T> {
+        self.waiting.front().map(|waiting| &waiting.publish)
     }
 
     /// Publishes that wait.
