@@ -27,6 +27,7 @@ pub struct ControlFrame {
 
 /// What a control frame says.
 #[derive(Clone, PartialEq, prost::Oneof)]
+#[allow(clippy::large_enum_variant, reason = "control frames are rare and live for one call")]
 pub enum Body {
     /// Are you there?
     #[prost(message, tag = "1")]

@@ -14,6 +14,8 @@ mod codec;
 pub mod control;
 pub mod credit;
 mod fields;
+pub mod frame;
+pub mod handshake;
 pub mod record;
 
 pub use batch::{Batch, Records};

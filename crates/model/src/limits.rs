@@ -160,3 +160,5 @@ pub const SECRET_BYTES_MIN: usize = 16;
 pub const SECRET_BYTES_MAX: usize = 4_096;
 /// Port for the links between nodes where none is given (RabbitMQ's, so firewalls know it).
 pub const CLUSTER_PORT: u16 = 25_672;
+/// Bytes of a group's secret, 256 bits. Less is refused at start: an acceptor shows a code made with it to whoever dials.
+pub const LINK_SECRET_BYTES_MIN: usize = 32;
