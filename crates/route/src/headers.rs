@@ -195,3 +195,6 @@ pub(crate) fn validate(arguments: &Arguments) -> Result<(), Refusal> {
         Some(_) => refuse("Invalid x-match field type; expected a long string".into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ extern crate alloc;
 extern crate std;
 
 mod bindings;
+mod changes;
 mod direct;
 mod exchange;
 mod fanout;
@@ -31,11 +32,14 @@ mod queues;
 mod route;
 mod slots;
 mod table;
+#[cfg(test)]
+mod tests;
 mod topic;
 
 pub use bindings::BindingRef;
+pub use changes::Applied;
 pub use exchange::{ExchangeId, validate_binding};
 pub use headers::{Headers, MessageHeaders, NoHeaders};
 pub use queues::QueueEntry;
 pub use route::Match;
-pub use table::{Applied, Table, VhostId};
+pub use table::{Table, VhostId};

@@ -1,6 +1,5 @@
-//! The table: what changes do to it, and what it knows by name and by id.
+//! The table: what it knows by name and by id. What changes it is in `changes`, where messages go in `route`.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt;
@@ -11,39 +10,20 @@ use hashbrown::HashTable;
 use leveret_model::definition::{
     Binding, DEFAULT_VHOST, DestinationKind, Exchange, ExchangeKind, PREDECLARED,
 };
-use leveret_model::directory::{Change, QueueRecord};
-use leveret_model::{Address, Arguments, Name, QueueId, Seed, ShardAddress};
+use leveret_model::{Arguments, Name, QueueId, Seed, ShardAddress};
 
 use crate::bindings::{BindingRef, Bindings, Bound, Target};
 use crate::exchange::{ExchangeId, Index, Node};
-use crate::queues::{Label, QueueEntry, Queues, name_hash};
+use crate::queues::{QueueEntry, Queues, name_hash};
 use crate::slots::{Slot, Slots};
 
 /// A vhost of one table. Vhosts are never dropped yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VhostId(u32);
 
-/// What a change did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// Nothing: it was so already, or it speaks of what is not there.
-    Unchanged,
-    /// Something is there that was not.
-    Added,
-    /// Something is otherwise than it was.
-    Updated,
-    /// A queue has another name: it lost a merge.
-    Renamed {
-        /// The name before.
-        from: Name,
-    },
-    /// Something is gone, and the bindings at it.
-    Removed,
-}
-
 /// Exchanges, bindings and queues, seen from one shard.
 pub struct Table {
-    own: ShardAddress,
+    pub(crate) own: ShardAddress,
     vhosts: Vec<Vhost>,
     vhosts_by_name: HashTable<VhostId>,
     pub(crate) exchanges: Slots<Node>,
@@ -51,9 +31,9 @@ pub struct Table {
     pub(crate) queues: Queues,
     pub(crate) bindings: Bindings,
     /// Rises by one with each change that can alter a route.
-    generation: u64,
+    pub(crate) generation: u64,
     births: u32,
-    state: FixedState,
+    pub(crate) state: FixedState,
     /// Counts walks: what a walk has visited carries its number.
     pub(crate) walks: Cell<u64>,
     /// The exchanges of the walk under way; kept so that a walk allocates nothing.
@@ -98,24 +78,6 @@ impl Table {
         };
         table.enter_vhost(&Name::new(DEFAULT_VHOST));
         table
-    }
-
-    /// Takes a change, in any state.
-    ///
-    /// A record in a vhost that is not known makes the vhost. The exchanges that every vhost has cannot be changed, and
-    /// nothing can be bound from or to the default exchange. How many queues and bindings there may be is checked before,
-    /// at the declare and the bind.
-    pub fn apply(&mut self, change: &Change) -> Applied {
-        match change {
-            Change::PutExchange(exchange) => self.put_exchange(exchange),
-            Change::DropExchange { vhost, name } => self.drop_exchange(vhost, name),
-            Change::PutQueue(record) => self.put_queue(record),
-            Change::DropQueue { id } => self.drop_queue(*id),
-            Change::MaskQueue { id } => self.mask_queue(*id, true),
-            Change::UnmaskQueue { id } => self.mask_queue(*id, false),
-            Change::PutBinding(binding) => self.put_binding(binding),
-            Change::DropBinding(binding) => self.drop_binding(binding),
-        }
     }
 
     /// The vhost of that name.
@@ -220,216 +182,26 @@ impl Table {
         self.bindings.len()
     }
 
+    /// Names of exchanges and of queues that something speaks of.
+    #[cfg(test)]
+    pub(crate) fn names_in_use(&self) -> (usize, usize) {
+        (self.exchanges.len(), self.queues.labels.len())
+    }
+
+    /// The default exchange of a vhost.
+    pub(crate) fn default_exchange(&self, vhost: VhostId) -> Slot<Node> {
+        self.vhosts[vhost.0 as usize].default_exchange
+    }
+
     /// The place of an exchange that was not dropped.
     pub(crate) fn live(&self, id: ExchangeId) -> Option<Slot<Node>> {
         self.exchanges.get(id.slot()).filter(|node| node.birth == id.birth()).map(|_| id.slot())
     }
 }
 
-/// What the changes do.
-impl Table {
-    fn put_exchange(&mut self, exchange: &Exchange) -> Applied {
-        if is_builtin(&exchange.name) {
-            return Applied::Unchanged;
-        }
-        let vhost = self.enter_vhost(&exchange.vhost);
-        let slot = self.enter_exchange(vhost, &exchange.name);
-        self.define(slot, exchange)
-    }
-
-    /// Gives an exchange its definition. A merge can change its kind: then its bindings are indexed anew.
-    fn define(&mut self, slot: Slot<Node>, exchange: &Exchange) -> Applied {
-        let node = &mut self.exchanges[slot];
-        let old = node.definition.as_deref();
-        if old == Some(exchange) {
-            return Applied::Unchanged;
-        }
-        let (was_there, same_kind) = (old.is_some(), old.is_some_and(|old| old.kind == exchange.kind));
-        node.definition = Some(Box::new(exchange.clone()));
-        if !same_kind {
-            let from = core::mem::take(&mut node.from);
-            node.index = Index::new(exchange.kind, &self.state);
-            for binding in from {
-                self.bindings.enter_source(&mut node.from, binding);
-                node.index.insert(&mut self.bindings, binding);
-            }
-        }
-        self.generation += 1;
-        self.touch(slot);
-        if was_there { Applied::Updated } else { Applied::Added }
-    }
-
-    fn drop_exchange(&mut self, vhost: &Name, name: &Name) -> Applied {
-        let slot = self.vhost(vhost).and_then(|vhost| self.find_exchange(vhost, name.as_bytes()));
-        let Some(slot) = slot.filter(|_| !is_builtin(name)) else { return Applied::Unchanged };
-        self.generation += 1;
-        self.touch(slot);
-        // a name without a definition goes with its last binding, inside the loop
-        while let Some(binding) =
-            self.exchanges.get(slot).and_then(|node| node.from.last().or(node.to.last())).copied()
-        {
-            self.unlink(binding);
-        }
-        if self.exchanges.get(slot).is_some() {
-            self.exchanges[slot].definition = None;
-            self.release_exchange(slot);
-        }
-        Applied::Removed
-    }
-
-    fn put_queue(&mut self, record: &QueueRecord) -> Applied {
-        let vhost = self.enter_vhost(&record.vhost);
-        let address = Address::seen_from(self.own, record.home);
-        let Some(slot) = self.queues.find(record.id) else {
-            let label = self.queues.label(vhost, &record.name);
-            self.queues.insert(record.clone(), address, label);
-            self.generation += 1;
-            self.touch_label(label);
-            return Applied::Added;
-        };
-        let entry = &mut self.queues.entries[slot];
-        if entry.record == *record {
-            return Applied::Unchanged;
-        }
-        let label = entry.label;
-        let renamed = entry.record.name != record.name || entry.record.vhost != record.vhost;
-        let old = core::mem::replace(&mut entry.record, record.clone());
-        entry.address = address;
-        self.generation += 1;
-        self.touch_label(label);
-        if !renamed {
-            return Applied::Updated;
-        }
-        // the bindings stay with the old name: the merge's winner has it, now or by the next change
-        self.queues.detach(slot);
-        let new_label = self.queues.label(vhost, &record.name);
-        self.queues.entries[slot].label = new_label;
-        self.queues.attach(slot);
-        self.touch_label(new_label);
-        self.queues.release_label(label);
-        Applied::Renamed { from: old.name }
-    }
-
-    fn drop_queue(&mut self, id: QueueId) -> Applied {
-        let Some(slot) = self.queues.find(id) else { return Applied::Unchanged };
-        let label = self.queues.entries[slot].label;
-        self.generation += 1;
-        self.touch_label(label);
-        self.queues.detach(slot);
-        self.queues.remove(slot);
-        if self.queues.labels[label].first.is_none() {
-            // the label goes with its last binding, inside the loop, or below if it had none
-            while let Some(binding) = self.queues.labels.get(label).and_then(|label| label.to.last()).copied()
-            {
-                self.unlink(binding);
-            }
-            self.queues.release_label(label);
-        }
-        Applied::Removed
-    }
-
-    fn mask_queue(&mut self, id: QueueId, masked: bool) -> Applied {
-        let Some(slot) = self.queues.find(id).filter(|slot| self.queues.entries[*slot].masked != masked)
-        else {
-            return Applied::Unchanged;
-        };
-        self.queues.detach(slot);
-        self.queues.entries[slot].masked = masked;
-        self.queues.attach(slot);
-        self.generation += 1;
-        self.touch_label(self.queues.entries[slot].label);
-        Applied::Updated
-    }
-
-    fn put_binding(&mut self, binding: &Binding) -> Applied {
-        if touches_default_exchange(binding) {
-            return Applied::Unchanged;
-        }
-        if self.find_binding(binding).is_some() {
-            return Applied::Unchanged;
-        }
-        let vhost = self.enter_vhost(&binding.vhost);
-        let source = self.enter_exchange(vhost, &binding.source);
-        let target = match binding.kind {
-            DestinationKind::Queue => Target::Queue(self.queues.label(vhost, &binding.destination)),
-            DestinationKind::Exchange => Target::Exchange(self.enter_exchange(vhost, &binding.destination)),
-        };
-        let slot = self.bindings.insert(source, target, binding.key.clone(), binding.arguments.clone());
-        let node = &mut self.exchanges[source];
-        self.bindings.enter_source(&mut node.from, slot);
-        node.index.insert(&mut self.bindings, slot);
-        match target {
-            Target::Queue(label) => self.bindings.enter_target(&mut self.queues.labels[label].to, slot),
-            Target::Exchange(node) => self.bindings.enter_target(&mut self.exchanges[node].to, slot),
-        }
-        self.generation += 1;
-        self.touch(source);
-        Applied::Added
-    }
-
-    fn drop_binding(&mut self, binding: &Binding) -> Applied {
-        let Some(slot) = self.find_binding(binding) else { return Applied::Unchanged };
-        self.generation += 1;
-        self.touch(self.bindings[slot].source);
-        self.unlink(slot);
-        Applied::Removed
-    }
-
-    /// Takes a binding out of every list, and names that only it spoke of with it.
-    fn unlink(&mut self, slot: Slot<Bound>) {
-        let (source, target) = (self.bindings[slot].source, self.bindings[slot].target);
-        let node = &mut self.exchanges[source];
-        node.index.remove(&mut self.bindings, slot);
-        self.bindings.leave_source(&mut node.from, slot);
-        match target {
-            Target::Queue(label) => self.bindings.leave_target(&mut self.queues.labels[label].to, slot),
-            Target::Exchange(node) => self.bindings.leave_target(&mut self.exchanges[node].to, slot),
-        }
-        self.bindings.remove(slot);
-        self.release_exchange(source);
-        match target {
-            Target::Queue(label) => self.queues.release_label(label),
-            Target::Exchange(node) => self.release_exchange(node),
-        }
-    }
-}
-
-/// Generations: `touch` marks an exchange, and all that lead to it, with the table's generation.
-impl Table {
-    fn touch(&mut self, slot: Slot<Node>) {
-        let generation = self.generation;
-        if self.exchanges[slot].generation == generation {
-            return;
-        }
-        let mut upstream = self.walk_list.take();
-        upstream.clear();
-        self.exchanges[slot].generation = generation;
-        upstream.push(slot);
-        while let Some(slot) = upstream.pop() {
-            for at in 0..self.exchanges[slot].to.len() {
-                let source = self.bindings[self.exchanges[slot].to[at]].source;
-                if self.exchanges[source].generation != generation {
-                    self.exchanges[source].generation = generation;
-                    upstream.push(source);
-                }
-            }
-        }
-        self.walk_list.set(upstream);
-    }
-
-    /// The same for all that lead to a queue's name.
-    fn touch_label(&mut self, label: Slot<Label>) {
-        let vhost = self.queues.labels[label].vhost;
-        self.touch(self.vhosts[vhost.0 as usize].default_exchange);
-        for at in 0..self.queues.labels[label].to.len() {
-            self.touch(self.bindings[self.queues.labels[label].to[at]].source);
-        }
-    }
-}
-
 /// Names and places.
 impl Table {
-    fn enter_vhost(&mut self, name: &Name) -> VhostId {
+    pub(crate) fn enter_vhost(&mut self, name: &Name) -> VhostId {
         if let Some(vhost) = self.vhost(name) {
             return vhost;
         }
@@ -448,7 +220,7 @@ impl Table {
         vhost
     }
 
-    fn find_exchange(&self, vhost: VhostId, name: &[u8]) -> Option<Slot<Node>> {
+    pub(crate) fn find_exchange(&self, vhost: VhostId, name: &[u8]) -> Option<Slot<Node>> {
         let is_it = |slot: &Slot<Node>| {
             let node = &self.exchanges[*slot];
             node.vhost == vhost && node.name.as_bytes() == name
@@ -456,7 +228,7 @@ impl Table {
         self.exchanges_by_name.find(name_hash(&self.state, vhost, name), is_it).copied()
     }
 
-    fn enter_exchange(&mut self, vhost: VhostId, name: &Name) -> Slot<Node> {
+    pub(crate) fn enter_exchange(&mut self, vhost: VhostId, name: &Name) -> Slot<Node> {
         if let Some(slot) = self.find_exchange(vhost, name.as_bytes()) {
             return slot;
         }
@@ -470,7 +242,7 @@ impl Table {
     }
 
     /// Forgets a name that has neither definition nor binding.
-    fn release_exchange(&mut self, slot: Slot<Node>) {
+    pub(crate) fn release_exchange(&mut self, slot: Slot<Node>) {
         let Some(node) = self.exchanges.get(slot).filter(|node| node.is_unused()) else { return };
         let hash = name_hash(&self.state, node.vhost, node.name.as_bytes());
         if let Ok(entry) = self.exchanges_by_name.find_entry(hash, |other| *other == slot) {
@@ -479,7 +251,7 @@ impl Table {
         self.exchanges.remove(slot);
     }
 
-    fn find_binding(&self, binding: &Binding) -> Option<Slot<Bound>> {
+    pub(crate) fn find_binding(&self, binding: &Binding) -> Option<Slot<Bound>> {
         let vhost = self.vhost(&binding.vhost)?;
         let source = self.find_exchange(vhost, binding.source.as_bytes())?;
         let destination = binding.destination.as_bytes();
@@ -516,13 +288,8 @@ impl Table {
 }
 
 /// True for the exchanges that every vhost has.
-fn is_builtin(name: &str) -> bool {
+pub(crate) fn is_builtin(name: &str) -> bool {
     name.is_empty() || PREDECLARED.iter().any(|(builtin, ..)| *builtin == name)
-}
-
-/// Nothing is bound from or to the default exchange (RabbitMQ: 403).
-fn touches_default_exchange(binding: &Binding) -> bool {
-    binding.source.is_empty() || (binding.kind == DestinationKind::Exchange && binding.destination.is_empty())
 }
 
 fn builtin(vhost: &Name, name: &str, kind: ExchangeKind, internal: bool) -> Exchange {

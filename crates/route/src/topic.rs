@@ -245,3 +245,6 @@ pub(crate) fn validate(key: &[u8]) -> Result<(), Refusal> {
     let text = format!("binding key '{key}' has {hashes} '#' words; at most {TOPIC_HASHES_MAX} are allowed");
     Err(Refusal::new(ReplyCode::PreconditionFailed, text))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! Criteria against headers, kept and on the wire.
+
+use super::*;
+use leveret_wire::{BasicProperties, encode_arguments};
+use proptest::prelude::*;
+use std::string::String;
+use std::vec;
+
+fn table<const N: usize>(entries: [(&str, Value); N]) -> Arguments {
+    Arguments(entries.map(|(key, value)| (RoutingKey::new(key.as_bytes()), value)).into())
+}
+
+fn text(text: &str) -> Value {
+    Value::LongString(text.as_bytes().into())
+}
+
+fn matches<const N: usize, const M: usize>(
+    criteria: [(&str, Value); N],
+    headers: [(&str, Value); M],
+) -> bool {
+    let criteria = table(criteria);
+    Mode::of(&criteria).matches(&criteria, &table(headers))
+}
+
+#[test]
+fn all_wants_every_header_and_is_the_default() {
+    let both = || [("a", Value::I8(1)), ("b", text("x"))];
+    assert!(matches(both(), both()));
+    assert!(!matches(both(), [("a", Value::I8(1))]));
+    assert!(matches([("x-match", text("all"))], []), "no criteria: all hold");
+    assert!(matches([], []));
+}
+
+#[test]
+fn any_wants_one_header() {
+    let criteria = || [("x-match", text("any")), ("a", Value::I8(1)), ("b", text("x"))];
+    assert!(matches(criteria(), [("b", text("x"))]));
+    assert!(!matches(criteria(), [("b", text("y"))]));
+    assert!(!matches([("x-match", text("any"))], [("a", Value::I8(1))]), "no criteria: none holds");
+}
+
+#[test]
+fn keys_with_x_count_only_when_asked_for() {
+    let with = |mode| [("x-match", text(mode)), ("x-a", Value::I8(1))];
+    assert!(matches(with("all"), []));
+    assert!(!matches(with("all-with-x"), []));
+    assert!(matches(with("all-with-x"), [("x-a", Value::I8(1))]));
+    assert!(!matches(with("any"), [("x-a", Value::I8(1))]));
+    assert!(matches(with("any-with-x"), [("x-a", Value::I8(1))]));
+}
+
+#[test]
+fn void_asks_for_presence_and_numbers_are_no_strings() {
+    assert!(matches([("a", Value::Void)], [("a", text("whatever"))]));
+    assert!(!matches([("a", Value::Void)], []));
+    assert!(matches([("a", Value::I8(5))], [("a", Value::I64(5))]));
+    assert!(!matches([("a", Value::I8(5))], [("a", text("5"))]));
+}
+
+#[test]
+fn a_bad_x_match_is_refused_at_the_bind() {
+    for bad in [text("some"), Value::I8(1), Value::Void] {
+        assert_eq!(validate(&table([("x-match", bad)])).unwrap_err().code, ReplyCode::PreconditionFailed);
+    }
+    for good in ["all", "any", "all-with-x", "any-with-x"] {
+        assert_eq!(validate(&table([("x-match", text(good))])), Ok(()));
+    }
+}
+
+#[test]
+fn a_payload_without_headers_or_sense_has_none() {
+    assert!(!MessageHeaders::new(b"").matches(b"a", None));
+    let mut payload = vec![];
+    BasicProperties::default().encode_payload(0, &mut payload);
+    assert!(!MessageHeaders::new(&payload).matches(b"a", None));
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::Bool),
+        (-2..3i8).prop_map(Value::I8),
+        (0..3u32).prop_map(Value::U32),
+        (-2..3i64).prop_map(Value::I64),
+        (0..2u8).prop_map(|n| Value::F32(n.into())),
+        (0..2u8).prop_map(|n| Value::F64(n.into())),
+        Just(Value::Decimal(1, 2)),
+        "[ab]?".prop_map(|s: String| text(&s)),
+        "[ab]?".prop_map(|s: String| Value::Bytes(s.into_bytes().into())),
+        (0..2u64).prop_map(Value::Timestamp),
+        Just(Value::Void),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
+            prop::collection::btree_map("[ab]", inner, 0..3).prop_map(|map| {
+                let entries = map.into_iter().map(|(key, value)| (RoutingKey::new(key.as_bytes()), value));
+                Value::Table(Arguments(entries.collect()))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn headers_on_the_wire_match_as_kept_ones_do(
+        headers in prop::collection::vec(("[abc]", value()), 0..4),
+        asked in prop::collection::vec(("[abc]", value()), 1..6),
+    ) {
+        let entries = headers.iter().map(|(key, value)| (RoutingKey::new(key.as_bytes()), value.clone()));
+        let kept = Arguments(entries.collect());
+        let (mut bytes, mut payload) = (vec![], vec![]);
+        encode_arguments(&kept, &mut bytes);
+        let properties = BasicProperties {
+            content_type: Some(b"text/plain"),
+            headers: Some(Table(&bytes)),
+            priority: Some(3),
+            ..BasicProperties::default()
+        };
+        properties.encode_payload(10, &mut payload);
+        let on_wire = MessageHeaders::new(&payload);
+        // each value that is there is asked for too, so that equal ones are not left to luck
+        for (name, value) in asked.iter().chain(&headers) {
+            let name = name.as_bytes();
+            prop_assert_eq!(on_wire.matches(name, None), kept.matches(name, None));
+            prop_assert_eq!(on_wire.matches(name, Some(value)), kept.matches(name, Some(value)));
+        }
+    }
+}
