@@ -16,6 +16,7 @@ mod slots;
 mod tests;
 
 use alloc::collections::VecDeque;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -93,10 +94,29 @@ enum Phase {
 
 #[derive(Debug)]
 struct Block {
+    /// Filled up to `used`; what lies behind is of no meaning.
     bytes: Vec<u8>,
+    used: usize,
     /// Bytes of records that somebody refers to.
     live: usize,
+    /// With fewer live bytes there is something to do ([`Arena::on_thin`]).
+    thin_below: usize,
     phase: Phase,
+}
+
+impl Block {
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.thin_below = match phase {
+            Phase::Vacant => 0,
+            Phase::Open | Phase::Sparse => 1,
+            Phase::Sealed => self.bytes.len() * SPARSE_PERCENT / 100,
+        };
+    }
+
+    fn opened(bytes: Vec<u8>) -> Self {
+        Self { bytes, used: 0, live: 0, thin_below: 1, phase: Phase::Open }
+    }
 }
 
 /// The chunks of one message.
@@ -138,7 +158,7 @@ impl Arena {
     pub fn new() -> Self {
         Self {
             slots: Slots::new(),
-            blocks: alloc::vec![Block { bytes: Vec::new(), live: 0, phase: Phase::Open }],
+            blocks: vec![Block::opened(Vec::new())],
             open: 0,
             vacant: Vec::new(),
             spare: Vec::new(),
@@ -159,31 +179,37 @@ impl Arena {
         };
         let record_bytes = RECORD_HEAD_BYTES + address.len() + header.len() + flat.len();
         let block = self.open_with_room(record_bytes);
-        let offset = self.blocks[block as usize].bytes.len() as u32;
+        let open = &mut self.blocks[block as usize];
         let index = self.slots.take(Slot {
             block,
-            offset,
-            refs,
-            chunks,
+            offset: open.used as u32,
+            record_bytes: record_bytes as u32,
             header_bytes: header.len() as u32,
-            flat_bytes: flat.len() as u32,
-            address_bytes: address.len() as u16,
+            address_bytes: address.len() as u32,
+            chunks,
+            refs,
         });
-        let open = &mut self.blocks[block as usize];
+        let record = &mut open.bytes[open.used..][..record_bytes];
+        open.used += record_bytes;
         open.live += record_bytes;
-        open.bytes.extend_from_slice(&(u64::from(index) | (record_bytes as u64) << 32).to_le_bytes());
-        open.bytes.extend_from_slice(address);
-        open.bytes.extend_from_slice(header);
-        open.bytes.extend_from_slice(flat);
+        let (head, record) = record.split_at_mut(RECORD_HEAD_BYTES);
+        head.copy_from_slice(&(u64::from(index) | (record_bytes as u64) << 32).to_le_bytes());
+        let (place, record) = record.split_at_mut(address.len());
+        place.copy_from_slice(address);
+        let (place, record) = record.split_at_mut(header.len());
+        place.copy_from_slice(header);
+        record.copy_from_slice(flat);
         MessageRef(index)
     }
 
     /// The message. hot.
     #[must_use]
+    #[inline]
     pub fn get(&self, message: MessageRef) -> StoredMessage<'_> {
         let slot = self.slots.at(message.0);
-        let record = &self.blocks[slot.block as usize].bytes[slot.offset as usize..][..slot.record_bytes()];
-        let (address, rest) = record[RECORD_HEAD_BYTES..].split_at(slot.address_bytes.into());
+        let bytes = &self.blocks[slot.block as usize].bytes;
+        let record = &bytes[slot.offset as usize..][..slot.record_bytes as usize];
+        let (address, rest) = record[RECORD_HEAD_BYTES..].split_at(slot.address_bytes as usize);
         let (header, flat) = rest.split_at(slot.header_bytes as usize);
         let body = if slot.chunks == NO_CHUNKS {
             StoredBody::Flat(flat)
@@ -199,30 +225,16 @@ impl Arena {
     }
 
     /// An owner less; without any the message leaves. hot.
+    #[inline]
     pub fn release(&mut self, message: MessageRef) {
-        let slot = self.slots.at_mut(message.0);
-        assert!(slot.refs > 0, "released more often than retained");
-        slot.refs -= 1;
-        if slot.refs > 0 {
-            return;
+        let Some(was) = self.slots.release(message.0) else { return };
+        if was.chunks != NO_CHUNKS {
+            self.drop_chunks(was.chunks);
         }
-        let (index, chunks, record_bytes) = (slot.block, slot.chunks, slot.record_bytes());
-        self.slots.give_back(message.0);
-        if chunks != NO_CHUNKS {
-            self.drop_chunks(chunks);
-        }
-        let block = &mut self.blocks[index as usize];
-        block.live -= record_bytes;
-        match block.phase {
-            // the same, warm bytes are filled again
-            Phase::Open if block.live == 0 => block.bytes.clear(),
-            Phase::Open | Phase::Vacant => {}
-            Phase::Sealed | Phase::Sparse if block.live == 0 => self.vacate(index),
-            Phase::Sealed if is_sparse(block) => {
-                block.phase = Phase::Sparse;
-                self.sparse.push_back(index);
-            }
-            Phase::Sealed | Phase::Sparse => {}
+        let block = &mut self.blocks[was.block as usize];
+        block.live -= was.record_bytes as usize;
+        if block.live < block.thin_below {
+            self.on_thin(was.block);
         }
     }
 
@@ -246,21 +258,23 @@ impl Arena {
             let Some(index) = self.sparse.pop_front() else { break };
             // an entry is stale when the block was vacated after it was listed
             if self.blocks[index as usize].phase == Phase::Sparse {
-                looked_at += self.blocks[index as usize].bytes.len();
+                looked_at += self.blocks[index as usize].used;
                 self.move_survivors(index);
             }
         }
-        while self.spare.len() > self.spares_wanted() {
-            if let Some(bytes) = self.spare.pop() {
-                self.block_bytes -= bytes.capacity() as u64;
-            }
+        while self.spare.len() > self.spares_wanted()
+            && let Some(bytes) = self.spare.pop()
+        {
+            self.block_bytes -= bytes.len() as u64;
         }
+        self.slots.trim();
     }
 
     /// The open block, which has room for `bytes` more.
+    #[inline]
     fn open_with_room(&mut self, bytes: usize) -> u32 {
-        let open = &self.blocks[self.open as usize].bytes;
-        if open.capacity() - open.len() < bytes {
+        let open = &self.blocks[self.open as usize];
+        if open.bytes.len() - open.used < bytes {
             self.open_another(bytes);
         }
         self.open
@@ -270,50 +284,60 @@ impl Arena {
     fn open_another(&mut self, bytes_min: usize) {
         let sealed = self.open;
         let block = &mut self.blocks[sealed as usize];
-        block.phase = Phase::Sealed;
-        if block.live == 0 {
-            self.vacate(sealed);
-        } else if is_sparse(block) {
-            block.phase = Phase::Sparse;
-            self.sparse.push_back(sealed);
+        block.enter(Phase::Sealed);
+        if block.live == 0 || block.live < block.thin_below {
+            self.on_thin(sealed);
         }
         let bytes = match self.spare.pop() {
             Some(spare) if bytes_min <= ARENA_BLOCK_BYTES => spare,
             unused => {
                 self.spare.extend(unused);
                 // a record larger than a block gets one of its own
-                let fresh = Vec::with_capacity(bytes_min.max(ARENA_BLOCK_BYTES));
-                self.block_bytes += fresh.capacity() as u64;
+                let fresh = vec![0; bytes_min.max(ARENA_BLOCK_BYTES)];
+                self.block_bytes += fresh.len() as u64;
                 fresh
             }
         };
-        let block = Block { bytes, live: 0, phase: Phase::Open };
         self.open = if let Some(index) = self.vacant.pop() {
-            self.blocks[index as usize] = block;
+            self.blocks[index as usize] = Block::opened(bytes);
             index
         } else {
-            self.blocks.push(block);
+            self.blocks.push(Block::opened(bytes));
             (self.blocks.len() - 1) as u32
         };
     }
 
+    /// A block has fewer live bytes than its phase asks for.
+    #[inline(never)]
+    fn on_thin(&mut self, index: u32) {
+        let block = &mut self.blocks[index as usize];
+        match block.phase {
+            // the same, warm bytes are filled again
+            Phase::Open => block.used = 0,
+            Phase::Sealed | Phase::Sparse if block.live == 0 => self.vacate(index),
+            Phase::Sealed => {
+                block.enter(Phase::Sparse);
+                self.sparse.push_back(index);
+            }
+            Phase::Sparse | Phase::Vacant => {}
+        }
+    }
+
     /// Takes the bytes of a block without live records.
-    #[cold]
     fn vacate(&mut self, index: u32) {
         let block = &mut self.blocks[index as usize];
         debug_assert_eq!(block.live, 0);
-        block.phase = Phase::Vacant;
+        block.enter(Phase::Vacant);
         let bytes = core::mem::take(&mut block.bytes);
         self.vacant.push(index);
         self.keep_spare(bytes);
     }
 
-    fn keep_spare(&mut self, mut bytes: Vec<u8>) {
-        if bytes.capacity() == ARENA_BLOCK_BYTES && self.spare.len() < self.spares_wanted() {
-            bytes.clear();
+    fn keep_spare(&mut self, bytes: Vec<u8>) {
+        if bytes.len() == ARENA_BLOCK_BYTES && self.spare.len() < self.spares_wanted() {
             self.spare.push(bytes);
         } else {
-            self.block_bytes -= bytes.capacity() as u64;
+            self.block_bytes -= bytes.len() as u64;
         }
     }
 
@@ -324,28 +348,29 @@ impl Arena {
 
     #[cold]
     fn move_survivors(&mut self, index: u32) {
-        let from = core::mem::take(&mut self.blocks[index as usize].bytes);
+        let block = &mut self.blocks[index as usize];
+        let (from, used) = (core::mem::take(&mut block.bytes), block.used);
         let mut offset = 0;
-        while let Some((slot_index, record_bytes)) = record_head(&from[offset..]) {
-            let slot = self.slots.at_or_free(slot_index);
+        while let Some((slot_index, record_bytes)) = record_head(&from[offset..used]) {
+            let slot = self.slots.if_taken(slot_index);
             // a dead record may name a slot that serves another message by now
             if slot.is_some_and(|slot| slot.block == index && slot.offset as usize == offset) {
                 let to = self.open_with_room(record_bytes);
                 let open = &mut self.blocks[to as usize];
                 let slot = self.slots.at_mut(slot_index);
                 slot.block = to;
-                slot.offset = open.bytes.len() as u32;
+                slot.offset = open.used as u32;
+                open.bytes[open.used..][..record_bytes].copy_from_slice(&from[offset..][..record_bytes]);
+                open.used += record_bytes;
                 open.live += record_bytes;
-                open.bytes.extend_from_slice(&from[offset..][..record_bytes]);
             }
             offset += record_bytes;
         }
         // only now may the index be used again: the check above relies on it
         let block = &mut self.blocks[index as usize];
         block.live = 0;
-        block.phase = Phase::Vacant;
-        self.vacant.push(index);
-        self.keep_spare(from);
+        block.bytes = from;
+        self.vacate(index);
     }
 
     fn keep_chunks(&mut self, list: Vec<Bytes>) -> u32 {
@@ -368,10 +393,6 @@ impl Arena {
         *set = ChunkSet { list: Vec::new(), bytes: 0 };
         self.chunks_free.push(index);
     }
-}
-
-fn is_sparse(block: &Block) -> bool {
-    block.live * 100 < block.bytes.capacity() * SPARSE_PERCENT
 }
 
 /// Slot and length of the record at the front, if there is one.

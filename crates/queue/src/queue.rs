@@ -163,8 +163,7 @@ impl Queue {
     /// `basic.get` for a channel. `holder` names the channel; its consumer number is
     /// 0, as in the [`HeldPlace`] and at the settlement.
     pub fn get(&mut self, holder: &ConsumerKey, no_ack: bool) -> Option<Taken> {
-        let (position, entry, redelivered) = self.ready.front()?;
-        self.ready.pop_front(redelivered);
+        let (position, entry, redelivered) = self.ready.take_first()?;
         if !no_ack {
             let consumer = self.consumers.holder(holder);
             self.consumers.at_mut(consumer).unacked += 1;

@@ -1,137 +1,117 @@
-//! The slots of the arena, in pages: a page whose slots are all free gives its memory back.
+//! The slots of the arena, in pages, so that a table that was large once gives its memory back.
 //!
-//! Read first: [`Slots::take`]. Invariants: a page that is not the current one and has a free slot is in `partial`
-//! (entries there may be stale, never missing); a page without taken slots has no memory unless it is the current one.
+//! Read first: [`Slots::take`] and [`Slots::release`]. Free slots of all pages form one list, last in, first out: a steady
+//! flow uses the same warm slots. [`Slots::trim`] drops pages without taken slots once few slots are taken, and makes
+//! the list anew; that is rare enough (the taken ones must have halved since) to cost little per message.
+//!
+//! Invariant: a slot with `refs` 0 is in the list, and its page has memory.
 
+use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 
-use super::RECORD_HEAD_BYTES;
-
 /// Slots of a page; a power of two.
-const PAGE_SLOTS: u32 = 1_024;
-/// The end of a page's list of free slots.
+const PAGE_SLOTS: usize = 1_024;
+/// Pages that are not worth trimming.
+const PAGES_KEPT: u64 = 4;
+/// The end of the list of free slots.
 const NONE: u32 = u32::MAX;
 /// [`Slot::chunks`] of a flat body.
 pub(super) const NO_CHUNKS: u32 = u32::MAX;
 
-/// One message. Of a free slot only `refs` (0) and `offset` (the next free slot of the page) mean something.
+/// One message. Of a free slot only `refs` (0) and `offset` (the next free slot) mean something.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
     pub(super) block: u32,
+    /// Where its record starts in the block.
     pub(super) offset: u32,
-    pub(super) refs: u32,
-    pub(super) chunks: u32,
+    /// Bytes of its record, head included.
+    pub(super) record_bytes: u32,
     pub(super) header_bytes: u32,
-    pub(super) flat_bytes: u32,
-    pub(super) address_bytes: u16,
+    pub(super) address_bytes: u32,
+    pub(super) chunks: u32,
+    pub(super) refs: u32,
 }
 
-impl Slot {
-    /// Bytes of its record in the block.
-    pub(super) fn record_bytes(&self) -> usize {
-        RECORD_HEAD_BYTES
-            + usize::from(self.address_bytes)
-            + self.header_bytes as usize
-            + self.flat_bytes as usize
-    }
-}
+const FREE: Slot = Slot {
+    block: 0,
+    offset: NONE,
+    record_bytes: 0,
+    header_bytes: 0,
+    address_bytes: 0,
+    chunks: NO_CHUNKS,
+    refs: 0,
+};
 
-#[derive(Debug)]
-struct Page {
-    /// Grows up to [`PAGE_SLOTS`].
-    slots: Vec<Slot>,
-    /// The first free slot below the length.
-    free: u32,
-    taken: u32,
-}
-
-impl Page {
-    fn has_room(&self) -> bool {
-        self.taken < PAGE_SLOTS
-    }
-}
+type Page = Box<[Slot; PAGE_SLOTS]>;
 
 #[derive(Debug)]
 pub(super) struct Slots {
-    pages: Vec<Page>,
-    /// Slots are taken from here.
-    current: u32,
-    partial: Vec<u32>,
+    /// A page without taken slots may have no memory.
+    pages: Vec<Option<Page>>,
     /// Pages without memory.
     vacant: Vec<u32>,
+    /// The first free slot.
+    free: u32,
     taken: u64,
     pages_held: u64,
+    /// Trimming is worth a look when fewer are taken.
+    trim_below: u64,
 }
 
 impl Slots {
     pub(super) fn new() -> Self {
-        let page = Page { slots: Vec::new(), free: NONE, taken: 0 };
-        Self {
-            pages: alloc::vec![page],
-            current: 0,
-            partial: Vec::new(),
-            vacant: Vec::new(),
-            taken: 0,
-            pages_held: 0,
-        }
+        Self { pages: Vec::new(), vacant: Vec::new(), free: NONE, taken: 0, pages_held: 0, trim_below: 0 }
     }
 
     /// Puts `slot` somewhere. hot.
+    #[inline]
     pub(super) fn take(&mut self, slot: Slot) -> u32 {
-        if !self.pages[self.current as usize].has_room() {
-            self.turn_page();
+        if self.free == NONE {
+            self.grow();
         }
+        let index = self.free;
+        let place = self.at_mut(index);
+        let next = place.offset;
+        *place = slot;
+        self.free = next;
         self.taken += 1;
-        let page = &mut self.pages[self.current as usize];
-        page.taken += 1;
-        let index = if page.free == NONE {
-            if page.slots.capacity() == 0 {
-                page.slots.reserve_exact(PAGE_SLOTS as usize);
-                self.pages_held += 1;
-            }
-            page.slots.push(slot);
-            page.slots.len() as u32 - 1
-        } else {
-            let index = page.free;
-            page.free = page.slots[index as usize].offset;
-            page.slots[index as usize] = slot;
-            index
-        };
-        self.current * PAGE_SLOTS + index
+        index
     }
 
+    /// An owner less. If that was the last one the slot is free, and what it was is returned. hot.
+    #[inline]
+    pub(super) fn release(&mut self, index: u32) -> Option<Slot> {
+        let next = self.free;
+        let slot = self.at_mut(index);
+        assert!(slot.refs > 0, "released more often than retained");
+        slot.refs -= 1;
+        if slot.refs > 0 {
+            return None;
+        }
+        let was = *slot;
+        slot.offset = next;
+        self.free = index;
+        self.taken -= 1;
+        Some(was)
+    }
+
+    #[inline]
     pub(super) fn at(&self, index: u32) -> &Slot {
-        &self.pages[(index / PAGE_SLOTS) as usize].slots[(index % PAGE_SLOTS) as usize]
+        let page = &self.pages[index as usize / PAGE_SLOTS];
+        &page.as_ref().expect("a message that is retained keeps its page")[index as usize % PAGE_SLOTS]
     }
 
+    #[inline]
     pub(super) fn at_mut(&mut self, index: u32) -> &mut Slot {
-        &mut self.pages[(index / PAGE_SLOTS) as usize].slots[(index % PAGE_SLOTS) as usize]
+        let page = &mut self.pages[index as usize / PAGE_SLOTS];
+        &mut page.as_mut().expect("a message that is retained keeps its page")[index as usize % PAGE_SLOTS]
     }
 
     /// The slot if it is taken; for indices that may be out of date.
-    pub(super) fn at_or_free(&self, index: u32) -> Option<&Slot> {
-        let page = self.pages.get((index / PAGE_SLOTS) as usize)?;
-        page.slots.get((index % PAGE_SLOTS) as usize).filter(|slot| slot.refs > 0)
-    }
-
-    /// The slot, whose `refs` is 0, is free. hot.
-    pub(super) fn give_back(&mut self, index: u32) {
-        let number = index / PAGE_SLOTS;
-        let page = &mut self.pages[number as usize];
-        let was_full = !page.has_room();
-        self.taken -= 1;
-        page.taken -= 1;
-        page.slots[(index % PAGE_SLOTS) as usize].offset = page.free;
-        page.free = index % PAGE_SLOTS;
-        if number != self.current {
-            if page.taken == 0 {
-                *page = Page { slots: Vec::new(), free: NONE, taken: 0 };
-                self.pages_held -= 1;
-                self.vacant.push(number);
-            } else if was_full {
-                self.partial.push(number);
-            }
-        }
+    pub(super) fn if_taken(&self, index: u32) -> Option<&Slot> {
+        let page = self.pages.get(index as usize / PAGE_SLOTS)?.as_ref()?;
+        Some(&page[index as usize % PAGE_SLOTS]).filter(|slot| slot.refs > 0)
     }
 
     pub(super) fn taken(&self) -> u64 {
@@ -139,21 +119,56 @@ impl Slots {
     }
 
     pub(super) fn bytes_held(&self) -> u64 {
-        self.pages_held * u64::from(PAGE_SLOTS) * size_of::<Slot>() as u64
+        self.pages_held * size_of::<[Slot; PAGE_SLOTS]>() as u64
+    }
+
+    /// Gives pages back if that has become worth a look.
+    pub(super) fn trim(&mut self) {
+        if self.taken < self.trim_below {
+            self.drop_empty_pages();
+        }
     }
 
     #[cold]
-    fn turn_page(&mut self) {
-        while let Some(number) = self.partial.pop() {
-            let page = &self.pages[number as usize];
-            if number != self.current && page.has_room() && page.taken > 0 {
-                self.current = number;
-                return;
-            }
-        }
-        self.current = self.vacant.pop().unwrap_or_else(|| {
-            self.pages.push(Page { slots: Vec::new(), free: NONE, taken: 0 });
+    fn grow(&mut self) {
+        let number = self.vacant.pop().unwrap_or_else(|| {
+            self.pages.push(None);
             (self.pages.len() - 1) as u32
         });
+        let page: Page = vec![FREE; PAGE_SLOTS].try_into().expect("it has the length of a page");
+        self.pages[number as usize] = Some(page);
+        self.pages_held += 1;
+        self.link_free_of(number as usize);
+        self.trim_below = self.trim_below.max(self.worth_a_look());
+    }
+
+    #[cold]
+    fn drop_empty_pages(&mut self) {
+        self.free = NONE;
+        for number in (0..self.pages.len()).rev() {
+            let Some(page) = &self.pages[number] else { continue };
+            if page.iter().all(|slot| slot.refs == 0) {
+                self.pages[number] = None;
+                self.pages_held -= 1;
+                self.vacant.push(number as u32);
+            } else {
+                self.link_free_of(number);
+            }
+        }
+        self.trim_below = self.worth_a_look().min(self.taken / 2);
+    }
+
+    /// Where a quarter of what is held would do.
+    fn worth_a_look(&self) -> u64 {
+        if self.pages_held > PAGES_KEPT { self.pages_held * PAGE_SLOTS as u64 / 4 } else { 0 }
+    }
+
+    /// Puts the free slots of a page in front of the list.
+    fn link_free_of(&mut self, number: usize) {
+        let Some(page) = &mut self.pages[number] else { return };
+        for (at, slot) in page.iter_mut().enumerate().rev().filter(|(_, slot)| slot.refs == 0) {
+            slot.offset = self.free;
+            self.free = (number * PAGE_SLOTS + at) as u32;
+        }
     }
 }

@@ -121,12 +121,19 @@ impl Consumer {
         }
     }
 
-    /// A message of so many bytes went to it. False when its window has closed. hot.
-    pub(super) fn spend(&mut self, bytes: usize) -> bool {
-        let Some(credit) = &mut self.credit else { return true };
-        credit.messages -= 1;
-        credit.bytes -= bytes as i64;
-        credit.bytes > 0
+    /// A message of so many bytes went to it. hot.
+    #[inline]
+    pub(super) fn spend(&mut self, bytes: usize) {
+        if let Some(credit) = &mut self.credit {
+            credit.messages -= 1;
+            credit.bytes -= bytes as i64;
+        }
+    }
+
+    /// Its window is open as far as bytes go. hot.
+    #[inline]
+    pub(super) fn has_bytes(&self) -> bool {
+        self.credit.is_none_or(|credit| credit.bytes > 0)
     }
 
     /// Bytes matter to its window.

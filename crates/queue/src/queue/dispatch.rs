@@ -3,8 +3,12 @@
 //! Read first: [`Queue::dispatch`]. A consumer that stands alone in its line is served in one run without being looked
 //! up again; several take turns, one message each.
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use leveret_model::{ConsumerKey, Position};
 
+use super::consumers::Consumer;
+use super::ready::Entry;
 use super::{Queue, Unacked};
 use crate::{Arena, StoredMessage};
 
@@ -97,29 +101,66 @@ impl Queue {
         let Self { ready, unacked, consumers, .. } = self;
         let consumer = consumers.at_mut(index);
         let most = most.min(consumer.quota() as usize);
-        let (no_ack, metered) = (consumer.no_ack, consumer.is_metered());
+        let mut run = Run { consumer, index, unacked, arena, egress };
         let mut delivered = 0;
-        while delivered < most {
-            let Some((position, entry, redelivered)) = ready.front() else { break };
-            let message = arena.get(entry.message);
-            let weight = if metered { message.weight_bytes() } else { 0 };
-            match egress.deliver(&consumer.key, no_ack, position, redelivered, message) {
-                Delivered::Taken => {}
-                Delivered::Full => return (delivered, RunEnd::Full),
-                Delivered::Gone => return (delivered, RunEnd::Gone),
+        while delivered < most
+            && let Some((position, entry)) = ready.first_returned()
+        {
+            if let Err(end) = run.deliver(position, entry, true) {
+                return (delivered, end);
             }
             delivered += 1;
-            ready.pop_front(redelivered);
-            if no_ack {
-                arena.release(entry.message);
-            } else {
-                consumer.unacked += 1;
-                unacked.insert(position, Unacked { entry, consumer: index });
+            ready.take_first();
+            if !run.consumer.has_bytes() {
+                return (delivered, RunEnd::Enough);
             }
-            if metered && !consumer.spend(weight) {
+        }
+        let Position(first) = ready.first_fresh();
+        let (mut taken, mut body_bytes, mut end) = (0, 0, RunEnd::Enough);
+        for (entry, position) in ready.fresh().take(most - delivered).zip(first..) {
+            if let Err(refused) = run.deliver(Position(position), entry, false) {
+                end = refused;
+                break;
+            }
+            taken += 1;
+            body_bytes += u64::from(entry.body_bytes);
+            if !run.consumer.has_bytes() {
                 break;
             }
         }
-        (delivered, RunEnd::Enough)
+        ready.drop_fresh(taken, body_bytes);
+        (delivered + taken, end)
+    }
+}
+
+/// A run of deliveries to one consumer.
+struct Run<'a, E> {
+    consumer: &'a mut Consumer,
+    index: u32,
+    unacked: &'a mut HashMap<Position, Unacked, FixedState>,
+    arena: &'a mut Arena,
+    egress: &'a mut E,
+}
+
+impl<E: Egress> Run<'_, E> {
+    /// One delivery; the message is the consumer's or has left, unless this fails. hot.
+    #[inline]
+    fn deliver(&mut self, position: Position, entry: Entry, redelivered: bool) -> Result<(), RunEnd> {
+        let consumer = &mut *self.consumer;
+        let message = self.arena.get(entry.message);
+        let weight = if consumer.is_metered() { message.weight_bytes() } else { 0 };
+        match self.egress.deliver(&consumer.key, consumer.no_ack, position, redelivered, message) {
+            Delivered::Taken => {}
+            Delivered::Full => return Err(RunEnd::Full),
+            Delivered::Gone => return Err(RunEnd::Gone),
+        }
+        consumer.spend(weight);
+        if consumer.no_ack {
+            self.arena.release(entry.message);
+        } else {
+            consumer.unacked += 1;
+            self.unacked.insert(position, Unacked { entry, consumer: self.index });
+        }
+        Ok(())
     }
 }

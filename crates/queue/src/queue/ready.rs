@@ -39,20 +39,36 @@ impl Ready {
         position
     }
 
-    /// The lowest place, and whether it came back. hot.
-    pub(super) fn front(&self) -> Option<(Position, Entry, bool)> {
-        if let Some((position, entry)) = self.returned.first_key_value() {
-            return Some((*position, *entry, true));
-        }
-        let position = Position(self.next - self.fresh.len() as u64);
-        self.fresh.front().map(|entry| (position, *entry, false))
+    /// Takes the message with the lowest place; says whether it came back.
+    pub(super) fn take_first(&mut self) -> Option<(Position, Entry, bool)> {
+        let position = self.first_fresh();
+        let (position, entry, returned) = match self.returned.pop_first() {
+            Some((position, entry)) => (position, entry, true),
+            None => (position, self.fresh.pop_front()?, false),
+        };
+        self.bytes -= u64::from(entry.body_bytes);
+        Some((position, entry, returned))
     }
 
-    /// Takes what [`Ready::front`] showed. hot.
-    pub(super) fn pop_front(&mut self, returned: bool) {
-        let entry =
-            if returned { self.returned.pop_first().map(|(_, entry)| entry) } else { self.fresh.pop_front() };
-        self.bytes -= entry.map_or(0, |entry| entry.body_bytes.into());
+    /// The lowest place of those that came back.
+    pub(super) fn first_returned(&self) -> Option<(Position, Entry)> {
+        self.returned.first_key_value().map(|(position, entry)| (*position, *entry))
+    }
+
+    /// Those never delivered, in order, the first of which has the place [`Ready::first_fresh`]. hot.
+    pub(super) fn fresh(&self) -> impl Iterator<Item = Entry> + '_ {
+        let (front, back) = self.fresh.as_slices();
+        front.iter().chain(back).copied()
+    }
+
+    pub(super) fn first_fresh(&self) -> Position {
+        Position(self.next - self.fresh.len() as u64)
+    }
+
+    /// Takes the first `count` of [`Ready::fresh`], whose bodies have so many bytes.
+    pub(super) fn drop_fresh(&mut self, count: usize, body_bytes: u64) {
+        self.fresh.drain(..count);
+        self.bytes -= body_bytes;
     }
 
     /// Back to its place.
