@@ -10,6 +10,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use leveret_model::definition::{Binding, DestinationKind};
 use leveret_model::{Arguments, Name, RoutingKey, Value};
+use leveret_wire::encode_arguments;
 
 use crate::exchange::Node;
 use crate::queues::Label;
@@ -102,7 +103,7 @@ impl Bindings {
             bound.source == source
                 && bound.target == target
                 && bound.key[..] == *key
-                && bound.arguments.equivalent(arguments)
+                && same_arguments(&bound.arguments, arguments)
         };
         self.by_identity.find(hash, same).copied()
     }
@@ -198,6 +199,16 @@ impl core::ops::Index<Slot<Bound>> for Bindings {
 
 fn bound_hash(state: &FixedState, bound: &Bound) -> u64 {
     identity_hash(state, bound.source, bound.target, &bound.key, &bound.arguments)
+}
+
+/// Equivalent, or the very same bytes: NaN is not equivalent to itself, and would be bound anew with each repeated change.
+fn same_arguments(a: &Arguments, b: &Arguments) -> bool {
+    let bytes = |arguments| {
+        let mut out = Vec::new();
+        encode_arguments(arguments, &mut out);
+        out
+    };
+    a.equivalent(b) || bytes(a) == bytes(b)
 }
 
 /// Equal for bindings that are the same. Arguments are included, or many headers bindings with the key `""` would

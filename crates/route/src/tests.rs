@@ -135,6 +135,16 @@ fn the_same_key_with_other_arguments_is_another_binding_but_one_copy() {
 }
 
 #[test]
+fn a_binding_with_nan_is_bound_once_and_can_be_unbound() {
+    let mut table = table();
+    let arguments = Arguments([(RoutingKey::new(b"n"), Value::F64(f64::NAN))].into());
+    let nan = Binding { arguments, ..to_queue("amq.headers", "q", "") };
+    assert_eq!(table.apply(&Change::PutBinding(nan.clone())), Applied::Added);
+    assert_eq!(table.apply(&Change::PutBinding(nan.clone())), Applied::Unchanged);
+    assert_eq!(table.apply(&Change::DropBinding(nan)), Applied::Removed);
+}
+
+#[test]
 fn a_masked_queue_gets_nothing_and_keeps_its_record_and_bindings() {
     let mut table = table();
     table.apply(&Change::PutQueue(queue(1, "q")));

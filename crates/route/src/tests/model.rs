@@ -161,6 +161,9 @@ fn arguments(choice: usize) -> Arguments {
             (b"n", Value::U8(1)),
             (b"v", Value::Void),
         ],
+        // floats have one hash
+        6 => &[(b"n", Value::F64(1.0))],
+        7 => &[(b"n", Value::F64(2.0))],
         _ => &[(b"x-match", Value::LongString(b"any".as_slice().into()))],
     };
     Arguments(entries.iter().map(|(key, value)| (RoutingKey::new(key), value.clone())).collect())
@@ -204,7 +207,7 @@ fn any_binding() -> impl Strategy<Value = Binding> {
         3 => some(&QUEUES).prop_map(|name| (DestinationKind::Queue, name)),
         2 => some(&EXCHANGES).prop_map(|name| (DestinationKind::Exchange, name)),
     ];
-    (vhost(), some(&EXCHANGES), destination, prop::sample::select(&PATTERNS[..]), 0..7usize).prop_map(
+    (vhost(), some(&EXCHANGES), destination, prop::sample::select(&PATTERNS[..]), 0..9usize).prop_map(
         |(vhost, source, (kind, destination), key, choice)| Binding {
             vhost,
             arguments: arguments(choice),
