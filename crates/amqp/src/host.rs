@@ -47,7 +47,8 @@ pub enum Verdict {
 pub enum Body<'a> {
     /// In one piece, shorter than `limits::SLICE_BYTES_MIN`: to be copied.
     Flat(&'a [u8]),
-    /// Counted slices of receive blocks: to be kept. The host may take them out.
+    /// Counted slices of receive blocks: to be kept. The host may take them out if it answers [`Published::Settled`] or
+    /// [`Published::Owed`]; otherwise the channel needs them again.
     Chunks(&'a mut Vec<Bytes>),
 }
 
@@ -71,6 +72,17 @@ pub struct Publish<'a> {
     pub number: Option<PublishNumber>,
     /// When its last byte came; it is answered within `limits::PUBLISH_WAIT` of that, whichever waits it meets.
     pub arrived: Instant,
+}
+
+impl Publish<'_> {
+    /// The same message for a shorter time: the channel keeps it in case it comes back as [`Published::NotNow`].
+    pub(crate) fn reborrow(&mut self) -> Publish<'_> {
+        let body = match &mut self.body {
+            Body::Flat(bytes) => Body::Flat(bytes),
+            Body::Chunks(chunks) => Body::Chunks(chunks),
+        };
+        Publish { body, ..*self }
+    }
 }
 
 /// What became of a publish.

@@ -15,6 +15,7 @@ pub mod limits;
 mod name;
 mod reply;
 mod seed;
+pub mod surface;
 mod time;
 
 pub use arguments::{Arguments, Value};

@@ -1,0 +1,302 @@
+//! One opening of a channel.
+//!
+//! ```text
+//!              frames ──► on_frame ──► method ──► operation ──► Host::request ──► waits for on_answer
+//!                            │            └─ at once: qos, ack, nack, reject, recover, confirm.select, close
+//!                            └─ basic.publish, header, body ──► Host::publish ──► Settled, Owed, Unroutable, GivenUp
+//!                                                                              └► NotNow: waits for resume
+//!   while it waits: frames ──► deferred ──► replayed through on_frame
+//! ```
+//! Invariants: `content` is only there while nothing is waited for, so a message is never torn by an answer; a channel
+//! that waits is never given a frame.
+
+mod answers;
+mod assembly;
+mod confirms;
+mod consumers;
+mod deferred;
+mod deliver;
+mod operations;
+mod publish;
+mod settle;
+mod topology;
+mod unacked;
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Instant, ReplyCode};
+use leveret_wire::{
+    Frame, FrameError, FrameHead, FrameKind, Method, MethodError, decode_frame, decode_publish,
+};
+
+pub(crate) use self::assembly::Assembly;
+use self::assembly::Expect;
+use self::confirms::Confirms;
+use self::consumers::Consumers;
+use self::deferred::Deferred;
+use self::operations::Pending;
+use self::unacked::Unacked;
+use crate::exception::{Exception, MethodId};
+use crate::host::{Host, Verdict};
+use crate::turn::{Shared, Turn};
+
+/// What a channel waits for.
+#[derive(Debug)]
+enum Wait {
+    /// Nothing: frames are taken.
+    Nothing,
+    /// The answer to an operation.
+    Answer(Box<Pending>),
+    /// A better time for a publish.
+    Publish(Box<Assembly>),
+}
+
+/// What became of the bytes offered to a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The frame is not whole yet; nothing was taken.
+    Incomplete,
+    /// So many bytes were taken: a frame, or the frames of a message.
+    Taken(usize),
+    /// All that there is of a body frame was taken; so many bytes of it, end octet included, are still to come.
+    Partial {
+        /// Bytes taken.
+        taken: usize,
+        /// Bytes to come.
+        remaining: usize,
+    },
+    /// The client closed the channel with these bytes, and was told close-ok.
+    Closed(usize),
+}
+
+/// What follows after a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The next frame.
+    Go,
+    /// The channel is closed.
+    Close,
+}
+
+/// One opening of a channel.
+#[derive(Debug)]
+pub(crate) struct Channel<C> {
+    key: ChannelKey,
+    /// What the host keeps here.
+    state: C,
+    /// A message whose end has not come.
+    content: Option<Box<Assembly>>,
+    wait: Wait,
+    deferred: Option<Box<Deferred>>,
+    /// In confirm mode.
+    confirms: Option<Box<Confirms>>,
+    /// It is on `Shared::confirms_due`.
+    confirms_due: bool,
+    unacked: Unacked,
+    consumers: Consumers,
+    /// The last delivery tag; the first is 1.
+    last_tag: u64,
+    /// The last consumer number.
+    last_consumer: u32,
+    /// For consumers that start from now on; 0 is no limit.
+    prefetch: u16,
+}
+
+impl<C: Default> Channel<C> {
+    /// A channel that was just opened.
+    pub(crate) fn new(key: ChannelKey) -> Self {
+        Self {
+            key,
+            state: C::default(),
+            content: None,
+            wait: Wait::Nothing,
+            deferred: None,
+            confirms: None,
+            confirms_due: false,
+            unacked: Unacked::default(),
+            consumers: Consumers::default(),
+            last_tag: 0,
+            last_consumer: 0,
+            prefetch: 0,
+        }
+    }
+}
+
+impl<C> Channel<C> {
+    pub(crate) fn key(&self) -> ChannelKey {
+        self.key
+    }
+
+    fn number(&self) -> ChannelNumber {
+        self.key.number
+    }
+
+    /// True while an answer or a better time is awaited.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !matches!(self.wait, Wait::Nothing)
+    }
+
+    /// True while a publish is held.
+    pub(crate) fn holds_publish(&self) -> bool {
+        matches!(self.wait, Wait::Publish(_))
+    }
+
+    /// True while deliveries are not settled.
+    pub(crate) fn holds_unacked(&self) -> bool {
+        !self.unacked.is_empty()
+    }
+
+    /// A frame behind what is waited for, whole.
+    pub(crate) fn defer(&mut self, arrived: Instant, frame: &[u8]) {
+        self.deferred.get_or_insert_default().push(arrived, frame);
+    }
+
+    /// The channel keeps as much as it may: the connection is not to be read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.deferred.as_ref().is_some_and(|deferred| deferred.is_full())
+    }
+
+    /// Everything deferred, to be replayed.
+    pub(crate) fn take_deferred(&mut self) -> Option<Box<Deferred>> {
+        self.deferred.take()
+    }
+
+    /// What is left of it.
+    pub(crate) fn put_back(&mut self, deferred: Box<Deferred>) {
+        self.deferred = Some(deferred);
+    }
+
+    /// Takes the frame at `at`, or for a message as many frames as are there. Nothing is waited for. hot.
+    pub(crate) fn on_frame<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        source: &Bytes,
+        at: usize,
+        head: FrameHead,
+    ) -> Result<Step, Exception> {
+        match (head.kind, self.content.as_ref().map(|content| content.expect())) {
+            (FrameKind::Method, None) => {
+                let Some(frame) = whole_frame(source, at, turn.shared.frame_max)? else {
+                    return Ok(Step::Incomplete);
+                };
+                let len = frame.wire_len();
+                if let Some(fields) = decode_publish(frame.payload) {
+                    return self
+                        .on_publish(turn, source, at + len, &fields)
+                        .map(|more| Step::Taken(len + more));
+                }
+                Ok(match self.on_method(turn, decode_method(&frame)?)? {
+                    Next::Go => Step::Taken(len),
+                    Next::Close => Step::Closed(len),
+                })
+            }
+            (FrameKind::Header, Some(Expect::Header)) => self.on_header(turn, source, at),
+            (FrameKind::Body, Some(Expect::Body)) => self.on_body(turn, source, at, head),
+            (kind, expected) => Err(unexpected(kind, expected)),
+        }
+    }
+
+    /// A method other than basic.publish.
+    fn on_method<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        method: Method<'_>,
+    ) -> Result<Next, Exception> {
+        use leveret_wire::method::{AccessRequestOk, ChannelCloseOk};
+        let id = method_id(&method);
+        match method {
+            Method::BasicAck(ack) => self.on_ack(turn, ack)?,
+            Method::BasicNack(nack) => self.on_nack(turn, nack)?,
+            Method::BasicReject(reject) => self.on_reject(turn, reject)?,
+            Method::BasicRecover(recover) => self.on_recover(turn, id, recover.requeue, true)?,
+            Method::BasicRecoverAsync(recover) => self.on_recover(turn, id, recover.requeue, false)?,
+            Method::BasicQos(qos) => self.on_qos(turn, id, qos)?,
+            Method::ConfirmSelect(select) => self.on_confirm_select(turn, select),
+            Method::ChannelFlow(flow) => self.on_flow(turn, id, flow)?,
+            // an old client's question for a ticket that means nothing any more (AMQP 0-9)
+            Method::AccessRequest(_) => turn.shared.send(self.number(), &AccessRequestOk { ticket: 1 }),
+            // answers to what we sent
+            Method::BasicCancelOk(_) | Method::ChannelFlowOk(_) => {}
+            Method::ChannelClose(_) => {
+                self.flush_confirms(turn.shared);
+                turn.shared.send(self.number(), &ChannelCloseOk);
+                return Ok(Next::Close);
+            }
+            Method::ChannelOpen(_) => {
+                return Err(Exception::new(ReplyCode::ChannelError, id, "second 'channel.open' seen"));
+            }
+            other => self.on_operation(turn, id, other)?,
+        }
+        Ok(Next::Go)
+    }
+
+    /// The channel ends: the host hears of its consumers and gets everything back that was held.
+    pub(crate) fn close<H: Host<Channel = C>>(mut self, shared: &mut Shared, host: &mut H) {
+        if let Some(content) = &self.content {
+            shared.unfinished_bytes -= content.got();
+        }
+        let mut consumers: Vec<ConsumerNumber> = self.consumers.numbers().collect();
+        match &self.wait {
+            Wait::Publish(held) => {
+                shared.unfinished_bytes -= held.got();
+                shared.held_publishes -= 1;
+            }
+            // asked for and not answered: the host may know it already
+            Wait::Answer(pending) => consumers.extend(pending.new_consumer()),
+            Wait::Nothing => {}
+        }
+        if self.confirms_due {
+            shared.confirms_due.retain(|due| *due != self.key.number);
+        }
+        host.channel_closed(self.key, &consumers);
+        while let Some(held) = self.unacked.take_first() {
+            host.settle(self.key, held, Verdict::Requeue);
+        }
+    }
+}
+
+/// The frame at `at`, if it is whole. hot.
+pub(crate) fn whole_frame(source: &Bytes, at: usize, frame_max: u32) -> Result<Option<Frame<'_>>, Exception> {
+    decode_frame(&source[at..], frame_max).map_err(framing)
+}
+
+/// Bytes that are no frame.
+pub(crate) fn framing(error: FrameError) -> Exception {
+    Exception::framing(ReplyCode::FrameError, format!("{error}"))
+}
+
+/// The method of a frame.
+pub(crate) fn decode_method<'a>(frame: &Frame<'a>) -> Result<Method<'a>, Exception> {
+    Method::decode(frame.payload).map_err(|error| {
+        let (code, class, method) = match error {
+            MethodError::Unknown { class, method } => (ReplyCode::NotImplemented, class, method),
+            MethodError::Malformed { class, method } => (ReplyCode::SyntaxError, class, method),
+        };
+        Exception::new(code, MethodId { class, method }, format!("{error}"))
+    })
+}
+
+/// The ids of a method.
+pub(crate) fn method_id(method: &Method<'_>) -> MethodId {
+    MethodId { class: method.class_id(), method: method.method_id() }
+}
+
+/// A frame that is not due (AMQP 0-9-1 §4.2.6; RabbitMQ's words).
+fn unexpected(kind: FrameKind, expected: Option<Expect>) -> Exception {
+    let got = match kind {
+        FrameKind::Method => "method",
+        FrameKind::Header => "content header",
+        FrameKind::Body => "content body",
+        FrameKind::Heartbeat => "heartbeat",
+    };
+    let (wanted, blamed) = match expected {
+        None => ("method", MethodId::NONE),
+        Some(Expect::Header) => ("content header", MethodId::PUBLISH),
+        Some(Expect::Body) => ("content body", MethodId::PUBLISH),
+    };
+    let text = format!("expected {wanted} frame, got {got} frame instead");
+    Exception::new(ReplyCode::UnexpectedFrame, blamed, text)
+}

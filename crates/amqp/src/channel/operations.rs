@@ -1,0 +1,185 @@
+//! Operations: methods that wait for the broker. At most one is under way in a channel.
+
+use alloc::format;
+
+use leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
+use leveret_model::{ConsumerNumber, Name, ReplyCode};
+use leveret_wire::Method;
+use leveret_wire::method::{BasicCancel, BasicCancelOk, BasicConsume, ExchangeDeclareOk};
+
+use super::topology::{
+    exchange_bind, exchange_declare, exchange_delete, exchange_unbind, queue_bind, queue_declare,
+    queue_delete, queue_name, queue_purge, queue_unbind, to_arguments, to_name,
+};
+use super::{Channel, Wait};
+use crate::exception::{Exception, MethodId};
+use crate::host::{Host, Operation};
+use crate::turn::Turn;
+
+/// What an answer is turned into.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// Nothing: the client said no-wait.
+    Quiet,
+    ExchangeDeclareOk,
+    ExchangeDeleteOk,
+    ExchangeBindOk,
+    ExchangeUnbindOk,
+    QueueDeclareOk {
+        name: Name,
+    },
+    QueueDeleteOk,
+    QueueBindOk,
+    QueueUnbindOk,
+    QueuePurgeOk,
+    ConsumeOk {
+        number: ConsumerNumber,
+        tag: Name,
+        no_ack: bool,
+        no_wait: bool,
+    },
+    CancelOk {
+        number: ConsumerNumber,
+        tag: Name,
+        no_wait: bool,
+    },
+    Got {
+        no_ack: bool,
+    },
+}
+
+impl Reply {
+    /// This reply, or none with no-wait.
+    fn unless(self, no_wait: bool) -> Self {
+        if no_wait { Self::Quiet } else { self }
+    }
+}
+
+/// An operation under way.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// To blame if it is refused.
+    pub(super) method: MethodId,
+    pub(super) reply: Reply,
+}
+
+impl Pending {
+    /// The consumer that is being added.
+    pub(super) fn new_consumer(&self) -> Option<ConsumerNumber> {
+        match self.reply {
+            Reply::ConsumeOk { number, .. } => Some(number),
+            _ => None,
+        }
+    }
+}
+
+impl<C> Channel<C> {
+    /// A method that is none of those that are done at once.
+    pub(super) fn on_operation<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        id: MethodId,
+        method: Method<'_>,
+    ) -> Result<(), Exception> {
+        let (operation, reply) = match method {
+            Method::ExchangeDeclare(m) => match exchange_declare(id, &m)? {
+                Some(operation) => (operation, Reply::ExchangeDeclareOk.unless(m.no_wait)),
+                // the default exchange is always there
+                None => {
+                    if !m.no_wait {
+                        turn.shared.send(self.key.number, &ExchangeDeclareOk);
+                    }
+                    return Ok(());
+                }
+            },
+            Method::ExchangeDelete(m) => {
+                (exchange_delete(id, &m)?, Reply::ExchangeDeleteOk.unless(m.no_wait))
+            }
+            Method::ExchangeBind(m) => (exchange_bind(id, &m)?, Reply::ExchangeBindOk.unless(m.no_wait)),
+            Method::ExchangeUnbind(m) => {
+                (exchange_unbind(id, &m)?, Reply::ExchangeUnbindOk.unless(m.no_wait))
+            }
+            Method::QueueDeclare(m) => {
+                let name = queue_name(id, m.queue)?;
+                (queue_declare(id, &m, name.clone())?, Reply::QueueDeclareOk { name }.unless(m.no_wait))
+            }
+            Method::QueueDelete(m) => (queue_delete(id, &m)?, Reply::QueueDeleteOk.unless(m.no_wait)),
+            Method::QueueBind(m) => (queue_bind(id, &m)?, Reply::QueueBindOk.unless(m.no_wait)),
+            Method::QueueUnbind(m) => (queue_unbind(id, &m)?, Reply::QueueUnbindOk),
+            Method::QueuePurge(m) => (queue_purge(id, &m)?, Reply::QueuePurgeOk.unless(m.no_wait)),
+            Method::BasicConsume(m) => self.consume(id, &m)?,
+            Method::BasicCancel(m) => match self.cancel(turn, id, &m)? {
+                Some(both) => both,
+                None => return Ok(()),
+            },
+            Method::BasicGet(m) => {
+                let queue = queue_name(id, m.queue)?;
+                (Operation::Get { queue, no_ack: m.no_ack }, Reply::Got { no_ack: m.no_ack })
+            }
+            other => return Err(misplaced(id, &other)),
+        };
+        self.wait = Wait::Answer(alloc::boxed::Box::new(Pending { method: id, reply }));
+        turn.host.request(self.key, operation);
+        Ok(())
+    }
+
+    fn consume(&mut self, id: MethodId, m: &BasicConsume<'_>) -> Result<(Operation, Reply), Exception> {
+        let queue = queue_name(id, m.queue)?;
+        let arguments = to_arguments("basic.consume", id, m.arguments)?;
+        let asked = to_name(id, "consumer tag", m.consumer_tag)?;
+        if self.consumers.by_tag(&asked).is_some() {
+            let text = format!("attempt to reuse consumer tag '{asked}'");
+            return Err(Exception::new(ReplyCode::NotAllowed, id, text));
+        }
+        if self.consumers.len() >= CONSUMERS_PER_CHANNEL_MAX {
+            let text = format!("more than {CONSUMERS_PER_CHANNEL_MAX} consumers on one channel");
+            return Err(Exception::new(ReplyCode::NotAllowed, id, text));
+        }
+        self.last_consumer += 1;
+        let number = ConsumerNumber(self.last_consumer);
+        let tag = if asked.is_empty() { Name::new(&self.server_tag(number)) } else { asked };
+        let operation = Operation::Consume {
+            queue,
+            consumer: number,
+            no_ack: m.no_ack,
+            exclusive: m.exclusive,
+            prefetch: self.prefetch,
+            arguments,
+        };
+        Ok((operation, Reply::ConsumeOk { number, tag, no_ack: m.no_ack, no_wait: m.no_wait }))
+    }
+
+    /// `None` if there is no such consumer, which is answered like success (AMQP 0-9-1 §1.8.3.5: idempotent).
+    fn cancel<H>(
+        &self,
+        turn: &mut Turn<'_, H>,
+        id: MethodId,
+        m: &BasicCancel<'_>,
+    ) -> Result<Option<(Operation, Reply)>, Exception> {
+        let tag = to_name(id, "consumer tag", m.consumer_tag)?;
+        let Some(consumer) = self.consumers.by_tag(&tag) else {
+            if !m.no_wait {
+                turn.shared.send(self.key.number, &BasicCancelOk { consumer_tag: tag.as_bytes() });
+            }
+            return Ok(None);
+        };
+        let number = consumer.number;
+        Ok(Some((
+            Operation::Cancel { consumer: number },
+            Reply::CancelOk { number, tag, no_wait: m.no_wait },
+        )))
+    }
+}
+
+/// A method that has no place here: not built yet, for the connection, or only for servers to send.
+fn misplaced(id: MethodId, method: &Method<'_>) -> Exception {
+    use leveret_model::surface::{Feature, Status, find};
+    let name = method.name();
+    // of a family (tx, update-secret) the requests are in the table
+    match find(name, Feature::Method, name.as_bytes()) {
+        Some(entry) if entry.status == Status::Later => {
+            Exception::new(ReplyCode::NotImplemented, id, format!("{name} is not implemented yet"))
+        }
+        _ => Exception::new(ReplyCode::CommandInvalid, id, format!("unexpected method {name} from a client")),
+    }
+}

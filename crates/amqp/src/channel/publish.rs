@@ -1,0 +1,302 @@
+//! A message in: `basic.publish`, content header and body frames to [`Host::publish`] (AMQP 0-9-1 §4.2.6).
+//!
+//! The short way: all frames of the message lie whole in the block at hand, and the host gets slices of it. Otherwise the
+//! message is assembled (`assembly.rs`). Both end in `on_published`.
+
+use alloc::boxed::Box;
+use alloc::format;
+
+use bytes::Bytes;
+use leveret_model::limits::{BODIES_UNFINISHED_BYTES_MAX, SLICE_BYTES_MIN};
+use leveret_model::{PublishNumber, ReplyCode};
+use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
+use leveret_wire::method::BasicReturn;
+use leveret_wire::properties::CLASS_BASIC;
+use leveret_wire::{ContentHeader, FrameHead, FrameKind, PublishFields, decode_frame};
+
+use super::{Assembly, Channel, Step, Wait, framing, whole_frame};
+use crate::exception::{Exception, MethodId};
+use crate::host::{Body, Content, Host, Message, Publish, Published};
+use crate::turn::{Shared, Turn};
+
+/// The content of a message that lies whole in the block at hand.
+struct WholeContent<'a> {
+    header: &'a [u8],
+    body: &'a [u8],
+    /// Where the body begins in the block.
+    body_at: usize,
+    /// Bytes of its frames.
+    wire_len: usize,
+}
+
+impl<C> Channel<C> {
+    /// A publish, whose content may follow at `at`. Answers the bytes of content that were taken. hot.
+    pub(super) fn on_publish<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        source: &Bytes,
+        at: usize,
+        fields: &PublishFields<'_>,
+    ) -> Result<usize, Exception> {
+        if fields.immediate {
+            return Err(super::topology::refuse_flag("basic.publish", "immediate", MethodId::PUBLISH));
+        }
+        turn.shared.has_published = true;
+        let Some(content) = self.whole_content(turn.shared, source, at) else {
+            let mut assembly = turn.shared.spare.take().unwrap_or_default();
+            assembly.start(fields);
+            self.content = Some(assembly);
+            return Ok(0);
+        };
+        let number = self.confirms.as_mut().map(|confirms| confirms.draw());
+        let mut chunks = core::mem::take(&mut turn.shared.chunks);
+        let sliced = content.body.len() >= SLICE_BYTES_MIN;
+        if sliced {
+            chunks.push(source.slice(content.body_at..content.body_at + content.body.len()));
+        }
+        let mut publish = Publish {
+            address: fields.address,
+            exchange: fields.exchange,
+            routing_key: fields.routing_key,
+            mandatory: fields.mandatory,
+            header: content.header,
+            body: if sliced { Body::Chunks(&mut chunks) } else { Body::Flat(content.body) },
+            number,
+            arrived: turn.arrived,
+        };
+        let published = turn
+            .host
+            .publish(self.key, &mut self.state, publish.reborrow())
+            .map_err(|refusal| Exception::refused(refusal, MethodId::PUBLISH))?;
+        if published == Published::NotNow {
+            let mut assembly = turn.shared.spare.take().unwrap_or_default();
+            assembly.keep(publish);
+            turn.shared.unfinished_bytes += assembly.got();
+            self.hold(turn, assembly, number);
+        } else {
+            if published == Published::Unroutable {
+                let body = if sliced { Content::Chunks(&chunks) } else { Content::Flat(content.body) };
+                let message = Message { address: fields.address, header: content.header, body };
+                self.send_return(turn.shared, fields.exchange, fields.routing_key, &message);
+            }
+            self.on_published(turn.shared, published);
+        }
+        chunks.clear();
+        turn.shared.chunks = chunks;
+        Ok(content.wire_len)
+    }
+
+    /// The content header and the body at `at`, if both lie whole in the block and there is nothing to object to; else the
+    /// slow way looks at them frame by frame. hot.
+    fn whole_content<'a>(&self, shared: &Shared, source: &'a Bytes, at: usize) -> Option<WholeContent<'a>> {
+        let next = |at: usize, kind: FrameKind| {
+            let frame = decode_frame(&source[at..], shared.frame_max).ok()??;
+            (frame.head.kind == kind && frame.head.channel == self.key.number.0).then_some(frame)
+        };
+        let header = next(at, FrameKind::Header)?;
+        let size =
+            ContentHeader::validate(header.payload).ok().filter(|h| h.class_id == CLASS_BASIC)?.body_size;
+        let body_frame_at = at + header.wire_len();
+        if size == 0 {
+            let (body, wire_len) = (&source[body_frame_at..body_frame_at], header.wire_len());
+            return Some(WholeContent { header: header.payload, body, body_at: body_frame_at, wire_len });
+        }
+        let body = next(body_frame_at, FrameKind::Body)?;
+        if body.payload.len() as u64 != size || size > shared.config.body_bytes_max {
+            return None;
+        }
+        Some(WholeContent {
+            header: header.payload,
+            body: body.payload,
+            body_at: body_frame_at + FRAME_HEAD_BYTES,
+            wire_len: header.wire_len() + body.wire_len(),
+        })
+    }
+
+    /// A content header frame, which is due.
+    pub(super) fn on_header<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        source: &Bytes,
+        at: usize,
+    ) -> Result<Step, Exception> {
+        let Some(frame) = whole_frame(source, at, turn.shared.frame_max)? else {
+            return Ok(Step::Incomplete);
+        };
+        let header = ContentHeader::validate(frame.payload)
+            .map_err(|error| Exception::new(ReplyCode::SyntaxError, MethodId::PUBLISH, format!("{error}")))?;
+        if header.class_id != CLASS_BASIC {
+            let text = format!(
+                "expected content header for class {CLASS_BASIC}, got one for class {} instead",
+                header.class_id
+            );
+            return Err(Exception::new(ReplyCode::UnexpectedFrame, MethodId::PUBLISH, text));
+        }
+        let (size, max) = (header.body_size, turn.shared.config.body_bytes_max);
+        if size > max {
+            // RabbitMQ says so after the last byte; what still comes is ignored by the closing channel
+            let text = format!("message size {size} is larger than configured max size {max}");
+            return Err(Exception::new(ReplyCode::PreconditionFailed, MethodId::PUBLISH, text));
+        }
+        if let Some(content) = &mut self.content {
+            content.on_header(frame.payload, size);
+        }
+        if size == 0 {
+            self.on_whole(turn)?;
+        }
+        Ok(Step::Taken(frame.wire_len()))
+    }
+
+    /// A body frame, which is due. hot.
+    pub(super) fn on_body<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        source: &Bytes,
+        at: usize,
+        head: FrameHead,
+    ) -> Result<Step, Exception> {
+        let (missing, sliced) = match &self.content {
+            Some(content) => (content.missing(), content.is_sliced()),
+            None => (0, false),
+        };
+        if u64::from(head.size) > missing {
+            let text = format!("body frame of {} bytes where {missing} are missing", head.size);
+            return Err(Exception::new(ReplyCode::UnexpectedFrame, MethodId::PUBLISH, text));
+        }
+        let from = at + FRAME_HEAD_BYTES;
+        let to = from + head.size as usize;
+        match source.get(to) {
+            Some(&FRAME_END) => {
+                self.on_piece(turn, source.slice(from..to))?;
+                Ok(Step::Taken(to + 1 - at))
+            }
+            Some(&other) => Err(framing(leveret_wire::FrameError::BadEnd(other))),
+            // the rest of a long body is taken as it comes, never copied to a next block
+            None if sliced => {
+                let piece = source.slice(from..source.len().min(to));
+                let remaining = head.size as usize - piece.len() + 1;
+                let taken = FRAME_HEAD_BYTES + piece.len();
+                self.gather(turn.shared, piece)?;
+                Ok(Step::Partial { taken, remaining })
+            }
+            None => Ok(Step::Incomplete),
+        }
+    }
+
+    /// A piece of a body that ends its frame, or is the whole frame.
+    fn on_piece<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        piece: Bytes,
+    ) -> Result<(), Exception> {
+        self.gather(turn.shared, piece)?;
+        self.on_frame_end(turn)
+    }
+
+    /// More of a body frame of which the beginning was taken.
+    pub(crate) fn gather(&mut self, shared: &mut Shared, piece: Bytes) -> Result<(), Exception> {
+        let Some(content) = &mut self.content else { return Ok(()) };
+        shared.unfinished_bytes += piece.len();
+        content.gather(piece);
+        if shared.unfinished_bytes > BODIES_UNFINISHED_BYTES_MAX {
+            let text = format!("more than {BODIES_UNFINISHED_BYTES_MAX} bytes in unfinished messages");
+            return Err(Exception::new(ReplyCode::FrameError, MethodId::PUBLISH, text));
+        }
+        Ok(())
+    }
+
+    /// The end of a body frame.
+    pub(crate) fn on_frame_end<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+    ) -> Result<(), Exception> {
+        match &self.content {
+            Some(content) if content.missing() == 0 => self.on_whole(turn),
+            _ => Ok(()),
+        }
+    }
+
+    /// The assembled message is whole.
+    fn on_whole<H: Host<Channel = C>>(&mut self, turn: &mut Turn<'_, H>) -> Result<(), Exception> {
+        let Some(mut assembly) = self.content.take() else { return Ok(()) };
+        assembly.finish();
+        assembly.arrived = turn.arrived;
+        assembly.number = self.confirms.as_mut().map(|confirms| confirms.draw());
+        self.offer(turn, assembly)
+    }
+
+    /// Offers the held publish again.
+    pub(crate) fn resume<H: Host<Channel = C>>(&mut self, turn: &mut Turn<'_, H>) -> Result<(), Exception> {
+        match core::mem::replace(&mut self.wait, Wait::Nothing) {
+            Wait::Publish(assembly) => {
+                turn.shared.held_publishes -= 1;
+                self.offer(turn, assembly)
+            }
+            other => {
+                self.wait = other;
+                Ok(())
+            }
+        }
+    }
+
+    /// Offers an assembled message to the host.
+    fn offer<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        mut assembly: Box<Assembly>,
+    ) -> Result<(), Exception> {
+        let (number, arrived) = (assembly.number, assembly.arrived);
+        let published = turn.host.publish(self.key, &mut self.state, assembly.publish(number, arrived));
+        if published == Ok(Published::NotNow) {
+            self.hold(turn, assembly, number);
+            return Ok(());
+        }
+        turn.shared.unfinished_bytes -= assembly.got();
+        let published = published.map_err(|refusal| Exception::refused(refusal, MethodId::PUBLISH))?;
+        if published == Published::Unroutable {
+            let (exchange, routing_key) = assembly.names();
+            self.send_return(turn.shared, exchange, routing_key, &assembly.message());
+        }
+        self.on_published(turn.shared, published);
+        assembly.clear();
+        turn.shared.spare = Some(assembly);
+        Ok(())
+    }
+
+    /// Keeps a message until `resume`; everything behind it is deferred.
+    fn hold<H>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        mut assembly: Box<Assembly>,
+        number: Option<PublishNumber>,
+    ) {
+        assembly.number = number;
+        turn.shared.held_publishes += 1;
+        self.wait = Wait::Publish(assembly);
+    }
+
+    /// Notes the outcome for the confirms. hot.
+    fn on_published(&mut self, shared: &mut Shared, published: Published) {
+        let Some(confirms) = &mut self.confirms else { return };
+        match published {
+            // an unroutable message is returned and then acked, not nacked (RabbitMQ: publisher confirms)
+            Published::Settled | Published::Unroutable => confirms.settled(),
+            Published::GivenUp => confirms.given_up(),
+            Published::Owed | Published::NotNow => return confirms.owed(),
+        }
+        self.confirms_are_due(shared);
+    }
+
+    /// basic.return with the whole content (AMQP 0-9-1 §1.8.3, basic.return).
+    fn send_return(&self, shared: &mut Shared, exchange: &[u8], routing_key: &[u8], message: &Message<'_>) {
+        let code = ReplyCode::NoRoute;
+        let method = BasicReturn {
+            reply_code: code.code(),
+            reply_text: code.text().as_bytes(),
+            exchange,
+            routing_key,
+        };
+        shared.send(self.key.number, &method);
+        self.send_content(shared, message);
+    }
+}

@@ -1,0 +1,142 @@
+//! What a client does with deliveries (ack, nack, reject, recover), and the methods that set a channel's mode.
+
+use alloc::boxed::Box;
+use alloc::format;
+
+use leveret_model::{DeliveryTag, ReplyCode};
+use leveret_wire::method::{
+    BasicAck, BasicNack, BasicQos, BasicQosOk, BasicRecoverOk, BasicReject, ChannelFlow, ChannelFlowOk,
+    ConfirmSelect, ConfirmSelectOk,
+};
+
+use super::Channel;
+use super::confirms::Confirms;
+use super::topology::refuse_flag;
+use crate::exception::{Exception, MethodId};
+use crate::host::{Host, Verdict};
+use crate::turn::Turn;
+
+const ACK: MethodId = MethodId { class: 60, method: 80 };
+const REJECT: MethodId = MethodId { class: 60, method: 90 };
+const NACK: MethodId = MethodId { class: 60, method: 120 };
+
+impl<C> Channel<C> {
+    /// hot.
+    pub(super) fn on_ack<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        ack: BasicAck,
+    ) -> Result<(), Exception> {
+        self.settle(turn, ACK, DeliveryTag(ack.delivery_tag), ack.multiple, Verdict::Ack)
+    }
+
+    /// hot.
+    pub(super) fn on_nack<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        nack: BasicNack,
+    ) -> Result<(), Exception> {
+        let verdict = if nack.requeue { Verdict::Requeue } else { Verdict::Reject };
+        self.settle(turn, NACK, DeliveryTag(nack.delivery_tag), nack.multiple, verdict)
+    }
+
+    /// hot.
+    pub(super) fn on_reject<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        reject: BasicReject,
+    ) -> Result<(), Exception> {
+        let verdict = if reject.requeue { Verdict::Requeue } else { Verdict::Reject };
+        self.settle(turn, REJECT, DeliveryTag(reject.delivery_tag), false, verdict)
+    }
+
+    /// Tag 0 with multiple is all that is held (AMQP 0-9-1 §1.8.3.13). A tag that is not held is 406, with multiple too
+    /// (RabbitMQ: collect_acks), and nothing is settled then. hot.
+    fn settle<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        method: MethodId,
+        tag: DeliveryTag,
+        multiple: bool,
+        verdict: Verdict,
+    ) -> Result<(), Exception> {
+        if multiple {
+            let last = if tag.0 == 0 { DeliveryTag(u64::MAX) } else { tag };
+            if tag.0 != 0 && !self.unacked.contains(tag) {
+                return Err(unknown_tag(method, tag));
+            }
+            while let Some(held) = self.unacked.take_first_through(last) {
+                turn.host.settle(self.key, held, verdict);
+            }
+            return Ok(());
+        }
+        let held = self.unacked.take(tag).ok_or_else(|| unknown_tag(method, tag))?;
+        turn.host.settle(self.key, held, verdict);
+        Ok(())
+    }
+
+    /// Everything held goes back. Without requeue it would have to be delivered again on this very channel, which
+    /// RabbitMQ refuses too.
+    pub(super) fn on_recover<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        method: MethodId,
+        requeue: bool,
+        answered: bool,
+    ) -> Result<(), Exception> {
+        if !requeue {
+            return Err(refuse_flag("basic.recover", "requeue=false", method));
+        }
+        while let Some(held) = self.unacked.take_first() {
+            turn.host.settle(self.key, held, Verdict::Requeue);
+        }
+        if answered {
+            turn.shared.send(self.key.number, &BasicRecoverOk);
+        }
+        Ok(())
+    }
+
+    /// The limit of each consumer that starts from now on (RabbitMQ: consumer prefetch).
+    pub(super) fn on_qos<H>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        method: MethodId,
+        qos: BasicQos,
+    ) -> Result<(), Exception> {
+        if qos.prefetch_size != 0 {
+            return Err(refuse_flag("basic.qos", "prefetch-size", method));
+        }
+        if qos.global {
+            return Err(refuse_flag("basic.qos", "global=true", method));
+        }
+        self.prefetch = qos.prefetch_count;
+        turn.shared.send(self.key.number, &BasicQosOk);
+        Ok(())
+    }
+
+    /// A second time changes nothing.
+    pub(super) fn on_confirm_select<H>(&mut self, turn: &mut Turn<'_, H>, select: ConfirmSelect) {
+        self.confirms.get_or_insert_with(Box::<Confirms>::default);
+        if !select.no_wait {
+            turn.shared.send(self.key.number, &ConfirmSelectOk);
+        }
+    }
+
+    /// We never pause deliveries for a client; it may cancel its consumers.
+    pub(super) fn on_flow<H>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        method: MethodId,
+        flow: ChannelFlow,
+    ) -> Result<(), Exception> {
+        if !flow.active {
+            return Err(refuse_flag("channel.flow", "active=false", method));
+        }
+        turn.shared.send(self.key.number, &ChannelFlowOk { active: true });
+        Ok(())
+    }
+}
+
+fn unknown_tag(method: MethodId, tag: DeliveryTag) -> Exception {
+    Exception::new(ReplyCode::PreconditionFailed, method, format!("unknown delivery tag {}", tag.0))
+}

@@ -1,0 +1,195 @@
+//! Methods about exchanges, queues and bindings: from fields to [`Operation`]s, with the rules that need no broker.
+//!
+//! What is not built yet is refused from the one table, `model/surface.rs`. Whether a thing exists, equals what is asked, or
+//! may be touched is the broker's business; so is the rule that `amq.` names cannot be *created*, because declaring an
+//! existing one again is fine.
+
+use alloc::format;
+
+use leveret_model::definition::ExchangeKind;
+use leveret_model::surface::{Feature, Status, find};
+use leveret_model::{Arguments, Name, ReplyCode, RoutingKey, Value};
+use leveret_wire::Table;
+use leveret_wire::method::{
+    ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind, QueueBind, QueueDeclare, QueueDelete,
+    QueuePurge, QueueUnbind,
+};
+
+use crate::exception::{Exception, MethodId};
+use crate::host::{Bind, Operation};
+
+/// 540 for a flag of the table that is not built. The text names it.
+pub(super) fn refuse_flag(place: &str, name: &str, method: MethodId) -> Exception {
+    debug_assert!(
+        find(place, Feature::Flag, name.as_bytes()).is_some_and(|entry| entry.status == Status::Later)
+    );
+    Exception::new(ReplyCode::NotImplemented, method, format!("{place} with {name} is not implemented yet"))
+}
+
+/// The values of an arguments table: known ones that are not built are refused by name, ignored ones are left out, unknown
+/// ones are kept.
+pub(super) fn to_arguments(place: &str, method: MethodId, table: Table<'_>) -> Result<Arguments, Exception> {
+    let Arguments(mut entries) = table
+        .to_arguments()
+        .map_err(|error| Exception::new(ReplyCode::SyntaxError, method, format!("arguments: {error}")))?;
+    for (key, _) in &entries {
+        if let Some(entry) = find(place, Feature::Argument, key)
+            && entry.status == Status::Later
+        {
+            let text = format!("argument {} of {place} is not implemented yet", entry.name);
+            return Err(Exception::new(ReplyCode::NotImplemented, method, text));
+        }
+    }
+    entries
+        .retain(|(key, _)| find(place, Feature::Argument, key).is_none_or(|e| e.status != Status::Ignored));
+    Ok(Arguments(entries))
+}
+
+/// A name from a short string.
+pub(super) fn to_name(method: MethodId, what: &str, bytes: &[u8]) -> Result<Name, Exception> {
+    Name::from_bytes(bytes)
+        .map_err(|error| Exception::new(ReplyCode::SyntaxError, method, format!("{what}: {error}")))
+}
+
+/// The name of a queue, which cannot be empty until there are server-named queues.
+pub(super) fn queue_name(method: MethodId, bytes: &[u8]) -> Result<Name, Exception> {
+    if bytes.is_empty() {
+        let text = "empty queue name is not implemented yet";
+        return Err(Exception::new(ReplyCode::NotImplemented, method, text));
+    }
+    to_name(method, "queue name", bytes)
+}
+
+/// `None` for a passive declare of the default exchange: there is nothing to ask.
+pub(super) fn exchange_declare(
+    id: MethodId,
+    m: &ExchangeDeclare<'_>,
+) -> Result<Option<Operation>, Exception> {
+    const PLACE: &str = "exchange.declare";
+    if m.passive && m.exchange.is_empty() {
+        return Ok(None);
+    }
+    let name = exchange_name(id, m.exchange)?;
+    let mut operation = Operation::ExchangeDeclare {
+        name,
+        kind: RoutingKey::new(m.kind),
+        passive: m.passive,
+        durable: m.durable,
+        auto_delete: m.auto_delete,
+        internal: m.internal,
+        arguments: Arguments::default(),
+    };
+    // passive ignores all other fields (RabbitMQ)
+    if m.passive {
+        return Ok(Some(operation));
+    }
+    if m.auto_delete {
+        return Err(refuse_flag(PLACE, "auto-delete", id));
+    }
+    let table = to_arguments(PLACE, id, m.arguments)?;
+    if ExchangeKind::from_name(m.kind).is_none() {
+        // RabbitMQ answered 503 before 4.x; the channel is enough to close
+        let text = format!("unknown exchange type '{}'", m.kind.escape_ascii());
+        return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
+    }
+    if let Operation::ExchangeDeclare { arguments, .. } = &mut operation {
+        *arguments = table;
+    }
+    Ok(Some(operation))
+}
+
+pub(super) fn exchange_delete(id: MethodId, m: &ExchangeDelete<'_>) -> Result<Operation, Exception> {
+    let name = exchange_name(id, m.exchange)?;
+    if name.starts_with("amq.") {
+        let text = format!("deletion of system exchange '{name}' not allowed");
+        return Err(Exception::new(ReplyCode::AccessRefused, id, text));
+    }
+    Ok(Operation::ExchangeDelete { name, if_unused: m.if_unused })
+}
+
+pub(super) fn exchange_bind(id: MethodId, m: &ExchangeBind<'_>) -> Result<Operation, Exception> {
+    let destination = exchange_name(id, m.destination)?;
+    bind("exchange.bind", id, destination, m.source, m.routing_key, m.arguments).map(Operation::ExchangeBind)
+}
+
+pub(super) fn exchange_unbind(id: MethodId, m: &ExchangeUnbind<'_>) -> Result<Operation, Exception> {
+    let destination = exchange_name(id, m.destination)?;
+    bind("exchange.unbind", id, destination, m.source, m.routing_key, m.arguments)
+        .map(Operation::ExchangeUnbind)
+}
+
+pub(super) fn queue_declare(id: MethodId, m: &QueueDeclare<'_>, name: Name) -> Result<Operation, Exception> {
+    const PLACE: &str = "queue.declare";
+    if m.passive {
+        // ignores all other fields (RabbitMQ)
+        let arguments = Arguments::default();
+        return Ok(Operation::QueueDeclare { name, passive: true, durable: m.durable, arguments });
+    }
+    for (set, flag) in [(m.exclusive, "exclusive"), (m.auto_delete, "auto-delete")] {
+        if set {
+            return Err(refuse_flag(PLACE, flag, id));
+        }
+    }
+    let arguments = to_arguments(PLACE, id, m.arguments)?;
+    if let Some(kind) = arguments.get("x-queue-type")
+        && kind.as_bytes() != Some(b"classic")
+    {
+        return Err(Exception::new(ReplyCode::PreconditionFailed, id, wrong_queue_type(kind)));
+    }
+    Ok(Operation::QueueDeclare { name, passive: false, durable: m.durable, arguments })
+}
+
+/// Never silently another type of queue than was asked for.
+fn wrong_queue_type(kind: &Value) -> alloc::string::String {
+    match kind.as_bytes() {
+        Some(known @ (b"quorum" | b"stream")) => {
+            format!("x-queue-type '{}' is not there yet, only 'classic'", known.escape_ascii())
+        }
+        Some(other) => format!("unknown x-queue-type '{}'", other.escape_ascii()),
+        None => "x-queue-type must be a string".into(),
+    }
+}
+
+pub(super) fn queue_delete(id: MethodId, m: &QueueDelete<'_>) -> Result<Operation, Exception> {
+    Ok(Operation::QueueDelete {
+        name: queue_name(id, m.queue)?,
+        if_unused: m.if_unused,
+        if_empty: m.if_empty,
+    })
+}
+
+pub(super) fn queue_bind(id: MethodId, m: &QueueBind<'_>) -> Result<Operation, Exception> {
+    let queue = queue_name(id, m.queue)?;
+    bind("queue.bind", id, queue, m.exchange, m.routing_key, m.arguments).map(Operation::QueueBind)
+}
+
+pub(super) fn queue_unbind(id: MethodId, m: &QueueUnbind<'_>) -> Result<Operation, Exception> {
+    let queue = queue_name(id, m.queue)?;
+    bind("queue.unbind", id, queue, m.exchange, m.routing_key, m.arguments).map(Operation::QueueUnbind)
+}
+
+pub(super) fn queue_purge(id: MethodId, m: &QueuePurge<'_>) -> Result<Operation, Exception> {
+    Ok(Operation::QueuePurge { name: queue_name(id, m.queue)? })
+}
+
+fn bind(
+    place: &str,
+    id: MethodId,
+    destination: Name,
+    source: &[u8],
+    key: &[u8],
+    arguments: Table<'_>,
+) -> Result<Bind, Exception> {
+    let source = exchange_name(id, source)?;
+    let arguments = to_arguments(place, id, arguments)?;
+    Ok(Bind { destination, source, key: RoutingKey::new(key), arguments })
+}
+
+/// The name of an exchange that is to be changed; the default one cannot be (RabbitMQ: check_not_default_exchange).
+fn exchange_name(id: MethodId, bytes: &[u8]) -> Result<Name, Exception> {
+    if bytes.is_empty() {
+        let text = "operation not permitted on the default exchange";
+        return Err(Exception::new(ReplyCode::AccessRefused, id, text));
+    }
+    to_name(id, "exchange name", bytes)
+}

@@ -1,0 +1,380 @@
+//! One connection.
+//!
+//! Methods by kind:
+//! - input: `on_bytes` (see `connection/frames.rs`), `on_login`, `on_answer`, `on_settled`, `on_timer`, `resume`, `lost`;
+//! - commands: `deliver`, `cancel_consumer`, `close`, `block`, `unblock`;
+//! - output: `end_turn`, `output`, `next_deadline`, `wants_read`, `is_finished`;
+//! - the rest are getters.
+//!
+//! After any of them the driver writes `output`, and drops the socket when that is done and `is_finished`.
+
+mod closing;
+mod frames;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use leveret_model::limits::{
+    FIRST_FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP,
+};
+use leveret_model::{
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Name, PublishNumber, Refusal,
+};
+use leveret_wire::method::{ConnectionBlocked, ConnectionUnblocked};
+use leveret_wire::{HEARTBEAT, Output};
+
+use crate::channels::Channels;
+use crate::config::{Capabilities, Client, Config};
+use crate::ending::{Ended, State};
+use crate::exception::{Exception, MethodId};
+use crate::handshake::Handshake;
+use crate::heartbeat::{Beat, Heartbeat};
+use crate::host::{Answer, Delivery, Host};
+use crate::turn::{Shared, Turn};
+
+const ZERO: ChannelNumber = ChannelNumber(0);
+
+/// The channel or consumer of a delivery is gone: the caller gives the message back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vanished;
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Before connection.open-ok; `bytes` were taken since the accept.
+    Handshake { state: Handshake, until: Instant, bytes: usize },
+    /// In use.
+    Open,
+    /// A refused login is held, so that guessing is slow.
+    Refused { until: Instant },
+    /// connection.close is sent; `deaf` if what comes cannot be read any more.
+    Closing { until: Instant, deaf: bool },
+    /// Over.
+    Finished,
+}
+
+/// A body frame of which the beginning was taken.
+#[derive(Clone, Copy, Debug)]
+struct Partial {
+    channel: ChannelNumber,
+    /// Bytes to come, with the end octet.
+    remaining: usize,
+}
+
+/// One connection. `C` is `Host::Channel`.
+#[derive(Debug)]
+pub struct Connection<C> {
+    phase: Phase,
+    shared: Shared,
+    channels: Channels<C>,
+    partial: Option<Partial>,
+    heartbeat: Heartbeat,
+    /// From start-ok on; one box, so that a connection stays small.
+    client: Box<Client>,
+    ended: Option<Box<Ended>>,
+    /// Counts the openings of channels.
+    generation: u32,
+    /// Channels that keep as much deferred as they may.
+    full_channels: u32,
+    /// connection.blocked holds.
+    blocked: bool,
+    /// When the input under way came.
+    now: Instant,
+}
+
+impl<C> Connection<C> {
+    /// A connection that was just accepted.
+    #[must_use]
+    pub fn new(now: Instant, key: ConnectionKey, config: Arc<Config>) -> Self {
+        Self {
+            phase: Phase::Handshake {
+                state: Handshake::ExpectHeader,
+                until: now + HANDSHAKE_TIMEOUT,
+                bytes: 0,
+            },
+            shared: Shared {
+                key,
+                channel_max: config.channel_max,
+                frame_max: FIRST_FRAME_BYTES_MAX,
+                config,
+                output: Output::new(),
+                capabilities: Capabilities::default(),
+                unfinished_bytes: 0,
+                confirms_due: Vec::new(),
+                spare: None,
+                chunks: Vec::new(),
+                has_published: false,
+                held_publishes: 0,
+            },
+            channels: Channels::new(),
+            partial: None,
+            heartbeat: Heartbeat::off(),
+            client: Box::default(),
+            ended: None,
+            generation: 0,
+            full_channels: 0,
+            blocked: false,
+            now,
+        }
+    }
+
+    /// The answer to `Host::login`: who is logged in, or why not.
+    pub fn on_login(&mut self, now: Instant, result: Result<Name, Refusal>) {
+        self.now = now;
+        let Phase::Handshake { state: state @ Handshake::CheckingLogin, until, bytes } = self.phase else {
+            return;
+        };
+        match result {
+            Ok(user) => {
+                self.client.user = user;
+                let state = state.on_login(&mut self.shared);
+                self.phase = Phase::Handshake { state, until, bytes };
+            }
+            Err(refusal) => self.refuse_login(&Exception::refused(refusal, MethodId::NONE)),
+        }
+    }
+
+    /// 403 for a client that understands it, else silence for a while (RabbitMQ: authentication_failure_close).
+    fn refuse_login(&mut self, exception: &Exception) {
+        let text = exception.reply_text();
+        self.ended.get_or_insert_with(|| Box::new(Ended::LoginRefused(text)));
+        if self.shared.capabilities.authentication_failure_close {
+            self.send_close(exception);
+        } else {
+            self.phase = Phase::Refused { until: self.now + LOGIN_REFUSED_HOLD };
+        }
+    }
+
+    /// The answer to `Host::request`. False if nobody waits for it any more: the caller gives a message back.
+    pub fn on_answer<H: Host<Channel = C>>(
+        &mut self,
+        now: Instant,
+        channel: ChannelKey,
+        answer: Answer<'_>,
+        host: &mut H,
+    ) -> bool
+    where
+        C: Default,
+    {
+        self.now = now;
+        let Some(open) = self.channels.opening(channel) else { return false };
+        match open.on_answer(&mut self.shared, answer) {
+            None => return false,
+            Some(Ok(())) => {}
+            Some(Err(exception)) => self.raise(channel.number, &exception, host),
+        }
+        self.replay(channel.number, host);
+        true
+    }
+
+    /// The answer that `Published::Owed` announced: confirm, or nack. hot.
+    pub fn on_settled(&mut self, channel: ChannelKey, number: PublishNumber, ok: bool) {
+        if let Some(open) = self.channels.opening(channel) {
+            open.on_settled(&mut self.shared, number, ok);
+        }
+    }
+
+    /// Writes a message for a consumer and remembers it unless the consumer wants no acks. hot.
+    ///
+    /// # Errors
+    /// [`Vanished`] if the channel or the consumer is gone.
+    pub fn deliver(&mut self, channel: ChannelKey, delivery: &Delivery<'_>) -> Result<(), Vanished> {
+        let open = self.channels.opening(channel).ok_or(Vanished)?;
+        if open.deliver(&mut self.shared, delivery) { Ok(()) } else { Err(Vanished) }
+    }
+
+    /// The consumer ended at the server: the client is told if it can take it, and it is forgotten either way.
+    pub fn cancel_consumer(&mut self, channel: ChannelKey, consumer: ConsumerNumber) {
+        if let Some(open) = self.channels.opening(channel) {
+            open.cancel_consumer(&mut self.shared, consumer);
+        }
+    }
+
+    /// Held publishes are offered again, and what waits behind them goes on.
+    pub fn resume<H: Host<Channel = C>>(&mut self, now: Instant, host: &mut H)
+    where
+        C: Default,
+    {
+        self.now = now;
+        if self.shared.held_publishes == 0 {
+            return;
+        }
+        let holding: Vec<ChannelNumber> =
+            self.channels.iter().filter(|open| open.holds_publish()).map(|open| open.key().number).collect();
+        for number in holding {
+            let Some(open) = self.channels.open(number) else { continue };
+            let mut turn = Turn { shared: &mut self.shared, host, arrived: now };
+            if let Err(exception) = open.resume(&mut turn) {
+                self.raise(number, &exception, host);
+            }
+            self.replay(number, host);
+        }
+    }
+
+    /// A deadline may have passed.
+    pub fn on_timer<H: Host<Channel = C>>(&mut self, now: Instant, host: &mut H) {
+        self.now = now;
+        match self.phase {
+            Phase::Handshake { until, .. } if now >= until => {
+                return self.finish(Ended::HandshakeTimeout, host);
+            }
+            Phase::Refused { until } | Phase::Closing { until, .. } if now >= until => {
+                return self.finish(Ended::Lost, host);
+            }
+            Phase::Finished => return,
+            _ => {}
+        }
+        if self.blocked || !self.wants_read() {
+            self.heartbeat.on_unread();
+        }
+        match self.heartbeat.on_timer(now) {
+            Beat::Quiet => {}
+            Beat::Send => self.shared.output.bytes().extend_from_slice(&HEARTBEAT),
+            // no close frame: nobody listens (RabbitMQ drops the socket)
+            Beat::Missed => self.finish(Ended::HeartbeatMissed, host),
+        }
+    }
+
+    /// When `on_timer` is to be called at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let phase = match self.phase {
+            Phase::Handshake { until, .. } | Phase::Refused { until } | Phase::Closing { until, .. } => until,
+            Phase::Open => Instant::FAR,
+            Phase::Finished => return None,
+        };
+        let next = phase.min(self.heartbeat.due());
+        (next < Instant::FAR).then_some(next)
+    }
+
+    /// The end of the driver's turn: confirms go out, and what was only kept for this turn goes. hot.
+    pub fn end_turn(&mut self) {
+        let mut due = core::mem::take(&mut self.shared.confirms_due);
+        for number in due.drain(..) {
+            if let Some(open) = self.channels.open(number) {
+                open.end_turn(&mut self.shared);
+            }
+        }
+        self.shared.confirms_due = due;
+        self.shared.spare = None;
+        if !self.shared.output.is_empty() {
+            self.heartbeat.on_output();
+        }
+    }
+
+    /// What is to be written.
+    pub fn output(&mut self) -> &mut Output {
+        &mut self.shared.output
+    }
+
+    /// connection.blocked, to a client that understands it and is not blocked yet (RabbitMQ: blocked connections).
+    pub fn block(&mut self, reason: &str) {
+        if !self.blocked && matches!(self.phase, Phase::Open) {
+            self.blocked = true;
+            if self.shared.capabilities.connection_blocked {
+                self.shared.send(ZERO, &ConnectionBlocked { reason: reason.as_bytes() });
+            }
+        }
+    }
+
+    /// connection.unblocked, if it was blocked.
+    pub fn unblock(&mut self) {
+        if self.blocked {
+            self.blocked = false;
+            self.heartbeat.on_unread();
+            if self.shared.capabilities.connection_blocked && matches!(self.phase, Phase::Open) {
+                self.shared.send(ZERO, &ConnectionUnblocked);
+            }
+        }
+    }
+
+    /// False while nothing more can be taken: a login is checked, a channel keeps as much as it may, or the client does not
+    /// read what it asked for.
+    #[must_use]
+    pub fn wants_read(&self) -> bool {
+        let taking = match self.phase {
+            Phase::Handshake { state, .. } => state != Handshake::CheckingLogin,
+            Phase::Finished => false,
+            _ => true,
+        };
+        taking && self.full_channels == 0 && self.shared.output.len() < OUTPUT_BYTES_STOP
+    }
+
+    /// Where the connection stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Handshake { .. } => State::Handshake,
+            Phase::Open => State::Open,
+            Phase::Refused { .. } | Phase::Closing { .. } => State::Closing,
+            Phase::Finished => State::Finished,
+        }
+    }
+
+    /// True when the socket is to be dropped, once the output is written.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        matches!(self.phase, Phase::Finished)
+    }
+
+    /// Why it ended or is about to; for the log.
+    #[must_use]
+    pub fn reason(&self) -> Option<&Ended> {
+        self.ended.as_deref()
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> ConnectionKey {
+        self.shared.key
+    }
+
+    /// User, vhost, and what the client said about itself.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Who is logged in.
+    #[must_use]
+    pub fn user(&self) -> &Name {
+        &self.client.user
+    }
+
+    /// Where.
+    #[must_use]
+    pub fn vhost(&self) -> &Name {
+        &self.client.vhost
+    }
+
+    /// Open channels.
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.channels.iter().count()
+    }
+
+    /// True while deliveries are not settled: such a connection is throttled, never stopped.
+    #[must_use]
+    pub fn holds_unacked(&self) -> bool {
+        self.channels.iter().any(|open| open.holds_unacked())
+    }
+
+    /// True while a publish waits for `resume`.
+    #[must_use]
+    pub fn holds_publish(&self) -> bool {
+        self.shared.held_publishes > 0
+    }
+
+    /// True once a message was published here (only then a client is told of connection.blocked).
+    #[must_use]
+    pub fn has_published(&self) -> bool {
+        self.shared.has_published
+    }
+
+    /// Bytes of bodies that are begun, or whole and held.
+    #[must_use]
+    pub fn unfinished_bytes(&self) -> usize {
+        self.shared.unfinished_bytes
+    }
+}

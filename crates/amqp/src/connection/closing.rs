@@ -1,0 +1,128 @@
+//! How channels and connections end (AMQP 0-9-1 §2.2.4, §4.10).
+
+use alloc::boxed::Box;
+
+use leveret_model::limits::CLOSE_TIMEOUT;
+use leveret_model::{ChannelNumber, Instant, Name, ReplyCode, Scope};
+use leveret_wire::method::{ChannelClose, ConnectionClose, ConnectionCloseOk};
+
+use super::{Connection, Phase, ZERO};
+use crate::channels::Slot;
+use crate::ending::Ended;
+use crate::exception::{Exception, MethodId};
+use crate::host::Host;
+
+impl<C> Connection<C> {
+    /// Ends the connection from our side, with a readable reason (320 when the node stops). What the client is still owed
+    /// and is settled goes out first.
+    pub fn close<H: Host<Channel = C>>(&mut self, now: Instant, code: ReplyCode, text: &str, host: &mut H) {
+        self.now = now;
+        let exception = Exception::new(code, MethodId::NONE, text);
+        match self.phase {
+            Phase::Handshake { state, .. } if !state.is_trusted() => {
+                self.finish(Ended::ByServer(code, exception.reply_text()), host);
+            }
+            Phase::Handshake { .. } | Phase::Open => self.close_connection(&exception, host),
+            Phase::Refused { .. } | Phase::Closing { .. } | Phase::Finished => {}
+        }
+    }
+
+    /// The socket is gone: every channel closes towards the host.
+    pub fn lost<H: Host<Channel = C>>(&mut self, host: &mut H) {
+        self.finish(Ended::Lost, host);
+        self.shared.output.clear();
+    }
+
+    /// An exception of a channel, or of the connection if `number` is 0. Its code says what it closes.
+    pub(super) fn raise<H: Host<Channel = C>>(
+        &mut self,
+        number: ChannelNumber,
+        exception: &Exception,
+        host: &mut H,
+    ) {
+        match exception.scope() {
+            Scope::Channel if number != ZERO => self.close_channel(number, exception, host),
+            _ => self.close_connection(exception, host),
+        }
+    }
+
+    /// channel.close, and silence on that number until close-ok.
+    fn close_channel<H: Host<Channel = C>>(
+        &mut self,
+        number: ChannelNumber,
+        exception: &Exception,
+        host: &mut H,
+    ) {
+        let Some(Slot::Open(mut open)) = self.channels.put(number, Slot::Closing) else { return };
+        // what was settled before stands, and the client hears of it
+        open.flush_confirms(&mut self.shared);
+        let text = exception.reply_text();
+        let close = ChannelClose {
+            reply_code: exception.code().code(),
+            reply_text: text.as_bytes(),
+            class_id: exception.method().class,
+            method_id: exception.method().method,
+        };
+        self.shared.send(number, &close);
+        self.forget(Slot::Open(open), host);
+    }
+
+    /// connection.close; all channels end with it.
+    fn close_connection<H: Host<Channel = C>>(&mut self, exception: &Exception, host: &mut H) {
+        self.end_channels(host, true);
+        let (code, text) = (exception.code(), exception.reply_text());
+        self.ended.get_or_insert_with(|| Box::new(Ended::ByServer(code, text)));
+        self.send_close(exception);
+    }
+
+    pub(super) fn send_close(&mut self, exception: &Exception) {
+        let text = exception.reply_text();
+        let close = ConnectionClose {
+            reply_code: exception.code().code(),
+            reply_text: text.as_bytes(),
+            class_id: exception.method().class,
+            method_id: exception.method().method,
+        };
+        self.shared.send(ZERO, &close);
+        self.phase = Phase::Closing { until: self.now + CLOSE_TIMEOUT, deaf: exception.framing_lost() };
+    }
+
+    /// The client closed the connection: its channels end before it hears close-ok, so that it finds everything given back
+    /// when it comes again.
+    pub(super) fn on_close<H: Host<Channel = C>>(&mut self, host: &mut H) {
+        self.end_channels(host, true);
+        self.shared.send(ZERO, &ConnectionCloseOk);
+        self.finish(Ended::ByClient, host);
+    }
+
+    /// The end. A reason that was noted before stays.
+    pub(super) fn finish<H: Host<Channel = C>>(&mut self, ended: Ended, host: &mut H) {
+        self.end_channels(host, false);
+        self.ended.get_or_insert_with(|| Box::new(ended));
+        self.phase = Phase::Finished;
+    }
+
+    /// Ends a broken handshake without a word.
+    pub(super) fn drop_handshake<H: Host<Channel = C>>(&mut self, text: Name, host: &mut H) {
+        self.finish(Ended::BrokeHandshake(text), host);
+    }
+
+    fn end_channels<H: Host<Channel = C>>(&mut self, host: &mut H, heard: bool) {
+        for (_, mut slot) in self.channels.take_all() {
+            if let Slot::Open(open) = &mut slot
+                && heard
+            {
+                open.flush_confirms(&mut self.shared);
+            }
+            self.forget(slot, host);
+        }
+    }
+
+    /// What was in a slot is gone.
+    pub(super) fn forget<H: Host<Channel = C>>(&mut self, slot: Slot<C>, host: &mut H) {
+        if let Slot::Open(open) = slot {
+            self.full_channels -= u32::from(open.is_full());
+            open.close(&mut self.shared, host);
+        }
+    }
+}

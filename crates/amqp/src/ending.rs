@@ -1,0 +1,60 @@
+//! How a connection stands, and how it ended.
+
+use core::fmt;
+
+use leveret_model::{Name, ReplyCode};
+use leveret_wire::ProtocolHeader;
+
+/// How a connection stands, for the driver and for `status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Before connection.open-ok.
+    Handshake,
+    /// In use.
+    Open,
+    /// We asked to close, or hold a refused login: channels are gone, the end of the client is awaited.
+    Closing,
+    /// Over: once the output is written the socket is to be dropped.
+    Finished,
+}
+
+/// Why a connection ended; one line for the log, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The client closed it.
+    ByClient,
+    /// An exception or an operator: code and reply text.
+    ByServer(ReplyCode, Name),
+    /// It began with something else than AMQP 0-9-1.
+    NotAmqp(ProtocolHeader),
+    /// It broke the protocol before it was logged in.
+    BrokeHandshake(Name),
+    /// The login was refused.
+    LoginRefused(Name),
+    /// connection.open-ok was not reached in `limits::HANDSHAKE_TIMEOUT`.
+    HandshakeTimeout,
+    /// Nothing was heard for two heartbeat intervals.
+    HeartbeatMissed,
+    /// The socket went away.
+    Lost,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByClient => f.write_str("closed by the client"),
+            Self::ByServer(code, text) => write!(f, "closed with {} {text}", code.code()),
+            Self::NotAmqp(ProtocolHeader::Tls) => f.write_str("a TLS client came to the plain port"),
+            Self::NotAmqp(ProtocolHeader::Http) => f.write_str("an HTTP client came to the AMQP port"),
+            Self::NotAmqp(ProtocolHeader::OtherAmqp([id, major, minor, revision])) => {
+                write!(f, "the client speaks AMQP {id} {major}-{minor}-{revision}, not 0-9-1")
+            }
+            Self::NotAmqp(_) => f.write_str("the client does not speak AMQP"),
+            Self::BrokeHandshake(text) => write!(f, "the handshake was broken: {text}"),
+            Self::LoginRefused(text) => write!(f, "login refused: {text}"),
+            Self::HandshakeTimeout => f.write_str("the handshake took too long"),
+            Self::HeartbeatMissed => f.write_str("missed heartbeats from the client"),
+            Self::Lost => f.write_str("the client dropped the connection"),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Heartbeats in both directions (AMQP 0-9-1 §4.2.7): a clock of half intervals, as RabbitMQ's heartbeaters count.
+//!
+//! Any byte counts as a sign of life. We send when a whole half interval passed without output; the client is cut when
+//! two whole intervals passed without input. A connection that is not read (blocked, or full) cannot be heard, so its
+//! silence does not count (RabbitMQ: pauses the monitor while blocked).
+
+use core::time::Duration;
+
+use leveret_model::Instant;
+
+/// What the tick of a heartbeat asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beat {
+    /// Nothing.
+    Quiet,
+    /// Send a heartbeat frame.
+    Send,
+    /// The client has been silent for two intervals.
+    Missed,
+}
+
+/// The two counters of a connection; off until tuned.
+#[derive(Debug)]
+pub(crate) struct Heartbeat {
+    /// Half the negotiated interval; zero is off.
+    half: Duration,
+    /// When the next half interval ends.
+    due: Instant,
+    /// Half intervals without input.
+    silent: u8,
+    /// Output was written in this half interval.
+    wrote: bool,
+    /// Input came in this half interval.
+    heard: bool,
+    /// The socket was not read at some time in this half interval.
+    unread: bool,
+}
+
+impl Heartbeat {
+    /// Off.
+    pub(crate) const fn off() -> Self {
+        Self { half: Duration::ZERO, due: Instant::FAR, silent: 0, wrote: false, heard: false, unread: false }
+    }
+
+    /// Starts with the negotiated interval; 0 is off.
+    pub(crate) fn start(&mut self, now: Instant, interval_s: u16) {
+        *self = Self::off();
+        if interval_s > 0 {
+            self.half = Duration::from_millis(u64::from(interval_s) * 500);
+            self.due = now + self.half;
+        }
+    }
+
+    /// Bytes came in.
+    pub(crate) fn on_input(&mut self) {
+        self.heard = true;
+    }
+
+    /// Bytes go out.
+    pub(crate) fn on_output(&mut self) {
+        self.wrote = true;
+    }
+
+    /// The socket is not being read.
+    pub(crate) fn on_unread(&mut self) {
+        self.unread = true;
+    }
+
+    /// The next tick; [`Instant::FAR`] if off.
+    pub(crate) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// A tick, if one is due.
+    pub(crate) fn on_timer(&mut self, now: Instant) -> Beat {
+        if now < self.due {
+            return Beat::Quiet;
+        }
+        self.due = now + self.half;
+        self.silent = if self.heard || self.unread { 0 } else { self.silent.saturating_add(1) };
+        let wrote = self.wrote;
+        (self.heard, self.unread, self.wrote) = (false, false, false);
+        match (self.silent, wrote) {
+            (4.., _) => Beat::Missed,
+            (_, false) => Beat::Send,
+            (_, true) => Beat::Quiet,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_silent_client_is_cut_after_two_intervals() {
+        let mut beat = Heartbeat::off();
+        beat.start(at(0), 10);
+        assert_eq!(beat.on_timer(at(5_000)), Beat::Send);
+        assert_eq!(beat.on_timer(at(10_000)), Beat::Send);
+        assert_eq!(beat.on_timer(at(15_000)), Beat::Send);
+        assert_eq!(beat.on_timer(at(20_000)), Beat::Missed);
+    }
+
+    #[test]
+    fn output_takes_the_place_of_a_heartbeat() {
+        let mut beat = Heartbeat::off();
+        beat.start(at(0), 10);
+        beat.on_output();
+        assert_eq!(beat.on_timer(at(5_000)), Beat::Quiet);
+        assert_eq!(beat.on_timer(at(10_000)), Beat::Send);
+    }
+
+    #[test]
+    fn silence_does_not_count_while_the_socket_is_not_read() {
+        let mut beat = Heartbeat::off();
+        beat.start(at(0), 10);
+        for tick in 1..10 {
+            beat.on_unread();
+            assert_eq!(beat.on_timer(at(tick * 5_000)), Beat::Send);
+        }
+    }
+
+    #[test]
+    fn zero_is_off() {
+        let mut beat = Heartbeat::off();
+        beat.start(at(0), 0);
+        assert_eq!(beat.due(), Instant::FAR);
+        assert_eq!(beat.on_timer(at(1_000_000)), Beat::Quiet);
+    }
+}

@@ -1,0 +1,52 @@
+//! What the channels of a connection share, and what they are given for one step.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use leveret_model::{ChannelNumber, ConnectionKey, Instant};
+use leveret_wire::{EncodeMethod, Output};
+
+use crate::channel::Assembly;
+use crate::config::{Capabilities, Config};
+
+/// What the channels of a connection share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) key: ConnectionKey,
+    pub(crate) config: Arc<Config>,
+    pub(crate) output: Output,
+    /// As negotiated, bytes.
+    pub(crate) frame_max: u32,
+    /// As negotiated.
+    pub(crate) channel_max: u16,
+    pub(crate) capabilities: Capabilities,
+    /// Bytes of bodies that are begun, or whole and held, over all channels.
+    pub(crate) unfinished_bytes: usize,
+    /// Channels with confirms for the end of the turn; each at most once (`Channel::confirms_due`).
+    pub(crate) confirms_due: Vec<ChannelNumber>,
+    /// An empty assembly for the next message of this turn.
+    pub(crate) spare: Option<Box<Assembly>>,
+    /// An empty list for the chunks of the next large message of this turn.
+    pub(crate) chunks: Vec<Bytes>,
+    /// A message was published here.
+    pub(crate) has_published: bool,
+    /// Channels that hold a publish until `resume`.
+    pub(crate) held_publishes: usize,
+}
+
+impl Shared {
+    /// Writes a method frame.
+    pub(crate) fn send(&mut self, channel: ChannelNumber, method: &impl EncodeMethod) {
+        method.encode_frame(channel.0, self.output.bytes());
+    }
+}
+
+/// What a channel is given for one step.
+pub(crate) struct Turn<'a, H> {
+    pub(crate) shared: &'a mut Shared,
+    pub(crate) host: &'a mut H,
+    /// When the bytes at hand came; in the past if they were deferred.
+    pub(crate) arrived: Instant,
+}

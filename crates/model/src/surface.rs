@@ -1,0 +1,163 @@
+//! What of the AMQP surface is here: methods, flags and `x-` arguments, declared once.
+//!
+//! The channel asks this table before it acts, and the README's list of what is missing is printed from it, so the two
+//! cannot differ. What has no line is unknown: an unknown argument is kept and means nothing.
+
+use core::fmt;
+
+/// What a line of the table speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// A method as a whole.
+    Method,
+    /// A bit or field of a method, in the words of the specification.
+    Flag,
+    /// An entry of the method's arguments table.
+    Argument,
+}
+
+/// How far it is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Works.
+    Here,
+    /// Answered with 540 that names it.
+    Later,
+    /// Accepted and without effect, by decision.
+    Ignored,
+}
+
+/// One line: a method, or a flag or argument at a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The method, `class.method`.
+    pub place: &'static str,
+    /// What kind of thing.
+    pub feature: Feature,
+    /// The flag's or argument's name; the method's own name for [`Feature::Method`].
+    pub name: &'static str,
+    /// How far it is built.
+    pub status: Status,
+    /// One line for people.
+    pub note: &'static str,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.feature {
+            Feature::Method => f.write_str(self.place),
+            Feature::Flag => write!(f, "{} with {}", self.place, self.name),
+            Feature::Argument => write!(f, "{} with argument {}", self.place, self.name),
+        }
+    }
+}
+
+/// The status of a flag or argument; `None` for what the table does not know.
+#[must_use]
+pub fn find(place: &str, feature: Feature, name: &[u8]) -> Option<&'static Entry> {
+    SURFACE
+        .iter()
+        .find(|entry| entry.place == place && entry.feature == feature && entry.name.as_bytes() == name)
+}
+
+const fn method(place: &'static str, status: Status, note: &'static str) -> Entry {
+    Entry { place, feature: Feature::Method, name: place, status, note }
+}
+
+const fn flag(place: &'static str, name: &'static str, status: Status, note: &'static str) -> Entry {
+    Entry { place, feature: Feature::Flag, name, status, note }
+}
+
+const fn argument(place: &'static str, name: &'static str, status: Status, note: &'static str) -> Entry {
+    Entry { place, feature: Feature::Argument, name, status, note }
+}
+
+use Status::{Here, Ignored, Later};
+
+/// The table (RabbitMQ: the union of its classic queue's and LavinMQ's surface).
+pub const SURFACE: &[Entry] = &[
+    method("connection.start", Here, "PLAIN and AMQPLAIN"),
+    method("connection.tune", Here, "frame_max from 4096"),
+    method("connection.open", Here, ""),
+    method("connection.close", Here, "both directions"),
+    method("connection.blocked", Here, "to clients with the capability"),
+    method("connection.update-secret", Later, "comes with OAuth"),
+    method("channel.open", Here, ""),
+    method("channel.close", Here, "both directions"),
+    method("channel.flow", Here, ""),
+    flag("channel.flow", "active=false", Later, "RabbitMQ answers 540 as well"),
+    method("access.request", Here, "answered with ticket 1, for 0-9 clients"),
+    method("exchange.declare", Here, "direct, fanout, topic, headers"),
+    flag("exchange.declare", "auto-delete", Later, ""),
+    argument("exchange.declare", "alternate-exchange", Later, ""),
+    argument("exchange.declare", "x-delayed-type", Later, ""),
+    method("exchange.delete", Here, ""),
+    method("exchange.bind", Here, ""),
+    method("exchange.unbind", Here, ""),
+    method("queue.declare", Here, "classic queues"),
+    flag("queue.declare", "exclusive", Later, ""),
+    flag("queue.declare", "auto-delete", Later, ""),
+    flag("queue.declare", "empty queue name", Later, "server-named queues"),
+    argument("queue.declare", "x-queue-type", Here, "classic; quorum and stream are refused with 406"),
+    argument("queue.declare", "x-queue-mode", Ignored, "every queue may keep its messages on disk"),
+    argument("queue.declare", "x-queue-version", Ignored, "there is one version"),
+    argument("queue.declare", "x-message-ttl", Later, ""),
+    argument("queue.declare", "x-expires", Later, ""),
+    argument("queue.declare", "x-max-length", Later, ""),
+    argument("queue.declare", "x-max-length-bytes", Later, ""),
+    argument("queue.declare", "x-overflow", Later, ""),
+    argument("queue.declare", "x-dead-letter-exchange", Later, ""),
+    argument("queue.declare", "x-dead-letter-routing-key", Later, ""),
+    argument("queue.declare", "x-dead-letter-strategy", Later, ""),
+    argument("queue.declare", "x-delivery-limit", Later, ""),
+    argument("queue.declare", "x-max-priority", Later, ""),
+    argument("queue.declare", "x-single-active-consumer", Later, ""),
+    argument("queue.declare", "x-consumer-timeout", Later, ""),
+    argument("queue.declare", "x-message-deduplication", Later, ""),
+    argument("queue.declare", "x-name-prefix", Later, "comes with server-named queues"),
+    argument("queue.declare", "x-queue-master-locator", Ignored, "a queue lives where it is declared"),
+    argument("queue.declare", "x-queue-leader-locator", Ignored, "a queue lives where it is declared"),
+    method("queue.delete", Here, ""),
+    method("queue.purge", Here, ""),
+    method("queue.bind", Here, ""),
+    method("queue.unbind", Here, ""),
+    flag("queue", "empty queue name", Later, "the last queue declared on the channel"),
+    method("basic.qos", Here, "per consumer"),
+    flag("basic.qos", "global=true", Later, ""),
+    flag("basic.qos", "prefetch-size", Later, "RabbitMQ answers 540 as well"),
+    method("basic.consume", Here, ""),
+    flag("basic.consume", "no-local", Ignored, "RabbitMQ ignores it as well"),
+    argument("basic.consume", "x-priority", Later, ""),
+    argument("basic.consume", "x-stream-offset", Later, ""),
+    argument("basic.consume", "x-cancel-on-ha-failover", Ignored, "there are no mirrors to fail over to"),
+    method("basic.cancel", Here, "both directions"),
+    method("basic.publish", Here, "with mandatory and basic.return"),
+    flag("basic.publish", "immediate", Later, "RabbitMQ answers 540 as well"),
+    method("basic.get", Here, ""),
+    method("basic.ack", Here, ""),
+    method("basic.nack", Here, ""),
+    method("basic.reject", Here, ""),
+    method("basic.recover", Here, "requeue=true"),
+    flag("basic.recover", "requeue=false", Later, "RabbitMQ answers 540 as well"),
+    method("basic.recover-async", Here, "requeue=true"),
+    method("confirm.select", Here, ""),
+    method("tx.select", Later, "transactions"),
+    method("tx.commit", Later, "transactions"),
+    method("tx.rollback", Later, "transactions"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_declared_twice() {
+        for (at, entry) in SURFACE.iter().enumerate() {
+            assert_eq!(
+                find(entry.place, entry.feature, entry.name.as_bytes()),
+                Some(&SURFACE[at]),
+                "{entry}"
+            );
+        }
+    }
+}
