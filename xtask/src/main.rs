@@ -1,2 +1,87 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: the one entrance for work on the tree.
+//!
+//! Read first: [`tidy`], the rules that the compiler does not check. Each subcommand has a file of its own.
+#![allow(clippy::print_stdout, reason = "a program for a terminal")]
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+mod ci;
+mod gen_all;
+mod icount;
+mod readme;
+mod soak;
+mod source;
+mod tidy;
+
+#[path = "gen.rs"]
+#[allow(unreachable_pub, reason = "a module that stands alone")]
+mod wire_gen;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  tidy [--ratchet]            check the rules that the compiler does not; --ratchet lowers the recorded sizes
+  gen [--check]               write (or compare) the files that are generated
+  icount [--write] [NAME ...] count instructions per message under callgrind; compare with docs/proof/icount.md
+  soak NAME [--hours N]       run a long test; names: sim
+  ci                          what continuous integration runs (.ci/run)
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["tidy"] => tidy::run(&root()?, false),
+        ["tidy", "--ratchet"] => tidy::run(&root()?, true),
+        ["gen"] => gen_all::run(&root()?, false),
+        ["gen", "--check"] => gen_all::run(&root()?, true),
+        ["icount", rest @ ..] => icount::run(&root()?, rest),
+        ["soak", rest @ ..] => soak::run(&root()?, rest),
+        ["ci"] => ci::run(&root()?),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("cannot make sense of {:?}\n{USAGE}", arguments.join(" ")),
+    }
+}
+
+/// The root of the tree that this program was built from.
+fn root() -> Result<PathBuf> {
+    let root =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the root")?.to_owned();
+    ensure!(root.join("Cargo.toml").is_file(), "{} is not the tree any more", root.display());
+    Ok(root)
+}
+
+/// Runs a program to its end and demands success.
+fn demand(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
+    ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(())
+}
+
+/// Runs a program to its end and returns what it wrote.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    ensure!(
+        output.status.success(),
+        "{command:?} ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    String::from_utf8(output.stdout).with_context(|| format!("{command:?} wrote no UTF-8"))
+}

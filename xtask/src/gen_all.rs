@@ -1,0 +1,30 @@
+//! `cargo xtask gen`: everything that is written by a program and checked in.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{output, readme, wire_gen};
+
+pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
+    wire_gen::run(check)?;
+    let readme = std::fs::read_to_string(root.join("README.md")).context("README.md")?;
+    settle(root, "README.md", &readme::rewrite(&readme)?, check)?;
+    // The table of options lives in the binary, so the binary prints the page.
+    let print = ["run", "--quiet", "--package", "leveret", "--", "print-config-docs"];
+    let page = output(Command::new("cargo").args(print).current_dir(root))?;
+    settle(root, "docs/configuration.md", &page, check)
+}
+
+/// Writes the file, or demands that it is so already.
+fn settle(root: &Path, file: &str, fresh: &str, check: bool) -> Result<()> {
+    let path = root.join(file);
+    let current = std::fs::read_to_string(&path).unwrap_or_default();
+    if current == fresh {
+        return Ok(());
+    }
+    ensure!(!check, "{file} is not current: run `cargo xtask gen`");
+    println!("{file} rewritten");
+    std::fs::write(&path, fresh).with_context(|| file.to_owned())
+}

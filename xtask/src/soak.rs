@@ -1,0 +1,43 @@
+//! `cargo xtask soak NAME`: tests that take longer than continuous integration may, run before a claim is made.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// A long test.
+struct Soak {
+    /// On the command line.
+    name: &'static str,
+    /// Arguments for cargo; `--hours N` follows.
+    cargo: &'static [&'static str],
+}
+
+const SOAKS: &[Soak] =
+    &[Soak { name: "sim", cargo: &["run", "--release", "--package", "leveret-sim", "--", "soak"] }];
+
+pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
+    let (name, hours) = match arguments {
+        [name] => (name, "1"),
+        [name, "--hours", hours] => (name, *hours),
+        _ => bail!("usage: cargo xtask soak NAME [--hours N]"),
+    };
+    let names = SOAKS.iter().map(|soak| soak.name).collect::<Vec<_>>().join(", ");
+    let soak = SOAKS
+        .iter()
+        .find(|soak| soak.name == *name)
+        .with_context(|| format!("{name:?} is none of {names}"))?;
+    let number: f64 = hours.parse().with_context(|| format!("--hours {hours}: is not a number"))?;
+    ensure!(number > 0.0 && number <= 1_000.0, "--hours {hours}: is not between 0 and 1000");
+    let result =
+        crate::demand(Command::new("cargo").args(soak.cargo).args(["--hours", hours]).current_dir(root));
+    let commit = crate::output(Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(root))?;
+    let date = crate::output(Command::new("date").arg("+%F"))?;
+    let verdict = if result.is_ok() { "green" } else { "RED" };
+    println!(
+        "for docs/proof: `cargo xtask soak {name} --hours {hours}`, commit {}, {}: {verdict}",
+        commit.trim(),
+        date.trim()
+    );
+    result
+}

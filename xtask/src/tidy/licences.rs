@@ -1,0 +1,108 @@
+//! Licences of everything that is linked, against the list in `deny.toml`, without a network.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use super::{Problem, Tree};
+
+pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
+    let deny = &tree.file("deny.toml").context("deny.toml is missing")?.text;
+    let deny: toml::Table = deny.parse().context("deny.toml")?;
+    let allowed: Vec<&str> =
+        list(&deny, "licenses", "allow").iter().filter_map(toml::Value::as_str).collect();
+    let banned = list(&deny, "bans", "deny").iter().filter_map(|entry| entry.get("name")?.as_str());
+    let banned: Vec<&str> = banned.collect();
+    let metadata = crate::output(
+        Command::new("cargo").args(["metadata", "--format-version", "1", "--locked"]).current_dir(tree.root),
+    )?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let mut problems = Vec::new();
+    for package in packages {
+        let text = |key: &str| package[key].as_str().unwrap_or_default();
+        let who = format!("{} {}", text("name"), text("version"));
+        if !satisfied(text("license"), &allowed) {
+            let what = format!("{who} is under {:?}: not in the list", text("license"));
+            problems.push(Problem::new("deny.toml", 1, what));
+        }
+        if banned.contains(&text("name")) {
+            problems.push(Problem::new("deny.toml", 1, format!("{who} is banned")));
+        }
+    }
+    Ok(problems)
+}
+
+fn list<'a>(table: &'a toml::Table, section: &str, key: &str) -> &'a [toml::Value] {
+    table.get(section).and_then(|section| section.get(key)?.as_array()).map_or(&[], Vec::as_slice)
+}
+
+/// An SPDX expression with AND, OR, WITH, parentheses, and the old `/` for OR.
+fn satisfied(expression: &str, allowed: &[&str]) -> bool {
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+    let tokens: Vec<&str> = spaced.split_whitespace().collect();
+    let mut rest = tokens.as_slice();
+    let value = any(&mut rest, allowed);
+    value && rest.is_empty()
+}
+
+fn any(rest: &mut &[&str], allowed: &[&str]) -> bool {
+    let mut value = all(rest, allowed);
+    while let Some((&"OR", behind)) = rest.split_first() {
+        *rest = behind;
+        value |= all(rest, allowed);
+    }
+    value
+}
+
+fn all(rest: &mut &[&str], allowed: &[&str]) -> bool {
+    let mut value = single(rest, allowed);
+    while let Some((&"AND", behind)) = rest.split_first() {
+        *rest = behind;
+        value &= single(rest, allowed);
+    }
+    value
+}
+
+fn single(rest: &mut &[&str], allowed: &[&str]) -> bool {
+    match **rest {
+        ["(", ..] => {
+            *rest = &rest[1..];
+            let value = any(rest, allowed);
+            let closed = rest.first() == Some(&")");
+            *rest = rest.get(1..).unwrap_or_default();
+            value && closed
+        }
+        [id, "WITH", exception, ..] => {
+            *rest = &rest[3..];
+            allowed.contains(&format!("{id} WITH {exception}").as_str()) || allowed.contains(&id)
+        }
+        [id, ..] => {
+            *rest = &rest[1..];
+            allowed.contains(&id)
+        }
+        [] => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_holds_if_one_choice_is_allowed_altogether() {
+        let allowed = ["MIT", "Apache-2.0", "Unicode-3.0"];
+        for good in [
+            "MIT",
+            "MIT/GPL-3.0",
+            "GPL-2.0 OR MIT",
+            "(MIT OR GPL-2.0) AND Unicode-3.0",
+            "Apache-2.0 WITH LLVM-exception",
+        ] {
+            assert!(satisfied(good, &allowed), "{good}");
+        }
+        for bad in ["", "GPL-3.0", "MIT AND GPL-3.0", "(MIT OR GPL-2.0) AND ISC", "MIT ) OR ("] {
+            assert!(!satisfied(bad, &allowed), "{bad}");
+        }
+    }
+}
