@@ -162,3 +162,30 @@ pub const SECRET_BYTES_MAX: usize = 4_096;
 pub const CLUSTER_PORT: u16 = 25_672;
 /// Bytes of a group's secret, 256 bits. Less is refused at start: an acceptor shows a code made with it to whoever dials.
 pub const LINK_SECRET_BYTES_MIN: usize = 32;
+
+// ---- logins -----------------------------------------------------------------------------------------------------
+
+/// Memory of one argon2id hash, KiB (OWASP: 19 MiB with two passes).
+pub const PASSWORD_HASH_KIB: u32 = 19 * 1024;
+/// Passes of one argon2id hash.
+pub const PASSWORD_HASH_PASSES: u32 = 2;
+/// Hashes that a node computes at the same time, so that logins take 40 MiB and two cores at most; the others wait.
+pub const PASSWORD_HASHES_AT_ONCE: usize = 2;
+/// Memory that a foreign argon2 hash may ask for, KiB. More is refused where the hash is taken over.
+pub const PASSWORD_HASH_KIB_MAX: u32 = 256 * 1024;
+/// Passes that a foreign argon2 hash may ask for.
+pub const PASSWORD_HASH_PASSES_MAX: u32 = 16;
+/// How long a password that was right costs a MAC instead of a hash.
+pub const LOGIN_CACHE_TIME: Duration = Duration::from_secs(600);
+/// Passwords of a shard that are remembered so. At the bound the oldest goes.
+pub const LOGIN_CACHE_ENTRIES_MAX: usize = 10_000;
+/// Memory of one compiled permission pattern, bytes. More is refused where it is set.
+pub const PERMISSION_PATTERN_BYTES_MAX: usize = 1024 * 1024;
+/// Time for a command that another node answers (its lease, its votes and R1 included). Then it is refused with 405.
+pub const FORWARDED_WAIT: Duration = Duration::from_secs(6);
+/// A second redial this much after the first was refused: two refusals and a reset link are evidence of a dead process.
+pub const REFUSED_REDIAL_AFTER: Duration = Duration::from_millis(50);
+/// Records in one piece of a map.
+pub const MAP_PIECE_RECORDS_MAX: usize = 1_000;
+/// A map that was asked for and did not come is asked for again after this.
+pub const MAP_REQUEST_AGAIN: Duration = Duration::from_millis(500);
