@@ -1,0 +1,42 @@
+//! Connections that come and go: handshake, a channel, goodbye; one after the other.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::bench::args::ChurnArgs;
+use crate::bench::client::Client;
+use crate::bench::contest::{CaseResult, Outcome, Stage, compete};
+use crate::bench::peer::Peer;
+
+/// Measures one case.
+pub(in crate::bench) fn run(args: &ChurnArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
+    let name = format!("connect, channel, close: {} times", args.connections);
+    compete(vec![(name, ())], peers, args.peers.reporting.rounds, stage, |(), peer, stage| {
+        round(args, peer, stage)
+    })
+}
+
+fn round(args: &ChurnArgs, peer: &Peer, stage: &mut Stage) -> Result<Outcome> {
+    let before = peer.usage()?;
+    let started = Instant::now();
+    for number in 1..=args.connections {
+        let cycle = || -> Result<()> {
+            let mut client = Client::connect(&peer.url, 0)?;
+            client.open_channel(1)?;
+            client.close_channel(1)?;
+            client.close()
+        };
+        cycle().with_context(|| format!("connection {number}"))?;
+        stage.go_on()?;
+        stage.progress.show(format_args!("{number} connections"));
+    }
+    let elapsed = started.elapsed().as_secs_f64();
+    let mut outcome = Outcome::default();
+    if !peer.pids.is_empty() {
+        let cpu = peer.usage()?.cpu_since(&before).as_secs_f64();
+        outcome.push("server CPU, ms each", cpu * 1e3 / f64::from(args.connections));
+    }
+    outcome.push("connections/s", f64::from(args.connections) / elapsed);
+    Ok(outcome)
+}

@@ -1,0 +1,79 @@
+//! Connections with a channel each that do nothing: what one keeps in memory, and what all cost in CPU.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::bench::args::IdleArgs;
+use crate::bench::client::Client;
+use crate::bench::clock;
+use crate::bench::contest::{CaseResult, Outcome, Stage, compete};
+use crate::bench::peer::Peer;
+use crate::bench::process::raise_file_limit;
+
+/// How often the user is heard and progress shown.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Measures one case.
+pub(in crate::bench) fn run(args: &IdleArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
+    ensure!(
+        peers.iter().all(|peer| !peer.pids.is_empty()),
+        "idle connections cost memory and CPU of the server: name its process by --pid, once for each --url"
+    );
+    raise_file_limit(u64::from(args.connections) + 64)?;
+    let name =
+        format!("{} idle connections with a channel, heartbeat {} s", args.connections, args.heartbeat);
+    compete(vec![(name, ())], peers, args.peers.reporting.rounds, stage, |(), peer, stage| {
+        round(args, peer, stage)
+    })
+}
+
+fn round(args: &IdleArgs, peer: &Peer, stage: &mut Stage) -> Result<Outcome> {
+    let before = peer.usage()?;
+    let mut clients = Vec::new();
+    for number in 1..=args.connections {
+        let mut client =
+            Client::connect(&peer.url, args.heartbeat).with_context(|| format!("connection {number}"))?;
+        client.open_channel(1)?;
+        clients.push(client);
+        stage.go_on()?;
+        stage.progress.show(format_args!("{number} connections"));
+    }
+    rest(args.settle, args.heartbeat, &mut clients, stage)?;
+    let settled = peer.usage()?;
+    let started = Instant::now();
+    rest(args.seconds, args.heartbeat, &mut clients, stage)?;
+    let elapsed = started.elapsed();
+    let end = peer.usage()?;
+
+    let mut outcome = Outcome::default();
+    let grown = end.rss_bytes as f64 - before.rss_bytes as f64;
+    outcome.push("RSS per connection, KiB", grown / 1024.0 / f64::from(args.connections));
+    let cpu = end.cpu_since(&settled).as_secs_f64();
+    outcome.push("CPU of all, % of a core", cpu / elapsed.as_secs_f64() * 100.0);
+    outcome.push("server RSS, MiB", end.rss_bytes as f64 / f64::from(1 << 20));
+    for client in clients {
+        client.close()?;
+    }
+    Ok(outcome)
+}
+
+/// Waits, with a heartbeat on every connection in time.
+fn rest(duration: Duration, heartbeat: u16, clients: &mut [Client], stage: &mut Stage) -> Result<()> {
+    let started = Instant::now();
+    let mut beaten = started;
+    while let Some(left) = duration.checked_sub(started.elapsed()) {
+        clock::wait(left.min(LOOK));
+        stage.go_on()?;
+        stage.progress.show(format_args!(
+            "{} connections at rest, {:.0} s to go",
+            clients.len(),
+            left.as_secs_f64()
+        ));
+        if heartbeat > 0 && beaten.elapsed() >= Duration::from_secs(heartbeat.into()) / 2 {
+            beaten = Instant::now();
+            clients.iter_mut().try_for_each(Client::heartbeat)?;
+        }
+    }
+    Ok(())
+}
