@@ -204,12 +204,12 @@ impl Arena {
 
     /// The message. hot.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, message: MessageRef) -> StoredMessage<'_> {
         let slot = self.slots.at(message.0);
         let bytes = &self.blocks[slot.block as usize].bytes;
-        let record = &bytes[slot.offset as usize..][..slot.record_bytes as usize];
-        let (address, rest) = record[RECORD_HEAD_BYTES..].split_at(slot.address_bytes as usize);
+        let (start, end) = (slot.offset as usize, slot.offset as usize + slot.record_bytes as usize);
+        let (address, rest) = bytes[start + RECORD_HEAD_BYTES..end].split_at(slot.address_bytes as usize);
         let (header, flat) = rest.split_at(slot.header_bytes as usize);
         let body = if slot.chunks == NO_CHUNKS {
             StoredBody::Flat(flat)
@@ -225,16 +225,16 @@ impl Arena {
     }
 
     /// An owner less; without any the message leaves. hot.
-    #[inline]
+    #[inline(always)]
     pub fn release(&mut self, message: MessageRef) {
-        let Some(was) = self.slots.release(message.0) else { return };
-        if was.chunks != NO_CHUNKS {
-            self.drop_chunks(was.chunks);
+        let Some((index, record_bytes, chunks)) = self.slots.release(message.0) else { return };
+        if chunks != NO_CHUNKS {
+            self.drop_chunks(chunks);
         }
-        let block = &mut self.blocks[was.block as usize];
-        block.live -= was.record_bytes as usize;
+        let block = &mut self.blocks[index as usize];
+        block.live -= record_bytes as usize;
         if block.live < block.thin_below {
-            self.on_thin(was.block);
+            self.on_thin(index);
         }
     }
 
@@ -373,6 +373,7 @@ impl Arena {
         self.vacate(index);
     }
 
+    #[inline(never)]
     fn keep_chunks(&mut self, list: Vec<Bytes>) -> u32 {
         let handles = list.capacity() * size_of::<Bytes>();
         let bytes = list.iter().map(|chunk| chunk.len() as u64).sum::<u64>() + handles as u64;
@@ -387,6 +388,7 @@ impl Arena {
         }
     }
 
+    #[inline(never)]
     fn drop_chunks(&mut self, index: u32) {
         let set = &mut self.chunks[index as usize];
         self.chunk_bytes -= set.bytes;

@@ -47,7 +47,7 @@ pub struct DispatchOutcome {
 
 /// Why a run of deliveries to one consumer ended.
 enum RunEnd {
-    /// As many as asked for, or no message is left, or its window has closed.
+    /// As many as asked for, or no more in one piece, or its window has closed.
     Enough,
     /// Its output is full.
     Full,
@@ -75,7 +75,11 @@ impl Queue {
         while left > 0 && self.ready.len() > 0 {
             let Some((number, consumer, alone)) = self.consumers.first_awake(line) else { break };
             line = number;
-            let (delivered, end) = self.run(consumer, if alone { left } else { 1 }, arena, egress);
+            let (delivered, end) = if alone {
+                self.run(consumer, left, arena, egress)
+            } else {
+                self.one(consumer, arena, egress)
+            };
             left -= delivered;
             match end {
                 RunEnd::Enough => self.consumers.next_turn(line, false),
@@ -88,6 +92,18 @@ impl Queue {
         self.ready.shrink();
         self.listed = self.wants_dispatch();
         DispatchOutcome { delivered: budget - left, more: self.listed }
+    }
+
+    /// Delivers one message to a consumer whose turn it is. hot.
+    fn one<E: Egress>(&mut self, index: u32, arena: &mut Arena, egress: &mut E) -> (usize, RunEnd) {
+        let Self { ready, unacked, consumers, .. } = self;
+        let Some((position, entry, redelivered)) = ready.first() else { return (0, RunEnd::Enough) };
+        let mut run = Run { consumer: consumers.at_mut(index), index, unacked, arena, egress };
+        if let Err(end) = run.deliver_apart(position, entry, redelivered) {
+            return (0, end);
+        }
+        ready.take_first();
+        (1, RunEnd::Enough)
     }
 
     /// Delivers up to `most` messages to one consumer. hot.
@@ -104,9 +120,9 @@ impl Queue {
         let mut run = Run { consumer, index, unacked, arena, egress };
         let mut delivered = 0;
         while delivered < most
-            && let Some((position, entry)) = ready.first_returned()
+            && let Some((position, entry, true)) = ready.first()
         {
-            if let Err(end) = run.deliver(position, entry, true) {
+            if let Err(end) = run.deliver_apart(position, entry, true) {
                 return (delivered, end);
             }
             delivered += 1;
@@ -115,20 +131,20 @@ impl Queue {
                 return (delivered, RunEnd::Enough);
             }
         }
-        let Position(first) = ready.first_fresh();
-        let (mut taken, mut body_bytes, mut end) = (0, 0, RunEnd::Enough);
-        for (entry, position) in ready.fresh().take(most - delivered).zip(first..) {
-            if let Err(refused) = run.deliver(Position(position), entry, false) {
+        let first = ready.first_fresh().0;
+        let (mut taken, mut end) = (0, RunEnd::Enough);
+        // this is the loop of the hot path: nothing but the entry and its number
+        for entry in ready.fresh().iter().take(most - delivered) {
+            if let Err(refused) = run.deliver(Position(first + taken as u64), *entry, false) {
                 end = refused;
                 break;
             }
             taken += 1;
-            body_bytes += u64::from(entry.body_bytes);
             if !run.consumer.has_bytes() {
                 break;
             }
         }
-        ready.drop_fresh(taken, body_bytes);
+        ready.drop_fresh(taken);
         (delivered + taken, end)
     }
 }
@@ -144,7 +160,7 @@ struct Run<'a, E> {
 
 impl<E: Egress> Run<'_, E> {
     /// One delivery; the message is the consumer's or has left, unless this fails. hot.
-    #[inline]
+    #[inline(always)]
     fn deliver(&mut self, position: Position, entry: Entry, redelivered: bool) -> Result<(), RunEnd> {
         let consumer = &mut *self.consumer;
         let message = self.arena.get(entry.message);
@@ -162,5 +178,11 @@ impl<E: Egress> Run<'_, E> {
             self.unacked.insert(position, Unacked { entry, consumer: self.index });
         }
         Ok(())
+    }
+
+    /// The same, apart from the row of fresh messages, which so stays in one piece of code. hot.
+    #[inline(never)]
+    fn deliver_apart(&mut self, position: Position, entry: Entry, redelivered: bool) -> Result<(), RunEnd> {
+        self.deliver(position, entry, redelivered)
     }
 }

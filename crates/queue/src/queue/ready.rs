@@ -39,36 +39,42 @@ impl Ready {
         position
     }
 
-    /// Takes the message with the lowest place; says whether it came back.
+    /// Takes what [`Ready::first`] shows. hot.
     pub(super) fn take_first(&mut self) -> Option<(Position, Entry, bool)> {
-        let position = self.first_fresh();
-        let (position, entry, returned) = match self.returned.pop_first() {
-            Some((position, entry)) => (position, entry, true),
-            None => (position, self.fresh.pop_front()?, false),
-        };
-        self.bytes -= u64::from(entry.body_bytes);
-        Some((position, entry, returned))
+        let first = self.first();
+        if let Some((_, entry, returned)) = first {
+            self.bytes -= u64::from(entry.body_bytes);
+            if returned {
+                self.returned.pop_first();
+            } else {
+                self.fresh.pop_front();
+            }
+        }
+        first
     }
 
-    /// The lowest place of those that came back.
-    pub(super) fn first_returned(&self) -> Option<(Position, Entry)> {
-        self.returned.first_key_value().map(|(position, entry)| (*position, *entry))
+    /// The message with the lowest place, and whether it came back. hot.
+    pub(super) fn first(&self) -> Option<(Position, Entry, bool)> {
+        if let Some((position, entry)) = self.returned.first_key_value() {
+            return Some((*position, *entry, true));
+        }
+        self.fresh.front().map(|entry| (self.first_fresh(), *entry, false))
     }
 
-    /// Those never delivered, in order, the first of which has the place [`Ready::first_fresh`]. hot.
-    pub(super) fn fresh(&self) -> impl Iterator<Item = Entry> + '_ {
-        let (front, back) = self.fresh.as_slices();
-        front.iter().chain(back).copied()
+    /// Those never delivered, in order, as far as they lie in one piece; the first has the place
+    /// [`Ready::first_fresh`]. hot.
+    pub(super) fn fresh(&self) -> &[Entry] {
+        self.fresh.as_slices().0
     }
 
     pub(super) fn first_fresh(&self) -> Position {
         Position(self.next - self.fresh.len() as u64)
     }
 
-    /// Takes the first `count` of [`Ready::fresh`], whose bodies have so many bytes.
-    pub(super) fn drop_fresh(&mut self, count: usize, body_bytes: u64) {
+    /// Takes the first `count` of [`Ready::fresh`]. hot.
+    pub(super) fn drop_fresh(&mut self, count: usize) {
+        self.bytes -= self.fresh()[..count].iter().map(|entry| u64::from(entry.body_bytes)).sum::<u64>();
         self.fresh.drain(..count);
-        self.bytes -= body_bytes;
     }
 
     /// Back to its place.
