@@ -51,14 +51,10 @@ impl<C> Channels<C> {
         self.open(key.number).filter(|channel| channel.key() == key)
     }
 
-    /// Puts a slot at a number.
-    pub(crate) fn put(&mut self, number: ChannelNumber, slot: Slot<C>) -> Option<Slot<C>> {
-        match self.find(number) {
-            Ok(at) => Some(core::mem::replace(&mut self.slots[at].1, slot)),
-            Err(at) => {
-                self.slots.insert(at, (number, slot));
-                None
-            }
+    /// Takes a number that is not in use.
+    pub(crate) fn add(&mut self, number: ChannelNumber, slot: Slot<C>) {
+        if let Err(at) = self.find(number) {
+            self.slots.insert(at, (number, slot));
         }
     }
 

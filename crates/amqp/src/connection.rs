@@ -10,6 +10,7 @@
 
 mod closing;
 mod frames;
+mod opening;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -30,7 +31,7 @@ use crate::ending::{Ended, State};
 use crate::exception::{Exception, MethodId};
 use crate::handshake::Handshake;
 use crate::heartbeat::{Beat, Heartbeat};
-use crate::host::{Answer, Delivery, Host};
+use crate::host::{Answer, Delivery, Held, Host};
 use crate::turn::{Shared, Turn};
 
 const ZERO: ChannelNumber = ChannelNumber(0);
@@ -263,6 +264,13 @@ impl<C> Connection<C> {
         }
     }
 
+    /// Every delivery that a client holds, channel by channel, in the order of the tags.
+    pub fn for_each_held(&self, mut each: impl FnMut(ChannelKey, Held)) {
+        for channel in self.channels.iter() {
+            channel.held().for_each(|held| each(channel.key(), held));
+        }
+    }
+
     /// What is to be written.
     pub fn output(&mut self) -> &mut Output {
         &mut self.shared.output
@@ -357,7 +365,7 @@ impl<C> Connection<C> {
     /// True while deliveries are not settled: such a connection is throttled, never stopped.
     #[must_use]
     pub fn holds_unacked(&self) -> bool {
-        self.channels.iter().any(|open| open.holds_unacked())
+        self.channels.iter().any(crate::channel::Channel::holds_unacked)
     }
 
     /// True while a publish waits for `resume`.

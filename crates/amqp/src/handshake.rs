@@ -6,7 +6,6 @@
 //! Before the login nobody is trusted: what is wrong there ends the connection without a word, except what an honest client
 //! can get wrong (the mechanism, the password).
 
-use alloc::boxed::Box;
 use alloc::format;
 
 use leveret_model::limits::FRAME_BYTES_MIN;
@@ -65,7 +64,7 @@ impl Handshake {
     pub(crate) fn on_method<H: Host>(
         self,
         shared: &mut Shared,
-        client: &mut Box<Client>,
+        client: &mut Client,
         host: &mut H,
         method: &Method<'_>,
     ) -> Result<Self, Exception> {
@@ -109,7 +108,7 @@ impl Handshake {
 
 fn start_ok<H: Host>(
     shared: &mut Shared,
-    client: &mut Box<Client>,
+    client: &mut Client,
     host: &mut H,
     id: MethodId,
     m: &ConnectionStartOk<'_>,
@@ -117,7 +116,7 @@ fn start_ok<H: Host>(
     m.client_properties
         .validate()
         .map_err(|error| Exception::new(ReplyCode::SyntaxError, id, format!("client properties: {error}")))?;
-    *client = Box::new(Client::from_properties(m.client_properties));
+    *client = Client::from_properties(m.client_properties);
     shared.capabilities = client.capabilities;
     let offered = shared.config.mechanisms.split(' ').find(|offered| offered.as_bytes() == m.mechanism);
     let Some(mechanism) = offered else {

@@ -1,3 +1,40 @@
-//! placeholder
+//! The data-plane machine of one core: connections, queues and what goes between shards.
+//!
+//! Read first: [`Shard`] (the doors and the turn), then `publish.rs`, the way in, and `egress.rs`, the way out.
+//!
+//! ```text
+//!            on_bytes                   on_batch (ring or link)
+//!               │                            │
+//!        amqp::Connection              home.rs, egress.rs
+//!               │ Host (host.rs)             │
+//!               ▼                            ▼
+//!   publish.rs ─ route ─▶ queue (Here) or outbox (Shard, Node: forward.rs)
+//!                              │ end_turn: dispatch
+//!                              ▼
+//!                 connection's output, or outbox
+//! ```
+//! Invariants
+//! - *Turn*: nothing leaves before [`Shard::end_turn`]; then each touched socket, ring and link gets one write.
+//! - *Order*: publishes of one channel reach one queue in order: a channel whose publish waits has all behind it wait,
+//!   a lane sends again in order, the home appends in order.
+//! - *One answer*: each publish in confirm mode and each operation is answered once, by its number.
 #![no_std]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod broker;
+mod effects;
+mod egress;
+mod forward;
+mod home;
+mod host;
+mod operations;
+mod places;
+mod publish;
+mod report;
+mod shard;
+
+pub use effects::{Effects, PasswordJob};
+pub use report::{ConnectionReport, QueueReport, ShardReport, Traffic};
+pub use shard::{BatchError, Peer, ReadInterest, Shard, ShardConfig};

@@ -69,9 +69,11 @@ impl<C> Channel<C> {
     fn send_body(&self, shared: &mut Shared, body: Content<'_>) {
         let number = self.key.number.0;
         match body {
-            Content::Flat(bytes) => write_body_frames(shared.output.bytes(), number, bytes, shared.frame_max),
+            Content::Flat(bytes) => {
+                write_body_frames(shared.output.bytes(), number, bytes, shared.frame_max);
+            }
             Content::Chunks(chunks) => {
-                write_body_frames_shared(&mut shared.output, number, chunks, shared.frame_max)
+                write_body_frames_shared(&mut shared.output, number, chunks, shared.frame_max);
             }
         }
     }

@@ -40,7 +40,7 @@ use self::deferred::Deferred;
 use self::operations::Pending;
 use self::unacked::Unacked;
 use crate::exception::{Exception, MethodId};
-use crate::host::{Host, Verdict};
+use crate::host::{Held, Host, Verdict};
 use crate::turn::{Shared, Turn};
 
 /// What a channel waits for.
@@ -142,6 +142,11 @@ impl<C> Channel<C> {
     /// True while a publish is held.
     pub(crate) fn holds_publish(&self) -> bool {
         matches!(self.wait, Wait::Publish(_))
+    }
+
+    /// Everything that the client has not settled.
+    pub(crate) fn held(&self) -> impl Iterator<Item = Held> + '_ {
+        self.unacked.iter()
     }
 
     /// True while deliveries are not settled.

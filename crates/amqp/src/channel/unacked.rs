@@ -32,6 +32,11 @@ impl Unacked {
         self.entries.push_back(Entry { tag, held: Some(held) });
     }
 
+    /// All that is held, in the order of the tags.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Held> + '_ {
+        self.entries.iter().filter_map(|entry| entry.held)
+    }
+
     /// How many are held.
     pub(crate) fn len(&self) -> usize {
         self.entries.len() - self.holes

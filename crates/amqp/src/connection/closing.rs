@@ -53,9 +53,12 @@ impl<C> Connection<C> {
         exception: &Exception,
         host: &mut H,
     ) {
-        let Some(Slot::Open(mut open)) = self.channels.put(number, Slot::Closing) else { return };
+        let Some(slot @ Slot::Open(_)) = self.channels.get(number) else { return };
+        let mut slot = core::mem::replace(slot, Slot::Closing);
         // what was settled before stands, and the client hears of it
-        open.flush_confirms(&mut self.shared);
+        if let Slot::Open(open) = &mut slot {
+            open.flush_confirms(&mut self.shared);
+        }
         let text = exception.reply_text();
         let close = ChannelClose {
             reply_code: exception.code().code(),
@@ -64,7 +67,7 @@ impl<C> Connection<C> {
             method_id: exception.method().method,
         };
         self.shared.send(number, &close);
-        self.forget(Slot::Open(open), host);
+        self.forget(slot, host);
     }
 
     /// connection.close; all channels end with it.

@@ -3,18 +3,16 @@
 use alloc::format;
 
 use bytes::Bytes;
-use leveret_model::limits::HANDSHAKE_BYTES_MAX;
-use leveret_model::{ChannelKey, ChannelNumber, Instant, Name, ReplyCode};
+use leveret_model::{ChannelKey, ChannelNumber, Instant, ReplyCode};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
 use leveret_wire::method::{ChannelCloseOk, ChannelOpenOk};
-use leveret_wire::{FrameError, FrameHead, FrameKind, Method, PROTOCOL_HEADER, ProtocolHeader, decode_head};
+use leveret_wire::{FrameError, FrameHead, FrameKind, Method, decode_head};
 
 use super::{Connection, Partial, Phase, ZERO};
 use crate::channel::{Channel, Step, decode_method, framing, method_id, whole_frame};
 use crate::channels::Slot;
 use crate::ending::Ended;
 use crate::exception::{Exception, MethodId};
-use crate::handshake::Handshake;
 use crate::host::Host;
 use crate::turn::Turn;
 
@@ -74,18 +72,6 @@ impl<C: Default> Connection<C> {
                 self.raise(ZERO, &exception, host);
                 taken
             }
-        }
-    }
-
-    /// The head of the frame at `at`, and whether it keeps to what was agreed. hot.
-    #[inline]
-    fn head(&self, bytes: &Bytes, at: usize) -> Result<Option<FrameHead>, Exception> {
-        let head = decode_head(&bytes[at..]).map_err(framing)?;
-        match head {
-            Some(FrameHead { size, .. }) if size > self.shared.frame_max => {
-                Err(framing(FrameError::TooLarge { size, limit: self.shared.frame_max }))
-            }
-            head => Ok(head),
         }
     }
 
@@ -174,7 +160,11 @@ impl<C: Default> Connection<C> {
                     return;
                 }
                 let Ok(Some(head)) = decode_head(&run.frames[at..]) else { return };
-                at += self.on_channel_frame(run.arrived, &run.frames, at, head, host).max(1);
+                match self.on_channel_frame(run.arrived, &run.frames, at, head, host) {
+                    // a run holds whole frames
+                    0 => return,
+                    taken => at += taken,
+                }
             }
         }
     }
@@ -221,7 +211,7 @@ impl<C: Default> Connection<C> {
         }
         self.generation += 1;
         let key = ChannelKey { connection: self.shared.key, number, generation: self.generation };
-        self.channels.put(number, Slot::Open(Channel::new(key).into()));
+        self.channels.add(number, Slot::Open(Channel::new(key).into()));
         self.shared.send(number, &ChannelOpenOk);
         Ok(Step::Taken(frame.wire_len()))
     }
@@ -260,101 +250,6 @@ impl<C: Default> Connection<C> {
             }
         }
         Ok(frame.wire_len())
-    }
-
-    /// Bytes before connection.open-ok.
-    fn on_handshake_bytes<H: Host<Channel = C>>(
-        &mut self,
-        state: Handshake,
-        bytes: &Bytes,
-        at: usize,
-        host: &mut H,
-    ) -> usize {
-        let taken = match state {
-            Handshake::CheckingLogin => return 0,
-            Handshake::ExpectHeader => self.on_protocol_header(state, bytes, at, host),
-            _ => match self.on_handshake_frame(state, bytes, at, host) {
-                Ok(taken) => taken,
-                Err(exception) => {
-                    // an honest client can get the mechanism wrong (RabbitMQ: 503); other mistakes get no answer
-                    if state.is_trusted() || exception.code() == ReplyCode::CommandInvalid {
-                        self.raise(ZERO, &exception, host);
-                    } else {
-                        self.drop_handshake(exception.reply_text(), host);
-                    }
-                    return bytes.len() - at;
-                }
-            },
-        };
-        if let Phase::Handshake { state, bytes: total, .. } = &mut self.phase {
-            *total += taken;
-            if *total > HANDSHAKE_BYTES_MAX && !state.is_trusted() {
-                self.drop_handshake(Name::new("too many bytes before the login"), host);
-            }
-        }
-        taken
-    }
-
-    fn on_protocol_header<H: Host<Channel = C>>(
-        &mut self,
-        state: Handshake,
-        bytes: &Bytes,
-        at: usize,
-        host: &mut H,
-    ) -> usize {
-        match ProtocolHeader::decode(&bytes[at..]) {
-            None => 0,
-            Some(ProtocolHeader::Amqp091) => {
-                let state = state.on_header(&mut self.shared);
-                self.set_handshake(state);
-                ProtocolHeader::BYTES
-            }
-            Some(other) => {
-                // what we speak, then the end (AMQP 0-9-1 §4.2.2)
-                self.shared.output.bytes().extend_from_slice(&PROTOCOL_HEADER);
-                self.finish(Ended::NotAmqp(other), host);
-                bytes.len() - at
-            }
-        }
-    }
-
-    fn on_handshake_frame<H: Host<Channel = C>>(
-        &mut self,
-        state: Handshake,
-        bytes: &Bytes,
-        at: usize,
-        host: &mut H,
-    ) -> Result<usize, Exception> {
-        let Some(head) = self.head(bytes, at)? else { return Ok(0) };
-        let Some(frame) = whole_frame(bytes, at, self.shared.frame_max)? else { return Ok(0) };
-        let len = frame.wire_len();
-        match (head.kind, head.channel) {
-            (FrameKind::Heartbeat, 0) => return Ok(len),
-            (FrameKind::Method, 0) => {}
-            _ => {
-                let text = "only methods on channel 0 are due in the handshake";
-                return Err(Exception::new(ReplyCode::UnexpectedFrame, MethodId::NONE, text));
-            }
-        }
-        let method = decode_method(&frame)?;
-        if let Method::ConnectionClose(_) = method {
-            self.on_close(host);
-            return Ok(len);
-        }
-        let next = state.on_method(&mut self.shared, &mut self.client, host, &method)?;
-        if let Method::ConnectionTuneOk(tuned) = method {
-            self.heartbeat.start(self.now, tuned.heartbeat);
-        }
-        self.set_handshake(next);
-        Ok(len)
-    }
-
-    fn set_handshake(&mut self, next: Handshake) {
-        match (&mut self.phase, next) {
-            (phase, Handshake::Done) => *phase = Phase::Open,
-            (Phase::Handshake { state, .. }, next) => *state = next,
-            _ => {}
-        }
     }
 
     /// After our connection.close only close-ok, or a close that crossed it, means anything.
@@ -423,9 +318,23 @@ impl<C: Default> Connection<C> {
         }
         taken
     }
+}
+
+impl<C> Connection<C> {
+    /// The head of the frame at `at`, and whether it keeps to what was agreed. hot.
+    #[inline]
+    pub(super) fn head(&self, bytes: &Bytes, at: usize) -> Result<Option<FrameHead>, Exception> {
+        let head = decode_head(&bytes[at..]).map_err(framing)?;
+        match head {
+            Some(FrameHead { size, .. }) if size > self.shared.frame_max => {
+                Err(framing(FrameError::TooLarge { size, limit: self.shared.frame_max }))
+            }
+            head => Ok(head),
+        }
+    }
 
     /// Takes a frame without looking at it; the rest of it too when it comes.
-    fn skip(&mut self, source: &Bytes, at: usize, head: FrameHead) -> usize {
+    pub(super) fn skip(&mut self, source: &Bytes, at: usize, head: FrameHead) -> usize {
         match self.skip_step(source, at, head) {
             Step::Partial { taken, remaining } => {
                 self.partial = Some(Partial { channel: ChannelNumber(head.channel), remaining });

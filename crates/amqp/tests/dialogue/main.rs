@@ -1,0 +1,13 @@
+//! Dialogues: frames in, frames out, against a scripted broker. One test per rule; each names its source.
+//!
+//! `says` is the client, `hears` what the connection answers, in order; `broker` holds what was asked of the host.
+
+mod channels;
+mod consuming;
+mod handshake;
+mod heartbeats;
+mod publishing;
+mod random;
+mod refusals;
+mod support;
+mod topology;

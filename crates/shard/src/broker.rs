@@ -1,0 +1,269 @@
+//! Everything of a shard but its connections, so that a connection and the broker borrow apart.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use leveret_amqp::host::{Held, Operation, QueueHandle, Verdict};
+use leveret_auth::{Access, Permissions, Users};
+use leveret_link::record::{Record, Settle};
+use leveret_model::directory::FromShard;
+use leveret_model::{
+    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, LaneSequence, Name, PublishNumber,
+    QueueId, Refusal, RequestId, Seed, ShardAddress,
+};
+use leveret_queue::{Arena, Settled};
+use leveret_route::{Table, VhostId};
+
+use crate::effects::PasswordJob;
+use crate::forward::Outboxes;
+use crate::operations::{OwnedAnswer, Pending, Stage};
+use crate::places::{Entry, Owed, Place, Places};
+use crate::report::Traffic;
+
+/// What the broker keeps for a connection, beside the protocol's own state.
+#[derive(Debug, Default)]
+pub(crate) struct Meta {
+    pub(crate) generation: u32,
+    pub(crate) name: alloc::string::String,
+    pub(crate) loopback: bool,
+    /// Once logged in.
+    pub(crate) user: Name,
+    /// What the user may do in the vhost.
+    pub(crate) permissions: Option<Arc<Permissions>>,
+    pub(crate) vhost: Option<VhostId>,
+    pub(crate) vhost_name: Name,
+    /// A channel of it keeps a publish that could not be routed.
+    pub(crate) holds_publish: bool,
+    /// Queues that skipped a consumer of it for want of room in its output.
+    pub(crate) parked: Vec<(QueueHandle, ConsumerKey)>,
+    /// Window to be given back to homes elsewhere once its output is short enough.
+    pub(crate) credit: Vec<Credit>,
+    /// Bytes read from it while the memory alarm was on.
+    pub(crate) bytes_under_alarm: u64,
+}
+
+/// Deliveries from elsewhere that are on their way through a socket here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Credit {
+    pub(crate) queue: QueueHandle,
+    pub(crate) channel: ChannelKey,
+    pub(crate) consumer: ConsumerNumber,
+    pub(crate) messages: u32,
+    pub(crate) bytes: u64,
+}
+
+/// The broker of one shard.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    /// The time of this turn.
+    pub(crate) now: Instant,
+    pub(crate) own: ShardAddress,
+    pub(crate) seed: Seed,
+    pub(crate) table: Table,
+    pub(crate) arena: Arena,
+    pub(crate) places: Places,
+    pub(crate) outboxes: Outboxes,
+    pub(crate) users: Users,
+    pub(crate) metas: Vec<Meta>,
+    /// R4: until then this shard routes by bindings and says what is not there.
+    pub(crate) lease_until: Instant,
+    /// Publishes that more than one home owes.
+    pub(crate) owed: HashMap<(ChannelKey, PublishNumber), u32, FixedState>,
+    /// Where each consumer of this shard's channels is.
+    pub(crate) consumers: HashMap<(ChannelKey, ConsumerNumber), QueueHandle, FixedState>,
+    /// Operations under way, by their request.
+    pub(crate) pending: BTreeMap<RequestId, Pending>,
+    next_request: u64,
+
+    // results for connections, taken up by the shard between two calls
+    pub(crate) settled: Vec<(ChannelKey, PublishNumber, bool)>,
+    pub(crate) answers: VecDeque<(ChannelKey, OwnedAnswer)>,
+    pub(crate) cancels: Vec<(ChannelKey, ConsumerNumber)>,
+    pub(crate) logins: Vec<(ConnectionKey, Result<Name, Refusal>)>,
+
+    // effects
+    pub(crate) passwords: Vec<PasswordJob>,
+    pub(crate) control: Vec<FromShard>,
+
+    /// Lanes that are owed a `Stored` at the end of the turn.
+    pub(crate) stored_owed: Vec<(ShardAddress, QueueId, LaneSequence)>,
+    pub(crate) owed_scratch: Vec<Owed>,
+    /// Queues to dispatch at the end of the turn.
+    pub(crate) dirty: Vec<QueueHandle>,
+    /// Connections that hold a publish; offered again when `retry` is set or their time is over.
+    pub(crate) holding: Vec<ConnectionKey>,
+    pub(crate) retry: bool,
+    /// When the next held or forwarded publish, or operation, has waited long enough.
+    pub(crate) wait_deadline: Instant,
+    pub(crate) traffic: Traffic,
+}
+
+impl Broker {
+    pub(crate) fn new(own: ShardAddress, seed: Seed, users: Users) -> Self {
+        Self {
+            now: Instant::ZERO,
+            own,
+            seed,
+            table: Table::new(own, seed.part(1)),
+            arena: Arena::new(),
+            places: Places::new(seed.part(2)),
+            outboxes: Outboxes::new(own.node, seed.part(3)),
+            users,
+            metas: Vec::new(),
+            lease_until: Instant::ZERO,
+            owed: HashMap::with_hasher(FixedState::with_seed(seed.part(4).0)),
+            consumers: HashMap::with_hasher(FixedState::with_seed(seed.part(5).0)),
+            pending: BTreeMap::new(),
+            next_request: 0,
+            settled: Vec::new(),
+            answers: VecDeque::new(),
+            cancels: Vec::new(),
+            logins: Vec::new(),
+            passwords: Vec::new(),
+            control: Vec::new(),
+            stored_owed: Vec::new(),
+            owed_scratch: Vec::new(),
+            dirty: Vec::new(),
+            holding: Vec::new(),
+            retry: false,
+            wait_deadline: Instant::FAR,
+            traffic: Traffic::default(),
+        }
+    }
+
+    pub(crate) fn meta(&self, connection: ConnectionKey) -> &Meta {
+        &self.metas[connection.slot as usize]
+    }
+
+    pub(crate) fn meta_mut(&mut self, connection: ConnectionKey) -> &mut Meta {
+        &mut self.metas[connection.slot as usize]
+    }
+
+    /// May the connection's user do that?
+    pub(crate) fn authorize(
+        &self,
+        connection: ConnectionKey,
+        access: Access,
+        kind: &str,
+        name: &str,
+    ) -> Result<(), Refusal> {
+        let meta = self.meta(connection);
+        match &meta.permissions {
+            Some(permissions) => permissions.check(access, kind, name, &meta.vhost_name, &meta.user),
+            None => Err(Refusal::new(leveret_model::ReplyCode::NotAllowed, "no vhost is open")),
+        }
+    }
+
+    pub(crate) fn has_lease(&self) -> bool {
+        self.now < self.lease_until
+    }
+
+    pub(crate) fn draw_request(&mut self) -> RequestId {
+        self.next_request += 1;
+        RequestId(self.next_request)
+    }
+
+    pub(crate) fn wake_at(&mut self, at: Instant) {
+        self.wait_deadline = self.wait_deadline.min(at);
+    }
+
+    /// A queue has something to dispatch. hot.
+    pub(crate) fn mark_dirty(&mut self, handle: QueueHandle) {
+        if let Some(Entry { place: Place::Home(home), .. }) = self.places.get_mut(handle)
+            && home.queue.touch()
+        {
+            self.dirty.push(handle);
+        }
+    }
+
+    pub(crate) fn consumer_key(&self, channel: ChannelKey, number: ConsumerNumber) -> ConsumerKey {
+        ConsumerKey { at: self.own, channel, number }
+    }
+
+    /// A client settled a delivery. hot.
+    pub(crate) fn settle(&mut self, channel: ChannelKey, held: Held, verdict: Verdict) {
+        let holder = ConsumerKey { at: self.own, channel, number: held.consumer };
+        let Some(entry) = self.places.get_mut(held.queue) else { return };
+        match &mut entry.place {
+            Place::Home(home) => {
+                let how = match verdict {
+                    Verdict::Ack => Settled::Ack,
+                    Verdict::Requeue => Settled::Requeue,
+                    Verdict::Reject => Settled::Reject,
+                };
+                home.queue.settle(&holder, held.position, how, &mut self.arena);
+                if home.queue.touch() {
+                    self.dirty.push(held.queue);
+                }
+            }
+            Place::Away(away) => {
+                let how = match verdict {
+                    Verdict::Ack => Settle::Ack,
+                    Verdict::Requeue => Settle::Requeue,
+                    Verdict::Reject => Settle::Reject,
+                };
+                let record = Record::Settle {
+                    queue: entry.id,
+                    channel,
+                    consumer: held.consumer,
+                    position: held.position,
+                    how,
+                };
+                self.outboxes.at(away.outbox).push_settle(record);
+            }
+        }
+    }
+
+    /// A channel is gone: its consumers end; the connection gives back what it held right after this.
+    pub(crate) fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {
+        let mut asked = Vec::new();
+        self.pending.retain(|_, pending| {
+            if pending.channel != channel {
+                return true;
+            }
+            match (&pending.operation, pending.stage) {
+                // its answer brings a message, which must go back
+                (Operation::Get { no_ack: false, .. }, Stage::Home(_)) => true,
+                (Operation::Consume { consumer, .. }, Stage::Home(_)) => {
+                    asked.push(*consumer);
+                    false
+                }
+                _ => false,
+            }
+        });
+        for number in asked.iter().chain(consumers) {
+            if let Some(handle) = self.consumers.remove(&(channel, *number)) {
+                self.end_consumer(handle, channel, *number, RequestId(0));
+            }
+        }
+    }
+
+    /// No more deliveries to a consumer of this shard. True if it is done, false if the home will answer `request`.
+    pub(crate) fn end_consumer(
+        &mut self,
+        handle: QueueHandle,
+        channel: ChannelKey,
+        consumer: ConsumerNumber,
+        request: RequestId,
+    ) -> bool {
+        let key = self.consumer_key(channel, consumer);
+        let Some(entry) = self.places.get_mut(handle) else { return true };
+        match &mut entry.place {
+            Place::Home(home) => {
+                home.queue.unsubscribe(&key);
+                self.mark_dirty(handle);
+                true
+            }
+            Place::Away(away) => {
+                away.consumers.remove(&(channel, consumer));
+                let record = Record::Unsubscribe { request, queue: entry.id, channel, consumer };
+                let outbox = self.outboxes.at(away.outbox);
+                outbox.push(&record);
+                !outbox.up
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Outboxes: records for other shards, moved under credit, over a ring or a link.
+//!
+//! Invariant: what was handed to the driver and is not processed at the other end never exceeds the window
+//! (`limits::FORWARD_RECORDS_MAX`, `limits::FORWARD_BYTES_MAX`); the rest stays here, in order.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use leveret_link::credit::{Cost, Meter, Overgrant, Window};
+use leveret_link::record::Record;
+use leveret_link::{Batch, BodyParts, MessageParts};
+use leveret_model::{
+    ChannelKey, ConsumerNumber, LaneSequence, NodeId, Position, QueueId, Seed, ShardAddress,
+};
+use leveret_queue::{StoredBody, StoredMessage};
+
+/// An outbox of this shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OutboxIndex(u32);
+
+/// A settlement that the home may not have processed: named again after a new link.
+#[derive(Clone, Debug)]
+pub(crate) struct SettleUnderWay {
+    /// How many records were pushed when it was.
+    record: u64,
+    /// The settlement; it borrows nothing.
+    pub(crate) settle: Record<'static>,
+}
+
+/// Records for one other shard.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    pub(crate) to: ShardAddress,
+    batch: Batch,
+    window: Window,
+    meter: Meter,
+    /// The link is there; always so for a ring.
+    pub(crate) up: bool,
+    /// Its consumers have said on this link what they hold: deliveries may go.
+    pub(crate) deliverable: bool,
+    /// Over a link: what is repeated when the next one begins.
+    lossy: bool,
+    pushed: u64,
+    processed: u64,
+    settles: VecDeque<SettleUnderWay>,
+}
+
+impl Outbox {
+    fn new(to: ShardAddress, lossy: bool, up: bool) -> Self {
+        Self {
+            to,
+            batch: Batch::new(),
+            window: Window::new(),
+            meter: Meter::new(),
+            up,
+            deliverable: !lossy,
+            lossy,
+            pushed: 0,
+            processed: 0,
+            settles: VecDeque::new(),
+        }
+    }
+
+    /// Appends a record; without a link it is dropped, since every kind is repeated by its own rule on the next one.
+    pub(crate) fn push(&mut self, record: &Record<'_>) {
+        if !self.up {
+            return;
+        }
+        self.batch.push(record);
+        self.pushed += 1;
+    }
+
+    /// A publish. hot.
+    pub(crate) fn push_publish(
+        &mut self,
+        queue: QueueId,
+        sequence: LaneSequence,
+        base: LaneSequence,
+        message: &StoredMessage<'_>,
+    ) {
+        if !self.up {
+            return;
+        }
+        self.batch.push_publish(queue, sequence, base, parts(message));
+        self.pushed += 1;
+    }
+
+    /// A delivery. hot.
+    pub(crate) fn push_deliver(
+        &mut self,
+        queue: QueueId,
+        to: (ChannelKey, ConsumerNumber),
+        position: Position,
+        redelivered: bool,
+        message: &StoredMessage<'_>,
+    ) {
+        if !self.up {
+            return;
+        }
+        self.batch.push_deliver(queue, to, position, redelivered, parts(message));
+        self.pushed += 1;
+    }
+
+    /// A settlement: kept until the other end says that it was processed.
+    pub(crate) fn push_settle(&mut self, settle: Record<'static>) {
+        self.push(&settle);
+        if self.lossy {
+            self.settles.push_back(SettleUnderWay { record: self.pushed, settle });
+        }
+    }
+
+    /// The other end processed records: the window opens.
+    pub(crate) fn granted(&mut self, grant: Cost) -> Result<(), Overgrant> {
+        self.window.on_grant(grant)?;
+        self.processed += u64::from(grant.records);
+        while self.settles.front().is_some_and(|settle| settle.record <= self.processed) {
+            self.settles.pop_front();
+        }
+        Ok(())
+    }
+
+    /// So much of the other end's was processed here.
+    pub(crate) fn processed(&mut self, cost: Cost) {
+        self.meter.on_processed(cost);
+    }
+
+    /// Records that wait here, bytes.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        self.batch.len_bytes() as u64
+    }
+
+    /// What may go now.
+    pub(crate) fn flush(&mut self) -> Option<Batch> {
+        if !self.up {
+            return None;
+        }
+        let mut out = if self.batch.is_empty() {
+            Batch::new()
+        } else {
+            let part = self.batch.split_to(self.window.room());
+            self.window.on_sent(part.cost());
+            part
+        };
+        if let Some(grant) = self.meter.take_grant() {
+            // outside the window: it must pass when nothing else may
+            out.push(&grant);
+        }
+        (!out.is_empty()).then_some(out)
+    }
+
+    /// The link is new: nothing sent before counts.
+    pub(crate) fn link_up(&mut self) {
+        self.up = true;
+        self.deliverable = !self.lossy;
+        self.batch = Batch::new();
+        self.window = Window::new();
+        self.meter = Meter::new();
+        self.pushed = 0;
+        self.processed = 0;
+    }
+
+    /// The link is gone, and what was on it.
+    pub(crate) fn link_down(&mut self) {
+        self.up = false;
+        self.deliverable = false;
+        self.batch = Batch::new();
+    }
+
+    /// Settlements that may be lost, in order. They stay listed until processed.
+    pub(crate) fn settles_under_way(&mut self) -> Vec<Record<'static>> {
+        self.settles.drain(..).map(|under_way| under_way.settle).collect()
+    }
+}
+
+/// All outboxes of a shard.
+#[derive(Debug)]
+pub(crate) struct Outboxes {
+    own: NodeId,
+    all: Vec<Outbox>,
+    by_address: HashMap<ShardAddress, OutboxIndex, FixedState>,
+    up: Vec<NodeId>,
+}
+
+impl Outboxes {
+    pub(crate) fn new(own: NodeId, seed: Seed) -> Self {
+        Self {
+            own,
+            all: Vec::new(),
+            by_address: HashMap::with_hasher(FixedState::with_seed(seed.0)),
+            up: Vec::new(),
+        }
+    }
+
+    /// The outbox for a shard.
+    pub(crate) fn index(&mut self, to: ShardAddress) -> OutboxIndex {
+        if let Some(index) = self.by_address.get(&to) {
+            return *index;
+        }
+        let index = OutboxIndex(self.all.len() as u32);
+        let lossy = to.node != self.own;
+        let up = !lossy || self.up.contains(&to.node);
+        self.all.push(Outbox::new(to, lossy, up));
+        self.by_address.insert(to, index);
+        index
+    }
+
+    /// hot.
+    pub(crate) fn at(&mut self, index: OutboxIndex) -> &mut Outbox {
+        &mut self.all[index.0 as usize]
+    }
+
+    pub(crate) fn to(&mut self, to: ShardAddress) -> &mut Outbox {
+        let index = self.index(to);
+        self.at(index)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Outbox> {
+        self.all.iter_mut()
+    }
+
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        self.all.iter().map(Outbox::waiting_bytes).sum()
+    }
+
+    pub(crate) fn link_up(&mut self, node: NodeId) {
+        if !self.up.contains(&node) {
+            self.up.push(node);
+        }
+        for outbox in self.all.iter_mut().filter(|outbox| outbox.to.node == node) {
+            outbox.link_up();
+        }
+    }
+
+    pub(crate) fn link_down(&mut self, node: NodeId) {
+        self.up.retain(|up| *up != node);
+        for outbox in self.all.iter_mut().filter(|outbox| outbox.to.node == node) {
+            outbox.link_down();
+        }
+    }
+}
+
+/// A stored message as a record carries it. hot.
+fn parts<'a>(message: &StoredMessage<'a>) -> MessageParts<'a> {
+    let body = match message.body {
+        StoredBody::Flat(bytes) => BodyParts::Flat(bytes),
+        StoredBody::Chunks(chunks) => BodyParts::Chunks(chunks),
+    };
+    MessageParts { address: message.address, header: message.header, body }
+}

@@ -1,0 +1,80 @@
+//! The broker as a connection sees it: `amqp::Host` for one connection of the shard.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use leveret_amqp::host::{Held, Host, Operation, Publish, Published, Verdict};
+use leveret_auth::{Mechanism, Origin, Verdict as LoginVerdict};
+use leveret_model::{ChannelKey, ConnectionKey, ConsumerNumber, Name, Refusal, ReplyCode};
+
+use crate::broker::Broker;
+use crate::effects::PasswordJob;
+use crate::publish::ChannelState;
+
+/// One connection's view of the broker.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) broker: &'a mut Broker,
+    pub(crate) connection: ConnectionKey,
+}
+
+impl Host for View<'_> {
+    type Channel = ChannelState;
+
+    fn login(&mut self, mechanism: &str, response: &[u8]) {
+        let login = Mechanism::from_name(mechanism).and_then(|mechanism| mechanism.parse(response));
+        let login = match login {
+            Ok(login) => login,
+            Err(error) => return self.broker.logins.push((self.connection, Err(error.into()))),
+        };
+        let origin =
+            if self.broker.meta(self.connection).loopback { Origin::Loopback } else { Origin::Remote };
+        match self.broker.users.check(&login, origin, self.broker.now) {
+            LoginVerdict::Known => self.broker.logins.push((self.connection, Ok(login.user))),
+            LoginVerdict::Refused(refused) => {
+                self.broker.logins.push((self.connection, Err(refused.refusal(mechanism))));
+            }
+            LoginVerdict::NeedsHash(job) => {
+                let mechanism = mechanism.into();
+                self.broker.passwords.push(PasswordJob { connection: self.connection, mechanism, job });
+            }
+        }
+    }
+
+    fn open_vhost(&mut self, vhost: &str) -> Result<(), Refusal> {
+        let id = self
+            .broker
+            .table
+            .vhost(vhost)
+            .ok_or_else(|| Refusal::new(ReplyCode::NotAllowed, format!("vhost {vhost} not found")))?;
+        let user = self.broker.meta(self.connection).user.clone();
+        let permissions = self.broker.users.enter(&user, vhost)?;
+        let meta = self.broker.meta_mut(self.connection);
+        meta.permissions = Some(permissions);
+        meta.vhost = Some(id);
+        meta.vhost_name = Name::new(vhost);
+        Ok(())
+    }
+
+    fn publish(
+        &mut self,
+        channel: ChannelKey,
+        state: &mut ChannelState,
+        publish: Publish<'_>,
+    ) -> Result<Published, Refusal> {
+        self.broker.publish(channel, state, publish)
+    }
+
+    fn request(&mut self, channel: ChannelKey, operation: Operation) {
+        self.broker.request(channel, operation);
+    }
+
+    fn settle(&mut self, channel: ChannelKey, held: Held, verdict: Verdict) {
+        self.broker.settle(channel, held, verdict);
+    }
+
+    fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {
+        let consumers = Vec::from(consumers);
+        self.broker.channel_closed(channel, &consumers);
+    }
+}

@@ -1,0 +1,168 @@
+//! The queues that this shard has to do with: its own, and those elsewhere that it publishes to or consumes from.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use leveret_amqp::host::QueueHandle;
+use leveret_link::record::ConsumerTerms;
+use leveret_model::{
+    ChannelKey, ConsumerKey, ConsumerNumber, Instant, PublishNumber, QueueId, Seed, ShardAddress,
+};
+use leveret_queue::{Lanes, MessageRef, OutLane, Queue};
+
+use crate::forward::OutboxIndex;
+
+/// Who waits for a publish that is on its way to another shard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owed {
+    /// The message, held until the home has it.
+    pub(crate) message: MessageRef,
+    /// The publisher, if it wants a confirm.
+    pub(crate) publisher: Option<(ChannelKey, PublishNumber)>,
+    /// More than one home owes it: counted in `Broker::owed`.
+    pub(crate) shared: bool,
+    /// When it came.
+    pub(crate) arrived: Instant,
+}
+
+/// A queue that lives here.
+#[derive(Debug)]
+pub(crate) struct Home {
+    /// The machine.
+    pub(crate) queue: Queue,
+    /// The home's end of the lanes.
+    pub(crate) lanes: Lanes,
+    /// Shards that named their consumers on their newest link (`Record::Resubscribe`), until they are through.
+    pub(crate) resubscribed: Vec<(ShardAddress, Vec<ConsumerKey>)>,
+}
+
+/// A queue that lives elsewhere.
+#[derive(Debug)]
+pub(crate) struct Away {
+    /// Its shard.
+    pub(crate) home: ShardAddress,
+    /// The way there.
+    pub(crate) outbox: OutboxIndex,
+    /// The ingress end of the lane.
+    pub(crate) lane: OutLane<Owed>,
+    /// Consumers of this shard's channels, by who they are.
+    pub(crate) consumers: BTreeMap<(ChannelKey, ConsumerNumber), ConsumerTerms>,
+    /// Its home is Down: nothing is sent, what waits is answered at its time.
+    pub(crate) masked: bool,
+}
+
+/// Where a queue is, with what this shard keeps for it.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Here.
+    Home(alloc::boxed::Box<Home>),
+    /// Elsewhere.
+    Away(alloc::boxed::Box<Away>),
+}
+
+/// A queue's entry.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Which queue.
+    pub(crate) id: QueueId,
+    /// Where.
+    pub(crate) place: Place,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    entry: Option<Entry>,
+}
+
+/// The table of queues. Handles of a dropped queue find nobody.
+#[derive(Debug)]
+pub(crate) struct Places {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    by_id: HashMap<QueueId, u32, FixedState>,
+}
+
+impl Places {
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::with_hasher(FixedState::with_seed(seed.0)),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, id: QueueId, place: Place) -> QueueHandle {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, entry: None });
+            self.slots.len() as u32 - 1
+        });
+        let at = &mut self.slots[slot as usize];
+        at.generation = at.generation.wrapping_add(1);
+        at.entry = Some(Entry { id, place });
+        self.by_id.insert(id, slot);
+        QueueHandle { slot, generation: at.generation }
+    }
+
+    pub(crate) fn remove(&mut self, handle: QueueHandle) -> Option<Entry> {
+        let slot =
+            self.slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation)?;
+        let entry = slot.entry.take()?;
+        self.free.push(handle.slot);
+        self.by_id.remove(&entry.id);
+        Some(entry)
+    }
+
+    pub(crate) fn handle(&self, id: QueueId) -> Option<QueueHandle> {
+        let slot = *self.by_id.get(&id)?;
+        Some(QueueHandle { slot, generation: self.slots[slot as usize].generation })
+    }
+
+    pub(crate) fn get(&self, handle: QueueHandle) -> Option<&Entry> {
+        self.slots
+            .get(handle.slot as usize)
+            .filter(|slot| slot.generation == handle.generation)
+            .and_then(|slot| slot.entry.as_ref())
+    }
+
+    /// hot.
+    pub(crate) fn get_mut(&mut self, handle: QueueHandle) -> Option<&mut Entry> {
+        self.slots
+            .get_mut(handle.slot as usize)
+            .filter(|slot| slot.generation == handle.generation)
+            .and_then(|slot| slot.entry.as_mut())
+    }
+
+    pub(crate) fn home_mut(&mut self, id: QueueId) -> Option<(QueueHandle, &mut Home)> {
+        let handle = self.handle(id)?;
+        match &mut self.get_mut(handle)?.place {
+            Place::Home(home) => Some((handle, home)),
+            Place::Away(_) => None,
+        }
+    }
+
+    pub(crate) fn away_mut(&mut self, id: QueueId) -> Option<(QueueHandle, &mut Away)> {
+        let handle = self.handle(id)?;
+        match &mut self.get_mut(handle)?.place {
+            Place::Away(away) => Some((handle, away)),
+            Place::Home(_) => None,
+        }
+    }
+
+    /// Every entry, in the order of the slots: the same for the same history.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (QueueHandle, &Entry)> {
+        self.slots.iter().enumerate().filter_map(|(slot, at)| {
+            let handle = QueueHandle { slot: slot as u32, generation: at.generation };
+            at.entry.as_ref().map(|entry| (handle, entry))
+        })
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (QueueHandle, &mut Entry)> {
+        self.slots.iter_mut().enumerate().filter_map(|(slot, at)| {
+            let handle = QueueHandle { slot: slot as u32, generation: at.generation };
+            at.entry.as_mut().map(|entry| (handle, entry))
+        })
+    }
+}

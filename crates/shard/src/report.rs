@@ -1,0 +1,68 @@
+//! What a shard tells of itself: for `status`, for the simulator's oracle, for tests.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use leveret_model::{Name, QueueId, ShardAddress};
+
+/// Plain counters of a shard since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Copies of publishes appended to queues of the publisher's own shard.
+    pub published_here: u64,
+    /// Copies of publishes sent to queues on other shards and nodes.
+    pub published_away: u64,
+    /// Publishes that no queue took, not mandatory.
+    pub unroutable: u64,
+    /// Publishes that waited for a lease, a lane or a home for the whole time: nacked, or without confirms lost.
+    pub given_up: u64,
+}
+
+/// A queue of this shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueReport {
+    /// Which life of the name.
+    pub id: QueueId,
+    /// Its vhost.
+    pub vhost: Name,
+    /// Its name.
+    pub name: Name,
+    /// Where it lives: this shard.
+    pub home: ShardAddress,
+    /// Survives a restart, once there are disks.
+    pub durable: bool,
+    /// Messages that wait.
+    pub ready: u64,
+    /// Messages that consumers hold.
+    pub unacked: u64,
+    /// Consumers.
+    pub consumers: u32,
+}
+
+/// A client's connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionReport {
+    /// Peer and own address, as the driver named it.
+    pub name: String,
+    /// The user, once logged in.
+    pub user: Name,
+    /// Its vhost.
+    pub vhost: Name,
+    /// Open channels.
+    pub channels: usize,
+    /// A word for its state.
+    pub state: &'static str,
+}
+
+/// All that a shard tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardReport {
+    /// Its queues.
+    pub queues: Vec<QueueReport>,
+    /// Its connections.
+    pub connections: Vec<ConnectionReport>,
+    /// Its counters.
+    pub traffic: Traffic,
+    /// Memory for messages, bytes.
+    pub memory_bytes: u64,
+}
