@@ -1,8 +1,10 @@
 use std::format;
 use std::vec;
 
+use leveret_model::{Boot, Incarnation, NodeId};
 use proptest::prelude::*;
 
+use super::hello::MAGIC;
 use super::*;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
