@@ -30,7 +30,7 @@ pub struct PublishFields<'a> {
     pub immediate: bool,
 }
 
-/// The fields if the payload is a whole basic.publish; anything else is `None` and left to `Method::decode`. hot.
+/// hot: the fields if the payload is a whole basic.publish; anything else is `None` and left to `Method::decode`.
 #[inline]
 #[must_use]
 pub fn decode_publish(payload: &[u8]) -> Option<PublishFields<'_>> {
@@ -68,7 +68,7 @@ pub fn split_address(address: &[u8]) -> Option<(&[u8], &[u8])> {
     reader.is_empty().then_some(both)
 }
 
-/// Appends a basic.deliver frame and the content header frame behind it. hot.
+/// hot: appends a basic.deliver frame and the content header frame behind it.
 ///
 /// `consumer_tag` is a short string's bytes without length, `address` and `header` are copied as they came.
 #[inline]
@@ -96,7 +96,7 @@ pub fn write_deliver(
     write_header_frame(out, channel, header);
 }
 
-/// Appends a body in as many frames as it takes; an empty one takes none. hot.
+/// hot: appends a body in as many frames as it takes; an empty one takes none.
 #[inline]
 pub fn write_body_frames(out: &mut Vec<u8>, channel: u16, body: &[u8], frame_max: u32) {
     for piece in body.chunks(payload_bytes_max(frame_max)) {
@@ -107,7 +107,7 @@ pub fn write_body_frames(out: &mut Vec<u8>, channel: u16, body: &[u8], frame_max
     }
 }
 
-/// Appends a body that lies in several slices, in as many frames as it takes. hot.
+/// hot: appends a body that lies in several slices, in as many frames as it takes.
 ///
 /// Slices are counted, not copied, except pieces below `limits::SLICE_BYTES_MIN`, where the copy is cheaper.
 pub fn write_body_frames_shared(out: &mut Output, channel: u16, body: &[Bytes], frame_max: u32) {

@@ -95,7 +95,7 @@ pub enum FrameError {
     BadEnd(u8),
 }
 
-/// Reads the head of a frame; `None` until its seven bytes are there. hot.
+/// hot: reads the head of a frame; `None` until its seven bytes are there.
 ///
 /// # Errors
 /// [`FrameError::UnknownKind`], from the first byte on.
@@ -116,7 +116,7 @@ pub fn decode_head(bytes: &[u8]) -> Result<Option<FrameHead>, FrameError> {
     Ok(Some(FrameHead { kind, channel, size: u32::from_be_bytes([s0, s1, s2, s3]) }))
 }
 
-/// Reads a whole frame; `None` until its last byte is there. hot.
+/// hot: reads a whole frame; `None` until its last byte is there.
 ///
 /// `frame_max` is what was agreed for a whole frame; the payload alone may be that long (RabbitMQ's 8 bytes of
 /// fudge). 0, "no limit", is the broker's own limit, [`FRAME_BYTES_MAX`].
@@ -214,7 +214,7 @@ pub fn end_frame(out: &mut Vec<u8>, mark: FrameMark) {
     out.push(FRAME_END);
 }
 
-/// Appends a frame's head for a payload whose length is known. The payload and [`FRAME_END`] follow. hot.
+/// hot: appends a frame's head for a payload whose length is known. The payload and [`FRAME_END`] follow.
 #[inline]
 pub fn write_head(out: &mut Vec<u8>, kind: FrameKind, channel: u16, size: u32) {
     put_octet(out, kind as u8);
@@ -222,7 +222,7 @@ pub fn write_head(out: &mut Vec<u8>, kind: FrameKind, channel: u16, size: u32) {
     put_long(out, size);
 }
 
-/// Appends a content header frame around a payload. hot.
+/// hot: appends a content header frame around a payload.
 #[inline]
 pub fn write_header_frame(out: &mut Vec<u8>, channel: u16, payload: &[u8]) {
     write_head(out, FrameKind::Header, channel, payload.len() as u32);

@@ -42,7 +42,7 @@ impl Output {
         Self { own: Vec::new(), front: 0, base: 0, shared: VecDeque::new(), shared_bytes: 0 }
     }
 
-    /// The end of the own bytes, to append to (and nothing else). hot.
+    /// hot: the end of the own bytes, to append to (and nothing else).
     ///
     /// An output that never runs empty moves what is left down once more than half of the buffer is spent, so the
     /// buffer stays within twice what is waiting and `limits::OUTPUT_SPENT_BYTES_MAX`.
@@ -56,7 +56,7 @@ impl Output {
         &mut self.own
     }
 
-    /// Appends a slice without copying it. hot.
+    /// hot: appends a slice without copying it.
     pub fn push_shared(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
             return;
@@ -79,7 +79,7 @@ impl Output {
         self.len() == 0
     }
 
-    /// Fills in the first chunks and answers how many; none of them is empty. For a vectored write. hot.
+    /// hot: fills in the first chunks and answers how many; none of them is empty. For a vectored write.
     pub fn chunks<'a>(&'a self, out: &mut [&'a [u8]]) -> usize {
         let mut count = 0;
         for (slot, chunk) in out.iter_mut().zip(self.iter()) {
@@ -95,7 +95,7 @@ impl Output {
         Chunks { output: self, front: self.front, next_shared: 0 }
     }
 
-    /// Drops so many bytes from the front: they are written. More than there are drop all. hot.
+    /// hot: drops so many bytes from the front: they are written. More than there are drop all.
     pub fn advance(&mut self, mut n: usize) {
         while let Some(shared) = self.shared.front_mut() {
             let before = ((shared.at - self.base) as usize) - self.front;

@@ -51,7 +51,7 @@ pub struct ContentHeader<'a> {
 }
 
 impl<'a> ContentHeader<'a> {
-    /// The size of the body, and nothing else looked at. hot.
+    /// hot: the size of the body, and nothing else looked at.
     #[inline]
     #[must_use]
     pub fn body_size(payload: &[u8]) -> Option<u64> {
