@@ -230,6 +230,17 @@ fn a_burst_behind_a_gap_is_sent_again_once() {
 }
 
 #[test]
+fn a_gap_is_answered_anew_on_a_new_link() {
+    let mut lane = OutLane::new();
+    lane.push(1, 1);
+    lane.push(2, 1);
+    assert!(lane.on_gap(LaneSequence(0)) && !lane.on_gap(LaneSequence(0)));
+    lane.restart();
+    assert!(lane.on_gap(LaneSequence(0)));
+    assert_eq!(lane.resend_from(LaneSequence(1)).collect::<Vec<_>>(), [(LaneSequence(2), &2)]);
+}
+
+#[test]
 fn answers_from_a_liar_take_no_more_than_there_is() {
     let mut lane = OutLane::new();
     (1..=3).for_each(|publish| {
