@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, ConfigError, ServeArgs};
-use crate::{serve, status};
+use crate::{bench, serve, status};
 
 /// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and it leaves.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Serve(ServeArgs),
     /// Show nodes, queues and connections of a running node
     Status(status::StatusArgs),
+    /// Measure this or any other AMQP 0-9-1 broker
+    Bench(Box<bench::BenchArgs>),
     /// Print docs/configuration.md
     #[command(hide = true)]
     PrintConfigDocs,
@@ -36,11 +38,12 @@ pub(crate) fn run() -> ExitCode {
     };
     let result = match cli.command {
         Command::Serve(args) => serve::run(&args),
-        Command::Status(args) => status::run(&args),
-        Command::PrintConfigDocs => print(&config::render_page()),
+        Command::Status(args) => status::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => bench::run(*args),
+        Command::PrintConfigDocs => print(&config::render_page()).map(|()| ExitCode::SUCCESS),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("leveret: {error:#}");
             ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
