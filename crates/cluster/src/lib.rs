@@ -1,3 +1,32 @@
-//! placeholder
+//! The control machine of a node: membership, lease, directory.
+//!
+//! Read first: [`Control`] and its doors; then `command` (what a client's command goes through), `directory` (records and
+//! what follows from them), `membership` (verdicts and the lease), `peers` (frames). The rules R1 to R5 are explained
+//! where they are kept: R1 `directory/visible`, R2 `directory/proposal`, R3 `directory/merge`, R4
+//! `membership/lease` and `membership/detector`, R5 `directory/mask`.
+//!
+//! Invariants: time and seeds are arguments; the same inputs give the same effects; each command is answered once; a
+//! change reaches every shard in the same order; nothing is said without the lease.
 #![no_std]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod command;
+mod control;
+mod directory;
+mod effects;
+mod frame;
+mod membership;
+mod peers;
+mod refusal;
+mod settle;
+mod status;
+
+pub use control::{Config, Control};
+pub use directory::map::Version;
+pub use effects::{Effects, Event, LinkKey};
+pub use membership::Standing;
+pub use membership::dial::DialFailure;
+pub use membership::member::PeerHello;
+pub use status::{NodeStatus, QueueStatus, Status};

@@ -4,7 +4,7 @@
 //!   newcomer ──────── State (own member) ────────▶ member        after the handshake, both ways
 //!            ◀─────── State, MapReply … ──────────
 //!   each     ──Ping──▶   ◀──Echo{versions, hears}── each 100 ms (R4)
-//!   writer   ──Delta──▶  ◀──DeltaAck | Conflict──   (R1, R2)
+//!   writer   ──Delta──▶  ◀──Conflict, DeltaAck, Agreed──   (R1, R2)
 //!   anyone   ──Digest──▶ ◀──MapRequest──  ──MapReply…──▶         each second
 //!   node     ──Request──▶ home ──Response──▶         repeated under its id on each new link
 //! ```
@@ -47,9 +47,9 @@ pub enum Body {
     /// A vote against a proposal.
     #[prost(message, tag = "6")]
     Conflict(Conflict),
-    /// How two lives of one name end.
+    /// The vote is free again.
     #[prost(message, tag = "7")]
-    Settle(Settle),
+    Agreed(Agreed),
     /// The versions of all maps.
     #[prost(message, tag = "8")]
     Digest(Digest),
@@ -312,6 +312,23 @@ pub struct ExchangeBindingRegister {
     pub present: bool,
 }
 
+/// A proposal about an exchange name.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ExchangeProposal {
+    /// Orders rivals: the older wins.
+    #[prost(message, required, tag = "1")]
+    pub id: Id,
+    /// Its vhost.
+    #[prost(string, tag = "2")]
+    pub vhost: String,
+    /// Its name.
+    #[prost(string, tag = "3")]
+    pub name: String,
+    /// The exchange to create; none to delete what is there.
+    #[prost(message, optional, tag = "4")]
+    pub exchange: Option<Exchange>,
+}
+
 /// A binding to a queue, written by the queue's home; valid for one incarnation and epoch.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct QueueBinding {
@@ -333,7 +350,7 @@ pub struct QueueBinding {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Entry {
     /// What; `None` is a kind of a later version: kept as a gap, never routed by.
-    #[prost(oneof = "EntryKind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "EntryKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub kind: Option<EntryKind>,
 }
 
@@ -358,6 +375,15 @@ pub enum EntryKind {
     /// The binding is gone.
     #[prost(message, tag = "6")]
     DropBinding(QueueBinding),
+    /// The queue's name is a proposal (R2); it stands with a later [`EntryKind::PutQueue`], or is dropped.
+    #[prost(message, tag = "7")]
+    ProposeQueue(Queue),
+    /// An exchange is proposed, or the deletion of one that nothing is bound to.
+    #[prost(message, tag = "8")]
+    ProposeExchange(ExchangeProposal),
+    /// That proposal is over: withdrawn, or it stands by a register in the same delta.
+    #[prost(message, tag = "9")]
+    DropProposal(Id),
 }
 
 /// A writer's changes, pushed to everyone. A gap before `from` asks for the map.
@@ -382,47 +408,20 @@ pub struct DeltaAck {
     pub version: Version,
 }
 
-/// A vote against a proposal: the sender knows another life of the name.
-#[derive(Clone, PartialEq, prost::Message)]
+/// A vote against a proposal: the sender knows another life of the name. It comes before the ack of the delta.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct Conflict {
-    /// The proposal that it is about.
+    /// The proposal's ULID.
     #[prost(message, required, tag = "1")]
-    pub version: Version,
-    /// The queue proposed.
-    #[prost(message, optional, tag = "2")]
-    pub proposed: Option<QueueId>,
-    /// The other life.
-    #[prost(message, optional, tag = "3")]
-    pub queue: Option<Queue>,
-    /// The other exchange.
-    #[prost(message, optional, tag = "4")]
-    pub exchange: Option<ExchangeRegister>,
-    /// The other life's client has its ok.
-    #[prost(bool, tag = "5")]
-    pub acked: bool,
-    /// The sender hears the other life's home.
-    #[prost(bool, tag = "6")]
-    pub home_heard: bool,
+    pub proposal: Id,
 }
 
-/// Two lives of one name met, and this is how they end (R3). Sent to the loser's home until its map shows it.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Settle {
-    /// The vhost.
-    #[prost(string, tag = "1")]
-    pub vhost: String,
-    /// The name.
-    #[prost(string, tag = "2")]
-    pub name: String,
-    /// The life that keeps it.
-    #[prost(message, required, tag = "3")]
-    pub winner: QueueId,
-    /// The life that yields.
-    #[prost(message, required, tag = "4")]
-    pub loser: QueueId,
-    /// The loser's bindings, for the winner to take over.
-    #[prost(message, repeated, tag = "5")]
-    pub bindings: Vec<Binding>,
+/// What stood against a proposal is gone, and every shard of the sender acts on the proposal.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Agreed {
+    /// The proposal's ULID.
+    #[prost(message, required, tag = "1")]
+    pub proposal: Id,
 }
 
 /// The versions of all maps that the sender has, to one random peer each second.
@@ -464,6 +463,9 @@ pub struct Request {
     /// Unique for the sender's boot.
     #[prost(uint64, tag = "1")]
     pub id: u64,
+    /// The lowest id that the sender still waits for: answers below it may be forgotten.
+    #[prost(uint64, tag = "8")]
+    pub oldest: u64,
     /// What is wanted; `None` is of a later version and is refused with 540.
     #[prost(oneof = "CommandKind", tags = "2, 3, 4, 5, 6, 7")]
     pub command: Option<CommandKind>,

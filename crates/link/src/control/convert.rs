@@ -355,7 +355,7 @@ mod tests {
     proptest! {
         #[test]
         fn commands_come_back_as_they_were(command in command()) {
-            let request = Request { id: 1, command: Some((&command).into()) };
+            let request = Request { id: 1, oldest: 1, command: Some((&command).into()) };
             let Body::Request(back) = sent(Body::Request(request)) else { panic!("a request") };
             let back = Command::try_from(&back.command.unwrap()).unwrap();
             prop_assert_eq!(shown(&back), shown(&command));

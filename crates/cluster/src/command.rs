@@ -1,0 +1,655 @@
+//! Commands of clients: what each needs, and what is done with it once that is there.
+//!
+//! ```text
+//!   Waiting ──lease, name free──▶ Proposing ──votes (R2)──▶ Finishing ──R1──▶ Removing ──▶ answered
+//!      │  ▲                          │ lost to a rival         ▲
+//!      │  └──────────────────────────┘                         │
+//!      ├──queue of this node──▶ Closing ──shard──▶─────────────┤
+//!      ├──change of this node's map────────────────────────────┘
+//!      └──queue of another node──▶ Forwarded ──Response──▶ answered
+//! ```
+//! Invariants: a command that waits is judged anew from its beginning whenever the view changes, so nothing is decided
+//! on a view of before; nothing is said without the lease; each command is answered exactly once.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use leveret_model::definition::{Binding, DestinationKind, Exchange};
+use leveret_model::directory::{Command, QueueRecord, Reply, ToShard};
+use leveret_model::{Instant, NodeId, QueueId, Refusal, RequestId, ShardAddress, ShardId, Ulid, limits};
+
+use crate::control::Control;
+use crate::directory::map::{BindingKey, Dropped, ObjectName, Op, Record};
+use crate::directory::{Seen, SeenQueue, is_reserved};
+use crate::effects::Event;
+use crate::membership::Standing;
+use crate::refusal;
+
+/// A command under way, numbered in the order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CommandKey(pub(crate) u64);
+
+/// Who wants the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    /// A shard of this node.
+    Shard(ShardId, RequestId),
+    /// Another node, for a shard of its own.
+    Peer(NodeId, RequestId),
+}
+
+/// How far a command is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Phase {
+    /// For the lease, or for somebody else's operation on the name.
+    Waiting,
+    /// For the votes.
+    Proposing(Ulid),
+    /// For the queue's shard.
+    Closing(QueueId),
+    /// For everyone to act on it. Then exchanges that lost a binding are looked at.
+    Finishing(Reply, BTreeSet<ObjectName>),
+    /// For the votes on the deletion of an auto-delete exchange.
+    Removing(Ulid, ObjectName, Reply, BTreeSet<ObjectName>),
+    /// For the node that is home.
+    Forwarded(NodeId),
+}
+
+/// A command under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) origin: Origin,
+    pub(crate) command: Command,
+    pub(crate) phase: Phase,
+    /// When the phase gives up. Phases that end by themselves have [`Instant::FAR`].
+    pub(crate) until: Instant,
+    /// When it may wait for a view or a name no longer.
+    wait_until: Instant,
+}
+
+/// All commands under way.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    pub(crate) commands: BTreeMap<CommandKey, Pending>,
+    pub(crate) waiting: BTreeSet<CommandKey>,
+    deadlines: BTreeSet<(Instant, CommandKey)>,
+    pub(crate) proposals: BTreeMap<Ulid, CommandKey>,
+    closing: BTreeSet<QueueId>,
+    /// To be made visible at the end of this input: everyone, or the own shards alone.
+    pub(crate) finishing: Vec<(CommandKey, bool)>,
+    next: u64,
+}
+
+impl Desk {
+    pub(crate) fn next_deadline(&self) -> Instant {
+        self.deadlines.first().map_or(Instant::FAR, |(at, _)| *at)
+    }
+
+    fn set_phase(&mut self, key: CommandKey, phase: Phase, until: Instant) {
+        if let Some(pending) = self.commands.get_mut(&key) {
+            self.deadlines.remove(&(pending.until, key));
+            pending.phase = phase;
+            pending.until = until;
+            if until != Instant::FAR {
+                self.deadlines.insert((until, key));
+            }
+        }
+    }
+
+    pub(crate) fn take(&mut self, key: CommandKey) -> Option<Pending> {
+        let pending = self.commands.remove(&key)?;
+        self.deadlines.remove(&(pending.until, key));
+        self.waiting.remove(&key);
+        Some(pending)
+    }
+}
+
+/// What a command needs next.
+enum Step {
+    Wait,
+    Answer(Reply),
+    Refuse(Refusal),
+    /// The own map was changed (or need not be): visible, then answered; these exchanges lost a binding.
+    Finish(Reply, BTreeSet<ObjectName>),
+    ProposeQueue(QueueRecord),
+    ProposeExchange(Exchange),
+    Close(QueueId),
+    Forward(NodeId),
+}
+
+impl Step {
+    fn done() -> Self {
+        Self::Finish(Reply::Done, BTreeSet::new())
+    }
+}
+
+/// Longest time for the votes: R1's 2 s and as much again for rivals to give way.
+const PROPOSAL_WAIT: Duration = Duration::from_secs(4);
+
+impl Control {
+    /// A client or a peer wants something.
+    pub(crate) fn on_command(&mut self, now: Instant, origin: Origin, command: Command) -> CommandKey {
+        self.desk.next += 1;
+        let key = CommandKey(self.desk.next);
+        let until = now + limits::PUBLISH_WAIT;
+        let phase = Phase::Waiting;
+        self.desk.commands.insert(key, Pending { origin, command, phase, until, wait_until: until });
+        self.desk.deadlines.insert((until, key));
+        self.desk.waiting.insert(key);
+        self.judge(now, key);
+        key
+    }
+
+    /// Judges a waiting command.
+    pub(crate) fn judge(&mut self, now: Instant, key: CommandKey) {
+        let Some(pending) = self.desk.commands.get(&key) else { return };
+        let (origin, command) = (pending.origin, pending.command.clone());
+        let step = if self.stopped() {
+            Step::Refuse(refusal::cloned())
+        } else if self.has_lease(now) {
+            self.decide(now, origin, &command)
+        } else {
+            Step::Wait
+        };
+        if matches!(step, Step::Wait) {
+            return;
+        }
+        self.desk.waiting.remove(&key);
+        match step {
+            Step::Wait => {}
+            Step::Answer(reply) => self.answer(key, reply),
+            Step::Refuse(refusal) => self.answer(key, Reply::Refused(refusal)),
+            Step::Finish(reply, sources) => {
+                self.desk.set_phase(key, Phase::Finishing(reply, sources), Instant::FAR);
+                self.desk.finishing.push((key, true));
+            }
+            Step::ProposeQueue(record) => self.propose_queue(now, key, record),
+            Step::ProposeExchange(exchange) => self.propose_exchange(now, key, exchange),
+            Step::Close(id) => {
+                self.desk.closing.insert(id);
+                self.desk.set_phase(key, Phase::Closing(id), Instant::FAR);
+                let Command::DeleteQueue { if_unused, if_empty, .. } = command else { return };
+                let shard = self.directory.own_queue(id).map_or(ShardId(0), |record| record.home.shard);
+                let request = RequestId(key.0);
+                self.effects
+                    .to_shards
+                    .push((shard, ToShard::CloseQueue { request, id, if_unused, if_empty }));
+            }
+            Step::Forward(home) => {
+                self.desk.set_phase(key, Phase::Forwarded(home), now + limits::FORWARDED_WAIT);
+                self.send_request(home, key);
+            }
+        }
+    }
+
+    fn propose_queue(&mut self, now: Instant, key: CommandKey, record: QueueRecord) {
+        if self.peers().is_empty() && self.visible.is_alone(now) {
+            let reply = Reply::Queue { record: record.clone().into(), created: true };
+            self.directory.write(Op::Put(Record::Queue { record, standing: true }));
+            self.desk.set_phase(key, Phase::Finishing(reply, BTreeSet::new()), Instant::FAR);
+        } else {
+            let id = record.id.ulid;
+            self.directory.write(Op::Put(Record::Queue { record, standing: false }));
+            self.desk.proposals.insert(id, key);
+            self.desk.set_phase(key, Phase::Proposing(id), now + PROPOSAL_WAIT);
+        }
+        self.desk.finishing.push((key, true));
+    }
+
+    fn propose_exchange(&mut self, now: Instant, key: CommandKey, exchange: Exchange) {
+        let name = ObjectName::new(&exchange.vhost, &exchange.name);
+        if self.peers().is_empty() && self.visible.is_alone(now) {
+            self.write_exchange(&name, Some(exchange));
+            self.desk.set_phase(key, Phase::Finishing(Reply::Done, BTreeSet::new()), Instant::FAR);
+        } else {
+            let id = self.draw_ulid(now);
+            self.directory.write(Op::Put(Record::Proposal { id, name, value: Some(exchange) }));
+            self.desk.proposals.insert(id, key);
+            self.desk.set_phase(key, Phase::Proposing(id), now + PROPOSAL_WAIT);
+        }
+        self.desk.finishing.push((key, true));
+    }
+
+    /// Writes the exchange register.
+    fn write_exchange(&mut self, name: &ObjectName, value: Option<Exchange>) {
+        let stamp = self.directory.stamp();
+        let deleted = if value.is_some() { self.directory.deleted(name) } else { stamp.lamport };
+        self.directory.write(Op::Put(Record::Exchange { name: name.clone(), stamp, deleted, value }));
+    }
+
+    /// The votes are in, or everyone acts on it.
+    pub(crate) fn on_visible(&mut self, now: Instant, key: CommandKey) {
+        let Some(pending) = self.desk.commands.get(&key) else { return };
+        match pending.phase.clone() {
+            Phase::Proposing(id) => self.stand(key, id),
+            Phase::Finishing(reply, sources) => self.finish(now, key, reply, sources),
+            Phase::Removing(id, name, reply, sources) => {
+                self.desk.proposals.remove(&id);
+                self.directory.write(Op::Drop(Dropped::Proposal(id)));
+                self.write_exchange(&name, None);
+                self.desk.set_phase(key, Phase::Finishing(reply, sources), Instant::FAR);
+                self.desk.finishing.push((key, true));
+            }
+            Phase::Waiting | Phase::Closing(_) | Phase::Forwarded(_) => {}
+        }
+    }
+
+    /// The proposal has every vote: it stands. Everyone else routes by it already, so only the own shards are awaited.
+    fn stand(&mut self, key: CommandKey, id: Ulid) {
+        self.desk.proposals.remove(&id);
+        let queue = QueueId { generation: 0, ulid: id };
+        let reply = if let Some(record) = self.directory.own_queue(queue).cloned() {
+            self.directory.write(Op::Put(Record::Queue { record: record.clone(), standing: true }));
+            Reply::Queue { record: record.into(), created: true }
+        } else {
+            let exchange = match self.desk.commands.get(&key).map(|pending| &pending.command) {
+                Some(Command::DeclareExchange(exchange)) => exchange.clone(),
+                _ => return,
+            };
+            let name = ObjectName::new(&exchange.vhost, &exchange.name);
+            self.write_exchange(&name, Some(exchange));
+            self.directory.write(Op::Drop(Dropped::Proposal(id)));
+            Reply::Done
+        };
+        self.desk.set_phase(key, Phase::Finishing(reply, BTreeSet::new()), Instant::FAR);
+        self.desk.finishing.push((key, false));
+    }
+
+    /// Visible everywhere. Auto-delete exchanges that lost their last binding by it go first (RabbitMQ: in one step).
+    fn finish(&mut self, now: Instant, key: CommandKey, reply: Reply, mut sources: BTreeSet<ObjectName>) {
+        while let Some(name) = sources.pop_first() {
+            let auto_delete = match self.directory.exchange(&name) {
+                Seen::There(exchange) => exchange.auto_delete,
+                Seen::Nothing | Seen::Proposed => false,
+            };
+            if auto_delete
+                && self.directory.bindings_from(&name) == 0
+                && !self.directory.is_being_removed(&name)
+            {
+                let more = self.directory.sources_bound_to(&name);
+                sources.extend(more);
+                let id = self.draw_ulid(now);
+                self.directory.write(Op::Put(Record::Proposal { id, name: name.clone(), value: None }));
+                self.desk.proposals.insert(id, key);
+                self.desk.set_phase(key, Phase::Removing(id, name, reply, sources), now + PROPOSAL_WAIT);
+                self.desk.finishing.push((key, true));
+                return;
+            }
+        }
+        self.answer(key, reply);
+    }
+
+    /// A proposal gives way to a rival, to a refusal, or to time.
+    pub(crate) fn withdraw(&mut self, now: Instant, id: Ulid) {
+        let Some(key) = self.desk.proposals.remove(&id) else { return };
+        self.visible.forget(&key);
+        self.desk.finishing.retain(|(finishing, _)| *finishing != key);
+        let queue = QueueId { generation: 0, ulid: id };
+        let name = match self.directory.own_queue(queue) {
+            Some(record) => {
+                let name = ObjectName::new(&record.vhost, &record.name);
+                self.directory.write(Op::Drop(Dropped::Queue(queue)));
+                Some(name)
+            }
+            None => {
+                self.directory.write(Op::Drop(Dropped::Proposal(id)));
+                None
+            }
+        };
+        let Some(pending) = self.desk.commands.get(&key) else { return };
+        if let Phase::Removing(_, _, reply, sources) = pending.phase.clone() {
+            self.finish(now, key, reply, sources);
+            return;
+        }
+        let lost = name.or_else(|| match &pending.command {
+            Command::DeclareExchange(exchange) => Some(ObjectName::new(&exchange.vhost, &exchange.name)),
+            _ => None,
+        });
+        if let Some(ObjectName { vhost, name }) = lost {
+            self.effects.events.push(Event::ProposalLost { vhost, name });
+        }
+        let until = pending.wait_until.max(now + limits::PING_EVERY * 5);
+        self.desk.set_phase(key, Phase::Waiting, until);
+        self.desk.waiting.insert(key);
+        self.stirred = true;
+    }
+
+    /// A voter knows a live rival. What this node took for masked is not: withdrawn; else the homes settle it.
+    pub(crate) fn on_conflict(&mut self, now: Instant, from: NodeId, id: Ulid) {
+        let Some(&key) = self.desk.proposals.get(&id) else { return };
+        self.visible.on_conflict(&key, from);
+        let Some(pending) = self.desk.commands.get(&key) else { return };
+        match (&pending.phase, &pending.command) {
+            (Phase::Removing(..), _) => self.withdraw(now, id),
+            (_, Command::DeclareQueue { vhost, name, .. }) => {
+                let name = ObjectName::new(vhost, name);
+                if let Some(masked) = self.directory.masked(&name).cloned() {
+                    self.withdraw(now, id);
+                    let home = self.name_of(masked.home.node);
+                    self.answer(key, Reply::Refused(refusal::home_down(&name, masked.durable, &home)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The queue's shard closed it, or not.
+    pub(crate) fn on_queue_closed(&mut self, request: RequestId, result: Result<u64, Refusal>) {
+        let key = CommandKey(request.0);
+        let Some(Pending { phase: Phase::Closing(id), .. }) = self.desk.commands.get(&key) else { return };
+        let id = *id;
+        self.desk.closing.remove(&id);
+        self.stirred = true;
+        match result {
+            Err(refusal) => self.answer(key, Reply::Refused(refusal)),
+            Ok(messages) => {
+                let sources = self.directory.drop_bindings(id);
+                self.directory.write(Op::Drop(Dropped::Queue(id)));
+                self.desk.set_phase(
+                    key,
+                    Phase::Finishing(Reply::Deleted { messages }, sources),
+                    Instant::FAR,
+                );
+                self.desk.finishing.push((key, true));
+            }
+        }
+    }
+
+    /// Gives up what waited too long.
+    pub(crate) fn on_command_deadlines(&mut self, now: Instant) {
+        while let Some(&(at, key)) = self.desk.deadlines.first()
+            && at <= now
+        {
+            self.desk.deadlines.pop_first();
+            let Some(pending) = self.desk.commands.get(&key) else { continue };
+            match pending.phase.clone() {
+                Phase::Waiting => {
+                    let refusal = self.overdue(now, &pending.command.clone());
+                    self.answer(key, Reply::Refused(refusal));
+                }
+                Phase::Proposing(id) => {
+                    self.withdraw(now, id);
+                    self.answer(key, Reply::Refused(refusal::busy()));
+                }
+                Phase::Removing(id, ..) => self.withdraw(now, id),
+                Phase::Forwarded(home) => {
+                    let missing = self.name_of(home);
+                    self.answer(key, Reply::Refused(refusal::no_view(&missing)));
+                }
+                Phase::Closing(_) | Phase::Finishing(..) => {}
+            }
+        }
+    }
+
+    /// Why a command waited in vain.
+    fn overdue(&self, now: Instant, command: &Command) -> Refusal {
+        let queue = match command {
+            Command::DeclareQueue { vhost, name, .. } | Command::DeleteQueue { vhost, name, .. } => {
+                Some(ObjectName::new(vhost, name))
+            }
+            Command::Bind(binding) | Command::Unbind(binding) if binding.kind == DestinationKind::Queue => {
+                Some(ObjectName::new(&binding.vhost, &binding.destination))
+            }
+            _ => None,
+        };
+        if let Some(name) = queue
+            && let Seen::There(SeenQueue { record, home: Standing::Unreachable }) =
+                self.directory.queue(&name)
+        {
+            return refusal::home_down(&name, record.durable, &self.name_of(record.home.node));
+        }
+        if self.has_lease(now) { refusal::busy() } else { refusal::no_view(&self.missing_names(now)) }
+    }
+
+    fn decide(&mut self, now: Instant, origin: Origin, command: &Command) -> Step {
+        match command {
+            Command::DeclareExchange(exchange) => self.declare_exchange(exchange),
+            Command::DeleteExchange { vhost, name, if_unused } => {
+                self.delete_exchange(&ObjectName::new(vhost, name), *if_unused)
+            }
+            Command::DeclareQueue { vhost, name, home, durable, arguments } => {
+                let name = ObjectName::new(vhost, name);
+                self.declare_queue(now, &name, *home, *durable, arguments)
+            }
+            Command::DeleteQueue { vhost, name, .. } => {
+                self.delete_queue(origin, &ObjectName::new(vhost, name))
+            }
+            Command::Bind(binding) | Command::Unbind(binding) if binding.source.is_empty() => {
+                Step::Refuse(refusal::default_exchange())
+            }
+            Command::Bind(binding) if binding.kind == DestinationKind::Queue => {
+                self.bind_queue(origin, binding)
+            }
+            Command::Bind(binding) => self.bind_exchange(binding),
+            Command::Unbind(binding) if binding.kind == DestinationKind::Queue => {
+                self.unbind_queue(origin, binding)
+            }
+            Command::Unbind(binding) => self.unbind_exchange(binding),
+        }
+    }
+
+    fn declare_exchange(&mut self, exchange: &Exchange) -> Step {
+        let name = ObjectName::new(&exchange.vhost, &exchange.name);
+        if name.name.is_empty() {
+            return Step::Refuse(refusal::default_exchange());
+        }
+        if self.directory.is_being_removed(&name) {
+            return Step::Wait;
+        }
+        match self.directory.exchange(&name) {
+            Seen::Proposed => Step::Wait,
+            Seen::There(current) => match refusal::other_exchange(exchange, &current) {
+                Some(refusal) => Step::Refuse(refusal),
+                None => Step::Answer(Reply::Done),
+            },
+            Seen::Nothing if is_reserved(&name) => Step::Refuse(refusal::reserved("exchange", &name)),
+            Seen::Nothing => Step::ProposeExchange(exchange.clone()),
+        }
+    }
+
+    fn delete_exchange(&mut self, name: &ObjectName, if_unused: bool) -> Step {
+        if name.name.is_empty() {
+            return Step::Refuse(refusal::default_exchange());
+        }
+        if is_reserved(name) {
+            return Step::Refuse(refusal::system_exchange(name));
+        }
+        match self.directory.exchange(name) {
+            Seen::Proposed => Step::Wait,
+            // a deletion under way elsewhere may not be visible everywhere yet: this one is
+            Seen::Nothing if self.directory.was_exchange(name) => {
+                self.write_exchange(name, None);
+                Step::done()
+            }
+            Seen::Nothing => Step::Answer(Reply::Done),
+            Seen::There(_) if if_unused && self.directory.bindings_from(name) > 0 => {
+                Step::Refuse(refusal::exchange_in_use(name))
+            }
+            Seen::There(_) => {
+                let sources = self.directory.sources_bound_to(name);
+                self.write_exchange(name, None);
+                Step::Finish(Reply::Done, sources)
+            }
+        }
+    }
+
+    fn declare_queue(
+        &mut self,
+        now: Instant,
+        name: &ObjectName,
+        home: ShardAddress,
+        durable: bool,
+        arguments: &leveret_model::Arguments,
+    ) -> Step {
+        match self.directory.queue(name) {
+            Seen::Proposed => return Step::Wait,
+            Seen::There(SeenQueue { home: Standing::Unreachable, .. }) => return Step::Wait,
+            Seen::There(SeenQueue { record, .. }) if self.desk.closing.contains(&record.id) => {
+                return Step::Wait;
+            }
+            Seen::There(SeenQueue { record, home: Standing::Alive }) => {
+                return match refusal::other_queue(durable, arguments, &record) {
+                    Some(refusal) => Step::Refuse(refusal),
+                    None => Step::Answer(Reply::Queue { record: record.into(), created: false }),
+                };
+            }
+            Seen::There(SeenQueue { record, home: Standing::Down { since } }) => {
+                if now < since + limits::ECHO_WAIT {
+                    let home = self.name_of(record.home.node);
+                    return Step::Refuse(refusal::home_down(name, record.durable, &home));
+                }
+            }
+            Seen::Nothing if is_reserved(name) => return Step::Refuse(refusal::reserved("queue", name)),
+            Seen::Nothing => {}
+        }
+        if self.directory.queue_count() >= limits::QUEUES_MAX {
+            return Step::Refuse(refusal::too_many("queues", limits::QUEUES_MAX));
+        }
+        Step::ProposeQueue(QueueRecord {
+            vhost: name.vhost.clone(),
+            name: name.name.clone(),
+            id: QueueId { generation: 0, ulid: self.draw_ulid(now) },
+            home,
+            epoch: 0,
+            durable,
+            arguments: arguments.clone(),
+        })
+    }
+
+    /// The queue of that name if it lives here; else what to do.
+    fn own_life(
+        &self,
+        origin: Origin,
+        name: &ObjectName,
+        missing: impl FnOnce() -> Step,
+    ) -> Result<QueueRecord, Step> {
+        match self.directory.queue(name) {
+            Seen::Proposed | Seen::There(SeenQueue { home: Standing::Unreachable, .. }) => Err(Step::Wait),
+            Seen::Nothing => Err(missing()),
+            Seen::There(SeenQueue { record, home: Standing::Down { .. } }) => {
+                let home = self.name_of(record.home.node);
+                Err(Step::Refuse(refusal::home_down(name, record.durable, &home)))
+            }
+            Seen::There(SeenQueue { record, home: Standing::Alive }) => {
+                if record.home.node != self.own() {
+                    // a peer that took this node for the home will see better; nothing is passed on twice
+                    return Err(match origin {
+                        Origin::Shard(..) => Step::Forward(record.home.node),
+                        Origin::Peer(..) => Step::Wait,
+                    });
+                }
+                if self.desk.closing.contains(&record.id) { Err(Step::Wait) } else { Ok(record) }
+            }
+        }
+    }
+
+    fn delete_queue(&mut self, origin: Origin, name: &ObjectName) -> Step {
+        match self.own_life(origin, name, || Step::Answer(Reply::Deleted { messages: 0 })) {
+            Err(step) => step,
+            Ok(record) => Step::Close(record.id),
+        }
+    }
+
+    fn bind_queue(&mut self, origin: Origin, binding: &Binding) -> Step {
+        let name = ObjectName::new(&binding.vhost, &binding.destination);
+        let record = match self.own_life(origin, &name, || Step::Refuse(refusal::no_queue(&name))) {
+            Err(step) => return step,
+            Ok(record) => record,
+        };
+        if let Some(step) = self.source_missing(binding) {
+            return step;
+        }
+        // one that is there already may not be visible everywhere yet
+        if self.directory.has_queue_binding(record.id, &BindingKey::of(binding)) {
+            return Step::done();
+        }
+        if self.directory.binding_count() >= limits::BINDINGS_MAX {
+            return Step::Refuse(refusal::too_many("bindings", limits::BINDINGS_MAX));
+        }
+        let lamport = self.directory.tick();
+        let (queue, epoch) = (record.id, record.epoch);
+        self.directory.write(Op::Put(Record::Binding { queue, epoch, lamport, binding: binding.clone() }));
+        Step::done()
+    }
+
+    fn source_missing(&self, binding: &Binding) -> Option<Step> {
+        let source = ObjectName::new(&binding.vhost, &binding.source);
+        if self.directory.is_being_removed(&source) {
+            return Some(Step::Wait);
+        }
+        if self.directory.routed_exchange(&source).is_some() {
+            return None;
+        }
+        Some(match self.directory.exchange(&source) {
+            Seen::Nothing => Step::Refuse(refusal::no_exchange(&source)),
+            Seen::Proposed | Seen::There(_) => Step::Wait,
+        })
+    }
+
+    fn unbind_queue(&mut self, origin: Origin, binding: &Binding) -> Step {
+        let name = ObjectName::new(&binding.vhost, &binding.destination);
+        let record = match self.own_life(origin, &name, || Step::Answer(Reply::Done)) {
+            Err(step) => return step,
+            Ok(record) => record,
+        };
+        if !self.directory.has_queue_binding(record.id, &BindingKey::of(binding)) {
+            return Step::done();
+        }
+        self.directory.write(Op::Drop(Dropped::Binding(record.id, binding.clone().into())));
+        Step::Finish(Reply::Done, BTreeSet::from([ObjectName::new(&binding.vhost, &binding.source)]))
+    }
+
+    fn bind_exchange(&mut self, binding: &Binding) -> Step {
+        if binding.destination.is_empty() {
+            return Step::Refuse(refusal::default_exchange());
+        }
+        if let Some(step) = self.source_missing(binding) {
+            return step;
+        }
+        let destination = ObjectName::new(&binding.vhost, &binding.destination);
+        if self.directory.is_being_removed(&destination) {
+            return Step::Wait;
+        }
+        if self.directory.routed_exchange(&destination).is_none() {
+            return match self.directory.exchange(&destination) {
+                Seen::Nothing => Step::Refuse(refusal::no_exchange(&destination)),
+                Seen::Proposed | Seen::There(_) => Step::Wait,
+            };
+        }
+        if self.directory.binding_count() >= limits::BINDINGS_MAX {
+            return Step::Refuse(refusal::too_many("bindings", limits::BINDINGS_MAX));
+        }
+        let stamp = self.directory.stamp();
+        self.directory.write(Op::Put(Record::ExchangeBinding {
+            binding: binding.clone(),
+            stamp,
+            present: true,
+        }));
+        Step::done()
+    }
+
+    fn unbind_exchange(&mut self, binding: &Binding) -> Step {
+        if !self.directory.was_exchange_bound(&BindingKey::of(binding)) {
+            return Step::Answer(Reply::Done);
+        }
+        let stamp = self.directory.stamp();
+        self.directory.write(Op::Put(Record::ExchangeBinding {
+            binding: binding.clone(),
+            stamp,
+            present: false,
+        }));
+        Step::Finish(Reply::Done, BTreeSet::from([ObjectName::new(&binding.vhost, &binding.source)]))
+    }
+
+    /// Answers a command and forgets it.
+    pub(crate) fn answer(&mut self, key: CommandKey, reply: Reply) {
+        let Some(pending) = self.desk.take(key) else { return };
+        match pending.origin {
+            Origin::Shard(shard, request) => {
+                self.effects.to_shards.push((shard, ToShard::Reply { request, reply }));
+            }
+            Origin::Peer(node, request) => self.respond(node, request, reply),
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The control machine: its doors.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::mem;
+use core::time::Duration;
+
+use leveret_link::control::ControlFrame;
+use leveret_model::directory::FromShard;
+use leveret_model::{
+    Boot, Incarnation, Instant, Name, NodeId, RequestId, Seed, ShardId, SplitMix, Ulid, limits,
+};
+
+use crate::command::{CommandKey, Desk, Origin};
+use crate::directory::Directory;
+use crate::directory::map::{Record, Version};
+use crate::directory::visible::Visible;
+use crate::effects::{Effects, LinkKey};
+use crate::frame::Frame;
+use crate::membership::dial::{DialFailure, Dials};
+use crate::membership::join::Join;
+use crate::membership::member::{Member, PeerHello};
+
+/// What the control machine is told at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node.
+    pub node: NodeId,
+    /// Which start of it.
+    pub incarnation: Incarnation,
+    /// The nonce of this start.
+    pub boot: Boot,
+    /// Its name for people.
+    pub name: Name,
+    /// Its shards.
+    pub shards: u8,
+    /// Where its cluster port is for others, `ADDR:PORT`.
+    pub address: String,
+    /// For random choices and ids.
+    pub seed: Seed,
+    /// Wall clock at [`Instant::ZERO`], milliseconds since 1970; only ids show it.
+    pub unix_ms_at_zero: u64,
+}
+
+/// A control link that is up.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) peer: NodeId,
+    /// The dialler: of two links to one peer the one stays that the smaller node id dialled.
+    pub(crate) dialler: NodeId,
+}
+
+/// Something that is said to a peer once every shard applied a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AfterApplied {
+    /// The map of that node is routed by.
+    Map(NodeId, Version),
+    /// A proposal of that node has the vote after all.
+    Agreed(NodeId, Ulid),
+}
+
+/// A map that was heard of and is not here yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) since: Instant,
+    pub(crate) asked: Option<Instant>,
+}
+
+/// Pieces of a map that came so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Pieces {
+    pub(crate) version: Version,
+    pub(crate) next: u32,
+    pub(crate) records: Vec<Record>,
+}
+
+/// The control machine of a node.
+pub struct Control {
+    pub(crate) config: Config,
+    pub(crate) random: SplitMix,
+    pub(crate) directory: Directory,
+    pub(crate) visible: Visible<CommandKey>,
+    pub(crate) desk: Desk,
+    pub(crate) members: BTreeMap<NodeId, Member>,
+    pub(crate) links: BTreeMap<LinkKey, Link>,
+    pub(crate) dials: Dials,
+    pub(crate) join: Join,
+    /// Another process has this node's identity, or knows more of it than itself: it serves nothing.
+    pub(crate) stopped: bool,
+    /// Verdicts of silence wait until then: this thread was late.
+    pub(crate) patient_until: Instant,
+    pub(crate) next_ping: Instant,
+    pub(crate) next_digest: Instant,
+    pub(crate) said_hears: (Vec<NodeId>, bool),
+    pub(crate) lease_told: Option<Instant>,
+    /// Peers whose pings this node echoed since it counts them.
+    pub(crate) echoed: BTreeSet<NodeId>,
+    // ---- changes and shards
+    pub(crate) sequence: u64,
+    pub(crate) applied: Vec<u64>,
+    pub(crate) after_applied: VecDeque<(u64, AfterApplied)>,
+    pub(crate) agreed: Vec<(NodeId, Ulid)>,
+    pub(crate) stored: BTreeSet<NodeId>,
+    pub(crate) applied_versions: BTreeMap<NodeId, Version>,
+    pub(crate) wanted: BTreeMap<NodeId, Wanted>,
+    pub(crate) pieces: BTreeMap<(LinkKey, NodeId), Pieces>,
+    /// Requests of peers: under way, or answered and not forgotten yet.
+    pub(crate) served: BTreeMap<(NodeId, RequestId), Option<leveret_model::directory::Reply>>,
+    /// Something changed that a waiting command may wait for.
+    pub(crate) stirred: bool,
+    pub(crate) effects: Effects,
+}
+
+impl Control {
+    /// A node that knows nobody yet. [`Control::on_seeds`] begins the join, with no address if there are none.
+    #[must_use]
+    pub fn new(now: Instant, config: Config) -> Self {
+        let random = SplitMix::new(config.seed.part(0xc0));
+        let directory = Directory::new(config.node, config.incarnation);
+        let shards = usize::from(config.shards);
+        Self {
+            random,
+            directory,
+            visible: Visible::new(),
+            desk: Desk::default(),
+            members: BTreeMap::new(),
+            links: BTreeMap::new(),
+            dials: Dials::new(),
+            join: Join::Joining { since: now, said: false },
+            stopped: false,
+            patient_until: Instant::ZERO,
+            next_ping: now,
+            next_digest: now + limits::DIGEST_EVERY,
+            said_hears: (Vec::new(), false),
+            lease_told: None,
+            echoed: BTreeSet::new(),
+            sequence: 0,
+            applied: vec![0; shards],
+            after_applied: VecDeque::new(),
+            agreed: Vec::new(),
+            stored: BTreeSet::new(),
+            applied_versions: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            pieces: BTreeMap::new(),
+            served: BTreeMap::new(),
+            stirred: false,
+            effects: Effects::default(),
+            config,
+        }
+    }
+
+    /// A shard of this node says something.
+    pub fn on_shard(&mut self, now: Instant, from: ShardId, mail: FromShard) {
+        self.note_time(now);
+        match mail {
+            FromShard::Command { request, command } => {
+                self.on_command(now, Origin::Shard(from, request), command);
+            }
+            FromShard::Applied { sequence } => {
+                if let Some(applied) = self.applied.get_mut(usize::from(from.0)) {
+                    *applied = (*applied).max(sequence);
+                }
+            }
+            FromShard::QueueClosed { request, result } => self.on_queue_closed(request, result),
+        }
+        self.settle(now);
+    }
+
+    /// What the registry says now: all addresses, each time that it is asked.
+    pub fn on_seeds(&mut self, now: Instant, addresses: &[String]) {
+        self.note_time(now);
+        self.dials.on_seeds(addresses);
+        self.dials.hurry(now);
+        self.dial_due(now);
+        self.settle(now);
+    }
+
+    /// A control link is up and authenticated. `dialled`: the address, if this node dialled it.
+    pub fn on_link_up(&mut self, now: Instant, link: LinkKey, peer: PeerHello, dialled: Option<&str>) {
+        self.note_time(now);
+        self.link_up(now, link, peer, dialled);
+        self.settle(now);
+    }
+
+    /// A control link is down, whatever the reason.
+    pub fn on_link_down(&mut self, now: Instant, link: LinkKey) {
+        self.note_time(now);
+        self.link_down(now, link);
+        self.settle(now);
+    }
+
+    /// An address of [`Effects::dials`] gave no link.
+    pub fn on_dial_failed(&mut self, now: Instant, address: &str, failure: DialFailure) {
+        self.note_time(now);
+        self.dial_failed(now, address, failure);
+        self.settle(now);
+    }
+
+    /// A frame of a control link.
+    pub fn on_frame(&mut self, now: Instant, link: LinkKey, frame: ControlFrame) {
+        self.note_time(now);
+        let Some(peer) = self.links.get(&link).map(|link| link.peer) else { return };
+        match Frame::decode(frame) {
+            Ok(Some(frame)) => self.frame(now, link, peer, frame),
+            Ok(None) => {}
+            Err(damage) => self.bad_frame(link, peer, damage.to_string()),
+        }
+        self.settle(now);
+    }
+
+    /// A deadline passed. Harmless when none did.
+    pub fn on_timer(&mut self, now: Instant) {
+        self.note_time(now);
+        self.ping_due(now);
+        self.dial_due(now);
+        self.digest_due(now);
+        self.join_slow(now);
+        self.forget_due(now);
+        self.on_command_deadlines(now);
+        self.judge_peers(now);
+        self.settle(now);
+    }
+
+    /// When [`Control::on_timer`] is wanted next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Instant {
+        let pings = if self.links.is_empty() && self.is_idle() { Instant::FAR } else { self.next_ping };
+        let joining = match self.join {
+            Join::Joining { since, said } => {
+                let slow = if said { Instant::FAR } else { since + limits::JOIN_SLOW_AFTER };
+                let alone = since + limits::ALONE_AFTER;
+                if self.lease_told.is_none() && self.links.is_empty() {
+                    alone.min(slow).max(self.next_ping)
+                } else {
+                    slow
+                }
+            }
+            Join::Ready => Instant::FAR,
+        };
+        let dials = self.dial_deadline();
+        [
+            pings,
+            joining,
+            dials,
+            self.desk.next_deadline(),
+            self.visible.next_deadline(),
+            self.forget_deadline(),
+        ]
+        .into_iter()
+        .fold(Instant::FAR, Instant::min)
+    }
+
+    /// Moves what is to be done to `effects`, behind what is in there.
+    pub fn drain(&mut self, effects: &mut Effects) {
+        let done = mem::take(&mut self.effects);
+        effects.to_shards.extend(done.to_shards);
+        effects.frames.extend(done.frames);
+        effects.dials.extend(done.dials);
+        effects.hang_ups.extend(done.hang_ups);
+        effects.events.extend(done.events);
+        effects.listening |= done.listening;
+    }
+
+    /// This node.
+    pub(crate) fn own(&self) -> NodeId {
+        self.config.node
+    }
+
+    /// It must not serve.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// An id for a queue or a proposal, ordered by age as far as clocks go.
+    pub(crate) fn draw_ulid(&mut self, now: Instant) -> Ulid {
+        let since = now.since(Instant::ZERO).as_millis() as u64;
+        Ulid::new(self.config.unix_ms_at_zero + since, self.random.next_u128())
+    }
+
+    /// A node's name for people; its id if the name is not known.
+    pub(crate) fn name_of(&self, node: NodeId) -> Name {
+        match self.members.get(&node) {
+            Some(member) => member.hello.name.clone(),
+            None if node == self.own() => self.config.name.clone(),
+            None => Name::new(&node.to_string()),
+        }
+    }
+
+    /// Verdicts of silence need a thread that was there to hear: after a pause of its own it listens for a while first.
+    fn note_time(&mut self, now: Instant) {
+        const LATE: Duration = Duration::from_millis(300);
+        const LISTEN: Duration = Duration::from_millis(400);
+        if !self.links.is_empty() && now > self.next_ping + LATE {
+            self.patient_until = now + LISTEN;
+        }
+    }
+
+    /// Nobody is known who should be pinged or judged.
+    fn is_idle(&self) -> bool {
+        self.members.values().all(|member| member.standing.is_down() && member.link.is_none())
+    }
+}

@@ -1,0 +1,525 @@
+//! The directory: all maps, and what follows from them for the shards of this node.
+//!
+//! Read first: [`map`] (records), then `effective` (maps and verdicts → changes). Invariants: only this node writes its own
+//! map; what the shards were told is a pure function of the maps, the verdicts, the order in which proposals came, and
+//! nothing else; a change is emitted exactly when that function's value changes.
+
+mod effective;
+pub(crate) mod map;
+mod mask;
+mod merge;
+pub(crate) mod proposal;
+mod register;
+pub(crate) mod visible;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use leveret_model::definition::{Binding, DestinationKind, Exchange};
+use leveret_model::directory::{Change, QueueRecord};
+use leveret_model::{Incarnation, Instant, NodeId, QueueId, Ulid};
+
+use crate::membership::Standing;
+use effective::Told;
+pub(crate) use effective::is_reserved;
+use map::{BindingKey, Dropped, NodeMap, ObjectName, Op, Record, RecordKey, Stamp, Version};
+use mask::Rank;
+pub(crate) use merge::MergeStep;
+use proposal::{Ballot, Notice};
+
+/// What a name is in this node's view.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Seen<T> {
+    /// Nothing of that name.
+    Nothing,
+    /// Somebody proposes it.
+    Proposed,
+    /// It is there.
+    There(T),
+}
+
+/// A queue name, as commands need it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SeenQueue {
+    /// The life that counts.
+    pub(crate) record: QueueRecord,
+    /// How its home stands.
+    pub(crate) home: Standing,
+}
+
+/// What an exchange name is, kept from refresh to refresh.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ExchangeName {
+    /// What is routed by: standing, or a proposal of another node with this node's vote.
+    pub(crate) value: Option<Exchange>,
+    /// The value stands (no proposal).
+    pub(crate) standing: bool,
+    /// The register's last deletion.
+    pub(crate) deleted: u64,
+    /// The register was written.
+    pub(crate) written: bool,
+}
+
+type Destination = (DestinationKind, ObjectName);
+
+/// All maps and what follows from them.
+pub(crate) struct Directory {
+    own: NodeId,
+    maps: BTreeMap<NodeId, NodeMap>,
+    standings: BTreeMap<NodeId, Standing>,
+    lamport: u64,
+    /// Lives of each queue name, and whose map has them; proposals too.
+    queues: BTreeMap<ObjectName, BTreeMap<QueueId, NodeId>>,
+    queue_ballots: BTreeMap<ObjectName, Ballot>,
+    exchanges: BTreeMap<ObjectName, ExchangeName>,
+    exchange_ballots: BTreeMap<ObjectName, Ballot>,
+    /// Proposals to delete an exchange: who, and whether this node refused.
+    removals: BTreeMap<ObjectName, BTreeMap<Ulid, (NodeId, bool)>>,
+    /// How many bindings from each exchange lead where, over all maps.
+    sources: BTreeMap<ObjectName, BTreeMap<Destination, u32>>,
+    /// Registers of bindings to each exchange, and who wrote them.
+    exchange_bindings: BTreeMap<ObjectName, BTreeMap<BindingKey, BTreeSet<NodeId>>>,
+    binding_count: usize,
+    queue_count: usize,
+    dirty_queues: BTreeSet<ObjectName>,
+    dirty_exchanges: BTreeSet<ObjectName>,
+    dirty_destinations: BTreeSet<Destination>,
+    contested: BTreeSet<ObjectName>,
+    told: Told,
+    changes: Vec<Change>,
+    notices: Vec<Notice>,
+    outgoing: Vec<Op>,
+    pushed: Version,
+}
+
+impl Directory {
+    pub(crate) fn new(own: NodeId, incarnation: Incarnation) -> Self {
+        let version = Version { incarnation, counter: 0 };
+        let mut maps = BTreeMap::new();
+        maps.insert(own, NodeMap { version, records: BTreeMap::new() });
+        Self {
+            own,
+            maps,
+            standings: BTreeMap::new(),
+            lamport: 0,
+            queues: BTreeMap::new(),
+            queue_ballots: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
+            exchange_ballots: BTreeMap::new(),
+            removals: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            exchange_bindings: BTreeMap::new(),
+            binding_count: 0,
+            queue_count: 0,
+            dirty_queues: BTreeSet::new(),
+            dirty_exchanges: BTreeSet::new(),
+            dirty_destinations: BTreeSet::new(),
+            contested: BTreeSet::new(),
+            told: Told::default(),
+            changes: Vec::new(),
+            notices: Vec::new(),
+            outgoing: Vec::new(),
+            pushed: version,
+        }
+    }
+
+    // ---- maps ---------------------------------------------------------------------------------------------------
+
+    /// The version of this node's own map.
+    pub(crate) fn version(&self) -> Version {
+        self.maps[&self.own].version
+    }
+
+    /// The versions of all maps.
+    pub(crate) fn versions(&self) -> Vec<(NodeId, Version)> {
+        self.maps.iter().map(|(&node, map)| (node, map.version)).collect()
+    }
+
+    /// The version of the map of `node`; the default if there is none.
+    pub(crate) fn version_of(&self, node: NodeId) -> Version {
+        self.maps.get(&node).map_or(Version::default(), |map| map.version)
+    }
+
+    /// The map of `node`.
+    pub(crate) fn map(&self, node: NodeId) -> Option<&NodeMap> {
+        self.maps.get(&node)
+    }
+
+    /// A Lamport counter for a write of this node.
+    pub(crate) fn tick(&mut self) -> u64 {
+        self.lamport += 1;
+        self.lamport
+    }
+
+    /// A stamp for a write of this node.
+    pub(crate) fn stamp(&mut self) -> Stamp {
+        Stamp { lamport: self.tick(), node: self.own }
+    }
+
+    /// Writes to the own map.
+    pub(crate) fn write(&mut self, op: Op) {
+        self.step(self.own, op.clone());
+        if let Some(map) = self.maps.get_mut(&self.own) {
+            map.version.counter += 1;
+        }
+        self.outgoing.push(op);
+    }
+
+    /// Drops all bindings of a queue of this node; their source exchanges.
+    pub(crate) fn drop_bindings(&mut self, queue: QueueId) -> BTreeSet<ObjectName> {
+        let bindings: Vec<Binding> = self.maps[&self.own]
+            .bindings_of(queue)
+            .filter_map(|(_, record)| match record {
+                Record::Binding { binding, .. } => Some(binding.clone()),
+                _ => None,
+            })
+            .collect();
+        let sources =
+            bindings.iter().map(|binding| ObjectName::new(&binding.vhost, &binding.source)).collect();
+        for binding in bindings {
+            self.write(Op::Drop(Dropped::Binding(queue, binding.into())));
+        }
+        sources
+    }
+
+    /// What was written since the last call: (from, to, steps).
+    pub(crate) fn take_delta(&mut self) -> Option<(Version, Version, Vec<Op>)> {
+        let (from, to) = (self.pushed, self.version());
+        self.pushed = to;
+        (from != to).then(|| (from, to, core::mem::take(&mut self.outgoing)))
+    }
+
+    /// A delta of another node's map. False on a gap: the whole map is needed.
+    pub(crate) fn on_delta(&mut self, node: NodeId, from: Version, to: Version, ops: Vec<Op>) -> bool {
+        let have = self.version_of(node);
+        if node == self.own || to <= have {
+            return true;
+        }
+        if from != have && !(have == Version::default() && from.counter == 0) {
+            return false;
+        }
+        for op in ops {
+            self.step(node, op);
+        }
+        self.maps.entry(node).or_default().version = to;
+        true
+    }
+
+    /// The whole map of another node; an older one than this node has is left alone.
+    pub(crate) fn on_map(&mut self, node: NodeId, version: Version, records: Vec<Record>) {
+        if node == self.own || version <= self.version_of(node) {
+            return;
+        }
+        let mut gone: BTreeSet<RecordKey> =
+            self.maps.get(&node).map(|map| map.records.keys().cloned().collect()).unwrap_or_default();
+        for record in records {
+            gone.remove(&record.key());
+            self.step(node, Op::Put(record));
+        }
+        for key in gone {
+            self.remove(node, &key);
+        }
+        self.maps.entry(node).or_default().version = version;
+    }
+
+    /// Forgets the queues and bindings of a node that has no disk to come back with; its registers stay, its version too.
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        let Some(map) = self.maps.get(&node) else { return };
+        let gone: Vec<RecordKey> = map
+            .records
+            .iter()
+            .filter(|(_, record)| !record.is_register())
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in gone {
+            self.remove(node, &key);
+        }
+    }
+
+    fn step(&mut self, node: NodeId, op: Op) {
+        match op {
+            Op::Put(record) => {
+                self.remove(node, &record.key());
+                self.lamport = self.lamport.max(record.lamport());
+                self.index(node, &record, true);
+                self.maps.entry(node).or_default().records.insert(record.key(), record);
+            }
+            Op::Drop(dropped) => self.remove(node, &dropped.key()),
+        }
+    }
+
+    fn remove(&mut self, node: NodeId, key: &RecordKey) {
+        if let Some(record) = self.maps.get_mut(&node).and_then(|map| map.records.remove(key)) {
+            self.index(node, &record, false);
+        }
+    }
+
+    fn index(&mut self, node: NodeId, record: &Record, add: bool) {
+        match record {
+            Record::Queue { record, standing } => {
+                let name = ObjectName::new(&record.vhost, &record.name);
+                let lives = self.queues.entry(name.clone()).or_default();
+                let ballot = self.queue_ballots.entry(name.clone()).or_default();
+                if add {
+                    lives.insert(record.id, node);
+                    self.queue_count += 1;
+                    if !standing {
+                        ballot.pending.insert(record.id.ulid, node);
+                    }
+                } else {
+                    lives.remove(&record.id);
+                    self.queue_count -= 1;
+                    ballot.pending.remove(&record.id.ulid);
+                }
+                self.dirty_queues.insert(name);
+            }
+            Record::Binding { binding, .. } => {
+                self.count_source(binding, add);
+                self.dirty_destinations
+                    .insert((binding.kind, ObjectName::new(&binding.vhost, &binding.destination)));
+            }
+            Record::Exchange { name, .. } => {
+                self.dirty_exchanges.insert(name.clone());
+            }
+            Record::ExchangeBinding { binding, .. } => {
+                self.count_source(binding, add);
+                let destination = ObjectName::new(&binding.vhost, &binding.destination);
+                let keys = self.exchange_bindings.entry(destination.clone()).or_default();
+                let writers = keys.entry(BindingKey::of(binding)).or_default();
+                if add {
+                    writers.insert(node);
+                } else {
+                    writers.remove(&node);
+                }
+                keys.retain(|_, writers| !writers.is_empty());
+                self.dirty_destinations.insert((DestinationKind::Exchange, destination));
+            }
+            Record::Proposal { id, name, value: Some(_) } => {
+                let ballot = self.exchange_ballots.entry(name.clone()).or_default();
+                if add {
+                    ballot.pending.insert(*id, node);
+                } else {
+                    ballot.pending.remove(id);
+                }
+                self.dirty_exchanges.insert(name.clone());
+            }
+            Record::Proposal { id, name, value: None } => {
+                let removals = self.removals.entry(name.clone()).or_default();
+                if add {
+                    removals.insert(*id, (node, false));
+                } else {
+                    removals.remove(id);
+                }
+                self.dirty_exchanges.insert(name.clone());
+            }
+        }
+    }
+
+    fn count_source(&mut self, binding: &Binding, add: bool) {
+        let source = ObjectName::new(&binding.vhost, &binding.source);
+        let destination = (binding.kind, ObjectName::new(&binding.vhost, &binding.destination));
+        let counts = self.sources.entry(source.clone()).or_default();
+        let count = counts.entry(destination.clone()).or_default();
+        if add {
+            *count += 1;
+            self.binding_count += 1;
+        } else {
+            *count -= 1;
+            self.binding_count -= 1;
+            if *count == 0 {
+                counts.remove(&destination);
+                if counts.is_empty() {
+                    self.sources.remove(&source);
+                }
+            }
+        }
+    }
+
+    // ---- verdicts -----------------------------------------------------------------------------------------------
+
+    /// How the owner of a map stands; a node that nobody told of is Down since ever.
+    pub(crate) fn standing(&self, node: NodeId) -> Standing {
+        if node == self.own {
+            return Standing::Alive;
+        }
+        self.standings.get(&node).copied().unwrap_or(Standing::Down { since: Instant::ZERO })
+    }
+
+    /// A verdict.
+    pub(crate) fn set_standing(&mut self, node: NodeId, standing: Standing) {
+        if self.standings.insert(node, standing) == Some(standing) {
+            return;
+        }
+        let Some(map) = self.maps.get(&node) else { return };
+        for record in map.records.values() {
+            match record {
+                Record::Queue { record, .. } => {
+                    self.dirty_queues.insert(ObjectName::new(&record.vhost, &record.name));
+                }
+                Record::Proposal { name, .. } => {
+                    self.dirty_exchanges.insert(name.clone());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    // ---- what names are -----------------------------------------------------------------------------------------
+
+    /// What a queue name is.
+    pub(crate) fn queue(&self, name: &ObjectName) -> Seen<SeenQueue> {
+        let Some((rank, id)) = self.choose(name, true) else { return Seen::Nothing };
+        let home = self.queues[name][&id];
+        match (rank, self.queue_record(home, id)) {
+            (Rank::Proposed, _) | (_, None) => Seen::Proposed,
+            (_, Some((record, _))) => {
+                Seen::There(SeenQueue { record: record.clone(), home: self.standing(home) })
+            }
+        }
+    }
+
+    /// A queue of this node by its id.
+    pub(crate) fn own_queue(&self, id: QueueId) -> Option<&QueueRecord> {
+        self.queue_record(self.own, id).map(|(record, _)| record)
+    }
+
+    /// What an exchange name is.
+    pub(crate) fn exchange(&self, name: &ObjectName) -> Seen<Exchange> {
+        if let Some(exchange) = register::predeclared(name) {
+            return Seen::There(exchange);
+        }
+        let known = self.exchanges.get(name);
+        match known.and_then(|known| known.value.clone().map(|value| (value, known.standing))) {
+            Some((value, true)) => Seen::There(value),
+            Some((_, false)) => Seen::Proposed,
+            None if self.exchange_ballots.get(name).is_some_and(|ballot| ballot.voted().is_some()) => {
+                Seen::Proposed
+            }
+            None => Seen::Nothing,
+        }
+    }
+
+    /// What is routed by under an exchange name: proposals with this node's vote too.
+    pub(crate) fn routed_exchange(&self, name: &ObjectName) -> Option<Exchange> {
+        register::predeclared(name).or_else(|| self.exchanges.get(name)?.value.clone())
+    }
+
+    /// The exchange register of that name was written before.
+    pub(crate) fn was_exchange(&self, name: &ObjectName) -> bool {
+        self.exchanges.get(name).is_some_and(|known| known.written)
+    }
+
+    /// Lamport counter of the last deletion of an exchange.
+    pub(crate) fn deleted(&self, name: &ObjectName) -> u64 {
+        self.exchanges.get(name).map_or(0, |known| known.deleted)
+    }
+
+    /// Somebody that is not Down proposes to delete the exchange because nothing is bound to it.
+    pub(crate) fn is_being_removed(&self, name: &ObjectName) -> bool {
+        self.removals
+            .get(name)
+            .is_some_and(|all| all.values().any(|(node, _)| !self.standing(*node).is_down()))
+    }
+
+    /// Bindings from this exchange that are routed by.
+    pub(crate) fn bindings_from(&self, source: &ObjectName) -> usize {
+        let Some(destinations) = self.sources.get(source) else { return 0 };
+        destinations.keys().map(|destination| self.told.bindings_between(source, destination)).sum()
+    }
+
+    /// Exchanges that lead to this one: they lose a binding when it goes.
+    pub(crate) fn sources_bound_to(&self, name: &ObjectName) -> BTreeSet<ObjectName> {
+        let bindings = self.told.bindings.get(&(DestinationKind::Exchange, name.clone()));
+        bindings.into_iter().flatten().map(|(key, _)| key.source()).collect()
+    }
+
+    /// The binding is in the own map, and its exchange was not deleted since.
+    pub(crate) fn has_queue_binding(&self, queue: QueueId, key: &BindingKey) -> bool {
+        let key = RecordKey::Binding(queue, key.clone());
+        let record = self.maps[&self.own].records.get(&key);
+        record.is_some_and(|record| match &key {
+            RecordKey::Binding(_, key) => record.lamport() > self.deleted(&key.source()),
+            _ => false,
+        })
+    }
+
+    /// Somebody wrote the register of this binding between exchanges.
+    pub(crate) fn was_exchange_bound(&self, key: &BindingKey) -> bool {
+        self.latest_exchange_binding(key).is_some()
+    }
+
+    /// A standing life of the name whose home is Down, though something else may serve the name.
+    pub(crate) fn masked(&self, name: &ObjectName) -> Option<&QueueRecord> {
+        self.queues.get(name)?.iter().find_map(|(&id, &home)| match self.queue_record(home, id)? {
+            (record, true) if self.standing(home).is_down() => Some(record),
+            _ => None,
+        })
+    }
+
+    /// Forgets how far the map of a node is known, so that it is asked for anew.
+    pub(crate) fn unlearn(&mut self, node: NodeId) {
+        if let Some(map) = self.maps.get_mut(&node) {
+            map.version = Version::default();
+        }
+    }
+
+    /// Queues that live at a node.
+    pub(crate) fn queues_at(&self, node: NodeId) -> usize {
+        self.maps.get(&node).map_or(0, |map| {
+            map.records
+                .values()
+                .filter(|record| matches!(record, Record::Queue { standing: true, .. }))
+                .count()
+        })
+    }
+
+    /// Queues, over all maps.
+    pub(crate) const fn queue_count(&self) -> usize {
+        self.queue_count
+    }
+
+    /// Bindings, over all maps.
+    pub(crate) const fn binding_count(&self) -> usize {
+        self.binding_count
+    }
+
+    /// What the shards were told.
+    pub(crate) const fn told(&self) -> &Told {
+        &self.told
+    }
+
+    /// Refusals that stand against proposals of `proposer`.
+    pub(crate) fn refused(&self, proposer: NodeId) -> Vec<Ulid> {
+        let ballots = self.queue_ballots.values().chain(self.exchange_ballots.values());
+        let mut ids: Vec<Ulid> = ballots.flat_map(|ballot| ballot.refused(proposer)).collect();
+        for removals in self.removals.values() {
+            ids.extend(removals.iter().filter(|(_, at)| **at == (proposer, true)).map(|(&id, _)| id));
+        }
+        ids
+    }
+
+    /// Queue names of one vhost in the queue's own record, with the record's standing flag.
+    fn queue_record(&self, node: NodeId, id: QueueId) -> Option<(&QueueRecord, bool)> {
+        match self.maps.get(&node)?.records.get(&RecordKey::Queue(id))? {
+            Record::Queue { record, standing } => Some((record, *standing)),
+            _ => None,
+        }
+    }
+
+    /// Something is not worked out yet.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !(self.dirty_exchanges.is_empty()
+            && self.dirty_queues.is_empty()
+            && self.dirty_destinations.is_empty())
+    }
+
+    /// Changes for the shards since the last call, in order.
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        core::mem::take(&mut self.changes)
+    }
+
+    /// Votes to be told since the last call.
+    pub(crate) fn take_notices(&mut self) -> Vec<Notice> {
+        core::mem::take(&mut self.notices)
+    }
+}

@@ -1,0 +1,134 @@
+//! What the control machine wants of its driver.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use leveret_link::control::ControlFrame;
+use leveret_model::directory::ShardMail;
+use leveret_model::{Name, NodeId};
+
+/// A control link, numbered by the driver; never reused in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkKey(pub u64);
+
+/// What to do after an input, part by part in this order. Frames of one link keep their order.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// To the shards of this node, in order.
+    pub to_shards: ShardMail,
+    /// To peers.
+    pub frames: Vec<(LinkKey, ControlFrame)>,
+    /// Addresses to dial a control link to. Each is answered by `on_link_up` or `on_dial_failed`.
+    pub dials: Vec<String>,
+    /// Links to close; `on_link_down` need not follow.
+    pub hang_ups: Vec<LinkKey>,
+    /// What happened, for the log.
+    pub events: Vec<Event>,
+    /// Open the client listeners now.
+    pub listening: bool,
+}
+
+/// What happened, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// This node is ready: with so many others.
+    Ready {
+        /// Nodes that it counts beside itself.
+        others: usize,
+    },
+    /// This node is not ready yet and waits for these.
+    StillJoining {
+        /// Who has not echoed; addresses if not even a name is known.
+        missing: Vec<String>,
+    },
+    /// A node is there.
+    Joined {
+        /// Who.
+        node: NodeId,
+        /// Its name.
+        name: Name,
+        /// Its cluster address.
+        address: String,
+    },
+    /// A node is not heard, but somebody hears it.
+    Unreachable {
+        /// Who.
+        node: NodeId,
+        /// Its name.
+        name: Name,
+    },
+    /// A node is not heard by anyone.
+    Down {
+        /// Who.
+        node: NodeId,
+        /// Its name.
+        name: Name,
+        /// Queues that are away with it.
+        queues: usize,
+    },
+    /// A node is heard again.
+    Back {
+        /// Who.
+        node: NodeId,
+        /// Its name.
+        name: Name,
+    },
+    /// The queues and bindings of a node that was Down too long were forgotten.
+    Forgotten {
+        /// Who.
+        node: NodeId,
+        /// Its name.
+        name: Name,
+    },
+    /// Two proposals for one name met and this node's gave way.
+    ProposalLost {
+        /// The vhost.
+        vhost: Name,
+        /// The name.
+        name: Name,
+    },
+    /// Two queues of one name met and this node's won: it took over bindings of the other.
+    MergeWon {
+        /// The vhost.
+        vhost: Name,
+        /// The name.
+        name: Name,
+        /// The other's home.
+        from: NodeId,
+        /// Bindings taken over.
+        bindings: usize,
+    },
+    /// Two queues of one name met and this node's lost: it keeps its messages under another name.
+    MergeLost {
+        /// The vhost.
+        vhost: Name,
+        /// The name that it lost.
+        name: Name,
+        /// The name that it has now.
+        renamed: Name,
+        /// The winner's home.
+        winner: NodeId,
+    },
+    /// Another process runs with the same id and incarnation. If it is this node's, it serves nothing any more.
+    Clone {
+        /// Whose identity.
+        node: NodeId,
+    },
+    /// A peer knows more of this node's map than this node: its state was rolled back. It serves nothing any more.
+    RolledBack {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// A peer sent what cannot be; its link is closed.
+    BadFrame {
+        /// The peer.
+        peer: NodeId,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A node was turned away: the cluster has `limits::NODES_MAX`.
+    Full {
+        /// Who.
+        node: NodeId,
+    },
+}

@@ -1,0 +1,276 @@
+//! Control frames as this crate speaks them, from and to the ones of `leveret_link::control`.
+//!
+//! A value that cannot be is [`Damage`]: the peer is of another version or has a bug, and its link is closed.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use leveret_link::Damage;
+use leveret_link::control::{self as wire, Body, ControlFrame, EntryKind, convert};
+use leveret_model::definition::{Binding, Exchange};
+use leveret_model::directory::{Command, QueueRecord, Reply};
+use leveret_model::{Boot, Incarnation, Name, NodeId, RequestId, Ulid};
+
+use crate::directory::map::{Dropped, ObjectName, Op, Record, Stamp, Version};
+
+/// A member as a peer sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MemberInfo {
+    pub(crate) node: NodeId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) boot: Boot,
+    pub(crate) address: alloc::string::String,
+    pub(crate) shards: u8,
+    pub(crate) name: Name,
+    pub(crate) down: bool,
+}
+
+/// What a control frame says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Frame {
+    Ping { sent_nanos: u64 },
+    Echo { sent_nanos: u64, versions: Vec<(NodeId, Version)>, hears: Vec<NodeId>, ready: bool },
+    State { members: Vec<MemberInfo>, versions: Vec<(NodeId, Version)>, ready: bool },
+    Delta { node: NodeId, from: Version, to: Version, ops: Vec<Op> },
+    Ack { version: Version },
+    Conflict { proposal: Ulid },
+    Agreed { proposal: Ulid },
+    Digest { versions: Vec<(NodeId, Version)> },
+    MapRequest { node: NodeId, known: Version },
+    MapReply { node: NodeId, version: Version, piece: u32, last: bool, records: Vec<Record> },
+    Request { id: RequestId, oldest: RequestId, command: Command },
+    Response { id: RequestId, reply: Reply },
+}
+
+fn version_out(node: NodeId, version: Version) -> wire::Version {
+    wire::Version { node: node.into(), incarnation: version.incarnation.0, counter: version.counter }
+}
+
+fn version_in(version: wire::Version) -> (NodeId, Version) {
+    let incarnation = Incarnation(version.incarnation);
+    (version.node.into(), Version { incarnation, counter: version.counter })
+}
+
+fn versions_out(versions: &[(NodeId, Version)]) -> Vec<wire::Version> {
+    versions.iter().map(|&(node, version)| version_out(node, version)).collect()
+}
+
+fn versions_in(versions: Vec<wire::Version>) -> Vec<(NodeId, Version)> {
+    versions.into_iter().map(version_in).collect()
+}
+
+impl Frame {
+    /// The frame for the wire. `own` is this node, the writer of its acks' maps' readers.
+    pub(crate) fn encode(self, to: NodeId) -> ControlFrame {
+        let body = match self {
+            Self::Ping { sent_nanos } => Body::Ping(wire::Ping { sequence: 0, sent_nanos }),
+            Self::Echo { sent_nanos, versions, hears, ready } => Body::Echo(wire::Echo {
+                sequence: 0,
+                sent_nanos,
+                versions: versions_out(&versions),
+                hears: hears.into_iter().map(Into::into).collect(),
+                ready,
+            }),
+            Self::State { members, versions, ready } => Body::State(wire::State {
+                members: members.into_iter().map(member_out).collect(),
+                versions: versions_out(&versions),
+                ready,
+            }),
+            Self::Delta { node, from, to, ops } => Body::Delta(wire::Delta {
+                version: version_out(node, to),
+                from: from.counter,
+                entries: ops.into_iter().map(op_out).collect(),
+            }),
+            Self::Ack { version } => Body::DeltaAck(wire::DeltaAck { version: version_out(to, version) }),
+            Self::Conflict { proposal } => Body::Conflict(wire::Conflict { proposal: proposal.0.into() }),
+            Self::Agreed { proposal } => Body::Agreed(wire::Agreed { proposal: proposal.0.into() }),
+            Self::Digest { versions } => Body::Digest(wire::Digest { versions: versions_out(&versions) }),
+            Self::MapRequest { node, known } => {
+                Body::MapRequest(wire::MapRequest { known: version_out(node, known) })
+            }
+            Self::MapReply { node, version, piece, last, records } => Body::MapReply(wire::MapReply {
+                version: version_out(node, version),
+                piece,
+                last,
+                entries: records.into_iter().map(|record| op_out(Op::Put(record))).collect(),
+            }),
+            Self::Request { id, oldest, command } => {
+                Body::Request(wire::Request { id: id.0, oldest: oldest.0, command: Some((&command).into()) })
+            }
+            Self::Response { id, reply } => {
+                Body::Response(wire::Response { id: id.0, reply: Some((&reply).into()) })
+            }
+        };
+        body.into()
+    }
+
+    /// What the frame says; none if it is of a later version, to be skipped.
+    pub(crate) fn decode(frame: ControlFrame) -> Result<Option<Self>, Damage> {
+        let Some(body) = frame.body else { return Ok(None) };
+        Ok(Some(match body {
+            Body::Ping(ping) => Self::Ping { sent_nanos: ping.sent_nanos },
+            Body::Echo(echo) => Self::Echo {
+                sent_nanos: echo.sent_nanos,
+                versions: versions_in(echo.versions),
+                hears: echo.hears.into_iter().map(Into::into).collect(),
+                ready: echo.ready,
+            },
+            Body::State(state) => Self::State {
+                members: state.members.into_iter().map(member_in).collect::<Result<_, _>>()?,
+                versions: versions_in(state.versions),
+                ready: state.ready,
+            },
+            Body::Delta(delta) => {
+                let (node, to) = version_in(delta.version);
+                let ops = delta.entries.into_iter().map(op_in).collect::<Result<Vec<Op>, _>>()?;
+                Self::Delta { node, from: Version { counter: delta.from, ..to }, to, ops }
+            }
+            Body::DeltaAck(ack) => Self::Ack { version: version_in(ack.version).1 },
+            Body::Conflict(conflict) => Self::Conflict { proposal: Ulid(conflict.proposal.into()) },
+            Body::Agreed(agreed) => Self::Agreed { proposal: Ulid(agreed.proposal.into()) },
+            Body::Digest(digest) => Self::Digest { versions: versions_in(digest.versions) },
+            Body::MapRequest(request) => {
+                let (node, known) = version_in(request.known);
+                Self::MapRequest { node, known }
+            }
+            Body::MapReply(reply) => {
+                let (node, version) = version_in(reply.version);
+                let mut records = Vec::with_capacity(reply.entries.len());
+                for entry in reply.entries {
+                    match op_in(entry)? {
+                        Op::Put(record) => records.push(record),
+                        Op::Drop(_) => return Err(Damage::Value("record of a map")),
+                    }
+                }
+                Self::MapReply { node, version, piece: reply.piece, last: reply.last, records }
+            }
+            Body::Request(request) => {
+                let command = request.command.as_ref().ok_or(Damage::Value("command"))?;
+                let (id, oldest) = (RequestId(request.id), RequestId(request.oldest));
+                Self::Request { id, oldest, command: command.try_into()? }
+            }
+            Body::Response(response) => {
+                let reply = response.reply.as_ref().ok_or(Damage::Value("reply"))?;
+                Self::Response { id: RequestId(response.id), reply: reply.try_into()? }
+            }
+            // leaving comes with handover; a node of a later version that leaves is Down to this one
+            Body::NodeLeft(_) => return Ok(None),
+        }))
+    }
+}
+
+fn member_out(member: MemberInfo) -> wire::Member {
+    wire::Member {
+        node: member.node.into(),
+        incarnation: member.incarnation.0,
+        boot: member.boot.0,
+        address: member.address,
+        shards: member.shards.into(),
+        name: member.name.to_string(),
+        standing: if member.down { wire::Standing::Down } else { wire::Standing::Alive }.into(),
+    }
+}
+
+fn member_in(member: wire::Member) -> Result<MemberInfo, Damage> {
+    Ok(MemberInfo {
+        down: member.standing() == wire::Standing::Down,
+        node: member.node.into(),
+        incarnation: Incarnation(member.incarnation),
+        boot: Boot(member.boot),
+        address: member.address,
+        shards: u8::try_from(member.shards).map_err(|_| Damage::Value("shards"))?,
+        name: convert::name(&member.name)?,
+    })
+}
+
+fn op_out(op: Op) -> wire::Entry {
+    let kind = match op {
+        Op::Put(Record::Queue { record, standing: true }) => EntryKind::PutQueue((&record).into()),
+        Op::Put(Record::Queue { record, standing: false }) => EntryKind::ProposeQueue((&record).into()),
+        Op::Put(Record::Binding { queue, epoch, lamport, binding }) => {
+            EntryKind::PutBinding(wire::QueueBinding {
+                binding: (&binding).into(),
+                queue: queue.into(),
+                epoch,
+                lamport,
+            })
+        }
+        Op::Put(Record::Exchange { name, stamp, deleted, value }) => {
+            EntryKind::Exchange(wire::ExchangeRegister {
+                vhost: name.vhost.to_string(),
+                name: name.name.to_string(),
+                lamport: stamp.lamport,
+                writer: stamp.node.into(),
+                deleted_lamport: deleted,
+                exchange: value.as_ref().map(Into::into),
+            })
+        }
+        Op::Put(Record::ExchangeBinding { binding, stamp, present }) => {
+            EntryKind::ExchangeBinding(wire::ExchangeBindingRegister {
+                binding: (&binding).into(),
+                lamport: stamp.lamport,
+                writer: stamp.node.into(),
+                present,
+            })
+        }
+        Op::Put(Record::Proposal { id, name, value }) => EntryKind::ProposeExchange(wire::ExchangeProposal {
+            id: id.0.into(),
+            vhost: name.vhost.to_string(),
+            name: name.name.to_string(),
+            exchange: value.as_ref().map(Into::into),
+        }),
+        Op::Drop(Dropped::Queue(id)) => EntryKind::DropQueue(id.into()),
+        Op::Drop(Dropped::Binding(queue, binding)) => EntryKind::DropBinding(wire::QueueBinding {
+            binding: (&*binding).into(),
+            queue: queue.into(),
+            epoch: 0,
+            lamport: 0,
+        }),
+        Op::Drop(Dropped::Proposal(id)) => EntryKind::DropProposal(id.0.into()),
+    };
+    wire::Entry { kind: Some(kind) }
+}
+
+fn op_in(entry: wire::Entry) -> Result<Op, Damage> {
+    // an entry of a later version cannot be kept apart from a gap: the map is of no use to this one
+    Ok(match entry.kind.ok_or(Damage::Value("kind of record"))? {
+        EntryKind::PutQueue(queue) => {
+            Op::Put(Record::Queue { record: QueueRecord::try_from(&queue)?, standing: true })
+        }
+        EntryKind::ProposeQueue(queue) => {
+            Op::Put(Record::Queue { record: QueueRecord::try_from(&queue)?, standing: false })
+        }
+        EntryKind::PutBinding(bound) => Op::Put(Record::Binding {
+            queue: bound.queue.into(),
+            epoch: bound.epoch,
+            lamport: bound.lamport,
+            binding: Binding::try_from(&bound.binding)?,
+        }),
+        EntryKind::Exchange(register) => Op::Put(Record::Exchange {
+            name: object_in(&register.vhost, &register.name)?,
+            stamp: Stamp { lamport: register.lamport, node: register.writer.into() },
+            deleted: register.deleted_lamport,
+            value: register.exchange.as_ref().map(Exchange::try_from).transpose()?,
+        }),
+        EntryKind::ExchangeBinding(register) => Op::Put(Record::ExchangeBinding {
+            binding: Binding::try_from(&register.binding)?,
+            stamp: Stamp { lamport: register.lamport, node: register.writer.into() },
+            present: register.present,
+        }),
+        EntryKind::ProposeExchange(proposal) => Op::Put(Record::Proposal {
+            id: Ulid(proposal.id.into()),
+            name: object_in(&proposal.vhost, &proposal.name)?,
+            value: proposal.exchange.as_ref().map(Exchange::try_from).transpose()?,
+        }),
+        EntryKind::DropQueue(id) => Op::Drop(Dropped::Queue(id.into())),
+        EntryKind::DropBinding(bound) => {
+            Op::Drop(Dropped::Binding(bound.queue.into(), Box::new(Binding::try_from(&bound.binding)?)))
+        }
+        EntryKind::DropProposal(id) => Op::Drop(Dropped::Proposal(Ulid(id.into()))),
+    })
+}
+
+fn object_in(vhost: &str, name: &str) -> Result<ObjectName, Damage> {
+    Ok(ObjectName { vhost: convert::name(vhost)?, name: convert::name(name)? })
+}

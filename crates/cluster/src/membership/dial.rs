@@ -1,0 +1,170 @@
+//! Which addresses to dial, and when: seeds are where to look, never who is there.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use leveret_model::{Instant, NodeId, SplitMix, limits};
+
+/// Why a dial came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DialFailure {
+    /// The port refused: nobody listens there. Evidence that a process is gone.
+    Refused,
+    /// No answer, no route, or a handshake that failed: proves nothing.
+    Unreachable,
+    /// This very node answered.
+    Myself,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    /// Dialled, not answered yet; given up at that time.
+    open_until: Option<Instant>,
+    /// Not before.
+    next: Instant,
+    myself: bool,
+    /// Who answered there last.
+    answered: Option<NodeId>,
+}
+
+/// The addresses that this node knows.
+#[derive(Debug)]
+pub(crate) struct Dials {
+    entries: BTreeMap<String, Entry>,
+    seeds: BTreeSet<String>,
+    asked: bool,
+    next_seeds: Instant,
+}
+
+impl Dials {
+    pub(crate) fn new() -> Self {
+        Self { entries: BTreeMap::new(), seeds: BTreeSet::new(), asked: false, next_seeds: Instant::ZERO }
+    }
+
+    /// What the registry says now.
+    pub(crate) fn on_seeds(&mut self, addresses: &[String]) {
+        self.asked = true;
+        self.seeds = addresses.iter().take(limits::SEEDS_MAX).cloned().collect();
+    }
+
+    /// The registry was asked.
+    pub(crate) const fn was_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Seeds that are not this node itself.
+    pub(crate) fn other_seeds(&self) -> impl Iterator<Item = &String> {
+        self.seeds.iter().filter(|address| !self.entries.get(*address).is_some_and(|entry| entry.myself))
+    }
+
+    /// Somebody answered at `address`.
+    pub(crate) fn on_answer(&mut self, address: &str, node: NodeId, myself: bool) {
+        let entry = self.entries.entry(address.to_string()).or_default();
+        *entry = Entry { open_until: None, next: Instant::ZERO, myself, answered: Some(node) };
+    }
+
+    /// The dial came to nothing; `again`: not before.
+    pub(crate) fn on_failed(&mut self, address: &str, failure: DialFailure, again: Instant) {
+        let entry = self.entries.entry(address.to_string()).or_default();
+        entry.open_until = None;
+        entry.next = again;
+        entry.myself |= failure == DialFailure::Myself;
+    }
+
+    /// Dial the address now, unless that is under way or too early (`hasty`: though it is early).
+    pub(crate) fn dial(&mut self, now: Instant, address: &str, hasty: bool) -> bool {
+        let entry = self.entries.entry(address.to_string()).or_default();
+        let open = entry.open_until.is_some_and(|until| now < until);
+        if entry.myself || open || (now < entry.next && !hasty) {
+            return false;
+        }
+        entry.open_until = Some(now + limits::LINK_HANDSHAKE_TIMEOUT);
+        entry.next = now + limits::REDIAL_EVERY;
+        true
+    }
+
+    /// Two random seeds behind which nobody linked is known; often while there is no link at all, else each second.
+    pub(crate) fn seeds_due(
+        &mut self,
+        now: Instant,
+        random: &mut SplitMix,
+        linked: impl Fn(NodeId) -> bool,
+        alone: bool,
+    ) -> Vec<String> {
+        if now < self.next_seeds {
+            return Vec::new();
+        }
+        self.next_seeds = now + if alone { limits::REDIAL_EVERY } else { limits::DIGEST_EVERY };
+        let mut open: Vec<String> = self
+            .other_seeds()
+            .filter(|address| {
+                let entry = self.entries.get(*address);
+                !entry.and_then(|entry| entry.answered).is_some_and(&linked)
+            })
+            .cloned()
+            .collect();
+        while open.len() > 2 {
+            open.swap_remove(random.below(open.len() as u64) as usize);
+        }
+        open.retain(|address| self.dial(now, address, false));
+        open
+    }
+
+    /// When seeds are due again.
+    pub(crate) fn next_seeds(&self) -> Instant {
+        if self.other_seeds().next().is_some() { self.next_seeds } else { Instant::FAR }
+    }
+
+    /// Try seeds soon: a link went, or the registry changed.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.next_seeds = self.next_seeds.min(now);
+    }
+
+    /// When the address may be dialled.
+    pub(crate) fn due(&self, address: &str) -> Instant {
+        self.entries.get(address).map_or(Instant::ZERO, |entry| {
+            if entry.myself {
+                Instant::FAR
+            } else {
+                entry.open_until.unwrap_or(Instant::ZERO).max(entry.next)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::time::Duration;
+    use leveret_model::Seed;
+    use std::vec;
+
+    fn at(ms: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn two_seeds_at_a_time_and_never_oneself_again() {
+        let mut dials = Dials::new();
+        let mut random = SplitMix::new(Seed(1));
+        dials.on_seeds(&["a".into(), "b".into(), "c".into()]);
+        assert_eq!(dials.seeds_due(at(0), &mut random, |_| false, true).len(), 2);
+        dials.on_failed("a", DialFailure::Myself, at(0));
+        for address in ["b", "c"] {
+            dials.on_failed(address, DialFailure::Unreachable, at(0));
+        }
+        assert_eq!(dials.seeds_due(at(100), &mut random, |_| false, true), Vec::<String>::new());
+        assert_eq!(dials.seeds_due(at(250), &mut random, |_| false, true), vec!["b", "c"]);
+    }
+
+    #[test]
+    fn a_dial_is_not_repeated_while_it_is_open() {
+        let mut dials = Dials::new();
+        assert!(dials.dial(at(0), "a", false));
+        assert!(!dials.dial(at(500), "a", true));
+        dials.on_failed("a", DialFailure::Refused, at(750));
+        assert!(!dials.dial(at(600), "a", false));
+        assert!(dials.dial(at(600), "a", true));
+    }
+}

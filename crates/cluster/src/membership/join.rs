@@ -1,0 +1,94 @@
+//! From the start to the first lease.
+//!
+//! A newcomer is ready when everyone that it counts has echoed it, and it has echoed them; then the client listener
+//! opens and the others list it. One that gets no answer from anyone is a cluster of one after 1 s, at once if nobody
+//! is named at all.
+
+use leveret_model::{Instant, limits};
+
+/// How far the join is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Join {
+    /// Since when, and whether people were told that it takes long.
+    Joining {
+        /// Since when.
+        since: Instant,
+        /// It was said that it is slow.
+        said: bool,
+    },
+    /// There was a first lease.
+    Ready,
+}
+
+/// What a newcomer sees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings {
+    /// Addresses to try that are not this node's own.
+    pub(crate) seeds: usize,
+    /// The registry was asked.
+    pub(crate) asked: bool,
+    /// Links to others.
+    pub(crate) links: usize,
+    /// Links whose first State did not come yet.
+    pub(crate) unstated: usize,
+    /// Members that count.
+    pub(crate) counted: usize,
+    /// Members that count and whose ping was not echoed yet.
+    pub(crate) unechoed: usize,
+    /// The lease, by its echoes alone.
+    pub(crate) lease: Instant,
+}
+
+impl Join {
+    /// True if the node is ready now.
+    pub(crate) fn is_over(self, now: Instant, seen: Surroundings) -> bool {
+        match self {
+            Self::Ready => true,
+            Self::Joining { since, .. } if seen.counted == 0 && seen.links == 0 => {
+                (seen.asked && seen.seeds == 0) || now >= since + limits::ALONE_AFTER
+            }
+            Self::Joining { .. } => {
+                seen.unstated == 0 && seen.counted > 0 && seen.unechoed == 0 && seen.lease > now
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::time::Duration;
+
+    const NOBODY: Surroundings = Surroundings {
+        seeds: 1,
+        asked: true,
+        links: 0,
+        unstated: 0,
+        counted: 0,
+        unechoed: 0,
+        lease: Instant::FAR,
+    };
+
+    fn is_over(ms: u64, seen: Surroundings) -> bool {
+        Join::Joining { since: Instant::ZERO, said: false }
+            .is_over(Instant::ZERO + Duration::from_millis(ms), seen)
+    }
+
+    #[test]
+    fn a_node_without_seeds_is_ready_at_once_and_one_that_gets_no_answer_after_a_second() {
+        assert!(is_over(0, Surroundings { seeds: 0, ..NOBODY }));
+        assert!(!is_over(0, Surroundings { seeds: 0, asked: false, ..NOBODY }));
+        assert!(!is_over(999, NOBODY));
+        assert!(is_over(1_000, NOBODY));
+    }
+
+    #[test]
+    fn an_answer_makes_it_wait_for_state_echoes_and_lease() {
+        let linked = Surroundings { links: 1, unstated: 1, ..NOBODY };
+        assert!(!is_over(5_000, linked));
+        let counted = Surroundings { unstated: 0, counted: 1, unechoed: 1, ..linked };
+        assert!(!is_over(5_000, counted));
+        assert!(is_over(5_000, Surroundings { unechoed: 0, ..counted }));
+        assert!(!is_over(5_000, Surroundings { unechoed: 0, lease: Instant::ZERO, ..counted }));
+    }
+}

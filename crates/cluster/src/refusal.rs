@@ -1,0 +1,181 @@
+//! Refusals in RabbitMQ's words: clients and their users search for these texts.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use leveret_model::definition::Exchange;
+use leveret_model::directory::QueueRecord;
+use leveret_model::{Arguments, Name, Refusal, ReplyCode, Value};
+
+use crate::directory::map::ObjectName;
+
+/// RabbitMQ: `rabbit_misc:not_found/1`.
+pub(crate) fn no_queue(name: &ObjectName) -> Refusal {
+    Refusal::new(ReplyCode::NotFound, format!("no queue {name}"))
+}
+
+/// RabbitMQ: `rabbit_misc:not_found/1`.
+pub(crate) fn no_exchange(name: &ObjectName) -> Refusal {
+    Refusal::new(ReplyCode::NotFound, format!("no exchange {name}"))
+}
+
+/// RabbitMQ: a queue whose home is away.
+pub(crate) fn home_down(name: &ObjectName, durable: bool, home: &Name) -> Refusal {
+    let durable = if durable { "durable " } else { "" };
+    let text = format!("home node '{home}' of {durable}queue {name} is down or inaccessible");
+    Refusal::new(ReplyCode::NotFound, text)
+}
+
+/// RabbitMQ: `rabbit_channel:check_not_default_exchange/1`.
+pub(crate) fn default_exchange() -> Refusal {
+    Refusal::new(ReplyCode::AccessRefused, "operation not permitted on the default exchange")
+}
+
+/// RabbitMQ: `rabbit_channel:check_name/2`.
+pub(crate) fn reserved(what: &str, name: &ObjectName) -> Refusal {
+    Refusal::new(
+        ReplyCode::AccessRefused,
+        format!("{what} name '{}' contains reserved prefix 'amq.*'", name.name),
+    )
+}
+
+/// RabbitMQ: `rabbit_channel:check_exchange_deletion/1`.
+pub(crate) fn system_exchange(name: &ObjectName) -> Refusal {
+    Refusal::new(ReplyCode::AccessRefused, format!("deletion of system exchange {name} not allowed"))
+}
+
+/// RabbitMQ: exchange.delete with if-unused.
+pub(crate) fn exchange_in_use(name: &ObjectName) -> Refusal {
+    Refusal::new(ReplyCode::PreconditionFailed, format!("exchange {name} in use"))
+}
+
+/// A bound of the cluster was met.
+pub(crate) fn too_many(what: &str, most: usize) -> Refusal {
+    Refusal::new(ReplyCode::PreconditionFailed, format!("the cluster has {most} {what}, which is its limit"))
+}
+
+/// No lease: nothing that this node could say would be known to be true. 405 closes the channel alone, and no
+/// client takes it for "does not exist" (404) or "defined otherwise" (406).
+pub(crate) fn no_view(missing: &str) -> Refusal {
+    let text = format!("this node has no current view of its cluster (no answer from {missing}); try again");
+    Refusal::new(ReplyCode::ResourceLocked, text)
+}
+
+/// Somebody else's operation on the same name did not end in time.
+pub(crate) fn busy() -> Refusal {
+    Refusal::new(ReplyCode::ResourceLocked, "another operation on this name is still under way; try again")
+}
+
+/// A second process runs with this node's identity.
+pub(crate) fn cloned() -> Refusal {
+    Refusal::new(
+        ReplyCode::ResourceLocked,
+        "another process runs under this node's identity; this one stopped serving",
+    )
+}
+
+/// RabbitMQ: `rabbit_exchange:assert_equivalence/6`. None if `asked` is what is there.
+pub(crate) fn other_exchange(asked: &Exchange, current: &Exchange) -> Option<Refusal> {
+    let name = ObjectName::new(&asked.vhost, &asked.name);
+    let differs = |key: &str, asked: String, current: String| {
+        (asked != current).then(|| inequivalent(key, &format!("exchange {name}"), &asked, &current))
+    };
+    let flag = |on: bool| format!("'{on}'");
+    differs("type", format!("'{}'", asked.kind), format!("'{}'", current.kind))
+        .or_else(|| differs("durable", flag(asked.durable), flag(current.durable)))
+        .or_else(|| differs("auto_delete", flag(asked.auto_delete), flag(current.auto_delete)))
+        .or_else(|| differs("internal", flag(asked.internal), flag(current.internal)))
+        .or_else(|| other_arguments(&format!("exchange {name}"), &asked.arguments, &current.arguments))
+}
+
+/// RabbitMQ: `rabbit_amqqueue:assert_equivalence/5`. None if what is asked is what is there.
+pub(crate) fn other_queue(durable: bool, arguments: &Arguments, current: &QueueRecord) -> Option<Refusal> {
+    let name = format!("queue {}", ObjectName::new(&current.vhost, &current.name));
+    if durable != current.durable {
+        return Some(inequivalent(
+            "durable",
+            &name,
+            &format!("'{durable}'"),
+            &format!("'{}'", current.durable),
+        ));
+    }
+    other_arguments(&name, arguments, &current.arguments)
+}
+
+fn other_arguments(what: &str, asked: &Arguments, current: &Arguments) -> Option<Refusal> {
+    if asked.equivalent(current) {
+        return None;
+    }
+    let keys = asked.0.iter().chain(&current.0).map(|(key, _)| key);
+    for key in keys {
+        let find = |table: &Arguments| table.0.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
+        let (asked, current) = (find(asked), find(current));
+        let equal = match (&asked, &current) {
+            (Some(asked), Some(current)) => asked.equivalent(current),
+            _ => false,
+        };
+        if !equal {
+            let key = String::from_utf8_lossy(key);
+            return Some(inequivalent(&key, what, &shown(asked.as_ref()), &shown(current.as_ref())));
+        }
+    }
+    // tables that differ only in how often a key comes
+    Some(inequivalent("arguments", what, "a table", "another table"))
+}
+
+fn inequivalent(key: &str, what: &str, asked: &str, current: &str) -> Refusal {
+    let text = format!("inequivalent arg '{key}' for {what}: received {asked} but current is {current}");
+    Refusal::new(ReplyCode::PreconditionFailed, text)
+}
+
+/// RabbitMQ: `rabbit_misc:val/1` and its names of types.
+fn shown(value: Option<&Value>) -> String {
+    let Some(value) = value else { return "none".to_string() };
+    let (text, kind) = match value {
+        Value::Bool(on) => (on.to_string(), "bool"),
+        Value::I8(n) => (n.to_string(), "byte"),
+        Value::U8(n) => (n.to_string(), "unsignedbyte"),
+        Value::I16(n) => (n.to_string(), "short"),
+        Value::U16(n) => (n.to_string(), "unsignedshort"),
+        Value::I32(n) => (n.to_string(), "signedint"),
+        Value::U32(n) => (n.to_string(), "unsignedint"),
+        Value::I64(n) => (n.to_string(), "long"),
+        Value::F32(n) => (n.to_string(), "float"),
+        Value::F64(n) => (n.to_string(), "double"),
+        Value::Decimal(scale, unscaled) => (format!("{unscaled}e-{scale}"), "decimal"),
+        Value::LongString(bytes) => (String::from_utf8_lossy(bytes).into_owned(), "longstr"),
+        Value::Bytes(bytes) => (format!("{} bytes", bytes.len()), "binary"),
+        Value::Array(items) => (format!("{} values", items.len()), "array"),
+        Value::Timestamp(seconds) => (seconds.to_string(), "timestamp"),
+        Value::Table(table) => (format!("{} entries", table.0.len()), "table"),
+        Value::Void => ("undefined".to_string(), "void"),
+    };
+    format!("the value '{text}' of type '{kind}'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leveret_model::{QueueId, RoutingKey, ShardAddress};
+    use std::vec;
+
+    fn queue(arguments: Arguments) -> QueueRecord {
+        let (vhost, name) = (Name::new("/"), Name::new("q"));
+        let (id, home) = (QueueId::default(), ShardAddress::default());
+        QueueRecord { vhost, name, id, home, epoch: 0, durable: true, arguments }
+    }
+
+    #[test]
+    fn a_refusal_reads_as_rabbitmq_writes_it() {
+        let text = other_queue(false, &Arguments::default(), &queue(Arguments::default()))
+            .map(|refusal| refusal.text);
+        let want =
+            "inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'";
+        assert_eq!(text.as_deref(), Some(want));
+        let ttl = Arguments(vec![(RoutingKey::new(b"x-message-ttl"), Value::I32(5))]);
+        let text = other_queue(true, &ttl, &queue(Arguments::default())).map(|refusal| refusal.text);
+        let want = "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received the value '5' of type \
+                    'signedint' but current is none";
+        assert_eq!(text.as_deref(), Some(want));
+    }
+}

@@ -1,0 +1,166 @@
+//! What the control machine knows, for `leveret status`, tests and the simulator's oracle.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use leveret_model::definition::{Binding, Exchange};
+use leveret_model::directory::QueueRecord;
+use leveret_model::{Boot, Incarnation, Instant, Name, NodeId};
+
+use crate::control::Control;
+use crate::directory::map::Version;
+use crate::membership::Standing;
+use crate::membership::join::Join;
+
+/// A node as this one sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Its id.
+    pub node: NodeId,
+    /// Which start of it.
+    pub incarnation: Incarnation,
+    /// The nonce of that start.
+    pub boot: Boot,
+    /// Its name.
+    pub name: Name,
+    /// Its cluster address.
+    pub address: String,
+    /// Its shards.
+    pub shards: u8,
+    /// How it stands.
+    pub standing: Standing,
+    /// Its echo is needed for the lease.
+    pub counted: bool,
+    /// It is ready.
+    pub ready: bool,
+    /// There is a control link.
+    pub linked: bool,
+    /// The version of its map that is here.
+    pub version: Version,
+}
+
+/// A queue as this node routes to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueStatus {
+    /// The queue.
+    pub record: QueueRecord,
+    /// Its home is Down, or it lost its name for now.
+    pub masked: bool,
+}
+
+/// All that the control machine knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// This node is ready.
+    pub ready: bool,
+    /// It serves nothing: a clone of it runs, or its state was rolled back.
+    pub stopped: bool,
+    /// Until when it may act on its view.
+    pub lease: Instant,
+    /// The version of its own map.
+    pub version: Version,
+    /// All other nodes that it knows, by id.
+    pub nodes: Vec<NodeStatus>,
+    /// What its shards were told: exchanges, by name.
+    pub exchanges: Vec<Exchange>,
+    /// Queues, by id.
+    pub queues: Vec<QueueStatus>,
+    /// Bindings that are routed by.
+    pub bindings: Vec<Binding>,
+    /// Commands under way.
+    pub commands: usize,
+}
+
+impl Control {
+    /// Everything, copied.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let told = self.directory.told();
+        let queues = told.queues.values();
+        Status {
+            ready: self.join == Join::Ready,
+            stopped: self.stopped,
+            lease: self.lease(),
+            version: self.directory.version(),
+            nodes: self.members.values().map(|member| self.node_status(member)).collect(),
+            exchanges: told.exchanges.values().cloned().collect(),
+            queues: queues
+                .map(|(record, masked)| QueueStatus { record: record.clone(), masked: *masked })
+                .collect(),
+            bindings: told.bindings.values().flat_map(|bindings| bindings.values().cloned()).collect(),
+            commands: self.desk.commands.len(),
+        }
+    }
+
+    fn node_status(&self, member: &crate::membership::member::Member) -> NodeStatus {
+        NodeStatus {
+            node: member.hello.node,
+            incarnation: member.hello.incarnation,
+            boot: member.hello.boot,
+            name: member.hello.name.clone(),
+            address: member.hello.address.clone(),
+            shards: member.hello.shards,
+            standing: member.standing,
+            counted: member.counted,
+            ready: member.ready,
+            linked: member.link.is_some(),
+            version: self.directory.version_of(member.hello.node),
+        }
+    }
+
+    /// Where a node's cluster port is.
+    #[must_use]
+    pub fn address_of(&self, node: NodeId) -> Option<&str> {
+        self.members.get(&node).map(|member| member.hello.address.as_str())
+    }
+
+    /// Equal at two nodes that route the same things the same way: what is routed by, masked queues left out.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let told = self.directory.told();
+        let mut hash = Fnv::new();
+        for exchange in told.exchanges.values() {
+            hash.add(exchange);
+        }
+        for (record, _) in told.queues.values().filter(|(_, masked)| !masked) {
+            hash.add(record);
+        }
+        for key in told.bindings.values().flat_map(|bindings| bindings.keys()) {
+            hash.add(key);
+        }
+        hash.0
+    }
+
+    /// The nodes whose echo the lease needs, this one included, in order.
+    #[must_use]
+    pub fn counted_set(&self) -> Vec<NodeId> {
+        let mut nodes: Vec<NodeId> = self.counted().map(|(&node, _)| node).collect();
+        nodes.push(self.own());
+        nodes.sort_unstable();
+        nodes
+    }
+}
+
+/// FNV-1a over what things print as: stable, and no secret is in it.
+struct Fnv(u64);
+
+impl Fnv {
+    const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn add(&mut self, what: &impl core::fmt::Debug) {
+        use core::fmt::Write as _;
+        // writing to a hash cannot fail
+        let _ = write!(self, "{what:?}\n");
+    }
+}
+
+impl core::fmt::Write for Fnv {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Ok(())
+    }
+}
