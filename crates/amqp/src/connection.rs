@@ -80,6 +80,8 @@ pub struct Connection<C> {
     full_channels: u32,
     /// connection.blocked holds.
     blocked: bool,
+    /// The output is one heartbeat and nothing else.
+    beat_only: bool,
     /// When the input under way came.
     now: Instant,
 }
@@ -116,6 +118,7 @@ impl<C> Connection<C> {
             generation: 0,
             full_channels: 0,
             blocked: false,
+            beat_only: false,
             now,
         }
     }
@@ -231,7 +234,10 @@ impl<C> Connection<C> {
         }
         match self.heartbeat.on_timer(now) {
             Beat::Quiet => {}
-            Beat::Send => self.shared.output.bytes().extend_from_slice(&HEARTBEAT),
+            Beat::Send => {
+                self.beat_only = self.shared.output.is_empty();
+                self.shared.output.bytes().extend_from_slice(&HEARTBEAT);
+            }
             // no close frame: nobody listens (RabbitMQ drops the socket)
             Beat::Missed => self.finish(Ended::HeartbeatMissed, host),
         }
@@ -259,7 +265,9 @@ impl<C> Connection<C> {
         }
         self.shared.confirms_due = due;
         self.shared.spare = None;
-        if !self.shared.output.is_empty() {
+        // a heartbeat does not put off the next one: the client may count on one each half interval
+        let quiet = if core::mem::take(&mut self.beat_only) { HEARTBEAT.len() } else { 0 };
+        if self.shared.output.len() > quiet {
             self.heartbeat.on_output();
         }
     }

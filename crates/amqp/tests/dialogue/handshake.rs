@@ -23,7 +23,9 @@ fn a_client_comes_in() {
     let Method::ConnectionStart(start) = Method::decode(&start.payload).unwrap() else { panic!() };
     assert_eq!((start.version_major, start.version_minor, start.mechanisms), (0, 9, &b"PLAIN AMQPLAIN"[..]));
     start.server_properties.validate().unwrap();
-    let Some(FieldValue::Table(capabilities)) = start.server_properties.get(b"capabilities") else { panic!() };
+    let Some(FieldValue::Table(capabilities)) = start.server_properties.get(b"capabilities") else {
+        panic!()
+    };
     assert_eq!(capabilities.get(b"publisher_confirms"), Some(FieldValue::Bool(true)));
     talk.says_start_ok("PLAIN", b"\0guest\0guest", &all_capabilities());
     assert_eq!(talk.broker.calls.pop_front(), Some(Call::Login("PLAIN".into(), b"\0guest\0guest".into())));
@@ -39,7 +41,10 @@ fn a_client_comes_in() {
     talk.hears_nothing();
     assert_eq!(talk.connection.state(), State::Open);
     assert_eq!((&**talk.connection.user(), &**talk.connection.vhost()), ("guest", "/"));
-    assert_eq!((&*talk.connection.client().product, &*talk.connection.client().connection_name), ("dialogue", "one"));
+    assert_eq!(
+        (&*talk.connection.client().product, &*talk.connection.client().connection_name),
+        ("dialogue", "one")
+    );
 }
 
 /// RabbitMQ: the header of the first drafts is taken too (`1 1 0 9`).
@@ -75,11 +80,7 @@ fn an_unknown_mechanism_is_503() {
     talk.says_header();
     talk.next_frame();
     talk.says_start_ok("GSSAPI", b"", &[]);
-    talk.hears_connection_close(
-        503,
-        (10, 11),
-        "COMMAND_INVALID - unknown authentication mechanism 'GSSAPI'",
-    );
+    talk.hears_connection_close(503, (10, 11), "COMMAND_INVALID - unknown authentication mechanism 'GSSAPI'");
     talk.says(0, ConnectionCloseOk);
     assert!(talk.connection.is_finished());
 }

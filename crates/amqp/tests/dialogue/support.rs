@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use leveret_amqp::host::{Answer, Body, Content, Delivery, Held, Host, Message, Operation, Publish, Published};
+use leveret_amqp::host::{
+    Answer, Body, Content, Delivery, Held, Host, Message, Operation, Publish, Published,
+};
 use leveret_amqp::host::{QueueHandle, Verdict};
 use leveret_amqp::{Config, Connection};
 use leveret_model::{
-    Arguments, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Name, Position, PublishNumber,
-    Refusal, ReplyCode, RoutingKey, Value,
+    Arguments, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Name, Position,
+    PublishNumber, Refusal, ReplyCode, RoutingKey, Value,
 };
 use leveret_wire::content::write_address;
 use leveret_wire::frame::{FRAME_END, write_head, write_header_frame};
@@ -21,7 +23,7 @@ use leveret_wire::{
 
 /// What the host was asked.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Call {
+pub(crate) enum Call {
     Login(String, Vec<u8>),
     Vhost(String),
     Publish { channel: u16, address: (String, String), body: Vec<u8>, number: Option<u64>, arrived: Instant },
@@ -32,15 +34,15 @@ pub enum Call {
 
 /// A broker that answers as told, and checks that no channel asks twice at once.
 #[derive(Default)]
-pub struct Broker {
-    pub calls: VecDeque<Call>,
-    /// Answers to the next publishes; then all are settled.
-    pub outcomes: VecDeque<Result<Published, Refusal>>,
-    pub vhost: Option<Refusal>,
-    pub pending: BTreeSet<ChannelKey>,
+pub(crate) struct Broker {
+    pub(crate) calls: VecDeque<Call>,
+    /// Answers to the next publishes; then mandatory ones are unroutable, all others settled.
+    pub(crate) outcomes: VecDeque<Result<Published, Refusal>>,
+    pub(crate) vhost: Option<Refusal>,
+    pub(crate) pending: BTreeSet<ChannelKey>,
     /// Chunks of the last large publish.
-    pub chunks: Vec<Bytes>,
-    pub chunked: bool,
+    pub(crate) chunks: Vec<Bytes>,
+    pub(crate) chunked: bool,
 }
 
 impl Host for Broker {
@@ -55,9 +57,15 @@ impl Host for Broker {
         self.vhost.take().map_or(Ok(()), Err)
     }
 
-    fn publish(&mut self, channel: ChannelKey, (): &mut (), publish: Publish<'_>) -> Result<Published, Refusal> {
+    fn publish(
+        &mut self,
+        channel: ChannelKey,
+        (): &mut (),
+        publish: Publish<'_>,
+    ) -> Result<Published, Refusal> {
         assert!(!self.pending.contains(&channel), "a publish overtook an operation");
-        let outcome = self.outcomes.pop_front().unwrap_or(Ok(Published::Settled));
+        let usual = if publish.mandatory { Published::Unroutable } else { Published::Settled };
+        let outcome = self.outcomes.pop_front().unwrap_or(Ok(usual));
         self.chunked = matches!(publish.body, Body::Chunks(_));
         let body = match publish.body {
             Body::Flat(bytes) => bytes.to_vec(),
@@ -99,10 +107,10 @@ impl Host for Broker {
 
 /// A frame that was written, for comparison.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Written {
-    pub kind: FrameKind,
-    pub channel: u16,
-    pub payload: Vec<u8>,
+pub(crate) struct Written {
+    pub(crate) kind: FrameKind,
+    pub(crate) channel: u16,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl std::fmt::Debug for Written {
@@ -115,10 +123,10 @@ impl std::fmt::Debug for Written {
 }
 
 /// One client's connection, with its broker and its clock.
-pub struct Talk {
-    pub connection: Connection<()>,
-    pub broker: Broker,
-    pub now: Instant,
+pub(crate) struct Talk {
+    pub(crate) connection: Connection<()>,
+    pub(crate) broker: Broker,
+    pub(crate) now: Instant,
     unread: Vec<u8>,
     heard: VecDeque<Written>,
     raw: Vec<u8>,
@@ -126,11 +134,11 @@ pub struct Talk {
 
 impl Talk {
     /// Accepted, nothing said.
-    pub fn accepted() -> Self {
+    pub(crate) fn accepted() -> Self {
         Self::with(Config::new("0.1.0", "test"))
     }
 
-    pub fn with(config: Config) -> Self {
+    pub(crate) fn with(config: Config) -> Self {
         let now = Instant::ZERO + Duration::from_secs(100);
         let key = ConnectionKey { slot: 7, generation: 1 };
         let connection = Connection::new(now, key, Arc::new(config));
@@ -139,11 +147,11 @@ impl Talk {
     }
 
     /// Logged in and tuned; the vhost is open.
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self::open_with(Config::new("0.1.0", "test"), &all_capabilities(), 131_072)
     }
 
-    pub fn open_with(config: Config, capabilities: &[&str], frame_max: u32) -> Self {
+    pub(crate) fn open_with(config: Config, capabilities: &[&str], frame_max: u32) -> Self {
         let mut talk = Self::with(config);
         talk.says_header();
         talk.says_start_ok("PLAIN", b"\0guest\0guest", capabilities);
@@ -159,28 +167,31 @@ impl Talk {
     }
 
     /// Open, with channel 1.
-    pub fn on_channel_1() -> Self {
+    pub(crate) fn on_channel_1() -> Self {
         let mut talk = Self::open();
         talk.says(1, ChannelOpen);
         talk.hears(1, ChannelOpenOk);
         talk
     }
 
-    pub fn says_header(&mut self) {
+    pub(crate) fn says_header(&mut self) {
         self.says_bytes(&PROTOCOL_HEADER);
     }
 
-    pub fn says_start_ok(&mut self, mechanism: &str, response: &[u8], capabilities: &[&str]) {
+    pub(crate) fn says_start_ok(&mut self, mechanism: &str, response: &[u8], capabilities: &[&str]) {
         let table = client_properties(capabilities);
-        self.says(0, ConnectionStartOk {
-            client_properties: Table(&table),
-            mechanism: mechanism.as_bytes(),
-            response,
-            locale: b"en_US",
-        });
+        self.says(
+            0,
+            ConnectionStartOk {
+                client_properties: Table(&table),
+                mechanism: mechanism.as_bytes(),
+                response,
+                locale: b"en_US",
+            },
+        );
     }
 
-    pub fn says_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn says_bytes(&mut self, bytes: &[u8]) {
         self.unread.extend_from_slice(bytes);
         let offered = Bytes::copy_from_slice(&self.unread);
         let taken = self.connection.on_bytes(self.now, &offered, &mut self.broker);
@@ -188,19 +199,19 @@ impl Talk {
     }
 
     /// The bytes that were not taken are offered again.
-    pub fn goes_on(&mut self) {
+    pub(crate) fn goes_on(&mut self) {
         self.says_bytes(&[]);
     }
 
-    pub fn unread_len(&self) -> usize {
+    pub(crate) fn unread_len(&self) -> usize {
         self.unread.len()
     }
 
-    pub fn says<'m>(&mut self, channel: u16, method: impl Into<Method<'m>>) {
+    pub(crate) fn says<'m>(&mut self, channel: u16, method: impl Into<Method<'m>>) {
         self.says_bytes(&frame(channel, method));
     }
 
-    pub fn publishes(&mut self, channel: u16, exchange: &str, key: &str, body: &[u8]) {
+    pub(crate) fn publishes(&mut self, channel: u16, exchange: &str, key: &str, body: &[u8]) {
         self.says_bytes(&publish_frames(channel, exchange, key, false, body));
     }
 
@@ -213,7 +224,9 @@ impl Talk {
         }
         output.clear();
         let mut at = 0;
-        while let Some(Frame { head, payload }) = decode_frame(&self.raw[at..], 0).expect("our own frames are frames") {
+        while let Some(Frame { head, payload }) =
+            decode_frame(&self.raw[at..], 0).expect("our own frames are frames")
+        {
             at += payload.len() + 8;
             self.heard.push_back(Written { kind: head.kind, channel: head.channel, payload: payload.into() });
         }
@@ -221,18 +234,18 @@ impl Talk {
         self.raw.clear();
     }
 
-    pub fn next_frame(&mut self) -> Option<Written> {
+    pub(crate) fn next_frame(&mut self) -> Option<Written> {
         self.collect();
         self.heard.pop_front()
     }
 
-    pub fn all_frames(&mut self) -> Vec<Written> {
+    pub(crate) fn all_frames(&mut self) -> Vec<Written> {
         self.collect();
         self.heard.drain(..).collect()
     }
 
     #[track_caller]
-    pub fn hears<'m>(&mut self, channel: u16, method: impl Into<Method<'m>>) {
+    pub(crate) fn hears<'m>(&mut self, channel: u16, method: impl Into<Method<'m>>) {
         let mut payload = Vec::new();
         method.into().encode_payload(&mut payload);
         let expected = Written { kind: FrameKind::Method, channel, payload };
@@ -240,7 +253,7 @@ impl Talk {
     }
 
     #[track_caller]
-    pub fn hears_content(&mut self, channel: u16, body: &[u8]) {
+    pub(crate) fn hears_content(&mut self, channel: u16, body: &[u8]) {
         let header = self.next_frame().expect("a content header");
         assert_eq!((header.kind, header.channel), (FrameKind::Header, channel));
         assert_eq!(header.payload, header_payload(body.len()));
@@ -254,33 +267,39 @@ impl Talk {
     }
 
     #[track_caller]
-    pub fn hears_nothing(&mut self) {
+    pub(crate) fn hears_nothing(&mut self) {
         assert_eq!(self.next_frame(), None);
     }
 
     #[track_caller]
-    pub fn hears_channel_close(&mut self, channel: u16, code: u16, method: (u16, u16), text: &str) {
-        self.hears(channel, ChannelClose {
-            reply_code: code,
-            reply_text: text.as_bytes(),
-            class_id: method.0,
-            method_id: method.1,
-        });
+    pub(crate) fn hears_channel_close(&mut self, channel: u16, code: u16, method: (u16, u16), text: &str) {
+        self.hears(
+            channel,
+            ChannelClose {
+                reply_code: code,
+                reply_text: text.as_bytes(),
+                class_id: method.0,
+                method_id: method.1,
+            },
+        );
     }
 
     #[track_caller]
-    pub fn hears_connection_close(&mut self, code: u16, method: (u16, u16), text: &str) {
-        self.hears(0, ConnectionClose {
-            reply_code: code,
-            reply_text: text.as_bytes(),
-            class_id: method.0,
-            method_id: method.1,
-        });
+    pub(crate) fn hears_connection_close(&mut self, code: u16, method: (u16, u16), text: &str) {
+        self.hears(
+            0,
+            ConnectionClose {
+                reply_code: code,
+                reply_text: text.as_bytes(),
+                class_id: method.0,
+                method_id: method.1,
+            },
+        );
     }
 
     /// The next call, which is an operation.
     #[track_caller]
-    pub fn asked(&mut self) -> (ChannelKey, Operation) {
+    pub(crate) fn asked(&mut self) -> (ChannelKey, Operation) {
         match self.broker.calls.pop_front() {
             Some(Call::Request(channel, operation)) => (channel, operation),
             other => panic!("{other:?}"),
@@ -288,19 +307,22 @@ impl Talk {
     }
 
     #[track_caller]
-    pub fn answers(&mut self, channel: ChannelKey, answer: Answer<'_>) {
+    pub(crate) fn answers(&mut self, channel: ChannelKey, answer: Answer<'_>) {
         self.broker.pending.remove(&channel);
         assert!(self.connection.on_answer(self.now, channel, answer, &mut self.broker));
     }
 
     #[track_caller]
-    pub fn refuses(&mut self, channel: ChannelKey, code: ReplyCode, text: &str) {
+    pub(crate) fn refuses(&mut self, channel: ChannelKey, code: ReplyCode, text: &str) {
         self.answers(channel, Answer::Refused(Refusal::new(code, text)));
     }
 
     /// A consumer on channel 1, numbered in order.
-    pub fn consumes(&mut self, tag: &str, no_ack: bool) -> (ChannelKey, ConsumerNumber) {
-        self.says(1, BasicConsume { queue: b"q", consumer_tag: tag.as_bytes(), no_ack, ..Default::default() });
+    pub(crate) fn consumes(&mut self, tag: &str, no_ack: bool) -> (ChannelKey, ConsumerNumber) {
+        self.says(
+            1,
+            BasicConsume { queue: b"q", consumer_tag: tag.as_bytes(), no_ack, ..Default::default() },
+        );
         let (channel, operation) = self.asked();
         let Operation::Consume { consumer, .. } = operation else { panic!("{operation:?}") };
         self.answers(channel, Answer::Done);
@@ -309,7 +331,13 @@ impl Talk {
     }
 
     /// The broker delivers a message; its place is `position`.
-    pub fn delivers(&mut self, channel: ChannelKey, consumer: ConsumerNumber, position: u64, body: &[u8]) {
+    pub(crate) fn delivers(
+        &mut self,
+        channel: ChannelKey,
+        consumer: ConsumerNumber,
+        position: u64,
+        body: &[u8],
+    ) {
         let (address, header) = (address("e", "k"), header_payload(body.len()));
         let message = Message { address: &address, header: &header, body: Content::Flat(body) };
         let delivery = Delivery { held: held(position, consumer), redelivered: false, message };
@@ -317,23 +345,26 @@ impl Talk {
     }
 
     #[track_caller]
-    pub fn hears_delivery(&mut self, tag: &str, delivery_tag: u64, body: &[u8]) {
-        self.hears(1, BasicDeliver {
-            consumer_tag: tag.as_bytes(),
-            delivery_tag,
-            redelivered: false,
-            exchange: b"e",
-            routing_key: b"k",
-        });
+    pub(crate) fn hears_delivery(&mut self, tag: &str, delivery_tag: u64, body: &[u8]) {
+        self.hears(
+            1,
+            BasicDeliver {
+                consumer_tag: tag.as_bytes(),
+                delivery_tag,
+                redelivered: false,
+                exchange: b"e",
+                routing_key: b"k",
+            },
+        );
         self.hears_content(1, body);
     }
 
-    pub fn passes(&mut self, time: Duration) {
+    pub(crate) fn passes(&mut self, time: Duration) {
         self.now = self.now + time;
         self.connection.on_timer(self.now, &mut self.broker);
     }
 
-    pub fn settled(&mut self, channel: u16, number: u64, ok: bool) {
+    pub(crate) fn settled(&mut self, channel: u16, number: u64, ok: bool) {
         let key = ChannelKey {
             connection: self.connection.key(),
             number: ChannelNumber(channel),
@@ -343,15 +374,15 @@ impl Talk {
     }
 }
 
-pub fn held(position: u64, consumer: ConsumerNumber) -> Held {
+pub(crate) fn held(position: u64, consumer: ConsumerNumber) -> Held {
     Held { queue: QueueHandle::default(), position: Position(position), consumer }
 }
 
-pub fn all_capabilities() -> [&'static str; 3] {
+pub(crate) fn all_capabilities() -> [&'static str; 3] {
     ["authentication_failure_close", "connection.blocked", "consumer_cancel_notify"]
 }
 
-pub fn client_properties(capabilities: &[&str]) -> Vec<u8> {
+pub(crate) fn client_properties(capabilities: &[&str]) -> Vec<u8> {
     let key = |key: &str| RoutingKey::new(key.as_bytes());
     let text = |text: &str| Value::LongString(text.as_bytes().into());
     let capabilities = capabilities.iter().map(|name| (key(name), Value::Bool(true))).collect();
@@ -365,20 +396,20 @@ pub fn client_properties(capabilities: &[&str]) -> Vec<u8> {
     table
 }
 
-pub fn arguments(entries: &[(&str, Value)]) -> Vec<u8> {
+pub(crate) fn arguments(entries: &[(&str, Value)]) -> Vec<u8> {
     let entries = entries.iter().map(|(k, v)| (RoutingKey::new(k.as_bytes()), v.clone())).collect();
     let mut table = Vec::new();
     encode_arguments(&Arguments(entries), &mut table);
     table
 }
 
-pub fn frame<'m>(channel: u16, method: impl Into<Method<'m>>) -> Vec<u8> {
+pub(crate) fn frame<'m>(channel: u16, method: impl Into<Method<'m>>) -> Vec<u8> {
     let mut bytes = Vec::new();
     method.into().encode_frame(channel, &mut bytes);
     bytes
 }
 
-pub fn raw_frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn raw_frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![kind];
     bytes.extend(channel.to_be_bytes());
     bytes.extend((payload.len() as u32).to_be_bytes());
@@ -387,26 +418,26 @@ pub fn raw_frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-pub fn header_payload(body_len: usize) -> Vec<u8> {
+pub(crate) fn header_payload(body_len: usize) -> Vec<u8> {
     let mut payload = Vec::new();
     let properties = BasicProperties { content_type: Some(b"text/plain"), ..Default::default() };
     properties.encode_payload(body_len as u64, &mut payload);
     payload
 }
 
-pub fn address(exchange: &str, key: &str) -> Vec<u8> {
+pub(crate) fn address(exchange: &str, key: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_address(&mut bytes, exchange.as_bytes(), key.as_bytes());
     bytes
 }
 
-pub fn header_frame(channel: u16, body_len: usize) -> Vec<u8> {
+pub(crate) fn header_frame(channel: u16, body_len: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_header_frame(&mut bytes, channel, &header_payload(body_len));
     bytes
 }
 
-pub fn body_frame(channel: u16, body: &[u8]) -> Vec<u8> {
+pub(crate) fn body_frame(channel: u16, body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_head(&mut bytes, FrameKind::Body, channel, body.len() as u32);
     bytes.extend_from_slice(body);
@@ -415,7 +446,13 @@ pub fn body_frame(channel: u16, body: &[u8]) -> Vec<u8> {
 }
 
 /// Frames of a message; the body in frames of at most 100,000 bytes.
-pub fn publish_frames(channel: u16, exchange: &str, key: &str, mandatory: bool, body: &[u8]) -> Vec<u8> {
+pub(crate) fn publish_frames(
+    channel: u16,
+    exchange: &str,
+    key: &str,
+    mandatory: bool,
+    body: &[u8],
+) -> Vec<u8> {
     let method = BasicPublish {
         exchange: exchange.as_bytes(),
         routing_key: key.as_bytes(),
