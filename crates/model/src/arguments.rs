@@ -81,8 +81,12 @@ impl Value {
             _ => return false,
         }
         match (self, other) {
-            (Self::F32(a), Self::F64(b)) | (Self::F64(b), Self::F32(a)) => f64::from(*a).to_bits() == b.to_bits(),
-            (Self::Array(a), Self::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equivalent(b)),
+            (Self::F32(a), Self::F64(b)) | (Self::F64(b), Self::F32(a)) => {
+                f64::from(*a).to_bits() == b.to_bits()
+            }
+            (Self::Array(a), Self::Array(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equivalent(b))
+            }
             (Self::Table(a), Self::Table(b)) => a.equivalent(b),
             (a, b) => a == b,
         }
@@ -111,7 +115,10 @@ impl Arguments {
     pub fn equivalent(&self, other: &Self) -> bool {
         self.0.len() == other.0.len()
             && self.0.iter().all(|(key, value)| {
-                other.0.iter().any(|(other_key, other_value)| key == other_key && value.equivalent(other_value))
+                other
+                    .0
+                    .iter()
+                    .any(|(other_key, other_value)| key == other_key && value.equivalent(other_value))
             })
     }
 

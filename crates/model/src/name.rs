@@ -44,7 +44,9 @@ impl Name {
         if bytes.len() > SHORT_STRING_BYTES_MAX {
             return Err(NameError::TooLong);
         }
-        core::str::from_utf8(bytes).map(|text| Self(CompactString::from(text))).map_err(|_| NameError::NotUtf8)
+        core::str::from_utf8(bytes)
+            .map(|text| Self(CompactString::from(text)))
+            .map_err(|_| NameError::NotUtf8)
     }
 
     /// The text.
