@@ -1,1 +1,27 @@
-//! placeholder
+//! The real driver: sockets, threads and clocks around the machines of a node.
+//!
+//! Read first: [`Node::start`], then `shard_thread.rs`, where bytes go in and out.
+//!
+//! ```text
+//!   clients ─▶ control thread (accepts, hands out) ─▶ shard thread 0 … S-1   each: mio loop + Shard
+//!   nodes   ─▶ control thread (authenticates)      ─▶ data links to shards; control links stay: Control
+//!   threads talk by mailboxes only (mailbox.rs); passwords are hashed on a thread of their own
+//! ```
+//! Nothing in here decides about queues, routes or members: it carries bytes and envelopes.
+
+mod admin;
+mod client_socket;
+mod clock;
+mod control_thread;
+mod data_link;
+mod link_stream;
+mod links;
+mod mailbox;
+mod memory;
+mod node;
+mod passwords;
+mod receive;
+mod registry;
+mod shard_thread;
+
+pub use node::{Node, NodeConfig, StartError};

@@ -1,0 +1,62 @@
+//! A client's socket, as its shard's thread keeps it.
+
+use std::io::{self, IoSlice, Write};
+
+use leveret_model::ConnectionKey;
+use leveret_wire::Output;
+use mio::net::TcpStream;
+
+/// Slices that one write gathers.
+const SLICES: usize = 64;
+
+/// A socket and what its event loop knows about it. No buffer while no bytes are in it.
+#[derive(Debug)]
+pub(crate) struct ClientSocket {
+    pub(crate) key: ConnectionKey,
+    pub(crate) stream: TcpStream,
+    /// The start of a frame that is not whole.
+    pub(crate) leftover: Vec<u8>,
+    /// The kernel has shown bytes that were not read yet.
+    pub(crate) readable: bool,
+    /// In the thread's list of sockets to read.
+    pub(crate) listed: bool,
+    /// The last write took all it was given.
+    pub(crate) writable: bool,
+    /// When a trickling socket may be read next (nanoseconds of the clock).
+    pub(crate) trickle_at: leveret_model::Instant,
+}
+
+/// What a flush came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Nothing is left.
+    All,
+    /// The socket takes no more for now.
+    Partly,
+}
+
+/// Writes as much as the socket takes. hot.
+pub(crate) fn flush(stream: &mut TcpStream, output: &mut Output) -> io::Result<Flushed> {
+    while !output.is_empty() {
+        let mut chunks: [&[u8]; SLICES] = [&[]; SLICES];
+        let count = output.chunks(&mut chunks);
+        let written = if count == 1 {
+            stream.write(chunks[0])
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            for (slice, chunk) in slices.iter_mut().zip(&chunks[..count]) {
+                *slice = IoSlice::new(chunk);
+            }
+            stream.write_vectored(&slices[..count])
+        };
+        match written {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => output.advance(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Partly),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    output.release_memory();
+    Ok(Flushed::All)
+}

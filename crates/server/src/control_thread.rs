@@ -1,0 +1,421 @@
+//! The control thread: accepts sockets, keeps the links, and drives the control machine.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use leveret_cluster::{Config, Control, Effects, Event as ClusterEvent, PeerHello};
+use leveret_model::directory::{FromShard, PeerState, ToShard};
+use leveret_model::{Instant, NodeId, Seed, ShardId, limits};
+use leveret_shard::{Peer, ShardReport};
+use mio::net::{TcpListener, TcpStream, UnixListener};
+use mio::{Events, Interest, Poll, Token};
+use socket2::Socket;
+use tracing::{debug, error, info, warn};
+
+use crate::admin::{Admin, NodeFacts};
+use crate::clock;
+use crate::links::{Identity, LinkEvent, Links};
+use crate::mailbox::{Address, Mailbox, mailbox};
+use crate::memory::NodeMemory;
+use crate::shard_thread::ToShardThread;
+
+/// Mail to the control thread.
+#[derive(Debug)]
+pub(crate) enum ToControl {
+    /// From a shard's machine.
+    Shard(ShardId, FromShard),
+    /// A client's socket of that shard is gone.
+    ClientGone(ShardId),
+    /// A data link broke, so the session with that node did.
+    LinkLost { node: NodeId },
+    /// A shard tells of itself.
+    Report(ShardId, Box<ShardReport>),
+    /// What the registry found.
+    Seeds(Vec<String>),
+    /// End.
+    Stop,
+}
+
+const MAILBOX: Token = Token(0);
+const CLIENTS: Token = Token(1);
+const CLUSTER: Token = Token(2);
+const ADMIN: Token = Token(3);
+const ADMIN_CONNECTIONS: usize = 1 << 20;
+const LINKS: usize = 1 << 40;
+const EVENTS: usize = 256;
+/// Sockets accepted in one turn, so that a storm of them leaves room for pings.
+const ACCEPTS: usize = 64;
+const BACKLOG: i32 = 1024;
+
+/// What the thread is made of.
+#[derive(Debug)]
+pub(crate) struct ControlParts {
+    pub(crate) identity: Identity,
+    pub(crate) client_socket: Socket,
+    pub(crate) cluster_listener: StdTcpListener,
+    pub(crate) admin_listener: StdUnixListener,
+    pub(crate) shards: Vec<Address<ToShardThread>>,
+    pub(crate) memory: Arc<NodeMemory>,
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) seed: Seed,
+    pub(crate) ready: Sender<usize>,
+}
+
+/// An event loop that is not running yet.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    poll: Poll,
+    mailbox: Mailbox<ToControl>,
+}
+
+/// The thread's state.
+pub(crate) struct ControlThread {
+    poll: Poll,
+    mailbox: Mailbox<ToControl>,
+    control: Control,
+    effects: Effects,
+    links: Links,
+    shards: Vec<Address<ToShardThread>>,
+    /// Clients of each shard: a new one goes where the fewest are.
+    clients: Vec<usize>,
+    client_socket: Option<Socket>,
+    client_listener: Option<TcpListener>,
+    cluster_listener: TcpListener,
+    admin: Admin,
+    ready: Option<Sender<usize>>,
+    sessions: u64,
+    /// Listeners with sockets left after `ACCEPTS`.
+    accept_more: bool,
+}
+
+impl ControlThread {
+    /// Makes the event loop.
+    pub(crate) fn prepare() -> io::Result<(Prepared, Address<ToControl>)> {
+        let poll = Poll::new()?;
+        let (mailbox, address) = mailbox(poll.registry(), MAILBOX)?;
+        Ok((Prepared { poll, mailbox }, address))
+    }
+
+    pub(crate) fn new(prepared: Prepared, parts: ControlParts) -> Self {
+        let Prepared { poll, mailbox } = prepared;
+        let registry = poll.registry();
+        let mut cluster_listener = TcpListener::from_std(parts.cluster_listener);
+        let mut admin_listener = UnixListener::from_std(parts.admin_listener);
+        for result in [
+            registry.register(&mut cluster_listener, CLUSTER, Interest::READABLE),
+            registry.register(&mut admin_listener, ADMIN, Interest::READABLE),
+        ] {
+            result.expect("a fresh listener can be watched by a fresh event loop");
+        }
+        let links_registry =
+            registry.try_clone().expect("an event loop's descriptor can be doubled at start");
+        let hello = parts.identity.hello.clone();
+        let now = clock::now();
+        let config = Config {
+            node: hello.node,
+            incarnation: hello.incarnation,
+            boot: hello.boot,
+            name: hello.name.clone(),
+            shards: hello.shards,
+            address: hello.address.to_string(),
+            seed: parts.seed,
+            unix_ms_at_zero: clock::unix_ms().saturating_sub(now.as_nanos() / 1_000_000),
+        };
+        let facts = NodeFacts {
+            id: hello.node,
+            name: hello.name.to_string(),
+            listen: parts.listen,
+            cluster_listen: hello.address.to_string(),
+            data_dir: parts.data_dir,
+            started: now,
+        };
+        let shards = parts.shards;
+        Self {
+            control: Control::new(now, config),
+            effects: Effects::default(),
+            links: Links::new(parts.identity, links_registry, LINKS),
+            clients: vec![0; shards.len()],
+            admin: Admin::new(admin_listener, ADMIN_CONNECTIONS, facts, parts.memory, shards.clone()),
+            shards,
+            client_socket: Some(parts.client_socket),
+            client_listener: None,
+            cluster_listener,
+            ready: Some(parts.ready),
+            sessions: 0,
+            accept_more: false,
+            poll,
+            mailbox,
+        }
+    }
+
+    /// Runs until told to stop.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        self.carry(clock::now());
+        loop {
+            let deadline = self.control.next_deadline().min(self.links.next_deadline());
+            let timeout = if self.accept_more || !self.mailbox.may_sleep() {
+                Some(std::time::Duration::ZERO)
+            } else {
+                (deadline < Instant::FAR).then(|| deadline.since(clock::now()))
+            };
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                return error!(%error, "the control thread's event loop failed");
+            }
+            self.mailbox.awake();
+            let now = clock::now();
+            while let Some(mail) = self.mailbox.take() {
+                match mail {
+                    ToControl::Shard(shard, mail) => self.control.on_shard(now, shard, mail),
+                    ToControl::ClientGone(shard) => {
+                        let count = &mut self.clients[usize::from(shard.0)];
+                        *count = count.saturating_sub(1);
+                    }
+                    ToControl::LinkLost { node } => self.data_lost(now, node),
+                    ToControl::Report(shard, report) => {
+                        let control = &self.control;
+                        self.admin.on_report(shard, *report, || control.status());
+                    }
+                    ToControl::Seeds(seeds) => self.control.on_seeds(now, &seeds),
+                    ToControl::Stop => return,
+                }
+            }
+            for event in &events {
+                self.on_event(event);
+            }
+            self.accept(now);
+            self.links.on_timer(now);
+            if self.control.next_deadline() <= now {
+                self.control.on_timer(now);
+            }
+            self.carry(now);
+        }
+    }
+
+    fn on_event(&mut self, event: &mio::event::Event) {
+        match event.token() {
+            MAILBOX => {}
+            CLIENTS | CLUSTER => self.accept_more = true,
+            ADMIN => self.admin.accept(self.poll.registry()),
+            Token(token) if token >= LINKS => self.links.on_event(token - LINKS, event),
+            Token(token) => self.admin.on_event(token),
+        }
+    }
+
+    fn accept(&mut self, now: Instant) {
+        if !std::mem::take(&mut self.accept_more) {
+            return;
+        }
+        let mut left = ACCEPTS;
+        while left > 0 {
+            match self.cluster_listener.accept() {
+                Ok((stream, from)) => self.links.accept(now, stream, from),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    warn!(%error, "a link could not be accepted");
+                    break;
+                }
+            }
+            left -= 1;
+        }
+        let Some(listener) = &self.client_listener else { return };
+        while left > 0 {
+            match listener.accept() {
+                Ok((stream, from)) => hand_out(&mut self.clients, &self.shards, stream, from),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => return warn!(%error, "a client could not be accepted"),
+            }
+            left -= 1;
+        }
+        self.accept_more = true;
+    }
+
+    fn data_lost(&mut self, now: Instant, node: NodeId) {
+        if self.links.data_lost(now, node) {
+            self.tell_shards(|| ToShardThread::LinksDown { node });
+        }
+    }
+
+    fn tell_shards(&self, mail: impl Fn() -> ToShardThread) {
+        for shard in &self.shards {
+            shard.send(mail());
+        }
+    }
+
+    /// Moves envelopes between the control machine, the links and the shards until all is quiet.
+    fn carry(&mut self, now: Instant) {
+        loop {
+            for event in std::mem::take(&mut self.links.events) {
+                self.on_link_event(now, event);
+            }
+            self.control.drain(&mut self.effects);
+            let mut effects = std::mem::take(&mut self.effects);
+            self.carry_effects(now, &mut effects);
+            self.effects = effects;
+            self.links.flush();
+            if self.links.events.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn carry_effects(&mut self, now: Instant, effects: &mut Effects) {
+        for (shard, mail) in effects.to_shards.drain(..) {
+            if shard == ShardId(0)
+                && let ToShard::Peer { node, state } = &mail
+            {
+                self.on_peer(now, *node, state);
+            }
+            if let Some(address) = self.shards.get(usize::from(shard.0)) {
+                address.send(ToShardThread::Control(mail));
+            }
+        }
+        for (link, frame) in effects.frames.drain(..) {
+            self.links.send(link, &frame);
+        }
+        for address in effects.dials.drain(..) {
+            self.links.dial(now, &address);
+        }
+        for link in effects.hang_ups.drain(..) {
+            self.links.hang_up(link);
+        }
+        for event in effects.events.drain(..) {
+            log(&event);
+            if let ClusterEvent::Ready { others } = event
+                && let Some(ready) = self.ready.take()
+            {
+                self.open_clients();
+                let _ = ready.send(others);
+            }
+        }
+        if std::mem::take(&mut effects.listening) {
+            self.open_clients();
+        }
+    }
+
+    fn on_peer(&mut self, now: Instant, node: NodeId, state: &PeerState) {
+        match state {
+            PeerState::Alive { boot, shards } => {
+                if let Some(address) = self.control.address_of(node).map(str::to_owned) {
+                    self.links.want_data(now, node, *boot, *shards, &address);
+                }
+            }
+            PeerState::Unreachable => {}
+            PeerState::Down => {
+                self.data_lost(now, node);
+                self.links.unwant_data(node);
+            }
+        }
+    }
+
+    fn on_link_event(&mut self, now: Instant, event: LinkEvent) {
+        match event {
+            LinkEvent::Up { link, hello, dialled } => {
+                let hello = *hello;
+                let peer = PeerHello {
+                    node: hello.node,
+                    incarnation: hello.incarnation,
+                    boot: hello.boot,
+                    shards: hello.shards,
+                    address: hello.address.to_string(),
+                    name: hello.name,
+                };
+                self.control.on_link_up(now, link, peer, dialled.as_deref());
+            }
+            LinkEvent::Frame { link, frame } => self.control.on_frame(now, link, *frame),
+            LinkEvent::Down { link } => self.control.on_link_down(now, link),
+            LinkEvent::DialFailed { address, failure } => self.control.on_dial_failed(now, &address, failure),
+            LinkEvent::DataUp { node, links, .. } if links.is_empty() => {
+                self.tell_shards(|| ToShardThread::LinksDown { node });
+            }
+            LinkEvent::DataUp { node, boot, links } => {
+                self.sessions += 1;
+                let session = self.sessions;
+                let count = self.shards.len();
+                let mut of_shard: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
+                for link in links {
+                    of_shard[usize::from(link.index) % count].push(link);
+                }
+                for (shard, links) in self.shards.iter().zip(of_shard) {
+                    shard.send(ToShardThread::LinksUp { node, boot, session, links });
+                }
+            }
+        }
+    }
+
+    /// The node is ready: clients are let in.
+    fn open_clients(&mut self) {
+        let Some(socket) = self.client_socket.take() else { return };
+        if let Err(error) = socket.listen(BACKLOG) {
+            return error!(%error, "the client port cannot be opened");
+        }
+        let mut listener = TcpListener::from_std(socket.into());
+        if let Err(error) = self.poll.registry().register(&mut listener, CLIENTS, Interest::READABLE) {
+            return error!(%error, "the client port cannot be watched");
+        }
+        self.client_listener = Some(listener);
+        self.accept_more = true;
+    }
+}
+
+/// A client goes to the shard with the fewest.
+fn hand_out(clients: &mut [usize], shards: &[Address<ToShardThread>], stream: TcpStream, from: SocketAddr) {
+    let Some(index) = (0..clients.len()).min_by_key(|index| clients[*index]) else { return };
+    if clients[index] >= limits::CONNECTIONS_MAX {
+        return warn!(%from, "no room for another connection: it is closed");
+    }
+    if let Err(error) = stream.set_nodelay(true) {
+        // the peer is gone already
+        return debug!(%error, "a client's socket cannot be set up");
+    }
+    clients[index] += 1;
+    let own = stream.local_addr().map(|own| own.to_string()).unwrap_or_default();
+    let peer = Peer { name: format!("{from} -> {own}"), loopback: from.ip().to_canonical().is_loopback() };
+    shards[index].send(ToShardThread::Client { stream, peer });
+}
+
+fn log(event: &ClusterEvent) {
+    match event {
+        ClusterEvent::Ready { others } => info!(others, "ready"),
+        ClusterEvent::StillJoining { missing } => {
+            warn!(missing = missing.join(", "), "still joining: these do not answer");
+        }
+        ClusterEvent::Joined { node, name, address } => info!(%node, %name, %address, "a node joined"),
+        ClusterEvent::Unreachable { node, name } => {
+            warn!(%node, %name, "a node is not heard here, but others hear it: it still counts");
+        }
+        ClusterEvent::Down { node, name, queues } => {
+            warn!(%node, %name, queues, "a node is down; its queues are away with it");
+        }
+        ClusterEvent::Back { node, name } => info!(%node, %name, "a node is back"),
+        ClusterEvent::Forgotten { node, name } => {
+            info!(%node, %name, "the queues and bindings of a node that was down too long are forgotten");
+        }
+        ClusterEvent::ProposalLost { vhost, name } => {
+            debug!(%vhost, %name, "two declares of one name met; ours gave way");
+        }
+        ClusterEvent::MergeWon { vhost, name, from, bindings } => {
+            warn!(%vhost, %name, %from, bindings, "two queues of one name met: ours keeps it and takes the bindings");
+        }
+        ClusterEvent::MergeLost { vhost, name, renamed, winner } => {
+            warn!(%vhost, %name, %renamed, %winner, "two queues of one name met: ours keeps its messages as `renamed`");
+        }
+        ClusterEvent::Clone { node } => {
+            error!(%node, "two processes run with one identity: neither serves its queues");
+        }
+        ClusterEvent::RolledBack { peer } => {
+            error!(%peer, "a peer knows more of this node's directory than this node: it serves nothing");
+        }
+        ClusterEvent::BadFrame { peer, reason } => {
+            error!(%peer, %reason, "a peer sent what cannot be; its link is closed");
+        }
+        ClusterEvent::Full { node } => warn!(%node, "a node was turned away: the cluster is full"),
+    }
+}

@@ -1,0 +1,104 @@
+//! A link's TCP connection after its handshake: frames in, frames out.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use bytes::{Bytes, BytesMut};
+use leveret_link::frame::{self, Frame, FrameError};
+use leveret_wire::Output;
+use mio::net::TcpStream;
+
+use crate::client_socket::{Flushed, flush};
+use crate::receive::{Filled, fill};
+
+/// Room for a read, bytes.
+const ROOM_BYTES: usize = 256 * 1024;
+/// Bytes read from one link before others get their turn.
+const TURN_BYTES: usize = 1024 * 1024;
+
+/// Why a link ends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    /// The peer closed it.
+    #[error("closed by the peer")]
+    Closed,
+    /// The system says so.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Its bytes make no sense.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// A framed stream.
+#[derive(Debug)]
+pub(crate) struct LinkStream {
+    pub(crate) stream: TcpStream,
+    received: BytesMut,
+    output: Output,
+    /// The kernel has shown bytes that were not read yet.
+    pub(crate) readable: bool,
+    writable: bool,
+}
+
+impl LinkStream {
+    /// A stream whose handshake is done; `leftover` came behind the handshake.
+    pub(crate) fn new(stream: TcpStream, leftover: &[u8]) -> Self {
+        Self {
+            stream,
+            received: BytesMut::from(leftover),
+            output: Output::default(),
+            readable: true,
+            writable: true,
+        }
+    }
+
+    pub(crate) fn on_event(&mut self, event: &mio::event::Event) {
+        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.writable |= event.is_writable();
+    }
+
+    /// Reads what there is, up to a bound, and gives each whole frame to `each`. hot.
+    pub(crate) fn read(&mut self, mut each: impl FnMut(Frame)) -> Result<(), LinkError> {
+        let mut read = 0;
+        while self.readable && read < TURN_BYTES {
+            while let Some(frame) = frame::decode(&mut self.received)? {
+                each(frame);
+            }
+            let wanted = frame::missing(&self.received)?.max(ROOM_BYTES / 4);
+            if self.received.capacity() - self.received.len() < wanted {
+                self.received.reserve(wanted.max(ROOM_BYTES));
+            }
+            let before = self.received.len();
+            match fill(self.stream.as_fd(), &mut self.received, ROOM_BYTES)? {
+                Filled::More { drained } => {
+                    read += self.received.len() - before;
+                    self.readable = !drained;
+                }
+                Filled::Nothing => self.readable = false,
+                Filled::End => return Err(LinkError::Closed),
+            }
+        }
+        while let Some(frame) = frame::decode(&mut self.received)? {
+            each(frame);
+        }
+        Ok(())
+    }
+
+    /// Queues bytes.
+    pub(crate) fn push(&mut self, bytes: Bytes) {
+        self.output.push_shared(bytes);
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Writes what the socket takes.
+    pub(crate) fn flush(&mut self) -> Result<(), LinkError> {
+        if self.writable && flush(&mut self.stream, &mut self.output)? == Flushed::Partly {
+            self.writable = false;
+        }
+        Ok(())
+    }
+}

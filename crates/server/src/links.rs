@@ -1,0 +1,496 @@
+//! Links to other nodes: dialling, accepting, authenticating, and the control links themselves.
+//!
+//! A data link that is authenticated waits here until all of its session are there; then each goes to its shard.
+//! Nothing of a socket is parsed before its handshake is done (`link::handshake`).
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+use leveret_cluster::{DialFailure, LinkKey};
+use leveret_link::control::ControlFrame;
+use leveret_link::frame::{self, Frame};
+use leveret_link::handshake::{Handshake, Hello, Nonce, Outcome, Purpose, Secret};
+use leveret_model::{Boot, Instant, Name, NodeId, limits};
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use tracing::{debug, info, warn};
+
+use crate::link_stream::LinkStream;
+
+/// What happened on the links, for the control thread.
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    /// A control link is authenticated; `dialled` is the address that led to it.
+    Up { link: LinkKey, hello: Box<Hello>, dialled: Option<String> },
+    /// A frame of a control link.
+    Frame { link: LinkKey, frame: Box<ControlFrame> },
+    /// A control link ended.
+    Down { link: LinkKey },
+    /// An address could not be reached.
+    DialFailed { address: String, failure: DialFailure },
+    /// All data links of a session are there.
+    DataUp { node: NodeId, boot: Boot, links: Vec<DataLink> },
+}
+
+/// An authenticated data link on its way to its shard.
+#[derive(Debug)]
+pub(crate) struct DataLink {
+    pub(crate) index: u8,
+    pub(crate) stream: TcpStream,
+    /// What came behind the handshake.
+    pub(crate) leftover: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Shaking {
+    stream: TcpStream,
+    handshake: Handshake,
+    output: Vec<u8>,
+    /// We dialled this address.
+    dialled: Option<String>,
+    connected: bool,
+    purpose: Option<Purpose>,
+    peer: Option<NodeId>,
+}
+
+#[derive(Debug)]
+enum LinkSocket {
+    Shaking(Box<Shaking>),
+    Control(Box<LinkStream>),
+}
+
+/// The data links to one node.
+#[derive(Debug)]
+struct DataPeer {
+    boot: Boot,
+    address: String,
+    /// How many links the session has.
+    count: u8,
+    gathered: BTreeMap<u8, DataLink>,
+    up: bool,
+    redial_at: Instant,
+}
+
+/// Who this node is, for handshakes.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) hello: Hello,
+    pub(crate) secret: Secret,
+}
+
+/// All links of the control thread.
+#[derive(Debug)]
+pub(crate) struct Links {
+    identity: Identity,
+    registry: Registry,
+    token_base: usize,
+    next: usize,
+    sockets: BTreeMap<usize, LinkSocket>,
+    peers: BTreeMap<NodeId, DataPeer>,
+    pub(crate) events: Vec<LinkEvent>,
+}
+
+impl Links {
+    pub(crate) fn new(identity: Identity, registry: Registry, token_base: usize) -> Self {
+        Self {
+            identity,
+            registry,
+            token_base,
+            next: 0,
+            sockets: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            events: Vec::new(),
+        }
+    }
+
+    fn hello(&self, purpose: Purpose) -> Hello {
+        Hello { purpose, ..self.identity.hello.clone() }
+    }
+
+    /// Without a secret only this machine's own addresses are linked with.
+    fn may_link(&self, address: SocketAddr) -> bool {
+        !self.identity.secret.is_none() || address.ip().to_canonical().is_loopback()
+    }
+
+    /// Dials a member or a seed for a control link.
+    pub(crate) fn dial(&mut self, now: Instant, address: &str) {
+        self.dial_for(now, address, Purpose::Control, None);
+    }
+
+    fn dial_for(&mut self, now: Instant, address: &str, purpose: Purpose, peer: Option<NodeId>) {
+        let failed = |failure| LinkEvent::DialFailed { address: address.to_owned(), failure };
+        let Ok(to) = address.parse::<SocketAddr>() else {
+            warn!(address, "not an address of the form ADDR:PORT; it is not dialled");
+            return self.events.push(failed(DialFailure::Unreachable));
+        };
+        if !self.may_link(to) {
+            warn!(address, "not dialled: without a secret (--secret-file) links run over loopback only");
+            return self.events.push(failed(DialFailure::Unreachable));
+        }
+        match TcpStream::connect(to) {
+            Ok(stream) => {
+                let hello = self.hello(purpose);
+                let secret = self.identity.secret.clone();
+                let handshake = Handshake::dialer(secret, hello, nonce(), &[], now);
+                let dialled = Some(address.to_owned());
+                self.shake(stream, handshake, dialled, Some(purpose), peer);
+            }
+            Err(error) => {
+                self.events.push(failed(failure_of(&error)));
+            }
+        }
+    }
+
+    /// Somebody dialled the cluster port.
+    pub(crate) fn accept(&mut self, now: Instant, stream: TcpStream, from: SocketAddr) {
+        if !self.may_link(from) {
+            return warn!(%from, "dropped: without a secret (--secret-file) links run over loopback only");
+        }
+        let accepted = |socket: &LinkSocket| matches!(socket, LinkSocket::Shaking(s) if s.dialled.is_none());
+        if self.sockets.values().filter(|socket| accepted(socket)).count() >= limits::LINK_HANDSHAKES_MAX
+            && let Some(oldest) = self.sockets.iter().find(|(_, s)| accepted(s)).map(|(token, _)| *token)
+        {
+            self.sockets.remove(&oldest);
+        }
+        let hello = self.hello(Purpose::Control);
+        let handshake = Handshake::acceptor(self.identity.secret.clone(), hello, nonce(), &[], now);
+        self.shake(stream, handshake, None, None, None);
+    }
+
+    fn shake(
+        &mut self,
+        mut stream: TcpStream,
+        handshake: Handshake,
+        dialled: Option<String>,
+        purpose: Option<Purpose>,
+        peer: Option<NodeId>,
+    ) {
+        let token = self.next;
+        self.next += 1;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.registry.register(&mut stream, Token(self.token_base + token), interest) {
+            return warn!(%error, "a link's socket cannot be watched");
+        }
+        let connected = dialled.is_none();
+        let shaking = Shaking { stream, handshake, output: Vec::new(), dialled, connected, purpose, peer };
+        self.sockets.insert(token, LinkSocket::Shaking(Box::new(shaking)));
+        if connected {
+            self.go_on_shaking(token);
+        }
+    }
+
+    /// The kernel has something to say about a link's socket.
+    pub(crate) fn on_event(&mut self, token: usize, event: &mio::event::Event) {
+        match self.sockets.get_mut(&token) {
+            Some(LinkSocket::Control(link)) => {
+                link.on_event(event);
+                self.read_control(token);
+            }
+            Some(LinkSocket::Shaking(shaking)) => {
+                if !shaking.connected {
+                    match shaking.stream.take_error() {
+                        Ok(None) if shaking.stream.peer_addr().is_ok() => shaking.connected = true,
+                        Ok(None) => return,
+                        Ok(Some(error)) | Err(error) => return self.dial_failed(token, &error),
+                    }
+                    let _ = shaking.stream.set_nodelay(true);
+                }
+                self.go_on_shaking(token);
+            }
+            None => {}
+        }
+    }
+
+    fn dial_failed(&mut self, token: usize, error: &io::Error) {
+        let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
+        self.end_dial(&shaking, failure_of(error));
+    }
+
+    fn end_dial(&mut self, shaking: &Shaking, failure: DialFailure) {
+        if let (Some(address), Some(Purpose::Control)) = (&shaking.dialled, shaking.purpose) {
+            self.events.push(LinkEvent::DialFailed { address: address.clone(), failure });
+        }
+        if let Some(node) = shaking.peer {
+            self.drop_gathered(node);
+        }
+    }
+
+    /// Moves handshake bytes both ways as far as they go.
+    fn go_on_shaking(&mut self, token: usize) {
+        let Some(LinkSocket::Shaking(shaking)) = self.sockets.get_mut(&token) else { return };
+        let mut buffer = [0; limits::LINK_HANDSHAKE_BYTES_MAX];
+        loop {
+            shaking.output.extend(shaking.handshake.take_output());
+            if let Err(error) = write_some(&mut shaking.stream, &mut shaking.output) {
+                return self.shaking_failed(token, &error);
+            }
+            let count = match shaking.stream.read(&mut buffer) {
+                Ok(0) => return self.shaking_failed(token, &io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => return self.shaking_failed(token, &error),
+            };
+            let (consumed, outcome) = shaking.handshake.on_bytes(&buffer[..count]);
+            match outcome {
+                Outcome::More => {}
+                Outcome::Open(hello) => {
+                    let leftover = buffer[consumed..count].to_vec();
+                    shaking.output.extend(shaking.handshake.take_output());
+                    // A handshake's last bytes are few: a fresh socket takes them whole, or it is not worth having.
+                    let written = write_some(&mut shaking.stream, &mut shaking.output);
+                    if written.is_err() || !shaking.output.is_empty() {
+                        return self.shaking_failed(token, &io::ErrorKind::WriteZero.into());
+                    }
+                    return self.opened(token, hello, leftover);
+                }
+                Outcome::Refused(refused) => return self.refused(token, &refused),
+            }
+        }
+    }
+
+    fn shaking_failed(&mut self, token: usize, error: &io::Error) {
+        let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
+        debug!(dialled = ?shaking.dialled, %error, "a link's handshake failed");
+        self.end_dial(&shaking, DialFailure::Unreachable);
+    }
+
+    fn refused(&mut self, token: usize, refused: &leveret_link::handshake::Refused) {
+        let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
+        if *refused == leveret_link::handshake::Refused::Myself {
+            return self.end_dial(&shaking, DialFailure::Myself);
+        }
+        let peer = shaking.stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
+        warn!(%peer, dialled = shaking.dialled.is_some(), reason = %refused, "a link was refused");
+        self.end_dial(&shaking, DialFailure::Unreachable);
+    }
+
+    fn opened(&mut self, token: usize, hello: Box<Hello>, leftover: Vec<u8>) {
+        let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
+        let Shaking { mut stream, dialled, .. } = *shaking;
+        let _ = stream.set_nodelay(true);
+        let hello = with_address(hello, &stream);
+        match hello.purpose {
+            Purpose::Control => {
+                let link = LinkStream::new(stream, &leftover);
+                self.sockets.insert(token, LinkSocket::Control(Box::new(link)));
+                self.events.push(LinkEvent::Up { link: LinkKey(token as u64), hello, dialled });
+                self.read_control(token);
+            }
+            Purpose::Data(index) => {
+                let _ = self.registry.deregister(&mut stream);
+                self.gather(&hello, DataLink { index, stream, leftover });
+            }
+        }
+    }
+
+    fn read_control(&mut self, token: usize) {
+        let Some(LinkSocket::Control(link)) = self.sockets.get_mut(&token) else { return };
+        let key = LinkKey(token as u64);
+        let events = &mut self.events;
+        let mut result = Ok(());
+        while link.readable && result.is_ok() {
+            result = link.read(|frame| {
+                if let Frame::Control(frame) = frame {
+                    events.push(LinkEvent::Frame { link: key, frame });
+                }
+            });
+        }
+        let result = result.and_then(|()| link.flush());
+        if let Err(error) = result {
+            info!(%error, "a control link ended");
+            self.hang_up(key);
+            self.events.push(LinkEvent::Down { link: key });
+        }
+    }
+
+    /// Queues a control frame; [`Links::flush`] writes.
+    pub(crate) fn send(&mut self, link: LinkKey, frame: &ControlFrame) {
+        let Some(LinkSocket::Control(stream)) = self.sockets.get_mut(&(link.0 as usize)) else { return };
+        match frame::encode_control(frame) {
+            Ok(bytes) => stream.push(bytes),
+            Err(error) => {
+                warn!(%error, "a control frame of our own does not fit: this is a bug; the link is closed");
+                self.hang_up(link);
+                self.events.push(LinkEvent::Down { link });
+            }
+        }
+    }
+
+    /// Writes what is queued, once for each link.
+    pub(crate) fn flush(&mut self) {
+        let mut failed = Vec::new();
+        for (token, socket) in &mut self.sockets {
+            if let LinkSocket::Control(link) = socket
+                && link.has_output()
+                && link.flush().is_err()
+            {
+                failed.push(LinkKey(*token as u64));
+            }
+        }
+        for link in failed {
+            self.hang_up(link);
+            self.events.push(LinkEvent::Down { link });
+        }
+    }
+
+    /// Closes a control link.
+    pub(crate) fn hang_up(&mut self, link: LinkKey) {
+        self.sockets.remove(&(link.0 as usize));
+    }
+
+    // ---- data links -----------------------------------------------------------------------------------------
+
+    /// A peer is Alive: its data links are wanted. The node with the smaller id dials.
+    pub(crate) fn want_data(&mut self, now: Instant, node: NodeId, boot: Boot, shards: u8, address: &str) {
+        let count = shards.max(self.identity.hello.shards);
+        if let Some(peer) = self.peers.get_mut(&node)
+            && peer.boot == boot
+        {
+            peer.count = count;
+            address.clone_into(&mut peer.address);
+            return self.check_gathered(node);
+        }
+        let peer = DataPeer {
+            boot,
+            address: address.to_owned(),
+            count,
+            gathered: BTreeMap::new(),
+            up: false,
+            redial_at: now,
+        };
+        self.peers.insert(node, peer);
+        self.on_timer(now);
+    }
+
+    /// A peer is Down: its data links are not wanted.
+    pub(crate) fn unwant_data(&mut self, node: NodeId) {
+        self.peers.remove(&node);
+    }
+
+    /// A data link broke, so its session did. True if one was up.
+    pub(crate) fn data_lost(&mut self, now: Instant, node: NodeId) -> bool {
+        let Some(peer) = self.peers.get_mut(&node) else { return false };
+        peer.gathered.clear();
+        peer.redial_at = now + limits::REDIAL_EVERY;
+        std::mem::take(&mut peer.up)
+    }
+
+    fn drop_gathered(&mut self, node: NodeId) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.gathered.clear();
+        }
+    }
+
+    fn gather(&mut self, hello: &Hello, link: DataLink) {
+        let Some(peer) = self.peers.get_mut(&hello.node) else {
+            // The other side judged us Alive first: its next dial, in 250 ms, will find us ready.
+            return;
+        };
+        if peer.boot != hello.boot {
+            return;
+        }
+        if peer.up || peer.gathered.contains_key(&link.index) {
+            // a new session begins: the other side gave up the one before
+            peer.gathered.clear();
+            if std::mem::take(&mut peer.up) {
+                self.events.push(LinkEvent::DataUp { node: hello.node, boot: hello.boot, links: Vec::new() });
+            }
+        }
+        let Some(peer) = self.peers.get_mut(&hello.node) else { return };
+        peer.gathered.insert(link.index, link);
+        self.check_gathered(hello.node);
+    }
+
+    fn check_gathered(&mut self, node: NodeId) {
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        if peer.up || peer.gathered.len() < usize::from(peer.count) {
+            return;
+        }
+        peer.up = true;
+        let links = std::mem::take(&mut peer.gathered).into_values().collect();
+        self.events.push(LinkEvent::DataUp { node, boot: peer.boot, links });
+    }
+
+    /// Redials sessions that are not up, and drops handshakes that take too long.
+    pub(crate) fn on_timer(&mut self, now: Instant) {
+        let late: Vec<usize> = self
+            .sockets
+            .iter()
+            .filter(|(_, socket)| matches!(socket, LinkSocket::Shaking(s) if s.handshake.deadline() <= now))
+            .map(|(token, _)| *token)
+            .collect();
+        for token in late {
+            self.shaking_failed(token, &io::ErrorKind::TimedOut.into());
+        }
+        let own = self.identity.hello.node;
+        let due: Vec<(NodeId, String, u8)> = self
+            .peers
+            .iter()
+            .filter(|(node, peer)| own < **node && !peer.up && peer.redial_at <= now)
+            .map(|(node, peer)| (*node, peer.address.clone(), peer.count))
+            .collect();
+        for (node, address, count) in due {
+            if let Some(peer) = self.peers.get_mut(&node) {
+                peer.gathered.clear();
+                peer.redial_at = now + limits::REDIAL_EVERY;
+            }
+            self.sockets
+                .retain(|_, socket| !matches!(socket, LinkSocket::Shaking(s) if s.peer == Some(node)));
+            for index in 0..count {
+                self.dial_for(now, &address, Purpose::Data(index), Some(node));
+            }
+        }
+    }
+
+    /// When [`Links::on_timer`] has something to do.
+    pub(crate) fn next_deadline(&self) -> Instant {
+        let own = self.identity.hello.node;
+        let shaking = self.sockets.values().filter_map(|socket| match socket {
+            LinkSocket::Shaking(shaking) => Some(shaking.handshake.deadline()),
+            LinkSocket::Control(_) => None,
+        });
+        let redials =
+            self.peers.iter().filter(|(node, peer)| own < **node && !peer.up).map(|(_, peer)| peer.redial_at);
+        shaking.chain(redials).min().unwrap_or(Instant::FAR)
+    }
+}
+
+/// A node that listens on every address names none: its links come from the right one.
+fn with_address(mut hello: Box<Hello>, stream: &TcpStream) -> Box<Hello> {
+    if let (Ok(said), Ok(peer)) = (hello.address.parse::<SocketAddr>(), stream.peer_addr())
+        && said.ip().is_unspecified()
+    {
+        hello.address = Name::new(&SocketAddr::new(peer.ip(), said.port()).to_string());
+    }
+    hello
+}
+
+fn write_some(stream: &mut TcpStream, output: &mut Vec<u8>) -> io::Result<()> {
+    while !output.is_empty() {
+        match stream.write(output) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                output.drain(..count);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn failure_of(error: &io::Error) -> DialFailure {
+    if error.kind() == io::ErrorKind::ConnectionRefused {
+        DialFailure::Refused
+    } else {
+        DialFailure::Unreachable
+    }
+}
+
+fn nonce() -> Nonce {
+    let mut nonce = Nonce::default();
+    getrandom::fill(&mut nonce)
+        .expect("the kernel gives random bytes: without them no link could be trusted");
+    nonce
+}

@@ -1,0 +1,313 @@
+//! A node: its threads, from start to stop.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, bounded};
+use leveret_auth::Users;
+use leveret_link::handshake::{Hello, PROTOCOL, Purpose, Secret, SecretTooShort};
+use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
+use leveret_shard::ShardConfig;
+use rustix::fs::{FlockOperation, flock};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::control_thread::{ControlParts, ControlThread, ToControl};
+use crate::links::Identity;
+use crate::mailbox::Address;
+use crate::memory::NodeMemory;
+use crate::passwords::Passwords;
+use crate::registry;
+use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
+
+/// What a node is told.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Where clients connect; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where other nodes connect.
+    pub cluster_listen: SocketAddr,
+    /// Where the lock and the admin socket are.
+    pub data_dir: PathBuf,
+    /// For people.
+    pub name: String,
+    /// Nodes of one group form a cluster.
+    pub group: String,
+    /// Addresses of other nodes, looked up for ever.
+    pub seeds: Vec<String>,
+    /// A DNS name whose A and AAAA records are seeds, and the port to use with them.
+    pub dns: Option<(String, u16)>,
+    /// Which DNS server to ask; the system's if none is named.
+    pub dns_server: Option<SocketAddr>,
+    /// What the nodes of the group share; without one, links run over loopback only.
+    pub secret: Option<Vec<u8>>,
+    /// Event loops, 1 to 255.
+    pub shards: u8,
+    /// Memory for messages above which publishers wait, bytes.
+    pub memory_bytes: u64,
+}
+
+/// Why a node does not start: one line that names what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is not free, or not ours.
+    #[error(
+        "cannot listen for {what} on {address}: {error}; choose another with {flag} (port 0 lets the system choose)"
+    )]
+    Listen {
+        /// For whom.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Which option sets it.
+        flag: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Another process uses the data directory.
+    #[error(
+        "the data directory {0} is in use by another leveret{1}; stop it, or choose another with --data-dir"
+    )]
+    InUse(PathBuf, String),
+    /// The data directory cannot be used.
+    #[error("the data directory {path} cannot be used: {error}; choose another with --data-dir")]
+    DataDir {
+        /// Which one.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The cluster port would be open to strangers.
+    #[error(
+        "--cluster-listen {0} is not a loopback address, and there is no secret: give all nodes the same --secret-file"
+    )]
+    NoSecret(SocketAddr),
+    /// The secret is too short to be one.
+    #[error("the secret file: {0}")]
+    Secret(#[from] SecretTooShort),
+    /// The system gives no threads or descriptors.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    listen: SocketAddr,
+    cluster_listen: SocketAddr,
+    admin: PathBuf,
+    id: NodeId,
+    control: Address<ToControl>,
+    shards: Vec<Address<ToShardThread>>,
+    threads: Vec<JoinHandle<()>>,
+    control_thread: Option<JoinHandle<()>>,
+    ready: Receiver<usize>,
+    _lock: File,
+}
+
+impl Node {
+    /// Starts all threads. The client port is bound at once and opened when the node is ready.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub fn start(config: NodeConfig) -> Result<Self, StartError> {
+        if config.secret.is_none() && !config.cluster_listen.ip().is_loopback() {
+            return Err(StartError::NoSecret(config.cluster_listen));
+        }
+        let secret = match &config.secret {
+            Some(bytes) => Secret::shared(bytes)?,
+            None => Secret::None,
+        };
+        let lock = lock_data_dir(&config.data_dir)?;
+        let client_socket = bind(config.listen, "AMQP", "--listen")?;
+        let cluster_socket = bind(config.cluster_listen, "cluster", "--cluster-listen")?;
+        cluster_socket.listen(1024)?;
+        let listen = local(&client_socket)?;
+        let cluster_listen = local(&cluster_socket)?;
+        let admin = config.data_dir.join("admin.sock");
+        let admin_listener = open_admin(&admin, &config.data_dir)?;
+
+        let id = NodeId(u128::from_le_bytes(random()));
+        let boot = Boot(u64::from_le_bytes(random()));
+        let hello = Hello {
+            protocol: PROTOCOL,
+            group: Name::new(&config.group),
+            node: id,
+            incarnation: Incarnation(1),
+            boot,
+            shards: config.shards,
+            name: Name::new(&config.name),
+            address: Name::new(&cluster_listen.to_string()),
+            purpose: Purpose::Control,
+        };
+        let passwords = Passwords::new();
+        let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes));
+        let (control_loop, control) = ControlThread::prepare()?;
+        let mut prepared = Vec::new();
+        let mut shards = Vec::new();
+        for _ in 0..config.shards {
+            let (event_loop, address) = shard_thread::prepare()?;
+            prepared.push(event_loop);
+            shards.push(address);
+        }
+        passwords.answer_to(shards.clone());
+        let protocol = leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group);
+        let protocol = Arc::new(protocol);
+        let process_key: [u8; 32] = random();
+        let mut threads = Vec::new();
+        for (index, event_loop) in prepared.into_iter().enumerate() {
+            let shard = ShardConfig {
+                own: ShardAddress { node: id, shard: ShardId(index as u8) },
+                seed: Seed(u64::from_le_bytes(random())),
+                protocol: Arc::clone(&protocol),
+                users: Users::new(process_key),
+            };
+            let ways = Ways {
+                shards: shards.clone(),
+                control: control.clone(),
+                passwords: passwords.clone(),
+                memory: Arc::clone(&memory),
+            };
+            let work = move || ShardThread::new(event_loop, shard, boot, ways).run();
+            threads.push(thread::Builder::new().name(format!("shard-{index}")).spawn(work)?);
+        }
+        let (ready_sender, ready) = bounded(1);
+        let parts = ControlParts {
+            identity: Identity { hello, secret },
+            client_socket,
+            cluster_listener: cluster_socket.into(),
+            admin_listener,
+            shards: shards.clone(),
+            memory,
+            listen,
+            data_dir: config.data_dir.clone(),
+            seed: Seed(u64::from_le_bytes(random())),
+            ready: ready_sender,
+        };
+        let work = move || ControlThread::new(control_loop, parts).run();
+        let control_thread = Some(thread::Builder::new().name("control".into()).spawn(work)?);
+        registry::start(&config, control.clone())?;
+        Ok(Self {
+            listen,
+            cluster_listen,
+            admin,
+            id,
+            control,
+            shards,
+            threads,
+            control_thread,
+            ready,
+            _lock: lock,
+        })
+    }
+
+    /// Waits until clients are let in; gives the number of other nodes then. `None` if the node ended before.
+    #[must_use]
+    pub fn wait_ready(&self) -> Option<usize> {
+        self.ready.recv().ok()
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where other nodes connect.
+    #[must_use]
+    pub fn cluster_listen(&self) -> SocketAddr {
+        self.cluster_listen
+    }
+
+    /// The admin socket.
+    #[must_use]
+    pub fn admin(&self) -> &Path {
+        &self.admin
+    }
+
+    /// This node's identity.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// A quick stop: clients get 320, then every thread ends.
+    pub fn stop(mut self) {
+        for shard in &self.shards {
+            shard.send(ToShardThread::Stop);
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        self.control.send(ToControl::Stop);
+        if let Some(thread) = self.control_thread.take() {
+            let _ = thread.join();
+        }
+        let _ = fs::remove_file(&self.admin);
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the kernel gives random bytes: without them no identity is unique");
+    bytes
+}
+
+/// Binds without listening: a taken port is known at once, and nobody is let in before the node is ready.
+fn bind(address: SocketAddr, what: &'static str, flag: &'static str) -> Result<Socket, StartError> {
+    let wrong = |error| StartError::Listen { what, address, flag, error };
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).map_err(wrong)?;
+    socket.set_reuse_address(true).map_err(wrong)?;
+    socket.set_nonblocking(true).map_err(wrong)?;
+    socket.bind(&address.into()).map_err(wrong)?;
+    Ok(socket)
+}
+
+fn local(socket: &Socket) -> Result<SocketAddr, StartError> {
+    let address = socket.local_addr()?;
+    address.as_socket().ok_or_else(|| io::Error::other("a TCP socket without an address").into())
+}
+
+/// One process for each data directory: a lock that the kernel drops with the process.
+fn lock_data_dir(path: &Path) -> Result<File, StartError> {
+    let wrong = |error| StartError::DataDir { path: path.to_owned(), error };
+    fs::create_dir_all(path).map_err(wrong)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path.join("lock"))
+        .map_err(wrong)?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let mut pid = String::new();
+        let _ = file.read_to_string(&mut pid);
+        let who = pid.trim();
+        let who = if who.is_empty() { String::new() } else { format!(" (process {who})") };
+        return Err(StartError::InUse(path.to_owned(), who));
+    }
+    file.set_len(0).and_then(|()| file.rewind()).map_err(wrong)?;
+    writeln!(file, "{}", std::process::id()).map_err(wrong)?;
+    Ok(file)
+}
+
+fn open_admin(path: &Path, data_dir: &Path) -> Result<StdUnixListener, StartError> {
+    let wrong = |error| StartError::DataDir { path: data_dir.to_owned(), error };
+    // We hold the lock: a socket that lies here is a dead process's.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
+        _ => {}
+    }
+    let listener = StdUnixListener::bind(path).map_err(wrong)?;
+    listener.set_nonblocking(true).map_err(wrong)?;
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(wrong)?;
+    Ok(listener)
+}
+
+// The bound on half-open handshakes is shared out over the shards, so each must get at least one.
+const _: () = assert!(limits::HANDSHAKES_MAX >= u8::MAX as usize);

@@ -1,0 +1,62 @@
+//! The thread that hashes passwords: slow by intent, so never on a shard. It starts with its first job.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::thread;
+
+use crossbeam_channel::{Sender, bounded};
+use leveret_model::ShardId;
+use leveret_shard::PasswordJob;
+use tracing::warn;
+
+use crate::mailbox::Address;
+use crate::shard_thread::ToShardThread;
+
+/// Jobs that wait at most. More logins than that at once are refused by their handshake's time.
+const JOBS_MAX: usize = 1024;
+
+/// The way to the hashing thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Passwords {
+    shards: Arc<OnceLock<Vec<Address<ToShardThread>>>>,
+    jobs: Arc<OnceLock<Sender<(ShardId, PasswordJob)>>>,
+}
+
+impl Passwords {
+    /// No thread yet.
+    pub(crate) fn new() -> Self {
+        Self { shards: Arc::default(), jobs: Arc::default() }
+    }
+
+    /// Where results go.
+    pub(crate) fn answer_to(&self, shards: Vec<Address<ToShardThread>>) {
+        let _ = self.shards.set(shards);
+    }
+
+    /// Hashes; the outcome comes as mail.
+    pub(crate) fn hash(&self, from: ShardId, job: PasswordJob) {
+        let jobs = self.jobs.get_or_init(|| {
+            let (sender, jobs) = bounded::<(ShardId, PasswordJob)>(JOBS_MAX);
+            let shards = Arc::clone(&self.shards);
+            let work = move || {
+                for (shard, PasswordJob { connection, mechanism, job }) in jobs {
+                    let mut salt = leveret_auth::Salt::default();
+                    if getrandom::fill(&mut salt).is_err() {
+                        continue;
+                    }
+                    let hashed = job.run(&salt);
+                    if let Some(address) = shards.get().and_then(|all| all.get(usize::from(shard.0))) {
+                        address.send(ToShardThread::Password { connection, mechanism, hashed });
+                    }
+                }
+            };
+            if let Err(error) = thread::Builder::new().name("passwords".into()).spawn(work) {
+                warn!(%error, "no thread for password hashing: logins will time out");
+            }
+            sender
+        });
+        if jobs.try_send((from, job)).is_err() {
+            warn!("too many logins wait for their password to be checked");
+        }
+    }
+}
