@@ -22,8 +22,10 @@ pub(crate) struct Shared {
     /// As negotiated.
     pub(crate) channel_max: u16,
     pub(crate) capabilities: Capabilities,
-    /// Bytes of bodies that are begun, or whole and held, over all channels.
+    /// Bytes of bodies that are begun, over all channels.
     pub(crate) unfinished_bytes: usize,
+    /// Bytes of bodies that are whole and held until `resume`.
+    pub(crate) held_bytes: usize,
     /// Channels with confirms for the end of the turn; each at most once (`Channel::confirms_due`).
     pub(crate) confirms_due: Vec<ChannelNumber>,
     /// An empty assembly for the next message of this turn.

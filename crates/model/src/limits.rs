@@ -189,3 +189,10 @@ pub const REFUSED_REDIAL_AFTER: Duration = Duration::from_millis(50);
 pub const MAP_PIECE_RECORDS_MAX: usize = 1_000;
 /// A map that was asked for and did not come is asked for again after this.
 pub const MAP_REQUEST_AGAIN: Duration = Duration::from_millis(500);
+/// Bytes of frames that all channels of a connection keep deferred. At the bound the connection is not read.
+pub const DEFERRED_PER_CONNECTION_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes of whole messages that a connection holds because they cannot be routed now. At the bound it is not read.
+pub const HELD_PUBLISH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A dial that got no answer at all is tried again beside the first after this: its packets may have been lost in a cut
+/// that is over.
+pub const DIAL_AGAIN: Duration = Duration::from_secs(1);

@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::Instant;
-use leveret_model::limits::DEFERRED_BYTES_MAX;
 
 /// What a run costs beside its bytes; counted, so that many tiny runs meet the bound too.
 const RUN_BYTES: usize = 64;
@@ -42,9 +41,9 @@ impl Deferred {
         self.weight_bytes += frame.len();
     }
 
-    /// The bound is met: the connection is not to be read.
-    pub(crate) fn is_full(&self) -> bool {
-        self.weight_bytes >= DEFERRED_BYTES_MAX
+    /// What it takes in memory, about.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        self.weight_bytes
     }
 
     /// Takes the first run.

@@ -159,9 +159,9 @@ impl<C> Channel<C> {
         self.deferred.get_or_insert_default().push(arrived, frame);
     }
 
-    /// The channel keeps as much as it may: the connection is not to be read.
-    pub(crate) fn is_full(&self) -> bool {
-        self.deferred.as_ref().is_some_and(|deferred| deferred.is_full())
+    /// What is deferred, bytes.
+    pub(crate) fn deferred_bytes(&self) -> usize {
+        self.deferred.as_ref().map_or(0, |deferred| deferred.weight_bytes())
     }
 
     /// Everything deferred, to be replayed.
@@ -246,7 +246,7 @@ impl<C> Channel<C> {
         let mut consumers: Vec<ConsumerNumber> = self.consumers.numbers().collect();
         match &self.wait {
             Wait::Publish(held) => {
-                shared.unfinished_bytes -= held.got();
+                shared.held_bytes -= held.got();
                 shared.held_publishes -= 1;
             }
             // asked for and not answered: the host may know it already

@@ -71,7 +71,6 @@ impl<C> Channel<C> {
         if published == Published::NotNow {
             let mut assembly = turn.shared.spare.take().unwrap_or_default();
             assembly.keep(publish);
-            turn.shared.unfinished_bytes += assembly.got();
             self.hold(turn, assembly, number);
         } else {
             if published == Published::Unroutable {
@@ -219,6 +218,7 @@ impl<C> Channel<C> {
     /// The assembled message is whole.
     fn on_whole<H: Host<Channel = C>>(&mut self, turn: &mut Turn<'_, H>) -> Result<(), Exception> {
         let Some(mut assembly) = self.content.take() else { return Ok(()) };
+        turn.shared.unfinished_bytes -= assembly.got();
         assembly.finish();
         assembly.arrived = turn.arrived;
         assembly.number = self.confirms.as_mut().map(|confirms| confirms.draw());
@@ -230,6 +230,7 @@ impl<C> Channel<C> {
         match core::mem::replace(&mut self.wait, Wait::Nothing) {
             Wait::Publish(assembly) => {
                 turn.shared.held_publishes -= 1;
+                turn.shared.held_bytes -= assembly.got();
                 self.offer(turn, assembly)
             }
             other => {
@@ -251,7 +252,6 @@ impl<C> Channel<C> {
             self.hold(turn, assembly, number);
             return Ok(());
         }
-        turn.shared.unfinished_bytes -= assembly.got();
         let published = published.map_err(|refusal| Exception::refused(refusal, MethodId::PUBLISH))?;
         if published == Published::Unroutable {
             let (exchange, routing_key) = assembly.names();
@@ -272,6 +272,7 @@ impl<C> Channel<C> {
     ) {
         assembly.number = number;
         turn.shared.held_publishes += 1;
+        turn.shared.held_bytes += assembly.got();
         self.wait = Wait::Publish(assembly);
     }
 

@@ -124,7 +124,7 @@ impl<C> Connection<C> {
     /// What was in a slot is gone.
     pub(super) fn forget<H: Host<Channel = C>>(&mut self, slot: Slot<C>, host: &mut H) {
         if let Slot::Open(open) = slot {
-            self.full_channels -= u32::from(open.is_full());
+            self.count_deferred(open.deferred_bytes(), 0);
             open.close(&mut self.shared, host);
         }
     }

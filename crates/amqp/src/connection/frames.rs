@@ -48,7 +48,7 @@ impl<C: Default> Connection<C> {
 
     /// One frame, one message, or one part of a large frame. hot.
     fn on_open_bytes<H: Host<Channel = C>>(&mut self, bytes: &Bytes, at: usize, host: &mut H) -> usize {
-        if self.full_channels > 0 {
+        if self.is_full() {
             return 0;
         }
         if let Some(partial) = self.partial {
@@ -128,9 +128,10 @@ impl<C: Default> Connection<C> {
         };
         let len = frame.wire_len();
         if let Some(open) = self.channels.open(number) {
-            let was_full = open.is_full();
+            let before = open.deferred_bytes();
             open.defer(arrived, &source[at..at + len]);
-            self.full_channels += u32::from(open.is_full() && !was_full);
+            let after = open.deferred_bytes();
+            self.count_deferred(before, after);
         }
         Ok(Step::Taken(len))
     }
@@ -141,9 +142,8 @@ impl<C: Default> Connection<C> {
         if open.is_waiting() {
             return;
         }
-        let was_full = open.is_full();
         let Some(mut deferred) = open.take_deferred() else { return };
-        self.full_channels -= u32::from(was_full);
+        self.count_deferred(deferred.weight_bytes(), 0);
         while let Some(mut run) = deferred.take() {
             let mut at = 0;
             while at < run.frames.len() {
@@ -155,8 +155,9 @@ impl<C: Default> Connection<C> {
                 {
                     run.frames = run.frames.split_off(at);
                     deferred.put_back(run);
+                    let after = deferred.weight_bytes();
                     open.put_back(deferred);
-                    self.full_channels += u32::from(open.is_full());
+                    self.count_deferred(0, after);
                     return;
                 }
                 let Ok(Some(head)) = decode_head(&run.frames[at..]) else { return };

@@ -337,10 +337,26 @@ fn a_ticket_is_granted() {
     talk.hears(1, AccessRequestOk { ticket: 1 });
 }
 
+/// `limits::DEFERRED_PER_CONNECTION_BYTES_MAX`: many channels that each defer less than they may.
 #[test]
-fn a_connection_with_an_idle_channel_is_small() {
-    let talk = Talk::on_channel_1();
-    let whole = size_of_val(&talk.connection);
-    assert!(whole <= 768, "{whole}");
-    drop(talk);
+fn channels_that_defer_too_much_together_stop_the_reading() {
+    let mut talk = Talk::open();
+    let mut asked = Vec::new();
+    for channel in 1..=100 {
+        talk.says(channel, ChannelOpen);
+        talk.hears(channel, ChannelOpenOk);
+        talk.says(channel, QueueDeclare { queue: b"a", ..Default::default() });
+        asked.push(talk.asked().0);
+    }
+    let mut channel = 1;
+    while talk.connection.wants_read() {
+        talk.publishes(channel, "", "a", &[1; 100_000]);
+        channel += 1;
+    }
+    assert_eq!(channel, 22, "2 MiB");
+    for channel in asked {
+        talk.answers(channel, Answer::Queue { messages: 0, consumers: 0 });
+    }
+    assert!(talk.connection.wants_read());
+    assert_eq!(talk.broker.calls.len(), 21);
 }

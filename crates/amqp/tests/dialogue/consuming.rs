@@ -115,6 +115,22 @@ fn reusing_a_consumer_tag_is_530() {
     talk.hears_connection_close(530, (60, 20), "NOT_ALLOWED - attempt to reuse consumer tag 'c'");
 }
 
+/// `limits::CONSUMERS_PER_CHANNEL_MAX`
+#[test]
+fn too_many_consumers_on_a_channel_are_530() {
+    let mut talk = Talk::on_channel_1();
+    let max = leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
+    for _ in 0..max {
+        talk.says(1, BasicConsume { queue: b"q", ..Default::default() });
+        let (channel, _) = talk.asked();
+        talk.answers(channel, Answer::Done);
+    }
+    assert_eq!(talk.all_frames().len(), max);
+    talk.says(1, BasicConsume { queue: b"q", ..Default::default() });
+    let text = format!("NOT_ALLOWED - more than {max} consumers on one channel");
+    talk.hears_connection_close(530, (60, 20), &text);
+}
+
 #[test]
 fn a_client_cancels_a_consumer_and_may_use_its_tag_again() {
     let mut talk = Talk::on_channel_1();

@@ -284,6 +284,24 @@ fn a_held_publish_is_offered_again_with_its_arrival() {
     }
 }
 
+/// `limits::HELD_PUBLISH_BYTES_MAX`: what is held does not count as unfinished; the connection is not read instead.
+#[test]
+fn a_connection_that_holds_too_much_is_not_read() {
+    let mut talk = Talk::open();
+    let mut channel = 0;
+    while talk.connection.wants_read() {
+        channel += 1;
+        talk.says(channel, ChannelOpen);
+        talk.hears(channel, ChannelOpenOk);
+        talk.broker.outcomes.push_back(Ok(Published::NotNow));
+        talk.publishes(channel, "e", "k", &vec![1; 6_000_000]);
+    }
+    assert_eq!((channel, talk.connection.unfinished_bytes()), (3, 18_000_000));
+    talk.connection.resume(talk.now, &mut talk.broker);
+    assert!(talk.connection.wants_read());
+    assert_eq!(talk.connection.unfinished_bytes(), 0);
+}
+
 /// After `limits::PUBLISH_WAIT` the host gives it up: nack.
 #[test]
 fn a_publish_that_is_given_up_is_nacked() {

@@ -296,7 +296,7 @@ fn act(talk: &mut Talk, books: &mut Books, deed: Deed) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// `Broker::request` panics at a second operation of a channel, `Talk::all_frames` at half a frame.
     #[test]

@@ -1,0 +1,87 @@
+//! What can be asked of a connection: by its driver, by the shard's flow control, and by people.
+
+use leveret_model::{ConnectionKey, Name};
+
+use super::{Connection, Phase};
+use crate::channel::Channel;
+use crate::config::Client;
+use crate::ending::{Ended, State};
+
+impl<C> Connection<C> {
+    /// Where the connection stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Handshake { .. } => State::Handshake,
+            Phase::Open => State::Open,
+            Phase::Refused { .. } | Phase::Closing { .. } => State::Closing,
+            Phase::Finished => State::Finished,
+        }
+    }
+
+    /// True when the socket is to be dropped, once the output is written.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        matches!(self.phase, Phase::Finished)
+    }
+
+    /// Why it ended or is about to; for the log.
+    #[must_use]
+    pub fn reason(&self) -> Option<&Ended> {
+        self.ended.as_deref()
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> ConnectionKey {
+        self.shared.key
+    }
+
+    /// User, vhost, and what the client said about itself.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Who is logged in.
+    #[must_use]
+    pub fn user(&self) -> &Name {
+        &self.client.user
+    }
+
+    /// Where.
+    #[must_use]
+    pub fn vhost(&self) -> &Name {
+        &self.client.vhost
+    }
+
+    /// Open channels.
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.channels.iter().count()
+    }
+
+    /// True while deliveries are not settled: such a connection is throttled, never stopped.
+    #[must_use]
+    pub fn holds_unacked(&self) -> bool {
+        self.channels.iter().any(Channel::holds_unacked)
+    }
+
+    /// True while a publish waits for `resume`.
+    #[must_use]
+    pub fn holds_publish(&self) -> bool {
+        self.shared.held_publishes > 0
+    }
+
+    /// True once a message was published here (only then a client is told of connection.blocked).
+    #[must_use]
+    pub fn has_published(&self) -> bool {
+        self.shared.has_published
+    }
+
+    /// Bytes of bodies that are begun, or whole and held.
+    #[must_use]
+    pub fn unfinished_bytes(&self) -> usize {
+        self.shared.unfinished_bytes + self.shared.held_bytes
+    }
+}
