@@ -113,6 +113,12 @@ struct Count {
     delays: Histogram,
 }
 
+impl Count {
+    fn new(acks: Acks, schedule: Option<Schedule>) -> Self {
+        Self { acks, received: 0, first: 0, now: Nanos(0), schedule, delays: Histogram::new() }
+    }
+}
+
 impl Inlet {
     /// An inlet on a connection that consumes already.
     pub(super) fn new((stream, inbox): (TcpStream, Vec<u8>), tallies: Vec<Tally>) -> Self {
@@ -289,7 +295,7 @@ pub(super) fn consume(
         let interest = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut SourceFd(&inlet.stream.as_raw_fd()), Token(index), interest)?;
     }
-    let mut count = Count { acks, received: 0, first: 0, now: Nanos(0), schedule, delays: Histogram::new() };
+    let mut count = Count::new(acks, schedule);
     let mut events = Events::with_capacity(256);
     let (mut last, mut known_since) = (Instant::now(), None::<Instant>);
     while !gauge.stopped() {
@@ -340,4 +346,55 @@ fn step(poll: &mut Poll, events: &mut Events, inlets: &mut [Inlet], count: &mut 
         inlet.read(count)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::ledger::Faults;
+    use std::net::TcpListener;
+
+    fn deliver(out: &mut Vec<u8>, tag: u64, body: &[u8], frame_bytes: usize) {
+        FrameWriter::method(out, 1, Method::BASIC_DELIVER)
+            .short(b"c")
+            .u64(tag)
+            .u8(0)
+            .short(b"")
+            .short(b"q")
+            .end();
+        FrameWriter::new(out, CONTENT_HEADER, 1).u16(60).u16(0).u64(body.len() as u64).u16(0).end();
+        for piece in body.chunks(frame_bytes) {
+            FrameWriter::new(out, CONTENT_BODY, 1).raw(piece).end();
+        }
+    }
+
+    /// Plays a broker that loses 3, sends 1 twice and after 2, and damages 4; body frames of 10 bytes or whole.
+    #[test]
+    fn faults_of_a_broker_are_counted_exactly() {
+        let payload = Arc::new(Payload::new(1, 40));
+        for frame_bytes in [10, 40] {
+            let mut bytes = Vec::new();
+            for (tag, sequence) in (1..).zip([0, 2, 1, 1, 4, 5]) {
+                let mut body = payload.filler().to_vec();
+                payload.stamp(&mut body, 0, payload.tail_at(), sequence);
+                body[20] ^= u8::from(sequence == 4);
+                deliver(&mut bytes, tag, &body, frame_bytes);
+            }
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let mut inlet = Inlet::new((stream, bytes), vec![Tally::new(payload.clone())]);
+            let mut count = Count::new(Acks::Every(4), None);
+            inlet.take_in(&mut count).unwrap();
+            let faults = inlet.tallies[0].ledger.close(6);
+            // the damaged 4 did not arrive whole, so it is lost as well
+            assert_eq!(
+                faults,
+                Faults { lost: 2, duplicated: 1, reordered: 1, damaged: 1, ..Faults::default() }
+            );
+            assert_eq!((count.received, count.first, inlet.tallies[0].unacked), (6, 5, 2));
+            let ack = first_frame(&inlet.out).unwrap().unwrap();
+            let (method, mut fields) = ack.method().unwrap();
+            assert_eq!((method, fields.u64(), fields.u8()), (Method::BASIC_ACK, Some(4), Some(1)));
+        }
+    }
 }

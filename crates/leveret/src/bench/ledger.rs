@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// What went wrong, summed over queues and producers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Faults {
-    /// Never arrived.
+    /// Never arrived whole.
     pub(super) lost: u64,
     /// Arrived again.
     pub(super) duplicated: u64,

@@ -31,13 +31,7 @@ impl Usage {
         if pids.is_empty() {
             return Ok(usage);
         }
-        let parents = parents();
-        let mut queue: Vec<u32> = pids.to_vec();
-        let mut done = Vec::new();
-        while let Some(pid) = queue.pop() {
-            if done.contains(&pid) {
-                continue;
-            }
+        for pid in family(pids) {
             let named = pids.contains(&pid);
             let Some(stat) = Stat::of(pid) else {
                 if named {
@@ -45,15 +39,10 @@ impl Usage {
                 }
                 continue;
             };
-            let mut ticks = stat.own_ticks;
-            if named {
-                ticks += stat.reaped_ticks;
-            }
+            let ticks = stat.own_ticks + if named { stat.reaped_ticks } else { 0 };
             usage.coarse += Duration::from_nanos(ticks * (1_000_000_000 / TICKS_PER_SECOND));
             usage.rss_bytes += rss_bytes(pid);
             usage.fine.extend(threads(pid));
-            queue.extend(parents.iter().filter(|(_, parent)| **parent == pid).map(|(child, _)| *child));
-            done.push(pid);
         }
         Ok(usage)
     }
@@ -92,6 +81,20 @@ impl Stat {
     }
 }
 
+/// These processes and all their descendants.
+fn family(pids: &[u32]) -> Vec<u32> {
+    let parents = parents();
+    let mut family = pids.to_vec();
+    let mut next = 0;
+    while let Some(pid) = family.get(next).copied() {
+        let children = parents.iter().filter(|(_, parent)| **parent == pid).map(|(child, _)| *child);
+        let new: Vec<u32> = children.filter(|child| !family.contains(child)).collect();
+        family.extend(new);
+        next += 1;
+    }
+    family
+}
+
 fn parents() -> BTreeMap<u32, u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return BTreeMap::new() };
     entries
@@ -125,10 +128,10 @@ pub(super) struct RealTime {
 }
 
 impl RealTime {
-    /// Puts all threads of this and of these processes under `SCHED_RR`; threads to come inherit it.
+    /// Puts all threads of this process and of these, children included, under `SCHED_RR`; threads to come inherit it.
     pub(super) fn start(pids: &[u32]) -> Result<Self> {
         let pids: Vec<u32> = pids.iter().copied().chain([std::process::id()]).collect();
-        let guard = Self { pids };
+        let guard = Self { pids: family(&pids) };
         for pid in &guard.pids {
             chrt(&["--all-tasks", "--rr", "--pid", PRIORITY, &pid.to_string()])?;
         }

@@ -84,7 +84,7 @@ impl Relay {
                 match event.token() {
                     LISTENER => self.accept(&mut ready)?,
                     Token(index) => {
-                        self.on_event(index, event.is_readable(), event.is_writable(), &mut ready)
+                        self.on_event(index, event.is_readable(), event.is_writable(), &mut ready);
                     }
                 }
             }
