@@ -163,7 +163,10 @@ fn render(report: &Report) -> String {
     let columns = ["vhost", "queue", "home", "ready", "unacked", "consumers", "durable"];
     text.push_str(&section("queues", &columns, &[3, 4, 5], &report.queues, |queue| {
         let durable = if queue.durable { "yes" } else { "no" };
-        let mut row = vec![queue.vhost.clone(), queue.name.clone(), queue.home.clone()];
+        // The home is an id; people know the name that goes with it.
+        let home =
+            report.nodes.iter().find(|peer| peer.id == queue.home).map_or(&queue.home, |peer| &peer.name);
+        let mut row = vec![queue.vhost.clone(), queue.name.clone(), home.clone()];
         row.extend([count(queue.ready), count(queue.unacked), count(queue.consumers), durable.to_owned()]);
         row
     }));
@@ -218,7 +221,8 @@ mod tests {
     fn a_report_becomes_tables_and_missing_fields_do_no_harm() {
         let report: Report = serde_json::from_str(
             r#"{"node":{"id":"01H","name":"web1:5672","uptime_s":3700,"new_field":1},
-                "queues":[{"name":"orders","vhost":"/","home":"web1:5672","ready":12,"consumers":1,"durable":true}],
+                "nodes":[{"id":"01H","name":"web1:5672"}],
+                "queues":[{"name":"orders","vhost":"/","home":"01H","ready":12,"consumers":1,"durable":true}],
                 "memory":{"used":2097152,"limit":1073741824},"warnings":["durable queues are kept in memory"]}"#,
         )
         .expect("the document is valid");
@@ -226,8 +230,11 @@ mod tests {
         assert!(text.contains("up 1 h 1 min") && text.contains("messages 2 of 1024 MiB"), "{text}");
         assert!(text.contains("warning: durable queues are kept in memory"), "{text}");
         let line = text.lines().find(|line| line.contains("orders")).expect("the queue has a line");
-        assert!(line.contains("12") && line.contains('?') && line.contains("yes"), "{line}");
-        assert!(text.contains("nodes: 0") && text.contains("connections: 0"), "{text}");
+        assert!(
+            line.contains("web1:5672") && line.contains("12") && line.contains('?') && line.contains("yes"),
+            "{line}"
+        );
+        assert!(text.contains("nodes: 1") && text.contains("connections: 0"), "{text}");
     }
 
     #[test]
