@@ -11,6 +11,7 @@
 //! Invariants: a command that waits is judged anew from its beginning whenever the view changes, so nothing is decided
 //! on a view of before; nothing is said without the lease; each command is answered exactly once.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -112,8 +113,8 @@ enum Step {
     Refuse(Refusal),
     /// The own map was changed (or need not be): visible, then answered; these exchanges lost a binding.
     Finish(Reply, BTreeSet<ObjectName>),
-    ProposeQueue(QueueRecord),
-    ProposeExchange(Exchange),
+    ProposeQueue(Box<QueueRecord>),
+    ProposeExchange(Box<Exchange>),
     Close(QueueId),
     Forward(NodeId),
 }
@@ -164,8 +165,8 @@ impl Control {
                 self.desk.set_phase(key, Phase::Finishing(reply, sources), Instant::FAR);
                 self.desk.finishing.push((key, true));
             }
-            Step::ProposeQueue(record) => self.propose_queue(now, key, record),
-            Step::ProposeExchange(exchange) => self.propose_exchange(now, key, exchange),
+            Step::ProposeQueue(record) => self.propose_queue(now, key, *record),
+            Step::ProposeExchange(exchange) => self.propose_exchange(now, key, *exchange),
             Step::Close(id) => {
                 self.desk.closing.insert(id);
                 self.desk.set_phase(key, Phase::Closing(id), Instant::FAR);
@@ -444,7 +445,7 @@ impl Control {
                 None => Step::Answer(Reply::Done),
             },
             Seen::Nothing if is_reserved(&name) => Step::Refuse(refusal::reserved("exchange", &name)),
-            Seen::Nothing => Step::ProposeExchange(exchange.clone()),
+            Seen::Nothing => Step::ProposeExchange(exchange.clone().into()),
         }
     }
 
@@ -506,7 +507,7 @@ impl Control {
         if self.directory.queue_count() >= limits::QUEUES_MAX {
             return Step::Refuse(refusal::too_many("queues", limits::QUEUES_MAX));
         }
-        Step::ProposeQueue(QueueRecord {
+        Step::ProposeQueue(Box::new(QueueRecord {
             vhost: name.vhost.clone(),
             name: name.name.clone(),
             id: QueueId { generation: 0, ulid: self.draw_ulid(now) },
@@ -514,7 +515,7 @@ impl Control {
             epoch: 0,
             durable,
             arguments: arguments.clone(),
-        })
+        }))
     }
 
     /// The queue of that name if it lives here; else what to do.

@@ -50,6 +50,8 @@ pub(crate) struct Link {
     pub(crate) peer: NodeId,
     /// The dialler: of two links to one peer the one stays that the smaller node id dialled.
     pub(crate) dialler: NodeId,
+    /// When its last frame came.
+    pub(crate) last_frame: Instant,
 }
 
 /// Something that is said to a peer once every shard applied a change.
@@ -201,7 +203,9 @@ impl Control {
     /// A frame of a control link.
     pub fn on_frame(&mut self, now: Instant, link: LinkKey, frame: ControlFrame) {
         self.note_time(now);
-        let Some(peer) = self.links.get(&link).map(|link| link.peer) else { return };
+        let Some(known) = self.links.get_mut(&link) else { return };
+        known.last_frame = now;
+        let peer = known.peer;
         match Frame::decode(frame) {
             Ok(Some(frame)) => self.frame(now, link, peer, frame),
             Ok(None) => {}

@@ -80,7 +80,7 @@ impl Control {
         if core::mem::take(&mut member.forgotten) {
             self.directory.unlearn(node);
         }
-        self.links.insert(link, Link { peer: node, dialler });
+        self.links.insert(link, Link { peer: node, dialler, last_frame: now });
         self.visible.on_link(now, node);
         self.greet(now, node);
         self.judge_peers(now);
@@ -308,8 +308,8 @@ impl Control {
             // two newcomers count each other; a member waits until the newcomer is ready
             member.counted |= ready || self.join != Join::Ready;
         }
-        for member in self.members.iter() {
-            self.directory.set_standing(*member.0, member.1.standing);
+        for (&node, member) in &self.members {
+            self.directory.set_standing(node, member.standing);
         }
         for &(node, version) in versions {
             self.want(now, peer, node, version, true);
@@ -572,8 +572,27 @@ impl Control {
             return;
         }
         self.next_ping = now + limits::PING_EVERY;
+        self.hang_up_silent(now);
         for peer in self.peers() {
             self.send(peer, Frame::Ping { sent_nanos: now.as_nanos() });
+        }
+    }
+
+    /// A link that brought nothing for longer than a lease lasts is dead, or so slow that a new one is better: the system
+    /// would try to save it for minutes.
+    fn hang_up_silent(&mut self, now: Instant) {
+        let silent: Vec<LinkKey> = self
+            .links
+            .iter()
+            .filter(|(_, link)| now >= link.last_frame + limits::LEASE_WITHIN)
+            .map(|(&link, _)| link)
+            .collect();
+        if now < self.patient_until {
+            return;
+        }
+        for link in silent {
+            self.effects.hang_ups.push(link);
+            self.link_down(now, link);
         }
     }
 

@@ -152,7 +152,7 @@ impl Fnv {
     fn add(&mut self, what: &impl core::fmt::Debug) {
         use core::fmt::Write as _;
         // writing to a hash cannot fail
-        let _ = write!(self, "{what:?}\n");
+        let _ = writeln!(self, "{what:?}");
     }
 }
 

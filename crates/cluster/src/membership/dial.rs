@@ -19,7 +19,7 @@ pub enum DialFailure {
 
 #[derive(Clone, Debug, Default)]
 struct Entry {
-    /// Dialled, not answered yet; given up at that time.
+    /// Dialled, not answered yet; dialled again at that time, beside the first.
     open_until: Option<Instant>,
     /// Not before.
     next: Instant,
@@ -79,7 +79,7 @@ impl Dials {
         if entry.myself || open || (now < entry.next && !hasty) {
             return false;
         }
-        entry.open_until = Some(now + limits::LINK_HANDSHAKE_TIMEOUT);
+        entry.open_until = Some(now + limits::DIAL_AGAIN);
         entry.next = now + limits::REDIAL_EVERY;
         true
     }

@@ -1,0 +1,204 @@
+//! Clusters of control machines on virtual time: join, directory, verdicts, leases, cuts, merges.
+#![allow(unreachable_pub, reason = "modules of one test binary")]
+
+#[path = "network/commands.rs"]
+mod commands;
+#[path = "network/world.rs"]
+mod world;
+
+use commands::{binding, code, delete_exchange, delete_queue, exchange, queue};
+use leveret_cluster::{Event, Standing};
+use leveret_model::definition::ExchangeKind;
+use leveret_model::directory::{Command, Reply};
+use world::{At, World, ms};
+
+/// So many nodes, one after the other, each knowing the addresses of all.
+fn cluster(seed: u64, count: usize) -> World {
+    let mut world = World::new(seed);
+    let addresses: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
+    let seeds: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    for address in &seeds {
+        world.start(address, &seeds);
+        world.run(ms(1_100));
+    }
+    assert!(world.run_until(ms(2_000), World::agrees), "{count} nodes do not agree: {:#?}", views(&world));
+    world
+}
+
+fn views(world: &World) -> Vec<String> {
+    world
+        .nodes
+        .iter()
+        .map(|node| {
+            let status = node.control.status();
+            let peers: Vec<String> = status
+                .nodes
+                .iter()
+                .map(|n| {
+                    format!(
+                        "{} {:?} counted={} ready={} linked={}",
+                        n.name, n.standing, n.counted, n.ready, n.linked
+                    )
+                })
+                .collect();
+            format!(
+                "{} ready={} lease={:?} now={:?} {peers:?} {:016x}",
+                node.address,
+                status.ready,
+                status.lease,
+                world.now,
+                node.control.digest()
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_newcomer_joins_at_once_and_knows_what_is_there() {
+    let mut world = World::new(1);
+    let a = world.start("a", &["a", "b"]);
+    world.run(ms(1_100));
+    assert!(world.nodes[a].listening);
+    let home = world.home(a);
+    assert!(matches!(world.ask_now(a, queue("q", home, false)), Reply::Queue { created: true, .. }));
+    let before = world.now;
+    let b = world.start("b", &["a", "b"]);
+    assert!(world.run_until(ms(1_000), |world| world.nodes[b].listening));
+    assert!(world.now.since(before) < ms(300), "{:?}", world.now.since(before));
+    let home = world.home(b);
+    assert!(matches!(world.ask_now(b, queue("q", home, false)), Reply::Queue { created: false, .. }));
+    assert_eq!(code(&world.ask_now(b, queue("q", home, true))), 406);
+    assert!(world.agrees(), "{:#?}", views(&world));
+}
+
+#[test]
+fn five_births_at_one_moment_are_one_cluster() {
+    for seed in 0..40 {
+        let mut world = World::new(seed);
+        world.delay = (ms(0), ms(20));
+        let seeds = ["a", "b", "c", "d", "e"];
+        for address in seeds {
+            world.start(address, &seeds);
+            let pause = world.random.below(10);
+            world.run(ms(pause));
+        }
+        assert!(world.run_until(ms(5_000), World::agrees), "seed {seed}: {:#?}", views(&world));
+    }
+}
+
+#[test]
+fn what_was_told_exists_is_routed_by_everywhere() {
+    for seed in 0..20 {
+        let mut world = cluster(seed, 3);
+        let home = world.home(0);
+        assert!(matches!(world.ask_now(0, queue("q", home, false)), Reply::Queue { created: true, .. }));
+        for at in world.alive() {
+            assert!(world.nodes[at].shards.iter().all(|shard| shard.serving("q").is_some()));
+        }
+        assert_eq!(world.ask_now(1, exchange("x", ExchangeKind::Fanout, false)), Reply::Done);
+        let bound = binding("x", "q", "k");
+        // asked at a node that is not the home
+        assert_eq!(world.ask_now(2, Command::Bind(bound.clone())), Reply::Done);
+        for at in world.alive() {
+            assert!(world.nodes[at].shards.iter().all(|shard| shard.bindings == [bound.clone()]));
+        }
+        assert_eq!(world.ask_now(1, Command::Unbind(bound.clone())), Reply::Done);
+        for at in world.alive() {
+            assert!(world.nodes[at].shards.iter().all(|shard| shard.bindings.is_empty()));
+        }
+        assert_eq!(world.ask_now(1, delete_exchange("x")), Reply::Done);
+        assert_eq!(world.ask_now(2, delete_queue("q")), Reply::Deleted { messages: 0 });
+        for at in world.alive() {
+            assert!(
+                world.nodes[at]
+                    .shards
+                    .iter()
+                    .all(|shard| shard.queues.is_empty() && shard.exchanges.is_empty())
+            );
+        }
+        assert!(world.agrees());
+    }
+}
+
+#[test]
+fn of_two_declares_that_differ_one_is_refused() {
+    for seed in 0..200 {
+        let mut world = cluster(seed, 3);
+        world.delay = (ms(0), ms(30));
+        let asks: Vec<(At, _)> = (0..3)
+            .map(|at| {
+                let home = world.home(at);
+                let request = world.ask(at, queue("q", home, at == 1));
+                let pause = world.random.below(30);
+                world.run(ms(pause));
+                (at, request)
+            })
+            .collect();
+        world.run(ms(3_000));
+        let durable: Vec<bool> = asks
+            .iter()
+            .filter_map(|&(at, request)| match world.reply(at, request).expect("is answered") {
+                Reply::Queue { record, .. } => Some(record.durable),
+                Reply::Refused(refusal) => {
+                    assert_eq!(refusal.code.code(), 406, "seed {seed}: {refusal:?}");
+                    None
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(!durable.is_empty() && durable.iter().all(|&d| d == durable[0]), "seed {seed}: {durable:?}");
+        assert!(world.agrees(), "seed {seed}");
+        assert_eq!(world.nodes[0].control.status().queues.len(), 1);
+    }
+}
+
+#[test]
+fn of_two_exchanges_that_differ_one_is_refused() {
+    for seed in 0..100 {
+        let mut world = cluster(seed, 3);
+        world.delay = (ms(0), ms(30));
+        let kinds = [ExchangeKind::Fanout, ExchangeKind::Direct, ExchangeKind::Fanout];
+        let asks: Vec<_> = (0..3).map(|at| (at, world.ask(at, exchange("x", kinds[at], false)))).collect();
+        world.run(ms(3_000));
+        let ok: Vec<ExchangeKind> = asks
+            .iter()
+            .filter(|&&(at, request)| *world.reply(at, request).expect("is answered") == Reply::Done)
+            .map(|&(at, _)| kinds[at])
+            .collect();
+        assert!(!ok.is_empty() && ok.iter().all(|&kind| kind == ok[0]), "seed {seed}: {ok:?}");
+        assert!(world.agrees(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_killed_node_is_down_within_200_ms_and_its_names_are_free_2_s_later() {
+    let mut world = cluster(5, 3);
+    let home = world.home(2);
+    world.ask_now(0, exchange("x", ExchangeKind::Fanout, false));
+    world.ask_now(2, queue("q", home, true));
+    world.kill(2);
+    let down = |world: &World| {
+        [0, 1].iter().all(|&at| {
+            world.nodes[at]
+                .control
+                .status()
+                .nodes
+                .iter()
+                .any(|node| node.standing != Standing::Alive && node.standing != Standing::Unreachable)
+        })
+    };
+    assert!(world.run_until(ms(200), down), "{:#?}", views(&world));
+    world.run(ms(20));
+    assert!(world.nodes[0].shards[0].serving("q").is_none());
+    let home = world.home(0);
+    let Reply::Refused(refusal) = world.ask_now(0, queue("q", home, true)) else { panic!("declared") };
+    assert_eq!(refusal.text, "home node 'n2' of durable queue 'q' in vhost '/' is down or inaccessible");
+    assert_eq!(code(&world.ask_now(1, Command::Bind(binding("x", "q", "k")))), 404);
+    world.run(ms(2_000));
+    let home = world.home(1);
+    assert!(matches!(world.ask_now(1, queue("q", home, false)), Reply::Queue { created: true, .. }));
+    assert!(world.nodes[0].events.iter().any(|(_, event)| matches!(event, Event::Down { queues: 1, .. })));
+    // the address comes back as another node: nothing of the old one returns
+    world.start("n2", &["n0", "n1", "n2"]);
+    assert!(world.run_until(ms(2_000), World::agrees), "{:#?}", views(&world));
+}

@@ -1,0 +1,49 @@
+//! Commands in short.
+
+use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind};
+use leveret_model::directory::{Command, Reply};
+use leveret_model::{Arguments, Name, RoutingKey, ShardAddress};
+
+pub fn queue(name: &str, home: ShardAddress, durable: bool) -> Command {
+    let (vhost, name) = (Name::new("/"), Name::new(name));
+    Command::DeclareQueue { vhost, name, home, durable, arguments: Arguments::default() }
+}
+
+pub fn delete_queue(name: &str) -> Command {
+    let (vhost, name) = (Name::new("/"), Name::new(name));
+    Command::DeleteQueue { vhost, name, if_unused: false, if_empty: false }
+}
+
+pub fn exchange(name: &str, kind: ExchangeKind, auto_delete: bool) -> Command {
+    Command::DeclareExchange(Exchange {
+        vhost: Name::new("/"),
+        name: Name::new(name),
+        kind,
+        durable: false,
+        auto_delete,
+        internal: false,
+        arguments: Arguments::default(),
+    })
+}
+
+pub fn delete_exchange(name: &str) -> Command {
+    Command::DeleteExchange { vhost: Name::new("/"), name: Name::new(name), if_unused: false }
+}
+
+pub fn binding(source: &str, queue: &str, key: &str) -> Binding {
+    Binding {
+        vhost: Name::new("/"),
+        source: Name::new(source),
+        kind: DestinationKind::Queue,
+        destination: Name::new(queue),
+        key: RoutingKey::new(key.as_bytes()),
+        arguments: Arguments::default(),
+    }
+}
+
+pub fn code(reply: &Reply) -> u16 {
+    match reply {
+        Reply::Refused(refusal) => refusal.code.code(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,547 @@
+//! A cluster of control machines on virtual time: a network with delays and cuts, shards that apply after a while.
+//!
+//! Links behave as TCP: frames of one direction keep their order; while the direction is cut they are held, and come late
+//! if the cut ends before somebody hangs up. A dial needs both directions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use leveret_cluster::{Config, Control, DialFailure, Effects, Event, LinkKey, PeerHello};
+use leveret_link::control::ControlFrame;
+use leveret_model::definition::Binding;
+use leveret_model::directory::{Change, Command, FromShard, QueueRecord, Reply, ToShard};
+use leveret_model::{
+    Boot, Incarnation, Instant, Name, NodeId, QueueId, RequestId, Seed, ShardAddress, ShardId, SplitMix,
+};
+
+pub const SHARDS: u8 = 2;
+
+/// A node of the world, by index; a restart is a new node at the old address.
+pub type At = usize;
+
+/// What one shard knows.
+#[derive(Default)]
+pub struct Shard {
+    pub lease: Instant,
+    pub queues: BTreeMap<QueueId, (QueueRecord, bool)>,
+    pub bindings: Vec<Binding>,
+    pub exchanges: BTreeSet<Name>,
+    pub sequence: u64,
+    /// Mail is taken in order.
+    free_at: Instant,
+}
+
+impl Shard {
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::PutExchange(exchange) => {
+                assert!(self.exchanges.insert(exchange.name.clone()), "{} put twice", exchange.name);
+            }
+            Change::DropExchange { name, .. } => {
+                assert!(!self.bindings.iter().any(|b| b.source == name), "bindings go before their exchange");
+                assert!(self.exchanges.remove(&name));
+            }
+            Change::PutQueue(record) => {
+                let masked = self.queues.get(&record.id).is_some_and(|known| known.1);
+                self.queues.insert(record.id, (record, masked));
+            }
+            Change::DropQueue { id } => {
+                assert!(self.queues.remove(&id).is_some(), "an unknown queue is dropped")
+            }
+            Change::MaskQueue { id } => {
+                let known = self.queues.get_mut(&id).expect("a known queue is masked");
+                assert!(!std::mem::replace(&mut known.1, true), "masked twice");
+            }
+            Change::UnmaskQueue { id } => {
+                let known = self.queues.get_mut(&id).expect("a known queue is unmasked");
+                assert!(std::mem::replace(&mut known.1, false), "unmasked twice");
+            }
+            Change::PutBinding(binding) => {
+                assert!(!self.bindings.iter().any(|known| known.same(&binding)), "bound twice: {binding:?}");
+                self.bindings.push(binding);
+            }
+            Change::DropBinding(binding) => {
+                let before = self.bindings.len();
+                self.bindings.retain(|known| !known.same(&binding));
+                assert_eq!(before, self.bindings.len() + 1, "an unknown binding is dropped: {binding:?}");
+            }
+        }
+    }
+
+    /// The queue that takes messages under a name.
+    pub fn serving(&self, name: &str) -> Option<&QueueRecord> {
+        let mut all = self.queues.values().filter(|(record, masked)| !masked && record.name.as_str() == name);
+        let first = all.next().map(|(record, _)| record);
+        assert!(all.next().is_none(), "two lives of {name} are routed to");
+        first
+    }
+}
+
+pub struct Node {
+    pub control: Control,
+    pub id: NodeId,
+    pub address: String,
+    pub hello: PeerHello,
+    pub alive: bool,
+    pub paused_until: Instant,
+    pub shards: Vec<Shard>,
+    pub listening: bool,
+    pub events: Vec<(Instant, Event)>,
+    pub replies: BTreeMap<RequestId, (Instant, Reply)>,
+    pub asked: BTreeMap<RequestId, (Instant, Command)>,
+    next_request: u64,
+    timer: Instant,
+}
+
+enum What {
+    Frame {
+        link: LinkKey,
+        to: At,
+        frame: Box<ControlFrame>,
+    },
+    /// The dialler, the one who answers.
+    LinkUp {
+        link: LinkKey,
+        at: At,
+        peer: At,
+        dialled: Option<String>,
+    },
+    LinkDown {
+        link: LinkKey,
+        at: At,
+    },
+    DialFailed {
+        at: At,
+        address: String,
+        failure: DialFailure,
+    },
+    ToShard {
+        at: At,
+        shard: ShardId,
+        mail: ToShard,
+    },
+    FromShard {
+        at: At,
+        shard: ShardId,
+        mail: FromShard,
+    },
+}
+
+struct TwoEnds {
+    ends: [At; 2],
+    /// Frames of each direction that a cut holds.
+    held: [Vec<ControlFrame>; 2],
+    free_at: [Instant; 2],
+}
+
+pub struct World {
+    pub now: Instant,
+    pub nodes: Vec<Node>,
+    pub random: SplitMix,
+    pub delay: (Duration, Duration),
+    pub apply_delay_max: Duration,
+    /// Directions in which nothing passes.
+    pub cuts: BTreeSet<(At, At)>,
+    /// Cuts answer dials with a reset.
+    pub cuts_refuse: bool,
+    /// When a pair could last not talk both ways.
+    pub last_bad: BTreeMap<(At, At), Instant>,
+    links: BTreeMap<LinkKey, TwoEnds>,
+    queue: BTreeMap<(Instant, u64), What>,
+    counter: u64,
+    pub trace: u64,
+}
+
+pub fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            now: Instant::ZERO + ms(1_000),
+            nodes: Vec::new(),
+            random: SplitMix::new(Seed(seed)),
+            delay: (ms(0), ms(2)),
+            apply_delay_max: ms(2),
+            cuts: BTreeSet::new(),
+            cuts_refuse: false,
+            last_bad: BTreeMap::new(),
+            links: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            counter: 0,
+            trace: 0,
+        }
+    }
+
+    /// Starts a node; it is told of the addresses of `seeds`.
+    pub fn start(&mut self, address: &str, seeds: &[&str]) -> At {
+        let at = self.nodes.len();
+        let id = NodeId(self.random.next_u128());
+        let name = Name::new(&format!("n{at}"));
+        let (incarnation, boot) = (Incarnation(1), Boot(self.random.next_u64()));
+        let config = Config {
+            node: id,
+            incarnation,
+            boot,
+            name: name.clone(),
+            shards: SHARDS,
+            address: address.into(),
+            seed: Seed(self.random.next_u64()),
+            unix_ms_at_zero: 1_700_000_000_000 + self.random.below(2_000),
+        };
+        let hello = PeerHello { node: id, incarnation, boot, shards: SHARDS, address: address.into(), name };
+        let mut shards = Vec::new();
+        shards.resize_with(usize::from(SHARDS), Shard::default);
+        self.nodes.push(Node {
+            control: Control::new(self.now, config),
+            id,
+            address: address.into(),
+            hello,
+            alive: true,
+            paused_until: Instant::ZERO,
+            shards,
+            listening: false,
+            events: Vec::new(),
+            replies: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            next_request: 0,
+            timer: self.now,
+        });
+        for other in 0..at {
+            self.last_bad.insert((other, at), self.now);
+        }
+        let seeds: Vec<String> = seeds.iter().map(|&seed| seed.into()).collect();
+        self.nodes[at].control.on_seeds(self.now, &seeds);
+        self.drain(at);
+        at
+    }
+
+    /// kill -9: links are reset, the port refuses.
+    pub fn kill(&mut self, at: At) {
+        self.nodes[at].alive = false;
+        for other in 0..self.nodes.len() {
+            if other != at {
+                self.last_bad.insert((other.min(at), other.max(at)), Instant::FAR);
+            }
+        }
+        self.reset_links_of(|ends| ends.contains(&at));
+    }
+
+    /// SIGSTOP for a while.
+    pub fn pause(&mut self, at: At, time: Duration) {
+        self.nodes[at].paused_until = self.now + time;
+    }
+
+    /// Cuts one direction.
+    pub fn cut(&mut self, from: At, to: At) {
+        self.cuts.insert((from, to));
+    }
+
+    /// Cuts both directions; with `reset` the links break at once.
+    pub fn cut_both(&mut self, a: At, b: At, reset: bool) {
+        self.cut(a, b);
+        self.cut(b, a);
+        if reset {
+            self.reset_links_of(|ends| ends.contains(&a) && ends.contains(&b));
+        }
+    }
+
+    fn reset_links_of(&mut self, which: impl Fn(&[At; 2]) -> bool) {
+        let gone: Vec<LinkKey> =
+            self.links.iter().filter(|(_, ends)| which(&ends.ends)).map(|(&link, _)| link).collect();
+        for link in gone {
+            let ends = self.links.remove(&link).expect("was listed").ends;
+            for at in ends {
+                let delay = self.draw_delay();
+                self.push(self.now + delay, What::LinkDown { link, at });
+            }
+        }
+    }
+
+    /// Ends all cuts.
+    pub fn heal(&mut self) {
+        self.note_cuts();
+        self.cuts.clear();
+        for link in self.links.keys().copied().collect::<Vec<_>>() {
+            for side in 0..2 {
+                let held = std::mem::take(&mut self.links.get_mut(&link).expect("is there").held[side]);
+                for frame in held {
+                    self.carry(link, side, frame);
+                }
+            }
+        }
+    }
+
+    fn note_cuts(&mut self) {
+        for &(a, b) in &self.cuts {
+            let bad = self.last_bad.entry((a.min(b), a.max(b))).or_default();
+            *bad = (*bad).max(self.now);
+        }
+        for at in 0..self.nodes.len() {
+            if self.nodes[at].paused_until > self.now {
+                for other in 0..self.nodes.len() {
+                    let bad = self.last_bad.entry((at.min(other), at.max(other))).or_default();
+                    *bad = (*bad).max(self.nodes[at].paused_until);
+                }
+            }
+        }
+    }
+
+    /// The two could exchange frames all the time since then, directly or through one same live node.
+    pub fn could_talk(&self, a: At, b: At, since: Instant) -> bool {
+        let pair = |a: At, b: At| {
+            let cut = self.cuts.contains(&(a, b)) || self.cuts.contains(&(b, a));
+            !cut && self.last_bad.get(&(a.min(b), a.max(b))).is_none_or(|bad| *bad < since)
+        };
+        a == b
+            || pair(a, b)
+            || (0..self.nodes.len()).any(|m| {
+                m != a && m != b && self.nodes[m].alive && self.nodes[m].listening && pair(a, m) && pair(m, b)
+            })
+    }
+
+    /// A client of a node wants something.
+    pub fn ask(&mut self, at: At, command: Command) -> RequestId {
+        let node = &mut self.nodes[at];
+        node.next_request += 1;
+        let request = RequestId(node.next_request);
+        node.asked.insert(request, (self.now, command.clone()));
+        let shard = ShardId((node.next_request % u64::from(SHARDS)) as u8);
+        self.push(self.now, What::FromShard { at, shard, mail: FromShard::Command { request, command } });
+        request
+    }
+
+    pub fn reply(&self, at: At, request: RequestId) -> Option<&Reply> {
+        self.nodes[at].replies.get(&request).map(|(_, reply)| reply)
+    }
+
+    /// Asks and runs until the answer.
+    pub fn ask_now(&mut self, at: At, command: Command) -> Reply {
+        let request = self.ask(at, command);
+        self.run_until(ms(10_000), |world| world.reply(at, request).is_some());
+        self.reply(at, request).expect("is answered within 10 s").clone()
+    }
+
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.step(end) {}
+    }
+
+    /// Runs until it is so, at most that long. True if it is.
+    pub fn run_until(&mut self, time: Duration, so: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now + time;
+        loop {
+            if so(self) {
+                return true;
+            }
+            if !self.step(end) {
+                return so(self);
+            }
+        }
+    }
+
+    /// One event, before `end`.
+    pub fn step(&mut self, end: Instant) -> bool {
+        let timer = (0..self.nodes.len())
+            .filter(|&at| self.nodes[at].alive)
+            .map(|at| (self.nodes[at].timer.max(self.nodes[at].paused_until), at))
+            .min();
+        let event = self.queue.first_key_value().map(|(&(at, _), _)| at);
+        let next = event.unwrap_or(Instant::FAR).min(timer.map_or(Instant::FAR, |(at, _)| at));
+        if next > end {
+            self.now = end;
+            self.note_cuts();
+            return false;
+        }
+        self.now = self.now.max(next);
+        self.note_cuts();
+        if event.is_some_and(|at| at <= next) {
+            let ((_, number), what) = self.queue.pop_first().expect("was seen");
+            self.trace = self.trace.rotate_left(5) ^ self.now.as_nanos() ^ number;
+            self.take(what);
+        } else if let Some((_, at)) = timer {
+            self.nodes[at].control.on_timer(self.now);
+            self.drain(at);
+        }
+        true
+    }
+
+    fn push(&mut self, at: Instant, what: What) {
+        self.counter += 1;
+        self.queue.insert((at, self.counter), what);
+    }
+
+    fn draw_delay(&mut self) -> Duration {
+        let (least, most) = self.delay;
+        least + Duration::from_nanos(self.random.below((most - least).as_nanos() as u64 + 1))
+    }
+
+    /// A frame leaves one side of a link.
+    fn carry(&mut self, link: LinkKey, side: usize, frame: ControlFrame) {
+        let delay = self.draw_delay();
+        let Some(ends) = self.links.get_mut(&link) else { return };
+        let (from, to) = (ends.ends[side], ends.ends[1 - side]);
+        if self.cuts.contains(&(from, to)) {
+            ends.held[side].push(frame);
+            return;
+        }
+        let at = (self.now + delay).max(ends.free_at[side]);
+        ends.free_at[side] = at;
+        self.push(at, What::Frame { link, to, frame: Box::new(frame) });
+    }
+
+    fn take(&mut self, what: What) {
+        let at = match &what {
+            What::Frame { to, .. } => *to,
+            What::LinkUp { at, .. } | What::LinkDown { at, .. } | What::DialFailed { at, .. } => *at,
+            What::ToShard { at, .. } | What::FromShard { at, .. } => *at,
+        };
+        if !self.nodes[at].alive {
+            return;
+        }
+        if self.nodes[at].paused_until > self.now {
+            let until = self.nodes[at].paused_until;
+            self.push(until, what);
+            return;
+        }
+        let now = self.now;
+        match what {
+            What::Frame { link, frame, .. } => self.nodes[at].control.on_frame(now, link, *frame),
+            What::LinkUp { link, peer, dialled, .. } => {
+                let hello = self.nodes[peer].hello.clone();
+                self.nodes[at].control.on_link_up(now, link, hello, dialled.as_deref());
+            }
+            What::LinkDown { link, .. } => self.nodes[at].control.on_link_down(now, link),
+            What::DialFailed { address, failure, .. } => {
+                self.nodes[at].control.on_dial_failed(now, &address, failure);
+            }
+            What::FromShard { shard, mail, .. } => self.nodes[at].control.on_shard(now, shard, mail),
+            What::ToShard { shard, mail, .. } => return self.to_shard(at, shard, mail),
+        }
+        self.drain(at);
+    }
+
+    fn to_shard(&mut self, at: At, shard: ShardId, mail: ToShard) {
+        let now = self.now;
+        let table = &mut self.nodes[at].shards[usize::from(shard.0)];
+        let answer = match mail {
+            ToShard::Change { sequence, change } => {
+                assert_eq!(sequence, table.sequence + 1, "changes come in order");
+                table.sequence = sequence;
+                table.apply(change);
+                FromShard::Applied { sequence }
+            }
+            ToShard::Lease { until } => {
+                table.lease = until;
+                return;
+            }
+            ToShard::Reply { request, reply } => {
+                let before = self.nodes[at].replies.insert(request, (now, reply));
+                assert!(before.is_none(), "answered twice");
+                return;
+            }
+            ToShard::CloseQueue { request, .. } => FromShard::QueueClosed { request, result: Ok(0) },
+            ToShard::Peer { .. } => return,
+        };
+        self.push(now, What::FromShard { at, shard, mail: answer });
+    }
+
+    /// Carries out what a node wants.
+    fn drain(&mut self, at: At) {
+        let mut effects = Effects::default();
+        self.nodes[at].control.drain(&mut effects);
+        for (shard, mail) in effects.to_shards {
+            let delay = Duration::from_nanos(self.random.below(self.apply_delay_max.as_nanos() as u64 + 1));
+            let table = &mut self.nodes[at].shards[usize::from(shard.0)];
+            table.free_at = table.free_at.max(self.now + delay);
+            let due = table.free_at;
+            self.push(due, What::ToShard { at, shard, mail });
+        }
+        for (link, frame) in effects.frames {
+            let Some(side) =
+                self.links.get(&link).and_then(|ends| ends.ends.iter().position(|&end| end == at))
+            else {
+                continue;
+            };
+            self.carry(link, side, frame);
+        }
+        for link in effects.hang_ups {
+            if let Some(ends) = self.links.remove(&link) {
+                let (near, far) = if ends.ends[0] == at { (0, 1) } else { (1, 0) };
+                // the other side sees the end unless the cut hides it
+                if !self.cuts.contains(&(ends.ends[near], ends.ends[far])) {
+                    let due = (self.now + self.draw_delay()).max(ends.free_at[near]);
+                    self.push(due, What::LinkDown { link, at: ends.ends[far] });
+                }
+            }
+        }
+        for address in effects.dials {
+            self.dial(at, address);
+        }
+        let now = self.now;
+        let node = &mut self.nodes[at];
+        node.events.extend(effects.events.into_iter().map(|event| (now, event)));
+        node.listening |= effects.listening;
+        node.timer = node.control.next_deadline().max(now + Duration::from_nanos(1));
+    }
+
+    fn dial(&mut self, at: At, address: String) {
+        let there =
+            (0..self.nodes.len()).rev().find(|&n| self.nodes[n].address == address && self.nodes[n].alive);
+        let delay = self.draw_delay() + self.draw_delay();
+        let due = self.now + delay;
+        let Some(peer) = there else {
+            self.push(due, What::DialFailed { at, address, failure: DialFailure::Refused });
+            return;
+        };
+        if peer == at {
+            self.push(due, What::DialFailed { at, address, failure: DialFailure::Myself });
+        } else if self.cuts.contains(&(at, peer)) || self.cuts.contains(&(peer, at)) {
+            let refused = self.cuts_refuse;
+            let failure = if refused { DialFailure::Refused } else { DialFailure::Unreachable };
+            let due = if refused { due } else { self.now + ms(1_000) };
+            self.push(due, What::DialFailed { at, address, failure });
+        } else {
+            self.counter += 1;
+            let link = LinkKey(self.counter);
+            let (held, free_at) = ([Vec::new(), Vec::new()], [due; 2]);
+            self.links.insert(link, TwoEnds { ends: [at, peer], held, free_at });
+            self.push(due, What::LinkUp { link, at: peer, peer: at, dialled: None });
+            self.push(due, What::LinkUp { link, at, peer, dialled: Some(address) });
+        }
+    }
+
+    // ---- what tests ask -----------------------------------------------------------------------------------------
+
+    pub fn alive(&self) -> Vec<At> {
+        (0..self.nodes.len()).filter(|&at| self.nodes[at].alive).collect()
+    }
+
+    /// All live nodes have a lease, count all live nodes, and route alike.
+    pub fn agrees(&self) -> bool {
+        let alive = self.alive();
+        let mut ids: Vec<NodeId> = alive.iter().map(|&at| self.nodes[at].id).collect();
+        ids.sort_unstable();
+        let digest = self.nodes[alive[0]].control.digest();
+        alive.iter().all(|&at| {
+            let node = &self.nodes[at];
+            node.listening
+                && node.control.counted_set() == ids
+                && node.control.status().lease > self.now
+                && node.control.digest() == digest
+        })
+    }
+
+    /// Every shard with a lease at a node routes by it.
+    pub fn routes(&self, at: At, binding: &Binding) -> bool {
+        let shards = &self.nodes[at].shards;
+        shards
+            .iter()
+            .all(|shard| shard.lease <= self.now || shard.bindings.iter().any(|known| known.same(binding)))
+    }
+
+    pub fn home(&self, at: At) -> ShardAddress {
+        ShardAddress { node: self.nodes[at].id, shard: ShardId(1) }
+    }
+}
