@@ -236,10 +236,12 @@ impl Control {
         }
     }
 
-    /// The proposal has every vote: it stands. Everyone else routes by it already, so only the own shards are awaited.
+    /// The proposal has every vote: it stands. Everyone else routes by a queue already, so only the own shards are awaited;
+    /// an exchange has no home that goes with it, so its register must be everywhere before the ok.
     fn stand(&mut self, key: CommandKey, id: Ulid) {
         self.desk.proposals.remove(&id);
         let queue = QueueId { generation: 0, ulid: id };
+        let everyone = self.directory.own_queue(queue).is_none();
         let reply = if let Some(record) = self.directory.own_queue(queue).cloned() {
             self.directory.write(Op::Put(Record::Queue { record: record.clone(), standing: true }));
             Reply::Queue { record: record.into(), created: true }
@@ -254,7 +256,7 @@ impl Control {
             Reply::Done
         };
         self.desk.set_phase(key, Phase::Finishing(reply, BTreeSet::new()), Instant::FAR);
-        self.desk.finishing.push((key, false));
+        self.desk.finishing.push((key, everyone));
     }
 
     /// Visible everywhere. Auto-delete exchanges that lost their last binding by it go first (RabbitMQ: in one step).

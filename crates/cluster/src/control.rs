@@ -18,7 +18,7 @@ use crate::directory::Directory;
 use crate::directory::map::{Record, Version};
 use crate::directory::visible::Visible;
 use crate::effects::{Effects, LinkKey};
-use crate::frame::Frame;
+use crate::frame::{Frame, Versions};
 use crate::membership::dial::{DialFailure, Dials};
 use crate::membership::join::Join;
 use crate::membership::member::{Member, PeerHello};
@@ -105,7 +105,12 @@ pub struct Control {
     pub(crate) after_applied: VecDeque<(u64, AfterApplied)>,
     pub(crate) agreed: Vec<(NodeId, Ulid)>,
     pub(crate) stored: BTreeSet<NodeId>,
+    /// Maps that every shard routes by.
+    pub(crate) routed_versions: BTreeMap<NodeId, Version>,
+    /// The same with all that they rest on: what is acked, and what the lease asks for.
     pub(crate) applied_versions: BTreeMap<NodeId, Version>,
+    /// Routed by, but not all that they rest on.
+    pub(crate) resting: BTreeMap<NodeId, VecDeque<(Version, Versions)>>,
     pub(crate) wanted: BTreeMap<NodeId, Wanted>,
     pub(crate) pieces: BTreeMap<(LinkKey, NodeId), Pieces>,
     /// Requests of peers: under way, or answered and not forgotten yet.
@@ -143,7 +148,9 @@ impl Control {
             after_applied: VecDeque::new(),
             agreed: Vec::new(),
             stored: BTreeSet::new(),
+            routed_versions: BTreeMap::new(),
             applied_versions: BTreeMap::new(),
+            resting: BTreeMap::new(),
             wanted: BTreeMap::new(),
             pieces: BTreeMap::new(),
             served: BTreeMap::new(),

@@ -26,21 +26,66 @@ pub(crate) struct MemberInfo {
     pub(crate) down: bool,
 }
 
+/// Versions of several maps.
+pub(crate) type Versions = Vec<(NodeId, Version)>;
+
 /// What a control frame says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Frame {
-    Ping { sent_nanos: u64 },
-    Echo { sent_nanos: u64, versions: Vec<(NodeId, Version)>, hears: Vec<NodeId>, ready: bool },
-    State { members: Vec<MemberInfo>, versions: Vec<(NodeId, Version)>, ready: bool },
-    Delta { node: NodeId, from: Version, to: Version, ops: Vec<Op> },
-    Ack { version: Version },
-    Conflict { proposal: Ulid },
-    Agreed { proposal: Ulid },
-    Digest { versions: Vec<(NodeId, Version)> },
-    MapRequest { node: NodeId, known: Version },
-    MapReply { node: NodeId, version: Version, piece: u32, last: bool, records: Vec<Record> },
-    Request { id: RequestId, oldest: RequestId, command: Command },
-    Response { id: RequestId, reply: Reply },
+    Ping {
+        sent_nanos: u64,
+    },
+    Echo {
+        sent_nanos: u64,
+        versions: Vec<(NodeId, Version)>,
+        hears: Vec<NodeId>,
+        ready: bool,
+    },
+    State {
+        members: Vec<MemberInfo>,
+        versions: Vec<(NodeId, Version)>,
+        ready: bool,
+    },
+    Delta {
+        node: NodeId,
+        from: Version,
+        to: Version,
+        ops: Vec<Op>,
+        rests_on: Versions,
+    },
+    Ack {
+        version: Version,
+    },
+    Conflict {
+        proposal: Ulid,
+    },
+    Agreed {
+        proposal: Ulid,
+    },
+    Digest {
+        versions: Vec<(NodeId, Version)>,
+    },
+    MapRequest {
+        node: NodeId,
+        known: Version,
+    },
+    MapReply {
+        node: NodeId,
+        version: Version,
+        piece: u32,
+        last: bool,
+        records: Vec<Record>,
+        rests_on: Versions,
+    },
+    Request {
+        id: RequestId,
+        oldest: RequestId,
+        command: Command,
+    },
+    Response {
+        id: RequestId,
+        reply: Reply,
+    },
 }
 
 fn version_out(node: NodeId, version: Version) -> wire::Version {
@@ -77,10 +122,11 @@ impl Frame {
                 versions: versions_out(&versions),
                 ready,
             }),
-            Self::Delta { node, from, to, ops } => Body::Delta(wire::Delta {
+            Self::Delta { node, from, to, ops, rests_on } => Body::Delta(wire::Delta {
                 version: version_out(node, to),
                 from: from.counter,
                 entries: ops.into_iter().map(op_out).collect(),
+                rests_on: versions_out(&rests_on),
             }),
             Self::Ack { version } => Body::DeltaAck(wire::DeltaAck { version: version_out(to, version) }),
             Self::Conflict { proposal } => Body::Conflict(wire::Conflict { proposal: proposal.0.into() }),
@@ -89,12 +135,15 @@ impl Frame {
             Self::MapRequest { node, known } => {
                 Body::MapRequest(wire::MapRequest { known: version_out(node, known) })
             }
-            Self::MapReply { node, version, piece, last, records } => Body::MapReply(wire::MapReply {
-                version: version_out(node, version),
-                piece,
-                last,
-                entries: records.into_iter().map(|record| op_out(Op::Put(record))).collect(),
-            }),
+            Self::MapReply { node, version, piece, last, records, rests_on } => {
+                Body::MapReply(wire::MapReply {
+                    version: version_out(node, version),
+                    piece,
+                    last,
+                    entries: records.into_iter().map(|record| op_out(Op::Put(record))).collect(),
+                    rests_on: versions_out(&rests_on),
+                })
+            }
             Self::Request { id, oldest, command } => {
                 Body::Request(wire::Request { id: id.0, oldest: oldest.0, command: Some((&command).into()) })
             }
@@ -124,7 +173,8 @@ impl Frame {
             Body::Delta(delta) => {
                 let (node, to) = version_in(delta.version);
                 let ops = delta.entries.into_iter().map(op_in).collect::<Result<Vec<Op>, _>>()?;
-                Self::Delta { node, from: Version { counter: delta.from, ..to }, to, ops }
+                let rests_on = versions_in(delta.rests_on);
+                Self::Delta { node, from: Version { counter: delta.from, ..to }, to, ops, rests_on }
             }
             Body::DeltaAck(ack) => Self::Ack { version: version_in(ack.version).1 },
             Body::Conflict(conflict) => Self::Conflict { proposal: Ulid(conflict.proposal.into()) },
@@ -143,7 +193,8 @@ impl Frame {
                         Op::Drop(_) => return Err(Damage::Value("record of a map")),
                     }
                 }
-                Self::MapReply { node, version, piece: reply.piece, last: reply.last, records }
+                let rests_on = versions_in(reply.rests_on);
+                Self::MapReply { node, version, piece: reply.piece, last: reply.last, records, rests_on }
             }
             Body::Request(request) => {
                 let command = request.command.as_ref().ok_or(Damage::Value("command"))?;

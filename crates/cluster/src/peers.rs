@@ -10,7 +10,7 @@ use crate::command::{CommandKey, Origin, Phase};
 use crate::control::{Control, Link, Pieces, Wanted};
 use crate::directory::map::{Record, Version};
 use crate::effects::{Event, LinkKey};
-use crate::frame::{Frame, MemberInfo};
+use crate::frame::{Frame, MemberInfo, Versions};
 use crate::membership::Standing;
 use crate::membership::detector::verdict;
 use crate::membership::dial::DialFailure;
@@ -182,12 +182,11 @@ impl Control {
                 self.on_echo(now, peer, sent_nanos, versions, hears, ready);
             }
             Frame::State { members, versions, ready } => self.on_state(now, peer, members, &versions, ready),
-            Frame::Delta { node, from, to, ops } => {
+            Frame::Delta { node, from, to, ops, rests_on } => {
                 if node != peer {
                     self.bad_frame(link, peer, "a delta of a map that is not its own".to_string());
                 } else if self.directory.on_delta(node, from, to, ops) {
-                    self.stored.insert(node);
-                    self.wanted.remove(&node);
+                    self.rests_on(now, peer, node, rests_on);
                 } else {
                     self.want(now, peer, node, to, true);
                 }
@@ -205,8 +204,10 @@ impl Control {
                 }
             }
             Frame::MapRequest { node, known } => self.on_map_request(peer, node, known),
-            Frame::MapReply { node, version, piece, last, records } => {
-                self.on_map_piece(link, node, version, piece, last, records);
+            Frame::MapReply { node, version, piece, last, records, rests_on } => {
+                if self.on_map_piece(link, node, version, piece, last, records) {
+                    self.rests_on(now, peer, node, rests_on);
+                }
             }
             Frame::Request { id, oldest, command } => self.on_request(now, peer, id, oldest, command),
             Frame::Response { id, reply } => {
@@ -398,7 +399,8 @@ impl Control {
         for piece in 0.. {
             let records: Vec<Record> = rest.by_ref().take(limits::MAP_PIECE_RECORDS_MAX).collect();
             let last = rest.peek().is_none();
-            self.send(peer, Frame::MapReply { node, version, piece, last, records });
+            let rests_on = if last { self.directory.rests_on(node) } else { Versions::new() };
+            self.send(peer, Frame::MapReply { node, version, piece, last, records, rests_on });
             if last {
                 break;
             }
@@ -413,22 +415,31 @@ impl Control {
         piece: u32,
         last: bool,
         records: Vec<Record>,
-    ) {
+    ) -> bool {
         let begin = Pieces { version, next: 0, records: Vec::new() };
         let pieces = self.pieces.entry((link, node)).or_insert_with(|| begin.clone());
         if piece == 0 {
             *pieces = begin;
         }
         if pieces.version != version || pieces.next != piece {
-            return;
+            return false;
         }
         pieces.next += 1;
         pieces.records.extend(records);
         if last && let Some(pieces) = self.pieces.remove(&(link, node)) {
             self.directory.on_map(node, version, pieces.records);
-            self.stored.insert(node);
-            self.wanted.remove(&node);
         }
+        last
+    }
+
+    /// A map is stored; what it rests on is asked for if it is not here.
+    fn rests_on(&mut self, now: Instant, from: NodeId, node: NodeId, versions: Versions) {
+        for &(other, version) in &versions {
+            self.want(now, from, other, version, false);
+        }
+        self.directory.rest_on(node, versions);
+        self.stored.insert(node);
+        self.wanted.remove(&node);
     }
 
     // ---- requests -----------------------------------------------------------------------------------------------
@@ -528,6 +539,7 @@ impl Control {
         }
         if standing.is_down() {
             self.on_peer_down(node);
+            self.ack_rested();
         }
     }
 
@@ -601,7 +613,7 @@ impl Control {
         let open: Vec<String> = self
             .members
             .values()
-            .filter(|member| member.link.is_none() && !member.forgotten)
+            .filter(|member| self.is_dialled(member))
             .map(|member| member.hello.address.clone())
             .collect();
         for address in open {
@@ -615,8 +627,18 @@ impl Control {
         self.effects.dials.extend(seeds);
     }
 
+    /// It has no link, and its address is not that of a node that has one: there it would be answered again.
+    fn is_dialled(&self, member: &Member) -> bool {
+        let address = &member.hello.address;
+        member.link.is_none()
+            && !member.forgotten
+            && !self.links.values().any(|link| {
+                self.members.get(&link.peer).is_some_and(|linked| linked.hello.address == *address)
+            })
+    }
+
     pub(crate) fn dial_deadline(&self) -> Instant {
-        let open = self.members.values().filter(|member| member.link.is_none() && !member.forgotten);
+        let open = self.members.values().filter(|member| self.is_dialled(member));
         open.map(|member| self.dials.due(&member.hello.address)).fold(self.dials.next_seeds(), Instant::min)
     }
 

@@ -14,17 +14,17 @@ use crate::directory::MergeStep;
 use crate::directory::map::Version;
 use crate::directory::proposal::Notice;
 use crate::effects::Event;
-use crate::frame::Frame;
+use crate::frame::{Frame, Versions};
 use crate::membership::join::{Join, Surroundings};
 
 impl Control {
     /// Works everything out.
     pub(crate) fn settle(&mut self, now: Instant) {
-        self.update_lease(now);
+        self.update_lease(now, false);
         loop {
             self.work(now);
             self.push_delta();
-            self.update_lease(now);
+            self.update_lease(now, true);
             if !(self.stirred && self.has_lease_or_stopped(now)) {
                 break;
             }
@@ -149,16 +149,41 @@ impl Control {
             match what {
                 AfterApplied::Map(node, version) => {
                     any = true;
-                    self.applied_versions.insert(node, version);
-                    self.send(node, Frame::Ack { version });
+                    self.routed_versions.insert(node, version);
+                    let rests_on = self.directory.rests_on(node);
+                    self.resting.entry(node).or_default().push_back((version, rests_on));
                 }
                 AfterApplied::Agreed(node, proposal) => self.send(node, Frame::Agreed { proposal }),
             }
         }
         if any {
+            self.ack_rested();
             let had = self.has_lease(now);
             self.carry_echoes();
             self.stirred |= !had && self.has_lease(now);
+        }
+    }
+
+    /// Acks the maps that are routed by together with all that they rest on. What a writer that is Down rested on may have
+    /// died with it: nobody waits for its ack.
+    pub(crate) fn ack_rested(&mut self) {
+        let mut acks = Vec::new();
+        let (directory, routed) = (&self.directory, &self.routed_versions);
+        for (&node, queue) in &mut self.resting {
+            let gone = directory.standing(node).is_down();
+            let rests = |on: &Versions| {
+                on.iter().all(|(other, version)| routed.get(other).is_some_and(|routed| routed >= version))
+            };
+            while let Some((version, on)) = queue.front()
+                && (gone || rests(on))
+            {
+                acks.push((node, *version));
+                queue.pop_front();
+            }
+        }
+        for (node, version) in acks {
+            self.applied_versions.insert(node, version);
+            self.send(node, Frame::Ack { version });
         }
     }
 
@@ -176,12 +201,16 @@ impl Control {
         let Some((mut from, to, ops)) = self.directory.take_delta() else { return };
         let node = self.own();
         let linked = self.peers();
+        let rests_on = self.directory.rests_on(node);
         let mut rest = ops.into_iter().peekable();
         while rest.peek().is_some() {
             let ops: Vec<_> = rest.by_ref().take(limits::MAP_PIECE_RECORDS_MAX).collect();
             let next = Version { counter: from.counter + ops.len() as u64, ..from };
             for &peer in &linked {
-                self.send(peer, Frame::Delta { node, from, to: next, ops: ops.clone() });
+                self.send(
+                    peer,
+                    Frame::Delta { node, from, to: next, ops: ops.clone(), rests_on: rests_on.clone() },
+                );
             }
             from = next;
         }
@@ -205,8 +234,9 @@ impl Control {
         self.counted().map(|(_, member)| member.echoes.until()).fold(Instant::FAR, Instant::min)
     }
 
-    /// Joins if that is possible now, and tells the shards until when the lease is.
-    fn update_lease(&mut self, now: Instant) {
+    /// Joins if that is possible now, and tells the shards until when the lease is: a shorter one before the changes of this
+    /// input, a longer one after them.
+    fn update_lease(&mut self, now: Instant, longer: bool) {
         if let Join::Joining { .. } = self.join {
             let seen = Surroundings {
                 seeds: self.dials.other_seeds().count(),
@@ -229,7 +259,7 @@ impl Control {
             }
         }
         let until = self.lease();
-        if self.lease_told != Some(until) {
+        if self.lease_told != Some(until) && (longer || self.lease_told.is_some_and(|told| until < told)) {
             let had = self.lease_told.is_some_and(|told| now < told);
             self.lease_told = Some(until);
             self.stirred |= !had && now < until;

@@ -1,6 +1,8 @@
 //! Clusters of control machines on virtual time: join, directory, verdicts, leases, cuts, merges.
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 
+#[path = "network/chaos.rs"]
+mod chaos;
 #[path = "network/commands.rs"]
 mod commands;
 #[path = "network/world.rs"]
@@ -29,6 +31,7 @@ fn views(world: &World) -> Vec<String> {
     world
         .nodes
         .iter()
+        .filter(|node| node.alive)
         .map(|node| {
             let status = node.control.status();
             let peers: Vec<String> = status
@@ -201,4 +204,42 @@ fn a_killed_node_is_down_within_200_ms_and_its_names_are_free_2_s_later() {
     // the address comes back as another node: nothing of the old one returns
     world.start("n2", &["n0", "n1", "n2"]);
     assert!(world.run_until(ms(2_000), World::agrees), "{:#?}", views(&world));
+}
+
+#[test]
+fn under_any_faults_no_ok_is_false_and_all_comes_right_in_the_end() {
+    let mut total: std::collections::BTreeMap<&'static str, u32> = std::collections::BTreeMap::new();
+    let (mut checks, mut done) = (0, 0);
+    for seed in seeds(100) {
+        let mut chaos = chaos::Chaos::new(seed);
+        chaos.run(25);
+        for (kind, count) in chaos.hits.faults {
+            *total.entry(kind).or_default() += count;
+        }
+        checks += chaos.hits.checks;
+        done += chaos.hits.done;
+    }
+    assert!(total.values().all(|&count| count >= 20), "a kind of fault was hardly hit: {total:?}");
+    assert!(checks > 10_000 && done > 1_000, "{checks} checks, {done} commands done");
+}
+
+/// `LEVERET_SEEDS=7..8` runs that one alone, `0..100000` many.
+fn seeds(count: u64) -> std::ops::Range<u64> {
+    let asked = std::env::var("LEVERET_SEEDS").ok();
+    let range =
+        asked.as_deref().and_then(|text| text.split_once("..")).map(|(from, to)| (from.parse(), to.parse()));
+    match range {
+        Some((Ok(from), Ok(to))) => from..to,
+        _ => 0..count,
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    let trace = || {
+        let mut chaos = chaos::Chaos::new(7);
+        chaos.run(20);
+        chaos.world.trace
+    };
+    assert_eq!(trace(), trace());
 }

@@ -398,6 +398,10 @@ pub struct Delta {
     /// The changes, in order.
     #[prost(message, repeated, tag = "3")]
     pub entries: Vec<Entry>,
+    /// Other maps that the writer had when it made them: a binding means nothing without its exchange. Acked only when
+    /// these are routed by as well.
+    #[prost(message, repeated, tag = "4")]
+    pub rests_on: Vec<Version>,
 }
 
 /// Every shard of the sender routes by the writer's map of this version. A vote for what it proposes (R2).
@@ -455,6 +459,9 @@ pub struct MapReply {
     /// Its records.
     #[prost(message, repeated, tag = "4")]
     pub entries: Vec<Entry>,
+    /// Other maps that this one rests on (as in [`Delta`]); in the last piece.
+    #[prost(message, repeated, tag = "5")]
+    pub rests_on: Vec<Version>,
 }
 
 /// A command for the home of its object, sent again under its id on each new link until it is answered.

@@ -96,25 +96,17 @@ impl Directory {
     fn refresh_exchange(&mut self, name: &ObjectName, batch: &mut Batch) {
         let register = ExchangeRegister::read(&self.maps, name);
         let standing = register.value.is_some();
-        let mut value = register.value;
+        let value = register.value;
         if let Some(mut ballot) = self.exchange_ballots.remove(name) {
             let mut notices = core::mem::take(&mut self.notices);
             ballot.count(self.own, standing, |node| self.standing(node).is_down(), &mut notices);
             self.notices = notices;
-            // an own proposal is told to the own shards only when it stands
-            if let Some((id, proposer)) = ballot.voted()
-                && proposer != self.own
-                && let Some(Record::Proposal { value: proposed, .. }) =
-                    self.maps[&proposer].records.get(&RecordKey::Proposal(id))
-            {
-                value.clone_from(proposed);
-            }
             if !ballot.is_empty() {
                 self.exchange_ballots.insert(name.clone(), ballot);
             }
         }
         let written = register.stamp.is_some();
-        let known = ExchangeName { value: value.clone(), standing, deleted: register.deleted, written };
+        let known = ExchangeName { value: value.clone(), deleted: register.deleted, written };
         let old = self.exchanges.insert(name.clone(), known).unwrap_or_default();
         let told = self.told.exchanges.get(name);
         if told != value.as_ref() {

@@ -300,6 +300,8 @@ pub(crate) struct NodeMap {
     pub version: Version,
     /// Its records.
     pub records: BTreeMap<RecordKey, Record>,
+    /// Versions of other maps that its writer had when it wrote them. Unused for the own map.
+    pub rests_on: BTreeMap<NodeId, Version>,
 }
 
 impl NodeMap {

@@ -50,10 +50,8 @@ pub(crate) struct SeenQueue {
 /// What an exchange name is, kept from refresh to refresh.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ExchangeName {
-    /// What is routed by: standing, or a proposal of another node with this node's vote.
+    /// What is routed by. A proposal is not: its vote reserves the name, its register makes it visible.
     pub(crate) value: Option<Exchange>,
-    /// The value stands (no proposal).
-    pub(crate) standing: bool,
     /// The register's last deletion.
     pub(crate) deleted: u64,
     /// The register was written.
@@ -96,7 +94,7 @@ impl Directory {
     pub(crate) fn new(own: NodeId, incarnation: Incarnation) -> Self {
         let version = Version { incarnation, counter: 0 };
         let mut maps = BTreeMap::new();
-        maps.insert(own, NodeMap { version, records: BTreeMap::new() });
+        maps.insert(own, NodeMap { version, ..NodeMap::default() });
         Self {
             own,
             maps,
@@ -388,10 +386,8 @@ impl Directory {
         if let Some(exchange) = register::predeclared(name) {
             return Seen::There(exchange);
         }
-        let known = self.exchanges.get(name);
-        match known.and_then(|known| known.value.clone().map(|value| (value, known.standing))) {
-            Some((value, true)) => Seen::There(value),
-            Some((_, false)) => Seen::Proposed,
+        match self.exchanges.get(name).and_then(|known| known.value.clone()) {
+            Some(value) => Seen::There(value),
             None if self.exchange_ballots.get(name).is_some_and(|ballot| ballot.voted().is_some()) => {
                 Seen::Proposed
             }
@@ -399,7 +395,7 @@ impl Directory {
         }
     }
 
-    /// What is routed by under an exchange name: proposals with this node's vote too.
+    /// What is routed by under an exchange name.
     pub(crate) fn routed_exchange(&self, name: &ObjectName) -> Option<Exchange> {
         register::predeclared(name).or_else(|| self.exchanges.get(name)?.value.clone())
     }
@@ -454,6 +450,24 @@ impl Directory {
             (record, true) if self.standing(home).is_down() => Some(record),
             _ => None,
         })
+    }
+
+    /// What a map rests on, beside what was said before.
+    pub(crate) fn rest_on(&mut self, node: NodeId, versions: Vec<(NodeId, Version)>) {
+        let own = self.own;
+        let rests_on = &mut self.maps.entry(node).or_default().rests_on;
+        for (other, version) in versions.into_iter().filter(|(other, _)| *other != own && *other != node) {
+            let known = rests_on.entry(other).or_default();
+            *known = (*known).max(version);
+        }
+    }
+
+    /// What a map rests on.
+    pub(crate) fn rests_on(&self, node: NodeId) -> Vec<(NodeId, Version)> {
+        if node == self.own {
+            return self.versions().into_iter().filter(|(other, _)| *other != node).collect();
+        }
+        self.maps.get(&node).map_or_else(Vec::new, |map| map.rests_on.iter().map(|(&n, &v)| (n, v)).collect())
     }
 
     /// Forgets how far the map of a node is known, so that it is asked for anew.
