@@ -196,3 +196,13 @@ pub const HELD_PUBLISH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A dial that got no answer at all is tried again beside the first after this: its packets may have been lost in a cut
 /// that is over.
 pub const DIAL_AGAIN: Duration = Duration::from_secs(1);
+
+// ---- shards -----------------------------------------------------------------------------------------------------
+
+/// Messages that all queues of a shard together may dispatch in one turn. The other queues go on in the next, first.
+pub const SHARD_DISPATCH_MAX: usize = 32_768;
+/// Requests to queues that their shard has not heard of yet, and lanes to such queues. At the bound the oldest is
+/// forgotten: its asker's own bound ends it.
+pub const EARLY_RECORDS_MAX: usize = 4_096;
+/// Queues that a shard remembers after they were deleted, to tell late records from early ones.
+pub const DROPPED_QUEUES_KEPT: usize = 1_024;

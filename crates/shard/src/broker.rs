@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_amqp::host::{Held, Operation, QueueHandle, Verdict};
+use leveret_amqp::host::{Held, QueueHandle, Verdict};
 use leveret_auth::{Access, Permissions, Users};
 use leveret_link::record::{Record, Settle};
 use leveret_model::directory::FromShard;
@@ -15,13 +15,15 @@ use leveret_model::{
     QueueId, Refusal, RequestId, Seed, ShardAddress,
 };
 use leveret_queue::{Arena, Settled};
-use leveret_route::{Table, VhostId};
+use leveret_route::{Match, Table, VhostId};
 
+use crate::answers::OwnedAnswer;
+use crate::early::Early;
 use crate::effects::PasswordJob;
 use crate::forward::Outboxes;
-use crate::operations::{OwnedAnswer, Pending, Stage};
 use crate::places::{Entry, Owed, Place, Places};
 use crate::report::Traffic;
+use crate::requests::Pending;
 
 /// What the broker keeps for a connection, beside the protocol's own state.
 #[derive(Debug, Default)]
@@ -39,10 +41,8 @@ pub(crate) struct Meta {
     pub(crate) holds_publish: bool,
     /// Queues that skipped a consumer of it for want of room in its output.
     pub(crate) parked: Vec<(QueueHandle, ConsumerKey)>,
-    /// Window to be given back to homes elsewhere once its output is short enough.
+    /// Window to be given back to homes elsewhere once its output is short enough; runs of one consumer are folded.
     pub(crate) credit: Vec<Credit>,
-    /// Bytes read from it while the memory alarm was on.
-    pub(crate) bytes_under_alarm: u64,
 }
 
 /// Deliveries from elsewhere that are on their way through a socket here.
@@ -77,11 +77,15 @@ pub(crate) struct Broker {
     /// Operations under way, by their request.
     pub(crate) pending: BTreeMap<RequestId, Pending>,
     next_request: u64,
+    /// What came for queues that this shard has not heard of.
+    pub(crate) early: Early,
+    /// Queues that were deleted, the latest last.
+    pub(crate) dropped: VecDeque<QueueId>,
 
     // results for connections, taken up by the shard between two calls
     pub(crate) settled: Vec<(ChannelKey, PublishNumber, bool)>,
     pub(crate) answers: VecDeque<(ChannelKey, OwnedAnswer)>,
-    pub(crate) cancels: Vec<(ChannelKey, ConsumerNumber)>,
+    pub(crate) cancels: VecDeque<(ChannelKey, ConsumerNumber)>,
     pub(crate) logins: Vec<(ConnectionKey, Result<Name, Refusal>)>,
 
     // effects
@@ -91,6 +95,9 @@ pub(crate) struct Broker {
     /// Lanes that are owed a `Stored` at the end of the turn.
     pub(crate) stored_owed: Vec<(ShardAddress, QueueId, LaneSequence)>,
     pub(crate) owed_scratch: Vec<Owed>,
+    /// The queues that the table found for a publish, and their handles where no channel remembers them.
+    pub(crate) matches: Vec<Match>,
+    pub(crate) targets: Vec<QueueHandle>,
     /// Queues to dispatch at the end of the turn.
     pub(crate) dirty: Vec<QueueHandle>,
     /// Connections that hold a publish; offered again when `retry` is set or their time is over.
@@ -118,14 +125,18 @@ impl Broker {
             consumers: HashMap::with_hasher(FixedState::with_seed(seed.part(5).0)),
             pending: BTreeMap::new(),
             next_request: 0,
+            early: Early::default(),
+            dropped: VecDeque::new(),
             settled: Vec::new(),
             answers: VecDeque::new(),
-            cancels: Vec::new(),
+            cancels: VecDeque::new(),
             logins: Vec::new(),
             passwords: Vec::new(),
             control: Vec::new(),
             stored_owed: Vec::new(),
             owed_scratch: Vec::new(),
+            matches: Vec::new(),
+            targets: Vec::new(),
             dirty: Vec::new(),
             holding: Vec::new(),
             retry: false,
@@ -219,50 +230,27 @@ impl Broker {
 
     /// A channel is gone: its consumers end; the connection gives back what it held right after this.
     pub(crate) fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {
-        let mut asked = Vec::new();
-        self.pending.retain(|_, pending| {
-            if pending.channel != channel {
-                return true;
-            }
-            match (&pending.operation, pending.stage) {
-                // its answer brings a message, which must go back
-                (Operation::Get { no_ack: false, .. }, Stage::Home(_)) => true,
-                (Operation::Consume { consumer, .. }, Stage::Home(_)) => {
-                    asked.push(*consumer);
-                    false
-                }
-                _ => false,
-            }
-        });
-        for number in asked.iter().chain(consumers) {
-            if let Some(handle) = self.consumers.remove(&(channel, *number)) {
-                self.end_consumer(handle, channel, *number, RequestId(0));
-            }
+        self.forget_requests_of(channel);
+        for number in consumers {
+            self.end_consumer(channel, *number);
         }
     }
 
-    /// No more deliveries to a consumer of this shard. True if it is done, false if the home will answer `request`.
-    pub(crate) fn end_consumer(
-        &mut self,
-        handle: QueueHandle,
-        channel: ChannelKey,
-        consumer: ConsumerNumber,
-        request: RequestId,
-    ) -> bool {
+    /// A consumer of this shard ends without a word to its client.
+    pub(crate) fn end_consumer(&mut self, channel: ChannelKey, consumer: ConsumerNumber) {
+        let Some(handle) = self.consumers.remove(&(channel, consumer)) else { return };
         let key = self.consumer_key(channel, consumer);
-        let Some(entry) = self.places.get_mut(handle) else { return true };
+        let Some(entry) = self.places.get_mut(handle) else { return };
         match &mut entry.place {
             Place::Home(home) => {
                 home.queue.unsubscribe(&key);
                 self.mark_dirty(handle);
-                true
             }
             Place::Away(away) => {
                 away.consumers.remove(&(channel, consumer));
+                let request = RequestId(0);
                 let record = Record::Unsubscribe { request, queue: entry.id, channel, consumer };
-                let outbox = self.outboxes.at(away.outbox);
-                outbox.push(&record);
-                !outbox.up
+                self.outboxes.at(away.outbox).push(&record);
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Invariant: what was handed to the driver and is not processed at the other end never exceeds the window
 //! (`limits::FORWARD_RECORDS_MAX`, `limits::FORWARD_BYTES_MAX`); the rest stays here, in order.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use foldhash::fast::FixedState;
@@ -20,13 +20,16 @@ use leveret_queue::{StoredBody, StoredMessage};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OutboxIndex(u32);
 
-/// A settlement that the home may not have processed: named again after a new link.
+/// A delivery's place: the queue, the channel, the consumer, the position.
+type HeldAt = (QueueId, ChannelKey, ConsumerNumber, Position);
+
+/// What a settlement that may be lost came to.
 #[derive(Clone, Debug)]
-pub(crate) struct SettleUnderWay {
-    /// How many records were pushed when it was.
-    record: u64,
-    /// The settlement; it borrows nothing.
-    pub(crate) settle: Record<'static>,
+enum UnderWay {
+    /// The home may not have processed it: named again after a new link. It borrows nothing.
+    Settle(Record<'static>),
+    /// The home gave the message to the same consumer again, so it has processed the settlement before.
+    GivenAgain(HeldAt),
 }
 
 /// Records for one other shard.
@@ -44,12 +47,13 @@ pub(crate) struct Outbox {
     lossy: bool,
     pushed: u64,
     processed: u64,
-    settles: VecDeque<SettleUnderWay>,
+    /// With the number of records that were pushed then, on this link.
+    settles: VecDeque<(u64, UnderWay)>,
 }
 
 impl Outbox {
     fn new(to: ShardAddress, lossy: bool, up: bool) -> Self {
-        Self {
+        let mut outbox = Self {
             to,
             batch: Batch::new(),
             window: Window::new(),
@@ -60,7 +64,12 @@ impl Outbox {
             pushed: 0,
             processed: 0,
             settles: VecDeque::new(),
+        };
+        if lossy {
+            // nothing was said to that shard on this link, and there is nothing to say
+            outbox.push(&Record::ResubscribeEnd);
         }
+        outbox
     }
 
     /// Appends a record; without a link it is dropped, since every kind is repeated by its own rule on the next one.
@@ -103,11 +112,25 @@ impl Outbox {
         self.pushed += 1;
     }
 
-    /// A settlement: kept until the other end says that it was processed.
+    /// A settlement: over a link kept until the other end says that it was processed.
     pub(crate) fn push_settle(&mut self, settle: Record<'static>) {
         self.push(&settle);
         if self.lossy {
-            self.settles.push_back(SettleUnderWay { record: self.pushed, settle });
+            self.settles.push_back((self.pushed, UnderWay::Settle(settle)));
+        }
+    }
+
+    /// A delivery came that was delivered before, perhaps to this very consumer.
+    pub(crate) fn note_given(
+        &mut self,
+        queue: QueueId,
+        channel: ChannelKey,
+        consumer: ConsumerNumber,
+        position: Position,
+    ) {
+        if !self.settles.is_empty() {
+            let at = (queue, channel, consumer, position);
+            self.settles.push_back((self.pushed, UnderWay::GivenAgain(at)));
         }
     }
 
@@ -115,7 +138,7 @@ impl Outbox {
     pub(crate) fn granted(&mut self, grant: Cost) -> Result<(), Overgrant> {
         self.window.on_grant(grant)?;
         self.processed += u64::from(grant.records);
-        while self.settles.front().is_some_and(|settle| settle.record <= self.processed) {
+        while self.settles.front().is_some_and(|(pushed, _)| *pushed <= self.processed) {
             self.settles.pop_front();
         }
         Ok(())
@@ -168,9 +191,34 @@ impl Outbox {
         self.batch = Batch::new();
     }
 
-    /// Settlements that may be lost, in order. They stay listed until processed.
-    pub(crate) fn settles_under_way(&mut self) -> Vec<Record<'static>> {
-        self.settles.drain(..).map(|under_way| under_way.settle).collect()
+    /// Takes the settlements that may be lost, in order; the caller pushes them again.
+    pub(crate) fn take_settles_under_way(&mut self) -> Vec<Record<'static>> {
+        let mut last: BTreeMap<HeldAt, usize> = BTreeMap::new();
+        let mut settles: Vec<Option<Record<'static>>> = Vec::new();
+        for (_, under_way) in self.settles.drain(..) {
+            match under_way {
+                UnderWay::Settle(settle) => {
+                    if let Record::Settle { queue, channel, consumer, position, .. } = &settle {
+                        last.insert((*queue, *channel, *consumer, *position), settles.len());
+                    }
+                    settles.push(Some(settle));
+                }
+                UnderWay::GivenAgain(at) => {
+                    if let Some(settled) = last.remove(&at) {
+                        settles[settled] = None;
+                    }
+                }
+            }
+        }
+        settles.into_iter().flatten().collect()
+    }
+
+    /// A queue is gone: what was held of it is of no meaning any more.
+    pub(crate) fn forget_settles_of(&mut self, gone: QueueId) {
+        self.settles.retain(|(_, under_way)| match under_way {
+            UnderWay::Settle(settle) => !matches!(settle, Record::Settle { queue, .. } if *queue == gone),
+            UnderWay::GivenAgain((queue, ..)) => *queue != gone,
+        });
     }
 }
 

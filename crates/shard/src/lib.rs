@@ -23,18 +23,29 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod answers;
 mod broker;
+mod commands;
+mod connections;
+mod directory;
+mod early;
 mod effects;
 mod egress;
 mod forward;
 mod home;
 mod host;
+mod ingress;
 mod operations;
 mod places;
 mod publish;
+mod records;
 mod report;
+mod requests;
+mod resubscribe;
 mod shard;
+mod turn;
 
 pub use effects::{Effects, PasswordJob};
+pub use records::BatchError;
 pub use report::{ConnectionReport, QueueReport, ShardReport, Traffic};
-pub use shard::{BatchError, Peer, ReadInterest, Shard, ShardConfig};
+pub use shard::{Peer, ReadInterest, Shard, ShardConfig};

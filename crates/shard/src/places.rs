@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -36,6 +37,14 @@ pub(crate) struct Home {
     pub(crate) lanes: Lanes,
     /// Shards that named their consumers on their newest link (`Record::Resubscribe`), until they are through.
     pub(crate) resubscribed: Vec<(ShardAddress, Vec<ConsumerKey>)>,
+    /// It is being deleted: it takes and gives nothing until it is dropped (`ToShard::CloseQueue`).
+    pub(crate) closed: bool,
+}
+
+impl Home {
+    pub(crate) fn new(queue: Queue, seed: Seed) -> Self {
+        Self { queue, lanes: Lanes::new(seed), resubscribed: Vec::new(), closed: false }
+    }
 }
 
 /// A queue that lives elsewhere.
@@ -49,8 +58,12 @@ pub(crate) struct Away {
     pub(crate) lane: OutLane<Owed>,
     /// Consumers of this shard's channels, by who they are.
     pub(crate) consumers: BTreeMap<(ChannelKey, ConsumerNumber), ConsumerTerms>,
-    /// Its home is Down: nothing is sent, what waits is answered at its time.
-    pub(crate) masked: bool,
+}
+
+impl Away {
+    pub(crate) fn new(home: ShardAddress, outbox: OutboxIndex) -> Self {
+        Self { home, outbox, lane: OutLane::new(), consumers: BTreeMap::new() }
+    }
 }
 
 /// Where a queue is, with what this shard keeps for it.
@@ -83,6 +96,8 @@ pub(crate) struct Places {
     slots: Vec<Slot>,
     free: Vec<u32>,
     by_id: HashMap<QueueId, u32, FixedState>,
+    /// The last one asked for by its id: records come in runs of one queue.
+    recent: Cell<Option<(QueueId, QueueHandle)>>,
 }
 
 impl Places {
@@ -91,6 +106,7 @@ impl Places {
             slots: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::with_hasher(FixedState::with_seed(seed.0)),
+            recent: Cell::new(None),
         }
     }
 
@@ -112,12 +128,21 @@ impl Places {
         let entry = slot.entry.take()?;
         self.free.push(handle.slot);
         self.by_id.remove(&entry.id);
+        self.recent.set(None);
         Some(entry)
     }
 
+    /// hot.
     pub(crate) fn handle(&self, id: QueueId) -> Option<QueueHandle> {
+        if let Some((recent, handle)) = self.recent.get()
+            && recent == id
+        {
+            return Some(handle);
+        }
         let slot = *self.by_id.get(&id)?;
-        Some(QueueHandle { slot, generation: self.slots[slot as usize].generation })
+        let handle = QueueHandle { slot, generation: self.slots[slot as usize].generation };
+        self.recent.set(Some((id, handle)));
+        Some(handle)
     }
 
     pub(crate) fn get(&self, handle: QueueHandle) -> Option<&Entry> {
@@ -135,6 +160,7 @@ impl Places {
             .and_then(|slot| slot.entry.as_mut())
     }
 
+    /// hot.
     pub(crate) fn home_mut(&mut self, id: QueueId) -> Option<(QueueHandle, &mut Home)> {
         let handle = self.handle(id)?;
         match &mut self.get_mut(handle)?.place {
@@ -143,6 +169,7 @@ impl Places {
         }
     }
 
+    /// hot.
     pub(crate) fn away_mut(&mut self, id: QueueId) -> Option<(QueueHandle, &mut Away)> {
         let handle = self.handle(id)?;
         match &mut self.get_mut(handle)?.place {

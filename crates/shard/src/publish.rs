@@ -9,10 +9,10 @@ use leveret_amqp::host::{Body, Publish, Published, QueueHandle};
 use leveret_auth::Access;
 use leveret_model::{ChannelKey, Refusal, ReplyCode, limits};
 use leveret_queue::ArenaBody;
-use leveret_route::{ExchangeId, MessageHeaders, Table, VhostId};
+use leveret_route::{ExchangeId, MessageHeaders, VhostId};
 
 use crate::broker::Broker;
-use crate::places::{Owed, Place};
+use crate::places::{Entry, Owed, Place};
 
 /// Routes that a channel remembers; a power of two.
 const CACHE_SLOTS: usize = 8;
@@ -23,12 +23,15 @@ pub(crate) struct ChannelState {
     cache: Option<Box<[CachedRoute; CACHE_SLOTS]>>,
 }
 
-/// Where a message with this address goes, while the table's generation is unchanged.
+/// Where a message with this address goes, while the generation of its exchange is unchanged. That a client may write to
+/// the exchange holds for the life of its connection.
 #[derive(Debug, Default)]
 struct CachedRoute {
     exchange: Option<ExchangeId>,
     /// Of the exchange, when the route was found.
     generation: u64,
+    /// Of the whole table, when the route was last known to be good: while it is unchanged so is the exchange's.
+    table_generation: u64,
     /// Exchange and key as they came; empty for an unused slot (an address is never empty).
     address: Vec<u8>,
     /// Rests on the map alone, not on bindings: good without a lease.
@@ -36,18 +39,14 @@ struct CachedRoute {
     targets: Vec<QueueHandle>,
 }
 
-impl CachedRoute {
-    fn remember(&mut self, table: &Table, exchange: Option<ExchangeId>, address: &[u8]) {
-        self.generation = exchange.map_or(0, |exchange| table.generation_of(exchange));
-        self.exchange = exchange;
-        self.address.clear();
-        self.address.extend_from_slice(address);
-    }
-}
-
 /// What routing says.
-enum Route<'a> {
-    Targets(&'a [QueueHandle]),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// The targets are those of this slot of the cache.
+    Cached(usize),
+    /// The targets are in `Broker::targets`.
+    Uncached,
+    /// It cannot be known now.
     NotNow,
 }
 
@@ -59,66 +58,87 @@ impl Broker {
         state: &mut ChannelState,
         publish: Publish<'_>,
     ) -> Result<Published, Refusal> {
-        let mut uncached = Vec::new();
-        let targets = match self.route(channel, state, &publish, &mut uncached)? {
-            Route::Targets(targets) => targets,
-            Route::NotNow => return Ok(self.hold(channel, &publish)),
-        };
+        let cache = state.cache.get_or_insert_with(Box::default);
+        match self.route(channel, cache, &publish)? {
+            Route::Cached(slot) => Ok(self.publish_to(channel, &cache[slot].targets, publish)),
+            Route::Uncached => {
+                let targets = core::mem::take(&mut self.targets);
+                let published = self.publish_to(channel, &targets, publish);
+                self.targets = targets;
+                Ok(published)
+            }
+            Route::NotNow => Ok(self.hold(channel, &publish)),
+        }
+    }
+
+    /// hot.
+    fn publish_to(
+        &mut self,
+        channel: ChannelKey,
+        targets: &[QueueHandle],
+        publish: Publish<'_>,
+    ) -> Published {
+        if let [handle] = targets
+            && let Some(Entry { place: Place::Home(home), .. }) = self.places.get_mut(*handle)
+            && !home.closed
+        {
+            let (body, body_len) = keep(publish.body);
+            let message = self.arena.insert(publish.address, publish.header, body, 1);
+            home.queue.append(message, body_len);
+            if home.queue.touch() {
+                self.dirty.push(*handle);
+            }
+            self.traffic.published_here += 1;
+            return Published::Settled;
+        }
         if targets.is_empty() {
             if publish.mandatory {
-                return Ok(Published::Unroutable);
+                return Published::Unroutable;
             }
             self.traffic.unroutable += 1;
-            return Ok(Published::Settled);
+            return Published::Settled;
         }
         if !self.lanes_have_room(targets) {
-            return Ok(self.hold(channel, &publish));
+            return self.hold(channel, &publish);
         }
-        Ok(self.enqueue(channel, targets, publish))
+        self.enqueue(channel, targets, publish)
     }
 
     /// Puts a message into every queue that it goes to. hot.
     fn enqueue(&mut self, channel: ChannelKey, targets: &[QueueHandle], publish: Publish<'_>) -> Published {
         let publisher = publish.number.map(|number| (channel, number));
-        let (body, body_len) = match publish.body {
-            Body::Flat(bytes) => (ArenaBody::Flat(bytes), bytes.len()),
-            Body::Chunks(chunks) => {
-                let len = chunks.iter().map(bytes::Bytes::len).sum();
-                (ArenaBody::Chunks(core::mem::take(chunks)), len)
-            }
-        };
+        let arrived = publish.arrived;
+        let (body, body_len) = keep(publish.body);
         let message = self.arena.insert(publish.address, publish.header, body, targets.len() as u32);
+        let shared = targets.len() > 1;
         let mut elsewhere = 0u32;
         for handle in targets {
-            let Some(entry) = self.places.get_mut(*handle) else {
-                self.arena.release(message);
-                continue;
-            };
-            match &mut entry.place {
-                Place::Home(home) => {
+            match self.places.get_mut(*handle) {
+                Some(Entry { place: Place::Home(home), .. }) if !home.closed => {
                     home.queue.append(message, body_len);
                     if home.queue.touch() {
                         self.dirty.push(*handle);
                     }
                     self.traffic.published_here += 1;
                 }
-                Place::Away(away) => {
+                Some(Entry { id, place: Place::Away(away) }) => {
                     elsewhere += 1;
-                    let shared = targets.len() > 1;
-                    let owed = Owed { message, publisher, shared, arrived: publish.arrived };
+                    let owed = Owed { message, publisher, shared, arrived };
                     let sequence = away.lane.push(owed, body_len as u64);
                     let stored = self.arena.get(message);
-                    self.outboxes.at(away.outbox).push_publish(entry.id, sequence, away.lane.base(), &stored);
-                    self.wait_deadline = self.wait_deadline.min(publish.arrived + limits::PUBLISH_WAIT);
+                    self.outboxes.at(away.outbox).push_publish(*id, sequence, away.lane.base(), &stored);
+                    self.wait_deadline = self.wait_deadline.min(arrived + limits::PUBLISH_WAIT);
                     self.traffic.published_away += 1;
                 }
+                // deleted, or about to be: it counts as not matched
+                _ => self.arena.release(message),
             }
         }
         if elsewhere == 0 {
             return Published::Settled;
         }
         if let Some(publisher) = publisher
-            && targets.len() > 1
+            && shared
         {
             self.owed.insert(publisher, elsewhere);
         }
@@ -126,63 +146,80 @@ impl Broker {
     }
 
     /// The queues for a publish: from the channel's cache, else from the table. hot.
-    fn route<'a>(
+    fn route(
         &mut self,
         channel: ChannelKey,
-        state: &'a mut ChannelState,
+        cache: &mut [CachedRoute; CACHE_SLOTS],
         publish: &Publish<'_>,
-        uncached: &'a mut Vec<QueueHandle>,
-    ) -> Result<Route<'a>, Refusal> {
-        let cache = state.cache.get_or_insert_with(Box::default);
-        let slot = &mut cache[slot_of(publish.address)];
-        let leased = self.now < self.lease_until;
-        if slot.address == publish.address
-            && slot.exchange.is_some_and(|exchange| slot.generation == self.table.generation_of(exchange))
-        {
-            if !slot.by_name && !leased {
-                return Ok(Route::NotNow);
-            }
-            return Ok(Route::Targets(&slot.targets));
+    ) -> Result<Route, Refusal> {
+        let slot = slot_of(publish.address);
+        let cached = &mut cache[slot];
+        if cached.address == publish.address && self.is_good(cached) {
+            return Ok(if cached.by_name || self.has_lease() { Route::Cached(slot) } else { Route::NotNow });
         }
+        self.find_route(channel, cached, publish).map(|found| found.unwrap_or(Route::Cached(slot)))
+    }
+
+    /// hot.
+    fn is_good(&self, cached: &mut CachedRoute) -> bool {
+        let Some(exchange) = cached.exchange else { return false };
+        let table_generation = self.table.generation();
+        if cached.table_generation == table_generation {
+            return true;
+        }
+        let good = cached.generation == self.table.generation_of(exchange);
+        if good {
+            cached.table_generation = table_generation;
+        }
+        good
+    }
+
+    /// Asks the table, and puts the answer into the slot of the cache; `None` if it is there then.
+    #[inline(never)]
+    fn find_route(
+        &mut self,
+        channel: ChannelKey,
+        cached: &mut CachedRoute,
+        publish: &Publish<'_>,
+    ) -> Result<Option<Route>, Refusal> {
         let Some(vhost) = self.meta(channel.connection).vhost else {
             return Err(Refusal::new(ReplyCode::NotAllowed, "no vhost is open"));
         };
-        slot.exchange = None;
+        cached.exchange = None;
         let name = String::from_utf8_lossy(publish.exchange);
         self.authorize(channel.connection, Access::Write, "exchange", &name)?;
-        if publish.exchange.is_empty() {
-            slot.targets.clear();
+        let exchange = if publish.exchange.is_empty() {
             let queue = self.table.queue(vhost, publish.routing_key).filter(|queue| !queue.masked);
             let found = queue.map(|queue| (queue.record.id, queue.record.home));
-            if found.is_none() && !leased {
-                return Ok(Route::NotNow);
+            if found.is_none() && !self.has_lease() {
+                return Ok(Some(Route::NotNow));
             }
-            slot.by_name = found.is_some();
-            slot.targets.extend(found.map(|(id, home)| self.place(id, home)));
-            let exchange = self.table.exchange(vhost, b"");
-            slot.remember(&self.table, exchange, publish.address);
-            return Ok(Route::Targets(&slot.targets));
-        }
-        if !leased {
-            return Ok(Route::NotNow);
-        }
-        let exchange = self.route_by_bindings(vhost, publish, uncached)?;
-        if self.table.depends_on_headers(exchange) {
-            return Ok(Route::Targets(uncached));
-        }
-        slot.by_name = false;
-        slot.remember(&self.table, Some(exchange), publish.address);
-        core::mem::swap(&mut slot.targets, uncached);
-        Ok(Route::Targets(&slot.targets))
+            cached.by_name = found.is_some();
+            cached.targets.clear();
+            cached.targets.extend(found.map(|(id, home)| self.place(id, home)));
+            self.table.exchange(vhost, b"")
+        } else {
+            if !self.has_lease() {
+                return Ok(Some(Route::NotNow));
+            }
+            let exchange = self.route_by_bindings(vhost, publish)?;
+            if self.table.depends_on_headers(exchange) {
+                return Ok(Some(Route::Uncached));
+            }
+            cached.by_name = false;
+            core::mem::swap(&mut cached.targets, &mut self.targets);
+            Some(exchange)
+        };
+        cached.generation = exchange.map_or(0, |exchange| self.table.generation_of(exchange));
+        cached.table_generation = self.table.generation();
+        cached.exchange = exchange;
+        cached.address.clear();
+        cached.address.extend_from_slice(publish.address);
+        Ok(None)
     }
 
-    /// Asks the table.
-    fn route_by_bindings(
-        &mut self,
-        vhost: VhostId,
-        publish: &Publish<'_>,
-        targets: &mut Vec<QueueHandle>,
-    ) -> Result<ExchangeId, Refusal> {
+    /// Asks the table; the queues are in `targets` then.
+    fn route_by_bindings(&mut self, vhost: VhostId, publish: &Publish<'_>) -> Result<ExchangeId, Refusal> {
         let Some(exchange) = self.table.exchange(vhost, publish.exchange) else {
             return Err(no_exchange(publish.exchange, &self.vhost_name(vhost)));
         };
@@ -194,14 +231,17 @@ impl Broker {
             );
             return Err(Refusal::new(ReplyCode::AccessRefused, text));
         }
-        let mut matches = Vec::new();
-        let headers = MessageHeaders::new(publish.header);
-        self.table.route(exchange, publish.routing_key, &headers, &mut matches);
+        let mut matches = core::mem::take(&mut self.matches);
+        let mut targets = core::mem::take(&mut self.targets);
+        matches.clear();
         targets.clear();
-        for found in matches {
+        self.table.route(exchange, publish.routing_key, &MessageHeaders::new(publish.header), &mut matches);
+        for found in &matches {
             let home = self.home_of(found.address);
             targets.push(self.place(found.id, home));
         }
+        self.matches = matches;
+        self.targets = targets;
         Ok(exchange)
     }
 
@@ -214,12 +254,13 @@ impl Broker {
     }
 
     /// The publish cannot go now: its channel keeps it, with all behind it, or gives up when it waited long enough.
+    #[inline(never)]
     fn hold(&mut self, channel: ChannelKey, publish: &Publish<'_>) -> Published {
         if self.now.since(publish.arrived) >= limits::PUBLISH_WAIT {
             self.traffic.given_up += 1;
             return Published::GivenUp;
         }
-        let meta = &mut self.metas[channel.connection.slot as usize];
+        let meta = self.meta_mut(channel.connection);
         if !meta.holds_publish {
             meta.holds_publish = true;
             self.holding.push(channel.connection);
@@ -233,12 +274,25 @@ impl Broker {
     }
 }
 
+/// The body as the arena keeps it, and its bytes. hot.
+#[inline]
+fn keep(body: Body<'_>) -> (ArenaBody<'_>, usize) {
+    match body {
+        Body::Flat(bytes) => (ArenaBody::Flat(bytes), bytes.len()),
+        Body::Chunks(chunks) => {
+            let len = chunks.iter().map(bytes::Bytes::len).sum();
+            (ArenaBody::Chunks(core::mem::take(chunks)), len)
+        }
+    }
+}
+
 pub(crate) fn no_exchange(name: &[u8], vhost: &str) -> Refusal {
     let text = format!("no exchange '{}' in vhost '{vhost}'", String::from_utf8_lossy(name));
     Refusal::new(ReplyCode::NotFound, text)
 }
 
 /// Slot of an address: its length and last bytes, which differ most between keys. hot.
+#[inline]
 fn slot_of(address: &[u8]) -> usize {
     let mut hash = address.len();
     for byte in &address[address.len().saturating_sub(4)..] {

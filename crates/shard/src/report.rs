@@ -3,7 +3,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use leveret_amqp::State;
 use leveret_model::{Name, QueueId, ShardAddress};
+
+use crate::places::{Home, Place};
+use crate::shard::Shard;
 
 /// Plain counters of a shard since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,4 +69,55 @@ pub struct ShardReport {
     pub traffic: Traffic,
     /// Memory for messages, bytes.
     pub memory_bytes: u64,
+}
+
+impl Shard {
+    /// What the shard tells of itself.
+    #[must_use]
+    pub fn report(&self) -> ShardReport {
+        let queue = |id: QueueId, home: &Home| {
+            let record = self.broker.table.queue_by_id(id).map(|queue| queue.record.clone());
+            let (vhost, name, durable) =
+                record.map(|record| (record.vhost, record.name, record.durable)).unwrap_or_default();
+            QueueReport {
+                id,
+                vhost,
+                name,
+                home: self.broker.own,
+                durable,
+                ready: home.queue.ready(),
+                unacked: home.queue.unacked(),
+                consumers: home.queue.consumers(),
+            }
+        };
+        let queues = self
+            .broker
+            .places
+            .iter()
+            .filter_map(|(_, entry)| match &entry.place {
+                Place::Home(home) => Some(queue(entry.id, home)),
+                Place::Away(_) => None,
+            })
+            .collect();
+        let connections = self.connections.keys().into_iter().filter_map(|key| {
+            let connection = self.connections.get(key)?;
+            Some(ConnectionReport {
+                name: self.broker.meta(key).name.clone(),
+                user: connection.user().clone(),
+                vhost: connection.vhost().clone(),
+                channels: connection.channel_count(),
+                state: match connection.state() {
+                    State::Handshake => "handshake",
+                    State::Open => "running",
+                    State::Closing | State::Finished => "closing",
+                },
+            })
+        });
+        ShardReport {
+            queues,
+            connections: connections.collect(),
+            traffic: self.broker.traffic,
+            memory_bytes: self.memory_bytes(),
+        }
+    }
 }

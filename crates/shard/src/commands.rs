@@ -1,0 +1,125 @@
+//! Operations that are the directory's: who may ask for them, and the command that they come to.
+
+use alloc::format;
+use alloc::string::String;
+
+use leveret_amqp::host::{Bind, Operation};
+use leveret_auth::Access;
+use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind};
+use leveret_model::directory::Command;
+use leveret_model::{ConnectionKey, Name, Refusal, ReplyCode};
+
+use crate::broker::Broker;
+
+impl Broker {
+    /// RabbitMQ's table: declare and delete need configure; bind and unbind write at the destination and read at the
+    /// source; consume, get and purge need read. A passive declare needs any right.
+    pub(crate) fn may(&self, connection: ConnectionKey, operation: &Operation) -> Result<(), Refusal> {
+        let (exchange, queue) = ("exchange", "queue");
+        match operation {
+            Operation::ExchangeDeclare { name, passive: false, .. }
+            | Operation::ExchangeDelete { name, .. } => {
+                self.authorize(connection, Access::Configure, exchange, name)
+            }
+            Operation::QueueDeclare { name, passive: false, .. } | Operation::QueueDelete { name, .. } => {
+                self.authorize(connection, Access::Configure, queue, name)
+            }
+            Operation::ExchangeDeclare { name, .. } => self.authorize_any(connection, exchange, name),
+            Operation::QueueDeclare { name, .. } => self.authorize_any(connection, queue, name),
+            Operation::ExchangeBind(bind) | Operation::ExchangeUnbind(bind) => {
+                self.authorize(connection, Access::Write, exchange, &bind.destination)?;
+                self.authorize(connection, Access::Read, exchange, &bind.source)
+            }
+            Operation::QueueBind(bind) | Operation::QueueUnbind(bind) => {
+                self.authorize(connection, Access::Write, queue, &bind.destination)?;
+                self.authorize(connection, Access::Read, exchange, &bind.source)
+            }
+            Operation::QueuePurge { name }
+            | Operation::Consume { queue: name, .. }
+            | Operation::Get { queue: name, .. } => self.authorize(connection, Access::Read, queue, name),
+            Operation::Cancel { .. } => Ok(()),
+        }
+    }
+
+    fn authorize_any(&self, connection: ConnectionKey, kind: &str, name: &str) -> Result<(), Refusal> {
+        self.authorize(connection, Access::Configure, kind, name)
+            .or_else(|_| self.authorize(connection, Access::Write, kind, name))
+            .or_else(|_| self.authorize(connection, Access::Read, kind, name))
+    }
+
+    /// The directory's part of an operation, if it is one of the directory's.
+    pub(crate) fn command_for(
+        &self,
+        operation: &Operation,
+        vhost: &Name,
+    ) -> Result<Option<Command>, Refusal> {
+        let vhost = vhost.clone();
+        Ok(Some(match operation {
+            Operation::ExchangeDeclare { passive: false, .. } => {
+                Command::DeclareExchange(exchange(operation, vhost)?)
+            }
+            Operation::ExchangeDelete { name, .. } if name.is_empty() => return Err(on_default_exchange()),
+            Operation::ExchangeDelete { name, if_unused } => {
+                Command::DeleteExchange { vhost, name: name.clone(), if_unused: *if_unused }
+            }
+            Operation::ExchangeBind(bind) => Command::Bind(binding(vhost, DestinationKind::Exchange, bind)?),
+            Operation::ExchangeUnbind(bind) => {
+                Command::Unbind(binding(vhost, DestinationKind::Exchange, bind)?)
+            }
+            Operation::QueueBind(bind) => Command::Bind(binding(vhost, DestinationKind::Queue, bind)?),
+            Operation::QueueUnbind(bind) => Command::Unbind(binding(vhost, DestinationKind::Queue, bind)?),
+            Operation::QueueDeclare { passive: false, name, durable, arguments } => Command::DeclareQueue {
+                vhost,
+                name: name.clone(),
+                home: self.own,
+                durable: *durable,
+                arguments: arguments.clone(),
+            },
+            Operation::QueueDelete { name, if_unused, if_empty } => {
+                Command::DeleteQueue { vhost, name: name.clone(), if_unused: *if_unused, if_empty: *if_empty }
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn exchange(operation: &Operation, vhost: Name) -> Result<Exchange, Refusal> {
+    let Operation::ExchangeDeclare { name, kind, durable, auto_delete, internal, arguments, .. } = operation
+    else {
+        return Err(on_default_exchange());
+    };
+    if name.is_empty() {
+        return Err(on_default_exchange());
+    }
+    let known = ExchangeKind::from_name(kind).ok_or_else(|| {
+        let kind = String::from_utf8_lossy(kind);
+        Refusal::new(ReplyCode::PreconditionFailed, format!("unknown exchange type '{kind}'"))
+    })?;
+    Ok(Exchange {
+        vhost,
+        name: name.clone(),
+        kind: known,
+        durable: *durable,
+        auto_delete: *auto_delete,
+        internal: *internal,
+        arguments: arguments.clone(),
+    })
+}
+
+fn binding(vhost: Name, kind: DestinationKind, bind: &Bind) -> Result<Binding, Refusal> {
+    if bind.source.is_empty() || (kind == DestinationKind::Exchange && bind.destination.is_empty()) {
+        return Err(on_default_exchange());
+    }
+    Ok(Binding {
+        vhost,
+        source: bind.source.clone(),
+        kind,
+        destination: bind.destination.clone(),
+        key: bind.key.clone(),
+        arguments: bind.arguments.clone(),
+    })
+}
+
+fn on_default_exchange() -> Refusal {
+    Refusal::new(ReplyCode::AccessRefused, "operation not permitted on the default exchange")
+}

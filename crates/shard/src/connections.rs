@@ -1,0 +1,161 @@
+//! The connections of a shard, by key; and the one timer that each of them has.
+//!
+//! Invariants: a slot's generation rises with each use, so a stale key finds nobody. A connection's earliest entry in the
+//! heap of timers is at `timer_at`, and no entry is pushed that is not earlier; so a connection has as many entries as
+//! its deadline moved forward, and those that are stale go as they come due.
+
+use alloc::boxed::Box;
+use alloc::collections::BinaryHeap;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use leveret_amqp::Connection;
+use leveret_amqp::host::Held;
+use leveret_model::{ChannelKey, ConnectionKey, Instant};
+
+use crate::publish::ChannelState;
+
+/// A connection of a client.
+pub(crate) type ClientConnection = Connection<ChannelState>;
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    connection: Option<Box<ClientConnection>>,
+    /// On the shard's list of this turn.
+    touched: bool,
+    /// Its earliest timer.
+    timer_at: Instant,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    timers: BinaryHeap<Reverse<(Instant, u32, u32)>>,
+    /// Those with output to write, or whose interest or state may have changed, each once.
+    touched: Vec<ConnectionKey>,
+}
+
+impl Connections {
+    /// A new connection, made with its key.
+    pub(crate) fn add(&mut self, make: impl FnOnce(ConnectionKey) -> ClientConnection) -> ConnectionKey {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            let unused = Slot { generation: 0, connection: None, touched: false, timer_at: Instant::FAR };
+            self.slots.push(unused);
+            self.slots.len() as u32 - 1
+        });
+        let at = &mut self.slots[slot as usize];
+        at.generation = at.generation.wrapping_add(1);
+        let key = ConnectionKey { slot, generation: at.generation };
+        // nothing of the connection that was here before holds
+        (at.touched, at.timer_at) = (false, Instant::FAR);
+        at.connection = Some(Box::new(make(key)));
+        self.arm(key);
+        key
+    }
+
+    pub(crate) fn remove(&mut self, key: ConnectionKey) -> Option<Box<ClientConnection>> {
+        let slot = self.slots.get_mut(key.slot as usize).filter(|slot| slot.generation == key.generation)?;
+        let connection = slot.connection.take()?;
+        self.free.push(key.slot);
+        Some(connection)
+    }
+
+    /// hot.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, key: ConnectionKey) -> Option<&mut ClientConnection> {
+        self.slots
+            .get_mut(key.slot as usize)
+            .filter(|slot| slot.generation == key.generation)
+            .and_then(|slot| slot.connection.as_deref_mut())
+    }
+
+    pub(crate) fn get(&self, key: ConnectionKey) -> Option<&ClientConnection> {
+        self.slots
+            .get(key.slot as usize)
+            .filter(|slot| slot.generation == key.generation)
+            .and_then(|slot| slot.connection.as_deref())
+    }
+
+    pub(crate) fn keys(&self) -> Vec<ConnectionKey> {
+        let used = |(slot, at): (usize, &Slot)| {
+            at.connection.as_ref().map(|_| ConnectionKey { slot: slot as u32, generation: at.generation })
+        };
+        self.slots.iter().enumerate().filter_map(used).collect()
+    }
+
+    /// Notes that a connection that is there has something for its socket. hot.
+    #[inline]
+    pub(crate) fn touch(&mut self, key: ConnectionKey) {
+        let slot = &mut self.slots[key.slot as usize];
+        if !slot.touched {
+            slot.touched = true;
+            self.touched.push(key);
+        }
+    }
+
+    /// Those touched in this turn.
+    pub(crate) fn touched(&self) -> &[ConnectionKey] {
+        &self.touched
+    }
+
+    /// The end of the turn: confirms go out, timers are set, and `into` gets who was touched. hot.
+    pub(crate) fn end_turn(&mut self, into: &mut Vec<ConnectionKey>) {
+        let mut touched = core::mem::take(&mut self.touched);
+        for key in &touched {
+            self.slots[key.slot as usize].touched = false;
+            if let Some(connection) = self.get_mut(*key) {
+                connection.end_turn();
+                self.arm(*key);
+            }
+        }
+        into.append(&mut touched);
+        self.touched = touched;
+    }
+
+    /// Sets the timer of a connection forward if it wants to be called earlier than it will be.
+    fn arm(&mut self, key: ConnectionKey) {
+        let Some(deadline) = self.get(key).and_then(ClientConnection::next_deadline) else { return };
+        let slot = &mut self.slots[key.slot as usize];
+        if deadline < slot.timer_at {
+            slot.timer_at = deadline;
+            self.timers.push(Reverse((deadline, key.slot, key.generation)));
+        }
+    }
+
+    /// When the first timer is due.
+    pub(crate) fn next_deadline(&self) -> Instant {
+        self.timers.peek().map_or(Instant::FAR, |Reverse((at, ..))| *at)
+    }
+
+    /// The next connection whose timer is due, to be touched, which sets the timer anew.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<ConnectionKey> {
+        loop {
+            let Reverse((at, slot, generation)) = *self.timers.peek()?;
+            if at > now {
+                return None;
+            }
+            self.timers.pop();
+            let key = ConnectionKey { slot, generation };
+            let place = &mut self.slots[slot as usize];
+            if place.generation == generation && place.connection.is_some() && place.timer_at == at {
+                place.timer_at = Instant::FAR;
+                return Some(key);
+            }
+        }
+    }
+
+    /// Every delivery that is held, in a fixed order.
+    pub(crate) fn for_each_held(&self, mut each: impl FnMut(ChannelKey, Held)) {
+        for connection in self.slots.iter().filter_map(|slot| slot.connection.as_deref()) {
+            connection.for_each_held(&mut each);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> usize {
+        self.timers.len()
+    }
+}

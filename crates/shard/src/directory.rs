@@ -1,0 +1,139 @@
+//! Mail from the control machine: changes of the directory, answers, the lease, the standing of peers.
+
+use leveret_amqp::host::QueueHandle;
+use leveret_model::directory::{Change, FromShard, PeerState, QueueRecord, ToShard};
+use leveret_model::{Address, Name, QueueId, Refusal, ReplyCode, RequestId, ShardAddress, limits};
+
+use crate::broker::Broker;
+use crate::places::{Away, Place};
+use crate::requests::QueueEnd;
+use crate::shard::Shard;
+
+impl Shard {
+    /// Mail from the control machine, in order.
+    pub fn on_control(&mut self, mail: ToShard) {
+        let broker = &mut self.broker;
+        match mail {
+            ToShard::Change { sequence, change } => {
+                broker.on_change(&change);
+                broker.control.push(FromShard::Applied { sequence });
+            }
+            ToShard::Reply { request, reply } => broker.on_reply(request, reply),
+            ToShard::Lease { until } => {
+                let had = broker.has_lease();
+                broker.lease_until = until;
+                if !had && broker.has_lease() {
+                    broker.retry = true;
+                    broker.go_on_with_lookups();
+                }
+            }
+            ToShard::Peer { node, state } => {
+                if state == PeerState::Down {
+                    broker.on_node_down(node);
+                }
+            }
+            ToShard::CloseQueue { request, id, if_unused, if_empty } => {
+                broker.on_close_queue(request, id, if_unused, if_empty);
+            }
+        }
+        self.settle_results();
+    }
+}
+
+impl Broker {
+    fn on_change(&mut self, change: &Change) {
+        match change {
+            Change::PutQueue(record) => self.on_put_queue(change, record),
+            Change::DropQueue { id } => self.on_drop_queue(change, *id),
+            Change::MaskQueue { id } => {
+                self.table.apply(change);
+                if let Some((handle, away)) = self.places.away_mut(*id) {
+                    // what its lane waits for is answered at its time
+                    let home = away.home;
+                    self.end_away(handle, QueueEnd::Down(home));
+                }
+            }
+            _ => {
+                self.table.apply(change);
+            }
+        }
+        // What could not go before may go now, or is known to have nowhere to go.
+        self.retry = true;
+    }
+
+    fn on_put_queue(&mut self, change: &Change, record: &QueueRecord) {
+        let known = self.table.queue_by_id(record.id);
+        let renamed = known.is_some_and(|known| known.record.name != record.name);
+        if record.home == self.own {
+            self.open_home(record.id);
+        }
+        self.table.apply(change);
+        if renamed && let Some(handle) = self.places.handle(record.id) {
+            self.end_consumers_of(handle, false);
+            self.end_away(handle, QueueEnd::Gone);
+        }
+    }
+
+    fn on_drop_queue(&mut self, change: &Change, id: QueueId) {
+        self.table.apply(change);
+        self.note_dropped(id);
+        let Some(handle) = self.places.handle(id) else { return };
+        self.on_gone(id);
+        self.end_consumers_of(handle, true);
+        self.end_away(handle, QueueEnd::Gone);
+        if let Some((_, away)) = self.places.away_mut(id) {
+            let outbox = away.outbox;
+            self.outboxes.at(outbox).forget_settles_of(id);
+        }
+        self.places.remove(handle);
+    }
+
+    /// The control machine wants a queue closed, under conditions.
+    fn on_close_queue(&mut self, request: RequestId, id: QueueId, if_unused: bool, if_empty: bool) {
+        let name = self.table.queue_by_id(id).map(|queue| &queue.record);
+        let (name, vhost): (Name, Name) =
+            name.map(|record| (record.name.clone(), record.vhost.clone())).unwrap_or_default();
+        let result = match self.places.home_mut(id) {
+            None => Ok(0),
+            Some((_, home)) if if_unused && home.queue.consumers() > 0 => {
+                Err(alloc::format!("queue '{name}' in vhost '{vhost}' in use"))
+            }
+            Some((_, home)) if if_empty && home.queue.ready() > 0 => {
+                Err(alloc::format!("queue '{name}' in vhost '{vhost}' not empty"))
+            }
+            Some((_, home)) => {
+                home.closed = true;
+                Ok(home.queue.ready())
+            }
+        };
+        let result = result.map_err(|text| Refusal::new(ReplyCode::PreconditionFailed, text));
+        self.control.push(FromShard::QueueClosed { request, result });
+    }
+
+    /// Remembers for a while that a queue was here, so that what comes late for it is not taken for early.
+    fn note_dropped(&mut self, id: QueueId) {
+        if self.dropped.len() >= limits::DROPPED_QUEUES_KEPT {
+            self.dropped.pop_front();
+        }
+        self.dropped.push_back(id);
+    }
+
+    /// Whose shard an address is.
+    pub(crate) fn home_of(&self, address: Address) -> ShardAddress {
+        match address {
+            Address::Here => self.own,
+            Address::Shard(shard) => ShardAddress { node: self.own.node, shard },
+            Address::Node(node, shard) => ShardAddress { node, shard },
+        }
+    }
+
+    /// The shard's entry for a queue of the map.
+    pub(crate) fn place(&mut self, id: QueueId, home: ShardAddress) -> QueueHandle {
+        if let Some(handle) = self.places.handle(id) {
+            return handle;
+        }
+        // a queue of this shard has its entry since it came into the map
+        let outbox = self.outboxes.index(home);
+        self.places.insert(id, Place::Away(alloc::boxed::Box::new(Away::new(home, outbox))))
+    }
+}

@@ -1,0 +1,303 @@
+//! Operations that wait: for a lease, for the control machine, for a home elsewhere.
+//!
+//! Invariant: each is answered once, by what it waits for, by the end of its queue, or by the clock; a `basic.get` whose
+//! client is gone meanwhile stays until its answer comes, because that may bring a message, which must go back.
+
+use alloc::vec::Vec;
+
+use leveret_amqp::host::{Held, Operation, QueueHandle, Verdict};
+use leveret_link::record::{ConsumerTerms, RecordMessage};
+use leveret_model::directory::Reply;
+use leveret_model::{
+    ChannelKey, ConsumerNumber, Instant, Name, NodeId, Position, Refusal, ReplyCode, RequestId, ShardAddress,
+    limits,
+};
+
+use crate::answers::{OwnedAnswer, OwnedMessage};
+use crate::broker::Broker;
+use crate::operations::{home_down, no_queue};
+use crate::places::{Entry, Place};
+
+/// An operation under way.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) channel: ChannelKey,
+    pub(crate) operation: Operation,
+    stage: Stage,
+    since: Instant,
+    /// Its client is gone, or was told that it took too long.
+    abandoned: bool,
+}
+
+/// What an operation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// A lease, to say that something is not there.
+    Lease,
+    /// The control machine.
+    Control,
+    /// The home of a queue: elsewhere, or here and about to be dropped.
+    Home(QueueHandle),
+}
+
+/// Why a queue is not there any more for who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QueueEnd {
+    /// Deleted, or under another name.
+    Gone,
+    /// Its home is Down.
+    Down(ShardAddress),
+}
+
+impl Pending {
+    pub(crate) fn new(channel: ChannelKey, operation: Operation, now: Instant) -> Self {
+        Self { channel, operation, stage: Stage::Control, since: now, abandoned: false }
+    }
+
+    fn patience_ends(&self) -> Instant {
+        self.since + if self.stage == Stage::Lease { limits::PUBLISH_WAIT } else { limits::OPERATION_WAIT }
+    }
+
+    /// A home may have given it a message that it will not know of.
+    fn may_hold_message(&self) -> bool {
+        matches!((&self.operation, self.stage), (Operation::Get { no_ack: false, .. }, Stage::Home(_)))
+    }
+}
+
+impl Broker {
+    pub(crate) fn answer(&mut self, pending: &Pending, answer: OwnedAnswer) {
+        if !pending.abandoned {
+            self.answers.push_back((pending.channel, answer));
+        } else if let OwnedAnswer::Got { held, no_ack: false, .. } = answer {
+            self.settle(pending.channel, held, Verdict::Requeue);
+        }
+    }
+
+    pub(crate) fn refuse_request(&mut self, pending: &Pending, refusal: Refusal) {
+        self.answer(pending, OwnedAnswer::Refused(refusal));
+    }
+
+    pub(crate) fn wait(&mut self, request: RequestId, mut pending: Pending, stage: Stage) {
+        pending.stage = stage;
+        self.wake_at(pending.patience_ends());
+        self.pending.insert(request, pending);
+    }
+
+    /// The control machine answered.
+    pub(crate) fn on_reply(&mut self, request: RequestId, reply: Reply) {
+        let Some(pending) = self.pending.remove(&request) else { return };
+        match reply {
+            Reply::Done => self.answer(&pending, OwnedAnswer::Done),
+            Reply::Deleted { messages } => {
+                let deletes_queue = matches!(pending.operation, Operation::QueueDelete { .. });
+                let answer = if deletes_queue { OwnedAnswer::Messages(messages) } else { OwnedAnswer::Done };
+                self.answer(&pending, answer);
+            }
+            Reply::Queue { created: true, .. } => {
+                self.answer(&pending, OwnedAnswer::Queue { messages: 0, consumers: 0 });
+            }
+            Reply::Queue { record, .. } => {
+                // the counts are the home's, unless it was dropped meanwhile
+                if self.table.queue_by_id(record.id).is_none() {
+                    return self.refuse_request(&pending, no_queue(&record.name, &record.vhost));
+                }
+                let handle = self.place(record.id, record.home);
+                self.ask(request, pending, handle);
+            }
+            Reply::Refused(refusal) => self.refuse_request(&pending, refusal),
+        }
+    }
+
+    /// A home elsewhere answered; `answer` sees the operation.
+    pub(crate) fn on_home_answer(
+        &mut self,
+        request: RequestId,
+        answer: impl FnOnce(&Operation, QueueHandle) -> OwnedAnswer,
+    ) {
+        let Some(Stage::Home(handle)) = self.pending.get(&request).map(|pending| pending.stage) else {
+            return;
+        };
+        let Some(pending) = self.pending.remove(&request) else { return };
+        let answer = answer(&pending.operation, handle);
+        let channel = pending.channel;
+        match &pending.operation {
+            Operation::Consume { consumer, no_ack, exclusive, prefetch, .. } => {
+                let (consumer, no_ack) = (*consumer, *no_ack);
+                let (exclusive, prefetch) = (*exclusive, *prefetch);
+                if !matches!(answer, OwnedAnswer::Done) {
+                    self.consumers.remove(&(channel, consumer));
+                } else if let Some(Entry { place: Place::Away(away), .. }) = self.places.get_mut(handle) {
+                    let terms = ConsumerTerms { channel, consumer, no_ack, exclusive, prefetch };
+                    away.consumers.insert((channel, consumer), terms);
+                }
+            }
+            Operation::Cancel { consumer } => self.forget_consumer(channel, *consumer),
+            _ => {}
+        }
+        self.answer(&pending, answer);
+    }
+
+    /// A home elsewhere gave a message.
+    pub(crate) fn on_got(
+        &mut self,
+        request: RequestId,
+        position: Position,
+        redelivered: bool,
+        remaining: u64,
+        record: &RecordMessage<'_>,
+    ) {
+        let Some(pending) = self.pending.get(&request) else { return };
+        let (channel, consumer) = (pending.channel, ConsumerNumber::default());
+        if let Stage::Home(handle) = pending.stage
+            && let Some(Entry { id, place: Place::Away(away) }) = self.places.get(handle)
+            && redelivered
+        {
+            self.outboxes.at(away.outbox).note_given(*id, channel, consumer, position);
+        }
+        let message = OwnedMessage::of_record(record);
+        self.on_home_answer(request, |operation, queue| {
+            let no_ack = matches!(operation, Operation::Get { no_ack: true, .. });
+            let held = Held { queue, position, consumer };
+            OwnedAnswer::Got { held, no_ack, message, redelivered, remaining }
+        });
+    }
+
+    /// The home has ended a consumer.
+    fn forget_consumer(&mut self, channel: ChannelKey, consumer: ConsumerNumber) {
+        if let Some(handle) = self.consumers.remove(&(channel, consumer))
+            && let Some(Entry { place: Place::Away(away), .. }) = self.places.get_mut(handle)
+        {
+            away.consumers.remove(&(channel, consumer));
+        }
+    }
+
+    /// A new link to a node: what waits for a home there is asked again, under the same ids.
+    pub(crate) fn repeat_requests(&mut self, node: NodeId) {
+        for (request, handle) in self.waiting_at(node) {
+            let Some(pending) = self.pending.remove(&request) else { continue };
+            // what an abandoned one may have got is not named on the new link, and goes back by that
+            if !pending.abandoned {
+                self.send(request, pending.channel, &pending.operation, handle);
+                self.pending.insert(request, pending);
+            }
+        }
+    }
+
+    /// The link to a node is gone: nothing comes any more to consumers that are being cancelled, and the home hears of them
+    /// on the next one.
+    pub(crate) fn end_cancels_at(&mut self, node: NodeId) {
+        for (request, _) in self.waiting_at(node) {
+            let is_cancel = |pending: &Pending| matches!(pending.operation, Operation::Cancel { .. });
+            if self.pending.get(&request).is_some_and(is_cancel) {
+                self.on_home_answer(request, |_, _| OwnedAnswer::Done);
+            }
+        }
+    }
+
+    fn waiting_at(&self, node: NodeId) -> Vec<(RequestId, QueueHandle)> {
+        let at_node = |handle: QueueHandle| match self.places.get(handle).map(|entry| &entry.place) {
+            Some(Place::Away(away)) => away.home.node == node,
+            _ => false,
+        };
+        let waiting = self.pending.iter().filter_map(|(request, pending)| match pending.stage {
+            Stage::Home(handle) => Some((*request, handle)),
+            _ => None,
+        });
+        waiting.filter(|(_, handle)| at_node(*handle)).collect()
+    }
+
+    /// A channel is gone: nobody waits any more.
+    pub(crate) fn forget_requests_of(&mut self, channel: ChannelKey) {
+        self.pending.retain(|_, pending| {
+            if pending.channel != channel {
+                return true;
+            }
+            pending.abandoned = true;
+            pending.may_hold_message()
+        });
+    }
+
+    /// The queue is gone or its home is Down: what waits for it is refused, or done.
+    pub(crate) fn end_requests_of(&mut self, handle: QueueHandle, end: QueueEnd) {
+        let waits = |(request, pending): (&RequestId, &Pending)| {
+            (pending.stage == Stage::Home(handle)).then_some(*request)
+        };
+        let over: Vec<RequestId> = self.pending.iter().filter_map(waits).collect();
+        for request in over {
+            let Some(pending) = self.pending.remove(&request) else { continue };
+            let name = match &pending.operation {
+                Operation::QueueDeclare { name, .. } | Operation::QueuePurge { name } => name,
+                Operation::Get { queue, .. } => queue,
+                Operation::Consume { queue, consumer, .. } => {
+                    self.consumers.remove(&(pending.channel, *consumer));
+                    queue
+                }
+                _ => {
+                    self.answer(&pending, OwnedAnswer::Done);
+                    continue;
+                }
+            };
+            if !pending.abandoned {
+                let refusal = self.ended(&pending, name, end);
+                self.refuse_request(&pending, refusal);
+            }
+        }
+    }
+
+    fn ended(&self, pending: &Pending, name: &Name, end: QueueEnd) -> Refusal {
+        let vhost = &self.meta(pending.channel.connection).vhost_name;
+        match end {
+            QueueEnd::Gone => no_queue(name, vhost),
+            QueueEnd::Down(home) => home_down(name, vhost, home),
+        }
+    }
+
+    /// A lease is there: what waited for one goes on.
+    pub(crate) fn go_on_with_lookups(&mut self) {
+        let waiting: Vec<RequestId> = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| pending.stage == Stage::Lease)
+            .map(|(request, _)| *request)
+            .collect();
+        for request in waiting {
+            if let Some(pending) = self.pending.remove(&request) {
+                self.start(request, pending);
+            }
+        }
+    }
+
+    /// Ends operations that waited too long; true answers are not known, so it is an error (P7).
+    pub(crate) fn expire_requests(&mut self) {
+        let mut over = Vec::new();
+        let mut next = Instant::FAR;
+        for (request, pending) in self.pending.iter().filter(|(_, pending)| !pending.abandoned) {
+            let due = pending.patience_ends();
+            if due <= self.now {
+                over.push(*request);
+            } else {
+                next = next.min(due);
+            }
+        }
+        for request in over {
+            let Some(mut pending) = self.pending.remove(&request) else { continue };
+            if let Operation::Consume { consumer, .. } = &pending.operation {
+                self.end_consumer(pending.channel, *consumer);
+            }
+            let text = match pending.stage {
+                Stage::Lease => {
+                    "this node has lost touch with a member of its cluster and cannot tell; try again"
+                }
+                Stage::Control | Stage::Home(_) => {
+                    "no answer from the node in charge within the time; try again"
+                }
+            };
+            self.refuse_request(&pending, Refusal::new(ReplyCode::ResourceError, text));
+            if pending.may_hold_message() {
+                pending.abandoned = true;
+                self.pending.insert(request, pending);
+            }
+        }
+        self.wake_at(next);
+    }
+}
