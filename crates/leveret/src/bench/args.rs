@@ -89,7 +89,7 @@ pub(super) struct FlowArgs {
     #[arg(long, default_value = "1", value_parser = parse_seconds, value_name = "S")]
     pub(super) warmup: Duration,
     /// Messages published and not received at most, so that a fast publisher does not turn the test into a fill.
-    /// Default: 32 MiB of bodies, 50000 at most.
+    /// Default: as many as lead to 50000 deliveries or 32 MiB of bodies, whichever is less, but at least 64.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_backlog: Option<u64>,
     /// `confirm`: publisher confirms and manual acknowledgements; `auto`: neither.

@@ -21,9 +21,12 @@ use crate::bench::peer::Peer;
 use crate::bench::process::raise_file_limit;
 use crate::bench::publisher::{Outlet, Route, WAKE};
 
-/// Published and not received at most, by default: bytes of bodies, and messages.
+/// Deliveries to come at most, by default: bytes of their bodies, and number. Generous, as RabbitMQ gets cheaper per
+/// message the more of them wait.
 const BACKLOG_BYTES: usize = 32 << 20;
-const BACKLOG_MESSAGES: u64 = 50_000;
+const BACKLOG_DELIVERIES: u64 = 50_000;
+/// Never fewer messages than this.
+const BACKLOG_MESSAGES_MIN: u64 = 64;
 
 /// What flows where.
 pub(super) struct Plan<'a> {
@@ -56,8 +59,8 @@ impl Plan<'_> {
     }
 
     fn backlog(&self) -> u64 {
-        let default = (BACKLOG_BYTES / self.body) as u64;
-        self.flow.max_backlog.unwrap_or(default.clamp(64, BACKLOG_MESSAGES))
+        let deliveries = ((BACKLOG_BYTES / self.body) as u64).min(BACKLOG_DELIVERIES);
+        self.flow.max_backlog.unwrap_or((deliveries / u64::from(self.fan)).max(BACKLOG_MESSAGES_MIN))
     }
 }
 
