@@ -5,6 +5,8 @@
 mod chaos;
 #[path = "network/commands.rs"]
 mod commands;
+#[path = "network/cuts.rs"]
+mod cuts;
 #[path = "network/world.rs"]
 mod world;
 
@@ -71,7 +73,7 @@ fn a_newcomer_joins_at_once_and_knows_what_is_there() {
     let home = world.home(b);
     assert!(matches!(world.ask_now(b, queue("q", home, false)), Reply::Queue { created: false, .. }));
     assert_eq!(code(&world.ask_now(b, queue("q", home, true))), 406);
-    assert!(world.agrees(), "{:#?}", views(&world));
+    assert!(world.run_until(ms(100), World::agrees), "{:#?}", views(&world));
 }
 
 #[test]
@@ -119,7 +121,7 @@ fn what_was_told_exists_is_routed_by_everywhere() {
                     .all(|shard| shard.queues.is_empty() && shard.exchanges.is_empty())
             );
         }
-        assert!(world.agrees());
+        assert!(world.run_until(ms(100), World::agrees));
     }
 }
 
@@ -150,7 +152,7 @@ fn of_two_declares_that_differ_one_is_refused() {
             })
             .collect();
         assert!(!durable.is_empty() && durable.iter().all(|&d| d == durable[0]), "seed {seed}: {durable:?}");
-        assert!(world.agrees(), "seed {seed}");
+        assert!(world.run_until(ms(100), World::agrees), "seed {seed}");
         assert_eq!(world.nodes[0].control.status().queues.len(), 1);
     }
 }
@@ -169,7 +171,7 @@ fn of_two_exchanges_that_differ_one_is_refused() {
             .map(|&(at, _)| kinds[at])
             .collect();
         assert!(!ok.is_empty() && ok.iter().all(|&kind| kind == ok[0]), "seed {seed}: {ok:?}");
-        assert!(world.agrees(), "seed {seed}");
+        assert!(world.run_until(ms(100), World::agrees), "seed {seed}");
     }
 }
 

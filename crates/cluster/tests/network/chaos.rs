@@ -89,7 +89,7 @@ impl Chaos {
             self.check();
         }
         assert!(self.open.is_empty(), "seed {}: unanswered {:?}", self.seed, self.open);
-        assert!(self.world.agrees(), "seed {}", self.seed);
+        assert!(self.world.run_until(ms(1_000), World::agrees), "seed {}", self.seed);
         for (name, home, id) in &self.queues {
             let node = &self.world.nodes[*home];
             if node.alive {

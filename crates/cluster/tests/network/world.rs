@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use leveret_cluster::{Config, Control, DialFailure, Effects, Event, LinkKey, PeerHello};
+use leveret_cluster::{Config, Control, DialFailure, Effects, Event, LinkKey, PeerHello, Standing};
 use leveret_link::control::ControlFrame;
 use leveret_model::definition::Binding;
 use leveret_model::directory::{Change, Command, FromShard, QueueRecord, Reply, ToShard};
@@ -66,6 +66,20 @@ impl Shard {
                 assert_eq!(before, self.bindings.len() + 1, "an unknown binding is dropped: {binding:?}");
             }
         }
+    }
+
+    /// It applied all that its control machine told it.
+    fn follows(&self, control: &Control) -> bool {
+        let told = control.status();
+        told.queues.len() == self.queues.len()
+            && told.queues.iter().all(|queue| {
+                self.queues
+                    .get(&queue.record.id)
+                    .is_some_and(|(r, masked)| (r, masked) == (&queue.record, &queue.masked))
+            })
+            && told.bindings.len() == self.bindings.len()
+            && told.bindings.iter().all(|binding| self.bindings.contains(binding))
+            && told.exchanges.len() == self.exchanges.len()
     }
 
     /// The queue that takes messages under a name.
@@ -230,7 +244,9 @@ impl World {
 
     /// SIGSTOP for a while.
     pub fn pause(&mut self, at: At, time: Duration) {
-        self.nodes[at].paused_until = self.now + time;
+        let until = self.now + time;
+        let paused = &mut self.nodes[at].paused_until;
+        *paused = (*paused).max(until);
     }
 
     /// Cuts one direction.
@@ -251,10 +267,10 @@ impl World {
         let gone: Vec<LinkKey> =
             self.links.iter().filter(|(_, ends)| which(&ends.ends)).map(|(&link, _)| link).collect();
         for link in gone {
-            let ends = self.links.remove(&link).expect("was listed").ends;
-            for at in ends {
-                let delay = self.draw_delay();
-                self.push(self.now + delay, What::LinkDown { link, at });
+            let gone = self.links.remove(&link).expect("was listed");
+            for (side, at) in gone.ends.into_iter().enumerate() {
+                let due = (self.now + self.draw_delay()).max(gone.free_at[side]);
+                self.push(due, What::LinkDown { link, at });
             }
         }
     }
@@ -518,7 +534,7 @@ impl World {
         (0..self.nodes.len()).filter(|&at| self.nodes[at].alive).collect()
     }
 
-    /// All live nodes have a lease, count all live nodes, and route alike.
+    /// All live nodes have a lease, count all live nodes, and route alike, their shards too.
     pub fn agrees(&self) -> bool {
         let alive = self.alive();
         let mut ids: Vec<NodeId> = alive.iter().map(|&at| self.nodes[at].id).collect();
@@ -530,15 +546,23 @@ impl World {
                 && node.control.counted_set() == ids
                 && node.control.status().lease > self.now
                 && node.control.digest() == digest
+                && node.shards.iter().all(|shard| shard.lease > self.now && shard.follows(&node.control))
         })
     }
 
-    /// Every shard with a lease at a node routes by it.
-    pub fn routes(&self, at: At, binding: &Binding) -> bool {
-        let shards = &self.nodes[at].shards;
-        shards
-            .iter()
-            .all(|shard| shard.lease <= self.now || shard.bindings.iter().any(|known| known.same(binding)))
+    /// No lease, or every shard routes by it.
+    pub fn is_honest(&self, at: At, binding: &Binding) -> bool {
+        self.nodes[at].shards.iter().all(|shard| {
+            let queue = shard.serving(binding.destination.as_str());
+            shard.lease <= self.now
+                || (queue.is_some() && shard.bindings.iter().any(|known| known.same(binding)))
+        })
+    }
+
+    /// How `at` sees `other`.
+    pub fn standing(&self, at: At, other: At) -> Option<Standing> {
+        let status = self.nodes[at].control.status();
+        status.nodes.iter().find(|node| node.node == self.nodes[other].id).map(|node| node.standing)
     }
 
     pub fn home(&self, at: At) -> ShardAddress {
