@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, ConfigError, ServeArgs};
-use crate::{bench, serve, status};
+use crate::{bench, demo, serve, status};
 
 /// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and it leaves.
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Measure this or any other AMQP 0-9-1 broker
     Bench(Box<bench::BenchArgs>),
+    /// See a small cluster at work: nodes join, one is killed, every message is counted
+    Demo(demo::DemoArgs),
     /// Print docs/configuration.md
     #[command(hide = true)]
     PrintConfigDocs,
@@ -40,6 +42,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(*args),
+        Command::Demo(args) => demo::run(&args),
         Command::PrintConfigDocs => print(&config::render_page()).map(|()| ExitCode::SUCCESS),
     };
     match result {

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 mod bench;
 mod cli;
+mod client;
 mod config;
+mod demo;
 mod logging;
 mod serve;
 mod status;

@@ -1,0 +1,361 @@
+//! `leveret demo`: three nodes as processes on loopback, one killed, one added, and every message counted.
+//!
+//! Read first: [`Story::tell`]. The cast: queue `meadow` lives on node 1 and queue `burrow` on node 3, which also holds a
+//! consumer of `meadow`; publishers connect to node 2. Node 3 is the one that is killed.
+//!
+//! ```text
+//!   herd.rs (nodes as children)   publisher.rs, consumer.rs (threads with a client each) ──▶ ledger.rs ──▶ report.rs
+//! ```
+//! Exit code 0: every message that was promised arrived, once or marked as redelivered, in order; what a killed node
+//! had in its memory is counted apart. 1: something that was promised was lost, or a step did not happen in time.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+mod consumer;
+mod herd;
+mod ledger;
+mod publisher;
+mod report;
+
+use consumer::{Consumer, Ending, Manner};
+use herd::{Herd, Node};
+use ledger::{Label, Ledger, StreamId, Tally};
+use publisher::{Publisher, Target};
+use report::{Narrator, ms};
+
+use crate::cli;
+use crate::client::{Client, ClientError};
+
+/// Until a node is ready.
+const READY_WAIT: Duration = Duration::from_secs(5);
+/// Until messages that are under way have arrived, or a consumer of a dead queue is told.
+const STEP_WAIT: Duration = Duration::from_secs(5);
+/// Until the last confirmed message of a leg has arrived; what has not by then counts as lost.
+const ARRIVAL_WAIT: Duration = Duration::from_secs(2);
+/// Between two attempts to declare a name that is still taken.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+/// Messages of a leg of the story that just shows that it works.
+const LEG: u64 = 200;
+/// Messages that the consumer on the node to be killed has on its hands.
+const HELD: usize = 20;
+/// Messages of `burrow` that its consumer takes and never acknowledges; the rest is in the memory of its home.
+const TAKEN: u16 = 50;
+
+const MEADOW: &str = "meadow";
+const BURROW: &str = "burrow";
+const WARREN: &str = "warren";
+/// `meadow` is reached by a binding, the others by their names.
+const TO_MEADOW: Target = Target { exchange: "amq.topic", routing_key: "grass.green" };
+const TO_BURROW: Target = Target { exchange: "", routing_key: BURROW };
+const TO_WARREN: Target = Target { exchange: "", routing_key: WARREN };
+
+/// Flags of `leveret demo`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Swallow one delivered message before it is counted: the demonstration must find that out
+    #[arg(long, hide = true)]
+    drop_one: bool,
+}
+
+/// Runs the demonstration.
+pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
+    let mut story = Story {
+        herd: Herd::gather()?,
+        narrator: Narrator::begin(),
+        ledger: Arc::default(),
+        drop_one: args.drop_one,
+    };
+    if let Err(error) = story.tell() {
+        eprint!("{}", story.herd.last_words());
+        return Err(error);
+    }
+    let tallies = story.ledger.tallies();
+    cli::print(&format!("\n{}\n{}", report::render(&tallies), report::LEGEND))?;
+    let sums = report::total(&tallies);
+    ensure!(sums.lost == 0, "{} messages that were promised are lost", sums.lost);
+    ensure!(
+        sums.wrong == 0,
+        "{} deliveries were out of order, unmarked duplicates, or never sent",
+        sums.wrong
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Story {
+    herd: Herd,
+    narrator: Narrator,
+    ledger: Arc<Ledger>,
+    drop_one: bool,
+}
+
+/// What goes on while node 3 is killed.
+struct Scene {
+    meadow: StreamId,
+    burrow: StreamId,
+    to_meadow: Publisher,
+    to_burrow: Publisher,
+    /// Of `meadow`, on node 3.
+    doomed: Consumer,
+    /// Of `meadow`, on node 2.
+    other: Consumer,
+    /// Of `burrow`, on node 1.
+    orphan: Consumer,
+}
+
+impl Story {
+    fn tell(&mut self) -> Result<()> {
+        let [first, second, third] = self.gather()?;
+        self.publish_here_consume_there(&first, &second, &third).context("publish here, consume there")?;
+        let scene = self.set_the_scene(&first, &second, &third).context("before the kill")?;
+        let (meadow, to_meadow, other) =
+            self.kill(scene, &first, &third).context("after the kill of node 3")?;
+        self.declare_anew(&first, &second).context("a name that lived on node 3")?;
+        let fourth = self.join_a_fourth(&first, &second).context("a fourth node")?;
+        let at_fourth =
+            self.start_consumer(&fourth, MEADOW, Manner { prefetch: 100, ..Manner::default() })?;
+        other.stop().context("the consumer on node 2")?;
+        self.serve_on_the_fourth(&first, &second, &fourth, meadow).context("serving on node 4")?;
+        to_meadow.stop()?;
+        self.arrived(meadow)?;
+        at_fourth.stop().context("the consumer on node 4")?;
+        self.nothing_left(&first, &fourth)
+    }
+
+    /// Three nodes; the second and the third are born at the same moment.
+    fn gather(&mut self) -> Result<[Node; 3]> {
+        let first = self.herd.start(&[])?.ready(self.narrator.within(READY_WAIT))?;
+        self.narrator.say(&format!(
+            "Node 1 is up after {}: clients connect to {}, other nodes to {}.",
+            ms(first.took),
+            first.amqp,
+            first.cluster
+        ))?;
+        let starting = [self.herd.start(&[first.cluster])?, self.herd.start(&[first.cluster])?];
+        let deadline = self.narrator.within(READY_WAIT);
+        let [second, third] = starting.map(|node| node.ready(deadline));
+        let (second, third) = (second?, third?);
+        for node in [&second, &third] {
+            self.say_joined(node, "the address of node 1")?;
+        }
+        Ok([first, second, third])
+    }
+
+    fn say_joined(&self, node: &Node, given: &str) -> Result<()> {
+        ensure!(node.joined > 0, "node {} is ready and has joined nobody", node.number);
+        let others = if node.joined == 1 { "1 other" } else { &format!("{} others", node.joined) };
+        self.narrator.say(&format!(
+            "Node {} was given {given}; {} after its start it has joined {others} and serves.",
+            node.number,
+            ms(node.took)
+        ))
+    }
+
+    fn publish_here_consume_there(&mut self, first: &Node, second: &Node, third: &Node) -> Result<()> {
+        let began = Instant::now();
+        let mut client = connect(first)?;
+        client.declare(MEADOW)?;
+        client.bind(MEADOW, TO_MEADOW.exchange, "grass.*")?;
+        client.close()?;
+        self.narrator
+            .say(&format!("Queue `meadow` is declared and bound on node 1, in {}.", ms(began.elapsed())))?;
+        let began = Instant::now();
+        let meadow = self.ledger.open(MEADOW);
+        let swallows = self.drop_one.then_some(LEG / 2);
+        let manner = Manner { prefetch: 100, gives_back: 5, swallows, ..Manner::default() };
+        let consumer = self.start_consumer(third, MEADOW, manner)?;
+        let slowest = self.publisher(second, TO_MEADOW, meadow, Some(LEG))?.finish()?;
+        self.arrived(meadow)?;
+        let tally = self.ledger.tally(meadow);
+        self.narrator.say(&format!(
+            "Published {} messages on node 2, consumed {} on node 3, in {}; each was confirmed, the slowest in {}. The \
+             consumer gave 5 back: redelivered.",
+            tally.sent,
+            tally.delivered,
+            ms(began.elapsed()),
+            ms(slowest)
+        ))?;
+        consumer.stop()
+    }
+
+    /// Node 3 becomes the home of `burrow`, and consumes `meadow`; publishers go on while all of that lasts.
+    fn set_the_scene(&self, first: &Node, second: &Node, third: &Node) -> Result<Scene> {
+        let mut client = connect(third)?;
+        client.declare(BURROW)?;
+        client.close()?;
+        let (meadow, burrow) = (self.ledger.open("meadow, later"), self.ledger.open(BURROW));
+        let holding = Manner { prefetch: 100, holds: HELD, ..Manner::default() };
+        let taking = Manner { prefetch: TAKEN, holds: usize::MAX, ..Manner::default() };
+        let scene = Scene {
+            meadow,
+            burrow,
+            doomed: self.start_consumer(third, MEADOW, holding)?,
+            other: self.start_consumer(second, MEADOW, Manner { prefetch: 100, ..Manner::default() })?,
+            orphan: self.start_consumer(first, BURROW, taking)?,
+            to_meadow: self.publisher(second, TO_MEADOW, meadow, None)?,
+            to_burrow: self.publisher(second, TO_BURROW, burrow, None)?,
+        };
+        self.narrator.say(&format!(
+            "Queue `burrow` is declared on node 3 and consumed on node 1. `meadow` is now consumed on nodes 2 and 3; the \
+             consumer on node 3 keeps {HELD} messages unacknowledged."
+        ))?;
+        let enough = u64::from(TAKEN) + LEG;
+        let deadline = self.narrator.within(STEP_WAIT);
+        let busy = self.ledger.wait(meadow, deadline, |tally| tally.delivered >= LEG)?
+            && self.ledger.wait(burrow, deadline, |tally| tally.confirmed >= enough)?;
+        ensure!(busy, "{LEG} messages through `meadow` and {enough} confirmed by `burrow` take too long");
+        Ok(scene)
+    }
+
+    /// Gives what goes on: the stream into `meadow`, its publisher, and its consumer on node 2.
+    fn kill(&self, scene: Scene, first: &Node, third: &Node) -> Result<(StreamId, Publisher, Consumer)> {
+        let Scene { meadow, burrow, to_meadow, to_burrow, doomed, other, orphan } = scene;
+        let before = self.ledger.tally(meadow);
+        let killed = Instant::now();
+        // Entered first: what is confirmed from here on was confirmed by a node that is about to die.
+        self.ledger.home_died(burrow);
+        self.herd.kill(third)?;
+        self.narrator.say("Node 3 is killed (SIGKILL), while publishers on node 2 go on.")?;
+        let deadline = self.narrator.within(STEP_WAIT);
+        ensure!(doomed.join()? == Ending::Lost, "the consumer on node 3 did not lose its connection");
+        let wanted = before.redelivered + HELD as u64;
+        let back = self.ledger.wait(meadow, deadline, |tally| tally.redelivered >= wanted)?;
+        ensure!(back, "what the consumer on node 3 had on its hands did not come back to `meadow`");
+        self.narrator.say(&format!(
+            "{} later all it had on its hands came from `meadow` to the consumer on node 2, marked as redelivered.",
+            ms(killed.elapsed())
+        ))?;
+        let mut patience = connect(first)?;
+        while !orphan.ended() {
+            ensure!(Instant::now() < deadline, "the consumer of `burrow` on node 1 is not cancelled");
+            patience.poll(Instant::now() + TRY_AGAIN)?;
+        }
+        patience.close()?;
+        let Ending::Cancelled(at) = orphan.join()? else { bail!("the consumer on node 1 is not cancelled") };
+        self.narrator.say(&format!(
+            "The consumer of `burrow` on node 1 got basic.cancel {} after the kill.",
+            ms(at.duration_since(killed))
+        ))?;
+        let slowest = to_burrow.stop()?;
+        let tally = self.ledger.tally(burrow);
+        self.narrator.say(&format!(
+            "Of {} publishes to `burrow` {} were confirmed and {} refused, none left without an answer; the slowest \
+             answer took {}.",
+            tally.sent,
+            tally.confirmed,
+            tally.refused,
+            ms(slowest)
+        ))?;
+        self.narrator.say(&format!(
+            "`meadow` went on all the time: {} messages came through since the kill.",
+            self.ledger.tally(meadow).delivered - before.delivered
+        ))?;
+        Ok((meadow, to_meadow, other))
+    }
+
+    /// The name of the queue that died with node 3 is free again after a while.
+    fn declare_anew(&self, first: &Node, second: &Node) -> Result<()> {
+        let mut client = connect(first)?;
+        let began = Instant::now();
+        let deadline = self.narrator.within(STEP_WAIT);
+        loop {
+            match client.declare(BURROW) {
+                Ok(()) => break,
+                Err(ClientError::ChannelClosed { .. }) if Instant::now() < deadline => {
+                    client.open_channel()?;
+                    client.poll(Instant::now() + TRY_AGAIN)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        client.close()?;
+        self.narrator
+            .say(&format!("`burrow` is declared anew on node 1; that took {}.", ms(began.elapsed())))?;
+        let burrow = self.ledger.open("burrow, anew");
+        let consumer = self.start_consumer(second, BURROW, Manner { prefetch: 100, ..Manner::default() })?;
+        self.publisher(second, TO_BURROW, burrow, Some(LEG))?.finish()?;
+        self.arrived(burrow)?;
+        consumer.stop()?;
+        self.narrator.say(&format!("{LEG} messages went through it from node 2 to node 2."))
+    }
+
+    fn join_a_fourth(&mut self, first: &Node, second: &Node) -> Result<Node> {
+        let starting = self.herd.start(&[first.cluster, second.cluster])?;
+        let fourth = starting.ready(self.narrator.within(READY_WAIT))?;
+        self.say_joined(&fourth, "the addresses of nodes 1 and 2")?;
+        Ok(fourth)
+    }
+
+    /// The fourth node consumes `meadow` alone and is the home of a queue that others use.
+    fn serve_on_the_fourth(
+        &self,
+        first: &Node,
+        second: &Node,
+        fourth: &Node,
+        meadow: StreamId,
+    ) -> Result<()> {
+        let began = Instant::now();
+        let before = self.ledger.tally(meadow).delivered;
+        let mut client = connect(fourth)?;
+        client.declare(WARREN)?;
+        client.close()?;
+        let warren = self.ledger.open(WARREN);
+        let consumer = self.start_consumer(second, WARREN, Manner { prefetch: 100, ..Manner::default() })?;
+        self.publisher(first, TO_WARREN, warren, Some(LEG))?.finish()?;
+        self.arrived(warren)?;
+        consumer.stop()?;
+        let deadline = self.narrator.within(STEP_WAIT);
+        let through = self.ledger.wait(meadow, deadline, |tally| tally.delivered >= before + LEG)?;
+        ensure!(through, "the consumer of `meadow` on node 4 does not get {LEG} messages");
+        self.narrator.say(&format!(
+            "Node 4 took over the consuming of `meadow`, and queue `warren` on it carried {LEG} messages from node 1 to \
+             node 2, in {}.",
+            ms(began.elapsed())
+        ))
+    }
+
+    /// Everything was consumed, so every living queue is empty. What is left all the same is counted.
+    fn nothing_left(&self, first: &Node, fourth: &Node) -> Result<()> {
+        let mut client = connect(first)?;
+        for queue in [MEADOW, BURROW, WARREN] {
+            while let Some(left) = client.get(queue)? {
+                self.ledger.delivered(Label::decode(&left.body), left.redelivered, true);
+                client.ack(left.tag, false)?;
+            }
+        }
+        client.close()?;
+        self.narrator.say(&format!(
+            "All publishers and consumers have stopped; `meadow`, `burrow` and `warren` are empty. Nodes 1, 2 and {} \
+             serve on.",
+            fourth.number
+        ))
+    }
+
+    fn start_consumer(&self, node: &Node, queue: &'static str, manner: Manner) -> Result<Consumer> {
+        Consumer::start(&self.ledger, node.amqp, queue, manner)
+            .with_context(|| format!("a consumer of `{queue}` on node {}", node.number))
+    }
+
+    fn publisher(&self, node: &Node, to: Target, stream: StreamId, count: Option<u64>) -> Result<Publisher> {
+        Publisher::start(&self.ledger, node.amqp, to, stream, count)
+            .with_context(|| format!("a publisher on node {}", node.number))
+    }
+
+    /// Waits until all that was confirmed has arrived. What has not by then is counted as lost at the end.
+    fn arrived(&self, stream: StreamId) -> Result<()> {
+        let deadline = self.narrator.within(ARRIVAL_WAIT);
+        let all = self.ledger.wait(stream, deadline, |tally| tally.awaited == 0 && tally.lost == 0)?;
+        if !all {
+            let Tally { name, lost, .. } = self.ledger.tally(stream);
+            self.narrator.say(&format!("{lost} confirmed messages of `{name}` did not arrive in time."))?;
+        }
+        Ok(())
+    }
+}
+
+fn connect(node: &Node) -> Result<Client> {
+    Client::connect(node.amqp).with_context(|| format!("node {}", node.number))
+}

@@ -1,0 +1,155 @@
+//! A publisher: a thread with a connection of its own that publishes at a steady rate until it is told to stop.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::ledger::{Label, Ledger, StreamId};
+use crate::client::{Client, Event};
+
+/// Time between two messages of one publisher.
+const PACE: Duration = Duration::from_millis(2);
+/// Answers that may be outstanding: the publisher then waits for them.
+const AWAITED_MAX: usize = 5_000;
+/// The broker answers within 2 s (`limits::PUBLISH_WAIT`); the rest is for a slow machine.
+const ANSWERS_WAIT: Duration = Duration::from_secs(3);
+
+/// Where messages go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) exchange: &'static str,
+    pub(super) routing_key: &'static str,
+}
+
+/// A running publisher.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Duration>>,
+}
+
+impl Publisher {
+    /// Connects and starts to publish, without end or up to `count` messages.
+    pub(super) fn start(
+        ledger: &Arc<Ledger>,
+        broker: SocketAddr,
+        target: Target,
+        stream: StreamId,
+        count: Option<u64>,
+    ) -> Result<Self> {
+        let mut client = Client::connect(broker)?;
+        client.select_confirms()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let work = Work {
+            client,
+            ledger: Arc::clone(ledger),
+            target,
+            stream,
+            stop: Arc::clone(&stop),
+            awaited: VecDeque::new(),
+            slowest: Duration::ZERO,
+        };
+        let ledger = Arc::clone(ledger);
+        let thread = thread::spawn(move || {
+            work.run(count.unwrap_or(u64::MAX))
+                .inspect_err(|error| ledger.fail(format!("a publisher: {error:#}")))
+        });
+        Ok(Self { stop, thread })
+    }
+
+    /// Stops it once all it has sent is answered; gives the longest time that an answer took.
+    pub(super) fn stop(self) -> Result<Duration> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.finish()
+    }
+
+    /// Waits until it has sent and got answers for all it was to send.
+    pub(super) fn finish(self) -> Result<Duration> {
+        match self.thread.join() {
+            Ok(slowest) => slowest,
+            Err(_) => bail!("a publisher panicked"),
+        }
+    }
+}
+
+struct Work {
+    client: Client,
+    ledger: Arc<Ledger>,
+    target: Target,
+    stream: StreamId,
+    stop: Arc<AtomicBool>,
+    /// When each publish without an answer was sent, by its number.
+    awaited: VecDeque<(u64, Instant)>,
+    slowest: Duration,
+}
+
+impl Work {
+    fn run(mut self, count: u64) -> Result<Duration> {
+        let mut next = Instant::now();
+        let mut sent = 0;
+        while sent < count && !self.stop.load(Ordering::Relaxed) {
+            let now = Instant::now();
+            if now >= next && self.awaited.len() < AWAITED_MAX {
+                sent += 1;
+                self.publish(sent, now)?;
+                // A publisher that was held up does not catch up in one burst.
+                next = (next + PACE).max(now);
+            }
+            self.take_events(next.max(now + PACE / 2))?;
+        }
+        let deadline = Instant::now() + ANSWERS_WAIT;
+        while !self.awaited.is_empty() {
+            if Instant::now() >= deadline {
+                bail!("{} publishes are not answered within {ANSWERS_WAIT:?}", self.awaited.len());
+            }
+            self.take_events(deadline)?;
+        }
+        self.client.close()?;
+        Ok(self.slowest)
+    }
+
+    fn publish(&mut self, expected: u64, now: Instant) -> Result<()> {
+        let label = self.ledger.send(self.stream);
+        let Target { exchange, routing_key } = self.target;
+        let number = self.client.publish(exchange, routing_key, &label.encode())?;
+        assert_eq!(
+            (number, label.number),
+            (expected, expected),
+            "one stream has one publisher and one channel"
+        );
+        self.awaited.push_back((number, now));
+        Ok(())
+    }
+
+    /// Takes the next event, and those that came with it.
+    fn take_events(&mut self, deadline: Instant) -> Result<()> {
+        let mut event = self.client.poll(deadline)?;
+        while let Some(happened) = event {
+            match happened {
+                Event::Answered { number, confirmed } => self.on_answer(number, confirmed),
+                Event::Returned(body) => {
+                    if let Some(label) = Label::decode(&body) {
+                        self.ledger.returned(label);
+                    }
+                }
+                Event::Delivered(_) | Event::Cancelled => bail!("a publisher was sent what is for consumers"),
+            }
+            event = self.client.poll(Instant::now())?;
+        }
+        Ok(())
+    }
+
+    fn on_answer(&mut self, number: u64, confirmed: bool) {
+        self.ledger.answered(Label { stream: self.stream, number }, confirmed);
+        if let Ok(at) = self.awaited.binary_search_by_key(&number, |(number, _)| *number)
+            && let Some((_, since)) = self.awaited.remove(at)
+        {
+            self.slowest = self.slowest.max(since.elapsed());
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What the demonstration says: its story, line by line, and the table at the end.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+
+use super::ledger::Tally;
+use crate::cli;
+
+/// Tells the story, each line with the time since its beginning.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Narrator {
+    began: Instant,
+}
+
+impl Narrator {
+    pub(super) fn begin() -> Self {
+        Self { began: Instant::now() }
+    }
+
+    pub(super) fn say(self, sentence: &str) -> Result<()> {
+        let seconds = self.began.elapsed().as_secs_f64();
+        cli::print(&format!("{seconds:6.2} s  {sentence}\n"))
+    }
+
+    /// In so much time, and before the whole takes too long.
+    pub(super) fn within(self, time: Duration) -> Instant {
+        (Instant::now() + time).min(self.began + WHOLE_MAX)
+    }
+}
+
+/// Milliseconds, for people.
+pub(super) fn ms(time: Duration) -> String {
+    format!("{} ms", time.as_millis())
+}
+
+/// The table of all messages.
+pub(super) fn render(tallies: &[Tally]) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(COLUMNS);
+    for tally in tallies {
+        table.add_row(row(tally));
+    }
+    table.add_row(row(&total(tallies)));
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n") + "\n"
+}
+
+/// Ends the table: what the columns mean.
+pub(super) const LEGEND: &str = "\
+confirmed: the broker promised them. refused: nacked or returned, nothing was promised. delivered: different messages
+that arrived; redelivered: deliveries marked as perhaps a second one. gone: confirmed, and in the memory of the node
+that was killed (queues are kept in memory for now). lost: confirmed, and never seen again.
+";
+
+const COLUMNS: [&str; 8] =
+    ["queue", "sent", "confirmed", "refused", "delivered", "redelivered", "gone", "lost"];
+/// The demonstration is not longer than this.
+const WHOLE_MAX: Duration = Duration::from_secs(15);
+
+/// The sums of all streams.
+pub(super) fn total(tallies: &[Tally]) -> Tally {
+    tallies.iter().fold(Tally { name: "all", ..Tally::default() }, |sum, one| Tally {
+        name: sum.name,
+        sent: sum.sent + one.sent,
+        confirmed: sum.confirmed + one.confirmed,
+        refused: sum.refused + one.refused,
+        awaited: sum.awaited + one.awaited,
+        delivered: sum.delivered + one.delivered,
+        redelivered: sum.redelivered + one.redelivered,
+        gone: sum.gone + one.gone,
+        lost: sum.lost + one.lost,
+        wrong: sum.wrong + one.wrong,
+    })
+}
+
+fn row(tally: &Tally) -> [String; 8] {
+    let Tally { name, sent, confirmed, refused, delivered, redelivered, gone, lost, .. } = *tally;
+    let [sent, confirmed, refused] = [sent, confirmed, refused].map(|count| count.to_string());
+    let [delivered, redelivered, gone, lost] =
+        [delivered, redelivered, gone, lost].map(|count| count.to_string());
+    [name.to_owned(), sent, confirmed, refused, delivered, redelivered, gone, lost]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_row_is_the_sum() {
+        let one = Tally { name: "meadow", sent: 3, confirmed: 2, lost: 1, ..Tally::default() };
+        let text = render(&[one, one]);
+        let last: Vec<&str> = text.lines().last().unwrap().split_whitespace().collect();
+        assert_eq!(last, ["all", "6", "4", "0", "0", "0", "0", "2"]);
+    }
+}
