@@ -36,6 +36,7 @@ pub(crate) mod kind {
     pub(crate) const DONE: u8 = 19;
     pub(crate) const REFUSED: u8 = 20;
     pub(crate) const GRANT: u8 = 21;
+    pub(crate) const RESUBSCRIBE_END: u8 = 22;
 }
 
 /// Bytes of one consumer in a RESUBSCRIBE.
@@ -228,6 +229,7 @@ fn encode_consumer_record(record: &Record<'_>, own: &mut Vec<u8>) {
                 own.u64(delivery.position.0);
             }
         }
+        Record::ResubscribeEnd => own.u8(kind::RESUBSCRIBE_END),
         Record::Get { request, queue, channel, no_ack } => {
             own.u8(kind::GET);
             own.u64(request.0);
@@ -235,7 +237,21 @@ fn encode_consumer_record(record: &Record<'_>, own: &mut Vec<u8>) {
             own.channel(*channel);
             own.flag(*no_ack);
         }
-        _ => unreachable!("`encode` writes the other kinds itself"),
+        // Named, so that a new kind without bytes does not compile.
+        Record::Publish { .. }
+        | Record::Deliver { .. }
+        | Record::Got { .. }
+        | Record::Stored { .. }
+        | Record::Gap { .. }
+        | Record::Gone { .. }
+        | Record::NotHome { .. }
+        | Record::Purge { .. }
+        | Record::Inspect { .. }
+        | Record::Counts { .. }
+        | Record::Empty { .. }
+        | Record::Done { .. }
+        | Record::Refused { .. }
+        | Record::Grant { .. } => unreachable!("`encode` writes these kinds itself"),
     }
 }
 
@@ -367,6 +383,7 @@ fn decode_consumer_record<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a
                 (0..count).map(|_| take_held(take)).collect::<Result<_, _>>()?
             },
         },
+        kind::RESUBSCRIBE_END => Record::ResubscribeEnd,
         kind::GET => Record::Get {
             request: RequestId(take.u64()?),
             queue: take.queue()?,

@@ -91,6 +91,7 @@ fn consumer_record() -> impl Strategy<Value = Record<'static>> {
         }),
         (queue(), prop::collection::vec(terms(), 0..5), prop::collection::vec(held(), 0..5))
             .prop_map(|(queue, consumers, held)| Record::Resubscribe { queue, consumers, held }),
+        Just(Record::ResubscribeEnd),
         (request(), queue(), channel(), any::<bool>())
             .prop_map(|(request, queue, channel, no_ack)| Record::Get { request, queue, channel, no_ack }),
     ]
