@@ -10,7 +10,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const amqp = require('amqplib');
 
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 10_000;
 const RUN = Date.now().toString(16) + process.pid.toString(16);
 let drawn = 0;
 

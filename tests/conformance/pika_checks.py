@@ -13,7 +13,7 @@ import traceback
 import pika
 from pika.exceptions import ChannelClosedByBroker, UnroutableError
 
-TIMEOUT_S = 20
+TIMEOUT_S = 10
 RUN = f"{time.time_ns():x}"
 NUMBERS = itertools.count()
 

@@ -1,0 +1,134 @@
+//! `leveret` as an operator meets it: what a mistake says, which exit code it has, and a node from start to stop.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+/// The program, without settings of whoever runs the tests.
+fn leveret(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LEVERET_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments);
+    command
+}
+
+/// Exit code and the only line on standard error.
+fn refused(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.stdout(Stdio::null()).output().expect("the program runs");
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(text.lines().count(), 1, "one line: {text}");
+    (output.status.code(), text)
+}
+
+fn serve(data_dir: &Path) -> Command {
+    let directory = data_dir.to_str().expect("UTF-8");
+    let free =
+        ["serve", "--listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--data-dir", directory];
+    leveret(&free)
+}
+
+/// A running node, killed if a test fails.
+struct Node {
+    process: Child,
+    facts: Vec<String>,
+    directory: TempDir,
+}
+
+impl Node {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut process = serve(directory.path()).stdout(Stdio::piped()).spawn().expect("the program runs");
+        let lines = BufReader::new(process.stdout.take().expect("piped")).lines();
+        let mut facts = Vec::new();
+        for line in lines {
+            facts.push(line.expect("UTF-8"));
+            if facts.last().is_some_and(|line| line == "ready") {
+                return Self { process, facts, directory };
+            }
+        }
+        panic!("the node ended: {facts:?}");
+    }
+
+    fn fact(&self, name: &str) -> &str {
+        self.facts
+            .iter()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap_or_else(|| panic!("no {name}: {:?}", self.facts))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Gone already where the test stopped it.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_wrong_command_line_or_configuration_has_exit_code_2() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("leveret.toml");
+    std::fs::write(&file, "listen = \"127.0.0.1:0\"\nclusterlisten = \"x\"\n").expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let cases: [(&[&str], &str); 5] = [
+        (&["serve", "--lisen", "x"], "--lisen"),
+        (&["serve", "--listen", "localhost"], "--listen localhost: is not ADDR:PORT"),
+        (&["serve", "--config", "/nowhere.toml"], "config file /nowhere.toml: cannot be read"),
+        (&["serve", "--config", file], "leveret.toml:2: unknown key \"clusterlisten\""),
+        (&["serve", "--secret-file", "/nowhere"], "secret_file /nowhere: cannot be read"),
+    ];
+    for (arguments, expected) in cases {
+        let (code, line) = refused(&mut leveret(arguments));
+        assert!(line.contains(expected), "{line}");
+        assert_eq!(code, Some(2), "{line}");
+    }
+    let (code, line) = refused(leveret(&["serve"]).env("LEVERET_SHARDS", "none"));
+    assert!(line.contains("LEVERET_SHARDS=none") && code == Some(2), "{line}");
+}
+
+#[test]
+fn a_taken_port_and_a_data_directory_in_use_are_named() {
+    let node = Node::start();
+    let directory = node.directory.path();
+    let (code, line) = refused(&mut serve(directory));
+    let name = directory.to_str().expect("UTF-8");
+    assert!(line.contains(name) && line.contains("in use") && line.contains("--data-dir"), "{line}");
+    assert_eq!(code, Some(1));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = listener.local_addr().expect("an address").to_string();
+    let other = tempfile::tempdir().expect("a temporary directory");
+    let other = other.path().to_str().expect("UTF-8");
+    for flag in ["--listen", "--cluster-listen"] {
+        let free = if flag == "--listen" { "--cluster-listen" } else { "--listen" };
+        let arguments = ["serve", flag, &taken, free, "127.0.0.1:0", "--data-dir", other];
+        let (code, line) = refused(&mut leveret(&arguments));
+        assert!(line.contains(&taken) && line.contains(flag), "{line}");
+        assert_eq!(code, Some(1));
+    }
+}
+
+#[test]
+fn a_node_says_where_it_is_answers_status_and_stops_on_sigterm() {
+    let mut node = Node::start();
+    let address = node.fact("listening for AMQP on ").to_owned();
+    assert!(node.fact("listening for cluster on ").starts_with("127.0.0.1:"));
+    assert!(Path::new(node.fact("admin socket ")).exists());
+    let directory = node.directory.path().to_str().expect("UTF-8").to_owned();
+    let status = leveret(&["status", "--json", "--data-dir", &directory]).output().expect("the program runs");
+    let report: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    assert_eq!(report["node"]["listen"], address.as_str());
+    assert_eq!(report["nodes"].as_array().map(Vec::len), Some(1));
+    let tables = leveret(&["status", "--data-dir", &directory]).output().expect("the program runs");
+    assert!(String::from_utf8_lossy(&tables.stdout).contains(&address));
+    let pid = rustix::process::Pid::from_child(&node.process);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the process is there");
+    assert_eq!(node.process.wait().expect("it ends").code(), Some(0));
+    let (code, line) = refused(&mut leveret(&["status", "--data-dir", &directory]));
+    assert!(line.contains("no node runs in") && code == Some(1), "{line}");
+}
