@@ -1,4 +1,4 @@
-//! The admin socket: one line in, one JSON document out.
+//! The admin socket: one line in, one JSON document out, then the end.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -42,6 +42,8 @@ struct Asker {
     reply: Vec<u8>,
     /// Waits for the shards' reports.
     waits: bool,
+    /// Answered: the connection ends once the reply is written.
+    answered: bool,
 }
 
 /// The admin socket of a node.
@@ -90,7 +92,7 @@ impl Admin {
             let interest = Interest::READABLE | Interest::WRITABLE;
             if registry.register(&mut stream, Token(token), interest).is_ok() {
                 self.next += 1;
-                let asker = Asker { stream, request: Vec::new(), reply: Vec::new(), waits: false };
+                let asker = Asker { stream, request: Vec::new(), reply: Vec::new(), waits: false, answered: false };
                 self.askers.insert(token, asker);
                 self.on_event(token);
             }
@@ -101,6 +103,9 @@ impl Admin {
     pub(crate) fn on_event(&mut self, token: usize) {
         let Some(asker) = self.askers.get_mut(&token) else { return };
         match asker.go_on() {
+            Ok(None) if asker.answered && asker.reply.is_empty() => {
+                self.askers.remove(&token);
+            }
             Ok(None) => {}
             Ok(Some(line)) if line == "status" => {
                 asker.waits = true;
@@ -109,6 +114,7 @@ impl Admin {
             Ok(Some(line)) => {
                 let error = json!({ "error": format!("unknown request '{line}'; this node knows: status") });
                 asker.answer(&error);
+                self.end_answered();
             }
             Err(error) => {
                 if error.kind() != io::ErrorKind::UnexpectedEof {
@@ -141,6 +147,11 @@ impl Admin {
             asker.waits = false;
             asker.answer(&document);
         }
+        self.end_answered();
+    }
+
+    fn end_answered(&mut self) {
+        self.askers.retain(|_, asker| !asker.answered || !asker.reply.is_empty());
     }
 
     fn document(&self, status: &Status) -> Value {
@@ -196,9 +207,9 @@ impl Admin {
             },
             "nodes": nodes, "queues": queues, "connections": connections,
             "memory": { "used": self.memory.used(), "limit": self.memory.limit() },
-            "traffic": {
-                "published_here": sum(|traffic| traffic.published_here),
-                "published_away": sum(|traffic| traffic.published_away),
+            "messages": {
+                "routed": sum(|traffic| traffic.published_here + traffic.published_away),
+                "crossed_shards": sum(|traffic| traffic.published_away),
                 "unroutable": sum(|traffic| traffic.unroutable),
                 "given_up": sum(|traffic| traffic.given_up),
             },
@@ -219,6 +230,7 @@ impl Asker {
     fn answer(&mut self, document: &Value) {
         self.reply = document.to_string().into_bytes();
         self.reply.push(b'\n');
+        self.answered = true;
         let _ = self.write();
     }
 
