@@ -1,10 +1,10 @@
 //! `leveret status`: asks a running node through the admin socket in its data directory.
 //!
-//! The question is the line `status`; the answer is one JSON document and the end of the stream. Fields that a node
-//! does not send get defaults, fields that this program does not know are kept by `--json` and left out of the tables,
-//! so that a newer node and an older program understand each other.
+//! The question is the line `status`; the answer is one line with a JSON document. Fields that a node does not
+//! send get defaults, fields that this program does not know are kept by `--json` and left out of the tables, so that
+//! a newer node and an older program understand each other.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -132,7 +132,8 @@ fn ask(data_dir: &Path, question: &str) -> anyhow::Result<String> {
     socket.set_write_timeout(Some(ANSWER_WAIT))?;
     socket.write_all(format!("{question}\n").as_bytes()).context("the node does not take the question")?;
     let mut answer = String::new();
-    socket.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).context("the node does not answer")?;
+    let mut lines = BufReader::new(socket.take(ANSWER_BYTES_MAX));
+    lines.read_line(&mut answer).context("the node does not answer")?;
     if answer.is_empty() {
         bail!("the node in {} closed the admin socket without an answer; see its log", data_dir.display());
     }
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_question_is_one_line_and_the_answer_the_whole_stream() {
+    fn question_and_answer_are_one_line_each() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let listener = UnixListener::bind(directory.path().join(ADMIN_SOCKET)).expect("a socket");
         let node = std::thread::spawn(move || {
@@ -253,11 +254,11 @@ mod tests {
             let mut line = [0; 7];
             socket.read_exact(&mut line).expect("a line");
             socket.write_all(b"{\"node\":").expect("first half");
-            socket.write_all(b"{}}").expect("second half");
-            line
+            socket.write_all(b"{}}\n").expect("second half");
+            (line, socket)
         });
         let answer = ask(directory.path(), "status").expect("an answer");
-        assert_eq!(answer, "{\"node\":{}}");
-        assert_eq!(&node.join().expect("the node ends"), b"status\n");
+        assert_eq!(answer, "{\"node\":{}}\n");
+        assert_eq!(&node.join().expect("the node ends").0, b"status\n");
     }
 }
