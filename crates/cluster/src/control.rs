@@ -67,7 +67,8 @@ pub(crate) enum AfterApplied {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
     pub(crate) since: Instant,
-    pub(crate) asked: Option<Instant>,
+    /// When and whom; forgotten with the link.
+    pub(crate) asked: Option<(Instant, NodeId)>,
 }
 
 /// Pieces of a map that came so far.

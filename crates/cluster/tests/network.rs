@@ -226,6 +226,7 @@ fn under_any_faults_no_ok_is_false_and_all_comes_right_in_the_end() {
 }
 
 /// `LEVERET_SEEDS=7..8` runs that one alone, `0..100000` many.
+#[expect(clippy::disallowed_methods, reason = "a developer's choice of seeds")]
 fn seeds(count: u64) -> std::ops::Range<u64> {
     let asked = std::env::var("LEVERET_SEEDS").ok();
     let range =

@@ -10,42 +10,23 @@ mod mask;
 mod merge;
 pub(crate) mod proposal;
 mod register;
+mod seen;
 pub(crate) mod visible;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use leveret_model::definition::{Binding, DestinationKind, Exchange};
-use leveret_model::directory::{Change, QueueRecord};
+use leveret_model::directory::Change;
 use leveret_model::{Incarnation, Instant, NodeId, QueueId, Ulid};
 
 use crate::membership::Standing;
 use effective::Told;
 pub(crate) use effective::is_reserved;
 use map::{BindingKey, Dropped, NodeMap, ObjectName, Op, Record, RecordKey, Stamp, Version};
-use mask::Rank;
 pub(crate) use merge::MergeStep;
 use proposal::{Ballot, Notice};
-
-/// What a name is in this node's view.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Seen<T> {
-    /// Nothing of that name.
-    Nothing,
-    /// Somebody proposes it.
-    Proposed,
-    /// It is there.
-    There(T),
-}
-
-/// A queue name, as commands need it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct SeenQueue {
-    /// The life that counts.
-    pub(crate) record: QueueRecord,
-    /// How its home stands.
-    pub(crate) home: Standing,
-}
+pub(crate) use seen::{Seen, SeenQueue};
 
 /// What an exchange name is, kept from refresh to refresh.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -359,164 +340,6 @@ impl Directory {
                 }
                 _ => {}
             }
-        }
-    }
-
-    // ---- what names are -----------------------------------------------------------------------------------------
-
-    /// What a queue name is.
-    pub(crate) fn queue(&self, name: &ObjectName) -> Seen<SeenQueue> {
-        let Some((rank, id)) = self.choose(name, true) else { return Seen::Nothing };
-        let home = self.queues[name][&id];
-        match (rank, self.queue_record(home, id)) {
-            (Rank::Proposed, _) | (_, None) => Seen::Proposed,
-            (_, Some((record, _))) => {
-                Seen::There(SeenQueue { record: record.clone(), home: self.standing(home) })
-            }
-        }
-    }
-
-    /// A queue of this node by its id.
-    pub(crate) fn own_queue(&self, id: QueueId) -> Option<&QueueRecord> {
-        self.queue_record(self.own, id).map(|(record, _)| record)
-    }
-
-    /// What an exchange name is.
-    pub(crate) fn exchange(&self, name: &ObjectName) -> Seen<Exchange> {
-        if let Some(exchange) = register::predeclared(name) {
-            return Seen::There(exchange);
-        }
-        match self.exchanges.get(name).and_then(|known| known.value.clone()) {
-            Some(value) => Seen::There(value),
-            None if self.exchange_ballots.get(name).is_some_and(|ballot| ballot.voted().is_some()) => {
-                Seen::Proposed
-            }
-            None => Seen::Nothing,
-        }
-    }
-
-    /// What is routed by under an exchange name.
-    pub(crate) fn routed_exchange(&self, name: &ObjectName) -> Option<Exchange> {
-        register::predeclared(name).or_else(|| self.exchanges.get(name)?.value.clone())
-    }
-
-    /// The exchange register of that name was written before.
-    pub(crate) fn was_exchange(&self, name: &ObjectName) -> bool {
-        self.exchanges.get(name).is_some_and(|known| known.written)
-    }
-
-    /// Lamport counter of the last deletion of an exchange.
-    pub(crate) fn deleted(&self, name: &ObjectName) -> u64 {
-        self.exchanges.get(name).map_or(0, |known| known.deleted)
-    }
-
-    /// Somebody that is not Down proposes to delete the exchange because nothing is bound to it.
-    pub(crate) fn is_being_removed(&self, name: &ObjectName) -> bool {
-        self.removals
-            .get(name)
-            .is_some_and(|all| all.values().any(|(node, _)| !self.standing(*node).is_down()))
-    }
-
-    /// Bindings from this exchange that are routed by.
-    pub(crate) fn bindings_from(&self, source: &ObjectName) -> usize {
-        let Some(destinations) = self.sources.get(source) else { return 0 };
-        destinations.keys().map(|destination| self.told.bindings_between(source, destination)).sum()
-    }
-
-    /// Exchanges that lead to this one: they lose a binding when it goes.
-    pub(crate) fn sources_bound_to(&self, name: &ObjectName) -> BTreeSet<ObjectName> {
-        let bindings = self.told.bindings.get(&(DestinationKind::Exchange, name.clone()));
-        bindings.into_iter().flatten().map(|(key, _)| key.source()).collect()
-    }
-
-    /// The binding is in the own map, and its exchange was not deleted since.
-    pub(crate) fn has_queue_binding(&self, queue: QueueId, key: &BindingKey) -> bool {
-        let key = RecordKey::Binding(queue, key.clone());
-        let record = self.maps[&self.own].records.get(&key);
-        record.is_some_and(|record| match &key {
-            RecordKey::Binding(_, key) => record.lamport() > self.deleted(&key.source()),
-            _ => false,
-        })
-    }
-
-    /// Somebody wrote the register of this binding between exchanges.
-    pub(crate) fn was_exchange_bound(&self, key: &BindingKey) -> bool {
-        self.latest_exchange_binding(key).is_some()
-    }
-
-    /// A standing life of the name whose home is Down, though something else may serve the name.
-    pub(crate) fn masked(&self, name: &ObjectName) -> Option<&QueueRecord> {
-        self.queues.get(name)?.iter().find_map(|(&id, &home)| match self.queue_record(home, id)? {
-            (record, true) if self.standing(home).is_down() => Some(record),
-            _ => None,
-        })
-    }
-
-    /// What a map rests on, beside what was said before.
-    pub(crate) fn rest_on(&mut self, node: NodeId, versions: Vec<(NodeId, Version)>) {
-        let own = self.own;
-        let rests_on = &mut self.maps.entry(node).or_default().rests_on;
-        for (other, version) in versions.into_iter().filter(|(other, _)| *other != own && *other != node) {
-            let known = rests_on.entry(other).or_default();
-            *known = (*known).max(version);
-        }
-    }
-
-    /// What a map rests on.
-    pub(crate) fn rests_on(&self, node: NodeId) -> Vec<(NodeId, Version)> {
-        if node == self.own {
-            return self.versions().into_iter().filter(|(other, _)| *other != node).collect();
-        }
-        self.maps.get(&node).map_or_else(Vec::new, |map| map.rests_on.iter().map(|(&n, &v)| (n, v)).collect())
-    }
-
-    /// Forgets how far the map of a node is known, so that it is asked for anew.
-    pub(crate) fn unlearn(&mut self, node: NodeId) {
-        if let Some(map) = self.maps.get_mut(&node) {
-            map.version = Version::default();
-        }
-    }
-
-    /// Queues that live at a node.
-    pub(crate) fn queues_at(&self, node: NodeId) -> usize {
-        self.maps.get(&node).map_or(0, |map| {
-            map.records
-                .values()
-                .filter(|record| matches!(record, Record::Queue { standing: true, .. }))
-                .count()
-        })
-    }
-
-    /// Queues, over all maps.
-    pub(crate) const fn queue_count(&self) -> usize {
-        self.queue_count
-    }
-
-    /// Bindings, over all maps.
-    pub(crate) const fn binding_count(&self) -> usize {
-        self.binding_count
-    }
-
-    /// What the shards were told.
-    pub(crate) const fn told(&self) -> &Told {
-        &self.told
-    }
-
-    /// Refusals that stand against proposals of `proposer`.
-    pub(crate) fn refused(&self, proposer: NodeId) -> Vec<Ulid> {
-        let ballots = self.queue_ballots.values().chain(self.exchange_ballots.values());
-        let mut ids: Vec<Ulid> = ballots.flat_map(|ballot| ballot.refused(proposer)).collect();
-        for removals in self.removals.values() {
-            ids.extend(removals.iter().filter(|(_, at)| **at == (proposer, true)).map(|(&id, _)| id));
-        }
-        ids
-    }
-
-    /// Queue names of one vhost in the queue's own record, with the record's standing flag.
-    fn queue_record(&self, node: NodeId, id: QueueId) -> Option<(&QueueRecord, bool)> {
-        match self.maps.get(&node)?.records.get(&RecordKey::Queue(id))? {
-            Record::Queue { record, standing } => Some((record, *standing)),
-            _ => None,
         }
     }
 

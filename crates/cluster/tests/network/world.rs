@@ -46,7 +46,7 @@ impl Shard {
                 self.queues.insert(record.id, (record, masked));
             }
             Change::DropQueue { id } => {
-                assert!(self.queues.remove(&id).is_some(), "an unknown queue is dropped")
+                assert!(self.queues.remove(&id).is_some(), "an unknown queue is dropped");
             }
             Change::MaskQueue { id } => {
                 let known = self.queues.get_mut(&id).expect("a known queue is masked");
@@ -433,12 +433,15 @@ impl World {
                 self.nodes[at].control.on_dial_failed(now, &address, failure);
             }
             What::FromShard { shard, mail, .. } => self.nodes[at].control.on_shard(now, shard, mail),
-            What::ToShard { shard, mail, .. } => return self.to_shard(at, shard, mail),
+            What::ToShard { shard, mail, .. } => {
+                self.hand_to_shard(at, shard, mail);
+                return;
+            }
         }
         self.drain(at);
     }
 
-    fn to_shard(&mut self, at: At, shard: ShardId, mail: ToShard) {
+    fn hand_to_shard(&mut self, at: At, shard: ShardId, mail: ToShard) {
         let now = self.now;
         let table = &mut self.nodes[at].shards[usize::from(shard.0)];
         let answer = match mail {

@@ -1,0 +1,278 @@
+//! What a command needs next, by the view of this moment. Called under the lease alone; changes of the own map are made here,
+//! and everything else is left to the phases.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+
+use leveret_model::definition::{Binding, DestinationKind, Exchange};
+use leveret_model::directory::{Command, QueueRecord, Reply};
+use leveret_model::{Instant, NodeId, QueueId, Refusal, ShardAddress, limits};
+
+use super::Origin;
+use crate::control::Control;
+use crate::directory::map::{BindingKey, Dropped, ObjectName, Op, Record};
+use crate::directory::{Seen, SeenQueue, is_reserved};
+use crate::membership::Standing;
+use crate::refusal;
+
+/// What a command needs next.
+pub(super) enum Step {
+    Wait,
+    Answer(Reply),
+    Refuse(Refusal),
+    /// The own map was changed (or need not be): visible, then answered; these exchanges lost a binding.
+    Finish(Reply, BTreeSet<ObjectName>),
+    ProposeQueue(Box<QueueRecord>),
+    ProposeExchange(Box<Exchange>),
+    Close(QueueId),
+    Forward(NodeId),
+}
+
+impl Step {
+    fn done() -> Self {
+        Self::Finish(Reply::Done, BTreeSet::new())
+    }
+}
+
+impl Control {
+    /// What the command needs next.
+    pub(super) fn decide(&mut self, now: Instant, origin: Origin, command: &Command) -> Step {
+        match command {
+            Command::DeclareExchange(exchange) => self.declare_exchange(exchange),
+            Command::DeleteExchange { vhost, name, if_unused } => {
+                self.delete_exchange(&ObjectName::new(vhost, name), *if_unused)
+            }
+            Command::DeclareQueue { vhost, name, home, durable, arguments } => {
+                let name = ObjectName::new(vhost, name);
+                self.declare_queue(now, &name, *home, *durable, arguments)
+            }
+            Command::DeleteQueue { vhost, name, .. } => {
+                self.delete_queue(origin, &ObjectName::new(vhost, name))
+            }
+            Command::Bind(binding) | Command::Unbind(binding) if binding.source.is_empty() => {
+                Step::Refuse(refusal::default_exchange())
+            }
+            Command::Bind(binding) if binding.kind == DestinationKind::Queue => {
+                self.bind_queue(origin, binding)
+            }
+            Command::Bind(binding) => self.bind_exchange(binding),
+            Command::Unbind(binding) if binding.kind == DestinationKind::Queue => {
+                self.unbind_queue(origin, binding)
+            }
+            Command::Unbind(binding) => self.unbind_exchange(binding),
+        }
+    }
+
+    fn declare_exchange(&mut self, exchange: &Exchange) -> Step {
+        let name = ObjectName::new(&exchange.vhost, &exchange.name);
+        if name.name.is_empty() {
+            return Step::Refuse(refusal::default_exchange());
+        }
+        if self.directory.is_being_removed(&name) {
+            return Step::Wait;
+        }
+        match self.directory.exchange(&name) {
+            Seen::Proposed => Step::Wait,
+            Seen::There(current) => match refusal::other_exchange(exchange, &current) {
+                Some(refusal) => Step::Refuse(refusal),
+                None => Step::Answer(Reply::Done),
+            },
+            Seen::Nothing if is_reserved(&name) => Step::Refuse(refusal::reserved("exchange", &name)),
+            Seen::Nothing => Step::ProposeExchange(exchange.clone().into()),
+        }
+    }
+
+    fn delete_exchange(&mut self, name: &ObjectName, if_unused: bool) -> Step {
+        if name.name.is_empty() {
+            return Step::Refuse(refusal::default_exchange());
+        }
+        if is_reserved(name) {
+            return Step::Refuse(refusal::system_exchange(name));
+        }
+        match self.directory.exchange(name) {
+            Seen::Proposed => Step::Wait,
+            // a deletion under way elsewhere may not be visible everywhere yet: this one is
+            Seen::Nothing if self.directory.was_exchange(name) => {
+                self.write_exchange(name, None);
+                Step::done()
+            }
+            Seen::Nothing => Step::Answer(Reply::Done),
+            Seen::There(_) if if_unused && self.directory.bindings_from(name) > 0 => {
+                Step::Refuse(refusal::exchange_in_use(name))
+            }
+            Seen::There(_) => {
+                let sources = self.directory.sources_bound_to(name);
+                self.write_exchange(name, None);
+                Step::Finish(Reply::Done, sources)
+            }
+        }
+    }
+
+    fn declare_queue(
+        &mut self,
+        now: Instant,
+        name: &ObjectName,
+        home: ShardAddress,
+        durable: bool,
+        arguments: &leveret_model::Arguments,
+    ) -> Step {
+        match self.directory.queue(name) {
+            Seen::Proposed => return Step::Wait,
+            Seen::There(SeenQueue { home: Standing::Unreachable, .. }) => return Step::Wait,
+            Seen::There(SeenQueue { record, .. }) if self.desk.closing.contains(&record.id) => {
+                return Step::Wait;
+            }
+            Seen::There(SeenQueue { record, home: Standing::Alive }) => {
+                return match refusal::other_queue(durable, arguments, &record) {
+                    Some(refusal) => Step::Refuse(refusal),
+                    None => Step::Answer(Reply::Queue { record: record.into(), created: false }),
+                };
+            }
+            Seen::There(SeenQueue { record, home: Standing::Down { since } }) => {
+                if now < since + limits::ECHO_WAIT {
+                    let home = self.name_of(record.home.node);
+                    return Step::Refuse(refusal::home_down(name, record.durable, &home));
+                }
+            }
+            Seen::Nothing if is_reserved(name) => return Step::Refuse(refusal::reserved("queue", name)),
+            Seen::Nothing => {}
+        }
+        if self.directory.queue_count() >= limits::QUEUES_MAX {
+            return Step::Refuse(refusal::too_many("queues", limits::QUEUES_MAX));
+        }
+        Step::ProposeQueue(Box::new(QueueRecord {
+            vhost: name.vhost.clone(),
+            name: name.name.clone(),
+            id: QueueId { generation: 0, ulid: self.draw_ulid(now) },
+            home,
+            epoch: 0,
+            durable,
+            arguments: arguments.clone(),
+        }))
+    }
+
+    /// The queue of that name if it lives here; else what to do.
+    fn own_life(
+        &self,
+        origin: Origin,
+        name: &ObjectName,
+        missing: impl FnOnce() -> Step,
+    ) -> Result<QueueRecord, Step> {
+        match self.directory.queue(name) {
+            Seen::Proposed | Seen::There(SeenQueue { home: Standing::Unreachable, .. }) => Err(Step::Wait),
+            Seen::Nothing => Err(missing()),
+            Seen::There(SeenQueue { record, home: Standing::Down { .. } }) => {
+                let home = self.name_of(record.home.node);
+                Err(Step::Refuse(refusal::home_down(name, record.durable, &home)))
+            }
+            Seen::There(SeenQueue { record, home: Standing::Alive }) => {
+                if record.home.node != self.own() {
+                    // a peer that took this node for the home will see better; nothing is passed on twice
+                    return Err(match origin {
+                        Origin::Shard(..) => Step::Forward(record.home.node),
+                        Origin::Peer(..) => Step::Wait,
+                    });
+                }
+                if self.desk.closing.contains(&record.id) { Err(Step::Wait) } else { Ok(record) }
+            }
+        }
+    }
+
+    fn delete_queue(&mut self, origin: Origin, name: &ObjectName) -> Step {
+        match self.own_life(origin, name, || Step::Answer(Reply::Deleted { messages: 0 })) {
+            Err(step) => step,
+            Ok(record) => Step::Close(record.id),
+        }
+    }
+
+    fn bind_queue(&mut self, origin: Origin, binding: &Binding) -> Step {
+        let name = ObjectName::new(&binding.vhost, &binding.destination);
+        let record = match self.own_life(origin, &name, || Step::Refuse(refusal::no_queue(&name))) {
+            Err(step) => return step,
+            Ok(record) => record,
+        };
+        if let Some(step) = self.source_missing(binding) {
+            return step;
+        }
+        // one that is there already may not be visible everywhere yet
+        if self.directory.has_queue_binding(record.id, &BindingKey::of(binding)) {
+            return Step::done();
+        }
+        if self.directory.binding_count() >= limits::BINDINGS_MAX {
+            return Step::Refuse(refusal::too_many("bindings", limits::BINDINGS_MAX));
+        }
+        let lamport = self.directory.tick();
+        let (queue, epoch) = (record.id, record.epoch);
+        self.directory.write(Op::Put(Record::Binding { queue, epoch, lamport, binding: binding.clone() }));
+        Step::done()
+    }
+
+    fn source_missing(&self, binding: &Binding) -> Option<Step> {
+        let source = ObjectName::new(&binding.vhost, &binding.source);
+        if self.directory.is_being_removed(&source) {
+            return Some(Step::Wait);
+        }
+        if self.directory.routed_exchange(&source).is_some() {
+            return None;
+        }
+        Some(match self.directory.exchange(&source) {
+            Seen::Nothing => Step::Refuse(refusal::no_exchange(&source)),
+            Seen::Proposed | Seen::There(_) => Step::Wait,
+        })
+    }
+
+    fn unbind_queue(&mut self, origin: Origin, binding: &Binding) -> Step {
+        let name = ObjectName::new(&binding.vhost, &binding.destination);
+        let record = match self.own_life(origin, &name, || Step::Answer(Reply::Done)) {
+            Err(step) => return step,
+            Ok(record) => record,
+        };
+        if !self.directory.has_queue_binding(record.id, &BindingKey::of(binding)) {
+            return Step::done();
+        }
+        self.directory.write(Op::Drop(Dropped::Binding(record.id, binding.clone().into())));
+        Step::Finish(Reply::Done, BTreeSet::from([ObjectName::new(&binding.vhost, &binding.source)]))
+    }
+
+    fn bind_exchange(&mut self, binding: &Binding) -> Step {
+        if binding.destination.is_empty() {
+            return Step::Refuse(refusal::default_exchange());
+        }
+        if let Some(step) = self.source_missing(binding) {
+            return step;
+        }
+        let destination = ObjectName::new(&binding.vhost, &binding.destination);
+        if self.directory.is_being_removed(&destination) {
+            return Step::Wait;
+        }
+        if self.directory.routed_exchange(&destination).is_none() {
+            return match self.directory.exchange(&destination) {
+                Seen::Nothing => Step::Refuse(refusal::no_exchange(&destination)),
+                Seen::Proposed | Seen::There(_) => Step::Wait,
+            };
+        }
+        if self.directory.binding_count() >= limits::BINDINGS_MAX {
+            return Step::Refuse(refusal::too_many("bindings", limits::BINDINGS_MAX));
+        }
+        let stamp = self.directory.stamp();
+        self.directory.write(Op::Put(Record::ExchangeBinding {
+            binding: binding.clone(),
+            stamp,
+            present: true,
+        }));
+        Step::done()
+    }
+
+    fn unbind_exchange(&mut self, binding: &Binding) -> Step {
+        if !self.directory.was_exchange_bound(&BindingKey::of(binding)) {
+            return Step::Answer(Reply::Done);
+        }
+        let stamp = self.directory.stamp();
+        self.directory.write(Op::Put(Record::ExchangeBinding {
+            binding: binding.clone(),
+            stamp,
+            present: false,
+        }));
+        Step::Finish(Reply::Done, BTreeSet::from([ObjectName::new(&binding.vhost, &binding.source)]))
+    }
+}

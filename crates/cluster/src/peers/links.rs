@@ -1,0 +1,160 @@
+//! Control links: dialled for ever, settled when two cross, never resumed.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use leveret_model::{Instant, NodeId, limits};
+
+use crate::command::{CommandKey, Phase};
+use crate::control::{Control, Link};
+use crate::effects::{Event, LinkKey};
+use crate::frame::Frame;
+use crate::membership::dial::DialFailure;
+use crate::membership::member::{Member, PeerHello};
+
+impl Control {
+    pub(crate) fn link_up(&mut self, now: Instant, link: LinkKey, peer: PeerHello, dialled: Option<&str>) {
+        let (own, node) = (self.own(), peer.node);
+        if let Some(address) = dialled {
+            self.dials.on_answer(address, node, node == own && peer.boot == self.config.boot);
+        }
+        if node == own || !self.accepts(&peer) {
+            if node == own && peer.boot != self.config.boot {
+                self.stop(Event::Clone { node });
+            }
+            self.effects.hang_ups.push(link);
+            return;
+        }
+        for (&other, member) in &mut self.members {
+            if other != node && member.hello.address == peer.address {
+                member.replaced = true;
+            }
+        }
+        let dialler = if dialled.is_some() { own } else { node };
+        if let Some(old) = self.members.get(&node).and_then(|member| member.link) {
+            // of two dials that crossed the smaller id's stays; a second one of the same dialler replaces its first
+            let kept = self.links.get(&old).map(|link| link.dialler);
+            if dialler != own.min(node) && kept == Some(own.min(node)) {
+                self.effects.hang_ups.push(link);
+                return;
+            }
+            self.links.remove(&old);
+            self.effects.hang_ups.push(old);
+            self.forget_transfers(old, node);
+        }
+        let member = self.members.entry(node).or_insert_with(|| Member::new(now, peer.clone()));
+        if member.hello.boot != peer.boot {
+            // a later start of that node: the one before is gone
+            *member = Member { announced: member.announced, ..Member::new(now, peer.clone()) };
+            self.echoed.remove(&node);
+        }
+        member.hello = peer;
+        member.link = Some(link);
+        (member.stated, member.refusals, member.replaced) = (false, 0, false);
+        if core::mem::take(&mut member.forgotten) {
+            self.directory.unlearn(node);
+        }
+        self.links.insert(link, Link { peer: node, dialler, last_frame: now });
+        self.visible.on_link(now, node);
+        self.greet(now, node);
+        self.judge_peers(now);
+    }
+
+    /// The first frames on a link: the state, what stands against the peer's proposals, how far its map is applied.
+    pub(super) fn greet(&mut self, now: Instant, node: NodeId) {
+        let state = self.state();
+        self.send(node, state);
+        for proposal in self.directory.refused(node) {
+            self.send(node, Frame::Conflict { proposal });
+        }
+        if let Some(&version) = self.applied_versions.get(&node) {
+            self.send(node, Frame::Ack { version });
+        }
+        self.send(node, Frame::Ping { sent_nanos: now.as_nanos() });
+        self.next_ping = self.next_ping.max(now);
+        let requests: Vec<CommandKey> = self
+            .desk
+            .commands
+            .iter()
+            .filter(|(_, pending)| pending.phase == Phase::Forwarded(node))
+            .map(|(&key, _)| key)
+            .collect();
+        for key in requests {
+            self.send_request(node, key);
+        }
+    }
+
+    /// What was under way over a link that is gone is asked for anew, of whoever knows it.
+    fn forget_transfers(&mut self, link: LinkKey, peer: NodeId) {
+        self.pieces.retain(|(of, _), _| *of != link);
+        for wanted in self.wanted.values_mut() {
+            if wanted.asked.is_some_and(|(_, of)| of == peer) {
+                wanted.asked = None;
+            }
+        }
+    }
+
+    fn accepts(&mut self, peer: &PeerHello) -> bool {
+        match self.members.get(&peer.node) {
+            None if self.members.len() + 1 >= limits::NODES_MAX => {
+                self.effects.events.push(Event::Full { node: peer.node });
+                false
+            }
+            Some(member)
+                if member.hello.incarnation == peer.incarnation && member.hello.boot != peer.boot =>
+            {
+                self.effects.events.push(Event::Clone { node: peer.node });
+                false
+            }
+            Some(member) => member.hello.incarnation <= peer.incarnation,
+            None => true,
+        }
+    }
+
+    pub(super) fn stop(&mut self, why: Event) {
+        if !self.stopped {
+            self.stopped = true;
+            self.stirred = true;
+            self.effects.events.push(why);
+        }
+    }
+
+    pub(crate) fn link_down(&mut self, now: Instant, link: LinkKey) {
+        let Some(Link { peer, .. }) = self.links.remove(&link) else { return };
+        self.forget_transfers(link, peer);
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        member.link = None;
+        let address = member.hello.address.clone();
+        if self.dials.dial(now, &address, true) {
+            self.effects.dials.push(address);
+        }
+        self.dials.hurry(now);
+        self.judge_peers(now);
+    }
+
+    pub(crate) fn dial_failed(&mut self, now: Instant, address: &str, failure: DialFailure) {
+        let mut again = now + limits::REDIAL_EVERY;
+        if failure == DialFailure::Refused {
+            for member in self.members.values_mut().filter(|member| member.link.is_none()) {
+                if member.hello.address == address {
+                    member.refusals = member.refusals.saturating_add(1);
+                    if member.refusals == 1 {
+                        again = now + limits::REFUSED_REDIAL_AFTER;
+                    }
+                }
+            }
+        }
+        self.dials.on_failed(address, failure, again);
+        self.judge_peers(now);
+    }
+
+    pub(crate) fn bad_frame(&mut self, link: LinkKey, peer: NodeId, reason: String) {
+        self.effects.events.push(Event::BadFrame { peer, reason });
+        self.effects.hang_ups.push(link);
+        self.links.remove(&link);
+        self.forget_transfers(link, peer);
+        if let Some(member) = self.members.get_mut(&peer) {
+            member.link = None;
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Verdicts and what follows from them, for shards, commands and people.
+
+use alloc::vec::Vec;
+
+use leveret_model::directory::{Command, PeerState, Reply, ToShard};
+use leveret_model::{Instant, Name, NodeId, Refusal, ShardId};
+
+use crate::command::{CommandKey, Phase};
+use crate::control::Control;
+use crate::directory::map::ObjectName;
+use crate::effects::Event;
+use crate::membership::Standing;
+use crate::membership::detector::verdict;
+use crate::refusal;
+
+impl Control {
+    /// Judges all members anew and does what follows.
+    pub(crate) fn judge_peers(&mut self, now: Instant) {
+        let patient = now < self.patient_until;
+        let nodes: Vec<NodeId> = self.members.keys().copied().collect();
+        for node in nodes {
+            let standing = verdict(now, &self.members, node, patient);
+            let Some(member) = self.members.get_mut(&node) else { continue };
+            if standing.is_down() && !member.counted && member.link.is_none() {
+                // a newcomer that never was a member leaves no trace
+                if member.announced.is_none() {
+                    self.members.remove(&node);
+                    continue;
+                }
+            }
+            let before = core::mem::replace(&mut member.standing, standing);
+            if before != standing {
+                self.directory.set_standing(node, standing);
+                self.stirred = true;
+            }
+            self.announce(now, node, standing);
+        }
+    }
+
+    /// Tells shards and people about a change of standing, once it concerns them.
+    fn announce(&mut self, _now: Instant, node: NodeId, standing: Standing) {
+        let Some(member) = self.members.get_mut(&node) else { return };
+        let known = member.announced;
+        if known == Some(standing) || (known.is_none() && standing != Standing::Alive) {
+            return;
+        }
+        member.announced = Some(standing);
+        let (boot, shards, name) = (member.hello.boot, member.hello.shards, member.hello.name.clone());
+        let address = member.hello.address.clone();
+        let (state, event) = match standing {
+            Standing::Alive => {
+                let event = match known {
+                    None => Event::Joined { node, name, address },
+                    Some(_) => Event::Back { node, name },
+                };
+                (PeerState::Alive { boot, shards }, event)
+            }
+            Standing::Unreachable => (PeerState::Unreachable, Event::Unreachable { node, name }),
+            Standing::Down { .. } => {
+                member.echoes.clear();
+                let queues = self.directory.queues_at(node);
+                (PeerState::Down, Event::Down { node, name, queues })
+            }
+        };
+        self.effects.events.push(event);
+        for shard in 0..self.config.shards {
+            self.effects.to_shards.push((ShardId(shard), ToShard::Peer { node, state: state.clone() }));
+        }
+        if standing.is_down() {
+            self.on_peer_down(node);
+            self.ack_rested();
+        }
+    }
+
+    /// Nothing of a node that is Down is waited for, but the acks that R1 awaits for their time.
+    pub(super) fn on_peer_down(&mut self, node: NodeId) {
+        self.visible.on_down(node);
+        self.echoed.remove(&node);
+        let forwarded: Vec<CommandKey> = self
+            .desk
+            .commands
+            .iter()
+            .filter(|(_, pending)| pending.phase == Phase::Forwarded(node))
+            .map(|(&key, _)| key)
+            .collect();
+        for key in forwarded {
+            let refusal = match self.desk.commands.get(&key).map(|pending| &pending.command) {
+                Some(Command::Bind(binding) | Command::Unbind(binding)) => {
+                    self.away(&binding.vhost, &binding.destination, node)
+                }
+                Some(Command::DeleteQueue { vhost, name, .. }) => self.away(vhost, name, node),
+                _ => refusal::no_view(&self.name_of(node)),
+            };
+            self.answer(key, Reply::Refused(refusal));
+        }
+    }
+
+    fn away(&self, vhost: &Name, name: &Name, node: NodeId) -> Refusal {
+        let name = ObjectName::new(vhost, name);
+        let durable = self.directory.masked(&name).is_some_and(|record| record.durable);
+        refusal::home_down(&name, durable, &self.name_of(node))
+    }
+}
