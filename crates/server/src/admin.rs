@@ -92,7 +92,8 @@ impl Admin {
             let interest = Interest::READABLE | Interest::WRITABLE;
             if registry.register(&mut stream, Token(token), interest).is_ok() {
                 self.next += 1;
-                let asker = Asker { stream, request: Vec::new(), reply: Vec::new(), waits: false, answered: false };
+                let asker =
+                    Asker { stream, request: Vec::new(), reply: Vec::new(), waits: false, answered: false };
                 self.askers.insert(token, asker);
                 self.on_event(token);
             }

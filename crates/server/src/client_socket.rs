@@ -16,6 +16,9 @@ pub(crate) struct ClientSocket {
     pub(crate) stream: TcpStream,
     /// The start of a frame that is not whole.
     pub(crate) leftover: Vec<u8>,
+    /// The connection could not take more when it was last offered `leftover`: it is offered again without new bytes
+    /// behind it, for the client may be waiting for what is in there.
+    pub(crate) stalled: bool,
     /// The kernel has shown bytes that were not read yet.
     pub(crate) readable: bool,
     /// In the thread's list of sockets to read.

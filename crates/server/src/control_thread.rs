@@ -14,14 +14,14 @@ use leveret_shard::{Peer, ShardReport};
 use mio::net::{TcpListener, TcpStream, UnixListener};
 use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use crate::admin::{Admin, NodeFacts};
-use crate::clock;
 use crate::links::{Identity, LinkEvent, Links};
 use crate::mailbox::{Address, Mailbox, mailbox};
 use crate::memory::NodeMemory;
 use crate::shard_thread::ToShardThread;
+use crate::{clock, events};
 
 /// Mail to the control thread.
 #[derive(Debug)]
@@ -287,7 +287,7 @@ impl ControlThread {
             self.links.hang_up(link);
         }
         for event in effects.events.drain(..) {
-            log(&event);
+            events::log(&event);
             if let ClusterEvent::Ready { others } = event
                 && let Some(ready) = self.ready.take()
             {
@@ -379,43 +379,4 @@ fn hand_out(clients: &mut [usize], shards: &[Address<ToShardThread>], stream: Tc
     let own = stream.local_addr().map(|own| own.to_string()).unwrap_or_default();
     let peer = Peer { name: format!("{from} -> {own}"), loopback: from.ip().to_canonical().is_loopback() };
     shards[index].send(ToShardThread::Client { stream, peer });
-}
-
-fn log(event: &ClusterEvent) {
-    match event {
-        ClusterEvent::Ready { others } => info!(others, "ready"),
-        ClusterEvent::StillJoining { missing } => {
-            warn!(missing = missing.join(", "), "still joining: these do not answer");
-        }
-        ClusterEvent::Joined { node, name, address } => info!(%node, %name, %address, "a node joined"),
-        ClusterEvent::Unreachable { node, name } => {
-            warn!(%node, %name, "a node is not heard here, but others hear it: it still counts");
-        }
-        ClusterEvent::Down { node, name, queues } => {
-            warn!(%node, %name, queues, "a node is down; its queues are away with it");
-        }
-        ClusterEvent::Back { node, name } => info!(%node, %name, "a node is back"),
-        ClusterEvent::Forgotten { node, name } => {
-            info!(%node, %name, "the queues and bindings of a node that was down too long are forgotten");
-        }
-        ClusterEvent::ProposalLost { vhost, name } => {
-            debug!(%vhost, %name, "two declares of one name met; ours gave way");
-        }
-        ClusterEvent::MergeWon { vhost, name, from, bindings } => {
-            warn!(%vhost, %name, %from, bindings, "two queues of one name met: ours keeps it and takes the bindings");
-        }
-        ClusterEvent::MergeLost { vhost, name, renamed, winner } => {
-            warn!(%vhost, %name, %renamed, %winner, "two queues of one name met: ours keeps its messages as `renamed`");
-        }
-        ClusterEvent::Clone { node } => {
-            error!(%node, "two processes run with one identity: neither serves its queues");
-        }
-        ClusterEvent::RolledBack { peer } => {
-            error!(%peer, "a peer knows more of this node's directory than this node: it serves nothing");
-        }
-        ClusterEvent::BadFrame { peer, reason } => {
-            error!(%peer, %reason, "a peer sent what cannot be; its link is closed");
-        }
-        ClusterEvent::Full { node } => warn!(%node, "a node was turned away: the cluster is full"),
-    }
 }

@@ -10,10 +10,12 @@
 //! Nothing in here decides about queues, routes or members: it carries bytes and envelopes.
 
 mod admin;
+mod client_io;
 mod client_socket;
 mod clock;
 mod control_thread;
 mod data_link;
+mod events;
 mod link_stream;
 mod links;
 mod mailbox;

@@ -12,7 +12,7 @@ use mio::{Registry, Token, Waker};
 
 /// The receiving end; lives with the thread's event loop.
 #[derive(Debug)]
-pub struct Mailbox<T> {
+pub(crate) struct Mailbox<T> {
     mail: Receiver<T>,
     sleeping: Arc<AtomicBool>,
 }
@@ -22,7 +22,7 @@ pub struct Mailbox<T> {
 /// Unbounded, because every sender is bounded by its own rule: records by the credit of their outbox, changes by R1's
 /// acks, sockets by `limits::CONNECTIONS_MAX`.
 #[derive(Debug)]
-pub struct Address<T> {
+pub(crate) struct Address<T> {
     mail: Sender<T>,
     sleeping: Arc<AtomicBool>,
     waker: Arc<Waker>,
@@ -38,7 +38,7 @@ impl<T> Clone for Address<T> {
 ///
 /// # Errors
 /// The system gives no more event descriptors.
-pub fn mailbox<T>(registry: &Registry, token: Token) -> io::Result<(Mailbox<T>, Address<T>)> {
+pub(crate) fn mailbox<T>(registry: &Registry, token: Token) -> io::Result<(Mailbox<T>, Address<T>)> {
     let (sender, receiver) = unbounded();
     let sleeping = Arc::new(AtomicBool::new(false));
     let waker = Arc::new(Waker::new(registry, token)?);
@@ -48,13 +48,13 @@ pub fn mailbox<T>(registry: &Registry, token: Token) -> io::Result<(Mailbox<T>, 
 
 impl<T> Mailbox<T> {
     /// The next piece of mail.
-    pub fn take(&self) -> Option<T> {
+    pub(crate) fn take(&self) -> Option<T> {
         self.mail.try_recv().ok()
     }
 
     /// To be called before the event loop sleeps: true if it may, false if there is mail.
     #[must_use]
-    pub fn may_sleep(&self) -> bool {
+    pub(crate) fn may_sleep(&self) -> bool {
         self.sleeping.store(true, Ordering::SeqCst);
         if self.mail.is_empty() {
             return true;
@@ -64,14 +64,14 @@ impl<T> Mailbox<T> {
     }
 
     /// To be called when the event loop is awake.
-    pub fn awake(&self) {
+    pub(crate) fn awake(&self) {
         self.sleeping.store(false, Ordering::SeqCst);
     }
 }
 
 impl<T> Address<T> {
     /// Sends. Mail for a thread that has ended is dropped: the node is stopping.
-    pub fn send(&self, mail: T) {
+    pub(crate) fn send(&self, mail: T) {
         if self.mail.send(mail).is_ok() && self.sleeping.swap(false, Ordering::SeqCst) {
             // A failed wake-up would be a closed descriptor: the thread has ended.
             let _ = self.waker.wake();

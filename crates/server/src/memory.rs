@@ -6,7 +6,7 @@ use leveret_model::{ShardId, limits};
 
 /// What the shards of a node hold for messages.
 #[derive(Debug)]
-pub struct NodeMemory {
+pub(crate) struct NodeMemory {
     shards: Vec<AtomicU64>,
     bytes_max: u64,
     alarm: AtomicBool,
@@ -15,7 +15,7 @@ pub struct NodeMemory {
 impl NodeMemory {
     /// For so many shards and bytes.
     #[must_use]
-    pub fn new(shards: u8, bytes_max: u64) -> Self {
+    pub(crate) fn new(shards: u8, bytes_max: u64) -> Self {
         Self {
             shards: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             bytes_max,
@@ -25,7 +25,7 @@ impl NodeMemory {
 
     /// Notes what a shard holds; true if the node is over its bound. The alarm ends below
     /// `limits::MEMORY_RESUME_PERCENT` of the bound.
-    pub fn note(&self, shard: ShardId, bytes: u64) -> bool {
+    pub(crate) fn note(&self, shard: ShardId, bytes: u64) -> bool {
         self.shards[usize::from(shard.0)].store(bytes, Ordering::Relaxed);
         let used = self.used();
         let was = self.alarm.load(Ordering::Relaxed);
@@ -39,19 +39,19 @@ impl NodeMemory {
 
     /// Bytes held for messages.
     #[must_use]
-    pub fn used(&self) -> u64 {
+    pub(crate) fn used(&self) -> u64 {
         self.shards.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()
     }
 
     /// The bound.
     #[must_use]
-    pub fn limit(&self) -> u64 {
+    pub(crate) fn limit(&self) -> u64 {
         self.bytes_max
     }
 
     /// Publishers wait.
     #[must_use]
-    pub fn is_alarmed(&self) -> bool {
+    pub(crate) fn is_alarmed(&self) -> bool {
         self.alarm.load(Ordering::Relaxed)
     }
 }

@@ -5,19 +5,18 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use leveret_link::Batch;
 use leveret_model::directory::{FromShard, ToShard};
-use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, limits};
-use leveret_shard::{Effects, Peer, ReadInterest, Shard, ShardConfig, ShardReport};
+use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId};
+use leveret_shard::{Effects, Peer, Shard, ShardConfig, ShardReport};
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
-use tracing::{debug, info, warn};
+use mio::{Events, Poll, Token};
+use tracing::{info, warn};
 
-use crate::client_socket::{ClientSocket, Flushed, flush};
+use crate::client_socket::ClientSocket;
 use crate::clock;
 use crate::control_thread::ToControl;
 use crate::data_link::DataLinks;
@@ -25,7 +24,7 @@ use crate::links::DataLink;
 use crate::mailbox::{Address, Mailbox, mailbox};
 use crate::memory::NodeMemory;
 use crate::passwords::Passwords;
-use crate::receive::{ReceiveBlock, Received};
+use crate::receive::ReceiveBlock;
 
 /// Mail to a shard's thread.
 #[derive(Debug)]
@@ -55,9 +54,6 @@ pub(crate) enum ToShardThread {
 const MAILBOX: Token = Token(usize::MAX);
 const LINKS: usize = 1 << 40;
 const EVENTS: usize = 1024;
-/// Bytes that a trickling socket is read for, and how often.
-const TRICKLE_BYTES: usize = 16 * 1024;
-const TRICKLE_EVERY: Duration = Duration::from_millis(100);
 /// How long a stopping shard waits for its clients to take the close.
 const STOP_GRACE: Duration = Duration::from_millis(500);
 
@@ -87,25 +83,25 @@ pub(crate) fn prepare() -> io::Result<(Prepared, Address<ToShardThread>)> {
 /// The thread's state.
 #[derive(Debug)]
 pub(crate) struct ShardThread {
-    own: ShardAddress,
-    shard: Shard,
+    pub(crate) own: ShardAddress,
+    pub(crate) shard: Shard,
     /// This start of the node.
-    boot: Boot,
-    poll: Poll,
-    mailbox: Mailbox<ToShardThread>,
-    ways: Ways,
-    sockets: Vec<Option<ClientSocket>>,
-    open: usize,
+    pub(crate) boot: Boot,
+    pub(crate) poll: Poll,
+    pub(crate) mailbox: Mailbox<ToShardThread>,
+    pub(crate) ways: Ways,
+    pub(crate) sockets: Vec<Option<ClientSocket>>,
+    pub(crate) open: usize,
     /// Sockets with bytes to read.
-    to_read: VecDeque<ConnectionKey>,
+    pub(crate) to_read: VecDeque<ConnectionKey>,
     /// Connections that have not finished their handshake, oldest first.
-    half_open: VecDeque<ConnectionKey>,
-    trickling: Vec<ConnectionKey>,
-    links: DataLinks,
-    block: ReceiveBlock,
-    effects: Effects,
-    memory_alarm: bool,
-    stopping: Option<Instant>,
+    pub(crate) half_open: VecDeque<ConnectionKey>,
+    pub(crate) trickling: Vec<ConnectionKey>,
+    pub(crate) links: DataLinks,
+    pub(crate) block: ReceiveBlock,
+    pub(crate) effects: Effects,
+    pub(crate) memory_alarm: bool,
+    pub(crate) stopping: Option<Instant>,
 }
 
 impl ShardThread {
@@ -178,14 +174,6 @@ impl ShardThread {
         (deadline < Instant::FAR).then(|| deadline.since(clock::now()))
     }
 
-    fn socket(&self, key: ConnectionKey) -> Option<&ClientSocket> {
-        self.sockets.get(key.slot as usize)?.as_ref().filter(|socket| socket.key == key)
-    }
-
-    fn socket_mut(&mut self, key: ConnectionKey) -> Option<&mut ClientSocket> {
-        self.sockets.get_mut(key.slot as usize)?.as_mut().filter(|socket| socket.key == key)
-    }
-
     fn take_mail(&mut self) {
         while let Some(mail) = self.mailbox.take() {
             match mail {
@@ -234,38 +222,6 @@ impl ShardThread {
         }
     }
 
-    fn take_client(&mut self, mut stream: TcpStream, peer: Peer) {
-        if self.open >= limits::CONNECTIONS_MAX || self.stopping.is_some() {
-            debug!(peer = %peer.name, "no room for another connection");
-            return;
-        }
-        let key = self.shard.accept(peer);
-        let token = Token(key.slot as usize);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
-            warn!(%error, "a client's socket cannot be watched");
-            self.shard.on_lost(key);
-            self.ways.control.send(ToControl::ClientGone(self.own.shard));
-            return;
-        }
-        let socket = ClientSocket {
-            key,
-            stream,
-            leftover: Vec::new(),
-            readable: true,
-            listed: true,
-            writable: true,
-            trickle_at: Instant::ZERO,
-        };
-        if self.sockets.len() <= key.slot as usize {
-            self.sockets.resize_with(key.slot as usize + 1, || None);
-        }
-        self.sockets[key.slot as usize] = Some(socket);
-        self.open += 1;
-        self.to_read.push_back(key);
-        self.half_open.push_back(key);
-    }
-
     fn take_events(&mut self, events: &Events) {
         for event in events {
             let Token(token) = event.token();
@@ -292,117 +248,6 @@ impl ShardThread {
         }
     }
 
-    /// Reads each socket that has bytes, up to a bound; the rest in the next turn.
-    fn read_sockets(&mut self, now: Instant) {
-        for _ in 0..self.to_read.len() {
-            let Some(key) = self.to_read.pop_front() else { break };
-            if let Some(socket) = self.socket_mut(key) {
-                socket.listed = false;
-                self.read_socket(key, now);
-            }
-        }
-        let mut due = Vec::new();
-        self.trickling.retain(|key| {
-            let at = self.sockets.get(key.slot as usize).and_then(Option::as_ref);
-            match at.filter(|socket| socket.key == *key) {
-                Some(socket) if socket.trickle_at > now => true,
-                Some(_) => {
-                    due.push(*key);
-                    false
-                }
-                None => false,
-            }
-        });
-        for key in due {
-            self.read_socket(key, now);
-        }
-    }
-
-    fn read_socket(&mut self, key: ConnectionKey, now: Instant) {
-        let interest = self.shard.read_interest(key);
-        let Some(socket) = self.sockets.get_mut(key.slot as usize).and_then(Option::as_mut) else { return };
-        if !socket.readable {
-            return;
-        }
-        let most = match interest {
-            ReadInterest::Read => limits::TURN_READ_BYTES_MAX,
-            ReadInterest::Trickle if socket.trickle_at <= now => {
-                socket.trickle_at = now + TRICKLE_EVERY;
-                self.trickling.push(key);
-                TRICKLE_BYTES
-            }
-            ReadInterest::Trickle => {
-                if !self.trickling.contains(&key) {
-                    self.trickling.push(key);
-                }
-                return;
-            }
-            // read again when its interest is back (see `carry_effects`)
-            ReadInterest::Stop => return,
-        };
-        let received = self.block.read(socket.stream.as_fd(), &socket.leftover, most);
-        match received {
-            Ok(Received::Bytes { bytes, drained }) => {
-                socket.readable = !drained;
-                let consumed = self.shard.on_bytes(key, &bytes);
-                socket.leftover.clear();
-                if consumed < bytes.len() {
-                    socket.leftover.extend_from_slice(&bytes[consumed..]);
-                } else {
-                    socket.leftover = Vec::new();
-                }
-                if !drained && !socket.listed && interest == ReadInterest::Read {
-                    socket.listed = true;
-                    self.to_read.push_back(key);
-                }
-            }
-            Ok(Received::Nothing) => socket.readable = false,
-            Ok(Received::End) => self.lose(key, None),
-            Err(error) => self.lose(key, Some(&error)),
-        }
-    }
-
-    /// The socket is gone, or to be dropped.
-    fn lose(&mut self, key: ConnectionKey, error: Option<&io::Error>) {
-        let Some(slot) = self.sockets.get_mut(key.slot as usize) else { return };
-        if slot.as_ref().is_none_or(|socket| socket.key != key) {
-            return;
-        }
-        if let Some(reason) = self.shard.reason(key) {
-            info!(shard = self.own.shard.0, %reason, "connection ended");
-        } else if let Some(error) = error {
-            debug!(shard = self.own.shard.0, %error, "connection lost");
-        }
-        *slot = None;
-        self.open -= 1;
-        self.shard.on_lost(key);
-        self.ways.control.send(ToControl::ClientGone(self.own.shard));
-    }
-
-    /// Half-open handshakes beyond their bound: the oldest goes.
-    fn drop_old_handshakes(&mut self) {
-        while let Some(key) = self.half_open.front().copied() {
-            if self.socket(key).is_some() && self.shard.is_half_open(key) {
-                break;
-            }
-            self.half_open.pop_front();
-        }
-        let bound = limits::HANDSHAKES_MAX / self.ways.shards.len();
-        if self.half_open.len() <= bound {
-            return;
-        }
-        let (shard, sockets) = (&self.shard, &self.sockets);
-        self.half_open.retain(|key| {
-            let there = sockets.get(key.slot as usize).and_then(Option::as_ref);
-            there.is_some_and(|socket| socket.key == *key) && shard.is_half_open(*key)
-        });
-        while self.half_open.len() > bound {
-            if let Some(key) = self.half_open.pop_front() {
-                self.lose(key, None);
-            }
-        }
-    }
-
     fn note_memory(&mut self) {
         let alarm = self.ways.memory.note(self.own.shard, self.shard.memory_bytes());
         if alarm != self.memory_alarm {
@@ -420,7 +265,7 @@ impl ShardThread {
                 }
             }
             for socket in self.sockets.iter_mut().flatten() {
-                if socket.readable && !socket.listed {
+                if (socket.readable || socket.stalled) && !socket.listed {
                     socket.listed = true;
                     self.to_read.push_back(socket.key);
                 }
@@ -479,55 +324,5 @@ impl ShardThread {
             self.ways.passwords.hash(self.own.shard, job);
         }
         more
-    }
-
-    /// True if a long output became short: who waited for that goes on in the next turn.
-    fn write_socket(&mut self, key: ConnectionKey, now: Instant) -> bool {
-        let Some(socket) = self.sockets.get_mut(key.slot as usize).and_then(Option::as_mut) else {
-            return false;
-        };
-        if socket.key != key {
-            return false;
-        }
-        let mut made_room = false;
-        if let Some(output) = self.shard.output(key)
-            && !output.is_empty()
-            && socket.writable
-        {
-            let before = output.len();
-            match flush(&mut socket.stream, output) {
-                Ok(Flushed::All) => {}
-                Ok(Flushed::Partly) => socket.writable = false,
-                Err(error) => {
-                    self.lose(key, Some(&error));
-                    return true;
-                }
-            }
-            made_room = before >= limits::OUTPUT_BYTES_HIGH / 2 && output.len() < before;
-        }
-        if made_room {
-            self.shard.on_written(key);
-        }
-        let written = self.shard.output(key).is_none_or(|output| output.is_empty());
-        if written && self.shard.is_finished(key) {
-            self.lose(key, None);
-            return true;
-        }
-        if socket.readable && !socket.listed {
-            match self.shard.read_interest(key) {
-                ReadInterest::Read => {
-                    socket.listed = true;
-                    self.to_read.push_back(key);
-                }
-                ReadInterest::Trickle => {
-                    if !self.trickling.contains(&key) {
-                        socket.trickle_at = socket.trickle_at.max(now);
-                        self.trickling.push(key);
-                    }
-                }
-                ReadInterest::Stop => {}
-            }
-        }
-        made_room
     }
 }

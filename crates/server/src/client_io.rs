@@ -1,0 +1,249 @@
+//! A shard's clients: their sockets read, offered to the machine, written and lost.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use bytes::Bytes;
+use leveret_model::{ConnectionKey, Instant, limits};
+use leveret_shard::{Peer, ReadInterest};
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+use tracing::{debug, info, warn};
+
+use crate::client_socket::{ClientSocket, Flushed, flush};
+use crate::control_thread::ToControl;
+use crate::receive::Received;
+use crate::shard_thread::ShardThread;
+
+/// Bytes that a trickling socket is read for, and how often.
+const TRICKLE_BYTES: usize = 16 * 1024;
+const TRICKLE_EVERY: Duration = Duration::from_millis(100);
+
+impl ShardThread {
+    pub(crate) fn socket(&self, key: ConnectionKey) -> Option<&ClientSocket> {
+        self.sockets.get(key.slot as usize)?.as_ref().filter(|socket| socket.key == key)
+    }
+
+    fn socket_mut(&mut self, key: ConnectionKey) -> Option<&mut ClientSocket> {
+        self.sockets.get_mut(key.slot as usize)?.as_mut().filter(|socket| socket.key == key)
+    }
+
+    pub(crate) fn take_client(&mut self, mut stream: TcpStream, peer: Peer) {
+        if self.open >= limits::CONNECTIONS_MAX || self.stopping.is_some() {
+            debug!(peer = %peer.name, "no room for another connection");
+            return;
+        }
+        let key = self.shard.accept(peer);
+        let token = Token(key.slot as usize);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
+            warn!(%error, "a client's socket cannot be watched");
+            self.shard.on_lost(key);
+            self.ways.control.send(ToControl::ClientGone(self.own.shard));
+            return;
+        }
+        let socket = ClientSocket {
+            key,
+            stream,
+            leftover: Vec::new(),
+            stalled: false,
+            readable: true,
+            listed: true,
+            writable: true,
+            trickle_at: Instant::ZERO,
+        };
+        if self.sockets.len() <= key.slot as usize {
+            self.sockets.resize_with(key.slot as usize + 1, || None);
+        }
+        self.sockets[key.slot as usize] = Some(socket);
+        self.open += 1;
+        self.to_read.push_back(key);
+        self.half_open.push_back(key);
+    }
+
+    /// Reads each socket that has bytes, up to a bound; the rest in the next turn.
+    pub(crate) fn read_sockets(&mut self, now: Instant) {
+        for _ in 0..self.to_read.len() {
+            let Some(key) = self.to_read.pop_front() else { break };
+            if let Some(socket) = self.socket_mut(key) {
+                socket.listed = false;
+                self.read_socket(key, now);
+            }
+        }
+        let mut due = Vec::new();
+        self.trickling.retain(|key| {
+            let at = self.sockets.get(key.slot as usize).and_then(Option::as_ref);
+            match at.filter(|socket| socket.key == *key) {
+                Some(socket) if socket.trickle_at > now => true,
+                Some(_) => {
+                    due.push(*key);
+                    false
+                }
+                None => false,
+            }
+        });
+        for key in due {
+            self.read_socket(key, now);
+        }
+    }
+
+    fn read_socket(&mut self, key: ConnectionKey, now: Instant) {
+        let interest = self.shard.read_interest(key);
+        let Some(socket) = self.sockets.get_mut(key.slot as usize).and_then(Option::as_mut) else { return };
+        if !socket.readable && !socket.stalled {
+            return;
+        }
+        let most = match interest {
+            ReadInterest::Read => limits::TURN_READ_BYTES_MAX,
+            ReadInterest::Trickle if socket.trickle_at <= now => {
+                socket.trickle_at = now + TRICKLE_EVERY;
+                self.trickling.push(key);
+                TRICKLE_BYTES
+            }
+            ReadInterest::Trickle => {
+                if !self.trickling.contains(&key) {
+                    self.trickling.push(key);
+                }
+                return;
+            }
+            // read again when its interest is back (see `carry_effects`)
+            ReadInterest::Stop => return,
+        };
+        if std::mem::take(&mut socket.stalled) {
+            let bytes = Bytes::from(std::mem::take(&mut socket.leftover));
+            self.offer(key, &bytes);
+            return self.list_again(key);
+        }
+        let received = self.block.read(socket.stream.as_fd(), &socket.leftover, most);
+        match received {
+            Ok(Received::Bytes { bytes, drained }) => {
+                socket.readable = !drained;
+                socket.leftover = Vec::new();
+                self.offer(key, &bytes);
+                self.list_again(key);
+            }
+            Ok(Received::Nothing) => socket.readable = false,
+            Ok(Received::End) => self.lose(key, None),
+            Err(error) => self.lose(key, Some(&error)),
+        }
+    }
+
+    /// Gives bytes to the connection and keeps what it does not take. hot.
+    fn offer(&mut self, key: ConnectionKey, bytes: &Bytes) {
+        let consumed = self.shard.on_bytes(key, bytes);
+        if consumed == bytes.len() {
+            return;
+        }
+        let stalled = self.shard.read_interest(key) == ReadInterest::Stop;
+        if let Some(socket) = self.socket_mut(key) {
+            socket.leftover = bytes[consumed..].to_vec();
+            socket.stalled = stalled;
+        }
+    }
+
+    /// A socket with more to read gets its next turn.
+    fn list_again(&mut self, key: ConnectionKey) {
+        if self.shard.read_interest(key) != ReadInterest::Read {
+            return;
+        }
+        if let Some(socket) = self.socket_mut(key)
+            && (socket.readable || socket.stalled)
+            && !socket.listed
+        {
+            socket.listed = true;
+            self.to_read.push_back(key);
+        }
+    }
+
+    /// The socket is gone, or to be dropped.
+    fn lose(&mut self, key: ConnectionKey, error: Option<&io::Error>) {
+        let Some(slot) = self.sockets.get_mut(key.slot as usize) else { return };
+        if slot.as_ref().is_none_or(|socket| socket.key != key) {
+            return;
+        }
+        if let Some(reason) = self.shard.reason(key) {
+            info!(shard = self.own.shard.0, %reason, "connection ended");
+        } else if let Some(error) = error {
+            debug!(shard = self.own.shard.0, %error, "connection lost");
+        }
+        *slot = None;
+        self.open -= 1;
+        self.shard.on_lost(key);
+        self.ways.control.send(ToControl::ClientGone(self.own.shard));
+    }
+
+    /// Half-open handshakes beyond their bound: the oldest goes.
+    pub(crate) fn drop_old_handshakes(&mut self) {
+        while let Some(key) = self.half_open.front().copied() {
+            if self.socket(key).is_some() && self.shard.is_half_open(key) {
+                break;
+            }
+            self.half_open.pop_front();
+        }
+        let bound = limits::HANDSHAKES_MAX / self.ways.shards.len();
+        if self.half_open.len() <= bound {
+            return;
+        }
+        let (shard, sockets) = (&self.shard, &self.sockets);
+        self.half_open.retain(|key| {
+            let there = sockets.get(key.slot as usize).and_then(Option::as_ref);
+            there.is_some_and(|socket| socket.key == *key) && shard.is_half_open(*key)
+        });
+        while self.half_open.len() > bound {
+            if let Some(key) = self.half_open.pop_front() {
+                self.lose(key, None);
+            }
+        }
+    }
+
+    /// True if a long output became short: who waited for that goes on in the next turn.
+    pub(crate) fn write_socket(&mut self, key: ConnectionKey, now: Instant) -> bool {
+        let Some(socket) = self.sockets.get_mut(key.slot as usize).and_then(Option::as_mut) else {
+            return false;
+        };
+        if socket.key != key {
+            return false;
+        }
+        let mut made_room = false;
+        if let Some(output) = self.shard.output(key)
+            && !output.is_empty()
+            && socket.writable
+        {
+            let before = output.len();
+            match flush(&mut socket.stream, output) {
+                Ok(Flushed::All) => {}
+                Ok(Flushed::Partly) => socket.writable = false,
+                Err(error) => {
+                    self.lose(key, Some(&error));
+                    return true;
+                }
+            }
+            made_room = before >= limits::OUTPUT_BYTES_HIGH / 2 && output.len() < before;
+        }
+        if made_room {
+            self.shard.on_written(key);
+        }
+        let written = self.shard.output(key).is_none_or(|output| output.is_empty());
+        if written && self.shard.is_finished(key) {
+            self.lose(key, None);
+            return true;
+        }
+        if (socket.readable || socket.stalled) && !socket.listed {
+            match self.shard.read_interest(key) {
+                ReadInterest::Read => {
+                    socket.listed = true;
+                    self.to_read.push_back(key);
+                }
+                ReadInterest::Trickle => {
+                    if !self.trickling.contains(&key) {
+                        socket.trickle_at = socket.trickle_at.max(now);
+                        self.trickling.push(key);
+                    }
+                }
+                ReadInterest::Stop => {}
+            }
+        }
+        made_room
+    }
+}
