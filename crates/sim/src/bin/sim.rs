@@ -1,0 +1,116 @@
+//! Seeds by hand: `sim --seed N [--trace]` runs one, `sim --from N --count M` some, `sim soak --hours H` goes on.
+//!
+//! A seed that fails is printed with the one command that shows it again; it belongs into `seeds/regressions.txt`.
+#![allow(clippy::print_stdout, reason = "it talks to people")]
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use leveret_sim::{FaultCounts, Options, Outcome, Planted, commit, run};
+
+const USAGE: &str = "usage: sim --seed N [--trace] | sim --from N --count M | sim soak --hours H
+       with the feature `planted`: --planted NAME";
+/// Violations that are shown of one seed.
+const SHOWN: usize = 5;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match work(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(text) => {
+            eprintln!("{text}\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn work(arguments: &[String]) -> Result<bool, String> {
+    let value = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        Some(arguments.get(at + 1).map_or("", String::as_str))
+    };
+    let number = |name: &str| -> Result<Option<f64>, String> {
+        let parse = |text: &str| text.parse().map_err(|_| format!("{name} {text}: is not a number"));
+        value(name).map(parse).transpose()
+    };
+    let seed = |name: &str| -> Result<Option<u64>, String> {
+        let parse = |text: &str| text.parse().map_err(|_| format!("{name} {text}: is not a number"));
+        value(name).map(parse).transpose()
+    };
+    let planted = match value("--planted") {
+        Some(name) => Planted::from_name(name).ok_or_else(|| format!("--planted {name}: no such bug"))?,
+        None => Planted::Nothing,
+    };
+    if let Some(seed) = seed("--seed")? {
+        let lines: Option<Box<dyn Write + Send>> = arguments
+            .iter()
+            .any(|argument| argument == "--trace")
+            .then(|| Box::new(std::io::BufWriter::new(std::io::stdout())) as _);
+        let outcome = run(Options { seed, planted, trace: lines });
+        println!("{:#?}\n{:#?}", outcome.faults, outcome.traffic);
+        return Ok(show(&outcome, planted));
+    }
+    if let Some(hours) = number("--hours")? {
+        if !(hours > 0.0 && hours < 10_000.0) {
+            return Err(format!("--hours {hours}: is out of range"));
+        }
+        return Ok(soak(Duration::from_secs_f64(hours * 3600.0), planted));
+    }
+    let from = seed("--from")?.ok_or("nothing to do")?;
+    let count = seed("--count")?.unwrap_or(1);
+    let mut ok = true;
+    for seed in from..from.saturating_add(count) {
+        ok &= show(&run(Options { seed, planted, trace: None }), planted);
+    }
+    Ok(ok)
+}
+
+/// Seeds after seeds, from one that the commit and the time choose.
+fn soak(time: Duration, planted: Planted) -> bool {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let first = since_epoch.map_or(0, |since| since.as_secs()) << 20;
+    let (began, mut seed, mut failed) = (Instant::now(), first, 0u64);
+    let (mut simulated, mut published, mut faults) = (Duration::ZERO, 0, FaultCounts::new());
+    while began.elapsed() < time {
+        let outcome = run(Options { seed, planted, trace: None });
+        failed += u64::from(!outcome.violations.is_empty());
+        if !outcome.violations.is_empty() {
+            show(&outcome, planted);
+        }
+        simulated += outcome.simulated;
+        published += outcome.traffic.published;
+        for (kind, count) in outcome.faults {
+            *faults.entry(kind).or_default() += count;
+        }
+        seed += 1;
+    }
+    let hours = simulated.as_secs_f64() / 3600.0;
+    let (seeds, commit) = (seed - first, commit().unwrap_or_default());
+    println!(
+        "{seeds} seeds from {first}, {failed} failed, {hours:.1} simulated hours, {published} publishes"
+    );
+    println!("commit {commit}, faults {faults:?}");
+    failed == 0
+}
+
+fn show(outcome: &Outcome, planted: Planted) -> bool {
+    let (seed, traffic) = (outcome.seed, &outcome.traffic);
+    if outcome.violations.is_empty() {
+        println!(
+            "seed {seed}: ok, hash {:016x}, {} published, {} confirmed, {} delivered",
+            outcome.hash, traffic.published, traffic.confirmed, traffic.delivered
+        );
+        return true;
+    }
+    println!("seed {seed}: FAILED, {} violations", outcome.violations.len());
+    for violation in outcome.violations.iter().take(SHOWN) {
+        println!("  {violation}");
+    }
+    let planted = planted.name().map(|name| format!(" --features planted -- --planted {name}"));
+    let planted = planted.unwrap_or_else(|| " --".into());
+    println!("  commit {}", commit().unwrap_or_default());
+    println!("  cargo run --release -p leveret-sim{planted} --seed {seed} --trace");
+    false
+}

@@ -1,0 +1,562 @@
+//! A client: AMQP frames on `leveret-wire`, one request at a time per channel, no library.
+//!
+//! Read first: [`Client`], then `workload.rs`, which says what it does. Here is how: connect, open, frames in, frames
+//! out, and what the oracle is told of it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use leveret_model::{Instant, NodeId};
+use leveret_wire::content::write_body_frames;
+use leveret_wire::frame::write_header_frame;
+use leveret_wire::method::{
+    BasicAck, BasicNack, BasicPublish, BasicReject, ChannelClose, ChannelCloseOk, ChannelOpen,
+    ConnectionCloseOk, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,
+};
+use leveret_wire::{
+    BasicProperties, ContentHeader, FrameKind, Method, PROTOCOL_HEADER, Table, decode_frame, encode_arguments,
+};
+
+use crate::body;
+use crate::event::{ClientId, End, HostId, ProcessId};
+use crate::network::Item;
+use crate::oracle::{Answer, Fate, MessageId, Sent};
+use crate::process::USER;
+use crate::request::Request;
+use crate::topology::{Base, Exchange};
+use crate::workload::{Role, Season};
+use crate::world::Ways;
+
+/// After longer, others may have consumed meanwhile.
+const EXPECTED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How far the connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Away,
+    Handshake,
+    Open,
+}
+
+/// A message on its way in.
+#[derive(Debug)]
+enum Coming {
+    Delivery { consumer: String, tag: u64, redelivered: bool },
+    Got { tag: u64, redelivered: bool },
+    Return,
+}
+
+#[derive(Debug)]
+struct Content {
+    what: Coming,
+    left: u64,
+    body: Vec<u8>,
+}
+
+/// A consumer that the client believes in.
+#[derive(Clone, Debug)]
+pub(crate) struct Consumer {
+    pub(crate) id: u32,
+    /// The queue's full name.
+    pub(crate) queue: String,
+    pub(crate) base: Base,
+    pub(crate) prefetch: u16,
+    pub(crate) no_ack: bool,
+    /// A message was requeued while all of the prefetch was held and nobody else consumes: the next one must be
+    /// redelivered.
+    pub(crate) expects_redelivered: Option<Instant>,
+}
+
+/// A message that is not settled.
+#[derive(Clone, Debug)]
+pub(crate) struct Holding {
+    pub(crate) message: MessageId,
+    pub(crate) base: Base,
+    /// `None` for a message taken by `basic.get`.
+    pub(crate) consumer: Option<String>,
+}
+
+/// How far a channel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChannelPhase {
+    Opening,
+    Open,
+    /// Waits for close-ok.
+    Closing,
+    Closed(Instant),
+}
+
+/// An opening of a channel.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    pub(crate) publisher: u32,
+    pub(crate) phase: ChannelPhase,
+    pub(crate) confirms: bool,
+    pub(crate) requests: VecDeque<Request>,
+    /// When the first of `requests` was sent.
+    pub(crate) asked_at: Option<Instant>,
+    numbers: u64,
+    pub(crate) unanswered: BTreeMap<u64, MessageId>,
+    pub(crate) consumers: BTreeMap<String, Consumer>,
+    pub(crate) held: BTreeMap<u64, Holding>,
+    content: Option<Content>,
+}
+
+/// A client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) id: ClientId,
+    pub(crate) role: Role,
+    pub(crate) phase: Phase,
+    pub(crate) end: Option<End>,
+    pub(crate) at: Option<(ProcessId, NodeId, HostId)>,
+    received: BytesMut,
+    out: Vec<u8>,
+    pub(crate) channels: BTreeMap<u16, Channel>,
+    /// Something ended and has to be begun anew then.
+    pub(crate) again_at: Option<Instant>,
+}
+
+impl Client {
+    pub(crate) fn new(id: ClientId, role: Role) -> Self {
+        Self {
+            id,
+            role,
+            phase: Phase::Away,
+            end: None,
+            at: None,
+            received: BytesMut::new(),
+            out: Vec::new(),
+            channels: BTreeMap::new(),
+            again_at: None,
+        }
+    }
+
+    /// The connection is there.
+    pub(crate) fn connected(&mut self, end: End, at: (ProcessId, NodeId, HostId), ways: &mut Ways<'_>) {
+        self.phase = Phase::Handshake;
+        self.end = Some(end);
+        self.at = Some(at);
+        self.received.clear();
+        self.out.extend_from_slice(&PROTOCOL_HEADER);
+        self.flush(ways);
+    }
+
+    /// The connection is gone, for whatever reason.
+    pub(crate) fn disconnected(&mut self, ways: &mut Ways<'_>) {
+        if let Some(end) = self.end.take() {
+            ways.network.close(ways.schedule, end);
+        }
+        ways.trace.say(ways.schedule.now, || format!("client {} lost its connection", self.id.0));
+        for channel in self.channels.values_mut() {
+            channel.end(ways);
+        }
+        self.channels.clear();
+        self.phase = Phase::Away;
+        self.at = None;
+        self.out.clear();
+    }
+
+    /// Writes what is to be written.
+    pub(crate) fn flush(&mut self, ways: &mut Ways<'_>) {
+        let Some(end) = self.end.filter(|_| !self.out.is_empty()) else { return self.out.clear() };
+        let bytes = std::mem::take(&mut self.out);
+        ways.trace.bytes(&bytes);
+        ways.network.send(ways.schedule, end, Item::Bytes(bytes.into()));
+    }
+
+    fn say<'m>(&mut self, channel: u16, method: impl Into<Method<'m>>) {
+        method.into().encode_frame(channel, &mut self.out);
+    }
+
+    /// Something came. False if the connection is over.
+    pub(crate) fn on_readable(&mut self, ways: &mut Ways<'_>) -> bool {
+        let Some(end) = self.end else { return true };
+        while let Some(item) = ways.network.read(end) {
+            match item {
+                Item::Bytes(bytes) => self.received.extend_from_slice(&bytes),
+                Item::Close => return false,
+                Item::Open(_) => {}
+            }
+        }
+        let mut received = std::mem::take(&mut self.received).freeze();
+        loop {
+            match decode_frame(&received, 0) {
+                Ok(Some(frame)) => {
+                    let wire_len = frame.wire_len();
+                    let (kind, channel) = (frame.head.kind, frame.head.channel);
+                    let payload = received.slice(7..wire_len - 1);
+                    if !self.on_frame(kind, channel, &payload, ways) {
+                        self.flush(ways);
+                        return false;
+                    }
+                    received = received.slice(wire_len..);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    let text = format!("client {} cannot read a frame: {error}", self.id.0);
+                    ways.oracle.violation(ways.schedule.now, "no_phantom", text);
+                    return false;
+                }
+            }
+        }
+        self.received = BytesMut::from(&received[..]);
+        if ways.season != Season::Busy {
+            self.settle_all(ways);
+        }
+        self.send_requests(ways);
+        self.flush(ways);
+        true
+    }
+
+    fn on_frame(&mut self, kind: FrameKind, channel: u16, payload: &[u8], ways: &mut Ways<'_>) -> bool {
+        match kind {
+            FrameKind::Heartbeat => true,
+            FrameKind::Method => match Method::decode(payload) {
+                Ok(method) if channel == 0 => self.on_connection_method(&method, ways),
+                Ok(method) => {
+                    self.on_method(channel, &method, ways);
+                    true
+                }
+                Err(error) => {
+                    let text = format!("client {} cannot read a method: {error}", self.id.0);
+                    ways.oracle.violation(ways.schedule.now, "no_phantom", text);
+                    false
+                }
+            },
+            FrameKind::Header | FrameKind::Body => {
+                self.on_content(kind, channel, payload, ways);
+                true
+            }
+        }
+    }
+
+    fn on_connection_method(&mut self, method: &Method<'_>, ways: &mut Ways<'_>) -> bool {
+        match method {
+            Method::ConnectionStart(_) => {
+                let response = format!("\0{USER}\0{USER}");
+                let mut properties = Vec::new();
+                encode_arguments(&crate::request::client_properties(), &mut properties);
+                self.say(
+                    0,
+                    ConnectionStartOk {
+                        client_properties: Table(&properties),
+                        mechanism: b"PLAIN",
+                        response: response.as_bytes(),
+                        locale: b"en_US",
+                    },
+                );
+            }
+            Method::ConnectionTune(tune) => {
+                self.say(
+                    0,
+                    ConnectionTuneOk {
+                        channel_max: tune.channel_max,
+                        frame_max: tune.frame_max,
+                        heartbeat: 0,
+                    },
+                );
+                self.say(0, ConnectionOpen { virtual_host: b"/" });
+            }
+            Method::ConnectionOpenOk(_) => {
+                self.phase = Phase::Open;
+                for number in 1..=self.role.channels() {
+                    self.open_channel(number, ways);
+                }
+            }
+            Method::ConnectionClose(close) => {
+                let text = String::from_utf8_lossy(close.reply_text).into_owned();
+                let code = close.reply_code;
+                ways.trace
+                    .say(ways.schedule.now, || format!("client {} is closed: {code} {text}", self.id.0));
+                // every close of a connection here would be our fault or the broker's: clients keep to the protocol
+                if code != 320 {
+                    let text = format!("client {} was closed with {code} {text}", self.id.0);
+                    ways.oracle.violation(ways.schedule.now, "liveness", text);
+                }
+                self.say(0, ConnectionCloseOk);
+                return false;
+            }
+            _ => {}
+        }
+        true
+    }
+
+    pub(crate) fn open_channel(&mut self, number: u16, ways: &mut Ways<'_>) {
+        let publisher = ways.oracle.new_publisher();
+        let requests = self.role.script(number, ways).into();
+        self.channels.insert(
+            number,
+            Channel {
+                publisher,
+                phase: ChannelPhase::Opening,
+                confirms: false,
+                requests,
+                asked_at: None,
+                numbers: 0,
+                unanswered: BTreeMap::new(),
+                consumers: BTreeMap::new(),
+                held: BTreeMap::new(),
+                content: None,
+            },
+        );
+        self.say(number, ChannelOpen);
+    }
+
+    fn on_method(&mut self, number: u16, method: &Method<'_>, ways: &mut Ways<'_>) {
+        let now = ways.schedule.now;
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        if channel.phase == ChannelPhase::Closing
+            && !matches!(method, Method::ChannelCloseOk(_) | Method::ChannelClose(_))
+        {
+            // what comes behind our close is void
+            return;
+        }
+        match method {
+            Method::ChannelOpenOk(_) => channel.phase = ChannelPhase::Open,
+            Method::ChannelClose(close) => {
+                let (code, text) = (close.reply_code, String::from_utf8_lossy(close.reply_text).into_owned());
+                ways.trace.say(now, || format!("client {} channel {number}: {code} {text}", self.id.0));
+                channel.end(ways);
+                channel.phase = ChannelPhase::Closed(now);
+                self.say(number, ChannelCloseOk);
+            }
+            Method::ChannelCloseOk(_) => channel.phase = ChannelPhase::Closed(now),
+            Method::BasicDeliver(deliver) => {
+                let consumer = String::from_utf8_lossy(deliver.consumer_tag).into_owned();
+                let what = Coming::Delivery {
+                    consumer,
+                    tag: deliver.delivery_tag,
+                    redelivered: deliver.redelivered,
+                };
+                channel.content = Some(Content { what, left: u64::MAX, body: Vec::new() });
+            }
+            Method::BasicGetOk(got) => {
+                let what = Coming::Got { tag: got.delivery_tag, redelivered: got.redelivered };
+                channel.content = Some(Content { what, left: u64::MAX, body: Vec::new() });
+            }
+            Method::BasicReturn(_) => {
+                channel.content = Some(Content { what: Coming::Return, left: u64::MAX, body: Vec::new() });
+            }
+            Method::BasicAck(ack) => {
+                channel.on_confirm(ack.delivery_tag, ack.multiple, Answer::Confirmed(now), ways)
+            }
+            Method::BasicNack(nack) => {
+                channel.on_confirm(nack.delivery_tag, nack.multiple, Answer::Nacked, ways)
+            }
+            Method::BasicCancel(cancel) => {
+                let tag = String::from_utf8_lossy(cancel.consumer_tag).into_owned();
+                ways.trace.say(now, || format!("client {} channel {number}: {tag} was cancelled", self.id.0));
+                channel.consumers.remove(&tag);
+                self.again_at = Some(now + ways.schedule.dice.millis(100, 600));
+            }
+            answer => channel.on_answer(answer, ways),
+        }
+    }
+
+    fn on_content(&mut self, kind: FrameKind, number: u16, payload: &[u8], ways: &mut Ways<'_>) {
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let Some(content) = channel.content.as_mut() else { return };
+        if kind == FrameKind::Header {
+            content.left = ContentHeader::body_size(payload).unwrap_or(0);
+        } else {
+            content.body.extend_from_slice(payload);
+            content.left = content.left.saturating_sub(payload.len() as u64);
+        }
+        if content.left == 0
+            && let Some(content) = channel.content.take()
+            && channel.phase == ChannelPhase::Open
+        {
+            channel.on_message(content, ways);
+        }
+    }
+
+    /// Sends the next request of each channel that waits for nothing.
+    pub(crate) fn send_requests(&mut self, ways: &mut Ways<'_>) {
+        let now = ways.schedule.now;
+        for (number, channel) in &mut self.channels {
+            if channel.phase != ChannelPhase::Open || channel.asked_at.is_some() {
+                continue;
+            }
+            if let Some(request) = channel.requests.front_mut() {
+                channel.asked_at = Some(now);
+                request.send(*number, &mut self.out, ways);
+            }
+        }
+    }
+
+    /// Publishes one message.
+    pub(crate) fn publish(
+        &mut self,
+        number: u16,
+        exchange: Exchange,
+        key: &str,
+        len: usize,
+        ways: &mut Ways<'_>,
+    ) {
+        let Some((_, node, host)) = self.at else { return };
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let id = MessageId { publisher: channel.publisher, number: channel.numbers + 1 };
+        let body = body::make(id, len, ways.schedule.dice.bits());
+        let sent = Sent {
+            exchange,
+            key: key.to_owned(),
+            sent_at: ways.schedule.now,
+            ingress: (node, host),
+            answer: Answer::Pending,
+            returned: false,
+            checksum: body::checksum(&body),
+        };
+        let id = ways.oracle.published(channel.publisher, sent);
+        channel.numbers += 1;
+        channel.unanswered.insert(channel.numbers, id);
+        let publish = BasicPublish {
+            exchange: exchange.name().as_bytes(),
+            routing_key: key.as_bytes(),
+            mandatory: true,
+            ..Default::default()
+        };
+        self.say(number, publish);
+        let mut header = Vec::new();
+        BasicProperties::default().encode_payload(body.len() as u64, &mut header);
+        write_header_frame(&mut self.out, number, &header);
+        write_body_frames(&mut self.out, number, &body, 131_072);
+        ways.trace.event(ways.schedule.now, 20, &[u64::from(id.publisher), id.number]);
+    }
+
+    /// Settles what a channel holds: `how` it ends, `multiple` with all before it.
+    pub(crate) fn settle(
+        &mut self,
+        number: u16,
+        tag: u64,
+        how: Settling,
+        multiple: bool,
+        ways: &mut Ways<'_>,
+    ) {
+        let now = ways.schedule.now;
+        let Some(channel) = self.channels.get_mut(&number) else { return };
+        let tags: Vec<u64> =
+            if multiple { channel.held.range(..=tag).map(|(tag, _)| *tag).collect() } else { vec![tag] };
+        for tag in tags {
+            if let Some(holding) = channel.held.remove(&tag) {
+                let fate = if how == Settling::Requeue { Fate::Returned(now) } else { Fate::Settled };
+                ways.oracle.fate(holding.message, holding.base, fate);
+            }
+        }
+        match (how, multiple) {
+            (Settling::Ack, _) => self.say(number, BasicAck { delivery_tag: tag, multiple }),
+            (Settling::Requeue, _) => {
+                self.say(number, BasicNack { delivery_tag: tag, multiple, requeue: true })
+            }
+            (Settling::Drop, false) => self.say(number, BasicReject { delivery_tag: tag, requeue: false }),
+            (Settling::Drop, true) => {
+                self.say(number, BasicNack { delivery_tag: tag, multiple, requeue: false })
+            }
+        }
+    }
+
+    /// Closes a channel, with whatever it holds.
+    pub(crate) fn close_channel(&mut self, number: u16, ways: &mut Ways<'_>) {
+        let Some(channel) = self.channels.get_mut(&number).filter(|channel| channel.is_open()) else {
+            return;
+        };
+        channel.end(ways);
+        channel.phase = ChannelPhase::Closing;
+        self.say(number, ChannelClose { reply_code: 200, reply_text: b"", class_id: 0, method_id: 0 });
+    }
+}
+
+/// How a delivery ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settling {
+    Ack,
+    Requeue,
+    Drop,
+}
+
+impl Channel {
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase == ChannelPhase::Open
+    }
+
+    /// The channel is gone: what was not answered is unknown, what was held must come again.
+    fn end(&mut self, ways: &mut Ways<'_>) {
+        let now = ways.schedule.now;
+        for id in std::mem::take(&mut self.unanswered).into_values() {
+            ways.oracle.answered(id, Answer::Unknown);
+        }
+        for holding in std::mem::take(&mut self.held).into_values() {
+            ways.oracle.fate(holding.message, holding.base, Fate::Returned(now));
+        }
+        self.consumers.clear();
+        self.requests.clear();
+        self.asked_at = None;
+        self.content = None;
+    }
+
+    fn on_confirm(&mut self, number: u64, multiple: bool, answer: Answer, ways: &mut Ways<'_>) {
+        let now = ways.schedule.now;
+        let from = if multiple { 0 } else { number };
+        let answered: Vec<u64> = self.unanswered.range(from..=number).map(|(number, _)| *number).collect();
+        if answered.is_empty() && !multiple {
+            let text = format!("publish {number} of channel opening {} was answered twice", self.publisher);
+            ways.oracle.violation(now, "liveness", text);
+        }
+        for number in answered {
+            if let Some(id) = self.unanswered.remove(&number) {
+                ways.oracle.answered(id, answer);
+            }
+        }
+    }
+
+    /// The answer to the first request.
+    fn on_answer(&mut self, answer: &Method<'_>, ways: &mut Ways<'_>) {
+        if self.asked_at.take().is_none() {
+            return;
+        }
+        if let Some(request) = self.requests.pop_front() {
+            request.answered(self, answer, ways);
+        }
+    }
+
+    fn on_message(&mut self, content: Content, ways: &mut Ways<'_>) {
+        let now = ways.schedule.now;
+        let Some(id) = body::read(&content.body) else {
+            return ways.oracle.violation(now, "no_phantom", "a body that nobody made".into());
+        };
+        let checksum = body::checksum(&content.body);
+        match content.what {
+            Coming::Return => {
+                if let Some(sent) = ways.oracle.message_mut(id) {
+                    sent.returned = true;
+                }
+            }
+            Coming::Delivery { consumer, tag, redelivered } => {
+                let Some(known) = self.consumers.get_mut(&consumer) else {
+                    let text = format!("{id:?} came for the consumer {consumer}, which had ended");
+                    return ways.oracle.violation(now, "no_phantom", text);
+                };
+                let (consumer_id, base, no_ack) = (known.id, known.base, known.no_ack);
+                let soon = |since: Instant| now.since(since) < EXPECTED_WITHIN;
+                if known.expects_redelivered.take().is_some_and(soon) && !redelivered {
+                    let text = format!("{id:?} of {base:?} overtook a message that was requeued before it");
+                    ways.oracle.violation(now, "order", text);
+                }
+                ways.trace.event(now, 21, &[u64::from(id.publisher), id.number, u64::from(redelivered)]);
+                ways.oracle.delivered(now, (id, base, checksum), Some(consumer_id), redelivered, no_ack);
+                if !no_ack {
+                    self.held.insert(tag, Holding { message: id, base, consumer: Some(consumer) });
+                }
+            }
+            Coming::Got { tag, redelivered } => {
+                self.asked_at = None;
+                let Some(Request::Get { base, no_ack }) = self.requests.pop_front() else { return };
+                ways.oracle.delivered(now, (id, base, checksum), None, redelivered, no_ack);
+                if !no_ack {
+                    self.held.insert(tag, Holding { message: id, base, consumer: None });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What goes wrong, and when: each seed draws its own mix.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::event::HostId;
+use crate::scheduler::Dice;
+
+/// Kinds of faults. Each must be hit often enough over a set of seeds, or the set proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FaultKind {
+    /// Ways between some hosts take up to 500 ms.
+    Delay,
+    /// A control link breaks.
+    ControlReset,
+    /// A data link breaks.
+    DataReset,
+    /// A client's connection breaks.
+    ClientReset,
+    /// Nothing goes one way between two hosts.
+    OneWayCut,
+    /// Nothing goes between two hosts, both hear the others.
+    PartialCut,
+    /// The cluster is cut in two.
+    FullCut,
+    /// A process ends; its kernel says so.
+    Crash,
+    /// A host ends without a word.
+    SilentCrash,
+    /// A host starts a new process under a new id.
+    Restart,
+    /// All threads of a process stand still.
+    Pause,
+    /// Shards are interrupted between the halves of their turns.
+    Starvation,
+}
+
+impl FaultKind {
+    /// All kinds.
+    pub const ALL: [Self; 12] = [
+        Self::Delay,
+        Self::ControlReset,
+        Self::DataReset,
+        Self::ClientReset,
+        Self::OneWayCut,
+        Self::PartialCut,
+        Self::FullCut,
+        Self::Crash,
+        Self::SilentCrash,
+        Self::Restart,
+        Self::Pause,
+        Self::Starvation,
+    ];
+}
+
+/// How often each kind happened.
+pub type FaultCounts = BTreeMap<FaultKind, u64>;
+
+/// A fault that lasts, and what it did: undone when it ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Lasting {
+    Cuts(Vec<(HostId, HostId)>),
+    Slow(Vec<(HostId, HostId)>),
+    Still(HostId),
+}
+
+/// The weights of one seed, and the pace.
+#[derive(Debug)]
+pub(crate) struct FaultPlan {
+    weights: Vec<(FaultKind, usize)>,
+    pause: (u64, u64),
+    /// Processes may still be ended so often.
+    pub(crate) crashes_left: u32,
+}
+
+impl FaultPlan {
+    pub(crate) fn draw(dice: &mut Dice) -> Self {
+        // restarts follow crashes, they are not drawn
+        let drawn = FaultKind::ALL.into_iter().filter(|kind| *kind != FaultKind::Restart);
+        let weights =
+            drawn.map(|kind| (kind, if dice.chance(250) { 0 } else { 1 + dice.below(6) })).collect();
+        let pause =
+            *[(300, 1_500), (1_000, 4_000), (2_000, 8_000)].get(dice.below(3)).unwrap_or(&(1_000, 4_000));
+        Self { weights, pause, crashes_left: 1 + dice.below(3) as u32 }
+    }
+
+    pub(crate) fn pause(&self, dice: &mut Dice) -> Duration {
+        dice.millis(self.pause.0, self.pause.1)
+    }
+
+    pub(crate) fn next(&self, dice: &mut Dice) -> FaultKind {
+        let all: usize = self.weights.iter().map(|(_, weight)| weight).sum();
+        let mut at = dice.below(all.max(1));
+        for (kind, weight) in &self.weights {
+            if at < *weight {
+                return *kind;
+            }
+            at -= weight;
+        }
+        FaultKind::DataReset
+    }
+}
+
+/// Pairs of hosts that a cut separates.
+pub(crate) fn cut_shape(kind: FaultKind, hosts: u8, dice: &mut Dice) -> Vec<(HostId, HostId)> {
+    let mut order: Vec<HostId> = (0..hosts).map(HostId).collect();
+    for at in (1..order.len()).rev() {
+        order.swap(at, dice.below(at + 1));
+    }
+    match kind {
+        FaultKind::OneWayCut => vec![(order[0], order[1])],
+        FaultKind::PartialCut => vec![(order[0], order[1]), (order[1], order[0])],
+        _ => {
+            let (left, right) = order.split_at(1 + dice.below(order.len() - 1));
+            left.iter().flat_map(|a| right.iter().flat_map(|b| [(*a, *b), (*b, *a)])).collect()
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Faults happen to the world, and end.
+
+use std::time::Duration;
+
+use leveret_model::Instant;
+
+use crate::event::{ClientId, Event, HostId, ProcessId};
+use crate::faults::{FaultKind, Lasting, cut_shape};
+use crate::network::Purpose;
+use crate::world::{HEAL_AT, LAST_CRASH, World};
+
+/// Longest extra delay; more counts as a cut.
+const DELAY_MAX_MS: u64 = 470;
+
+impl World {
+    pub(crate) fn next_fault(&mut self) {
+        let now = self.schedule.now;
+        if now >= Instant::ZERO + HEAL_AT {
+            return;
+        }
+        let pause = self.plan.pause(&mut self.schedule.dice);
+        self.schedule.after(pause, Event::Fault);
+        let kind = self.plan.next(&mut self.schedule.dice);
+        if self.inject(kind) {
+            self.count(kind);
+        }
+    }
+
+    fn count(&mut self, kind: FaultKind) {
+        let now = self.schedule.now;
+        self.trace.event(now, 9, &[kind as u64]);
+        *self.counts.entry(kind).or_default() += 1;
+    }
+
+    /// True if it happened.
+    fn inject(&mut self, kind: FaultKind) -> bool {
+        let now = self.schedule.now;
+        match kind {
+            FaultKind::ControlReset => self.reset(kind, |purpose| purpose == Purpose::Control),
+            FaultKind::DataReset => self.reset(kind, |purpose| matches!(purpose, Purpose::Data(_))),
+            FaultKind::ClientReset => self.reset(kind, |purpose| purpose == Purpose::Client),
+            FaultKind::OneWayCut | FaultKind::PartialCut | FaultKind::FullCut => {
+                let shape = cut_shape(kind, self.hosts, &mut self.schedule.dice);
+                self.trace.say(now, || format!("{kind:?} {shape:?}"));
+                for (from, to) in &shape {
+                    self.network.cut(now, *from, *to);
+                }
+                self.lasts(Lasting::Cuts(shape));
+                true
+            }
+            FaultKind::Delay => {
+                let shape = cut_shape(FaultKind::FullCut, self.hosts, &mut self.schedule.dice);
+                let extra = self.schedule.dice.millis(20, DELAY_MAX_MS);
+                self.trace.say(now, || format!("{extra:?} more for {shape:?}"));
+                for (from, to) in &shape {
+                    self.network.slow(now, *from, *to, extra);
+                }
+                self.lasts(Lasting::Slow(shape));
+                true
+            }
+            FaultKind::Crash | FaultKind::SilentCrash => self.crash(kind == FaultKind::SilentCrash),
+            FaultKind::Pause => self.pause(),
+            FaultKind::Starvation => self.starve(),
+            // follows each crash
+            FaultKind::Restart => false,
+        }
+    }
+
+    fn some_process(&mut self) -> Option<ProcessId> {
+        let all: Vec<ProcessId> = self.processes.keys().copied().collect();
+        self.schedule.dice.pick(&all)
+    }
+
+    fn reset(&mut self, kind: FaultKind, wanted: impl Fn(Purpose) -> bool) -> bool {
+        let pipes = self.network.pipes(wanted);
+        let Some(pipe) = self.schedule.dice.pick(&pipes) else { return false };
+        self.trace.say(self.schedule.now, || format!("{kind:?} of {pipe:?}"));
+        self.network.reset(&mut self.schedule, pipe);
+        true
+    }
+
+    fn lasts(&mut self, what: Lasting) {
+        let long = self.schedule.dice.chance(300);
+        let until = self.schedule.dice.millis(200, if long { 9_000 } else { 3_500 });
+        self.lasts_for(what, until);
+    }
+
+    fn lasts_for(&mut self, what: Lasting, time: Duration) {
+        self.schedule.after(time, Event::FaultEnds(self.lasting.len()));
+        self.lasting.push(Some(what));
+    }
+
+    fn crash(&mut self, silent: bool) -> bool {
+        if self.plan.crashes_left == 0 || self.schedule.now > Instant::ZERO + LAST_CRASH {
+            return false;
+        }
+        // the last process stays: a cluster that is gone promises nothing
+        if self.processes.len() < 2 {
+            return false;
+        }
+        let Some(process) = self.some_process() else { return false };
+        self.plan.crashes_left -= 1;
+        self.end_process(process, silent);
+        self.count(FaultKind::Restart);
+        true
+    }
+
+    fn pause(&mut self) -> bool {
+        let Some(process) = self.some_process() else { return false };
+        let left = (Instant::ZERO + HEAL_AT).since(self.schedule.now);
+        let time = self.schedule.dice.millis(50, 4_000).min(left);
+        let Some(host) = self.set_still(process, time) else { return false };
+        self.trace.say(self.schedule.now, || format!("{process:?} on {host:?} stands still for {time:?}"));
+        self.lasts_for(Lasting::Still(host), time);
+        true
+    }
+
+    fn starve(&mut self) -> bool {
+        let Some(id) = self.some_process() else { return false };
+        let time = self.schedule.dice.millis(2_000, 8_000);
+        let until = self.schedule.now + time;
+        let Some(process) = self.processes.get_mut(&id) else { return false };
+        process.starved_until = until;
+        self.trace.say(self.schedule.now, || format!("shards of {id:?} are slow for {time:?}"));
+        true
+    }
+
+    pub(crate) fn end_fault(&mut self, index: usize) {
+        let Some(lasting) = self.lasting.get_mut(index).and_then(Option::take) else { return };
+        let now = self.schedule.now;
+        self.trace.say(now, || format!("ends: {lasting:?}"));
+        match lasting {
+            Lasting::Cuts(shape) => {
+                for (from, to) in shape {
+                    self.network.heal(&mut self.schedule, from, to);
+                }
+            }
+            Lasting::Slow(shape) => {
+                for (from, to) in shape {
+                    self.network.slow(now, from, to, Duration::ZERO);
+                }
+            }
+            Lasting::Still(host) => self.network.truth.set_still(now, host, false),
+        }
+    }
+
+    /// The last fault is over.
+    pub(crate) fn heal_all(&mut self) {
+        for index in 0..self.lasting.len() {
+            self.end_fault(index);
+        }
+        for host in 0..self.hosts {
+            self.network.truth.set_still(self.schedule.now, HostId(host), false);
+        }
+        for process in self.processes.values_mut() {
+            process.starved_until = Instant::ZERO;
+        }
+        let lost: Vec<ClientId> = self
+            .clients
+            .iter()
+            .filter(|client| client.at.is_some_and(|(process, ..)| !self.processes.contains_key(&process)))
+            .map(|client| client.id)
+            .collect();
+        for client in lost {
+            self.client_lost(client);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A confirmed publish misses no binding if, from 2 s before the bind-ok until the publish, home and ingress could
+//! exchange frames both ways, directly or through one same live node.
+//!
+//! A declared queue counts as bound to the default exchange. Exempt: publishes sent before the ok, unbinds, homes that
+//! died or lost a merge, queues without acknowledgements.
+
+use std::time::Duration;
+
+use leveret_model::{Instant, NodeId};
+
+use crate::event::HostId;
+use crate::oracle::{Answer, Bound, MessageId, Oracle, Sent};
+use crate::topology::Base;
+use crate::truth::Truth;
+
+const BEFORE: Duration = Duration::from_secs(2);
+
+/// Judges after all queues were drained; answers how many pairs of publish and binding were judged.
+pub(crate) fn check(now: Instant, truth: &Truth, oracle: &mut Oracle) -> u64 {
+    let (mut missed, mut judged) = (Vec::new(), 0);
+    for (publisher, all) in oracle.sent.iter().enumerate() {
+        for (at, sent) in all.iter().enumerate() {
+            let id = MessageId { publisher: publisher as u32, number: at as u64 + 1 };
+            let Answer::Confirmed(confirmed_at) = sent.answer else { continue };
+            for ((exchange, key, base), bounds) in &oracle.bounds {
+                if *exchange != sent.exchange || *base == Base::NO_ACK || !exchange.matches(key, &sent.key) {
+                    continue;
+                }
+                let Some(bound) = bounds.iter().find(|bound| holds(oracle, truth, bound, sent, confirmed_at))
+                else {
+                    continue;
+                };
+                judged += 1;
+                if !oracle.deliveries.contains_key(&(id, *base)) {
+                    missed.push(text(id, sent, (*base, key, bound), confirmed_at));
+                }
+            }
+        }
+    }
+    for text in missed {
+        oracle.violation(now, "bindings", text);
+    }
+    judged
+}
+
+fn text(
+    id: MessageId,
+    sent: &Sent,
+    (base, key, bound): (Base, &str, &Bound),
+    confirmed_at: Instant,
+) -> String {
+    let seconds = |at: Instant| at.as_nanos() as f64 / 1e9;
+    format!(
+        "{id:?} to {:?} \"{}\", sent at {:.6} s on host {}, confirmed at {:.6} s{}, missed {base:?}, bound by \"{key}\" at {:.6} s, home {:?}",
+        sent.exchange,
+        sent.key,
+        seconds(sent.sent_at),
+        sent.ingress.1.0,
+        seconds(confirmed_at),
+        if sent.returned { " and returned" } else { "" },
+        seconds(bound.ok_at),
+        bound.queue,
+    )
+}
+
+/// The binding was there for this publish, without any doubt.
+fn holds(oracle: &Oracle, truth: &Truth, bound: &Bound, sent: &Sent, confirmed_at: Instant) -> bool {
+    let Some(life) = bound.queue.and_then(|id| oracle.lives.get(&id)) else { return false };
+    let home = life.home.node;
+    let from = bound.ok_at - BEFORE;
+    bound.ok_at < sent.sent_at
+        && bound.ended.is_none_or(|ended| ended > confirmed_at)
+        && life.renamed.is_none()
+        && life.dropped.is_none()
+        && runs(oracle, home, Instant::ZERO, Instant::FAR)
+        && runs(oracle, sent.ingress.0, from, confirmed_at)
+        && in_reach(oracle, truth, home, sent.ingress.0, (from, confirmed_at))
+}
+
+/// The node's process ran all that time; a `from` of zero asks for no beginning.
+fn runs(oracle: &Oracle, node: NodeId, from: Instant, to: Instant) -> bool {
+    let began = from == Instant::ZERO || oracle.began.get(&node).is_some_and(|began| *began <= from);
+    began && oracle.ended.get(&node).is_none_or(|ended| *ended > to)
+}
+
+fn in_reach(
+    oracle: &Oracle,
+    truth: &Truth,
+    home: NodeId,
+    ingress: NodeId,
+    (from, to): (Instant, Instant),
+) -> bool {
+    let host = |node: NodeId| oracle.hosts.get(&node).copied();
+    let (Some(a), Some(b)) = (host(home), host(ingress)) else { return false };
+    let direct = |a: HostId, b: HostId| truth.direct(a, b, from, to);
+    if a == b || direct(a, b) {
+        return true;
+    }
+    oracle.hosts.iter().any(|(node, through)| {
+        *through != a
+            && *through != b
+            && runs(oracle, *node, from, to)
+            && direct(a, *through)
+            && direct(*through, b)
+    })
+}

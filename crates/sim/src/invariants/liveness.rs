@@ -1,0 +1,91 @@
+//! 10 s after the last fault: every publish and request is answered, every client's consumer is known to its home or was
+//! cancelled, every ready message with a consumer that has credit was delivered.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use leveret_model::Instant;
+
+use crate::client::{Client, Phase};
+use crate::oracle::Oracle;
+use crate::process::Process;
+
+/// Longest wait of a request (`limits::OPERATION_WAIT`) and the way there and back.
+const REQUEST_MAX: Duration = Duration::from_millis(8_500);
+/// Longest wait of a publish (`limits::PUBLISH_WAIT`) and the way there and back.
+const PUBLISH_MAX: Duration = Duration::from_secs(3);
+
+/// Judges 10 s after the last fault.
+pub(crate) fn check<'a>(
+    now: Instant,
+    healed_at: Instant,
+    clients: &[Client],
+    processes: impl Iterator<Item = &'a Process> + Clone,
+    oracle: &mut Oracle,
+) {
+    for client in clients {
+        answered(now, healed_at, client, oracle);
+    }
+    for process in processes.clone() {
+        let status = process.control.control.status();
+        if !status.ready || status.lease < process.now(now) {
+            let text = format!("{} has no lease: {:?}", process.hello.name, status.nodes);
+            oracle.violation(now, "liveness", text);
+        }
+    }
+    let mut believed: BTreeMap<&str, u32> = BTreeMap::new();
+    for consumer in clients.iter().flat_map(|c| c.channels.values()).flat_map(|c| c.consumers.values()) {
+        *believed.entry(&consumer.queue).or_default() += 1;
+    }
+    for queue in processes.flat_map(|p| &p.shards).flat_map(|host| host.shard.report().queues) {
+        let clients_here = believed.remove(queue.name.as_str()).unwrap_or(0);
+        if queue.consumers != clients_here {
+            let text = format!(
+                "{} at {:?} knows {} consumers, clients believe in {clients_here}",
+                queue.name, queue.home, queue.consumers
+            );
+            oracle.violation(now, "liveness", text);
+        }
+        if queue.ready > 0 {
+            let text = format!(
+                "{} ready messages in {} at {:?}, {} unacked, {} consumers",
+                queue.ready, queue.name, queue.home, queue.unacked, queue.consumers
+            );
+            oracle.violation(now, "liveness", text);
+        }
+    }
+    for (queue, consumers) in believed {
+        oracle.violation(now, "liveness", format!("{consumers} consumers of {queue}, which has no home"));
+    }
+}
+
+fn answered(now: Instant, healed_at: Instant, client: &Client, oracle: &mut Oracle) {
+    if client.phase != Phase::Open {
+        let text = format!("client {} ({:?}) is not connected: {:?}", client.id.0, client.role, client.phase);
+        oracle.violation(now, "liveness", text);
+    }
+    for (number, channel) in &client.channels {
+        for id in channel.unanswered.values() {
+            let sent_at = oracle.message(*id).map_or(now, |sent| sent.sent_at);
+            if sent_at < healed_at || now.since(sent_at) > PUBLISH_MAX {
+                let at = sent_at.as_nanos() as f64 / 1e9;
+                let text = format!(
+                    "client {} channel {number}: {id:?}, sent at {at:.6} s, has no answer",
+                    client.id.0
+                );
+                oracle.violation(now, "liveness", text);
+            }
+        }
+        if let Some(asked_at) = channel.asked_at
+            && (asked_at < healed_at || now.since(asked_at) > REQUEST_MAX)
+        {
+            let at = asked_at.as_nanos() as f64 / 1e9;
+            let request = channel.requests.front();
+            let text = format!(
+                "client {} channel {number}: {request:?}, asked at {at:.6} s, has no answer",
+                client.id.0
+            );
+            oracle.violation(now, "liveness", text);
+        }
+    }
+}

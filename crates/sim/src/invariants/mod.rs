@@ -1,0 +1,41 @@
+//! The promises, one file each. A violation names its file.
+//!
+//! | file | promise |
+//! |---|---|
+//! | `no_phantom` | nothing is delivered that was not published, nor twice without `redelivered` |
+//! | `order` | first deliveries come in publish order per channel, queue and consumer; what is requeued goes in front |
+//! | `unacked_returns` | what a channel held when it died is delivered again |
+//! | `confirmed_kept` | a confirmed message is delivered, unless its home died |
+//! | `one_home` | a queue incarnation has one home always, a name one while views agree |
+//! | `bindings` | a confirmed publish misses no binding that was acked in reach |
+//! | `directories` | all directories are equal 2 s after the last fault |
+//! | `buffers` | every buffer stays under its limit |
+//! | `liveness` | 10 s after the last fault everything is answered, known and delivered |
+
+use leveret_model::Instant;
+
+pub(crate) mod bindings;
+pub(crate) mod buffers;
+pub(crate) mod confirmed_kept;
+pub(crate) mod directories;
+pub(crate) mod liveness;
+pub(crate) mod one_home;
+pub(crate) mod order;
+pub(crate) mod unacked_returns;
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// When it was seen.
+    pub at: Instant,
+    /// Which promise: a file of `invariants/`.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub text: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {:.6} s: {}", self.invariant, self.at.as_nanos() as f64 / 1e9, self.text)
+    }
+}

@@ -1,0 +1,477 @@
+//! The network: TCP connections ("pipes") between hosts and from clients, with delays, cuts and resets.
+//!
+//! Read first: [`Network::send`] and [`Network::arrive`]. Invariants: one direction of a pipe keeps its order; a cut
+//! loses nothing, it holds back (TCP repeats), until the pipe is reset; the end of a process closes its pipes, the end
+//! of a host does not, until it is up again and answers what still comes with a reset.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use leveret_cluster::PeerHello;
+use leveret_model::{Instant, limits};
+
+use crate::event::{Actor, ClientId, DialId, End, Event, HostId, PipeId, ProcessId, Schedule, Side};
+use crate::truth::Truth;
+
+/// What a link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Control,
+    Data(u8),
+    Client,
+}
+
+/// What travels.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    /// The first of the dialler: it is authenticated now.
+    Open(Box<Greeting>),
+    Bytes(Bytes),
+    Close,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub(crate) struct Greeting {
+    /// `None` for a client.
+    pub(crate) hello: Option<PeerHello>,
+    pub(crate) purpose: Purpose,
+}
+
+/// Who reads an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Nobody yet: what comes waits in the kernel.
+    Unclaimed(ProcessId),
+    Thread(ProcessId, Actor),
+    Client(ClientId),
+}
+
+impl Owner {
+    fn process(self) -> Option<ProcessId> {
+        match self {
+            Self::Unclaimed(process) | Self::Thread(process, _) => Some(process),
+            Self::Client(_) => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mouth {
+    Open,
+    Closed,
+    /// Its host died without a word.
+    Mute,
+}
+
+#[derive(Debug)]
+struct PipeEnd {
+    owner: Owner,
+    host: Option<HostId>,
+    mouth: Mouth,
+    inbox: VecDeque<Item>,
+    /// On its way to this end.
+    flight: VecDeque<(Instant, Item)>,
+    last_arrival: Instant,
+}
+
+#[derive(Debug)]
+struct Pipe {
+    purpose: Purpose,
+    ends: [PipeEnd; 2],
+}
+
+/// One direction between two hosts.
+#[derive(Clone, Debug, Default)]
+struct Way {
+    cuts: u32,
+    extra: Duration,
+}
+
+/// What a dial came to, on its way back.
+#[derive(Clone, Copy, Debug)]
+enum Reply {
+    Refused,
+    Accepted(ProcessId),
+}
+
+/// A dial under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Dial {
+    pub(crate) from: ProcessId,
+    pub(crate) from_host: HostId,
+    pub(crate) to: Option<HostId>,
+    pub(crate) address: String,
+    pub(crate) purpose: Purpose,
+    /// For a data link: to whom.
+    pub(crate) peer: Option<leveret_model::NodeId>,
+    deadline: Instant,
+    tries: u32,
+    reply: Option<Reply>,
+}
+
+/// What a dial came to.
+#[derive(Clone, Debug)]
+pub(crate) enum Dialled {
+    Accepted { dial: Dial, process: ProcessId },
+    Refused(Dial),
+    Unreachable(Dial),
+    Myself(Dial),
+}
+
+/// What runs on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostState {
+    Runs(ProcessId),
+    /// The process is gone, the kernel answers.
+    Idle,
+    /// Nothing answers.
+    Off,
+}
+
+/// All connections, and how the ways between hosts are.
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub(crate) hosts: Vec<HostState>,
+    ways: Vec<Way>,
+    /// Usual one-way delay between hosts.
+    usual: (Duration, Duration),
+    pipes: BTreeMap<PipeId, Pipe>,
+    next_pipe: u32,
+    dials: BTreeMap<DialId, Dial>,
+    next_dial: u32,
+    pub(crate) truth: Truth,
+}
+
+impl Network {
+    pub(crate) fn new(hosts: usize, usual: (Duration, Duration)) -> Self {
+        Self {
+            hosts: vec![HostState::Idle; hosts],
+            ways: vec![Way::default(); hosts * hosts],
+            usual,
+            pipes: BTreeMap::new(),
+            next_pipe: 0,
+            dials: BTreeMap::new(),
+            next_dial: 0,
+            truth: Truth::new(hosts),
+        }
+    }
+
+    fn way(&self, from: HostId, to: HostId) -> &Way {
+        &self.ways[from.index() * self.hosts.len() + to.index()]
+    }
+
+    fn way_mut(&mut self, from: HostId, to: HostId) -> &mut Way {
+        let hosts = self.hosts.len();
+        &mut self.ways[from.index() * hosts + to.index()]
+    }
+
+    pub(crate) fn is_cut(&self, from: HostId, to: HostId) -> bool {
+        self.way(from, to).cuts > 0
+    }
+
+    fn note_truth(&mut self, now: Instant, from: HostId, to: HostId) {
+        let way = self.way(from, to);
+        let good = way.cuts == 0 && way.extra + self.usual.1 <= Truth::DELAY_MAX;
+        self.truth.set(now, from, to, good);
+    }
+
+    /// Nothing goes that way any more, until healed as often as cut.
+    pub(crate) fn cut(&mut self, now: Instant, from: HostId, to: HostId) {
+        self.way_mut(from, to).cuts += 1;
+        self.note_truth(now, from, to);
+    }
+
+    pub(crate) fn heal(&mut self, schedule: &mut Schedule, from: HostId, to: HostId) {
+        self.way_mut(from, to).cuts -= 1;
+        self.note_truth(schedule.now, from, to);
+        if self.is_cut(from, to) {
+            return;
+        }
+        let mut held: Vec<End> = Vec::new();
+        for (id, pipe) in &self.pipes {
+            for side in [Side::Dialler, Side::Acceptor] {
+                let (at, other) = (pipe.end(side), pipe.end(side.other()));
+                if at.host == Some(to) && other.host == Some(from) && !at.flight.is_empty() {
+                    held.push(End { pipe: *id, side });
+                }
+            }
+        }
+        for end in held {
+            // TCP repeats what was not acknowledged, after a while of its own
+            let again = schedule.dice.millis(1, 200);
+            schedule.after(again, Event::Arrive(end));
+        }
+    }
+
+    /// Everything that way takes so much longer; zero for as usual.
+    pub(crate) fn slow(&mut self, now: Instant, from: HostId, to: HostId, extra: Duration) {
+        self.way_mut(from, to).extra = extra;
+        self.note_truth(now, from, to);
+    }
+
+    fn delay(&self, schedule: &mut Schedule, from: Option<HostId>, to: Option<HostId>) -> Duration {
+        match (from, to) {
+            (Some(from), Some(to)) => {
+                schedule.dice.between(self.usual.0, self.usual.1) + self.way(from, to).extra
+            }
+            _ => schedule.dice.micros(50, 2_000),
+        }
+    }
+
+    // ---- pipes ----------------------------------------------------------------------------------------------
+
+    /// A connection that its dialler believes in; the acceptor hears of it by the greeting.
+    pub(crate) fn open(
+        &mut self,
+        schedule: &mut Schedule,
+        dialler: (Owner, Option<HostId>),
+        acceptor: (ProcessId, HostId),
+        greeting: Greeting,
+    ) -> End {
+        let id = PipeId(self.next_pipe);
+        self.next_pipe += 1;
+        let purpose = greeting.purpose;
+        let end = |owner, host| PipeEnd {
+            owner,
+            host,
+            mouth: Mouth::Open,
+            inbox: VecDeque::new(),
+            flight: VecDeque::new(),
+            last_arrival: Instant::ZERO,
+        };
+        let (process, host) = acceptor;
+        let ends = [end(dialler.0, dialler.1), end(Owner::Thread(process, Actor::Control), Some(host))];
+        self.pipes.insert(id, Pipe { purpose, ends });
+        let own = End { pipe: id, side: Side::Dialler };
+        self.send(schedule, own, Item::Open(Box::new(greeting)));
+        own
+    }
+
+    /// Puts something on its way.
+    pub(crate) fn send(&mut self, schedule: &mut Schedule, from: End, item: Item) {
+        let Some(pipe) = self.pipes.get(&from.pipe) else { return };
+        if pipe.end(from.side).mouth != Mouth::Open {
+            return;
+        }
+        self.launch(schedule, from, item);
+    }
+
+    fn launch(&mut self, schedule: &mut Schedule, from: End, item: Item) {
+        let Some(pipe) = self.pipes.get(&from.pipe) else { return };
+        let to = End { pipe: from.pipe, side: from.side.other() };
+        let delay = self.delay(schedule, pipe.end(from.side).host, pipe.end(to.side).host);
+        let Some(pipe) = self.pipes.get_mut(&from.pipe) else { return };
+        let end = pipe.end_mut(to.side);
+        let at = (schedule.now + delay).max(end.last_arrival);
+        end.last_arrival = at;
+        end.flight.push_back((at, item));
+        schedule.at(at, Event::Arrive(to));
+    }
+
+    /// Hands over what is due at an end; answers who is to read it.
+    pub(crate) fn arrive(&mut self, schedule: &mut Schedule, to: End) -> Option<Owner> {
+        let pipe = self.pipes.get(&to.pipe)?;
+        let (end, other) = (pipe.end(to.side), pipe.end(to.side.other()));
+        if let (Some(from), Some(to)) = (other.host, end.host)
+            && self.is_cut(from, to)
+        {
+            return None;
+        }
+        let off = end.host.is_some_and(|host| self.hosts[host.index()] == HostState::Off);
+        let pipe = self.pipes.get_mut(&to.pipe)?;
+        let end = pipe.end_mut(to.side);
+        let mut came = false;
+        let mut closed = false;
+        while end.flight.front().is_some_and(|(at, _)| *at <= schedule.now) {
+            let Some((_, item)) = end.flight.pop_front() else { break };
+            closed |= matches!(item, Item::Close);
+            came = true;
+            if end.mouth == Mouth::Open {
+                end.inbox.push_back(item);
+            }
+        }
+        let (mouth, owner) = (end.mouth, end.owner);
+        match mouth {
+            Mouth::Open => came.then_some(owner),
+            Mouth::Mute if came && !closed && !off => {
+                // the new kernel knows nothing of this connection
+                end.mouth = Mouth::Closed;
+                self.launch(schedule, to, Item::Close);
+                None
+            }
+            Mouth::Mute | Mouth::Closed => {
+                self.forget_if_done(to.pipe);
+                None
+            }
+        }
+    }
+
+    fn forget_if_done(&mut self, id: PipeId) {
+        let done = |end: &PipeEnd| end.mouth != Mouth::Open && end.flight.is_empty();
+        if self.pipes.get(&id).is_some_and(|pipe| pipe.ends.iter().all(done)) {
+            self.pipes.remove(&id);
+        }
+    }
+
+    /// The next item that came to an end.
+    pub(crate) fn read(&mut self, end: End) -> Option<Item> {
+        self.pipes.get_mut(&end.pipe)?.end_mut(end.side).inbox.pop_front()
+    }
+
+    /// A thread takes over an end. True if something waits there already.
+    pub(crate) fn claim(&mut self, end: End, owner: Owner) -> bool {
+        let Some(pipe) = self.pipes.get_mut(&end.pipe) else { return false };
+        let at = pipe.end_mut(end.side);
+        at.owner = owner;
+        !at.inbox.is_empty()
+    }
+
+    /// Closes an end: the other one reads what is on its way, then the end.
+    pub(crate) fn close(&mut self, schedule: &mut Schedule, end: End) {
+        let Some(pipe) = self.pipes.get_mut(&end.pipe) else { return };
+        let at = pipe.end_mut(end.side);
+        if at.mouth != Mouth::Open {
+            return;
+        }
+        at.mouth = Mouth::Closed;
+        at.inbox.clear();
+        self.launch(schedule, end, Item::Close);
+    }
+
+    /// Breaks a connection: what is on its way is lost, both ends will know.
+    pub(crate) fn reset(&mut self, schedule: &mut Schedule, id: PipeId) {
+        for side in [Side::Dialler, Side::Acceptor] {
+            let Some(pipe) = self.pipes.get_mut(&id) else { return };
+            let end = pipe.end_mut(side);
+            end.flight.clear();
+            end.last_arrival = schedule.now;
+            end.flight.push_back((schedule.now, Item::Close));
+            let late = schedule.dice.millis(0, 40);
+            schedule.after(late, Event::Arrive(End { pipe: id, side }));
+        }
+    }
+
+    /// Open connections of a kind, in order.
+    pub(crate) fn pipes(&self, wanted: impl Fn(Purpose) -> bool) -> Vec<PipeId> {
+        let open = |pipe: &Pipe| pipe.ends.iter().all(|end| end.mouth == Mouth::Open);
+        self.pipes.iter().filter(|(_, pipe)| wanted(pipe.purpose) && open(pipe)).map(|(id, _)| *id).collect()
+    }
+
+    /// A process ends: by itself, and the kernel says so, or with its host, and nobody does.
+    pub(crate) fn end_process(&mut self, schedule: &mut Schedule, process: ProcessId, silent: bool) {
+        let mut ends = Vec::new();
+        for (id, pipe) in &self.pipes {
+            for side in [Side::Dialler, Side::Acceptor] {
+                if pipe.end(side).owner.process() == Some(process) {
+                    ends.push(End { pipe: *id, side });
+                }
+            }
+        }
+        for end in ends {
+            if silent {
+                if let Some(pipe) = self.pipes.get_mut(&end.pipe) {
+                    let at = pipe.end_mut(end.side);
+                    if at.mouth == Mouth::Open {
+                        at.mouth = Mouth::Mute;
+                    }
+                    at.inbox.clear();
+                    pipe.end_mut(end.side.other()).flight.clear();
+                }
+            } else {
+                if schedule.dice.chance(500)
+                    && let Some(pipe) = self.pipes.get_mut(&end.pipe)
+                {
+                    // unread input: the kernel resets, and what was not sent is lost
+                    let flight = &mut pipe.end_mut(end.side.other()).flight;
+                    let kept = schedule.dice.below(flight.len() + 1);
+                    flight.truncate(kept);
+                }
+                self.close(schedule, end);
+            }
+        }
+    }
+
+    // ---- dials ----------------------------------------------------------------------------------------------
+
+    pub(crate) fn dial(
+        &mut self,
+        schedule: &mut Schedule,
+        from: (ProcessId, HostId),
+        address: &str,
+        purpose: Purpose,
+        peer: Option<leveret_model::NodeId>,
+    ) {
+        let id = DialId(self.next_dial);
+        self.next_dial += 1;
+        let to = HostId::from_address(address).filter(|host| host.index() < self.hosts.len());
+        let dial = Dial {
+            from: from.0,
+            from_host: from.1,
+            to,
+            address: address.to_owned(),
+            purpose,
+            peer,
+            deadline: schedule.now + limits::LINK_HANDSHAKE_TIMEOUT,
+            tries: 0,
+            reply: None,
+        };
+        let delay = self.delay(schedule, Some(from.1), to.or(Some(from.1)));
+        self.dials.insert(id, dial);
+        schedule.after(delay, Event::Dial(id));
+    }
+
+    /// A dial goes on: its first packet is there, or the answer to it.
+    pub(crate) fn dial_goes_on(&mut self, schedule: &mut Schedule, id: DialId) -> Option<Dialled> {
+        let dial = self.dials.remove(&id)?;
+        let Some(to) = dial.to else { return Some(Dialled::Unreachable(dial)) };
+        let cut = match dial.reply {
+            None => self.is_cut(dial.from_host, to) || self.hosts[to.index()] == HostState::Off,
+            Some(_) => self.is_cut(to, dial.from_host),
+        };
+        if cut {
+            return self.dial_again(schedule, id, dial);
+        }
+        match dial.reply {
+            Some(Reply::Refused) => Some(Dialled::Refused(dial)),
+            Some(Reply::Accepted(process)) if self.hosts[to.index()] == HostState::Runs(process) => {
+                Some(Dialled::Accepted { dial, process })
+            }
+            Some(Reply::Accepted(_)) => Some(Dialled::Unreachable(dial)),
+            None => {
+                let reply = match self.hosts[to.index()] {
+                    HostState::Runs(process) if process == dial.from => return Some(Dialled::Myself(dial)),
+                    HostState::Runs(process) => Reply::Accepted(process),
+                    HostState::Idle | HostState::Off => Reply::Refused,
+                };
+                let delay = self.delay(schedule, Some(to), Some(dial.from_host));
+                self.dials.insert(id, Dial { reply: Some(reply), ..dial });
+                schedule.after(delay, Event::Dial(id));
+                None
+            }
+        }
+    }
+
+    fn dial_again(&mut self, schedule: &mut Schedule, id: DialId, mut dial: Dial) -> Option<Dialled> {
+        let again = schedule.now + Duration::from_millis(200 << dial.tries.min(4));
+        dial.tries += 1;
+        if schedule.now >= dial.deadline {
+            return Some(Dialled::Unreachable(dial));
+        }
+        let at = again.min(dial.deadline);
+        self.dials.insert(id, dial);
+        schedule.at(at, Event::Dial(id));
+        None
+    }
+}
+
+impl Pipe {
+    fn end(&self, side: Side) -> &PipeEnd {
+        &self.ends[side as usize]
+    }
+
+    fn end_mut(&mut self, side: Side) -> &mut PipeEnd {
+        &mut self.ends[side as usize]
+    }
+}

@@ -1,0 +1,293 @@
+//! What clients were told and what truly happened; the invariants judge by it.
+//!
+//! An answer that never came is *unknown*: it proves nothing, neither that a message is there nor that it is not.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use leveret_model::directory::{Change, QueueRecord};
+use leveret_model::{Instant, NodeId, QueueId, ShardAddress};
+
+use crate::event::HostId;
+use crate::invariants::Violation;
+use crate::invariants::buffers::Buffers;
+use crate::invariants::order::Order;
+use crate::topology::{Base, Exchange, base_of};
+
+/// One message: the channel opening that published it, and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct MessageId {
+    pub(crate) publisher: u32,
+    pub(crate) number: u64,
+}
+
+/// What its publisher knows of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Pending,
+    Confirmed(Instant),
+    Nacked,
+    /// The channel died first.
+    Unknown,
+}
+
+/// A publish.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) exchange: Exchange,
+    pub(crate) key: String,
+    pub(crate) sent_at: Instant,
+    pub(crate) ingress: (NodeId, HostId),
+    pub(crate) answer: Answer,
+    pub(crate) returned: bool,
+    pub(crate) checksum: u64,
+}
+
+/// Where a message is, as far as consumers of one queue know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// A client has it.
+    Held,
+    /// Acknowledged, or never to be.
+    Settled,
+    /// Given back, or its channel died: it must come again.
+    Returned(Instant),
+}
+
+/// Deliveries of a message from one queue name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) fresh: u32,
+    pub(crate) fate: Fate,
+}
+
+/// One life of a queue name.
+#[derive(Clone, Debug)]
+pub(crate) struct Life {
+    pub(crate) base: Base,
+    pub(crate) home: ShardAddress,
+    pub(crate) born: Instant,
+    /// Lost its name in a merge.
+    pub(crate) renamed: Option<Instant>,
+    pub(crate) dropped: Option<Instant>,
+}
+
+/// A binding that a client was told of.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    pub(crate) ok_at: Instant,
+    /// The queue that had the name then, if there was no doubt.
+    pub(crate) queue: Option<QueueId>,
+    /// When an unbind was sent that may have ended it.
+    pub(crate) ended: Option<Instant>,
+}
+
+/// All that happened.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) buffers: Buffers,
+    pub(crate) sent: Vec<Vec<Sent>>,
+    pub(crate) deliveries: BTreeMap<(MessageId, Base), Delivered>,
+    pub(crate) lives: BTreeMap<QueueId, Life>,
+    /// When a node's process ended, and on which host each node runs.
+    pub(crate) ended: BTreeMap<NodeId, Instant>,
+    pub(crate) hosts: BTreeMap<NodeId, HostId>,
+    pub(crate) bounds: BTreeMap<(Exchange, String, Base), Vec<Bound>>,
+    /// Until then a late unbind or delete may still end what is bound.
+    doubts: BTreeMap<(Exchange, String, Base), Instant>,
+    /// Deletions that clients asked for.
+    pub(crate) deleted: BTreeMap<Base, Vec<Instant>>,
+    pub(crate) order: Order,
+    /// When a node's process began.
+    pub(crate) began: BTreeMap<NodeId, Instant>,
+    next_publisher: u32,
+    next_consumer: u32,
+}
+
+/// An operation whose answer got lost may still happen for this long (`limits::OPERATION_WAIT`, and some network).
+const LATE: Duration = Duration::from_secs(10);
+
+impl Oracle {
+    pub(crate) fn violation(&mut self, at: Instant, invariant: &'static str, text: String) {
+        self.violations.push(Violation { at, invariant, text });
+    }
+
+    pub(crate) fn new_publisher(&mut self) -> u32 {
+        self.next_publisher += 1;
+        self.sent.push(Vec::new());
+        self.next_publisher - 1
+    }
+
+    pub(crate) fn new_consumer(&mut self) -> u32 {
+        self.next_consumer += 1;
+        self.next_consumer - 1
+    }
+
+    // ---- publishing -----------------------------------------------------------------------------------------
+
+    pub(crate) fn published(&mut self, publisher: u32, sent: Sent) -> MessageId {
+        let all = &mut self.sent[publisher as usize];
+        all.push(sent);
+        MessageId { publisher, number: all.len() as u64 }
+    }
+
+    pub(crate) fn message(&self, id: MessageId) -> Option<&Sent> {
+        let index = usize::try_from(id.number).ok()?.checked_sub(1)?;
+        self.sent.get(id.publisher as usize)?.get(index)
+    }
+
+    pub(crate) fn message_mut(&mut self, id: MessageId) -> Option<&mut Sent> {
+        let index = usize::try_from(id.number).ok()?.checked_sub(1)?;
+        self.sent.get_mut(id.publisher as usize)?.get_mut(index)
+    }
+
+    pub(crate) fn answered(&mut self, id: MessageId, answer: Answer) {
+        if let Some(sent) = self.message_mut(id) {
+            sent.answer = answer;
+        }
+    }
+
+    // ---- delivering -----------------------------------------------------------------------------------------
+
+    /// A client got a message. Judges what can be judged at once.
+    pub(crate) fn delivered(
+        &mut self,
+        now: Instant,
+        (id, base, checksum): (MessageId, Base, u64),
+        consumer: Option<u32>,
+        redelivered: bool,
+        settled: bool,
+    ) {
+        let Some(sent) = self.message(id) else {
+            return self.violation(now, "no_phantom", format!("{id:?} was delivered and never published"));
+        };
+        if sent.checksum != checksum {
+            self.violation(now, "no_phantom", format!("{id:?} came with another body"));
+        }
+        let fate = if settled { Fate::Settled } else { Fate::Held };
+        let at = self.deliveries.entry((id, base)).or_insert(Delivered { fresh: 0, fate });
+        at.fate = fate;
+        if redelivered {
+            return;
+        }
+        at.fresh += 1;
+        if at.fresh > 1 {
+            let text = format!("{id:?} came from {base:?} again, and not as redelivered");
+            self.violation(now, "no_phantom", text);
+        }
+        if let Some(consumer) = consumer
+            && let Some(last) = self.order.note(consumer, id.publisher, id.number)
+        {
+            let text = format!("consumer {consumer} of {base:?} got {id:?} after {last}");
+            self.violation(now, "order", text);
+        }
+    }
+
+    pub(crate) fn fate(&mut self, id: MessageId, base: Base, fate: Fate) {
+        if let Some(at) = self.deliveries.get_mut(&(id, base)) {
+            at.fate = fate;
+        }
+    }
+
+    // ---- topology -------------------------------------------------------------------------------------------
+
+    /// A change that a node's shards are told.
+    pub(crate) fn on_change(&mut self, now: Instant, node: NodeId, change: &Change) {
+        match change {
+            Change::PutQueue(record) => self.on_queue(now, record),
+            Change::DropQueue { id } => {
+                // elsewhere it only leaves the routes, because another life has its name
+                let Some(life) = self.lives.get_mut(id).filter(|life| life.home.node == node) else { return };
+                life.dropped.get_or_insert(now);
+                let base = life.base;
+                let asked = self.deleted.get(&base).is_some_and(|at| !at.is_empty());
+                if !asked {
+                    let text = format!("{node} dropped {id:?} of {base:?}, which nobody deleted");
+                    self.violation(now, "confirmed_kept", text);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_queue(&mut self, now: Instant, record: &QueueRecord) {
+        let Some((base, renamed)) = base_of(&record.name) else { return };
+        let life = self.lives.entry(record.id).or_insert(Life {
+            base,
+            home: record.home,
+            born: now,
+            renamed: None,
+            dropped: None,
+        });
+        if renamed {
+            life.renamed.get_or_insert(now);
+        }
+        if life.home != record.home {
+            let text = format!("{:?} has two homes, {:?} and {:?}", record.id, life.home, record.home);
+            self.violation(now, "one_home", text);
+        }
+    }
+
+    /// The one queue that has the name now, if there is no doubt.
+    pub(crate) fn only_life(&self, base: Base) -> Option<QueueId> {
+        let lives = |life: &Life| {
+            life.base == base
+                && life.renamed.is_none()
+                && life.dropped.is_none()
+                && !self.ended.contains_key(&life.home.node)
+        };
+        let mut living = self.lives.iter().filter(|(_, life)| lives(life)).map(|(id, _)| *id);
+        let first = living.next();
+        if living.next().is_some() { None } else { first }
+    }
+
+    /// A client was told that messages with this key reach the queue.
+    pub(crate) fn bound(&mut self, now: Instant, exchange: Exchange, key: &str, base: Base) {
+        let place = (exchange, key.to_owned(), base);
+        let sure = self.doubts.get(&place).is_none_or(|until| *until < now);
+        let queue = self.only_life(base).filter(|_| sure);
+        let all = self.bounds.entry(place).or_default();
+        if all.last().is_some_and(|last| last.ended.is_none() && last.queue == queue) {
+            return;
+        }
+        all.push(Bound { ok_at: now, queue, ended: None });
+    }
+
+    /// A client asks to end a binding.
+    pub(crate) fn unbinding(&mut self, now: Instant, exchange: Exchange, key: &str, base: Base) {
+        let place = (exchange, key.to_owned(), base);
+        for bound in self.bounds.entry(place.clone()).or_default() {
+            bound.ended.get_or_insert(now);
+        }
+        self.doubts.insert(place, now + LATE);
+    }
+
+    /// The client knows that its unbind is done.
+    pub(crate) fn unbound(&mut self, exchange: Exchange, key: &str, base: Base) {
+        self.doubts.remove(&(exchange, key.to_owned(), base));
+    }
+
+    /// A client asks to delete a queue.
+    pub(crate) fn deleting(&mut self, now: Instant, base: Base) {
+        self.deleted.entry(base).or_default().push(now);
+        let of_base: Vec<_> = self.bounds.keys().filter(|place| place.2 == base).cloned().collect();
+        for (exchange, key, base) in of_base {
+            self.unbinding(now, exchange, &key, base);
+        }
+        self.doubts.insert((Exchange::Default, base.name(), base), now + LATE);
+    }
+
+    /// Was a deletion asked for that may have hit what was in the queue then or later?
+    pub(crate) fn deleted_since(&self, base: Base, since: Instant) -> bool {
+        self.deleted.get(&base).is_some_and(|all| all.iter().any(|at| *at + LATE >= since))
+    }
+
+    /// Did a home of this name end at that time or later?
+    pub(crate) fn home_ended_since(&self, base: Base, since: Instant) -> bool {
+        self.lives.values().any(|life| {
+            life.base == base
+                && self.ended.get(&life.home.node).is_some_and(|at| *at >= since && life.born <= *at)
+        })
+    }
+}

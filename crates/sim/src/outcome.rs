@@ -1,0 +1,44 @@
+//! What a run came to.
+
+use std::time::Duration;
+
+use crate::faults::FaultCounts;
+use crate::invariants::Violation;
+
+/// How much happened: a run without traffic proves nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Publishes.
+    pub published: u64,
+    /// Confirmed.
+    pub confirmed: u64,
+    /// Answered with nack.
+    pub nacked: u64,
+    /// Their channel died first.
+    pub unknown: u64,
+    /// Returned as unroutable.
+    pub returned: u64,
+    /// Pairs of message and queue that were delivered.
+    pub delivered: u64,
+    /// Pairs of publish and binding that the conditions of `bindings` held for.
+    pub bindings_judged: u64,
+    /// Events.
+    pub events: u64,
+}
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: u64,
+    /// Over everything that happened.
+    pub hash: u64,
+    /// Simulated time.
+    pub simulated: Duration,
+    /// Broken promises; a run stops at the first that is seen before its end.
+    pub violations: Vec<Violation>,
+    /// Faults.
+    pub faults: FaultCounts,
+    /// Traffic.
+    pub traffic: Traffic,
+}

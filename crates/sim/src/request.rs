@@ -1,0 +1,141 @@
+//! What a client asks and waits for, one at a time per channel.
+
+use leveret_model::{Arguments, RoutingKey, Value};
+use leveret_wire::Method;
+use leveret_wire::method::{
+    BasicCancel, BasicConsume, BasicGet, BasicQos, ConfirmSelect, ExchangeDeclare, QueueBind, QueueDeclare,
+    QueueDelete, QueueUnbind,
+};
+
+use crate::client::{Channel, Consumer};
+use crate::topology::{Base, Exchange, base_of};
+use crate::world::Ways;
+
+/// A request.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    ConfirmSelect,
+    Qos(u16),
+    DeclareExchange(Exchange),
+    DeclareQueue(Base),
+    Bind(Exchange, &'static str, Base),
+    Unbind(Exchange, &'static str, Base),
+    Consume {
+        queue: String,
+        tag: String,
+        prefetch: u16,
+        no_ack: bool,
+        consumer: u32,
+    },
+    /// Ends the channel's one consumer.
+    Cancel(String),
+    Get {
+        base: Base,
+        no_ack: bool,
+    },
+    Delete(Base),
+}
+
+impl Request {
+    /// Writes it.
+    pub(crate) fn send(&mut self, channel: u16, out: &mut Vec<u8>, ways: &mut Ways<'_>) {
+        let now = ways.schedule.now;
+        let mut say = |method: Method<'_>| method.encode_frame(channel, out);
+        match self {
+            Self::ConfirmSelect => say(ConfirmSelect { no_wait: false }.into()),
+            Self::Qos(prefetch) => {
+                say(BasicQos { prefetch_size: 0, prefetch_count: *prefetch, global: false }.into());
+            }
+            Self::DeclareExchange(exchange) => say(ExchangeDeclare {
+                exchange: exchange.name().as_bytes(),
+                kind: exchange.kind().as_bytes(),
+                ..Default::default()
+            }
+            .into()),
+            Self::DeclareQueue(base) => {
+                say(QueueDeclare {
+                    queue: base.name().as_bytes(),
+                    durable: base.0 % 2 == 0,
+                    ..Default::default()
+                }
+                .into());
+            }
+            Self::Bind(exchange, key, base) => say(QueueBind {
+                queue: base.name().as_bytes(),
+                exchange: exchange.name().as_bytes(),
+                routing_key: key.as_bytes(),
+                ..Default::default()
+            }
+            .into()),
+            Self::Unbind(exchange, key, base) => {
+                ways.oracle.unbinding(now, *exchange, key, *base);
+                say(QueueUnbind {
+                    queue: base.name().as_bytes(),
+                    exchange: exchange.name().as_bytes(),
+                    routing_key: key.as_bytes(),
+                    ..Default::default()
+                }
+                .into());
+            }
+            Self::Consume { queue, tag, no_ack, consumer, .. } => {
+                *consumer = ways.oracle.new_consumer();
+                say(BasicConsume {
+                    queue: queue.as_bytes(),
+                    consumer_tag: tag.as_bytes(),
+                    no_ack: *no_ack,
+                    ..Default::default()
+                }
+                .into());
+            }
+            Self::Cancel(tag) => say(BasicCancel { consumer_tag: tag.as_bytes(), no_wait: false }.into()),
+            Self::Get { base, no_ack } => {
+                say(BasicGet { queue: base.name().as_bytes(), no_ack: *no_ack }.into());
+            }
+            Self::Delete(base) => {
+                ways.oracle.deleting(now, *base);
+                say(QueueDelete { queue: base.name().as_bytes(), ..Default::default() }.into());
+            }
+        }
+    }
+
+    /// Its answer came.
+    pub(crate) fn answered(self, channel: &mut Channel, answer: &Method<'_>, ways: &mut Ways<'_>) {
+        let now = ways.schedule.now;
+        match (self, answer) {
+            (Self::ConfirmSelect, Method::ConfirmSelectOk(_)) => channel.confirms = true,
+            (Self::DeclareQueue(base), Method::QueueDeclareOk(_)) => {
+                ways.oracle.bound(now, Exchange::Default, &base.name(), base);
+            }
+            (Self::Bind(exchange, key, base), Method::QueueBindOk(_)) => {
+                ways.oracle.bound(now, exchange, key, base)
+            }
+            (Self::Unbind(exchange, key, base), Method::QueueUnbindOk(_)) => {
+                ways.oracle.unbound(exchange, key, base);
+            }
+            (Self::Consume { queue, tag, prefetch, no_ack, consumer }, Method::BasicConsumeOk(_)) => {
+                let Some((base, _)) = base_of(&queue) else { return };
+                let known =
+                    Consumer { id: consumer, queue, base, prefetch, no_ack, expects_redelivered: None };
+                channel.consumers.insert(tag, known);
+            }
+            (Self::Cancel(tag), Method::BasicCancelOk(_)) => {
+                channel.consumers.remove(&tag);
+            }
+            (Self::Qos(_), Method::BasicQosOk(_))
+            | (Self::DeclareExchange(_), Method::ExchangeDeclareOk(_))
+            | (Self::Get { .. }, Method::BasicGetEmpty(_))
+            | (Self::Delete(_), Method::QueueDeleteOk(_)) => {}
+            (request, answer) => {
+                ways.oracle.violation(now, "liveness", format!("{request:?} was answered by {answer:?}"));
+            }
+        }
+    }
+}
+
+/// What a client says of itself.
+pub(crate) fn client_properties() -> Arguments {
+    let key = |key: &str| RoutingKey::new(key.as_bytes());
+    let can = ["consumer_cancel_notify", "connection.blocked", "authentication_failure_close"];
+    let can = can.iter().map(|name| (key(name), Value::Bool(true))).collect();
+    Arguments(vec![(key("capabilities"), Value::Table(Arguments(can)))])
+}

@@ -1,0 +1,316 @@
+//! A shard's thread: the real driver's turn in two halves, with other threads running between them.
+//!
+//! First half: the clock is read and all mail taken. Second half: links, sockets, time, end of turn, one write each.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::BytesMut;
+use leveret_link::Batch;
+use leveret_link::frame::{self, Frame};
+use leveret_model::directory::ToShard;
+use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ShardAddress, ShardId};
+use leveret_shard::{Effects, Peer, ReadInterest, Shard};
+
+use crate::control_host::ControlMail;
+use crate::event::{Actor, End, ProcessId};
+use crate::network::{Item, Owner};
+use crate::world::Ways;
+
+/// Mail to a shard's thread.
+#[derive(Debug)]
+pub(crate) enum ShardMail {
+    Control(ToShard),
+    Client(End),
+    LinksUp { node: NodeId, boot: Boot, session: u64, links: Vec<(u8, End)> },
+    LinksDown { node: NodeId },
+    Ring { from: ShardId, batch: Batch },
+    Relayed { from: ShardAddress, session: u64, batch: Batch },
+}
+
+#[derive(Debug)]
+struct Socket {
+    end: End,
+    unread: BytesMut,
+    /// Something new may be made of `unread`.
+    offer: bool,
+}
+
+#[derive(Debug)]
+struct Session {
+    boot: Boot,
+    number: u64,
+    links: BTreeMap<u8, End>,
+}
+
+/// A shard's thread.
+#[derive(Debug)]
+pub(crate) struct ShardHost {
+    pub(crate) shard: Shard,
+    pub(crate) mail: VecDeque<ShardMail>,
+    /// Ends that something came to.
+    pub(crate) ready: VecDeque<End>,
+    process: ProcessId,
+    own: ShardAddress,
+    boot: Boot,
+    sockets: BTreeMap<ConnectionKey, Socket>,
+    keys: BTreeMap<End, ConnectionKey>,
+    sessions: BTreeMap<NodeId, Session>,
+    nodes: BTreeMap<End, NodeId>,
+    effects: Effects,
+    now: Instant,
+    /// To other threads of the process.
+    pub(crate) to_shards: Vec<(u8, ShardMail)>,
+    pub(crate) to_control: Vec<ControlMail>,
+}
+
+impl ShardHost {
+    pub(crate) fn new(shard: Shard, process: ProcessId, own: ShardAddress, boot: Boot) -> Self {
+        Self {
+            shard,
+            mail: VecDeque::new(),
+            ready: VecDeque::new(),
+            process,
+            own,
+            boot,
+            sockets: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            effects: Effects::default(),
+            now: Instant::ZERO,
+            to_shards: Vec::new(),
+            to_control: Vec::new(),
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Instant {
+        self.shard.next_deadline()
+    }
+
+    /// The clock is read, mail is taken.
+    pub(crate) fn begin_turn(&mut self, now: Instant, ways: &mut Ways<'_>) {
+        self.now = now;
+        self.shard.begin_turn(now);
+        while let Some(mail) = self.mail.pop_front() {
+            match mail {
+                ShardMail::Control(mail) => self.shard.on_control(mail),
+                ShardMail::Client(end) => self.take_client(end, ways),
+                ShardMail::LinksUp { node, boot, session, links } => {
+                    self.links_down(node, ways);
+                    self.links_up(node, boot, session, links, ways);
+                }
+                ShardMail::LinksDown { node } => {
+                    self.links_down(node, ways);
+                    self.shard.on_link_down(node);
+                }
+                ShardMail::Ring { from, batch } => {
+                    let from = ShardAddress { node: self.own.node, shard: from };
+                    self.take_batch(from, self.boot, &batch, ways);
+                }
+                ShardMail::Relayed { from, session, batch } => {
+                    let current = self.sessions.get(&from.node).filter(|at| at.number == session);
+                    if let Some(boot) = current.map(|session| session.boot) {
+                        self.take_batch(from, boot, &batch, ways);
+                    }
+                }
+            }
+        }
+    }
+
+    fn links_up(
+        &mut self,
+        node: NodeId,
+        boot: Boot,
+        number: u64,
+        links: Vec<(u8, End)>,
+        ways: &mut Ways<'_>,
+    ) {
+        let owner = Owner::Thread(self.process, Actor::Shard(self.own.shard.0));
+        for (_, end) in &links {
+            self.nodes.insert(*end, node);
+            if ways.network.claim(*end, owner) {
+                self.ready.push_back(*end);
+            }
+        }
+        self.sessions.insert(node, Session { boot, number, links: links.into_iter().collect() });
+        ways.oracle.buffers.link_up(self.own, node);
+        self.shard.on_link_up(node);
+    }
+
+    fn links_down(&mut self, node: NodeId, ways: &mut Ways<'_>) {
+        if let Some(session) = self.sessions.remove(&node) {
+            for end in session.links.into_values() {
+                self.nodes.remove(&end);
+                ways.network.close(ways.schedule, end);
+            }
+        }
+    }
+
+    fn take_batch(&mut self, from: ShardAddress, boot: Boot, batch: &Batch, ways: &mut Ways<'_>) {
+        ways.oracle.buffers.processed(from, self.own, batch.cost());
+        if let Err(error) = self.shard.on_batch(from, boot, batch) {
+            let text = format!("a batch from {from:?} to {:?}: {error}", self.own);
+            ways.oracle.violation(ways.schedule.now, "buffers", text);
+            self.to_control.push(ControlMail::LinkLost { node: from.node });
+        }
+    }
+
+    fn take_client(&mut self, end: End, ways: &mut Ways<'_>) {
+        let key = self.shard.accept(Peer { name: format!("{end:?}"), loopback: true });
+        self.sockets.insert(key, Socket { end, unread: BytesMut::new(), offer: false });
+        self.keys.insert(end, key);
+        let owner = Owner::Thread(self.process, Actor::Shard(self.own.shard.0));
+        if ways.network.claim(end, owner) {
+            self.ready.push_back(end);
+        }
+    }
+
+    /// Links, sockets, time, end of turn. True if there is more to do at once.
+    pub(crate) fn finish_turn(&mut self, ways: &mut Ways<'_>) -> bool {
+        while let Some(end) = self.ready.pop_front() {
+            if let Some(node) = self.nodes.get(&end).copied() {
+                self.read_link(node, end, ways);
+            } else if let Some(key) = self.keys.get(&end).copied() {
+                self.read_socket(key, end, ways);
+            }
+        }
+        self.offer_all();
+        if self.shard.next_deadline() <= self.now {
+            self.shard.on_timer();
+        }
+        let more = self.shard.end_turn(&mut self.effects);
+        self.carry_effects(ways) || more
+    }
+
+    fn read_link(&mut self, node: NodeId, end: End, ways: &mut Ways<'_>) {
+        while let Some(item) = ways.network.read(end) {
+            match item {
+                Item::Bytes(bytes) => {
+                    let Ok(Some(Frame::Records { from, to, batch })) =
+                        frame::decode(&mut BytesMut::from(&bytes[..]))
+                    else {
+                        ways.oracle.violation(ways.schedule.now, "buffers", "a frame of a data link".into());
+                        continue;
+                    };
+                    let Some(session) = self.sessions.get(&node) else { continue };
+                    let (boot, session) = (session.boot, session.number);
+                    let from = ShardAddress { node, shard: from };
+                    if to == self.own.shard {
+                        self.take_batch(from, boot, &batch, ways);
+                    } else {
+                        self.to_shards.push((to.0, ShardMail::Relayed { from, session, batch }));
+                    }
+                }
+                Item::Close => self.to_control.push(ControlMail::LinkLost { node }),
+                Item::Open(_) => {}
+            }
+        }
+    }
+
+    fn read_socket(&mut self, key: ConnectionKey, end: End, ways: &mut Ways<'_>) {
+        while let Some(item) = ways.network.read(end) {
+            match item {
+                Item::Bytes(bytes) => {
+                    if let Some(socket) = self.sockets.get_mut(&key) {
+                        socket.unread.extend_from_slice(&bytes);
+                        socket.offer = true;
+                    }
+                }
+                Item::Close => return self.lose(key, ways),
+                Item::Open(_) => {}
+            }
+        }
+    }
+
+    fn offer_all(&mut self) {
+        for (key, socket) in &mut self.sockets {
+            if !socket.offer || socket.unread.is_empty() {
+                continue;
+            }
+            if self.shard.read_interest(*key) == ReadInterest::Stop {
+                continue;
+            }
+            socket.offer = false;
+            let bytes = socket.unread.split().freeze();
+            let consumed = self.shard.on_bytes(*key, &bytes);
+            socket.unread = BytesMut::from(&bytes[consumed..]);
+            // stopped in the middle: offered again when it may be read again, with or without more behind it
+            socket.offer = consumed < bytes.len() && self.shard.read_interest(*key) == ReadInterest::Stop;
+        }
+    }
+
+    fn lose(&mut self, key: ConnectionKey, ways: &mut Ways<'_>) {
+        let Some(socket) = self.sockets.remove(&key) else { return };
+        self.keys.remove(&socket.end);
+        ways.network.close(ways.schedule, socket.end);
+        self.shard.on_lost(key);
+        self.to_control.push(ControlMail::ClientGone(self.own.shard.0));
+    }
+
+    /// One write for each touched socket, ring and link.
+    fn carry_effects(&mut self, ways: &mut Ways<'_>) -> bool {
+        let mut more = false;
+        let mut effects = std::mem::take(&mut self.effects);
+        for key in effects.touched.drain(..) {
+            more |= self.write_socket(key, ways);
+        }
+        for (to, batch) in effects.batches.drain(..) {
+            ways.oracle.buffers.sent(self.own, to, batch.cost());
+            if to.node == self.own.node {
+                self.to_shards.push((to.shard.0, ShardMail::Ring { from: self.own.shard, batch }));
+            } else {
+                self.send_batch(to, batch, ways);
+            }
+        }
+        for mail in effects.control.drain(..) {
+            self.to_control.push(ControlMail::Shard(self.own.shard, mail));
+        }
+        for password in effects.passwords.drain(..) {
+            let hashed = password.job.run(&leveret_auth::Salt::default());
+            self.shard.on_password(password.connection, &password.mechanism, hashed);
+            more = true;
+        }
+        self.effects = effects;
+        more
+    }
+
+    fn send_batch(&mut self, to: ShardAddress, batch: Batch, ways: &mut Ways<'_>) {
+        let link = self.sessions.get(&to.node).and_then(|session| session.links.get(&self.own.shard.0));
+        let Some(end) = link.copied() else { return };
+        let mut chunks = Vec::new();
+        match frame::encode_records(self.own.shard, to.shard, batch, &mut chunks) {
+            Ok(_) => {
+                let bytes = chunks.concat();
+                ways.trace.bytes(&bytes);
+                ways.network.send(ways.schedule, end, Item::Bytes(bytes.into()));
+            }
+            Err(error) => ways.oracle.violation(ways.schedule.now, "buffers", format!("a batch: {error}")),
+        }
+    }
+
+    fn write_socket(&mut self, key: ConnectionKey, ways: &mut Ways<'_>) -> bool {
+        let Some(socket) = self.sockets.get_mut(&key) else { return false };
+        let end = socket.end;
+        let mut more = false;
+        if let Some(output) = self.shard.output(key)
+            && !output.is_empty()
+        {
+            let before = output.len();
+            ways.oracle.buffers.output(ways.schedule.now, before);
+            let bytes: Vec<u8> = output.iter().flatten().copied().collect();
+            output.clear();
+            ways.trace.bytes(&bytes);
+            ways.network.send(ways.schedule, end, Item::Bytes(bytes.into()));
+            if before >= leveret_model::limits::OUTPUT_BYTES_HIGH / 2 {
+                self.shard.on_written(key);
+                more = true;
+            }
+        }
+        if self.shard.is_finished(key) {
+            self.lose(key, ways);
+            return true;
+        }
+        let stopped = self.sockets.get(&key).is_some_and(|socket| socket.offer);
+        more || (stopped && self.shard.read_interest(key) != ReadInterest::Stop)
+    }
+}

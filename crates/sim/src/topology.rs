@@ -1,0 +1,126 @@
+//! The names that clients use: eight queues with a rule for each, three exchanges, a few keys.
+
+/// An exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Exchange {
+    Default,
+    Direct,
+    Fanout,
+    Topic,
+}
+
+impl Exchange {
+    pub(crate) const DECLARED: [Self; 3] = [Self::Direct, Self::Fanout, Self::Topic];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Default => "",
+            Self::Direct => "ex.direct",
+            Self::Fanout => "ex.fanout",
+            Self::Topic => "ex.topic",
+        }
+    }
+
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Default | Self::Direct => "direct",
+            Self::Fanout => "fanout",
+            Self::Topic => "topic",
+        }
+    }
+
+    /// Does a binding with this key take a message with that one? Naive on purpose.
+    pub(crate) fn matches(self, binding: &str, key: &str) -> bool {
+        match self {
+            Self::Default | Self::Direct => binding == key,
+            Self::Fanout => true,
+            Self::Topic => {
+                let binding: Vec<&str> = binding.split('.').collect();
+                let key: Vec<&str> = key.split('.').collect();
+                topic(&binding, &key)
+            }
+        }
+    }
+}
+
+fn topic(binding: &[&str], key: &[&str]) -> bool {
+    match (binding.split_first(), key.split_first()) {
+        (None, None) => true,
+        (Some((&"#", rest)), _) => (0..=key.len()).any(|skipped| topic(rest, &key[skipped..])),
+        (Some((&"*", rest)), Some((_, key))) => topic(rest, key),
+        (Some((word, rest)), Some((first, key))) => word == first && topic(rest, key),
+        _ => false,
+    }
+}
+
+/// A queue's name, whatever life of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Base(pub(crate) u8);
+
+impl Base {
+    pub(crate) const ALL: [Self; 8] =
+        [Self(0), Self(1), Self(2), Self(3), Self(4), Self(5), Self(6), Self(7)];
+    /// One consumer at a time, small prefetch: requeue order is judged here.
+    pub(crate) const SINGLE: [Self; 2] = [Self(0), Self(1)];
+    /// Two consumers.
+    pub(crate) const SHARED: [Self; 3] = [Self(2), Self(3), Self(4)];
+    /// Consumers without acknowledgement: what a cut takes is gone.
+    pub(crate) const NO_ACK: Self = Self(5);
+    /// Emptied by `basic.get` alone.
+    pub(crate) const GOTTEN: Self = Self(6);
+    /// Deleted now and then.
+    pub(crate) const DELETED: Self = Self(7);
+
+    pub(crate) fn name(self) -> String {
+        format!("q{}", self.0)
+    }
+}
+
+/// Which queue a name means, and whether it is a loser's of a merge (`<name>~<ulid>`).
+pub(crate) fn base_of(name: &str) -> Option<(Base, bool)> {
+    let (front, renamed) = match name.split_once('~') {
+        Some((front, _)) => (front, true),
+        None => (name, false),
+    };
+    let number: u8 = front.strip_prefix('q')?.parse().ok()?;
+    Base::ALL.get(usize::from(number)).map(|base| (*base, renamed))
+}
+
+/// Keys that are published to an exchange.
+pub(crate) fn keys(exchange: Exchange) -> &'static [&'static str] {
+    match exchange {
+        Exchange::Default => &["q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7"],
+        Exchange::Direct => &["k0", "k1", "k2", "k3"],
+        Exchange::Fanout => &[""],
+        Exchange::Topic => &["t.0", "t.1", "u.0", "u.1.x"],
+    }
+}
+
+/// Keys that are bound to an exchange.
+pub(crate) fn binding_keys(exchange: Exchange) -> &'static [&'static str] {
+    match exchange {
+        Exchange::Default => &[],
+        Exchange::Direct => &["k0", "k1", "k2", "k3"],
+        Exchange::Fanout => &[""],
+        Exchange::Topic => &["t.*", "#.0", "u.#", "t.1"],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_match_word_by_word() {
+        let matches = |binding, key| Exchange::Topic.matches(binding, key);
+        assert!(matches("t.*", "t.0") && !matches("t.*", "u.0") && !matches("t.*", "t"));
+        assert!(matches("#.0", "u.0") && matches("u.#", "u.1.x") && matches("u.#", "u"));
+    }
+
+    #[test]
+    fn a_renamed_queue_keeps_its_base() {
+        assert_eq!(base_of("q3~01ARYZ6S410000000000000000"), Some((Base(3), true)));
+        assert_eq!(base_of("q3"), Some((Base(3), false)));
+        assert_eq!(base_of("other"), None);
+    }
+}

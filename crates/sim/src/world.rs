@@ -1,0 +1,423 @@
+//! The world: hosts with processes, clients, the network between them, faults, and the oracle that sees all.
+//!
+//! Read first: [`World::run`]. A run has three seasons: faults and everything else (`Busy`), heal and two quiet seconds
+//! of topology (`Settling`), then all is drained (`Draining`) and the invariants judge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::time::Duration;
+
+use leveret_cluster::PeerHello;
+use leveret_model::{Instant, Seed};
+
+use crate::client::{Client, Phase};
+use crate::control_host::ControlMail;
+use crate::event::{ClientId, End, Event, HostId, ProcessId, Schedule};
+use crate::faults::{FaultCounts, FaultPlan, Lasting};
+use crate::invariants::directories::Directories;
+use crate::invariants::one_home::OneHome;
+use crate::invariants::{bindings, confirmed_kept, liveness, order, unacked_returns};
+use crate::network::{Dialled, Greeting, HostState, Network, Owner, Purpose};
+use crate::oracle::{Answer, Oracle};
+use crate::outcome::{Outcome, Traffic};
+use crate::planted::Planted;
+use crate::process::Process;
+use crate::scheduler::Scheduler;
+use crate::topology::{Base, base_of};
+use crate::trace::Trace;
+use crate::workload::{ADMINS, Role, Season};
+
+/// Faults happen from here …
+pub(crate) const FAULTS_FROM: Duration = Duration::from_secs(6);
+/// … to here; then all heals.
+pub(crate) const HEAL_AT: Duration = Duration::from_secs(50);
+/// No process ends so shortly before the heal: it must be back by then.
+pub(crate) const LAST_CRASH: Duration = Duration::from_secs(44);
+const DRAIN_AT: Duration = Duration::from_secs(55);
+const JUDGE_AT: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+const PUBLISHERS: usize = 5;
+
+/// What a machine's thread or a client may touch of the world.
+pub(crate) struct Ways<'a> {
+    pub(crate) schedule: &'a mut Schedule,
+    pub(crate) network: &'a mut Network,
+    pub(crate) trace: &'a mut Trace,
+    pub(crate) oracle: &'a mut Oracle,
+    pub(crate) hellos: &'a BTreeMap<ProcessId, PeerHello>,
+    pub(crate) season: Season,
+    /// Queues with one consumer just now.
+    pub(crate) alone: &'a BTreeSet<Base>,
+}
+
+/// How to run.
+#[derive(Default)]
+pub struct Options {
+    /// Decides everything.
+    pub seed: u64,
+    /// A bug that the run must find.
+    pub planted: Planted,
+    /// Where to write what happens.
+    pub trace: Option<Box<dyn Write + Send>>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "seed {} {:?}", self.seed, self.planted)
+    }
+}
+
+/// Everything there is.
+#[derive(Debug)]
+pub(crate) struct World {
+    seed: u64,
+    planted: Planted,
+    pub(crate) schedule: Schedule,
+    pub(crate) network: Network,
+    pub(crate) trace: Trace,
+    pub(crate) oracle: Oracle,
+    hellos: BTreeMap<ProcessId, PeerHello>,
+    pub(crate) processes: BTreeMap<ProcessId, Process>,
+    next_process: u32,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) hosts: u8,
+    pub(crate) plan: FaultPlan,
+    pub(crate) lasting: Vec<Option<Lasting>>,
+    pub(crate) counts: FaultCounts,
+    season: Season,
+    alone: BTreeSet<Base>,
+    one_home: OneHome,
+    directories: Directories,
+}
+
+macro_rules! ways {
+    ($world:ident) => {
+        Ways {
+            schedule: &mut $world.schedule,
+            network: &mut $world.network,
+            trace: &mut $world.trace,
+            oracle: &mut $world.oracle,
+            hellos: &$world.hellos,
+            season: $world.season,
+            alone: &$world.alone,
+        }
+    };
+}
+
+fn at(time: Duration) -> Instant {
+    Instant::ZERO + time
+}
+
+impl World {
+    pub(crate) fn new(options: Options) -> Self {
+        let mut schedule = Scheduler::new(Seed(options.seed).part(0x51));
+        let dice = &mut schedule.dice;
+        let hosts = 3 + dice.below(3) as u8;
+        let usual = match dice.below(4) {
+            0 => (Duration::from_micros(50), Duration::from_micros(400)),
+            1 | 2 => (Duration::from_micros(200), Duration::from_millis(3)),
+            _ => (Duration::from_millis(1), Duration::from_millis(30)),
+        };
+        let plan = FaultPlan::draw(dice);
+        Self {
+            seed: options.seed,
+            planted: options.planted,
+            network: Network::new(usize::from(hosts), usual),
+            schedule,
+            trace: Trace::new(options.trace),
+            oracle: Oracle::default(),
+            hellos: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            next_process: 0,
+            clients: Vec::new(),
+            hosts,
+            plan,
+            lasting: Vec::new(),
+            counts: FaultCounts::new(),
+            season: Season::Busy,
+            alone: BTreeSet::new(),
+            one_home: OneHome::default(),
+            directories: Directories::default(),
+        }
+    }
+
+    /// Runs to the end, or to the first broken promise.
+    pub(crate) fn run(mut self) -> Outcome {
+        self.begin();
+        while let Some(event) = self.schedule.pop() {
+            if self.schedule.now >= at(JUDGE_AT) {
+                break;
+            }
+            self.on_event(event);
+            if !self.oracle.violations.is_empty() {
+                return self.outcome(0);
+            }
+        }
+        let (now, oracle) = (self.schedule.now, &mut self.oracle);
+        liveness::check(now, at(HEAL_AT), &self.clients, self.processes.values(), oracle);
+        confirmed_kept::check(now, oracle);
+        unacked_returns::check(now, oracle);
+        order::check(now, oracle);
+        let judged = bindings::check(now, &self.network.truth, oracle);
+        self.outcome(judged)
+    }
+
+    fn outcome(self, bindings_judged: u64) -> Outcome {
+        let mut traffic = Traffic { bindings_judged, ..Traffic::default() };
+        for sent in self.oracle.sent.iter().flatten() {
+            traffic.published += 1;
+            match sent.answer {
+                Answer::Confirmed(_) => traffic.confirmed += 1,
+                Answer::Nacked => traffic.nacked += 1,
+                Answer::Pending | Answer::Unknown => traffic.unknown += 1,
+            }
+            traffic.returned += u64::from(sent.returned);
+        }
+        traffic.delivered = self.oracle.deliveries.len() as u64;
+        traffic.events = self.trace.events();
+        let simulated = self.schedule.now.since(Instant::ZERO);
+        Outcome {
+            seed: self.seed,
+            hash: self.trace.hash(),
+            simulated,
+            violations: self.oracle.violations,
+            faults: self.counts,
+            traffic,
+        }
+    }
+
+    fn begin(&mut self) {
+        for host in 0..self.hosts {
+            let late = self.schedule.dice.millis(0, 1_500);
+            self.schedule.after(late, Event::Start(HostId(host)));
+        }
+        let mut roles = Vec::new();
+        for base in Base::SINGLE {
+            roles.push(Role::Consumer { base, prefetch: 2 + self.schedule.dice.below(6) as u16 });
+        }
+        for base in Base::SHARED.into_iter().chain([Base::NO_ACK]) {
+            for _ in 0..2 {
+                roles.push(Role::Consumer { base, prefetch: 5 + self.schedule.dice.below(60) as u16 });
+            }
+        }
+        roles.extend((0..ADMINS).map(|index| Role::Admin { index }));
+        roles.extend(std::iter::repeat_n(Role::Publisher, PUBLISHERS));
+        for role in roles {
+            let late = self.schedule.dice.millis(500, 2_500);
+            self.new_client(role, late);
+        }
+        self.schedule.at(at(FAULTS_FROM), Event::Fault);
+        self.schedule.at(at(LOOK_EVERY), Event::Look);
+    }
+
+    fn new_client(&mut self, role: Role, late: Duration) {
+        let id = ClientId(self.clients.len() as u32);
+        self.clients.push(Client::new(id, role));
+        self.schedule.after(late, Event::ClientConnects(id));
+        self.schedule.after(late, Event::ClientActs(id));
+    }
+
+    fn on_event(&mut self, event: Event) {
+        let now = self.schedule.now;
+        match event {
+            Event::Turn { process, actor, token } => {
+                let mut ways = ways!(self);
+                ways.trace.event(now, 1, &[u64::from(process.0), token]);
+                if let Some(process) = self.processes.get_mut(&process) {
+                    process.on_turn(actor, token, &mut ways);
+                }
+            }
+            Event::TurnGoesOn { process, shard } => {
+                let mut ways = ways!(self);
+                ways.trace.event(now, 2, &[u64::from(process.0), u64::from(shard)]);
+                if let Some(process) = self.processes.get_mut(&process) {
+                    process.on_turn_goes_on(shard, &mut ways);
+                }
+            }
+            Event::Arrive(end) => self.on_arrive(end),
+            Event::Dial(dial) => {
+                let mut ways = ways!(self);
+                let Some(dialled) = ways.network.dial_goes_on(ways.schedule, dial) else { return };
+                let (Dialled::Accepted { dial, .. }
+                | Dialled::Refused(dial)
+                | Dialled::Unreachable(dial)
+                | Dialled::Myself(dial)) = &dialled;
+                if let Some(process) = self.processes.get_mut(&dial.from) {
+                    process.mail_control(ControlMail::Dialled(dialled), &mut ways);
+                }
+            }
+            Event::ClientConnects(client) => self.connect(client),
+            Event::ClientActs(client) => self.act(client),
+            Event::Start(host) => self.start(host),
+            Event::Fault => self.next_fault(),
+            Event::FaultEnds(index) => self.end_fault(index),
+            Event::Look => self.look(),
+        }
+    }
+
+    fn on_arrive(&mut self, end: End) {
+        let mut ways = ways!(self);
+        match ways.network.arrive(ways.schedule, end) {
+            Some(Owner::Thread(process, actor)) => {
+                if let Some(process) = self.processes.get_mut(&process) {
+                    process.arrived(actor, end, &mut ways);
+                }
+            }
+            Some(Owner::Client(id)) => {
+                let client = &mut self.clients[id.0 as usize];
+                if client.end == Some(end) && !client.on_readable(&mut ways) {
+                    self.client_lost(id);
+                }
+            }
+            Some(Owner::Unclaimed(_)) | None => {}
+        }
+    }
+
+    // ---- processes ------------------------------------------------------------------------------------------
+
+    fn start(&mut self, host: HostId) {
+        let id = ProcessId(self.next_process);
+        self.next_process += 1;
+        let addresses: Vec<String> = (0..self.hosts).map(|host| HostId(host).address()).collect();
+        let mut ways = ways!(self);
+        let mut process = Process::start(id, host, self.planted, &mut ways);
+        let hello = process.hello.clone();
+        ways.trace
+            .say(ways.schedule.now, || format!("host {} starts {} as {}", host.0, hello.name, hello.node));
+        ways.oracle.began.insert(hello.node, ways.schedule.now);
+        ways.oracle.hosts.insert(hello.node, host);
+        ways.network.hosts[host.index()] = HostState::Runs(id);
+        process.mail_control(ControlMail::Seeds(addresses), &mut ways);
+        self.hellos.insert(id, hello);
+        self.processes.insert(id, process);
+    }
+
+    /// A process ends; silent if its host goes with it.
+    pub(crate) fn end_process(&mut self, id: ProcessId, silent: bool) {
+        let Some(process) = self.processes.remove(&id) else { return };
+        let state = if silent { HostState::Off } else { HostState::Idle };
+        self.network.hosts[process.host.index()] = state;
+        self.network.end_process(&mut self.schedule, id, silent);
+        self.oracle.ended.insert(process.hello.node, self.schedule.now);
+        let (name, now) = (&process.hello.name, self.schedule.now);
+        self.trace.say(now, || format!("{name} ends{}", if silent { " without a word" } else { "" }));
+        let late = self.schedule.dice.millis(300, 5_000);
+        self.schedule.after(late, Event::Start(process.host));
+    }
+
+    pub(crate) fn set_still(&mut self, id: ProcessId, still_for: Duration) -> Option<HostId> {
+        let process = self.processes.get_mut(&id)?;
+        process.still_until = self.schedule.now + still_for;
+        self.network.truth.set_still(self.schedule.now, process.host, true);
+        Some(process.host)
+    }
+
+    // ---- clients --------------------------------------------------------------------------------------------
+
+    fn connect(&mut self, id: ClientId) {
+        let mut ways = ways!(self);
+        let client = &mut self.clients[id.0 as usize];
+        if client.phase != Phase::Away {
+            return;
+        }
+        let host = HostId(ways.schedule.dice.below(usize::from(self.hosts)) as u8);
+        let HostState::Runs(process) = ways.network.hosts[host.index()] else {
+            let late = ways.schedule.dice.millis(50, 400);
+            return self.schedule.after(late, Event::ClientConnects(id));
+        };
+        let greeting = Greeting { hello: None, purpose: Purpose::Client };
+        let end = ways.network.open(ways.schedule, (Owner::Client(id), None), (process, host), greeting);
+        let node = ways.hellos[&process].node;
+        ways.trace.say(ways.schedule.now, || {
+            format!("client {} ({:?}) connects to host {}", id.0, client.role, host.0)
+        });
+        client.connected(end, (process, node, host), &mut ways);
+    }
+
+    pub(crate) fn client_lost(&mut self, id: ClientId) {
+        let mut ways = ways!(self);
+        self.clients[id.0 as usize].disconnected(&mut ways);
+        let late = self.schedule.dice.millis(50, 500);
+        self.schedule.after(late, Event::ClientConnects(id));
+    }
+
+    fn act(&mut self, id: ClientId) {
+        let next = self.schedule.dice.millis(10, 110);
+        self.schedule.after(next, Event::ClientActs(id));
+        let client = &self.clients[id.0 as usize];
+        if let Some((process, node, _)) = client.at
+            && !self.processes.contains_key(&process)
+            && self
+                .oracle
+                .ended
+                .get(&node)
+                .is_some_and(|at| self.schedule.now.since(*at) > Duration::from_secs(2))
+        {
+            // heartbeats would have told it by now
+            return self.client_lost(id);
+        }
+        if let Role::Consumer { base, .. } = client.role
+            && Base::SINGLE.contains(&base)
+        {
+            self.note_alone(base);
+        }
+        let mut ways = ways!(self);
+        self.clients[id.0 as usize].act(&mut ways);
+    }
+
+    /// Does the queue have one consumer?
+    fn note_alone(&mut self, base: Base) {
+        let homes = self.processes.values().flat_map(|process| &process.shards);
+        let queues = homes.flat_map(|host| host.shard.report().queues);
+        let consumers: Vec<u32> = queues
+            .filter(|queue| base_of(&queue.name).is_some_and(|(of, _)| of == base))
+            .map(|queue| queue.consumers)
+            .collect();
+        if consumers == [1] {
+            self.alone.insert(base);
+        } else {
+            self.alone.remove(&base);
+        }
+    }
+
+    // ---- judging --------------------------------------------------------------------------------------------
+
+    fn look(&mut self) {
+        let now = self.schedule.now;
+        self.schedule.after(LOOK_EVERY, Event::Look);
+        if self.season == Season::Busy && now >= at(HEAL_AT) {
+            self.heal_all();
+            self.season = Season::Settling;
+            self.trace.say(now, || "all is healed".into());
+        }
+        if self.season == Season::Settling && now >= at(DRAIN_AT) {
+            self.season = Season::Draining;
+            self.drain();
+        }
+        let processes = self.processes.values();
+        self.one_home.look(now, processes.clone(), &mut self.oracle);
+        self.directories.look(now, at(HEAL_AT), processes, &mut self.oracle);
+        if let Some((_, text)) = self.oracle.buffers.take_over() {
+            self.oracle.violation(now, "buffers", text);
+        }
+    }
+
+    /// Queues that nobody consumes get a consumer.
+    fn drain(&mut self) {
+        let mut queues = BTreeSet::new();
+        for queue in
+            self.processes.values().flat_map(|p| &p.shards).flat_map(|host| host.shard.report().queues)
+        {
+            if queue.consumers == 0 {
+                queues.insert(queue.name);
+            }
+        }
+        for queue in queues {
+            let consumed = |client: &Client| matches!(&client.role, Role::Consumer { base, .. } if base.name() == queue.as_str());
+            if !self.clients.iter().any(consumed) {
+                let queue = queue.as_str().to_owned();
+                self.new_client(Role::Drainer { queue }, Duration::from_millis(1));
+            }
+        }
+    }
+}
