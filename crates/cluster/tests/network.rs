@@ -246,3 +246,42 @@ fn the_same_seed_gives_the_same_trace() {
     };
     assert_eq!(trace(), trace());
 }
+
+/// Two newcomers that know one member and not each other, each with a client that declares at once.
+#[test]
+fn newcomers_that_do_not_know_each_other_do_not_both_get_a_name() {
+    let mut both_created = 0;
+    for seed in seeds(150) {
+        let mut world = World::new(seed);
+        world.delay = (ms(0), ms(25));
+        world.start("m", &["m"]);
+        world.run(ms(1_100));
+        let newcomers = [world.start("a", &["m"]), world.start("b", &["m"])];
+        let mut asks: Vec<Option<(At, _)>> = vec![None, None];
+        let end = world.now + ms(3_000);
+        while world.step(end) {
+            for (n, at) in newcomers.into_iter().enumerate() {
+                if asks[n].is_none() && world.nodes[at].listening {
+                    let home = world.home(at);
+                    asks[n] = Some((at, world.ask(at, queue("q", home, n == 0))));
+                }
+            }
+        }
+        world.run(ms(3_000));
+        let ok: Vec<bool> = asks
+            .iter()
+            .flatten()
+            .filter_map(|&(at, request)| match world.reply(at, request).expect("is answered") {
+                Reply::Queue { record, .. } => Some(record.durable),
+                refused => {
+                    assert_eq!(code(refused), 406, "seed {seed}: {refused:?}");
+                    None
+                }
+            })
+            .collect();
+        both_created += u32::from(ok.len() > 1);
+        assert!(world.run_until(ms(500), World::agrees), "seed {seed}: {:#?}", views(&world));
+        assert_eq!(world.nodes[0].control.status().queues.len(), 1, "seed {seed}: a life was renamed");
+    }
+    assert_eq!(both_created, 0);
+}

@@ -138,10 +138,12 @@ impl Directory {
 
     /// Drops all told bindings from and to an exchange that goes or changes; they are put again if they still hold.
     fn untell_bindings_at(&mut self, name: &ObjectName, batch: &mut Batch) {
-        for (destination, bindings) in &mut self.told.bindings {
-            let at_end = destination.0 == DestinationKind::Exchange && destination.1 == *name;
+        let own = (DestinationKind::Exchange, name.clone());
+        let others = self.sources.get(name).into_iter().flat_map(BTreeMap::keys);
+        for destination in others.chain([&own]) {
+            let Some(bindings) = self.told.bindings.get_mut(destination) else { continue };
             bindings.retain(|key, binding| {
-                let keep = !at_end && key.source() != *name;
+                let keep = *destination != own && key.source() != *name;
                 if !keep {
                     batch.binding_drops.push(Change::DropBinding(binding.clone()));
                 }

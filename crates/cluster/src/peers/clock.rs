@@ -118,6 +118,7 @@ impl Control {
             .collect();
         for node in due {
             self.directory.forget(node);
+            self.served.retain(|(peer, _), _| *peer != node);
             self.stirred = true;
             if let Some(member) = self.members.get_mut(&node) {
                 member.forgotten = true;
