@@ -24,13 +24,18 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
 
 /// Files that cargo takes as the root of a target.
 fn is_target(path: &str) -> bool {
-    let Some((directory, file)) = path.rsplit_once('/') else { return false };
-    let directory = directory.rsplit('/').next().unwrap_or_default();
-    match directory {
-        "src" => matches!(file, "lib.rs" | "main.rs"),
-        "bin" | "examples" | "tests" | "benches" | "fuzz_targets" => path.split('/').count() <= 5,
-        _ => file == "build.rs" && !path.contains("/src/"),
-    }
+    let parts: Vec<&str> = path.split('/').collect();
+    // Behind the package's directory: `crates/NAME`, `xtask`, `fuzz`.
+    let inside = if parts[0] == "crates" { parts.get(2..) } else { parts.get(1..) };
+    matches!(
+        inside.unwrap_or_default(),
+        ["build.rs"]
+            | ["src", "lib.rs" | "main.rs"]
+            | ["tests" | "examples" | "benches" | "fuzz_targets", _]
+            | ["tests" | "examples" | "benches", _, "main.rs"]
+            | ["src", "bin", _]
+            | ["src", "bin", _, "main.rs"]
+    )
 }
 
 /// Paths that the file's `mod name;`, `#[path]` and `include!` may lead to.
@@ -93,6 +98,9 @@ mod tests {
             ("crates/a/odd/three.rs", ""),
             ("crates/a/src/gone.rs", ""),
             ("crates/a/tests/whole.rs", ""),
+            ("crates/a/tests/large/main.rs", "mod part;"),
+            ("crates/a/tests/large/part.rs", ""),
+            ("xtask/src/main.rs", ""),
         ]);
         let found = check(&tree).expect("no error");
         assert_eq!(found, [Problem::new("crates/a/src/gone.rs", 1, "no `mod` reaches this file")]);
