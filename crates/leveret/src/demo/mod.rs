@@ -111,9 +111,10 @@ impl Story {
         let [first, second, third] = self.gather()?;
         self.publish_here_consume_there(&first, &second, &third).context("publish here, consume there")?;
         let scene = self.set_the_scene(&first, &second, &third).context("before the kill")?;
-        let (meadow, to_meadow, other) =
+        let meadow = scene.meadow;
+        let (killed, to_meadow, other) =
             self.kill(scene, &first, &third).context("after the kill of node 3")?;
-        self.declare_anew(&first, &second).context("a name that lived on node 3")?;
+        self.declare_anew(&first, &second, killed).context("a name that lived on node 3")?;
         let fourth = self.join_a_fourth(&first, &second).context("a fourth node")?;
         let at_fourth =
             self.start_consumer(&fourth, MEADOW, Manner { prefetch: 100, ..Manner::default() })?;
@@ -155,27 +156,29 @@ impl Story {
     }
 
     fn publish_here_consume_there(&mut self, first: &Node, second: &Node, third: &Node) -> Result<()> {
-        let began = Instant::now();
         let mut client = connect(first)?;
+        let began = Instant::now();
         client.declare(MEADOW)?;
         client.bind(MEADOW, TO_MEADOW.exchange, "grass.*")?;
         client.close()?;
         self.narrator
             .say(&format!("Queue `meadow` is declared and bound on node 1, in {}.", ms(began.elapsed())))?;
-        let began = Instant::now();
         let meadow = self.ledger.open(MEADOW);
         let swallows = self.drop_one.then_some(LEG / 2);
         let manner = Manner { prefetch: 100, gives_back: 5, swallows, ..Manner::default() };
         let consumer = self.start_consumer(third, MEADOW, manner)?;
-        let slowest = self.publisher(second, TO_MEADOW, meadow, Some(LEG))?.finish()?;
+        let publisher = self.publisher(second, TO_MEADOW, meadow, Some(LEG))?;
+        let began = Instant::now();
+        let slowest = publisher.finish()?;
         self.arrived(meadow)?;
         let tally = self.ledger.tally(meadow);
         self.narrator.say(&format!(
-            "Published {} messages on node 2, consumed {} on node 3, in {}; each was confirmed, the slowest in {}. The \
+            "Published {} messages on node 2, consumed {} on node 3, in {}; {} were confirmed, the slowest after {}. The \
              consumer gave 5 back: redelivered.",
             tally.sent,
             tally.delivered,
             ms(began.elapsed()),
+            tally.confirmed,
             ms(slowest)
         ))?;
         consumer.stop()
@@ -210,8 +213,8 @@ impl Story {
         Ok(scene)
     }
 
-    /// Gives what goes on: the stream into `meadow`, its publisher, and its consumer on node 2.
-    fn kill(&self, scene: Scene, first: &Node, third: &Node) -> Result<(StreamId, Publisher, Consumer)> {
+    /// Gives when that was, and what goes on: the publisher to `meadow` and the consumer on node 2.
+    fn kill(&self, scene: Scene, first: &Node, third: &Node) -> Result<(Instant, Publisher, Consumer)> {
         let Scene { meadow, burrow, to_meadow, to_burrow, doomed, other, orphan } = scene;
         let before = self.ledger.tally(meadow);
         let killed = Instant::now();
@@ -239,11 +242,14 @@ impl Story {
             "The consumer of `burrow` on node 1 got basic.cancel {} after the kill.",
             ms(at.duration_since(killed))
         ))?;
+        let enough = self.ledger.tally(burrow).sent + 50;
+        let went_on = self.ledger.wait(burrow, deadline, |tally| tally.sent >= enough)?;
+        ensure!(went_on, "the publisher to `burrow` is held up");
         let slowest = to_burrow.stop()?;
         let tally = self.ledger.tally(burrow);
         self.narrator.say(&format!(
-            "Of {} publishes to `burrow` {} were confirmed and {} refused, none left without an answer; the slowest \
-             answer took {}.",
+            "Its publisher on node 2 has an answer to each of {} publishes: {} confirmed; {} nacked or returned, the \
+             slowest after {}.",
             tally.sent,
             tally.confirmed,
             tally.refused,
@@ -253,13 +259,12 @@ impl Story {
             "`meadow` went on all the time: {} messages came through since the kill.",
             self.ledger.tally(meadow).delivered - before.delivered
         ))?;
-        Ok((meadow, to_meadow, other))
+        Ok((killed, to_meadow, other))
     }
 
     /// The name of the queue that died with node 3 is free again after a while.
-    fn declare_anew(&self, first: &Node, second: &Node) -> Result<()> {
+    fn declare_anew(&self, first: &Node, second: &Node, killed: Instant) -> Result<()> {
         let mut client = connect(first)?;
-        let began = Instant::now();
         let deadline = self.narrator.within(STEP_WAIT);
         loop {
             match client.declare(BURROW) {
@@ -273,7 +278,7 @@ impl Story {
         }
         client.close()?;
         self.narrator
-            .say(&format!("`burrow` is declared anew on node 1; that took {}.", ms(began.elapsed())))?;
+            .say(&format!("`burrow` is declared anew on node 1, {} after the kill.", ms(killed.elapsed())))?;
         let burrow = self.ledger.open("burrow, anew");
         let consumer = self.start_consumer(second, BURROW, Manner { prefetch: 100, ..Manner::default() })?;
         self.publisher(second, TO_BURROW, burrow, Some(LEG))?.finish()?;

@@ -14,6 +14,8 @@ use crate::client::{Client, Event};
 
 /// Time between two messages of one publisher.
 const PACE: Duration = Duration::from_millis(2);
+/// What it may be behind and catch up with.
+const BURST: Duration = Duration::from_millis(20);
 /// Answers that may be outstanding: the publisher then waits for them.
 const AWAITED_MAX: usize = 5_000;
 /// The broker answers within 2 s (`limits::PUBLISH_WAIT`); the rest is for a slow machine.
@@ -97,10 +99,10 @@ impl Work {
             if now >= next && self.awaited.len() < AWAITED_MAX {
                 sent += 1;
                 self.publish(sent, now)?;
-                // A publisher that was held up does not catch up in one burst.
-                next = (next + PACE).max(now);
+                // Short waits last longer than asked for and are caught up with; a publisher that was held up is not.
+                next = (next + PACE).max(now.checked_sub(BURST).unwrap_or(now));
             }
-            self.take_events(next.max(now + PACE / 2))?;
+            self.take_events(next)?;
         }
         let deadline = Instant::now() + ANSWERS_WAIT;
         while !self.awaited.is_empty() {

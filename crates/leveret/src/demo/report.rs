@@ -33,7 +33,8 @@ impl Narrator {
 
 /// Milliseconds, for people.
 pub(super) fn ms(time: Duration) -> String {
-    format!("{} ms", time.as_millis())
+    let ms = time.as_secs_f64() * 1_000.0;
+    if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
 }
 
 /// The table of all messages.
