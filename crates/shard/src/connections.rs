@@ -153,9 +153,49 @@ impl Connections {
             connection.for_each_held(&mut each);
         }
     }
+}
 
-    #[cfg(test)]
-    pub(crate) fn timers(&self) -> usize {
-        self.timers.len()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::sync::Arc;
+    use core::time::Duration;
+
+    fn add(connections: &mut Connections, now: Instant) -> ConnectionKey {
+        let config = Arc::new(leveret_amqp::Config::new("0.1.0", "test"));
+        connections.add(|key| Connection::new(now, key, config))
+    }
+
+    #[test]
+    fn a_connection_has_one_timer_however_often_it_is_touched() {
+        let mut connections = Connections::default();
+        let key = add(&mut connections, Instant::ZERO);
+        for _ in 0..100 {
+            connections.touch(key);
+            connections.end_turn(&mut Vec::new());
+        }
+        assert_eq!(connections.timers.len(), 1);
+        let due = connections.next_deadline();
+        assert_eq!(connections.pop_due(due - Duration::from_nanos(1)), None);
+        assert_eq!(connections.pop_due(due), Some(key));
+        assert_eq!(connections.pop_due(due), None);
+        connections.touch(key);
+        connections.end_turn(&mut Vec::new());
+        assert_eq!(connections.timers.len(), 1);
+    }
+
+    #[test]
+    fn a_timer_of_a_connection_that_is_gone_calls_nobody() {
+        let mut connections = Connections::default();
+        let old = add(&mut connections, Instant::ZERO);
+        assert!(connections.remove(old).is_some());
+        let later = Instant::ZERO + Duration::from_secs(1);
+        let new = add(&mut connections, later);
+        assert_eq!((new.slot, connections.timers.len()), (old.slot, 2));
+        assert!(connections.get(old).is_none());
+        let due = connections.next_deadline();
+        assert_eq!(connections.pop_due(due), None);
+        assert_eq!(connections.next_deadline(), due + Duration::from_secs(1));
+        assert_eq!(connections.pop_due(due + Duration::from_secs(1)), Some(new));
     }
 }

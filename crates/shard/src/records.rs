@@ -26,7 +26,7 @@ impl Shard {
     /// # Errors
     /// The batch is damaged: the link must end.
     pub fn on_batch(&mut self, from: ShardAddress, boot: Boot, batch: &Batch) -> Result<(), BatchError> {
-        for record in batch.iter() {
+        for record in batch {
             self.on_record(from, boot, record?)?;
         }
         self.broker.outboxes.to(from).processed(batch.cost());

@@ -1,0 +1,282 @@
+//! Slow clients, floods, the memory alarm, timers.
+
+use std::time::Duration;
+
+use leveret_model::limits;
+use leveret_shard::ReadInterest;
+
+use crate::rig::client::Heard;
+use crate::rig::{ClientId, Rig, at};
+
+fn interest(rig: &mut Rig, id: ClientId) -> ReadInterest {
+    let (at, key) = (rig.client(id).at, rig.client(id).key);
+    rig.shard(at).read_interest(key)
+}
+
+fn output(rig: &mut Rig, id: ClientId) -> usize {
+    let (at, key) = (rig.client(id).at, rig.client(id).key);
+    rig.shard(at).output(key).unwrap().len()
+}
+
+#[test]
+fn a_consumer_that_does_not_read_is_skipped_and_goes_on_when_it_does() {
+    for place in [at(1, 0), at(1, 1), at(2, 0)] {
+        let mut rig = Rig::new(&[2, 1]);
+        let (home, slow) = (rig.connect(at(1, 0)), rig.connect(place));
+        rig.declare(home, "q");
+        rig.declare(home, "other");
+        rig.consume(slow, "q", "c", true);
+        rig.client(slow).takes = 0;
+        let body = "x".repeat(1_000);
+        for _ in 0..4_000 {
+            rig.publish(home, "q", &body);
+        }
+        rig.run();
+        let most = limits::OUTPUT_BYTES_HIGH.max(limits::CONSUMER_WINDOW_BYTES as usize) + 400_000;
+        assert!(output(&mut rig, slow) < most, "{}", output(&mut rig, slow));
+        // others are served
+        rig.consume(home, "other", "o", true);
+        rig.publish(home, "other", "m");
+        assert_eq!(rig.bodies(home), ["m"]);
+        rig.client(slow).takes = 50_000;
+        let mut got = rig.heard(slow).len();
+        rig.client(slow).takes = usize::MAX;
+        got += rig.heard(slow).len();
+        assert_eq!(got, 4_000);
+    }
+}
+
+#[test]
+fn two_slow_consumers_of_one_connection_both_go_on() {
+    let mut rig = Rig::new(&[1]);
+    let (home, slow) = (rig.connect(at(1, 0)), rig.connect(at(1, 0)));
+    for queue in ["x", "y"] {
+        rig.declare(home, queue);
+        rig.consume(slow, queue, queue, true);
+    }
+    rig.client(slow).takes = 0;
+    let body = "x".repeat(1_000);
+    for _ in 0..1_000 {
+        rig.publish(home, "x", &body);
+        rig.publish(home, "y", &body);
+    }
+    rig.run();
+    rig.client(slow).takes = usize::MAX;
+    assert_eq!(rig.heard(slow).len(), 2_000);
+}
+
+#[test]
+fn a_queue_that_goes_while_its_consumer_is_parked_leaves_nothing_behind() {
+    let mut rig = Rig::new(&[1]);
+    let (home, slow) = (rig.connect(at(1, 0)), rig.connect(at(1, 0)));
+    rig.declare(home, "q");
+    rig.consume(slow, "q", "c", true);
+    rig.client(slow).takes = 0;
+    let body = "x".repeat(100_000);
+    for _ in 0..20 {
+        rig.publish(home, "q", &body);
+    }
+    rig.run();
+    rig.client(home).says(1, leveret_wire::method::QueueDelete { queue: b"q", ..Default::default() });
+    assert!(matches!(rig.one(home), Heard::Count(1..)));
+    rig.declare(home, "q");
+    rig.client(slow).takes = usize::MAX;
+    let heard = rig.heard(slow);
+    assert_eq!(heard.last(), Some(&Heard::Cancel("c".into())));
+    rig.publish(home, "q", "m");
+    rig.hears_nothing(slow);
+}
+
+/// One queue has far more than a turn's share; the others do not wait for its end.
+#[test]
+fn a_flooded_queue_does_not_hold_up_the_others() {
+    let mut rig = Rig::new(&[1]);
+    let (home, greedy, modest) = (rig.connect(at(1, 0)), rig.connect(at(1, 0)), rig.connect(at(1, 0)));
+    rig.declare(home, "flood");
+    rig.declare(home, "calm");
+    for _ in 0..3 * limits::TURN_DISPATCH_MAX {
+        rig.publish(home, "flood", "");
+    }
+    rig.run();
+    rig.says_consume(greedy, "flood", "g", true);
+    rig.says_consume(modest, "calm", "m", true);
+    rig.publish(home, "calm", "m");
+    rig.turn(at(1, 0));
+    let heard = rig.heard_so_far(modest);
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    let first = rig.heard_so_far(greedy).len();
+    assert_eq!(first, 1 + limits::TURN_DISPATCH_MAX);
+    rig.run();
+    assert_eq!(rig.heard(greedy).len() + first, 1 + 3 * limits::TURN_DISPATCH_MAX);
+}
+
+#[test]
+fn all_queues_together_have_a_share_of_a_turn_and_none_is_forgotten() {
+    let mut rig = Rig::new(&[1]);
+    let (home, consumer) = (rig.connect(at(1, 0)), rig.connect(at(1, 0)));
+    let queues = 12;
+    let each = limits::TURN_DISPATCH_MAX;
+    for queue in 0..queues {
+        let name = format!("q{queue}");
+        rig.declare(home, &name);
+        for _ in 0..each {
+            rig.publish(home, &name, "");
+        }
+        rig.run();
+    }
+    for queue in 0..queues {
+        rig.says_consume(consumer, &format!("q{queue}"), &format!("c{queue}"), true);
+    }
+    let mut most = 0;
+    let mut all = 0;
+    while all < queues * (each + 1) {
+        rig.turn(at(1, 0));
+        let heard = rig.heard_so_far(consumer).len();
+        assert!(heard > 0, "{all} of {}", queues * (each + 1));
+        most = most.max(heard);
+        all += heard;
+    }
+    assert!(most <= limits::SHARD_DISPATCH_MAX + queues, "{most}");
+}
+
+#[test]
+fn a_lane_that_is_full_stops_its_publishers_and_goes_on() {
+    let mut rig = Rig::new(&[1, 1]);
+    let (home, publisher) = (rig.connect(at(1, 0)), rig.connect(at(2, 0)));
+    rig.declare(home, "q");
+    rig.confirms(publisher);
+    rig.held_wires.insert((at(2, 0), at(1, 0)));
+    for _ in 0..12_000 {
+        rig.publish(publisher, "q", "m");
+    }
+    rig.run();
+    rig.held_wires.clear();
+    rig.run();
+    let last = rig.heard(publisher).into_iter().last();
+    assert_eq!(last, Some(Heard::Confirm { number: 12_000, multiple: true, ok: true }));
+    assert_eq!(rig.counts(home, "q").0, 12_000);
+}
+
+#[test]
+fn memory_held_for_a_lane_is_given_back() {
+    let mut rig = Rig::new(&[1, 1]);
+    let (home, publisher) = (rig.connect(at(1, 0)), rig.connect(at(2, 0)));
+    rig.declare(home, "q");
+    let body = "x".repeat(100_000);
+    rig.cut(1, 2);
+    for _ in 0..100 {
+        rig.publish(publisher, "q", &body);
+    }
+    rig.run();
+    assert!(rig.shard(at(2, 0)).memory_bytes() > 10_000_000);
+    rig.pass(Duration::from_secs(2));
+    assert!(rig.shard(at(2, 0)).memory_bytes() < 2_000_000);
+    rig.heal(1, 2);
+    rig.run();
+    assert_eq!(rig.shard(at(2, 0)).report().traffic.given_up, 100);
+}
+
+#[test]
+fn the_memory_alarm_stops_publishers_and_nobody_else() {
+    let mut rig = Rig::new(&[1]);
+    let (publisher, both, consumer) = (rig.connect(at(1, 0)), rig.connect(at(1, 0)), rig.connect(at(1, 0)));
+    rig.declare(publisher, "q");
+    rig.qos(both, 1);
+    rig.consume(both, "q", "b", false);
+    for id in [publisher, both] {
+        rig.publish(id, "q", "m");
+    }
+    rig.run();
+    rig.heard(both);
+    rig.shard(at(1, 0)).on_memory_alarm(true);
+    rig.hears(publisher, &Heard::Blocked);
+    rig.hears(both, &Heard::Blocked);
+    rig.hears_nothing(consumer);
+    assert_eq!(interest(&mut rig, publisher), ReadInterest::Stop);
+    assert_eq!(interest(&mut rig, both), ReadInterest::Trickle);
+    assert_eq!(interest(&mut rig, consumer), ReadInterest::Read);
+    // an ack passes, and brings the next message
+    rig.ack(both, 1);
+    assert_eq!(rig.bodies(both), ["m"]);
+    rig.ack(both, 2);
+    rig.run();
+    assert_eq!(interest(&mut rig, both), ReadInterest::Stop);
+    // who begins to publish now is told too
+    rig.publish(consumer, "q", "m");
+    rig.hears(consumer, &Heard::Blocked);
+    assert_eq!(interest(&mut rig, consumer), ReadInterest::Stop);
+    rig.publish(publisher, "q", "later");
+    rig.run();
+    rig.shard(at(1, 0)).on_memory_alarm(false);
+    rig.hears(publisher, &Heard::Unblocked);
+    assert_eq!(rig.heard(both).len(), 2);
+}
+
+#[test]
+fn heartbeats_come_in_time_from_the_first_one_on() {
+    let mut rig = Rig::new(&[1]);
+    let id = rig.connect_with(at(1, 0), 2);
+    let before = rig.shard(at(1, 0)).next_deadline();
+    assert!(before <= rig.now + Duration::from_secs(1));
+    // a client that is silent for two intervals is dropped
+    rig.pass(Duration::from_secs(4));
+    assert!(rig.client(id).lost);
+}
+
+#[test]
+fn a_handshake_that_does_not_end_is_dropped_after_its_time() {
+    let mut rig = Rig::new(&[1]);
+    let id = rig.accept(at(1, 0));
+    rig.pass(limits::HANDSHAKE_TIMEOUT - Duration::from_nanos(1));
+    assert!(!rig.client(id).lost);
+    rig.pass(Duration::from_nanos(1));
+    assert!(rig.client(id).lost);
+}
+
+/// The slot of a connection that goes is used again in the same turn.
+#[test]
+fn a_slot_used_again_in_one_turn_is_written() {
+    let mut rig = Rig::new(&[1]);
+    let old = rig.connect(at(1, 0));
+    let key = rig.client(old).key;
+    let now = rig.now;
+    let shard = rig.shard(at(1, 0));
+    shard.begin_turn(now);
+    shard.on_written(key);
+    rig.break_socket(old);
+    let new = rig.accept(at(1, 0));
+    assert_eq!(rig.client(new).key.slot, key.slot);
+    rig.client(new).unread.extend(leveret_wire::PROTOCOL_HEADER);
+    rig.turn(at(1, 0));
+    assert_eq!(rig.heard_so_far(new), [Heard::Method("connection.start")]);
+}
+
+/// A key of a connection that is gone finds nobody, whoever has its slot.
+#[test]
+fn late_answers_find_nobody_in_a_slot_that_is_used_again() {
+    let mut rig = Rig::new(&[2]);
+    let (home, away) = (rig.connect(at(1, 1)), rig.connect(at(1, 0)));
+    rig.declare(home, "q");
+    rig.publish(home, "q", "1");
+    rig.confirms(away);
+    rig.held_wires.insert((at(1, 1), at(1, 0)));
+    rig.publish(away, "q", "2");
+    rig.says_get(away, "q", false);
+    rig.says_consume(away, "q", "c", false);
+    rig.run();
+    rig.lose(away);
+    let new = rig.connect(at(1, 0));
+    rig.confirms(new);
+    rig.says_consume(new, "q", "c", false);
+    rig.held_wires.clear();
+    let heard = rig.heard(new);
+    assert_eq!(heard[0], Heard::Consuming("c".into()));
+    let bodies: Vec<_> = heard[1..]
+        .iter()
+        .map(|heard| match heard {
+            Heard::Deliver { body, .. } => String::from_utf8_lossy(body).into_owned(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(bodies, ["1", "2"]);
+}

@@ -1,0 +1,12 @@
+//! Dialogues with a cluster of shards: frames in, frames out, with rings, links, mail and time in the hands of the test.
+#![allow(missing_docs, reason = "a test's name is its sentence")]
+
+mod bounds;
+mod confirms;
+mod consuming;
+mod early;
+mod links;
+mod random;
+#[path = "../rig/mod.rs"]
+mod rig;
+mod topology;

@@ -1,0 +1,213 @@
+//! A control machine that agrees to every command, by the rules of `model/directory.rs`: changes reach all shards of all
+//! nodes in order, and the reply waits until all have applied them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use leveret_model::definition::{Binding, DestinationKind, Exchange};
+use leveret_model::directory::{Change, Command, FromShard, QueueRecord, Reply, ToShard};
+use leveret_model::{Name, NodeId, QueueId, Refusal, ReplyCode, RequestId, ShardAddress, Ulid};
+
+type Mail = Vec<(ShardAddress, ToShard)>;
+
+/// A reply that waits until every shard has applied the changes behind it.
+struct Waiting {
+    to: ShardAddress,
+    request: RequestId,
+    reply: Reply,
+    missing: BTreeSet<(ShardAddress, u64)>,
+}
+
+/// A queue that is being deleted: whose command it is.
+struct Closing {
+    to: ShardAddress,
+    request: RequestId,
+    id: QueueId,
+}
+
+#[derive(Default)]
+pub(crate) struct Control {
+    pub(crate) shards: Vec<ShardAddress>,
+    pub(crate) queues: BTreeMap<Name, QueueRecord>,
+    exchanges: BTreeMap<Name, Exchange>,
+    bindings: Vec<Binding>,
+    sequences: BTreeMap<NodeId, u64>,
+    applied: BTreeMap<ShardAddress, u64>,
+    waiting: Vec<Waiting>,
+    closing: BTreeMap<RequestId, Closing>,
+    next: u64,
+    /// Commands are kept and not answered.
+    pub(crate) deaf: bool,
+}
+
+impl Control {
+    pub(crate) fn on_mail(&mut self, from: ShardAddress, mail: FromShard) -> Mail {
+        match mail {
+            FromShard::Command { .. } if self.deaf => Vec::new(),
+            FromShard::Command { request, command } => self.on_command(from, request, command),
+            FromShard::Applied { sequence } => self.on_applied(from, sequence),
+            FromShard::QueueClosed { request, result } => {
+                let closing = self.closing.remove(&request).expect("it was asked for");
+                match result {
+                    Ok(messages) => self.drop_queue(closing.id, Some((&closing, messages))),
+                    Err(refusal) => reply(closing.to, closing.request, Reply::Refused(refusal)),
+                }
+            }
+        }
+    }
+
+    fn on_applied(&mut self, from: ShardAddress, sequence: u64) -> Mail {
+        let last = self.applied.entry(from).or_default();
+        assert_eq!(sequence, *last + 1, "changes are applied one by one");
+        *last = sequence;
+        let mut mail = Vec::new();
+        for waiting in &mut self.waiting {
+            waiting.missing.remove(&(from, sequence));
+        }
+        self.waiting.retain_mut(|waiting| {
+            if waiting.missing.is_empty() {
+                let reply = waiting.reply.clone();
+                mail.push((waiting.to, ToShard::Reply { request: waiting.request, reply }));
+            }
+            !waiting.missing.is_empty()
+        });
+        mail
+    }
+
+    /// Changes for everyone; the reply comes when all have applied them.
+    fn change(&mut self, changes: Vec<Change>, to: ShardAddress, request: RequestId, reply: Reply) -> Mail {
+        let mut mail = Vec::new();
+        let mut missing = BTreeSet::new();
+        for change in changes {
+            for (shard, sequence) in self.number() {
+                missing.insert((shard, sequence));
+                mail.push((shard, ToShard::Change { sequence, change: change.clone() }));
+            }
+        }
+        self.waiting.push(Waiting { to, request, reply, missing });
+        mail
+    }
+
+    /// A change that nobody waits for.
+    pub(crate) fn announce(&mut self, change: &Change) -> Mail {
+        let numbered = self.number();
+        numbered
+            .into_iter()
+            .map(|(shard, sequence)| (shard, ToShard::Change { sequence, change: change.clone() }))
+            .collect()
+    }
+
+    fn number(&mut self) -> Vec<(ShardAddress, u64)> {
+        for node in self.shards.iter().map(|at| at.node).collect::<BTreeSet<_>>() {
+            *self.sequences.entry(node).or_default() += 1;
+        }
+        self.shards.iter().map(|at| (*at, self.sequences[&at.node])).collect()
+    }
+
+    fn on_command(&mut self, from: ShardAddress, request: RequestId, command: Command) -> Mail {
+        match command {
+            Command::DeclareExchange(exchange) => match self.exchanges.get(&exchange.name) {
+                Some(known) if *known == exchange => reply(from, request, Reply::Done),
+                Some(_) => refuse(from, request, ReplyCode::PreconditionFailed, "inequivalent arg"),
+                None => {
+                    self.exchanges.insert(exchange.name.clone(), exchange.clone());
+                    self.change(vec![Change::PutExchange(exchange)], from, request, Reply::Done)
+                }
+            },
+            Command::DeleteExchange { vhost, name, .. } => {
+                if self.exchanges.remove(&name).is_none() {
+                    return reply(from, request, Reply::Done);
+                }
+                let mut changes = self.unbind(|binding| binding.source == name);
+                changes.push(Change::DropExchange { vhost, name });
+                self.change(changes, from, request, Reply::Done)
+            }
+            Command::DeclareQueue { vhost, name, home, durable, arguments } => {
+                if let Some(record) = self.queues.get(&name) {
+                    let record = Box::new(record.clone());
+                    return reply(from, request, Reply::Queue { record, created: false });
+                }
+                self.next += 1;
+                let id = QueueId { generation: 0, ulid: Ulid(u128::from(self.next)) };
+                let record =
+                    QueueRecord { vhost, name: name.clone(), id, home, epoch: 0, durable, arguments };
+                self.queues.insert(name, record.clone());
+                let done = Reply::Queue { record: Box::new(record.clone()), created: true };
+                self.change(vec![Change::PutQueue(record)], from, request, done)
+            }
+            Command::DeleteQueue { name, if_unused, if_empty, .. } => {
+                let Some(record) = self.queues.get(&name) else {
+                    return reply(from, request, Reply::Deleted { messages: 0 });
+                };
+                let (id, home) = (record.id, record.home);
+                self.next += 1;
+                let asked = RequestId(self.next);
+                self.closing.insert(asked, Closing { to: from, request, id });
+                vec![(home, ToShard::CloseQueue { request: asked, id, if_unused, if_empty })]
+            }
+            Command::Bind(binding) => {
+                if let Some(missing) = self.missing_end(&binding) {
+                    return refuse(from, request, ReplyCode::NotFound, &missing);
+                }
+                if self.bindings.iter().any(|known| known.same(&binding)) {
+                    return reply(from, request, Reply::Done);
+                }
+                self.bindings.push(binding.clone());
+                self.change(vec![Change::PutBinding(binding)], from, request, Reply::Done)
+            }
+            Command::Unbind(binding) => {
+                let changes = self.unbind(|known| known.same(&binding));
+                if changes.is_empty() {
+                    return reply(from, request, Reply::Done);
+                }
+                self.change(changes, from, request, Reply::Done)
+            }
+        }
+    }
+
+    fn missing_end(&self, binding: &Binding) -> Option<String> {
+        let exchange = |name: &Name| name.starts_with("amq.") || self.exchanges.contains_key(name);
+        let vhost = &binding.vhost;
+        if !exchange(&binding.source) {
+            return Some(format!("no exchange '{}' in vhost '{vhost}'", binding.source));
+        }
+        let name = &binding.destination;
+        match binding.kind {
+            DestinationKind::Queue if !self.queues.contains_key(name) => {
+                Some(format!("no queue '{name}' in vhost '{vhost}'"))
+            }
+            DestinationKind::Exchange if !exchange(name) => {
+                Some(format!("no exchange '{name}' in vhost '{vhost}'"))
+            }
+            _ => None,
+        }
+    }
+
+    fn unbind(&mut self, of: impl Fn(&Binding) -> bool) -> Vec<Change> {
+        let gone = self.bindings.extract_if(.., |binding| of(binding));
+        gone.map(Change::DropBinding).collect()
+    }
+
+    fn drop_queue(&mut self, id: QueueId, closing: Option<(&Closing, u64)>) -> Mail {
+        let name = self.queues.values().find(|record| record.id == id).map(|record| record.name.clone());
+        let mut changes = Vec::new();
+        if let Some(name) = name {
+            self.queues.remove(&name);
+            changes =
+                self.unbind(|binding| binding.kind == DestinationKind::Queue && binding.destination == name);
+            changes.push(Change::DropQueue { id });
+        }
+        let Some((closing, messages)) = closing else { return Vec::new() };
+        if changes.is_empty() {
+            return reply(closing.to, closing.request, Reply::Deleted { messages });
+        }
+        self.change(changes, closing.to, closing.request, Reply::Deleted { messages })
+    }
+}
+
+fn reply(to: ShardAddress, request: RequestId, reply: Reply) -> Mail {
+    vec![(to, ToShard::Reply { request, reply })]
+}
+
+fn refuse(to: ShardAddress, request: RequestId, code: ReplyCode, text: &str) -> Mail {
+    reply(to, request, Reply::Refused(Refusal::new(code, text)))
+}
