@@ -270,8 +270,9 @@ impl Client {
                 let code = close.reply_code;
                 ways.trace
                     .say(ways.schedule.now, || format!("client {} is closed: {code} {text}", self.id.0));
-                // every close of a connection here would be our fault or the broker's: clients keep to the protocol
-                if code != 320 {
+                // 506 answers an operation that waited too long (`limits::OPERATION_WAIT`); any other would be somebody's
+                // fault, for clients keep to the protocol
+                if ![320, 506].contains(&code) {
                     let text = format!("client {} was closed with {code} {text}", self.id.0);
                     ways.oracle.violation(ways.schedule.now, "liveness", text);
                 }
@@ -440,6 +441,7 @@ impl Client {
             if multiple { channel.held.range(..=tag).map(|(tag, _)| *tag).collect() } else { vec![tag] };
         for tag in tags {
             if let Some(holding) = channel.held.remove(&tag) {
+                ways.trace.say(now, || format!("client {} settles {:?}: {how:?}", self.id.0, holding));
                 let fate = if how == Settling::Requeue { Fate::Returned(now) } else { Fate::Settled };
                 ways.oracle.fate(holding.message, holding.base, fate);
             }
@@ -543,6 +545,9 @@ impl Channel {
                     let text = format!("{id:?} of {base:?} overtook a message that was requeued before it");
                     ways.oracle.violation(now, "order", text);
                 }
+                ways.trace.say(now, || {
+                    format!("{consumer} gets {id:?} of {base:?}, tag {tag}, again {redelivered}")
+                });
                 ways.trace.event(now, 21, &[u64::from(id.publisher), id.number, u64::from(redelivered)]);
                 ways.oracle.delivered(now, (id, base, checksum), Some(consumer_id), redelivered, no_ack);
                 if !no_ack {

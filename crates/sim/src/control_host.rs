@@ -148,6 +148,10 @@ impl ControlHost {
     }
 
     fn read(&mut self, end: End, ways: &mut Ways<'_>) {
+        if !ways.network.is_owned_by(end, Owner::Thread(self.process, Actor::Control)) {
+            // handed over since it was listed
+            return;
+        }
         while let Some(item) = ways.network.read(end) {
             match item {
                 Item::Open(greeting) => match (greeting.purpose, greeting.hello) {
@@ -188,6 +192,7 @@ impl ControlHost {
         let Some(shard) = fewest.filter(|_| self.listening) else {
             return ways.network.close(ways.schedule, end);
         };
+        ways.network.claim(end, Owner::Unclaimed(self.process));
         self.clients[shard] += 1;
         self.to_shards.push((shard as u8, ShardMail::Client(end)));
     }

@@ -328,6 +328,10 @@ impl Network {
         !at.inbox.is_empty()
     }
 
+    pub(crate) fn is_owned_by(&self, end: End, owner: Owner) -> bool {
+        self.pipes.get(&end.pipe).is_some_and(|pipe| pipe.end(end.side).owner == owner)
+    }
+
     /// Closes an end: the other one reads what is on its way, then the end.
     pub(crate) fn close(&mut self, schedule: &mut Schedule, end: End) {
         let Some(pipe) = self.pipes.get_mut(&end.pipe) else { return };

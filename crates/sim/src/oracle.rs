@@ -59,6 +59,9 @@ pub(crate) enum Fate {
 pub(crate) struct Delivered {
     pub(crate) fresh: u32,
     pub(crate) fate: Fate,
+    /// Some client acknowledged it. Of two that held it, one by mistake of a verdict, either may have been the one that
+    /// the home knew.
+    pub(crate) acked: bool,
 }
 
 /// One life of a queue name.
@@ -166,7 +169,7 @@ impl Oracle {
             self.violation(now, "no_phantom", format!("{id:?} came with another body"));
         }
         let fate = if settled { Fate::Settled } else { Fate::Held };
-        let at = self.deliveries.entry((id, base)).or_insert(Delivered { fresh: 0, fate });
+        let at = self.deliveries.entry((id, base)).or_insert(Delivered { fresh: 0, fate, acked: settled });
         at.fate = fate;
         if redelivered {
             return;
@@ -187,6 +190,7 @@ impl Oracle {
     pub(crate) fn fate(&mut self, id: MessageId, base: Base, fate: Fate) {
         if let Some(at) = self.deliveries.get_mut(&(id, base)) {
             at.fate = fate;
+            at.acked |= fate == Fate::Settled;
         }
     }
 

@@ -134,13 +134,14 @@ impl Client {
         for number in closed {
             self.open_channel(number, ways);
         }
-        if self.again_at.is_some_and(|at| at <= now) {
+        if self.again_at.is_some_and(|at| at <= now)
+            && let Some(channel) = self.channels.get(&1).filter(|channel| channel.is_open())
+            && channel.consumers.is_empty()
+            && channel.requests.is_empty()
+        {
             self.again_at = None;
             let script = self.role.script(1, ways);
-            if let Some(channel) = self.channels.get_mut(&1).filter(|channel| channel.is_open())
-                && channel.consumers.is_empty()
-                && channel.requests.is_empty()
-            {
+            if let Some(channel) = self.channels.get_mut(&1) {
                 channel.requests.extend(script);
             }
         }
@@ -154,7 +155,7 @@ impl Client {
         let ready = self.channels.get(&number).is_some_and(|channel| {
             channel.is_open() && channel.confirms && channel.unanswered.len() < UNANSWERED_MAX
         });
-        if !ready || ways.schedule.dice.chance(600) {
+        if !ready || ways.schedule.dice.chance(700) {
             return;
         }
         for _ in 0..=ways.schedule.dice.below(4) {
@@ -230,7 +231,7 @@ impl Client {
             channel.held.iter().filter(|(_, holding)| own(holding)).map(|(tag, _)| *tag).collect();
         if held.len() < usize::from(consumer.prefetch) {
             // wait until it is full, mostly
-            return ways.schedule.dice.chance(600);
+            return ways.schedule.dice.chance(300);
         }
         if !ways.schedule.dice.chance(300) {
             return false;

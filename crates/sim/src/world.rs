@@ -193,7 +193,7 @@ impl World {
         }
         let mut roles = Vec::new();
         for base in Base::SINGLE {
-            roles.push(Role::Consumer { base, prefetch: 2 + self.schedule.dice.below(6) as u16 });
+            roles.push(Role::Consumer { base, prefetch: 4 + self.schedule.dice.below(5) as u16 });
         }
         for base in Base::SHARED.into_iter().chain([Base::NO_ACK]) {
             for _ in 0..2 {

@@ -72,14 +72,14 @@ fn holds(oracle: &Oracle, truth: &Truth, bound: &Bound, sent: &Sent, confirmed_a
         && bound.ended.is_none_or(|ended| ended > confirmed_at)
         && life.renamed.is_none()
         && life.dropped.is_none()
-        && runs(oracle, home, Instant::ZERO, Instant::FAR)
+        && !oracle.ended.contains_key(&home)
         && runs(oracle, sent.ingress.0, from, confirmed_at)
         && in_reach(oracle, truth, home, sent.ingress.0, (from, confirmed_at))
 }
 
-/// The node's process ran all that time; a `from` of zero asks for no beginning.
+/// The node's process ran all that time.
 fn runs(oracle: &Oracle, node: NodeId, from: Instant, to: Instant) -> bool {
-    let began = from == Instant::ZERO || oracle.began.get(&node).is_some_and(|began| *began <= from);
+    let began = oracle.began.get(&node).is_some_and(|began| *began <= from);
     began && oracle.ended.get(&node).is_none_or(|ended| *ended > to)
 }
 

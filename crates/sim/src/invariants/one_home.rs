@@ -1,6 +1,7 @@
 //! A queue incarnation has one home, in every execution; a name has one incarnation while views agree.
 //!
-//! Views agree when every node of a set counts exactly that set, for two seconds.
+//! Views agree when every node of a set counts exactly that set, for two seconds. Two proposals for one name may meet
+//! even then; one is withdrawn before any ok. So two lives are judged only when both lasted for two seconds of agreement.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,6 +17,8 @@ const AGREED_FOR: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(crate) struct OneHome {
     agree_since: BTreeMap<Vec<NodeId>, Instant>,
+    /// Since when two lives of a name are seen together by nodes that agree.
+    together_since: BTreeMap<(QueueId, QueueId), Instant>,
 }
 
 impl OneHome {
@@ -42,16 +45,27 @@ impl OneHome {
             members.len() == set.len() && members.iter().all(|p| set.contains(&p.hello.node))
         });
         self.agree_since.retain(|set, _| sets.contains_key(set));
+        let mut together = BTreeMap::new();
         for (set, members) in sets {
             let since = *self.agree_since.entry(set.clone()).or_insert(now);
-            if now.since(since) >= AGREED_FOR {
-                one_life_per_name(now, &set, &members, oracle);
+            if now.since(since) < AGREED_FOR {
+                continue;
+            }
+            for (name, one, other) in rivals(&set, &members) {
+                let since = self.together_since.get(&(one, other)).copied().unwrap_or(now);
+                together.insert((one, other), since);
+                if now.since(since) >= AGREED_FOR {
+                    let text = format!("{name} has two lives while {set:?} agree: {one:?} and {other:?}");
+                    oracle.violation(now, "one_home", text);
+                }
             }
         }
+        self.together_since = together;
     }
 }
 
-fn one_life_per_name(now: Instant, set: &[NodeId], members: &[&Process], oracle: &mut Oracle) {
+/// Names with two lives among homes of the set.
+fn rivals(set: &[NodeId], members: &[&Process]) -> Vec<(Name, QueueId, QueueId)> {
     let mut names: BTreeMap<Name, BTreeSet<QueueId>> = BTreeMap::new();
     for member in members {
         let queues = member.control.control.status().queues;
@@ -60,8 +74,10 @@ fn one_life_per_name(now: Instant, set: &[NodeId], members: &[&Process], oracle:
             names.entry(queue.record.name).or_default().insert(queue.record.id);
         }
     }
-    for (name, ids) in names.into_iter().filter(|(_, ids)| ids.len() > 1) {
-        let text = format!("{name} has {} lives while {set:?} agree: {ids:?}", ids.len());
-        oracle.violation(now, "one_home", text);
+    let mut rivals = Vec::new();
+    for (name, ids) in names {
+        let ids: Vec<QueueId> = ids.into_iter().collect();
+        rivals.extend(ids.windows(2).map(|pair| (name.clone(), pair[0], pair[1])));
     }
+    rivals
 }

@@ -1,6 +1,6 @@
 //! What a channel held when it died, or gave back, is delivered again.
 //!
-//! Exempt: queues without acknowledgements, deleted queues, and homes that died.
+//! Exempt: queues without acknowledgements, deleted queues, homes that died, and messages that another client acked.
 
 use leveret_model::Instant;
 
@@ -14,6 +14,7 @@ pub(crate) fn check(now: Instant, oracle: &mut Oracle) {
         let Fate::Returned(since) = delivered.fate else { continue };
         let Some(sent) = oracle.message(*id) else { continue };
         let exempt = *base == Base::NO_ACK
+            || delivered.acked
             || oracle.deleted_since(*base, sent.sent_at)
             || oracle.home_ended_since(*base, sent.sent_at);
         if !exempt {

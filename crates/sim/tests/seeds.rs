@@ -1,0 +1,115 @@
+//! The seeds that continuous integration runs, and what they must cover.
+//!
+//! Fifty fixed seeds, ten that derive from the commit, and every seed that ever failed. `LEVERET_SIM_SEED_BASE` (a number,
+//! or a commit id) replaces the commit, so that a run can be repeated on another commit; without a repository the ten are
+//! left out of nobody's sight: the test says so and fails.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use leveret_sim::{FaultCounts, FaultKind, Options, Outcome, Planted, commit, run};
+
+const FIXED: std::ops::Range<u64> = 1..51;
+const DERIVED: u64 = 10;
+const PUBLISHES_MIN: u64 = 2_000;
+const SECONDS_MIN: f64 = 60.0;
+const FAULTS_MIN: u64 = 20;
+
+/// The seeds in `seeds/regressions.txt`: one a line, behind it the reason.
+fn regressions() -> Vec<u64> {
+    let text = include_str!("../seeds/regressions.txt");
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    lines
+        .map(|line| line.split_whitespace().next().unwrap().parse().expect("a line begins with a seed"))
+        .collect()
+}
+
+/// Ten seeds of this commit: far away from the fixed ones.
+fn derived() -> Vec<u64> {
+    let base = std::env::var("LEVERET_SIM_SEED_BASE").ok().or_else(commit);
+    let base = base.expect("neither LEVERET_SIM_SEED_BASE nor a git commit: the derived seeds are unknown");
+    let digits: String = base.chars().filter(char::is_ascii_hexdigit).take(12).collect();
+    let first = u64::from_str_radix(&digits, 16).expect("a number or a commit id") << 8;
+    (first..first + DERIVED).collect()
+}
+
+/// Runs seeds on all cores; a panic of a machine is told with its seed.
+fn run_all(seeds: &[u64]) -> Vec<Outcome> {
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(BTreeMap::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let options = Options { seed: *seed, planted: Planted::Nothing, trace: None };
+                    let outcome = catch_unwind(AssertUnwindSafe(|| run(options)));
+                    outcomes.lock().unwrap().insert(*seed, outcome);
+                }
+            });
+        }
+    });
+    let all = outcomes.into_inner().unwrap().into_iter();
+    all.map(|(seed, outcome)| {
+        outcome.unwrap_or_else(|_| panic!("seed {seed} panicked; see above; {}", again(seed)))
+    })
+    .collect()
+}
+
+fn again(seed: u64) -> String {
+    format!(
+        "commit {}: cargo run --release -p leveret-sim -- --seed {seed} --trace",
+        commit().unwrap_or_else(|| "unknown".into())
+    )
+}
+
+#[track_caller]
+fn assert_kept(outcomes: &[Outcome]) {
+    let mut broken = String::new();
+    for outcome in outcomes.iter().filter(|outcome| !outcome.violations.is_empty()) {
+        broken += &format!("seed {}: {}\n  {}\n", outcome.seed, outcome.violations[0], again(outcome.seed));
+    }
+    assert!(broken.is_empty(), "broken promises:\n{broken}");
+}
+
+#[test]
+fn sixty_seeds_keep_every_promise_and_meet_every_fault() {
+    let seeds: Vec<u64> = FIXED.chain(derived()).collect();
+    let outcomes = run_all(&seeds);
+    assert_kept(&outcomes);
+    let mut faults = FaultCounts::new();
+    for outcome in outcomes {
+        let seed = outcome.seed;
+        assert!(outcome.simulated.as_secs_f64() >= SECONDS_MIN - 0.001, "seed {seed} ended early");
+        assert!(outcome.traffic.published >= PUBLISHES_MIN, "seed {seed}: {:?}", outcome.traffic);
+        assert!(
+            outcome.traffic.confirmed > 0 && outcome.traffic.delivered > 0,
+            "seed {seed}: {:?}",
+            outcome.traffic
+        );
+        for (kind, count) in outcome.faults {
+            *faults.entry(kind).or_default() += count;
+        }
+    }
+    for kind in FaultKind::ALL {
+        let count = faults.get(&kind).copied().unwrap_or(0);
+        assert!(count >= FAULTS_MIN, "{kind:?} happened {count} times in all seeds: {faults:?}");
+    }
+}
+
+#[test]
+fn seeds_that_failed_once_do_not_fail_again() {
+    assert_kept(&run_all(&regressions()));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in [3, 17, 4_711] {
+        let outcome = || run(Options { seed, planted: Planted::Nothing, trace: None });
+        assert_eq!(outcome(), outcome(), "seed {seed}");
+    }
+    let hash = |seed| run(Options { seed, planted: Planted::Nothing, trace: None }).hash;
+    assert_ne!(hash(3), hash(4));
+}
