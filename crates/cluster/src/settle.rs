@@ -172,7 +172,8 @@ impl Control {
         for (&node, queue) in &mut self.resting {
             let gone = directory.standing(node).is_down();
             let rests = |on: &Versions| {
-                on.iter().all(|(other, version)| routed.get(other).is_some_and(|routed| routed >= version))
+                // a map that its holder knows nothing of yet is at the default version everywhere
+                on.iter().all(|(other, version)| routed.get(other).copied().unwrap_or_default() >= *version)
             };
             while let Some((version, on)) = queue.front()
                 && (gone || rests(on))

@@ -221,8 +221,11 @@ fn under_any_faults_no_ok_is_false_and_all_comes_right_in_the_end() {
         checks += chaos.hits.checks;
         done += chaos.hits.done;
     }
-    assert!(total.values().all(|&count| count >= 20), "a kind of fault was hardly hit: {total:?}");
-    assert!(checks > 10_000 && done > 1_000, "{checks} checks, {done} commands done");
+    // a handful of seeds, chosen by hand, proves no coverage
+    if seeds(100).count() >= 100 {
+        assert!(total.values().all(|&count| count >= 20), "a kind of fault was hardly hit: {total:?}");
+        assert!(checks > 10_000 && done > 1_000, "{checks} checks, {done} commands done");
+    }
 }
 
 /// `LEVERET_SEEDS=7..8` runs that one alone, `0..100000` many.

@@ -3,7 +3,7 @@
 //! Links behave as TCP: frames of one direction keep their order; while the direction is cut they are held, and come late
 //! if the cut ends before somebody hangs up. A dial needs both directions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use leveret_cluster::{Config, Control, DialFailure, Effects, Event, LinkKey, PeerHello, Standing};
@@ -105,6 +105,8 @@ pub struct Node {
     pub asked: BTreeMap<RequestId, (Instant, Command)>,
     next_request: u64,
     timer: Instant,
+    /// What came while it was paused.
+    backlog: VecDeque<What>,
 }
 
 enum What {
@@ -221,6 +223,7 @@ impl World {
             asked: BTreeMap::new(),
             next_request: 0,
             timer: self.now,
+            backlog: VecDeque::new(),
         });
         for other in 0..at {
             self.last_bad.insert((other, at), self.now);
@@ -377,6 +380,7 @@ impl World {
             self.trace = self.trace.rotate_left(5) ^ self.now.as_nanos() ^ number;
             self.take(what);
         } else if let Some((_, at)) = timer {
+            self.wake(at);
             self.nodes[at].control.on_timer(self.now);
             self.drain(at);
         }
@@ -416,11 +420,20 @@ impl World {
         if !self.nodes[at].alive {
             return;
         }
-        if self.nodes[at].paused_until > self.now {
-            let until = self.nodes[at].paused_until;
-            self.push(until, what);
-            return;
+        self.nodes[at].backlog.push_back(what);
+        self.wake(at);
+    }
+
+    /// A node that is not paused takes what came, in order.
+    fn wake(&mut self, at: At) {
+        while self.nodes[at].paused_until <= self.now
+            && let Some(what) = self.nodes[at].backlog.pop_front()
+        {
+            self.carry_out(at, what);
         }
+    }
+
+    fn carry_out(&mut self, at: At, what: What) {
         let now = self.now;
         match what {
             What::Frame { link, frame, .. } => self.nodes[at].control.on_frame(now, link, *frame),
