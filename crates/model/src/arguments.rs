@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::RoutingKey;
 
-/// A value of a field table (RabbitMQ: the types that its clients send, research page brokers.md 1.2).
+/// A value of a field table (RabbitMQ: the types that its clients send).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `t`

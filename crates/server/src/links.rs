@@ -4,20 +4,22 @@
 //! Nothing of a socket is parsed before its handshake is done (`link::handshake`).
 
 mod data;
+mod shaking;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 
 use leveret_cluster::{DialFailure, LinkKey};
 use leveret_link::control::ControlFrame;
 use leveret_link::frame::{self, Frame};
-use leveret_link::handshake::{Handshake, Hello, Nonce, Outcome, Purpose, Secret};
-use leveret_model::{Boot, Instant, Name, NodeId, limits};
+use leveret_link::handshake::{Handshake, Hello, Outcome, Purpose, Secret};
+use leveret_model::{Boot, Instant, NodeId, limits};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use tracing::{debug, info, warn};
 
+use self::shaking::{failure_of, nonce, with_address, write_some};
 use crate::link_stream::LinkStream;
 
 /// What happened on the links, for the control thread.
@@ -383,43 +385,4 @@ impl Links {
             self.peers.iter().filter(|(node, peer)| own < **node && !peer.up).map(|(_, peer)| peer.redial_at);
         shaking.chain(redials).min().unwrap_or(Instant::FAR)
     }
-}
-
-/// A node that listens on every address names none: its links come from the right one.
-fn with_address(mut hello: Box<Hello>, stream: &TcpStream) -> Box<Hello> {
-    if let (Ok(said), Ok(peer)) = (hello.address.parse::<SocketAddr>(), stream.peer_addr())
-        && said.ip().is_unspecified()
-    {
-        hello.address = Name::new(&SocketAddr::new(peer.ip(), said.port()).to_string());
-    }
-    hello
-}
-
-fn write_some(stream: &mut TcpStream, output: &mut Vec<u8>) -> io::Result<()> {
-    while !output.is_empty() {
-        match stream.write(output) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => {
-                output.drain(..count);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn failure_of(error: &io::Error) -> DialFailure {
-    if error.kind() == io::ErrorKind::ConnectionRefused {
-        DialFailure::Refused
-    } else {
-        DialFailure::Unreachable
-    }
-}
-
-fn nonce() -> Nonce {
-    let mut nonce = Nonce::default();
-    getrandom::fill(&mut nonce)
-        .expect("the kernel gives random bytes: without them no link could be trusted");
-    nonce
 }

@@ -144,37 +144,9 @@ impl Node {
             address: Name::new(&cluster_listen.to_string()),
             purpose: Purpose::Control,
         };
-        let passwords = Passwords::new();
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes));
         let (control_loop, control) = ControlThread::prepare()?;
-        let mut prepared = Vec::new();
-        let mut shards = Vec::new();
-        for _ in 0..config.shards {
-            let (event_loop, address) = shard_thread::prepare()?;
-            prepared.push(event_loop);
-            shards.push(address);
-        }
-        passwords.answer_to(shards.clone());
-        let protocol = leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group);
-        let protocol = Arc::new(protocol);
-        let process_key: [u8; 32] = random();
-        let mut threads = Vec::new();
-        for (index, event_loop) in prepared.into_iter().enumerate() {
-            let shard = ShardConfig {
-                own: ShardAddress { node: id, shard: ShardId(index as u8) },
-                seed: Seed(u64::from_le_bytes(random())),
-                protocol: Arc::clone(&protocol),
-                users: Users::new(process_key),
-            };
-            let ways = Ways {
-                shards: shards.clone(),
-                control: control.clone(),
-                passwords: passwords.clone(),
-                memory: Arc::clone(&memory),
-            };
-            let work = move || ShardThread::new(event_loop, shard, boot, ways).run();
-            threads.push(thread::Builder::new().name(format!("shard-{index}")).spawn(work)?);
-        }
+        let (shards, threads) = start_shards(&config, &hello, &control, &memory)?;
         let (ready_sender, ready) = bounded(1);
         let parts = ControlParts {
             identity: Identity { hello, secret },
@@ -255,6 +227,47 @@ fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the kernel gives random bytes: without them no identity is unique");
     bytes
+}
+
+type ShardThreads = (Vec<Address<ToShardThread>>, Vec<JoinHandle<()>>);
+
+/// Starts the shards' threads; all addresses are there before the first one runs.
+fn start_shards(
+    config: &NodeConfig,
+    hello: &Hello,
+    control: &Address<ToControl>,
+    memory: &Arc<NodeMemory>,
+) -> Result<ShardThreads, StartError> {
+    let mut prepared = Vec::new();
+    let mut shards = Vec::new();
+    for _ in 0..config.shards {
+        let (event_loop, address) = shard_thread::prepare()?;
+        prepared.push(event_loop);
+        shards.push(address);
+    }
+    let passwords = Passwords::new();
+    passwords.answer_to(shards.clone());
+    let protocol = Arc::new(leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group));
+    let process_key: [u8; 32] = random();
+    let mut threads = Vec::new();
+    for (index, event_loop) in prepared.into_iter().enumerate() {
+        let shard = ShardConfig {
+            own: ShardAddress { node: hello.node, shard: ShardId(index as u8) },
+            seed: Seed(u64::from_le_bytes(random())),
+            protocol: Arc::clone(&protocol),
+            users: Users::new(process_key),
+        };
+        let ways = Ways {
+            shards: shards.clone(),
+            control: control.clone(),
+            passwords: passwords.clone(),
+            memory: Arc::clone(memory),
+        };
+        let boot = hello.boot;
+        let work = move || ShardThread::new(event_loop, shard, boot, ways).run();
+        threads.push(thread::Builder::new().name(format!("shard-{index}")).spawn(work)?);
+    }
+    Ok((shards, threads))
 }
 
 /// Binds without listening: a taken port is known at once, and nobody is let in before the node is ready.
