@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let ready = Arc::new(AtomicBool::new(false));
     // Before any other thread: a signal must find its handler from the first moment.
     let stop = stop_signal(Arc::clone(&ready)).context("signals cannot be handled")?;
-    let node = Node::start(node_config(settings, secret))?;
+    let node = Node::start(&node_config(settings, secret))?;
     print(&format!("listening for AMQP on {}\n", node.listen()))?;
     print(&format!("listening for cluster on {}\n", node.cluster_listen()))?;
     print(&format!("admin socket {}\n", node.admin().display()))?;

@@ -114,7 +114,7 @@ impl Node {
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running.
-    pub fn start(config: NodeConfig) -> Result<Self, StartError> {
+    pub fn start(config: &NodeConfig) -> Result<Self, StartError> {
         if config.secret.is_none() && !config.cluster_listen.ip().is_loopback() {
             return Err(StartError::NoSecret(config.cluster_listen));
         }
@@ -146,7 +146,7 @@ impl Node {
         };
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes));
         let (control_loop, control) = ControlThread::prepare()?;
-        let (shards, threads) = start_shards(&config, &hello, &control, &memory)?;
+        let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
         let (ready_sender, ready) = bounded(1);
         let parts = ControlParts {
             identity: Identity { hello, secret },
@@ -162,7 +162,7 @@ impl Node {
         };
         let work = move || ControlThread::new(control_loop, parts).run();
         let control_thread = Some(thread::Builder::new().name("control".into()).spawn(work)?);
-        registry::start(&config, control.clone())?;
+        registry::start(config, control.clone())?;
         Ok(Self {
             listen,
             cluster_listen,
