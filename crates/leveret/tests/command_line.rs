@@ -42,16 +42,14 @@ struct Node {
 impl Node {
     fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut process = serve(directory.path()).stdout(Stdio::piped()).spawn().expect("the program runs");
-        let lines = BufReader::new(process.stdout.take().expect("piped")).lines();
-        let mut facts = Vec::new();
-        for line in lines {
-            facts.push(line.expect("UTF-8"));
-            if facts.last().is_some_and(|line| line == "ready") {
-                return Self { process, facts, directory };
-            }
+        let process = serve(directory.path()).stdout(Stdio::piped()).spawn().expect("the program runs");
+        let mut node = Self { process, facts: Vec::new(), directory };
+        let mut lines = BufReader::new(node.process.stdout.take().expect("piped")).lines();
+        while node.facts.last().is_none_or(|line| line != "ready") {
+            let line = lines.next().unwrap_or_else(|| panic!("the node ended: {:?}", node.facts));
+            node.facts.push(line.expect("UTF-8"));
         }
-        panic!("the node ended: {facts:?}");
+        node
     }
 
     fn fact(&self, name: &str) -> &str {

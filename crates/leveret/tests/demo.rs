@@ -1,6 +1,10 @@
 //! The demonstration as a newcomer runs it.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Exit code, standard output and standard error.
 fn demo(arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -41,4 +45,37 @@ fn a_message_that_is_dropped_on_purpose_is_found_out() {
     assert_eq!(code, Some(1), "{stdout}{stderr}");
     assert_eq!(row(&stdout, "all ").last(), Some(&1), "{stdout}");
     assert!(stderr.contains("lost"), "{stderr}");
+}
+
+#[test]
+fn a_demo_that_is_told_to_stop_leaves_nothing_behind() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+    command.arg("demo").env("TMPDIR", scratch.path()).stdout(Stdio::piped());
+    let mut demo = command.spawn().expect("the program runs");
+    let mut lines = BufReader::new(demo.stdout.take().expect("piped")).lines();
+    // Its first line is said when the first node serves.
+    let first = lines.next().expect("a line").expect("UTF-8");
+    assert!(first.contains("Node 1 is up"), "{first}");
+    let nodes = children(demo.id());
+    assert!(!nodes.is_empty());
+    kill_process(Pid::from_child(&demo), Signal::TERM).expect("it runs");
+    assert_eq!(demo.wait().expect("it ends").code(), Some(128 + 15));
+    for node in nodes {
+        assert!(!Path::new(&format!("/proc/{node}")).exists(), "node {node} runs on");
+    }
+    let left = std::fs::read_dir(scratch.path()).expect("readable").count();
+    assert_eq!(left, 0, "directories stay behind");
+}
+
+/// The children of all threads of a process.
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let of_task = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
+    let lists: Vec<String> = tasks.map(|task| of_task(task.expect("a task")).unwrap_or_default()).collect();
+    lists
+        .iter()
+        .flat_map(|list| list.split_whitespace())
+        .map(|child| child.parse().expect("a number"))
+        .collect()
 }

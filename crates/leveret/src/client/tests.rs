@@ -30,7 +30,7 @@ fn broker(mut script: Script) -> (SocketAddr, JoinHandle<Vec<&'static str>>) {
         (
             1,
             frames(|out| {
-                ConnectionTune { channel_max: 9, frame_max: 4_096, heartbeat: 60 }.encode_frame(0, out)
+                ConnectionTune { channel_max: 9, frame_max: 4_096, heartbeat: 60 }.encode_frame(0, out);
             }),
         ),
         (3, frames(|out| ConnectionOpenOk.encode_frame(0, out))),

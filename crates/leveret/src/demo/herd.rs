@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -34,7 +34,14 @@ pub(super) struct Herd {
 #[derive(Debug)]
 struct Kept {
     directory: PathBuf,
-    children: Mutex<Vec<Kid>>,
+    children: Mutex<Children>,
+}
+
+#[derive(Debug, Default)]
+struct Children {
+    kids: Vec<Kid>,
+    /// Everything is being put away: no more are started.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -80,13 +87,14 @@ impl Herd {
         // A release build aborts on a panic, which runs no destructor.
         let (at_panic, usual) = (Arc::clone(&kept), std::panic::take_hook());
         std::panic::set_hook(Box::new(move |panic| {
-            at_panic.put_away();
+            drop(at_panic.put_away());
             usual(panic);
         }));
         let mut signals = Signals::new([SIGINT, SIGTERM]).context("signals cannot be handled")?;
         thread::spawn(move || {
             if let Some(signal) = signals.forever().next() {
-                kept.put_away();
+                // Held to the end, so that the story neither starts another node nor complains about the dead ones.
+                let _closed = kept.put_away();
                 std::process::exit(128 + signal);
             }
         });
@@ -123,18 +131,20 @@ impl Herd {
         // The lines that are kept are for the panic itself.
         command.env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut children = self.kept.lock();
+        ensure!(!children.closed, "everything is being put away");
         let since = Instant::now();
         let mut process = command.spawn().context("cannot start a node")?;
         let (sender, lines) = channel();
-        let stdout = process.stdout.take().context("a child without standard output")?;
-        let stderr = process.stderr.take().context("a child without standard error")?;
+        let stdout = process.stdout.take();
+        let stderr = process.stderr.take();
         let log = Log::default();
-        self.kept.lock().push(Kid { number, process, log: Arc::clone(&log) });
-        each_line(stdout, move |line| {
+        children.kids.push(Kid { number, process, log: Arc::clone(&log) });
+        each_line(stdout.context("a child without standard output")?, move |line| {
             // Nobody listens any more once the node is ready; the pipe is read all the same.
             let _ = sender.send(line);
         });
-        each_line(stderr, move |line| {
+        each_line(stderr.context("a child without standard error")?, move |line| {
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
             if log.len() == LOG_LINES_MAX {
                 log.pop_front();
@@ -147,8 +157,11 @@ impl Herd {
     /// SIGKILL: no goodbye, no handover, the memory is gone.
     pub(super) fn kill(&self, node: &Node) -> Result<()> {
         let mut children = self.kept.lock();
-        let kid =
-            children.iter_mut().find(|kid| kid.number == node.number).context("there is no such node")?;
+        let kid = children
+            .kids
+            .iter_mut()
+            .find(|kid| kid.number == node.number)
+            .context("there is no such node")?;
         kid.process.kill().with_context(|| format!("cannot kill node {}", node.number))?;
         kid.process.wait().with_context(|| format!("cannot wait for the end of node {}", node.number))?;
         Ok(())
@@ -157,7 +170,7 @@ impl Herd {
     /// The last log lines of all nodes, and which of them ended.
     pub(super) fn last_words(&self) -> String {
         let mut text = String::new();
-        for kid in self.kept.lock().iter_mut() {
+        for kid in &mut self.kept.lock().kids {
             let state = match kid.process.try_wait() {
                 Ok(Some(status)) => format!("has ended ({status})"),
                 _ => "is running".to_owned(),
@@ -173,17 +186,19 @@ impl Herd {
 
 impl Drop for Herd {
     fn drop(&mut self) {
-        self.kept.put_away();
+        drop(self.kept.put_away());
     }
 }
 
 impl Kept {
-    fn lock(&self) -> MutexGuard<'_, Vec<Kid>> {
+    fn lock(&self) -> MutexGuard<'_, Children> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put_away(&self) {
-        for mut kid in self.lock().drain(..) {
+    fn put_away(&self) -> MutexGuard<'_, Children> {
+        let mut children = self.lock();
+        children.closed = true;
+        for mut kid in children.kids.drain(..) {
             // Both fail only for a child that has ended and been waited for.
             let _ = kid.process.kill();
             let _ = kid.process.wait();
@@ -191,6 +206,7 @@ impl Kept {
         if let Err(error) = remove(&self.directory) {
             eprintln!("leveret: {} stays behind: {error}", self.directory.display());
         }
+        children
     }
 }
 

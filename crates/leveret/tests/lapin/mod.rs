@@ -30,7 +30,8 @@ pub(crate) struct Node {
     process: Child,
     pub(crate) amqp: String,
     pub(crate) cluster: String,
-    _directory: TempDir,
+    /// Its name is also the name of the cluster's group.
+    directory: TempDir,
 }
 
 impl Node {
@@ -53,13 +54,15 @@ impl Node {
             "2",
         ]);
         // Tests run side by side: a group of its own keeps each cluster to itself.
-        let group = seeds.first().map_or_else(|| own_group(&directory), |seed| own_group(&seed._directory));
+        let group = seeds.first().map_or_else(|| own_group(&directory), |seed| own_group(&seed.directory));
         command.args(["--log-level", "warn", "--group", &group, "--data-dir"]).arg(directory.path());
         for seed in seeds {
             command.args(["--seed", &seed.cluster]);
         }
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("the program runs");
-        let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
+        let process = command.stdout(Stdio::piped()).spawn().expect("the program runs");
+        // Made before its banner is known: whatever a test fails with, the process goes.
+        let mut node = Self { process, amqp: String::new(), cluster: String::new(), directory };
+        let mut lines = BufReader::new(node.process.stdout.take().expect("piped")).lines();
         let mut banner = Vec::new();
         while banner.last().is_none_or(|line| line != "ready") {
             let line = lines.next().unwrap_or_else(|| panic!("the node ended: {banner:?}"));
@@ -69,8 +72,8 @@ impl Node {
             let found = banner.iter().find_map(|line| line.strip_prefix(name));
             found.unwrap_or_else(|| panic!("no {name}: {banner:?}")).to_owned()
         };
-        let (amqp, cluster) = (fact("listening for AMQP on "), fact("listening for cluster on "));
-        Self { process, amqp, cluster, _directory: directory }
+        (node.amqp, node.cluster) = (fact("listening for AMQP on "), fact("listening for cluster on "));
+        node
     }
 }
 
