@@ -58,10 +58,10 @@ pub(crate) fn read_secret(settings: &Settings) -> Result<Option<Vec<u8>>, Config
     while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
         bytes.pop();
     }
-    let (min, max) = (leveret_model::limits::SECRET_BYTES_MIN, leveret_model::limits::SECRET_BYTES_MAX);
+    let (min, max) = (leveret_model::limits::LINK_SECRET_BYTES_MIN, leveret_model::limits::SECRET_BYTES_MAX);
     if bytes.len() < min || bytes.len() > max {
         return Err(wrong(format!(
-            "holds {} bytes, a secret has {min} to {max}; make one with `head -c 32 /dev/urandom | base64`",
+            "holds {} bytes, a secret has {min} to {max}; make one with `head -c 48 /dev/urandom | base64 -w 0`",
             bytes.len()
         )));
     }

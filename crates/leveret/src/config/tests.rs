@@ -189,14 +189,14 @@ fn a_secret_is_read_without_its_line_end_and_a_short_one_refused() {
     let path = directory.path().join("secret");
     let with_file = settings(&[("secret_file", path.to_str().expect("UTF-8"))]).expect("valid");
     assert!(read_secret(&with_file).expect_err("missing").to_string().contains("cannot be read"));
-    std::fs::write(&path, "0123456789abcdef\r\n").expect("written");
-    assert_eq!(read_secret(&with_file).expect("valid").as_deref(), Some(&b"0123456789abcdef"[..]));
+    std::fs::write(&path, "0123456789abcdef0123456789abcdef\r\n").expect("written");
+    assert_eq!(read_secret(&with_file).expect("valid").as_deref(), Some(&b"0123456789abcdef0123456789abcdef"[..]));
     std::fs::write(&path, "short\n").expect("written");
     assert!(
         read_secret(&with_file)
             .expect_err("short")
             .to_string()
-            .contains("holds 5 bytes, a secret has 16 to 4096")
+            .contains("holds 5 bytes, a secret has 32 to 4096")
     );
     assert_eq!(read_secret(&settings(&[]).expect("valid")).expect("none"), None);
 }
