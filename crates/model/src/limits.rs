@@ -154,8 +154,6 @@ pub const SHARDS_MAX: u8 = 64;
 pub const SHARDS_DEFAULT_MAX: u8 = 16;
 /// Smallest memory bound that may be set, bytes: a few bodies of [`BODY_BYTES_MAX`] must fit. Less is refused at start.
 pub const MEMORY_BYTES_MIN: u64 = 64 * 1024 * 1024;
-/// Shortest secret of a group, bytes: below, it could be guessed from a recorded handshake. Less is refused at start.
-pub const SECRET_BYTES_MIN: usize = 16;
 /// Longest secret of a group, bytes. More is a wrong file; refused at start.
 pub const SECRET_BYTES_MAX: usize = 4_096;
 /// Port for the links between nodes where none is given (RabbitMQ's, so firewalls know it).
@@ -206,3 +204,13 @@ pub const SHARD_DISPATCH_MAX: usize = 32_768;
 pub const EARLY_RECORDS_MAX: usize = 4_096;
 /// Queues that a shard remembers after they were deleted, to tell late records from early ones.
 pub const DROPPED_QUEUES_KEPT: usize = 1_024;
+
+// ---- strangers --------------------------------------------------------------------------------------------------
+
+/// Log lines about strangers (half-open connections dropped, links refused) that may come at once, of each kind. The
+/// others are counted, and the next line says how many there were.
+pub const COMPLAINTS_AT_ONCE: u32 = 20;
+/// Then one line each.
+pub const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
+/// Pause after a socket could not be accepted, for want of descriptors: the others wait in the kernel's queue.
+pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
