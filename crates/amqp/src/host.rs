@@ -74,17 +74,6 @@ pub struct Publish<'a> {
     pub arrived: Instant,
 }
 
-impl Publish<'_> {
-    /// The same message for a shorter time: the channel keeps it in case it comes back as [`Published::NotNow`].
-    pub(crate) fn reborrow(&mut self) -> Publish<'_> {
-        let body = match &mut self.body {
-            Body::Flat(bytes) => Body::Flat(bytes),
-            Body::Chunks(chunks) => Body::Chunks(chunks),
-        };
-        Publish { body, ..*self }
-    }
-}
-
 /// What became of a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Published {

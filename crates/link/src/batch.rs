@@ -71,6 +71,13 @@ impl Batch {
         Self::default()
     }
 
+    /// Makes room for so many own bytes: who knows about how much comes saves the growing.
+    pub fn reserve(&mut self, own_bytes: usize) {
+        if let Own::Built(bytes) = &mut self.own {
+            bytes.reserve(own_bytes);
+        }
+    }
+
     /// Adds a record and gives what it costs.
     pub fn push(&mut self, record: &Record<'_>) -> Cost {
         let counted = !matches!(record, Record::Grant { .. });

@@ -48,7 +48,7 @@ pub(crate) struct Outlet<'a> {
 
 impl Egress for Outlet<'_> {
     /// hot.
-    #[inline]
+    #[inline(always)]
     fn deliver(
         &mut self,
         consumer: &ConsumerKey,
@@ -80,6 +80,7 @@ impl Egress for Outlet<'_> {
 
 impl Outlet<'_> {
     /// hot.
+    #[inline(never)]
     fn deliver_elsewhere(
         &mut self,
         consumer: &ConsumerKey,

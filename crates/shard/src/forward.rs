@@ -16,6 +16,9 @@ use leveret_model::{
 };
 use leveret_queue::{StoredBody, StoredMessage};
 
+/// Bytes that a batch reserves at its begin at most.
+const BATCH_RESERVE_BYTES_MAX: usize = 256 * 1024;
+
 /// An outbox of this shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OutboxIndex(u32);
@@ -37,6 +40,8 @@ enum UnderWay {
 pub(crate) struct Outbox {
     pub(crate) to: ShardAddress,
     batch: Batch,
+    /// Own bytes of the last batch that was given away whole: the next one is about as long.
+    last_bytes: usize,
     window: Window,
     meter: Meter,
     /// The link is there; always so for a ring.
@@ -56,6 +61,7 @@ impl Outbox {
         let mut outbox = Self {
             to,
             batch: Batch::new(),
+            last_bytes: 0,
             window: Window::new(),
             meter: Meter::new(),
             up,
@@ -92,6 +98,7 @@ impl Outbox {
         if !self.up {
             return;
         }
+        self.make_room();
         self.batch.push_publish(queue, sequence, base, parts(message));
         self.pushed += 1;
     }
@@ -108,8 +115,17 @@ impl Outbox {
         if !self.up {
             return;
         }
+        self.make_room();
         self.batch.push_deliver(queue, to, position, redelivered, parts(message));
         self.pushed += 1;
+    }
+
+    /// Memory for a batch that begins, as much as the last one took. hot.
+    #[inline]
+    fn make_room(&mut self) {
+        if self.batch.is_empty() && self.last_bytes > 0 {
+            self.batch.reserve(self.last_bytes);
+        }
     }
 
     /// A settlement: over a link kept until the other end says that it was processed.
@@ -162,7 +178,12 @@ impl Outbox {
         let mut out = if self.batch.is_empty() {
             Batch::new()
         } else {
+            let bytes = self.batch.len_bytes();
             let part = self.batch.split_to(self.window.room());
+            if self.batch.is_empty() {
+                // half of a long one is let go, so that one burst is not paid for ever
+                self.last_bytes = bytes.max(self.last_bytes / 2).min(BATCH_RESERVE_BYTES_MAX);
+            }
             self.window.on_sent(part.cost());
             part
         };

@@ -29,8 +29,8 @@ impl Broker {
             return self.publish_not_here(from, queue);
         };
         if home.closed {
-            // its end is near: the ingress hears of that from the directory
-            return;
+            // its end is near and certain: it counts as not matched
+            return self.outboxes.to(from).push(&Record::Gone { queue });
         }
         match home.lanes.accept(LaneKey { ingress: from, boot }, sequence, base) {
             LaneVerdict::Append => {

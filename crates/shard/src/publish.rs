@@ -56,14 +56,14 @@ impl Broker {
         &mut self,
         channel: ChannelKey,
         state: &mut ChannelState,
-        publish: Publish<'_>,
+        mut publish: Publish<'_>,
     ) -> Result<Published, Refusal> {
         let cache = state.cache.get_or_insert_with(Box::default);
         match self.route(channel, cache, &publish)? {
-            Route::Cached(slot) => Ok(self.publish_to(channel, &cache[slot].targets, publish)),
+            Route::Cached(slot) => Ok(self.publish_to(channel, &cache[slot].targets, &mut publish)),
             Route::Uncached => {
                 let targets = core::mem::take(&mut self.targets);
-                let published = self.publish_to(channel, &targets, publish);
+                let published = self.publish_to(channel, &targets, &mut publish);
                 self.targets = targets;
                 Ok(published)
             }
@@ -72,17 +72,18 @@ impl Broker {
     }
 
     /// hot.
+    #[inline(always)]
     fn publish_to(
         &mut self,
         channel: ChannelKey,
         targets: &[QueueHandle],
-        publish: Publish<'_>,
+        publish: &mut Publish<'_>,
     ) -> Published {
         if let [handle] = targets
             && let Some(Entry { place: Place::Home(home), .. }) = self.places.get_mut(*handle)
             && !home.closed
         {
-            let (body, body_len) = keep(publish.body);
+            let (body, body_len) = keep(&mut publish.body);
             let message = self.arena.insert(publish.address, publish.header, body, 1);
             home.queue.append(message, body_len);
             if home.queue.touch() {
@@ -91,6 +92,17 @@ impl Broker {
             self.traffic.published_here += 1;
             return Published::Settled;
         }
+        self.publish_to_many(channel, targets, publish)
+    }
+
+    /// To none, to several, or to one elsewhere. hot.
+    #[inline(never)]
+    fn publish_to_many(
+        &mut self,
+        channel: ChannelKey,
+        targets: &[QueueHandle],
+        publish: &mut Publish<'_>,
+    ) -> Published {
         if targets.is_empty() {
             if publish.mandatory {
                 return Published::Unroutable;
@@ -99,16 +111,21 @@ impl Broker {
             return Published::Settled;
         }
         if !self.lanes_have_room(targets) {
-            return self.hold(channel, &publish);
+            return self.hold(channel, publish);
         }
         self.enqueue(channel, targets, publish)
     }
 
     /// Puts a message into every queue that it goes to. hot.
-    fn enqueue(&mut self, channel: ChannelKey, targets: &[QueueHandle], publish: Publish<'_>) -> Published {
+    fn enqueue(
+        &mut self,
+        channel: ChannelKey,
+        targets: &[QueueHandle],
+        publish: &mut Publish<'_>,
+    ) -> Published {
         let publisher = publish.number.map(|number| (channel, number));
         let arrived = publish.arrived;
-        let (body, body_len) = keep(publish.body);
+        let (body, body_len) = keep(&mut publish.body);
         let message = self.arena.insert(publish.address, publish.header, body, targets.len() as u32);
         let shared = targets.len() > 1;
         let mut elsewhere = 0u32;
@@ -276,7 +293,7 @@ impl Broker {
 
 /// The body as the arena keeps it, and its bytes. hot.
 #[inline]
-fn keep(body: Body<'_>) -> (ArenaBody<'_>, usize) {
+fn keep<'a>(body: &mut Body<'a>) -> (ArenaBody<'a>, usize) {
     match body {
         Body::Flat(bytes) => (ArenaBody::Flat(bytes), bytes.len()),
         Body::Chunks(chunks) => {
@@ -291,12 +308,10 @@ pub(crate) fn no_exchange(name: &[u8], vhost: &str) -> Refusal {
     Refusal::new(ReplyCode::NotFound, text)
 }
 
-/// Slot of an address: its length and last bytes, which differ most between keys. hot.
+/// Slot of an address: its last bytes differ most between keys. hot.
 #[inline]
 fn slot_of(address: &[u8]) -> usize {
-    let mut hash = address.len();
-    for byte in &address[address.len().saturating_sub(4)..] {
-        hash = hash.wrapping_mul(31) ^ *byte as usize;
-    }
-    hash % CACHE_SLOTS
+    let tail = address.last_chunk().map_or(0, |tail| u32::from_le_bytes(*tail));
+    // the upper bits of a product depend on all of the lower ones (Knuth: multiplicative hashing)
+    (tail.wrapping_mul(0x9e37_79b1) >> 29) as usize % CACHE_SLOTS
 }

@@ -6,12 +6,15 @@ use bytes::Bytes;
 use leveret_model::SHORT_STRING_BYTES_MAX;
 use leveret_model::limits::{FRAME_BYTES_MAX, FRAME_OVERHEAD_BYTES, SLICE_BYTES_MIN};
 
-use crate::codec::{Reader, put_longlong, put_octet, put_shortstr};
-use crate::frame::{FRAME_END, FrameKind, write_head, write_header_frame};
+use crate::codec::{Reader, put_shortstr};
+use crate::frame::{FRAME_END, FRAME_HEAD_BYTES, FrameKind, head_bytes, write_head};
+use crate::method::BasicAck;
 use crate::output::Output;
 
 /// Class and method of basic.publish, as a method payload begins.
 const PUBLISH: [u8; 4] = [0, 60, 0, 40];
+/// The same of basic.ack.
+const ACK: [u8; 4] = [0, 60, 0, 80];
 /// The same of basic.deliver.
 const DELIVER: [u8; 4] = [0, 60, 0, 60];
 
@@ -54,6 +57,16 @@ pub fn decode_publish(payload: &[u8]) -> Option<PublishFields<'_>> {
     })
 }
 
+/// hot: the fields if the payload is a whole basic.ack; anything else is `None` and left to `Method::decode`.
+#[inline]
+#[must_use]
+pub fn decode_ack(payload: &[u8]) -> Option<BasicAck> {
+    let payload: &[u8; 13] = payload.try_into().ok()?;
+    let (method, fields) = payload.split_first_chunk::<4>()?;
+    let (tag, bits) = fields.split_first_chunk()?;
+    (*method == ACK).then(|| BasicAck { delivery_tag: u64::from_be_bytes(*tag), multiple: bits[0] & 1 != 0 })
+}
+
 /// Appends exchange and routing key as `PublishFields::address` holds them.
 pub fn write_address(out: &mut Vec<u8>, exchange: &[u8], routing_key: &[u8]) {
     put_shortstr(out, exchange);
@@ -85,26 +98,47 @@ pub fn write_deliver(
     let tag_len = consumer_tag.len().min(SHORT_STRING_BYTES_MAX);
     let size = DELIVER.len() + 1 + tag_len + 8 + 1 + address.len();
     out.reserve(size + header.len() + 2 * FRAME_OVERHEAD_BYTES as usize);
-    write_head(out, FrameKind::Method, channel, size as u32);
-    out.extend_from_slice(&DELIVER);
-    put_octet(out, tag_len as u8);
+    // runs of fixed bytes are put together first: one append each
+    let mut front = [0; FRAME_HEAD_BYTES + 5];
+    front[..FRAME_HEAD_BYTES].copy_from_slice(&head_bytes(FrameKind::Method, channel, size as u32));
+    front[FRAME_HEAD_BYTES..FRAME_HEAD_BYTES + 4].copy_from_slice(&DELIVER);
+    front[FRAME_HEAD_BYTES + 4] = tag_len as u8;
+    out.extend_from_slice(&front);
     out.extend_from_slice(&consumer_tag[..tag_len]);
-    put_longlong(out, delivery_tag);
-    put_octet(out, u8::from(redelivered));
+    let mut middle = [u8::from(redelivered); 9];
+    middle[..8].copy_from_slice(&delivery_tag.to_be_bytes());
+    out.extend_from_slice(&middle);
     out.extend_from_slice(address);
+    let mut between = [FRAME_END; 1 + FRAME_HEAD_BYTES];
+    between[1..].copy_from_slice(&head_bytes(FrameKind::Header, channel, header.len() as u32));
+    out.extend_from_slice(&between);
+    out.extend_from_slice(header);
     out.push(FRAME_END);
-    write_header_frame(out, channel, header);
 }
 
 /// hot: appends a body in as many frames as it takes; an empty one takes none.
 #[inline]
 pub fn write_body_frames(out: &mut Vec<u8>, channel: u16, body: &[u8], frame_max: u32) {
-    for piece in body.chunks(payload_bytes_max(frame_max)) {
-        out.reserve(piece.len() + FRAME_OVERHEAD_BYTES as usize);
-        write_head(out, FrameKind::Body, channel, piece.len() as u32);
-        out.extend_from_slice(piece);
-        out.push(FRAME_END);
+    let piece_max = payload_bytes_max(frame_max);
+    if (1..=piece_max).contains(&body.len()) {
+        return write_body_frame(out, channel, body);
     }
+    write_long_body(out, channel, body, piece_max);
+}
+
+#[inline(never)]
+fn write_long_body(out: &mut Vec<u8>, channel: u16, body: &[u8], piece_max: usize) {
+    for piece in body.chunks(piece_max) {
+        write_body_frame(out, channel, piece);
+    }
+}
+
+#[inline(always)]
+fn write_body_frame(out: &mut Vec<u8>, channel: u16, piece: &[u8]) {
+    out.reserve(piece.len() + FRAME_OVERHEAD_BYTES as usize);
+    out.extend_from_slice(&head_bytes(FrameKind::Body, channel, piece.len() as u32));
+    out.extend_from_slice(piece);
+    out.push(FRAME_END);
 }
 
 /// hot: appends a body that lies in several slices, in as many frames as it takes.

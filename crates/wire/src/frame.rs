@@ -21,8 +21,6 @@ use alloc::vec::Vec;
 
 use leveret_model::limits::{FRAME_BYTES_MAX, FRAME_OVERHEAD_BYTES};
 
-use crate::codec::{put_long, put_octet, put_short};
-
 /// Bytes before the payload.
 pub const FRAME_HEAD_BYTES: usize = 7;
 /// The last byte of a frame.
@@ -214,12 +212,17 @@ pub fn end_frame(out: &mut Vec<u8>, mark: FrameMark) {
     out.push(FRAME_END);
 }
 
+/// hot: a frame's head.
+#[inline]
+pub(crate) fn head_bytes(kind: FrameKind, channel: u16, size: u32) -> [u8; FRAME_HEAD_BYTES] {
+    let ([c0, c1], [s0, s1, s2, s3]) = (channel.to_be_bytes(), size.to_be_bytes());
+    [kind as u8, c0, c1, s0, s1, s2, s3]
+}
+
 /// hot: appends a frame's head for a payload whose length is known. The payload and [`FRAME_END`] follow.
 #[inline]
 pub fn write_head(out: &mut Vec<u8>, kind: FrameKind, channel: u16, size: u32) {
-    put_octet(out, kind as u8);
-    put_short(out, channel);
-    put_long(out, size);
+    out.extend_from_slice(&head_bytes(kind, channel, size));
 }
 
 /// hot: appends a content header frame around a payload.

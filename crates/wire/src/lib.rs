@@ -24,7 +24,7 @@ pub mod properties;
 mod spec;
 
 pub use content::{
-    PublishFields, decode_publish, write_body_frames, write_body_frames_shared, write_deliver,
+    PublishFields, decode_ack, decode_publish, write_body_frames, write_body_frames_shared, write_deliver,
 };
 pub use field::{Array, FieldError, FieldValue, Table, encode_arguments};
 pub use frame::{

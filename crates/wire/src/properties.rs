@@ -62,6 +62,7 @@ impl<'a> ContentHeader<'a> {
     ///
     /// # Errors
     /// Too short, a weight other than 0, or flags that class basic does not have.
+    #[inline]
     pub fn decode(payload: &'a [u8]) -> Result<Self, HeaderError> {
         let mut reader = Reader::new(payload);
         let class_id = reader.short().ok_or(HeaderError::Malformed)?;
@@ -88,6 +89,7 @@ impl<'a> ContentHeader<'a> {
     ///
     /// # Errors
     /// The first [`HeaderError`].
+    #[inline]
     pub fn validate(payload: &'a [u8]) -> Result<Self, HeaderError> {
         let header = Self::decode(payload)?;
         header.properties.validate()?;
@@ -186,15 +188,16 @@ impl<'a> Properties<'a> {
     /// The first [`HeaderError`].
     pub fn validate(&self) -> Result<(), HeaderError> {
         let mut reader = Reader::new(self.values);
-        for (index, kind) in KINDS.iter().enumerate() {
-            if !self.has(index) {
-                continue;
-            }
-            if *kind == Kind::Table {
+        // only those that are there: most messages have one or two
+        let mut left = self.flags & !CONTINUED & !UNUSED;
+        while left != 0 {
+            let index = left.leading_zeros() as usize;
+            left &= !(0x8000 >> index);
+            if KINDS[index] == Kind::Table {
                 let table = reader.table().ok_or(HeaderError::Malformed)?;
                 table.validate().map_err(HeaderError::Headers)?;
             } else {
-                skip(&mut reader, *kind).ok_or(HeaderError::Malformed)?;
+                skip(&mut reader, KINDS[index]).ok_or(HeaderError::Malformed)?;
             }
         }
         if reader.is_empty() { Ok(()) } else { Err(HeaderError::Malformed) }
@@ -240,6 +243,7 @@ impl<'a> Properties<'a> {
     }
 }
 
+#[inline]
 fn skip(reader: &mut Reader<'_>, kind: Kind) -> Option<()> {
     match kind {
         Kind::ShortString => reader.shortstr().map(drop),

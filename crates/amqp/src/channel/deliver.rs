@@ -66,6 +66,8 @@ impl<C> Channel<C> {
         self.send_body(shared, message.body);
     }
 
+    /// hot.
+    #[inline]
     fn send_body(&self, shared: &mut Shared, body: Content<'_>) {
         let number = self.key.number.0;
         match body {

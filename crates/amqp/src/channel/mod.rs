@@ -28,8 +28,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Instant, ReplyCode};
+use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
 use leveret_wire::{
-    Frame, FrameError, FrameHead, FrameKind, Method, MethodError, decode_frame, decode_publish,
+    Frame, FrameError, FrameHead, FrameKind, Method, MethodError, decode_ack, decode_frame, decode_publish,
 };
 
 pub(crate) use self::assembly::Assembly;
@@ -184,14 +185,16 @@ impl<C> Channel<C> {
     ) -> Result<Step, Exception> {
         match (head.kind, self.content.as_ref().map(|content| content.expect())) {
             (FrameKind::Method, None) => {
-                let Some(frame) = whole_frame(source, at, turn.shared.frame_max)? else {
-                    return Ok(Step::Incomplete);
-                };
+                let Some(frame) = framed(source, at, head)? else { return Ok(Step::Incomplete) };
                 let len = frame.wire_len();
                 if let Some(fields) = decode_publish(frame.payload) {
                     return self
                         .on_publish(turn, source, at + len, &fields)
                         .map(|more| Step::Taken(len + more));
+                }
+                if let Some(ack) = decode_ack(frame.payload) {
+                    self.on_ack(turn, ack)?;
+                    return Ok(Step::Taken(len));
                 }
                 Ok(match self.on_method(turn, decode_method(&frame)?)? {
                     Next::Go => Step::Taken(len),
@@ -260,6 +263,17 @@ impl<C> Channel<C> {
         while let Some(held) = self.unacked.take_first() {
             host.settle(self.key, held, Verdict::Requeue);
         }
+    }
+}
+
+/// The frame at `at` whose head was read and is within what was agreed, if it is whole. hot.
+#[inline]
+fn framed(source: &Bytes, at: usize, head: FrameHead) -> Result<Option<Frame<'_>>, Exception> {
+    let end = at + FRAME_HEAD_BYTES + head.size as usize;
+    match source.get(end) {
+        None => Ok(None),
+        Some(&FRAME_END) => Ok(Some(Frame { head, payload: &source[at + FRAME_HEAD_BYTES..end] })),
+        Some(&other) => Err(framing(FrameError::BadEnd(other))),
     }
 }
 

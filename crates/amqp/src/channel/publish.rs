@@ -5,10 +5,11 @@
 
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::limits::{BODIES_UNFINISHED_BYTES_MAX, SLICE_BYTES_MIN};
-use leveret_model::{PublishNumber, ReplyCode};
+use leveret_model::{Instant, PublishNumber, ReplyCode};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
 use leveret_wire::method::BasicReturn;
 use leveret_wire::properties::CLASS_BASIC;
@@ -27,6 +28,29 @@ struct WholeContent<'a> {
     body_at: usize,
     /// Bytes of its frames.
     wire_len: usize,
+}
+
+impl WholeContent<'_> {
+    /// The message for the host. hot.
+    #[inline(always)]
+    fn publish<'a>(
+        &'a self,
+        fields: &PublishFields<'a>,
+        body: Body<'a>,
+        number: Option<PublishNumber>,
+        arrived: Instant,
+    ) -> Publish<'a> {
+        Publish {
+            address: fields.address,
+            exchange: fields.exchange,
+            routing_key: fields.routing_key,
+            mandatory: fields.mandatory,
+            header: self.header,
+            body,
+            number,
+            arrived,
+        }
+    }
 }
 
 impl<C> Channel<C> {
@@ -49,39 +73,37 @@ impl<C> Channel<C> {
             return Ok(0);
         };
         let number = self.confirms.as_mut().map(|confirms| confirms.draw());
-        let mut chunks = core::mem::take(&mut turn.shared.chunks);
+        let arrived = turn.arrived;
         let sliced = content.body.len() >= SLICE_BYTES_MIN;
+        let mut chunks = Vec::new();
         if sliced {
+            chunks = core::mem::take(&mut turn.shared.chunks);
             chunks.push(source.slice(content.body_at..content.body_at + content.body.len()));
         }
-        let mut publish = Publish {
-            address: fields.address,
-            exchange: fields.exchange,
-            routing_key: fields.routing_key,
-            mandatory: fields.mandatory,
-            header: content.header,
-            body: if sliced { Body::Chunks(&mut chunks) } else { Body::Flat(content.body) },
-            number,
-            arrived: turn.arrived,
-        };
+        let body = if sliced { Body::Chunks(&mut chunks) } else { Body::Flat(content.body) };
         let published = turn
             .host
-            .publish(self.key, &mut self.state, publish.reborrow())
+            .publish(self.key, &mut self.state, content.publish(fields, body, number, arrived))
             .map_err(|refusal| Exception::refused(refusal, MethodId::PUBLISH))?;
-        if published == Published::NotNow {
-            let mut assembly = turn.shared.spare.take().unwrap_or_default();
-            assembly.keep(publish);
-            self.hold(turn, assembly, number);
-        } else {
-            if published == Published::Unroutable {
+        match published {
+            Published::NotNow => {
+                let mut assembly = turn.shared.spare.take().unwrap_or_default();
+                let body = if sliced { Body::Chunks(&mut chunks) } else { Body::Flat(content.body) };
+                assembly.keep(content.publish(fields, body, number, arrived));
+                self.hold(turn, assembly, number);
+            }
+            Published::Unroutable => {
                 let body = if sliced { Content::Chunks(&chunks) } else { Content::Flat(content.body) };
                 let message = Message { address: fields.address, header: content.header, body };
                 self.send_return(turn.shared, fields.exchange, fields.routing_key, &message);
+                self.on_published(turn.shared, published);
             }
-            self.on_published(turn.shared, published);
+            _ => self.on_published(turn.shared, published),
         }
-        chunks.clear();
-        turn.shared.chunks = chunks;
+        if sliced {
+            chunks.clear();
+            turn.shared.chunks = chunks;
+        }
         Ok(content.wire_len)
     }
 

@@ -49,11 +49,10 @@ impl Unacked {
     /// Takes one out. hot.
     pub(crate) fn take(&mut self, tag: DeliveryTag) -> Option<Held> {
         // the common case: the client settles in order
-        let at = match self.entries.front() {
-            Some(front) if front.tag == tag => 0,
-            Some(_) => self.find(tag)?,
-            None => return None,
-        };
+        if self.holes == 0 && self.entries.front()?.tag == tag {
+            return self.take_first();
+        }
+        let at = self.find(tag)?;
         let held = self.entries[at].held.take()?;
         self.holes += 1;
         self.tidy();

@@ -7,7 +7,7 @@ use proptest::collection::vec as vec_of;
 use proptest::prelude::*;
 
 use super::*;
-use crate::frame::decode_frame;
+use crate::frame::{decode_frame, write_header_frame};
 use crate::method::{BasicDeliver, BasicPublish, Method};
 use crate::spec::EncodeMethod;
 
@@ -48,6 +48,23 @@ proptest! {
         payload.push(0);
         prop_assert_eq!(decode_publish(&payload), None);
         prop_assert!(Method::decode(&payload).is_err());
+    }
+
+    #[test]
+    fn an_ack_read_the_short_way_is_the_same(delivery_tag in any::<u64>(), multiple in any::<bool>(), other in vec_of(any::<u8>(), 0..30)) {
+        let ack = BasicAck { delivery_tag, multiple };
+        let mut payload = vec![];
+        ack.encode_payload(&mut payload);
+        prop_assert_eq!(decode_ack(&payload), Some(ack));
+        for end in 0..payload.len() {
+            prop_assert_eq!(decode_ack(&payload[..end]), None);
+        }
+        prop_assert_eq!(decode_ack(&other), match Method::decode(&other) {
+            Ok(Method::BasicAck(ack)) => Some(ack),
+            _ => None,
+        });
+        payload[3] = 120;
+        prop_assert_eq!(decode_ack(&payload), None);
     }
 
     #[test]

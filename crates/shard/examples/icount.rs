@@ -1,0 +1,236 @@
+//! Bytes in, bytes out through one shard or two, without sockets, for an instruction counter.
+//!
+//! `icount SCENARIO COUNT` publishes COUNT messages in blocks of 64 KiB, as a driver reads them, and drops the output at the
+//! end of each turn. Run it under callgrind with N and with 2 N messages: the difference is what N messages cost, start and
+//! logins aside. Where shards forward, the rings between them are the vectors of the effects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use leveret_auth::{Credential, PasswordHash, Permissions, User, Users};
+use leveret_model::directory::{Change, QueueRecord, ToShard};
+use leveret_model::{
+    Arguments, Boot, ConnectionKey, Instant, Name, NodeId, QueueId, Seed, ShardAddress, ShardId, Ulid,
+};
+use leveret_shard::{Effects, Peer, Shard, ShardConfig};
+use leveret_wire::frame::{FRAME_END, write_head, write_header_frame};
+use leveret_wire::method::{
+    BasicAck, BasicConsume, BasicPublish, ChannelOpen, ConfirmSelect, ConnectionOpen, ConnectionStartOk,
+    ConnectionTuneOk,
+};
+use leveret_wire::{BasicProperties, FrameKind, Method, PROTOCOL_HEADER, Table};
+
+/// argon2id of "guest", with the least memory and passes that there are.
+const GUEST: &str = "$argon2id$v=19$m=8,t=1,p=1$bGV2ZXJldC10ZXN0LXJpZw$50+0b+HbRFTQDfSt2c7/Vg";
+const BLOCK_BYTES: usize = 64 * 1024;
+const NODE: NodeId = NodeId(1);
+
+/// What is counted.
+#[derive(Clone, Copy)]
+struct Scenario {
+    name: &'static str,
+    body_bytes: usize,
+    /// Publisher confirms, and an ack for each delivery.
+    confirmed: bool,
+    /// The publisher on one shard, queue and consumer on the other.
+    cross: bool,
+}
+
+const SCENARIOS: [Scenario; 4] = [
+    Scenario { name: "transient-16", body_bytes: 16, confirmed: false, cross: false },
+    Scenario { name: "transient-1k", body_bytes: 1_024, confirmed: false, cross: false },
+    Scenario { name: "confirmed-acked-1k", body_bytes: 1_024, confirmed: true, cross: false },
+    Scenario { name: "cross-shard-1k", body_bytes: 1_024, confirmed: false, cross: true },
+];
+
+/// The shards of one node, with their clients and rings.
+struct Machine {
+    shards: Vec<Shard>,
+    effects: Effects,
+    written: u64,
+}
+
+impl Machine {
+    fn new(count: u8) -> Self {
+        let protocol = Arc::new(leveret_amqp::Config::new("0.1.0", "icount"));
+        let shards = (0..count).map(|shard| {
+            let config = ShardConfig {
+                own: ShardAddress { node: NODE, shard: ShardId(shard) },
+                seed: Seed(u64::from(shard)),
+                protocol: Arc::clone(&protocol),
+                users: users(),
+            };
+            let mut machine = Shard::new(config);
+            machine.on_control(ToShard::Lease { until: Instant::FAR });
+            machine
+        });
+        Self { shards: shards.collect(), effects: Effects::default(), written: 0 }
+    }
+
+    /// Offers bytes to a connection; the driver's part of them is whole frames.
+    fn read(&mut self, shard: usize, key: ConnectionKey, bytes: &Bytes) {
+        assert_eq!(self.shards[shard].on_bytes(key, bytes), bytes.len(), "whole frames are taken");
+    }
+
+    /// Turns of all shards until nothing is left to do.
+    fn run(&mut self) {
+        let mut busy = true;
+        while busy {
+            busy = false;
+            for at in 0..self.shards.len() {
+                busy |= self.turn(at);
+            }
+        }
+    }
+
+    fn turn(&mut self, at: usize) -> bool {
+        let shard = &mut self.shards[at];
+        let mut busy = shard.end_turn(&mut self.effects);
+        for key in self.effects.touched.drain(..) {
+            if let Some(output) = shard.output(key)
+                && !output.is_empty()
+            {
+                let len = output.len();
+                self.written += len as u64;
+                output.advance(len);
+                shard.on_written(key);
+                busy = true;
+            }
+        }
+        for job in self.effects.passwords.drain(..) {
+            shard.on_password(job.connection, &job.mechanism, job.job.run(&[1; 16]));
+            busy = true;
+        }
+        let from = ShardAddress { node: NODE, shard: ShardId(at as u8) };
+        for (to, batch) in self.effects.batches.drain(..) {
+            let to = &mut self.shards[usize::from(to.shard.0)];
+            to.on_batch(from, Boot(1), &batch).expect("our own batches are whole");
+            busy = true;
+        }
+        self.effects.control.clear();
+        busy
+    }
+
+    /// A client with an open channel 1.
+    fn connect(&mut self, shard: usize) -> ConnectionKey {
+        let key = self.shards[shard].accept(Peer { name: "icount".into(), loopback: true });
+        let mut bytes = PROTOCOL_HEADER.to_vec();
+        let start = ConnectionStartOk {
+            client_properties: Table::EMPTY,
+            mechanism: b"PLAIN",
+            response: b"\0guest\0guest",
+            locale: b"en_US",
+        };
+        say(&mut bytes, 0, start);
+        self.read(shard, key, &bytes.into());
+        self.run();
+        let mut bytes = Vec::new();
+        say(&mut bytes, 0, ConnectionTuneOk { channel_max: 10, frame_max: 131_072, heartbeat: 0 });
+        say(&mut bytes, 0, ConnectionOpen { virtual_host: b"/" });
+        say(&mut bytes, 1, ChannelOpen);
+        self.read(shard, key, &bytes.into());
+        self.run();
+        key
+    }
+
+    fn put_queue(&mut self, name: &str, home: usize) {
+        let record = QueueRecord {
+            vhost: Name::new("/"),
+            name: Name::new(name),
+            id: QueueId { generation: 0, ulid: Ulid(1) },
+            home: ShardAddress { node: NODE, shard: ShardId(home as u8) },
+            epoch: 0,
+            durable: false,
+            arguments: Arguments::default(),
+        };
+        for shard in &mut self.shards {
+            let change = Change::PutQueue(record.clone());
+            shard.on_control(ToShard::Change { sequence: 1, change });
+        }
+        self.run();
+    }
+}
+
+fn users() -> Users {
+    let mut users = Users::new([7; 32]);
+    let hash = PasswordHash::from_phc(GUEST).expect("it is one");
+    let permissions = BTreeMap::from([(Name::new("/"), Arc::new(Permissions::ALL))]);
+    let user = User { credential: Credential::Hashed(hash), loopback_only: false, permissions };
+    users.put(Name::new("guest"), user);
+    users
+}
+
+fn say<'m>(out: &mut Vec<u8>, channel: u16, method: impl Into<Method<'m>>) {
+    method.into().encode_frame(channel, out);
+}
+
+/// The frames of one message to the queue.
+fn message(body_bytes: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    say(&mut bytes, 1, BasicPublish { routing_key: b"perf-queue", ..Default::default() });
+    let mut header = Vec::new();
+    let properties =
+        BasicProperties { content_type: Some(b"application/octet-stream"), ..Default::default() };
+    properties.encode_payload(body_bytes as u64, &mut header);
+    write_header_frame(&mut bytes, 1, &header);
+    write_head(&mut bytes, FrameKind::Body, 1, body_bytes as u32);
+    bytes.resize(bytes.len() + body_bytes, b'x');
+    bytes.push(FRAME_END);
+    bytes
+}
+
+fn run(scenario: Scenario, count: u64) -> u64 {
+    let mut machine = Machine::new(if scenario.cross { 2 } else { 1 });
+    let home = usize::from(scenario.cross);
+    machine.put_queue("perf-queue", home);
+    let (publisher, consumer) = (machine.connect(0), machine.connect(home));
+    let mut bytes = Vec::new();
+    let no_ack = !scenario.confirmed;
+    say(&mut bytes, 1, BasicConsume { queue: b"perf-queue", no_ack, ..Default::default() });
+    machine.read(home, consumer, &bytes.into());
+    if scenario.confirmed {
+        let mut bytes = Vec::new();
+        say(&mut bytes, 1, ConfirmSelect { no_wait: true });
+        machine.read(0, publisher, &bytes.into());
+    }
+    machine.run();
+    let message = message(scenario.body_bytes);
+    let in_block = (BLOCK_BYTES / message.len()) as u64;
+    let block = Bytes::from(message.repeat(in_block as usize));
+    let mut acks = Vec::new();
+    let mut done = 0;
+    while done < count {
+        let now = in_block.min(count - done);
+        machine.read(0, publisher, &block.slice(..now as usize * message.len()));
+        machine.run();
+        if scenario.confirmed {
+            acks.clear();
+            for tag in done + 1..=done + now {
+                say(&mut acks, 1, BasicAck { delivery_tag: tag, multiple: false });
+            }
+            machine.read(home, consumer, &Bytes::copy_from_slice(&acks));
+        }
+        done += now;
+    }
+    machine.run();
+    let report = machine.shards[home].report();
+    assert_eq!((report.queues[0].ready, report.queues[0].unacked), (0, 0), "all was delivered and settled");
+    assert!(machine.written > count * scenario.body_bytes as u64, "the bodies were written");
+    machine.written
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let scenario = arguments.get(1).and_then(|name| SCENARIOS.into_iter().find(|s| s.name == name));
+    let count = arguments.get(2).and_then(|count| count.parse().ok());
+    let (Some(scenario), Some(count)) = (scenario, count) else {
+        let names = SCENARIOS.map(|scenario| scenario.name).join("|");
+        #[expect(clippy::disallowed_macros, clippy::print_stderr, reason = "a program for people")]
+        {
+            eprintln!("usage: icount {names} COUNT");
+        }
+        std::process::exit(2);
+    };
+    std::hint::black_box(run(scenario, count));
+}
