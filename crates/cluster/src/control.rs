@@ -119,6 +119,8 @@ pub struct Control {
     /// Something changed that a waiting command may wait for.
     pub(crate) stirred: bool,
     pub(crate) effects: Effects,
+    #[cfg(feature = "planted")]
+    pub(crate) planted: Option<crate::planted::Planted>,
 }
 
 impl Control {
@@ -157,6 +159,8 @@ impl Control {
             served: BTreeMap::new(),
             stirred: false,
             effects: Effects::default(),
+            #[cfg(feature = "planted")]
+            planted: None,
             config,
         }
     }

@@ -19,6 +19,8 @@ mod effects;
 mod frame;
 mod membership;
 mod peers;
+#[cfg(feature = "planted")]
+mod planted;
 mod refusal;
 mod settle;
 mod status;
@@ -29,4 +31,6 @@ pub use effects::{Effects, Event, LinkKey};
 pub use membership::Standing;
 pub use membership::dial::DialFailure;
 pub use membership::member::PeerHello;
+#[cfg(feature = "planted")]
+pub use planted::Planted;
 pub use status::{NodeStatus, QueueStatus, Status};

@@ -141,6 +141,11 @@ impl Control {
 
     fn apply(&mut self, now: Instant) {
         let applied = self.applied_by_all();
+        #[cfg(feature = "planted")]
+        let applied = match self.planted {
+            Some(crate::planted::Planted::AckBeforeApplied) => self.sequence,
+            _ => applied,
+        };
         let mut any = false;
         while let Some(&(sequence, what)) = self.after_applied.front()
             && sequence <= applied

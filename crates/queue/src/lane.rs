@@ -55,13 +55,21 @@ struct Lane {
 pub struct Lanes {
     lanes: HashMap<LaneKey, Lane, FixedState>,
     verdicts: u64,
+    /// A planted bug: what is sent again is appended again.
+    #[cfg(feature = "planted")]
+    pub planted_twice: bool,
 }
 
 impl Lanes {
     /// No lanes yet.
     #[must_use]
     pub fn new(seed: Seed) -> Self {
-        Self { lanes: HashMap::with_hasher(FixedState::with_seed(seed.0)), verdicts: 0 }
+        Self {
+            lanes: HashMap::with_hasher(FixedState::with_seed(seed.0)),
+            verdicts: 0,
+            #[cfg(feature = "planted")]
+            planted_twice: false,
+        }
     }
 
     /// Decides about a publish. hot.
@@ -70,6 +78,10 @@ impl Lanes {
         let known = self.lanes.get_mut(&key);
         let last = known.as_ref().map_or(0, |lane| lane.last.0);
         let through = last.max(base.0.saturating_sub(1));
+        #[cfg(feature = "planted")]
+        if self.planted_twice && sequence.0 <= through {
+            return LaneVerdict::Append;
+        }
         if sequence.0 <= through {
             return LaneVerdict::Duplicate { through: LaneSequence(through) };
         }

@@ -129,6 +129,12 @@ impl Queue {
         }
     }
 
+    /// A planted bug: what is requeued goes to the end.
+    #[cfg(feature = "planted")]
+    pub fn plant_requeue_at_tail(&mut self) {
+        self.ready.planted_tail = true;
+    }
+
     /// The output of a consumer has room again after [`Delivered::Full`].
     pub fn wake(&mut self, key: &ConsumerKey) {
         if let Some(index) = self.consumers.find(key) {

@@ -79,6 +79,8 @@ pub(crate) struct Broker {
     next_request: u64,
     /// What came for queues that this shard has not heard of.
     pub(crate) early: Early,
+    #[cfg(feature = "planted")]
+    pub(crate) planted: Option<crate::planted::Planted>,
     /// Queues that were deleted, the latest last.
     pub(crate) dropped: VecDeque<QueueId>,
 
@@ -126,6 +128,8 @@ impl Broker {
             pending: BTreeMap::new(),
             next_request: 0,
             early: Early::default(),
+            #[cfg(feature = "planted")]
+            planted: None,
             dropped: VecDeque::new(),
             settled: Vec::new(),
             answers: VecDeque::new(),

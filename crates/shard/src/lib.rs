@@ -37,6 +37,8 @@ mod host;
 mod ingress;
 mod operations;
 mod places;
+#[cfg(feature = "planted")]
+mod planted;
 mod publish;
 mod records;
 mod report;
@@ -44,6 +46,9 @@ mod requests;
 mod resubscribe;
 mod shard;
 mod turn;
+
+#[cfg(feature = "planted")]
+pub use planted::Planted;
 
 pub use effects::{Effects, PasswordJob};
 pub use records::BatchError;

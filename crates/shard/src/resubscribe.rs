@@ -100,6 +100,10 @@ impl Broker {
         if consumers.is_empty() && held.is_empty() {
             return;
         }
+        #[cfg(feature = "planted")]
+        if self.planted == Some(crate::planted::Planted::NoResubscription) {
+            return;
+        }
         let record = Record::Resubscribe { queue: *id, consumers, held };
         self.outboxes.at(away.outbox).push(&record);
     }

@@ -144,6 +144,11 @@ impl Shard {
         self.settle_results();
     }
 
+    #[cfg(feature = "planted")]
+    pub(crate) fn plant_in_broker(&mut self, bug: crate::planted::Planted) {
+        self.broker.planted = Some(bug);
+    }
+
     /// The link to a node begins; the shard says again what it has there.
     pub fn on_link_up(&mut self, node: NodeId) {
         self.broker.on_link_up(node, &self.connections);
@@ -201,6 +206,13 @@ impl Shard {
     #[must_use]
     pub fn is_half_open(&self, key: ConnectionKey) -> bool {
         self.connections.get(key).is_some_and(|connection| connection.state() == State::Handshake)
+    }
+
+    /// The other end of a connection, as the driver named it.
+    #[must_use]
+    pub fn name(&self, key: ConnectionKey) -> &str {
+        let meta = self.broker.metas.get(key.slot as usize).filter(|meta| meta.generation == key.generation);
+        meta.map_or("", |meta| &meta.name)
     }
 
     /// Why a connection ended, for the log.

@@ -20,6 +20,11 @@ impl Control {
         let nodes: Vec<NodeId> = self.members.keys().copied().collect();
         for node in nodes {
             let standing = verdict(now, &self.members, node, patient);
+            #[cfg(feature = "planted")]
+            let standing = match self.planted {
+                Some(bug) => bug.verdict(now, self.members.get(&node), standing),
+                None => standing,
+            };
             let Some(member) = self.members.get_mut(&node) else { continue };
             if standing.is_down() && !member.counted && member.link.is_none() {
                 // a newcomer that never was a member leaves no trace

@@ -23,11 +23,21 @@ pub(super) struct Ready {
     returned: BTreeMap<Position, Entry>,
     next: u64,
     bytes: u64,
+    /// A planted bug: what came back waits behind what never left.
+    #[cfg(feature = "planted")]
+    pub(super) planted_tail: bool,
 }
 
 impl Ready {
     pub(super) fn new() -> Self {
-        Self { fresh: VecDeque::new(), returned: BTreeMap::new(), next: 1, bytes: 0 }
+        Self {
+            fresh: VecDeque::new(),
+            returned: BTreeMap::new(),
+            next: 1,
+            bytes: 0,
+            #[cfg(feature = "planted")]
+            planted_tail: false,
+        }
     }
 
     /// hot.
@@ -55,6 +65,10 @@ impl Ready {
 
     /// The message with the lowest place, and whether it came back. hot.
     pub(super) fn first(&self) -> Option<(Position, Entry, bool)> {
+        #[cfg(feature = "planted")]
+        if let Some(entry) = self.fresh.front().filter(|_| self.planted_tail) {
+            return Some((self.first_fresh(), *entry, false));
+        }
         if let Some((position, entry)) = self.returned.first_key_value() {
             return Some((*position, *entry, true));
         }

@@ -1,0 +1,33 @@
+//! Bugs for the simulator to find, chosen at run time; compiled in by the feature `planted` alone.
+
+use crate::places::Home;
+use crate::shard::Shard;
+
+/// A bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    /// What a lane sends again is appended again.
+    ResendWithoutDedup,
+    /// What is requeued goes to the end of the queue.
+    RequeueAtTail,
+    /// A new link does not say what this shard consumes and holds.
+    NoResubscription,
+}
+
+impl Shard {
+    /// Plants a bug; to be called before anything else.
+    pub fn plant(&mut self, bug: Planted) {
+        self.plant_in_broker(bug);
+    }
+}
+
+impl Planted {
+    /// A queue that opens has the bug.
+    pub(crate) fn in_home(self, home: &mut Home) {
+        match self {
+            Self::ResendWithoutDedup => home.lanes.planted_twice = true,
+            Self::RequeueAtTail => home.queue.plant_requeue_at_tail(),
+            Self::NoResubscription => {}
+        }
+    }
+}
