@@ -75,10 +75,15 @@ impl Broker {
     }
 
     fn on_drop_queue(&mut self, change: &Change, id: QueueId) {
+        let masked = self.table.queue_by_id(id).is_some_and(|queue| queue.masked);
         self.table.apply(change);
         self.note_dropped(id);
         let Some(handle) = self.places.handle(id) else { return };
-        self.on_gone(id);
+        if masked {
+            self.on_left(id)
+        } else {
+            self.on_gone(id)
+        }
         self.end_consumers_of(handle, true);
         self.end_away(handle, QueueEnd::Gone);
         if let Some((_, away)) = self.places.away_mut(id) {

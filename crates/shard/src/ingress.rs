@@ -71,10 +71,20 @@ impl Broker {
 
     /// The queue was deleted: what is not answered counts as not matched.
     pub(crate) fn on_gone(&mut self, queue: QueueId) {
+        self.end_lane(queue, true);
+    }
+
+    /// A masked queue left the directory: its home is Down and its name is another's now, or it was a proposal that was
+    /// withdrawn, to which other nodes routed already. It was not deleted, so nothing is confirmed.
+    pub(crate) fn on_left(&mut self, queue: QueueId) {
+        self.end_lane(queue, false);
+    }
+
+    fn end_lane(&mut self, queue: QueueId, ok: bool) {
         let Some((_, away)) = self.places.away_mut(queue) else { return };
         let gone: Vec<Owed> = away.lane.gone().collect();
         for owed in gone {
-            self.answered(&owed, true);
+            self.answered(&owed, ok);
         }
         self.retry = true;
     }

@@ -24,6 +24,8 @@ pub(crate) struct Told {
     pub(crate) exchanges: BTreeMap<ObjectName, Exchange>,
     /// Each queue, and whether it is masked.
     pub(crate) queues: BTreeMap<QueueId, (QueueRecord, bool)>,
+    /// Queues that were more than proposals.
+    stood: BTreeSet<QueueId>,
     names: BTreeMap<ObjectName, BTreeSet<QueueId>>,
     pub(crate) bindings: BTreeMap<Destination, BTreeMap<BindingKey, Binding>>,
 }
@@ -240,8 +242,10 @@ impl Directory {
         let chosen = self.choose(name, false);
         let told = self.told.names.get(name).cloned().unwrap_or_default();
         for id in told.iter().chain(lives.keys().filter(|id| !told.contains(id))) {
+            let mut stood = false;
             let wanted = lives.get(id).and_then(|&home| {
                 let (record, stands) = self.queue_record(home, *id)?;
+                stood |= stands;
                 match chosen {
                     Some((rank, life)) if life == *id => Some((record.clone(), rank == Rank::Masked)),
                     // a life that lost its name for now keeps its contents
@@ -249,6 +253,9 @@ impl Directory {
                     _ => None,
                 }
             });
+            if stood && wanted.is_some() {
+                self.told.stood.insert(*id);
+            }
             self.tell_queue(name, *id, wanted, batch);
         }
         self.dirty_destinations.insert((DestinationKind::Queue, name.clone()));
@@ -268,6 +275,10 @@ impl Directory {
                 || self.lives_elsewhere(name, id);
             self.untell_name(name, id, batch);
             if !renamed && self.told.queues.remove(&id).is_some() {
+                if !self.told.stood.remove(&id) {
+                    // withdrawn, not deleted: what is on its way there is not confirmed
+                    batch.queue_drops.push(Change::MaskQueue { id });
+                }
                 batch.queue_drops.push(Change::DropQueue { id });
             }
             return;

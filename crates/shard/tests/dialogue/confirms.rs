@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leveret_model::Instant;
+use leveret_model::directory::Change;
 use leveret_wire::method::*;
 
 use crate::rig::client::Heard;
@@ -177,11 +178,27 @@ fn a_queue_deleted_under_way_counts_as_not_matched() {
     to_all(&mut rig, publisher, "1");
     rig.hears_nothing(publisher);
     let id = rig.control.queues["c"].id;
-    for (to, mail) in rig.control.announce(&leveret_model::directory::Change::DropQueue { id }) {
+    for (to, mail) in rig.control.announce(&Change::DropQueue { id }) {
         rig.tell(to, mail);
     }
     rig.hears(publisher, &confirm(1, false, true));
     assert_eq!(rig.counts(homes[1], "b").0, 1);
+}
+
+/// Its home went Down and its name was taken, or it was proposed and withdrawn: nothing says that it was deleted.
+#[test]
+fn a_masked_queue_that_leaves_under_way_is_nacked() {
+    let (mut rig, publisher, _) = three_homes();
+    rig.cut(1, 2);
+    to_all(&mut rig, publisher, "1");
+    rig.hears_nothing(publisher);
+    let id = rig.control.queues["c"].id;
+    for change in [Change::MaskQueue { id }, Change::DropQueue { id }] {
+        for (to, mail) in rig.control.announce(&change) {
+            rig.tell(to, mail);
+        }
+    }
+    rig.hears(publisher, &confirm(1, false, false));
 }
 
 /// Two queues of one home by turns: each lane hears once in a turn.
