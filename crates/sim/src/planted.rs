@@ -1,4 +1,4 @@
-//! Faults that are planted in the machines, so that a test can show that the invariants see them.
+//! Bugs that are planted in the machines, so that a test can show that the invariants see them.
 
 use leveret_cluster::Control;
 use leveret_shard::Shard;
@@ -9,11 +9,28 @@ pub enum Planted {
     /// The machines as they are.
     #[default]
     Nothing,
+    /// In a control machine.
+    #[cfg(feature = "planted")]
+    InControl(leveret_cluster::Planted),
+    /// In a shard.
+    #[cfg(feature = "planted")]
+    InShard(leveret_shard::Planted),
 }
 
 impl Planted {
     /// All bugs, with their names and the invariant that must see each.
+    #[cfg(not(feature = "planted"))]
     pub const ALL: &'static [(Self, &'static str, &'static str)] = &[];
+
+    /// All bugs, with their names and the invariant that must see each.
+    #[cfg(feature = "planted")]
+    pub const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::InControl(leveret_cluster::Planted::AckBeforeApplied), "ack-before-applied", "bindings"),
+        (Self::InShard(leveret_shard::Planted::ResendWithoutDedup), "resend-without-dedup", "no_phantom"),
+        (Self::InShard(leveret_shard::Planted::RequeueAtTail), "requeue-at-tail", "order"),
+        (Self::InControl(leveret_cluster::Planted::DownWithoutVeto), "down-without-veto", "bindings"),
+        (Self::InShard(leveret_shard::Planted::NoResubscription), "no-resubscription", "liveness"),
+    ];
 
     /// The bug with this name.
     #[must_use]
@@ -27,7 +44,21 @@ impl Planted {
         Self::ALL.iter().find(|(planted, ..)| *planted == self).map(|(_, name, _)| *name)
     }
 
-    pub(crate) fn in_control(self, _control: &mut Control) {}
+    #[cfg_attr(not(feature = "planted"), allow(unused_variables))]
+    pub(crate) fn in_control(self, control: &mut Control) {
+        match self {
+            #[cfg(feature = "planted")]
+            Self::InControl(bug) => control.plant(bug),
+            _ => {}
+        }
+    }
 
-    pub(crate) fn in_shard(self, _shard: &mut Shard) {}
+    #[cfg_attr(not(feature = "planted"), allow(unused_variables))]
+    pub(crate) fn in_shard(self, shard: &mut Shard) {
+        match self {
+            #[cfg(feature = "planted")]
+            Self::InShard(bug) => shard.plant(bug),
+            _ => {}
+        }
+    }
 }

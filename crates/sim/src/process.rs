@@ -113,6 +113,11 @@ impl Process {
         if local == Instant::FAR { Instant::FAR } else { local - self.clock }
     }
 
+    /// It may act on its view.
+    pub(crate) fn has_lease(&self, world: Instant) -> bool {
+        self.control.listening && self.control.control.status().lease > self.now(world)
+    }
+
     fn turns(&mut self, actor: Actor) -> &mut Turns {
         match actor {
             Actor::Shard(shard) => &mut self.turns[usize::from(shard)],

@@ -1,6 +1,7 @@
 //! A queue incarnation has one home, in every execution; a name has one incarnation while views agree.
 //!
-//! Views agree when every node of a set counts exactly that set, for two seconds. Two proposals for one name may meet
+//! Views agree when every node of a set counts exactly that set and has its lease, for two seconds (without the lease a
+//! node that others hear still counts, though nothing reaches it). Two proposals for one name may meet
 //! even then; one is withdrawn before any ok. So two lives are judged only when both lasted for two seconds of agreement.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +39,7 @@ impl OneHome {
             }
         }
         let mut sets: BTreeMap<Vec<NodeId>, Vec<&Process>> = BTreeMap::new();
-        for process in processes.filter(|process| process.control.listening) {
+        for process in processes.filter(|process| process.has_lease(now)) {
             sets.entry(process.control.control.counted_set()).or_default().push(process);
         }
         sets.retain(|set, members| {
