@@ -240,7 +240,12 @@ impl Broker {
     pub(crate) fn open_home(&mut self, id: QueueId) {
         if self.places.handle(id).is_none() {
             let queue = Queue::new(id, self.own, self.seed.part(id.ulid.0 as u64));
-            let home = Home::new(queue, self.seed.part(6));
+            #[cfg_attr(not(feature = "planted"), allow(unused_mut))]
+            let mut home = Home::new(queue, self.seed.part(6));
+            #[cfg(feature = "planted")]
+            if let Some(bug) = self.planted {
+                bug.in_home(&mut home);
+            }
             self.places.insert(id, Place::Home(alloc::boxed::Box::new(home)));
             self.take_early(id);
         }
