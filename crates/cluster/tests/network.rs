@@ -208,6 +208,20 @@ fn a_killed_node_is_down_within_200_ms_and_its_names_are_free_2_s_later() {
     assert!(world.run_until(ms(2_000), World::agrees), "{:#?}", views(&world));
 }
 
+/// A process dies link by link: the first dial may still find its port, and be reset.
+#[test]
+fn a_killed_node_whose_port_lingers_is_down_within_200_ms_too() {
+    let mut world = cluster(5, 3);
+    world.lingers_until = world.now + ms(40);
+    world.kill(2);
+    let down = |world: &World| {
+        [0, 1]
+            .iter()
+            .all(|&at| world.nodes[at].control.status().nodes.iter().any(|node| node.standing.is_down()))
+    };
+    assert!(world.run_until(ms(200), down), "{:#?}", views(&world));
+}
+
 #[test]
 fn under_any_faults_no_ok_is_false_and_all_comes_right_in_the_end() {
     let mut total: std::collections::BTreeMap<&'static str, u32> = std::collections::BTreeMap::new();

@@ -183,6 +183,9 @@ pub const PERMISSION_PATTERN_BYTES_MAX: usize = 1024 * 1024;
 pub const FORWARDED_WAIT: Duration = Duration::from_secs(6);
 /// A second redial this much after the first was refused: two refusals and a reset link are evidence of a dead process.
 pub const REFUSED_REDIAL_AFTER: Duration = Duration::from_millis(50);
+/// For so long after a node was last heard a dial that comes to nothing is repeated that soon, so that a killed process is
+/// known to be gone within 200 ms even if its port outlived its links.
+pub const HASTY_REDIAL_WITHIN: Duration = Duration::from_millis(500);
 /// Records in one piece of a map.
 pub const MAP_PIECE_RECORDS_MAX: usize = 1_000;
 /// A map that was asked for and did not come is asked for again after this.

@@ -134,14 +134,15 @@ impl Control {
 
     pub(crate) fn dial_failed(&mut self, now: Instant, address: &str, failure: DialFailure) {
         let mut again = now + limits::REDIAL_EVERY;
-        if failure == DialFailure::Refused {
-            for member in self.members.values_mut().filter(|member| member.link.is_none()) {
-                if member.hello.address == address {
-                    member.refusals = member.refusals.saturating_add(1);
-                    if member.refusals == 1 {
-                        again = now + limits::REFUSED_REDIAL_AFTER;
-                    }
-                }
+        let unlinked = self.members.values_mut().filter(|member| member.link.is_none());
+        for member in unlinked.filter(|member| member.hello.address == address) {
+            if failure == DialFailure::Refused {
+                member.refusals = member.refusals.saturating_add(1);
+            }
+            // A process that was killed may still accept for a moment, and reset: that proves nothing, so ask soon.
+            let just_heard = member.heard_at.is_some_and(|at| now.since(at) < limits::HASTY_REDIAL_WITHIN);
+            if member.refusals == 1 || (failure == DialFailure::Unreachable && just_heard) {
+                again = now + limits::REFUSED_REDIAL_AFTER;
             }
         }
         self.dials.on_failed(address, failure, again);

@@ -160,6 +160,8 @@ pub struct World {
     pub cuts: BTreeSet<(At, At)>,
     /// Cuts answer dials with a reset.
     pub cuts_refuse: bool,
+    /// Until then the port of a killed node still accepts, and resets.
+    pub lingers_until: Instant,
     /// When a pair could last not talk both ways.
     pub last_bad: BTreeMap<(At, At), Instant>,
     links: BTreeMap<LinkKey, TwoEnds>,
@@ -181,6 +183,7 @@ impl World {
             delay: (ms(0), ms(2)),
             apply_delay_max: ms(2),
             cuts: BTreeSet::new(),
+            lingers_until: Instant::ZERO,
             cuts_refuse: false,
             last_bad: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -524,7 +527,9 @@ impl World {
         let delay = self.draw_delay() + self.draw_delay();
         let due = self.now + delay;
         let Some(peer) = there else {
-            self.push(due, What::DialFailed { at, address, failure: DialFailure::Refused });
+            let lingers = due < self.lingers_until;
+            let failure = if lingers { DialFailure::Unreachable } else { DialFailure::Refused };
+            self.push(due, What::DialFailed { at, address, failure });
             return;
         };
         if peer == at {
