@@ -24,7 +24,7 @@ pub const HANDSHAKES_MAX: usize = 1_000;
 pub const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 /// Connections of a shard: file descriptors and memory. Past it a new socket is closed at once.
 pub const CONNECTIONS_MAX: usize = 65_536;
-/// Largest message body, bytes (RabbitMQ: max_message_size). More is 311... answered as RabbitMQ does: 406.
+/// Largest message body, bytes (RabbitMQ: max_message_size). More is 406 at the content header, as RabbitMQ.
 pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Bodies that a connection has begun and not finished, bytes, over all channels. More is 501.
 pub const BODIES_UNFINISHED_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -103,7 +103,7 @@ pub const LANE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const LANES_PER_QUEUE_MAX: usize = 2 * NODES_MAX * 16;
 /// Time from a publish's arrival to its answer, whichever waits it meets (R4). Then nack, or dropped and counted.
 pub const PUBLISH_WAIT: Duration = Duration::from_secs(2);
-/// Time that an operation may wait for its answer. Then it is refused with 506... at the channel's connection.
+/// Time that an operation may wait for its answer. Then it is refused with 506, which closes its connection.
 pub const OPERATION_WAIT: Duration = Duration::from_secs(8);
 
 // ---- cluster ----------------------------------------------------------------------------------------------------

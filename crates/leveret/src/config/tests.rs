@@ -190,7 +190,10 @@ fn a_secret_is_read_without_its_line_end_and_a_short_one_refused() {
     let with_file = settings(&[("secret_file", path.to_str().expect("UTF-8"))]).expect("valid");
     assert!(read_secret(&with_file).expect_err("missing").to_string().contains("cannot be read"));
     std::fs::write(&path, "0123456789abcdef0123456789abcdef\r\n").expect("written");
-    assert_eq!(read_secret(&with_file).expect("valid").as_deref(), Some(&b"0123456789abcdef0123456789abcdef"[..]));
+    assert_eq!(
+        read_secret(&with_file).expect("valid").as_deref(),
+        Some(&b"0123456789abcdef0123456789abcdef"[..])
+    );
     std::fs::write(&path, "short\n").expect("written");
     assert!(
         read_secret(&with_file)
