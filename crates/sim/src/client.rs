@@ -3,8 +3,7 @@
 //! Read first: [`Client`], then `workload.rs`, which says what it does. Here is how: connect, open, frames in, frames
 //! out, and what the oracle is told of it.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 use leveret_model::{Instant, NodeId};
@@ -15,21 +14,18 @@ use leveret_wire::method::{
     ConnectionCloseOk, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,
 };
 use leveret_wire::{
-    BasicProperties, ContentHeader, FrameKind, Method, PROTOCOL_HEADER, Table, decode_frame, encode_arguments,
+    BasicProperties, FrameKind, Method, PROTOCOL_HEADER, Table, decode_frame, encode_arguments,
 };
 
 use crate::body;
+use crate::channel::{Channel, ChannelPhase, Coming, Settling};
 use crate::event::{ClientId, End, HostId, ProcessId};
 use crate::network::Item;
 use crate::oracle::{Answer, Fate, MessageId, Sent};
 use crate::process::USER;
-use crate::request::Request;
-use crate::topology::{Base, Exchange};
+use crate::topology::Exchange;
 use crate::workload::{Role, Season};
 use crate::world::Ways;
-
-/// After longer, others may have consumed meanwhile.
-const EXPECTED_WITHIN: Duration = Duration::from_secs(1);
 
 /// How far the connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,70 +33,6 @@ pub(crate) enum Phase {
     Away,
     Handshake,
     Open,
-}
-
-/// A message on its way in.
-#[derive(Debug)]
-enum Coming {
-    Delivery { consumer: String, tag: u64, redelivered: bool },
-    Got { tag: u64, redelivered: bool },
-    Return,
-}
-
-#[derive(Debug)]
-struct Content {
-    what: Coming,
-    left: u64,
-    body: Vec<u8>,
-}
-
-/// A consumer that the client believes in.
-#[derive(Clone, Debug)]
-pub(crate) struct Consumer {
-    pub(crate) id: u32,
-    /// The queue's full name.
-    pub(crate) queue: String,
-    pub(crate) base: Base,
-    pub(crate) prefetch: u16,
-    pub(crate) no_ack: bool,
-    /// A message was requeued while all of the prefetch was held and nobody else consumes: the next one must be
-    /// redelivered.
-    pub(crate) expects_redelivered: Option<Instant>,
-}
-
-/// A message that is not settled.
-#[derive(Clone, Debug)]
-pub(crate) struct Holding {
-    pub(crate) message: MessageId,
-    pub(crate) base: Base,
-    /// `None` for a message taken by `basic.get`.
-    pub(crate) consumer: Option<String>,
-}
-
-/// How far a channel is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ChannelPhase {
-    Opening,
-    Open,
-    /// Waits for close-ok.
-    Closing,
-    Closed(Instant),
-}
-
-/// An opening of a channel.
-#[derive(Debug)]
-pub(crate) struct Channel {
-    pub(crate) publisher: u32,
-    pub(crate) phase: ChannelPhase,
-    pub(crate) confirms: bool,
-    pub(crate) requests: VecDeque<Request>,
-    /// When the first of `requests` was sent.
-    pub(crate) asked_at: Option<Instant>,
-    numbers: u64,
-    pub(crate) unanswered: BTreeMap<u64, MessageId>,
-    pub(crate) consumers: BTreeMap<String, Consumer>,
-    pub(crate) held: BTreeMap<u64, Holding>,
-    content: Option<Content>,
 }
 
 /// A client.
@@ -226,7 +158,9 @@ impl Client {
                 }
             },
             FrameKind::Header | FrameKind::Body => {
-                self.on_content(kind, channel, payload, ways);
+                if let Some(channel) = self.channels.get_mut(&channel) {
+                    channel.on_content(kind, payload, ways);
+                }
                 true
             }
         }
@@ -287,21 +221,7 @@ impl Client {
     pub(crate) fn open_channel(&mut self, number: u16, ways: &mut Ways<'_>) {
         let publisher = ways.oracle.new_publisher();
         let requests = self.role.script(number, ways).into();
-        self.channels.insert(
-            number,
-            Channel {
-                publisher,
-                phase: ChannelPhase::Opening,
-                confirms: false,
-                requests,
-                asked_at: None,
-                numbers: 0,
-                unanswered: BTreeMap::new(),
-                consumers: BTreeMap::new(),
-                held: BTreeMap::new(),
-                content: None,
-            },
-        );
+        self.channels.insert(number, Channel::new(publisher, requests));
         self.say(number, ChannelOpen);
     }
 
@@ -326,25 +246,21 @@ impl Client {
             Method::ChannelCloseOk(_) => channel.phase = ChannelPhase::Closed(now),
             Method::BasicDeliver(deliver) => {
                 let consumer = String::from_utf8_lossy(deliver.consumer_tag).into_owned();
-                let what = Coming::Delivery {
+                channel.coming(Coming::Delivery {
                     consumer,
                     tag: deliver.delivery_tag,
                     redelivered: deliver.redelivered,
-                };
-                channel.content = Some(Content { what, left: u64::MAX, body: Vec::new() });
+                });
             }
             Method::BasicGetOk(got) => {
-                let what = Coming::Got { tag: got.delivery_tag, redelivered: got.redelivered };
-                channel.content = Some(Content { what, left: u64::MAX, body: Vec::new() });
+                channel.coming(Coming::Got { tag: got.delivery_tag, redelivered: got.redelivered });
             }
-            Method::BasicReturn(_) => {
-                channel.content = Some(Content { what: Coming::Return, left: u64::MAX, body: Vec::new() });
-            }
+            Method::BasicReturn(_) => channel.coming(Coming::Return),
             Method::BasicAck(ack) => {
-                channel.on_confirm(ack.delivery_tag, ack.multiple, Answer::Confirmed(now), ways)
+                channel.on_confirm(ack.delivery_tag, ack.multiple, Answer::Confirmed(now), ways);
             }
             Method::BasicNack(nack) => {
-                channel.on_confirm(nack.delivery_tag, nack.multiple, Answer::Nacked, ways)
+                channel.on_confirm(nack.delivery_tag, nack.multiple, Answer::Nacked, ways);
             }
             Method::BasicCancel(cancel) => {
                 let tag = String::from_utf8_lossy(cancel.consumer_tag).into_owned();
@@ -353,23 +269,6 @@ impl Client {
                 self.again_at = Some(now + ways.schedule.dice.millis(100, 600));
             }
             answer => channel.on_answer(answer, ways),
-        }
-    }
-
-    fn on_content(&mut self, kind: FrameKind, number: u16, payload: &[u8], ways: &mut Ways<'_>) {
-        let Some(channel) = self.channels.get_mut(&number) else { return };
-        let Some(content) = channel.content.as_mut() else { return };
-        if kind == FrameKind::Header {
-            content.left = ContentHeader::body_size(payload).unwrap_or(0);
-        } else {
-            content.body.extend_from_slice(payload);
-            content.left = content.left.saturating_sub(payload.len() as u64);
-        }
-        if content.left == 0
-            && let Some(content) = channel.content.take()
-            && channel.phase == ChannelPhase::Open
-        {
-            channel.on_message(content, ways);
         }
     }
 
@@ -449,11 +348,11 @@ impl Client {
         match (how, multiple) {
             (Settling::Ack, _) => self.say(number, BasicAck { delivery_tag: tag, multiple }),
             (Settling::Requeue, _) => {
-                self.say(number, BasicNack { delivery_tag: tag, multiple, requeue: true })
+                self.say(number, BasicNack { delivery_tag: tag, multiple, requeue: true });
             }
             (Settling::Drop, false) => self.say(number, BasicReject { delivery_tag: tag, requeue: false }),
             (Settling::Drop, true) => {
-                self.say(number, BasicNack { delivery_tag: tag, multiple, requeue: false })
+                self.say(number, BasicNack { delivery_tag: tag, multiple, requeue: false });
             }
         }
     }
@@ -466,102 +365,5 @@ impl Client {
         channel.end(ways);
         channel.phase = ChannelPhase::Closing;
         self.say(number, ChannelClose { reply_code: 200, reply_text: b"", class_id: 0, method_id: 0 });
-    }
-}
-
-/// How a delivery ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Settling {
-    Ack,
-    Requeue,
-    Drop,
-}
-
-impl Channel {
-    pub(crate) fn is_open(&self) -> bool {
-        self.phase == ChannelPhase::Open
-    }
-
-    /// The channel is gone: what was not answered is unknown, what was held must come again.
-    fn end(&mut self, ways: &mut Ways<'_>) {
-        let now = ways.schedule.now;
-        for id in std::mem::take(&mut self.unanswered).into_values() {
-            ways.oracle.answered(id, Answer::Unknown);
-        }
-        for holding in std::mem::take(&mut self.held).into_values() {
-            ways.oracle.fate(holding.message, holding.base, Fate::Returned(now));
-        }
-        self.consumers.clear();
-        self.requests.clear();
-        self.asked_at = None;
-        self.content = None;
-    }
-
-    fn on_confirm(&mut self, number: u64, multiple: bool, answer: Answer, ways: &mut Ways<'_>) {
-        let now = ways.schedule.now;
-        let from = if multiple { 0 } else { number };
-        let answered: Vec<u64> = self.unanswered.range(from..=number).map(|(number, _)| *number).collect();
-        if answered.is_empty() && !multiple {
-            let text = format!("publish {number} of channel opening {} was answered twice", self.publisher);
-            ways.oracle.violation(now, "liveness", text);
-        }
-        for number in answered {
-            if let Some(id) = self.unanswered.remove(&number) {
-                ways.oracle.answered(id, answer);
-            }
-        }
-    }
-
-    /// The answer to the first request.
-    fn on_answer(&mut self, answer: &Method<'_>, ways: &mut Ways<'_>) {
-        if self.asked_at.take().is_none() {
-            return;
-        }
-        if let Some(request) = self.requests.pop_front() {
-            request.answered(self, answer, ways);
-        }
-    }
-
-    fn on_message(&mut self, content: Content, ways: &mut Ways<'_>) {
-        let now = ways.schedule.now;
-        let Some(id) = body::read(&content.body) else {
-            return ways.oracle.violation(now, "no_phantom", "a body that nobody made".into());
-        };
-        let checksum = body::checksum(&content.body);
-        match content.what {
-            Coming::Return => {
-                if let Some(sent) = ways.oracle.message_mut(id) {
-                    sent.returned = true;
-                }
-            }
-            Coming::Delivery { consumer, tag, redelivered } => {
-                let Some(known) = self.consumers.get_mut(&consumer) else {
-                    let text = format!("{id:?} came for the consumer {consumer}, which had ended");
-                    return ways.oracle.violation(now, "no_phantom", text);
-                };
-                let (consumer_id, base, no_ack) = (known.id, known.base, known.no_ack);
-                let soon = |since: Instant| now.since(since) < EXPECTED_WITHIN;
-                if known.expects_redelivered.take().is_some_and(soon) && !redelivered {
-                    let text = format!("{id:?} of {base:?} overtook a message that was requeued before it");
-                    ways.oracle.violation(now, "order", text);
-                }
-                ways.trace.say(now, || {
-                    format!("{consumer} gets {id:?} of {base:?}, tag {tag}, again {redelivered}")
-                });
-                ways.trace.event(now, 21, &[u64::from(id.publisher), id.number, u64::from(redelivered)]);
-                ways.oracle.delivered(now, (id, base, checksum), Some(consumer_id), redelivered, no_ack);
-                if !no_ack {
-                    self.held.insert(tag, Holding { message: id, base, consumer: Some(consumer) });
-                }
-            }
-            Coming::Got { tag, redelivered } => {
-                self.asked_at = None;
-                let Some(Request::Get { base, no_ack }) = self.requests.pop_front() else { return };
-                ways.oracle.delivered(now, (id, base, checksum), None, redelivered, no_ack);
-                if !no_ack {
-                    self.held.insert(tag, Holding { message: id, base, consumer: None });
-                }
-            }
-        }
     }
 }

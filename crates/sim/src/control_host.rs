@@ -11,8 +11,9 @@ use leveret_link::frame::{self, Frame};
 use leveret_model::directory::{FromShard, PeerState, ToShard};
 use leveret_model::{Instant, NodeId, ShardId};
 
+use crate::dials::Dialled;
 use crate::event::{Actor, End, HostId, ProcessId};
-use crate::network::{Dialled, Greeting, Item, Owner, Purpose};
+use crate::network::{Greeting, Item, Owner, Purpose};
 use crate::sessions::{Sessions, Wish};
 use crate::shard_host::ShardMail;
 use crate::world::Ways;
@@ -258,7 +259,7 @@ impl ControlHost {
                 match &mail {
                     ToShard::Peer { node, state } => self.on_peer(now, *node, state, ways),
                     ToShard::Change { change, .. } => {
-                        ways.oracle.on_change(ways.schedule.now, self.hello.node, change)
+                        ways.oracle.on_change(ways.schedule.now, self.hello.node, change);
                     }
                     _ => {}
                 }
@@ -273,7 +274,7 @@ impl ControlHost {
                     ways.network.send(ways.schedule, end, Item::Bytes(bytes));
                 }
                 Err(error) => {
-                    ways.oracle.violation(ways.schedule.now, "buffers", format!("a control frame: {error}"))
+                    ways.oracle.violation(ways.schedule.now, "buffers", format!("a control frame: {error}"));
                 }
             }
         }

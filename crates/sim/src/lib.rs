@@ -8,8 +8,11 @@
 //! nothing but their doors; a run says how much it judged, for what was not judged is not proven.
 
 mod body;
+mod channel;
 mod client;
 mod control_host;
+mod crowd;
+mod dials;
 mod event;
 mod faults;
 mod inject;

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use leveret_cluster::PeerHello;
-use leveret_model::{Instant, limits};
+use leveret_model::Instant;
 
-use crate::event::{Actor, ClientId, DialId, End, Event, HostId, PipeId, ProcessId, Schedule, Side};
+use crate::dials::Dials;
+use crate::event::{Actor, ClientId, End, Event, HostId, PipeId, ProcessId, Schedule, Side};
 use crate::truth::Truth;
 
 /// What a link is for.
@@ -89,37 +90,6 @@ struct Way {
     extra: Duration,
 }
 
-/// What a dial came to, on its way back.
-#[derive(Clone, Copy, Debug)]
-enum Reply {
-    Refused,
-    Accepted(ProcessId),
-}
-
-/// A dial under way.
-#[derive(Clone, Debug)]
-pub(crate) struct Dial {
-    pub(crate) from: ProcessId,
-    pub(crate) from_host: HostId,
-    pub(crate) to: Option<HostId>,
-    pub(crate) address: String,
-    pub(crate) purpose: Purpose,
-    /// For a data link: to whom.
-    pub(crate) peer: Option<leveret_model::NodeId>,
-    deadline: Instant,
-    tries: u32,
-    reply: Option<Reply>,
-}
-
-/// What a dial came to.
-#[derive(Clone, Debug)]
-pub(crate) enum Dialled {
-    Accepted { dial: Dial, process: ProcessId },
-    Refused(Dial),
-    Unreachable(Dial),
-    Myself(Dial),
-}
-
 /// What runs on a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HostState {
@@ -139,8 +109,7 @@ pub(crate) struct Network {
     usual: (Duration, Duration),
     pipes: BTreeMap<PipeId, Pipe>,
     next_pipe: u32,
-    dials: BTreeMap<DialId, Dial>,
-    next_dial: u32,
+    pub(crate) dials: Dials,
     pub(crate) truth: Truth,
 }
 
@@ -152,8 +121,7 @@ impl Network {
             usual,
             pipes: BTreeMap::new(),
             next_pipe: 0,
-            dials: BTreeMap::new(),
-            next_dial: 0,
+            dials: Dials::default(),
             truth: Truth::new(hosts),
         }
     }
@@ -211,7 +179,12 @@ impl Network {
         self.note_truth(now, from, to);
     }
 
-    fn delay(&self, schedule: &mut Schedule, from: Option<HostId>, to: Option<HostId>) -> Duration {
+    pub(crate) fn delay(
+        &self,
+        schedule: &mut Schedule,
+        from: Option<HostId>,
+        to: Option<HostId>,
+    ) -> Duration {
         match (from, to) {
             (Some(from), Some(to)) => {
                 schedule.dice.between(self.usual.0, self.usual.1) + self.way(from, to).extra
@@ -395,78 +368,6 @@ impl Network {
                 self.close(schedule, end);
             }
         }
-    }
-
-    // ---- dials ----------------------------------------------------------------------------------------------
-
-    pub(crate) fn dial(
-        &mut self,
-        schedule: &mut Schedule,
-        from: (ProcessId, HostId),
-        address: &str,
-        purpose: Purpose,
-        peer: Option<leveret_model::NodeId>,
-    ) {
-        let id = DialId(self.next_dial);
-        self.next_dial += 1;
-        let to = HostId::from_address(address).filter(|host| host.index() < self.hosts.len());
-        let dial = Dial {
-            from: from.0,
-            from_host: from.1,
-            to,
-            address: address.to_owned(),
-            purpose,
-            peer,
-            deadline: schedule.now + limits::LINK_HANDSHAKE_TIMEOUT,
-            tries: 0,
-            reply: None,
-        };
-        let delay = self.delay(schedule, Some(from.1), to.or(Some(from.1)));
-        self.dials.insert(id, dial);
-        schedule.after(delay, Event::Dial(id));
-    }
-
-    /// A dial goes on: its first packet is there, or the answer to it.
-    pub(crate) fn dial_goes_on(&mut self, schedule: &mut Schedule, id: DialId) -> Option<Dialled> {
-        let dial = self.dials.remove(&id)?;
-        let Some(to) = dial.to else { return Some(Dialled::Unreachable(dial)) };
-        let cut = match dial.reply {
-            None => self.is_cut(dial.from_host, to) || self.hosts[to.index()] == HostState::Off,
-            Some(_) => self.is_cut(to, dial.from_host),
-        };
-        if cut {
-            return self.dial_again(schedule, id, dial);
-        }
-        match dial.reply {
-            Some(Reply::Refused) => Some(Dialled::Refused(dial)),
-            Some(Reply::Accepted(process)) if self.hosts[to.index()] == HostState::Runs(process) => {
-                Some(Dialled::Accepted { dial, process })
-            }
-            Some(Reply::Accepted(_)) => Some(Dialled::Unreachable(dial)),
-            None => {
-                let reply = match self.hosts[to.index()] {
-                    HostState::Runs(process) if process == dial.from => return Some(Dialled::Myself(dial)),
-                    HostState::Runs(process) => Reply::Accepted(process),
-                    HostState::Idle | HostState::Off => Reply::Refused,
-                };
-                let delay = self.delay(schedule, Some(to), Some(dial.from_host));
-                self.dials.insert(id, Dial { reply: Some(reply), ..dial });
-                schedule.after(delay, Event::Dial(id));
-                None
-            }
-        }
-    }
-
-    fn dial_again(&mut self, schedule: &mut Schedule, id: DialId, mut dial: Dial) -> Option<Dialled> {
-        let again = schedule.now + Duration::from_millis(200 << dial.tries.min(4));
-        dial.tries += 1;
-        if schedule.now >= dial.deadline {
-            return Some(Dialled::Unreachable(dial));
-        }
-        let at = again.min(dial.deadline);
-        self.dials.insert(id, dial);
-        schedule.at(at, Event::Dial(id));
-        None
     }
 }
 

@@ -7,7 +7,7 @@ use leveret_wire::method::{
     QueueDelete, QueueUnbind,
 };
 
-use crate::client::{Channel, Consumer};
+use crate::channel::{Channel, Consumer};
 use crate::topology::{Base, Exchange, base_of};
 use crate::world::Ways;
 
@@ -107,7 +107,7 @@ impl Request {
                 ways.oracle.bound(now, Exchange::Default, &base.name(), base);
             }
             (Self::Bind(exchange, key, base), Method::QueueBindOk(_)) => {
-                ways.oracle.bound(now, exchange, key, base)
+                ways.oracle.bound(now, exchange, key, base);
             }
             (Self::Unbind(exchange, key, base), Method::QueueUnbindOk(_)) => {
                 ways.oracle.unbound(exchange, key, base);

@@ -2,7 +2,8 @@
 
 use leveret_model::Instant;
 
-use crate::client::{ChannelPhase, Client, Phase, Settling};
+use crate::channel::{ChannelPhase, Holding, Settling};
+use crate::client::{Client, Phase};
 use crate::request::Request;
 use crate::topology::{Base, Exchange, binding_keys, keys};
 use crate::world::Ways;
@@ -226,7 +227,7 @@ impl Client {
             return false;
         };
         let Some((tag, consumer)) = channel.consumers.iter_mut().next() else { return false };
-        let own = |holding: &crate::client::Holding| holding.consumer.as_ref() == Some(tag);
+        let own = |holding: &Holding| holding.consumer.as_ref() == Some(tag);
         let held: Vec<u64> =
             channel.held.iter().filter(|(_, holding)| own(holding)).map(|(tag, _)| *tag).collect();
         if held.len() < usize::from(consumer.prefetch) {

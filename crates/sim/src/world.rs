@@ -10,20 +10,21 @@ use std::time::Duration;
 use leveret_cluster::PeerHello;
 use leveret_model::{Instant, Seed};
 
-use crate::client::{Client, Phase};
+use crate::client::Client;
 use crate::control_host::ControlMail;
-use crate::event::{ClientId, End, Event, HostId, ProcessId, Schedule};
+use crate::dials::Dialled;
+use crate::event::{End, Event, HostId, ProcessId, Schedule};
 use crate::faults::{FaultCounts, FaultPlan, Lasting};
 use crate::invariants::directories::Directories;
 use crate::invariants::one_home::OneHome;
 use crate::invariants::{bindings, confirmed_kept, liveness, order, unacked_returns};
-use crate::network::{Dialled, Greeting, HostState, Network, Owner, Purpose};
+use crate::network::{HostState, Network, Owner};
 use crate::oracle::{Answer, Oracle};
 use crate::outcome::{Outcome, Traffic};
 use crate::planted::Planted;
 use crate::process::Process;
 use crate::scheduler::Scheduler;
-use crate::topology::{Base, base_of};
+use crate::topology::Base;
 use crate::trace::Trace;
 use crate::workload::{ADMINS, Role, Season};
 
@@ -76,7 +77,7 @@ pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) trace: Trace,
     pub(crate) oracle: Oracle,
-    hellos: BTreeMap<ProcessId, PeerHello>,
+    pub(crate) hellos: BTreeMap<ProcessId, PeerHello>,
     pub(crate) processes: BTreeMap<ProcessId, Process>,
     next_process: u32,
     pub(crate) clients: Vec<Client>,
@@ -84,12 +85,13 @@ pub(crate) struct World {
     pub(crate) plan: FaultPlan,
     pub(crate) lasting: Vec<Option<Lasting>>,
     pub(crate) counts: FaultCounts,
-    season: Season,
-    alone: BTreeSet<Base>,
+    pub(crate) season: Season,
+    pub(crate) alone: BTreeSet<Base>,
     one_home: OneHome,
     directories: Directories,
 }
 
+/// The parts of a world that others may touch.
 macro_rules! ways {
     ($world:ident) => {
         Ways {
@@ -103,6 +105,8 @@ macro_rules! ways {
         }
     };
 }
+
+pub(crate) use ways;
 
 fn at(time: Duration) -> Instant {
     Instant::ZERO + time
@@ -210,13 +214,6 @@ impl World {
         self.schedule.at(at(LOOK_EVERY), Event::Look);
     }
 
-    fn new_client(&mut self, role: Role, late: Duration) {
-        let id = ClientId(self.clients.len() as u32);
-        self.clients.push(Client::new(id, role));
-        self.schedule.after(late, Event::ClientConnects(id));
-        self.schedule.after(late, Event::ClientActs(id));
-    }
-
     fn on_event(&mut self, event: Event) {
         let now = self.schedule.now;
         match event {
@@ -312,74 +309,6 @@ impl World {
         Some(process.host)
     }
 
-    // ---- clients --------------------------------------------------------------------------------------------
-
-    fn connect(&mut self, id: ClientId) {
-        let mut ways = ways!(self);
-        let client = &mut self.clients[id.0 as usize];
-        if client.phase != Phase::Away {
-            return;
-        }
-        let host = HostId(ways.schedule.dice.below(usize::from(self.hosts)) as u8);
-        let HostState::Runs(process) = ways.network.hosts[host.index()] else {
-            let late = ways.schedule.dice.millis(50, 400);
-            return self.schedule.after(late, Event::ClientConnects(id));
-        };
-        let greeting = Greeting { hello: None, purpose: Purpose::Client };
-        let end = ways.network.open(ways.schedule, (Owner::Client(id), None), (process, host), greeting);
-        let node = ways.hellos[&process].node;
-        ways.trace.say(ways.schedule.now, || {
-            format!("client {} ({:?}) connects to host {}", id.0, client.role, host.0)
-        });
-        client.connected(end, (process, node, host), &mut ways);
-    }
-
-    pub(crate) fn client_lost(&mut self, id: ClientId) {
-        let mut ways = ways!(self);
-        self.clients[id.0 as usize].disconnected(&mut ways);
-        let late = self.schedule.dice.millis(50, 500);
-        self.schedule.after(late, Event::ClientConnects(id));
-    }
-
-    fn act(&mut self, id: ClientId) {
-        let next = self.schedule.dice.millis(10, 110);
-        self.schedule.after(next, Event::ClientActs(id));
-        let client = &self.clients[id.0 as usize];
-        if let Some((process, node, _)) = client.at
-            && !self.processes.contains_key(&process)
-            && self
-                .oracle
-                .ended
-                .get(&node)
-                .is_some_and(|at| self.schedule.now.since(*at) > Duration::from_secs(2))
-        {
-            // heartbeats would have told it by now
-            return self.client_lost(id);
-        }
-        if let Role::Consumer { base, .. } = client.role
-            && Base::SINGLE.contains(&base)
-        {
-            self.note_alone(base);
-        }
-        let mut ways = ways!(self);
-        self.clients[id.0 as usize].act(&mut ways);
-    }
-
-    /// Does the queue have one consumer?
-    fn note_alone(&mut self, base: Base) {
-        let homes = self.processes.values().flat_map(|process| &process.shards);
-        let queues = homes.flat_map(|host| host.shard.report().queues);
-        let consumers: Vec<u32> = queues
-            .filter(|queue| base_of(&queue.name).is_some_and(|(of, _)| of == base))
-            .map(|queue| queue.consumers)
-            .collect();
-        if consumers == [1] {
-            self.alone.insert(base);
-        } else {
-            self.alone.remove(&base);
-        }
-    }
-
     // ---- judging --------------------------------------------------------------------------------------------
 
     fn look(&mut self) {
@@ -399,25 +328,6 @@ impl World {
         self.directories.look(now, at(HEAL_AT), processes, &mut self.oracle);
         if let Some((_, text)) = self.oracle.buffers.take_over() {
             self.oracle.violation(now, "buffers", text);
-        }
-    }
-
-    /// Queues that nobody consumes get a consumer.
-    fn drain(&mut self) {
-        let mut queues = BTreeSet::new();
-        for queue in
-            self.processes.values().flat_map(|p| &p.shards).flat_map(|host| host.shard.report().queues)
-        {
-            if queue.consumers == 0 {
-                queues.insert(queue.name);
-            }
-        }
-        for queue in queues {
-            let consumed = |client: &Client| matches!(&client.role, Role::Consumer { base, .. } if base.name() == queue.as_str());
-            if !self.clients.iter().any(consumed) {
-                let queue = queue.as_str().to_owned();
-                self.new_client(Role::Drainer { queue }, Duration::from_millis(1));
-            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The seeds that continuous integration runs, and what they must cover.
 //!
-//! Fifty fixed seeds, ten that derive from the commit, and every seed that ever failed. `LEVERET_SIM_SEED_BASE` (a number,
-//! or a commit id) replaces the commit, so that a run can be repeated on another commit; without a repository the ten are
-//! left out of nobody's sight: the test says so and fails.
+//! Fifty fixed seeds, ten that derive from the commit, and every seed that ever failed. `LEVERET_SIM_SEED_BASE` (a number
+//! or a commit id, read as hexadecimal) stands in for the commit where there is no repository, and repeats another
+//! commit's ten.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
