@@ -77,12 +77,14 @@ impl Broker {
     fn on_drop_queue(&mut self, change: &Change, id: QueueId) {
         let masked = self.table.queue_by_id(id).is_some_and(|queue| queue.masked);
         self.table.apply(change);
-        self.note_dropped(id);
+        if !masked {
+            self.note_dropped(id);
+        }
         let Some(handle) = self.places.handle(id) else { return };
         if masked {
-            self.on_left(id)
+            self.on_left(id);
         } else {
-            self.on_gone(id)
+            self.on_gone(id);
         }
         self.end_consumers_of(handle, true);
         self.end_away(handle, QueueEnd::Gone);
