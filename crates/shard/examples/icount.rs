@@ -226,10 +226,7 @@ fn main() {
     let count = arguments.get(2).and_then(|count| count.parse().ok());
     let (Some(scenario), Some(count)) = (scenario, count) else {
         let names = SCENARIOS.map(|scenario| scenario.name).join("|");
-        #[expect(clippy::disallowed_macros, clippy::print_stderr, reason = "a program for people")]
-        {
-            eprintln!("usage: icount {names} COUNT");
-        }
+        eprintln!("usage: icount {names} COUNT");
         std::process::exit(2);
     };
     std::hint::black_box(run(scenario, count));

@@ -102,3 +102,24 @@ fn what_comes_too_late_for_a_queue_is_gone() {
     rig.says_get(away, "q", false);
     assert!(matches!(rig.one(away), Heard::ChannelClose(404, _)));
 }
+
+/// A proposal that was withdrawn at its home; the ingress has not heard: nobody may say that the queue was deleted.
+#[test]
+fn what_comes_too_late_for_a_withdrawn_queue_is_not_confirmed() {
+    let mut rig = Rig::new(&[2]);
+    let (home, away) = (rig.connect(at(1, 1)), rig.connect(at(1, 0)));
+    rig.declare(home, "q");
+    rig.confirms(away);
+    let id = rig.control.queues["q"].id;
+    rig.held_mail.insert(at(1, 0));
+    for change in [Change::MaskQueue { id }, Change::DropQueue { id }] {
+        for (to, mail) in rig.control.announce(&change) {
+            rig.tell(to, mail);
+        }
+    }
+    rig.run();
+    rig.publish(away, "q", "late");
+    rig.hears_nothing(away);
+    rig.held_mail.clear();
+    rig.hears(away, &Heard::Confirm { number: 1, multiple: false, ok: false });
+}
