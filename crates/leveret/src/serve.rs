@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use anyhow::Context as _;
 use leveret_server::{Node, NodeConfig};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -26,6 +27,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     for name in unknown_variables {
         tracing::warn!("{name} is no setting of leveret: see docs/configuration.md");
     }
+    raise_descriptors();
     let data_dir = settings.data_dir.clone();
     let ready = Arc::new(AtomicBool::new(false));
     // Before any other thread: a signal must find its handler from the first moment.
@@ -50,6 +52,16 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let _ = stop.recv();
     node.stop();
     Ok(ExitCode::SUCCESS)
+}
+
+/// As many connections as the system allows: the soft limit is for programs that use `select`.
+fn raise_descriptors() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::warn!(%error, "the limit of open files stays as it is; connections beyond it will wait");
+    }
 }
 
 /// Tells when to stop. A node that nobody could connect to yet holds nothing and ends at once.

@@ -49,6 +49,7 @@ impl ShardThread {
             leftover: Vec::new(),
             stalled: false,
             readable: true,
+            read_closed: false,
             listed: true,
             writable: true,
             trickle_at: Instant::ZERO,
@@ -107,6 +108,8 @@ impl ShardThread {
                 }
                 return;
             }
+            // It waits for an alarm to end, and has given up: its slot is worth more than what it did not get to say.
+            ReadInterest::Stop if socket.read_closed && self.memory_alarm => return self.lose(key, None),
             // read again when its interest is back (see `carry_effects`)
             ReadInterest::Stop => return,
         };
@@ -118,7 +121,7 @@ impl ShardThread {
         let received = self.block.read(socket.stream.as_fd(), &socket.leftover, most);
         match received {
             Ok(Received::Bytes { bytes, drained }) => {
-                socket.readable = !drained;
+                socket.readable = !drained || socket.read_closed;
                 socket.leftover = Vec::new();
                 self.offer(key, &bytes);
                 self.list_again(key);
@@ -162,10 +165,13 @@ impl ShardThread {
         if slot.as_ref().is_none_or(|socket| socket.key != key) {
             return;
         }
-        if let Some(reason) = self.shard.reason(key) {
-            info!(shard = self.own.shard.0, %reason, "connection ended");
-        } else if let Some(error) = error {
-            debug!(shard = self.own.shard.0, %error, "connection lost");
+        let (peer, shard) = (self.shard.name(key), self.own.shard.0);
+        match (self.shard.reason(key), error) {
+            (Some(reason), _) => info!(peer, shard, %reason, "connection ended"),
+            // a port scan or a load balancer's check
+            (None, None) if self.shard.is_half_open(key) => debug!(peer, shard, "connection left half open"),
+            (None, None) => info!(peer, shard, "connection ended without a close: the client dropped it"),
+            (None, Some(error)) => info!(peer, shard, %error, "connection lost"),
         }
         *slot = None;
         self.open -= 1;
@@ -174,7 +180,7 @@ impl ShardThread {
     }
 
     /// Half-open handshakes beyond their bound: the oldest goes.
-    pub(crate) fn drop_old_handshakes(&mut self) {
+    pub(crate) fn drop_old_handshakes(&mut self, now: Instant) {
         while let Some(key) = self.half_open.front().copied() {
             if self.socket(key).is_some() && self.shard.is_half_open(key) {
                 break;
@@ -191,9 +197,12 @@ impl ShardThread {
             there.is_some_and(|socket| socket.key == *key) && shard.is_half_open(*key)
         });
         while self.half_open.len() > bound {
-            if let Some(key) = self.half_open.pop_front() {
-                self.lose(key, None);
+            let Some(key) = self.half_open.pop_front() else { break };
+            if let Some(unsaid) = self.complaints.take(now) {
+                let (peer, shard) = (self.shard.name(key), self.own.shard.0);
+                warn!(peer, shard, unsaid, "half-open connection dropped: too many others came behind it");
             }
+            self.lose(key, None);
         }
     }
 

@@ -21,6 +21,9 @@ pub(crate) struct ClientSocket {
     pub(crate) stalled: bool,
     /// The kernel has shown bytes that were not read yet.
     pub(crate) readable: bool,
+    /// The peer will send no more. It shows once, perhaps before the last bytes were read: then a read that takes all of
+    /// them is not the last one.
+    pub(crate) read_closed: bool,
     /// In the thread's list of sockets to read.
     pub(crate) listed: bool,
     /// The last write took all it was given.

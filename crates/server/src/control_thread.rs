@@ -17,6 +17,7 @@ use socket2::Socket;
 use tracing::{debug, error, warn};
 
 use crate::admin::{Admin, NodeFacts};
+use crate::allowance::Allowance;
 use crate::links::{Identity, LinkEvent, Links};
 use crate::mailbox::{Address, Mailbox, mailbox};
 use crate::memory::NodeMemory;
@@ -91,6 +92,10 @@ pub(crate) struct ControlThread {
     sessions: u64,
     /// Listeners with sockets left after `ACCEPTS`.
     accept_more: bool,
+    /// When listeners are asked again after they failed.
+    accept_at: Instant,
+    /// Lines about sockets that could not be accepted.
+    complaints: Allowance,
 }
 
 impl ControlThread {
@@ -148,6 +153,8 @@ impl ControlThread {
             ready: Some(parts.ready),
             sessions: 0,
             accept_more: false,
+            accept_at: Instant::FAR,
+            complaints: Allowance::default(),
             poll,
             mailbox,
         }
@@ -158,7 +165,7 @@ impl ControlThread {
         let mut events = Events::with_capacity(EVENTS);
         self.carry(clock::now());
         loop {
-            let deadline = self.control.next_deadline().min(self.links.next_deadline());
+            let deadline = self.control.next_deadline().min(self.links.next_deadline()).min(self.accept_at);
             let timeout = if self.accept_more || !self.mailbox.may_sleep() {
                 Some(std::time::Duration::ZERO)
             } else {
@@ -210,6 +217,10 @@ impl ControlThread {
     }
 
     fn accept(&mut self, now: Instant) {
+        if self.accept_at <= now {
+            self.accept_at = Instant::FAR;
+            self.accept_more = true;
+        }
         if !std::mem::take(&mut self.accept_more) {
             return;
         }
@@ -219,7 +230,7 @@ impl ControlThread {
                 Ok((stream, from)) => self.links.accept(now, stream, from),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
-                    warn!(%error, "a link could not be accepted");
+                    self.cannot_accept(now, &error);
                     break;
                 }
             }
@@ -230,11 +241,19 @@ impl ControlThread {
             match listener.accept() {
                 Ok((stream, from)) => hand_out(&mut self.clients, &self.shards, stream, from),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => return warn!(%error, "a client could not be accepted"),
+                Err(error) => return self.cannot_accept(now, &error),
             }
             left -= 1;
         }
         self.accept_more = true;
+    }
+
+    /// Mostly for want of descriptors. The listener tells of each socket once, so nobody would ask again.
+    fn cannot_accept(&mut self, now: Instant, error: &io::Error) {
+        if let Some(unsaid) = self.complaints.take(now) {
+            warn!(%error, unsaid, "a connection could not be accepted");
+        }
+        self.accept_at = now + limits::ACCEPT_AGAIN;
     }
 
     fn data_lost(&mut self, now: Instant, node: NodeId) {

@@ -10,6 +10,7 @@
 //! Nothing in here decides about queues, routes or members: it carries bytes and envelopes.
 
 mod admin;
+mod allowance;
 mod client_io;
 mod client_socket;
 mod clock;

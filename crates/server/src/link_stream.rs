@@ -38,6 +38,8 @@ pub(crate) struct LinkStream {
     output: Output,
     /// The kernel has shown bytes that were not read yet.
     pub(crate) readable: bool,
+    /// The peer will send no more; shown once, perhaps before the last bytes were read.
+    read_closed: bool,
     writable: bool,
 }
 
@@ -49,12 +51,14 @@ impl LinkStream {
             received: BytesMut::from(leftover),
             output: Output::default(),
             readable: true,
+            read_closed: false,
             writable: true,
         }
     }
 
     pub(crate) fn on_event(&mut self, event: &mio::event::Event) {
-        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.read_closed |= event.is_read_closed() || event.is_error();
+        self.readable |= event.is_readable() || self.read_closed;
         self.writable |= event.is_writable();
     }
 
@@ -73,7 +77,7 @@ impl LinkStream {
             match fill(self.stream.as_fd(), &mut self.received, ROOM_BYTES)? {
                 Filled::More { drained } => {
                     read += self.received.len() - before;
-                    self.readable = !drained;
+                    self.readable = !drained || self.read_closed;
                 }
                 Filled::Nothing => self.readable = false,
                 Filled::End => return Err(LinkError::Closed),

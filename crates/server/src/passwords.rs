@@ -1,11 +1,12 @@
-//! The thread that hashes passwords: slow by intent, so never on a shard. It starts with its first job.
+//! The threads that hash passwords: slow by intent, so never on a shard. They start with the first job, and are as many
+//! as `limits::PASSWORD_HASHES_AT_ONCE`.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::thread;
 
-use crossbeam_channel::{Sender, bounded};
-use leveret_model::ShardId;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use leveret_model::{ShardId, limits};
 use leveret_shard::PasswordJob;
 use tracing::warn;
 
@@ -15,7 +16,7 @@ use crate::shard_thread::ToShardThread;
 /// Jobs that wait at most. More logins than that at once are refused by their handshake's time.
 const JOBS_MAX: usize = 1024;
 
-/// The way to the hashing thread.
+/// The way to the hashing threads.
 #[derive(Clone, Debug)]
 pub(crate) struct Passwords {
     shards: Arc<OnceLock<Vec<Address<ToShardThread>>>>,
@@ -36,27 +37,31 @@ impl Passwords {
     /// Hashes; the outcome comes as mail.
     pub(crate) fn hash(&self, from: ShardId, job: PasswordJob) {
         let jobs = self.jobs.get_or_init(|| {
-            let (sender, jobs) = bounded::<(ShardId, PasswordJob)>(JOBS_MAX);
-            let shards = Arc::clone(&self.shards);
-            let work = move || {
-                for (shard, PasswordJob { connection, mechanism, job }) in jobs {
-                    let mut salt = leveret_auth::Salt::default();
-                    if getrandom::fill(&mut salt).is_err() {
-                        continue;
-                    }
-                    let hashed = job.run(&salt);
-                    if let Some(address) = shards.get().and_then(|all| all.get(usize::from(shard.0))) {
-                        address.send(ToShardThread::Password { connection, mechanism, hashed });
-                    }
+            let (sender, jobs) = bounded(JOBS_MAX);
+            for _ in 0..limits::PASSWORD_HASHES_AT_ONCE {
+                let (jobs, shards) = (jobs.clone(), Arc::clone(&self.shards));
+                let work = move || work(&jobs, &shards);
+                if let Err(error) = thread::Builder::new().name("passwords".into()).spawn(work) {
+                    warn!(%error, "no thread for password hashing: logins are slow, or time out");
                 }
-            };
-            if let Err(error) = thread::Builder::new().name("passwords".into()).spawn(work) {
-                warn!(%error, "no thread for password hashing: logins will time out");
             }
             sender
         });
         if jobs.try_send((from, job)).is_err() {
             warn!("too many logins wait for their password to be checked");
+        }
+    }
+}
+
+fn work(jobs: &Receiver<(ShardId, PasswordJob)>, shards: &OnceLock<Vec<Address<ToShardThread>>>) {
+    for (shard, PasswordJob { connection, mechanism, job }) in jobs {
+        let mut salt = leveret_auth::Salt::default();
+        if getrandom::fill(&mut salt).is_err() {
+            continue;
+        }
+        let hashed = job.run(&salt);
+        if let Some(address) = shards.get().and_then(|all| all.get(usize::from(shard.0))) {
+            address.send(ToShardThread::Password { connection, mechanism, hashed });
         }
     }
 }

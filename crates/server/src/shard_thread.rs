@@ -16,6 +16,7 @@ use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 use tracing::{info, warn};
 
+use crate::allowance::Allowance;
 use crate::client_socket::ClientSocket;
 use crate::clock;
 use crate::control_thread::ToControl;
@@ -96,6 +97,8 @@ pub(crate) struct ShardThread {
     pub(crate) to_read: VecDeque<ConnectionKey>,
     /// Connections that have not finished their handshake, oldest first.
     pub(crate) half_open: VecDeque<ConnectionKey>,
+    /// Lines about handshakes that were dropped.
+    pub(crate) complaints: Allowance,
     pub(crate) trickling: Vec<ConnectionKey>,
     pub(crate) links: DataLinks,
     pub(crate) block: ReceiveBlock,
@@ -117,6 +120,7 @@ impl ShardThread {
             open: 0,
             to_read: VecDeque::new(),
             half_open: VecDeque::new(),
+            complaints: Allowance::default(),
             trickling: Vec::new(),
             links: DataLinks::default(),
             block: ReceiveBlock::default(),
@@ -148,7 +152,7 @@ impl ShardThread {
             if self.shard.next_deadline() <= now {
                 self.shard.on_timer();
             }
-            self.drop_old_handshakes();
+            self.drop_old_handshakes(now);
             self.note_memory();
             more = self.shard.end_turn(&mut self.effects);
             more |= self.carry_effects(now);
@@ -236,6 +240,7 @@ impl ShardThread {
             let key = socket.key;
             if event.is_readable() || event.is_read_closed() || event.is_error() {
                 socket.readable = true;
+                socket.read_closed |= event.is_read_closed() || event.is_error();
                 if !socket.listed {
                     socket.listed = true;
                     self.to_read.push_back(key);
