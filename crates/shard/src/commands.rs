@@ -8,6 +8,7 @@ use leveret_auth::Access;
 use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind};
 use leveret_model::directory::Command;
 use leveret_model::{ConnectionKey, Name, Refusal, ReplyCode};
+use leveret_route::validate_binding;
 
 use crate::broker::Broker;
 
@@ -41,6 +42,14 @@ impl Broker {
         }
     }
 
+    /// What the kind of the source asks of key and arguments; a source that is not there is the directory's to refuse.
+    fn check_binding(&self, vhost: &Name, bind: &Bind) -> Result<(), Refusal> {
+        let vhost = self.table.vhost(vhost);
+        let source = vhost.and_then(|vhost| self.table.exchange(vhost, bind.source.as_bytes()));
+        let definition = source.and_then(|source| self.table.definition(source));
+        definition.map_or(Ok(()), |exchange| validate_binding(exchange.kind, &bind.key, &bind.arguments))
+    }
+
     fn authorize_any(&self, connection: ConnectionKey, kind: &str, name: &str) -> Result<(), Refusal> {
         self.authorize(connection, Access::Configure, kind, name)
             .or_else(|_| self.authorize(connection, Access::Write, kind, name))
@@ -62,11 +71,17 @@ impl Broker {
             Operation::ExchangeDelete { name, if_unused } => {
                 Command::DeleteExchange { vhost, name: name.clone(), if_unused: *if_unused }
             }
-            Operation::ExchangeBind(bind) => Command::Bind(binding(vhost, DestinationKind::Exchange, bind)?),
+            Operation::ExchangeBind(bind) => {
+                self.check_binding(&vhost, bind)?;
+                Command::Bind(binding(vhost, DestinationKind::Exchange, bind)?)
+            }
             Operation::ExchangeUnbind(bind) => {
                 Command::Unbind(binding(vhost, DestinationKind::Exchange, bind)?)
             }
-            Operation::QueueBind(bind) => Command::Bind(binding(vhost, DestinationKind::Queue, bind)?),
+            Operation::QueueBind(bind) => {
+                self.check_binding(&vhost, bind)?;
+                Command::Bind(binding(vhost, DestinationKind::Queue, bind)?)
+            }
             Operation::QueueUnbind(bind) => Command::Unbind(binding(vhost, DestinationKind::Queue, bind)?),
             Operation::QueueDeclare { passive: false, name, durable, arguments } => Command::DeclareQueue {
                 vhost,

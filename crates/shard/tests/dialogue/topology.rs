@@ -24,6 +24,18 @@ fn a_queue_is_known_on_every_shard_of_every_node_at_declare_ok() {
 }
 
 #[test]
+fn a_binding_that_its_exchange_cannot_take_is_406() {
+    let mut rig = Rig::new(&[1]);
+    let a = rig.connect(at(1, 0));
+    rig.declare(a, "q");
+    let key = b"#.a.#.b.#";
+    let bind = QueueBind { queue: b"q", exchange: b"amq.topic", routing_key: key, ..Default::default() };
+    rig.client(a).says(1, bind);
+    rig.run();
+    assert!(matches!(rig.one(a), Heard::ChannelClose(406, _)));
+}
+
+#[test]
 fn a_missing_queue_or_exchange_is_404_in_rabbitmqs_words() {
     let mut rig = Rig::new(&[1]);
     let a = rig.connect(at(1, 0));
