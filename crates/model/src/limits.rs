@@ -130,6 +130,8 @@ pub const FORGET_AFTER: Duration = Duration::from_secs(600);
 pub const SEEDS_MAX: usize = 64;
 /// Nodes of a cluster. More are refused at the hello.
 pub const NODES_MAX: usize = 128;
+/// A data link that is silent is probed each; three probes without an answer end it (TCP keepalive, whole seconds).
+pub const LINK_PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Largest frame of a link, bytes. More ends the link.
 pub const LINK_FRAME_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// Time for a link's authentication. Past it the socket is dropped.
@@ -186,8 +188,8 @@ pub const REFUSED_REDIAL_AFTER: Duration = Duration::from_millis(50);
 /// For so long after a node was last heard a dial that comes to nothing is repeated that soon, so that a killed process is
 /// known to be gone within 200 ms even if its port outlived its links.
 pub const HASTY_REDIAL_WITHIN: Duration = Duration::from_millis(500);
-/// Records in one piece of a map.
-pub const MAP_PIECE_RECORDS_MAX: usize = 1_000;
+/// Records in one piece of a map: a record came in an AMQP frame, so that many always fit in a link's frame.
+pub const MAP_PIECE_RECORDS_MAX: usize = 100;
 /// A map that was asked for and did not come is asked for again after this.
 pub const MAP_REQUEST_AGAIN: Duration = Duration::from_millis(500);
 /// Bytes of frames that all channels of a connection keep deferred. At the bound the connection is not read.

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use leveret_link::Batch;
 use leveret_link::frame::{self, Frame};
-use leveret_model::{Boot, NodeId, ShardAddress, ShardId};
+use leveret_model::{Boot, NodeId, ShardAddress, ShardId, limits};
 use mio::{Interest, Registry, Token};
+use socket2::{SockRef, TcpKeepalive};
 
 use crate::link_stream::{LinkError, LinkStream};
 use crate::links::DataLink;
@@ -56,6 +57,10 @@ impl DataLinks {
         for DataLink { index, mut stream, leftover } in links {
             let token = self.next_token;
             self.next_token += 1;
+            if let Err(error) = end_when_silent(&stream) {
+                self.arrived.push_back(Err((node, error.into())));
+                continue;
+            }
             let interest = Interest::READABLE | Interest::WRITABLE;
             if let Err(error) = registry.register(&mut stream, Token(token_base + token), interest) {
                 self.arrived.push_back(Err((node, error.into())));
@@ -146,3 +151,18 @@ impl DataLinks {
         failed
     }
 }
+
+/// A data link has no pings of its own: the kernel ends one whose other end does not acknowledge, idle or not, so that a
+/// flow that is lost on the way while the control link lives is noticed.
+fn end_when_silent(stream: &mio::net::TcpStream) -> std::io::Result<()> {
+    let socket = SockRef::from(stream);
+    let probes = TcpKeepalive::new()
+        .with_time(limits::LINK_PROBE_EVERY)
+        .with_interval(limits::LINK_PROBE_EVERY)
+        .with_retries(LINK_PROBES);
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(limits::LINK_PROBE_EVERY * LINK_PROBES))
+}
+
+/// Probes without an answer that end a link.
+const LINK_PROBES: u32 = 3;

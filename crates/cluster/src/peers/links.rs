@@ -94,9 +94,14 @@ impl Control {
         }
     }
 
+    /// Members that are not Down: the dead of earlier starts take no place.
+    fn standing_members(&self) -> usize {
+        self.members.values().filter(|member| !member.standing.is_down()).count()
+    }
+
     fn accepts(&mut self, peer: &PeerHello) -> bool {
         match self.members.get(&peer.node) {
-            None if self.members.len() + 1 >= limits::NODES_MAX => {
+            None if self.standing_members() + 1 >= limits::NODES_MAX => {
                 self.effects.events.push(Event::Full { node: peer.node });
                 false
             }
@@ -125,7 +130,8 @@ impl Control {
         let Some(member) = self.members.get_mut(&peer) else { return };
         member.link = None;
         let address = member.hello.address.clone();
-        if self.dials.dial(now, &address, true) {
+        // A peer that hung up before it said anything turned us away: it is asked again at its time, not at once.
+        if member.stated && self.dials.dial(now, &address, true) {
             self.effects.dials.push(address);
         }
         self.dials.hurry(now);

@@ -9,6 +9,13 @@ use crate::directory::map::{Record, Version};
 use crate::effects::LinkKey;
 use crate::frame::{Frame, Versions};
 
+/// Names, ids and the head of a record, beside the arguments that its client sent in one frame.
+const RECORD_HEAD_BYTES_MAX: usize = 2_048;
+const PIECE_BYTES_MAX: usize =
+    limits::MAP_PIECE_RECORDS_MAX * (limits::FRAME_BYTES_MAX as usize + RECORD_HEAD_BYTES_MAX);
+const _: () =
+    assert!(PIECE_BYTES_MAX < limits::LINK_FRAME_BYTES_MAX, "a piece of a map fits in a link's frame");
+
 impl Control {
     /// `from` knows a version of a map. Ask for it if it is news: at once, or when the delta that is under way is late.
     pub(super) fn want(&mut self, now: Instant, from: NodeId, node: NodeId, version: Version, at_once: bool) {
