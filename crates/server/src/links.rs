@@ -20,6 +20,8 @@ use mio::{Interest, Registry, Token};
 use tracing::{debug, info, warn};
 
 use self::shaking::{failure_of, nonce, with_address, write_some};
+use crate::allowance::Allowance;
+use crate::clock;
 use crate::link_stream::LinkStream;
 
 /// What happened on the links, for the control thread.
@@ -51,6 +53,8 @@ struct Shaking {
     stream: TcpStream,
     handshake: Handshake,
     output: Vec<u8>,
+    /// The address at the other end, for the log.
+    from: String,
     /// We dialled this address.
     dialled: Option<String>,
     connected: bool,
@@ -92,6 +96,8 @@ pub(crate) struct Links {
     next: usize,
     sockets: BTreeMap<usize, LinkSocket>,
     peers: BTreeMap<NodeId, DataPeer>,
+    /// Lines about peers that were not believed.
+    complaints: Allowance,
     pub(crate) events: Vec<LinkEvent>,
 }
 
@@ -104,6 +110,7 @@ impl Links {
             next: 0,
             sockets: BTreeMap::new(),
             peers: BTreeMap::new(),
+            complaints: Allowance::default(),
             events: Vec::new(),
         }
     }
@@ -138,7 +145,7 @@ impl Links {
                 let secret = self.identity.secret.clone();
                 let handshake = Handshake::dialer(secret, hello, nonce(), &[], now);
                 let dialled = Some(address.to_owned());
-                self.shake(stream, handshake, dialled, Some(purpose), peer);
+                self.shake(stream, handshake, address.to_owned(), dialled, Some(purpose), peer);
             }
             Err(error) => {
                 self.events.push(failed(failure_of(&error)));
@@ -155,17 +162,21 @@ impl Links {
         if self.sockets.values().filter(|socket| accepted(socket)).count() >= limits::LINK_HANDSHAKES_MAX
             && let Some(oldest) = self.sockets.iter().find(|(_, s)| accepted(s)).map(|(token, _)| *token)
         {
-            self.sockets.remove(&oldest);
+            self.shaking_failed(
+                oldest,
+                &io::Error::other("too many links that are half open: the oldest goes"),
+            );
         }
         let hello = self.hello(Purpose::Control);
         let handshake = Handshake::acceptor(self.identity.secret.clone(), hello, nonce(), &[], now);
-        self.shake(stream, handshake, None, None, None);
+        self.shake(stream, handshake, from.to_string(), None, None, None);
     }
 
     fn shake(
         &mut self,
         mut stream: TcpStream,
         handshake: Handshake,
+        from: String,
         dialled: Option<String>,
         purpose: Option<Purpose>,
         peer: Option<NodeId>,
@@ -177,7 +188,8 @@ impl Links {
             return warn!(%error, "a link's socket cannot be watched");
         }
         let connected = dialled.is_none();
-        let shaking = Shaking { stream, handshake, output: Vec::new(), dialled, connected, purpose, peer };
+        let shaking =
+            Shaking { stream, handshake, output: Vec::new(), from, dialled, connected, purpose, peer };
         self.sockets.insert(token, LinkSocket::Shaking(Box::new(shaking)));
         if connected {
             self.go_on_shaking(token);
@@ -255,7 +267,20 @@ impl Links {
 
     fn shaking_failed(&mut self, token: usize, error: &io::Error) {
         let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
-        debug!(dialled = ?shaking.dialled, %error, "a link's handshake failed");
+        match &shaking.dialled {
+            // who accepted may have refused us: its log says why
+            Some(address) => debug!(%address, %error, "a link's handshake failed"),
+            None => {
+                let why = match error.kind() {
+                    // a dialer that finds another secret here leaves without a word
+                    io::ErrorKind::UnexpectedEof => "the peer left: has it another secret?".to_owned(),
+                    _ => error.to_string(),
+                };
+                if let Some(unsaid) = self.complaints.take(clock::now()) {
+                    warn!(peer = %shaking.from, reason = why, unsaid, "a link was not made");
+                }
+            }
+        }
         self.end_dial(&shaking, DialFailure::Unreachable);
     }
 
@@ -264,8 +289,10 @@ impl Links {
         if *refused == leveret_link::handshake::Refused::Myself {
             return self.end_dial(&shaking, DialFailure::Myself);
         }
-        let peer = shaking.stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
-        warn!(%peer, dialled = shaking.dialled.is_some(), reason = %refused, "a link was refused");
+        if let Some(unsaid) = self.complaints.take(clock::now()) {
+            let dialled = shaking.dialled.is_some();
+            warn!(peer = %shaking.from, dialled, reason = %refused, unsaid, "a link was refused");
+        }
         self.end_dial(&shaking, DialFailure::Unreachable);
     }
 
@@ -354,35 +381,15 @@ impl Links {
         for token in late {
             self.shaking_failed(token, &io::ErrorKind::TimedOut.into());
         }
-        let own = self.identity.hello.node;
-        let due: Vec<(NodeId, String, u8)> = self
-            .peers
-            .iter()
-            .filter(|(node, peer)| own < **node && !peer.up && peer.redial_at <= now)
-            .map(|(node, peer)| (*node, peer.address.clone(), peer.count))
-            .collect();
-        for (node, address, count) in due {
-            if let Some(peer) = self.peers.get_mut(&node) {
-                peer.gathered.clear();
-                peer.redial_at = now + limits::REDIAL_EVERY;
-            }
-            self.sockets
-                .retain(|_, socket| !matches!(socket, LinkSocket::Shaking(s) if s.peer == Some(node)));
-            for index in 0..count {
-                self.dial_for(now, &address, Purpose::Data(index), Some(node));
-            }
-        }
+        self.redial(now);
     }
 
     /// When [`Links::on_timer`] has something to do.
     pub(crate) fn next_deadline(&self) -> Instant {
-        let own = self.identity.hello.node;
         let shaking = self.sockets.values().filter_map(|socket| match socket {
             LinkSocket::Shaking(shaking) => Some(shaking.handshake.deadline()),
             LinkSocket::Control(_) => None,
         });
-        let redials =
-            self.peers.iter().filter(|(node, peer)| own < **node && !peer.up).map(|(_, peer)| peer.redial_at);
-        shaking.chain(redials).min().unwrap_or(Instant::FAR)
+        shaking.min().unwrap_or(Instant::FAR).min(self.next_redial())
     }
 }

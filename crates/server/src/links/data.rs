@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use leveret_link::handshake::Hello;
+use leveret_link::handshake::{Hello, Purpose};
 use leveret_model::{Boot, Instant, NodeId, limits};
 
-use super::{DataLink, DataPeer, LinkEvent, Links};
+use super::{DataLink, DataPeer, LinkEvent, LinkSocket, Links};
 
 impl Links {
     /// A peer is Alive: its data links are wanted. The node with the smaller id dials.
@@ -77,5 +77,40 @@ impl Links {
         peer.up = true;
         let links = std::mem::take(&mut peer.gathered).into_values().collect();
         self.events.push(LinkEvent::DataUp { node, boot: peer.boot, links });
+    }
+
+    /// The node that dials, for peers without a session and without a dial under way: over a long line a handshake takes
+    /// longer than the time between two dials.
+    fn to_redial(&self) -> impl Iterator<Item = (&NodeId, &DataPeer)> {
+        let own = self.identity.hello.node;
+        self.peers.iter().filter(move |(node, peer)| own < **node && !peer.up && !self.is_dialling(**node))
+    }
+
+    fn is_dialling(&self, node: NodeId) -> bool {
+        let of_node = |socket: &LinkSocket| matches!(socket, LinkSocket::Shaking(s) if s.peer == Some(node));
+        self.sockets.values().any(of_node)
+    }
+
+    /// Dials sessions that are not up.
+    pub(super) fn redial(&mut self, now: Instant) {
+        let due: Vec<(NodeId, String, u8)> = self
+            .to_redial()
+            .filter(|(_, peer)| peer.redial_at <= now)
+            .map(|(node, peer)| (*node, peer.address.clone(), peer.count))
+            .collect();
+        for (node, address, count) in due {
+            if let Some(peer) = self.peers.get_mut(&node) {
+                peer.gathered.clear();
+                peer.redial_at = now + limits::REDIAL_EVERY;
+            }
+            for index in 0..count {
+                self.dial_for(now, &address, Purpose::Data(index), Some(node));
+            }
+        }
+    }
+
+    /// When the next dial is due.
+    pub(super) fn next_redial(&self) -> Instant {
+        self.to_redial().map(|(_, peer)| peer.redial_at).min().unwrap_or(Instant::FAR)
     }
 }
