@@ -87,6 +87,11 @@ impl DataLinks {
         self.sessions.get(&node).filter(|session| session.number == number).map(|session| session.boot)
     }
 
+    /// Is that session one that has not begun here yet?
+    pub(crate) fn is_ahead(&self, node: NodeId, number: u64) -> bool {
+        self.sessions.get(&node).is_none_or(|session| number > session.number)
+    }
+
     pub(crate) fn on_event(&mut self, token: usize, event: &mio::event::Event) {
         let Some((node, index)) = self.tokens.get(&token) else { return };
         if let Some(link) = self.sessions.get_mut(node).and_then(|session| session.links.get_mut(index)) {

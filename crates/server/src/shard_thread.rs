@@ -101,6 +101,8 @@ pub(crate) struct ShardThread {
     pub(crate) complaints: Allowance,
     pub(crate) trickling: Vec<ConnectionKey>,
     pub(crate) links: DataLinks,
+    /// Relayed batches of sessions that have not begun here; bounded by their credit.
+    pub(crate) early: Vec<(ShardAddress, u64, Batch)>,
     pub(crate) block: ReceiveBlock,
     pub(crate) effects: Effects,
     pub(crate) memory_alarm: bool,
@@ -123,6 +125,7 @@ impl ShardThread {
             complaints: Allowance::default(),
             trickling: Vec::new(),
             links: DataLinks::default(),
+            early: Vec::new(),
             block: ReceiveBlock::default(),
             effects: Effects::default(),
             memory_alarm: false,
@@ -186,6 +189,7 @@ impl ShardThread {
                 ToShardThread::LinksUp { node, boot, session, links } => {
                     self.links.up(self.poll.registry(), LINKS, (node, boot, session), links);
                     self.shard.on_link_up(node);
+                    self.take_early(node, session, boot);
                 }
                 ToShardThread::LinksDown { node } => {
                     self.links.down(node);
@@ -200,6 +204,8 @@ impl ShardThread {
                 ToShardThread::Relayed { from, session, batch } => {
                     if let Some(boot) = self.links.boot_of(from.node, session) {
                         self.take_batch(from, boot, &batch);
+                    } else if self.links.is_ahead(from.node, session) {
+                        self.early.push((from, session, batch));
                     }
                 }
                 ToShardThread::Password { connection, mechanism, hashed } => {
@@ -215,6 +221,18 @@ impl ShardThread {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");
                     self.stopping = Some(clock::now() + STOP_GRACE);
                 }
+            }
+        }
+    }
+
+    /// Batches of a session that another shard's thread began before this one heard of it.
+    fn take_early(&mut self, node: NodeId, session: u64, boot: Boot) {
+        let early = std::mem::take(&mut self.early);
+        for (from, of, batch) in early {
+            if from.node != node {
+                self.early.push((from, of, batch));
+            } else if of == session {
+                self.take_batch(from, boot, &batch);
             }
         }
     }
