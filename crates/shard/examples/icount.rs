@@ -4,6 +4,9 @@
 //! end of each turn. Run it under callgrind with N and with 2 N messages: the difference is what N messages cost, start and
 //! logins aside. Where shards forward, the rings between them are the vectors of the effects.
 
+// xtask reads the list of scenarios from standard output
+#![allow(clippy::print_stdout)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -222,11 +225,17 @@ fn run(scenario: Scenario, count: u64) -> u64 {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
+    if arguments.get(1).is_some_and(|name| name == "list") {
+        for scenario in SCENARIOS {
+            println!("{}", scenario.name);
+        }
+        return;
+    }
     let scenario = arguments.get(1).and_then(|name| SCENARIOS.into_iter().find(|s| s.name == name));
     let count = arguments.get(2).and_then(|count| count.parse().ok());
     let (Some(scenario), Some(count)) = (scenario, count) else {
         let names = SCENARIOS.map(|scenario| scenario.name).join("|");
-        eprintln!("usage: icount {names} COUNT");
+        eprintln!("usage: icount list, or icount {names} COUNT");
         std::process::exit(2);
     };
     std::hint::black_box(run(scenario, count));
