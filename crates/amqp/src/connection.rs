@@ -112,7 +112,7 @@ impl<C> Connection<C> {
                 confirms_due: Vec::new(),
                 spare: None,
                 chunks: Vec::new(),
-                has_published: false,
+                published_bytes: 0,
                 held_publishes: 0,
             },
             channels: Channels::new(),

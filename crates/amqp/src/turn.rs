@@ -32,8 +32,8 @@ pub(crate) struct Shared {
     pub(crate) spare: Option<Box<Assembly>>,
     /// An empty list for the chunks of the next large message of this turn.
     pub(crate) chunks: Vec<Bytes>,
-    /// A message was published here.
-    pub(crate) has_published: bool,
+    /// Of publishes: method, header and body, as they came.
+    pub(crate) published_bytes: u64,
     /// Channels that hold a publish until `resume`.
     pub(crate) held_publishes: usize,
 }

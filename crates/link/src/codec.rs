@@ -37,6 +37,7 @@ pub(crate) mod kind {
     pub(crate) const REFUSED: u8 = 20;
     pub(crate) const GRANT: u8 = 21;
     pub(crate) const RESUBSCRIBE_END: u8 = 22;
+    pub(crate) const THROTTLE: u8 = 23;
 }
 
 /// Bytes of one consumer in a RESUBSCRIBE.
@@ -136,6 +137,10 @@ pub(crate) fn encode(record: &Record<'_>, own: &mut Vec<u8>, beside: &mut Vec<By
         }
         Record::Gone { queue } => queue_only(own, kind::GONE, *queue),
         Record::NotHome { queue } => queue_only(own, kind::NOT_HOME, *queue),
+        Record::Throttle { queue, on } => {
+            queue_only(own, kind::THROTTLE, *queue);
+            own.flag(*on);
+        }
         Record::Purge { request, queue } => {
             request_only(own, kind::PURGE, *request);
             own.queue(*queue);
@@ -302,6 +307,7 @@ fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, 
         kind::GAP => Record::Gap { queue: take.queue()?, after: LaneSequence(take.u64()?) },
         kind::GONE => Record::Gone { queue: take.queue()? },
         kind::NOT_HOME => Record::NotHome { queue: take.queue()? },
+        kind::THROTTLE => Record::Throttle { queue: take.queue()?, on: take.flag()? },
         kind::PURGE => Record::Purge { request: RequestId(take.u64()?), queue: take.queue()? },
         kind::INSPECT => Record::Inspect { request: RequestId(take.u64()?), queue: take.queue()? },
         kind::COUNTS => {

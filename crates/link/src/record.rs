@@ -100,6 +100,13 @@ pub enum Record<'a> {
         /// The queue.
         queue: QueueId,
     },
+    /// Home → ingress: its memory is short and the queue is long: who publishes to it is to wait, or need not any more.
+    Throttle {
+        /// The queue.
+        queue: QueueId,
+        /// Wait.
+        on: bool,
+    },
     /// Home → ingress: not here (unknown or moved); ask the directory and send again.
     NotHome {
         /// The queue.

@@ -56,6 +56,9 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes that one socket may be read for in one turn.
 pub const TURN_READ_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that all sockets of a shard may be read for in one turn; the others come first in the next one. So a crowd of
+/// publishers neither holds up who is served behind it, nor passes a memory bound by more than this in each shard.
+pub const SHARD_TURN_READ_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Messages that one queue may dispatch in one turn; the rest goes on in the next.
 pub const TURN_DISPATCH_MAX: usize = 4_096;
 
@@ -76,8 +79,20 @@ pub const BINDINGS_MAX: usize = 2_000_000;
 
 /// Memory for messages of a node above which publishers wait, bytes, unless set. Everything else goes on.
 pub const MEMORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// Share of the memory bound at which publishers go on again, percent.
+/// Share of the memory bound at which publishers go on again, percent; those of long queues still wait.
 pub const MEMORY_RESUME_PERCENT: u64 = 95;
+/// Share of the memory bound above which memory is tight, percent: publishers of long queues wait, all others go on. What
+/// lies between here and the bound is for what is under way already, and for them.
+pub const MEMORY_TIGHT_PERCENT: u64 = 80;
+/// Share of the memory bound below which it is not tight any more, percent.
+pub const MEMORY_EASY_PERCENT: u64 = 75;
+/// Body bytes in a queue from which it is long while memory is tight. It is short again at half of that.
+pub const LONG_QUEUE_BYTES: u64 = 1024 * 1024;
+/// The same in messages, those that consumers hold included.
+pub const LONG_QUEUE_MESSAGES: u64 = 10_000;
+/// What a connection may publish while it waits for memory, bytes: it is read a little for the sake of its acks, and what
+/// lies between them comes in. More is 320.
+pub const PUBLISHED_WHILE_WAITING_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// A block of the message arena, bytes.
 pub const ARENA_BLOCK_BYTES: usize = 256 * 1024;
 /// Entries of a queue's tables whose memory is kept when they are empty again. What is larger is given back.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use leveret_cluster::{Standing, Status};
 use leveret_model::{Instant, NodeId, ShardId};
-use leveret_shard::ShardReport;
+use leveret_shard::{Pressure, ShardReport};
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use serde_json::{Value, json};
@@ -220,8 +220,10 @@ impl Admin {
 
     fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = vec!["durable queues and persistent messages are kept in memory only"];
-        if self.memory.is_alarmed() {
-            warnings.push("memory is over its bound: publishers wait");
+        match self.memory.pressure() {
+            Pressure::Calm => {}
+            Pressure::Tight => warnings.push("memory is tight: publishers of long queues wait"),
+            Pressure::Full => warnings.push("memory is full: all publishers wait"),
         }
         warnings
     }

@@ -65,11 +65,15 @@ impl ShardThread {
 
     /// Reads each socket that has bytes, up to a bound; the rest in the next turn.
     pub(crate) fn read_sockets(&mut self, now: Instant) {
+        let mut left = limits::SHARD_TURN_READ_BYTES_MAX;
         for _ in 0..self.to_read.len() {
+            if left == 0 {
+                break;
+            }
             let Some(key) = self.to_read.pop_front() else { break };
             if let Some(socket) = self.socket_mut(key) {
                 socket.listed = false;
-                self.read_socket(key, now);
+                left = left.saturating_sub(self.read_socket(key, now));
             }
         }
         let mut due = Vec::new();
@@ -89,11 +93,12 @@ impl ShardThread {
         }
     }
 
-    fn read_socket(&mut self, key: ConnectionKey, now: Instant) {
+    /// Gives the bytes that the connection was offered.
+    fn read_socket(&mut self, key: ConnectionKey, now: Instant) -> usize {
         let interest = self.shard.read_interest(key);
-        let Some(socket) = self.sockets.get_mut(key.slot as usize).and_then(Option::as_mut) else { return };
+        let Some(socket) = self.sockets.get_mut(key.slot as usize).and_then(Option::as_mut) else { return 0 };
         if !socket.readable && !socket.stalled {
-            return;
+            return 0;
         }
         let most = match interest {
             ReadInterest::Read => limits::TURN_READ_BYTES_MAX,
@@ -106,17 +111,21 @@ impl ShardThread {
                 if !self.trickling.contains(&key) {
                     self.trickling.push(key);
                 }
-                return;
+                return 0;
             }
-            // It waits for an alarm to end, and has given up: its slot is worth more than what it did not get to say.
-            ReadInterest::Stop if socket.read_closed && self.memory_alarm => return self.lose(key, None),
+            // It waits for memory, and has given up: its slot is worth more than what it did not get to say.
+            ReadInterest::Stop if socket.read_closed && self.shard.is_throttled(key) => {
+                self.lose(key, None);
+                return 0;
+            }
             // read again when its interest is back (see `carry_effects`)
-            ReadInterest::Stop => return,
+            ReadInterest::Stop => return 0,
         };
         if std::mem::take(&mut socket.stalled) {
             let bytes = Bytes::from(std::mem::take(&mut socket.leftover));
             self.offer(key, &bytes);
-            return self.list_again(key);
+            self.list_again(key);
+            return bytes.len();
         }
         let received = self.block.read(socket.stream.as_fd(), &socket.leftover, most);
         match received {
@@ -125,11 +134,13 @@ impl ShardThread {
                 socket.leftover = Vec::new();
                 self.offer(key, &bytes);
                 self.list_again(key);
+                return bytes.len();
             }
             Ok(Received::Nothing) => socket.readable = false,
             Ok(Received::End) => self.lose(key, None),
             Err(error) => self.lose(key, Some(&error)),
         }
+        0
     }
 
     /// Gives bytes to the connection and keeps what it does not take. hot.

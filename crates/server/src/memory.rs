@@ -1,15 +1,16 @@
 //! The memory bound of the whole node: each shard notes what it holds, everyone sees the sum.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use leveret_model::{ShardId, limits};
+use leveret_shard::Pressure;
 
 /// What the shards of a node hold for messages.
 #[derive(Debug)]
 pub(crate) struct NodeMemory {
     shards: Vec<AtomicU64>,
     bytes_max: u64,
-    alarm: AtomicBool,
+    pressure: AtomicU8,
 }
 
 impl NodeMemory {
@@ -19,22 +20,29 @@ impl NodeMemory {
         Self {
             shards: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             bytes_max,
-            alarm: AtomicBool::new(false),
+            pressure: AtomicU8::new(Pressure::Calm as u8),
         }
     }
 
-    /// Notes what a shard holds; true if the node is over its bound. The alarm ends below
-    /// `limits::MEMORY_RESUME_PERCENT` of the bound.
-    pub(crate) fn note(&self, shard: ShardId, bytes: u64) -> bool {
+    /// Notes what a shard holds; gives how short the node is of memory. Each stage ends lower than it began.
+    pub(crate) fn note(&self, shard: ShardId, bytes: u64) -> Pressure {
         self.shards[usize::from(shard.0)].store(bytes, Ordering::Relaxed);
         let used = self.used();
-        let was = self.alarm.load(Ordering::Relaxed);
-        let resume = self.bytes_max / 100 * limits::MEMORY_RESUME_PERCENT;
-        let alarm = if was { used > resume } else { used > self.bytes_max };
-        if alarm != was {
-            self.alarm.store(alarm, Ordering::Relaxed);
+        let percent = |share: u64| self.bytes_max / 100 * share;
+        let was = self.pressure();
+        let full = used
+            > if was == Pressure::Full { percent(limits::MEMORY_RESUME_PERCENT) } else { self.bytes_max };
+        let tight_above =
+            if was == Pressure::Calm { limits::MEMORY_TIGHT_PERCENT } else { limits::MEMORY_EASY_PERCENT };
+        let pressure = match (full, used > percent(tight_above)) {
+            (true, _) => Pressure::Full,
+            (false, true) => Pressure::Tight,
+            (false, false) => Pressure::Calm,
+        };
+        if pressure != was {
+            self.pressure.store(pressure as u8, Ordering::Relaxed);
         }
-        alarm
+        pressure
     }
 
     /// Bytes held for messages.
@@ -49,10 +57,11 @@ impl NodeMemory {
         self.bytes_max
     }
 
-    /// Publishers wait.
+    /// How short the node is of memory.
     #[must_use]
-    pub(crate) fn is_alarmed(&self) -> bool {
-        self.alarm.load(Ordering::Relaxed)
+    pub(crate) fn pressure(&self) -> Pressure {
+        let pressure = self.pressure.load(Ordering::Relaxed);
+        [Pressure::Tight, Pressure::Full].into_iter().find(|p| *p as u8 == pressure).unwrap_or_default()
     }
 }
 
@@ -61,12 +70,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_alarm_counts_all_shards_and_ends_lower_than_it_began() {
+    fn each_stage_counts_all_shards_and_ends_lower_than_it_began() {
         let memory = NodeMemory::new(2, 1000);
-        assert!(!memory.note(ShardId(0), 600));
-        assert!(memory.note(ShardId(1), 600));
-        assert!(memory.note(ShardId(0), 380), "980 is over 95 %");
-        assert!(!memory.note(ShardId(0), 340));
-        assert!(!memory.note(ShardId(0), 400), "1000 is not over the bound");
+        assert_eq!(memory.note(ShardId(0), 600), Pressure::Calm);
+        assert_eq!(memory.note(ShardId(1), 600), Pressure::Full);
+        assert_eq!(memory.note(ShardId(0), 380), Pressure::Full, "980 is over 95 %");
+        assert_eq!(memory.note(ShardId(0), 340), Pressure::Tight);
+        assert_eq!(memory.note(ShardId(0), 400), Pressure::Tight, "1000 is not over the bound");
+        assert_eq!(memory.note(ShardId(0), 160), Pressure::Tight, "760 is over 75 %");
+        assert_eq!(memory.note(ShardId(0), 150), Pressure::Calm);
+        assert_eq!(memory.note(ShardId(0), 200), Pressure::Calm, "800 is not over 80 %");
+        assert_eq!(memory.note(ShardId(0), 210), Pressure::Tight);
     }
 }

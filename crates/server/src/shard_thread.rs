@@ -11,7 +11,7 @@ use std::time::Duration;
 use leveret_link::Batch;
 use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId};
-use leveret_shard::{Effects, Peer, Shard, ShardConfig, ShardReport};
+use leveret_shard::{Effects, Peer, Pressure, Shard, ShardConfig, ShardReport};
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 use tracing::{info, warn};
@@ -44,7 +44,7 @@ pub(crate) enum ToShardThread {
     Relayed { from: ShardAddress, session: u64, batch: Batch },
     /// A password was hashed.
     Password { connection: ConnectionKey, mechanism: String, hashed: leveret_auth::Hashed },
-    /// Another shard moved the node's memory over or under its bound.
+    /// Another shard moved the node's memory over or under one of its bounds.
     MemoryChanged,
     /// Tell of yourself.
     Report,
@@ -105,7 +105,7 @@ pub(crate) struct ShardThread {
     pub(crate) early: Vec<(ShardAddress, u64, Batch)>,
     pub(crate) block: ReceiveBlock,
     pub(crate) effects: Effects,
-    pub(crate) memory_alarm: bool,
+    pub(crate) pressure: Pressure,
     pub(crate) stopping: Option<Instant>,
 }
 
@@ -128,7 +128,7 @@ impl ShardThread {
             early: Vec::new(),
             block: ReceiveBlock::default(),
             effects: Effects::default(),
-            memory_alarm: false,
+            pressure: Pressure::Calm,
             stopping: None,
         }
     }
@@ -272,16 +272,17 @@ impl ShardThread {
     }
 
     fn note_memory(&mut self) {
-        let alarm = self.ways.memory.note(self.own.shard, self.shard.memory_bytes());
-        if alarm != self.memory_alarm {
-            self.memory_alarm = alarm;
-            self.shard.on_memory_alarm(alarm);
-            info!(
-                shard = self.own.shard.0,
-                alarm,
-                "memory bound: publishers {}",
-                if alarm { "wait" } else { "go on" }
-            );
+        let pressure = self.ways.memory.note(self.own.shard, self.shard.memory_bytes());
+        if pressure != self.pressure {
+            self.pressure = pressure;
+            self.shard.on_memory(pressure);
+            let what = match pressure {
+                Pressure::Calm => "memory: all publishers go on",
+                Pressure::Tight => "memory is tight: publishers of long queues wait, all others go on",
+                Pressure::Full => "memory is full: all publishers wait",
+            };
+            let (used, limit) = (self.ways.memory.used() >> 20, self.ways.memory.limit() >> 20);
+            info!(shard = self.own.shard.0, used_mib = used, limit_mib = limit, "{what}");
             for (index, shard) in self.ways.shards.iter().enumerate() {
                 if index != usize::from(self.own.shard.0) {
                     shard.send(ToShardThread::MemoryChanged);

@@ -22,6 +22,7 @@ use crate::early::Early;
 use crate::effects::PasswordJob;
 use crate::forward::Outboxes;
 use crate::places::{Entry, Owed, Place, Places};
+use crate::pressure::Pressure;
 use crate::report::Traffic;
 use crate::requests::Pending;
 
@@ -43,6 +44,10 @@ pub(crate) struct Meta {
     pub(crate) parked: Vec<(QueueHandle, ConsumerKey)>,
     /// Window to be given back to homes elsewhere once its output is short enough; runs of one consumer are folded.
     pub(crate) credit: Vec<Credit>,
+    /// Queues that it published to and that throttle.
+    pub(crate) waits_for: Vec<QueueHandle>,
+    /// While it waits for memory: what it had published when that began, bytes.
+    pub(crate) waits_since: Option<u64>,
 }
 
 /// Deliveries from elsewhere that are on their way through a socket here.
@@ -105,6 +110,14 @@ pub(crate) struct Broker {
     /// Connections that hold a publish; offered again when `retry` is set or their time is over.
     pub(crate) holding: Vec<ConnectionKey>,
     pub(crate) retry: bool,
+    /// Of the node.
+    pub(crate) pressure: Pressure,
+    /// Queues here that throttle their publishers.
+    pub(crate) throttling: Vec<QueueHandle>,
+    /// Connections that published to a queue that throttles, in this turn for the first time.
+    pub(crate) begin_waiting: Vec<ConnectionKey>,
+    /// Somebody may have waited for long enough.
+    pub(crate) release_due: bool,
     /// When the next held or forwarded publish, or operation, has waited long enough.
     pub(crate) wait_deadline: Instant,
     pub(crate) traffic: Traffic,
@@ -144,6 +157,10 @@ impl Broker {
             dirty: Vec::new(),
             holding: Vec::new(),
             retry: false,
+            pressure: Pressure::Calm,
+            throttling: Vec::new(),
+            begin_waiting: Vec::new(),
+            release_due: false,
             wait_deadline: Instant::FAR,
             traffic: Traffic::default(),
         }

@@ -93,6 +93,7 @@ impl Broker {
             self.outboxes.at(outbox).forget_settles_of(id);
         }
         self.places.remove(handle);
+        self.release_due = true;
     }
 
     /// The control machine wants a queue closed, under conditions.

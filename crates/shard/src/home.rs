@@ -43,8 +43,12 @@ impl Broker {
                 };
                 let stored = self.arena.insert(message.address, message.header, body, 1);
                 home.queue.append(stored, len);
+                let long = self.pressure.finds_long(&home.queue);
                 if home.queue.touch() {
                     self.dirty.push(handle);
+                }
+                if long {
+                    self.throttle(handle, from);
                 }
                 self.owe_stored(from, queue, sequence);
             }

@@ -39,6 +39,7 @@ mod operations;
 mod places;
 #[cfg(feature = "planted")]
 mod planted;
+mod pressure;
 mod publish;
 mod records;
 mod report;
@@ -51,6 +52,7 @@ mod turn;
 pub use planted::Planted;
 
 pub use effects::{Effects, PasswordJob};
+pub use pressure::Pressure;
 pub use records::BatchError;
 pub use report::{ConnectionReport, QueueReport, ShardReport, Traffic};
 pub use shard::{Peer, ReadInterest, Shard, ShardConfig};

@@ -39,11 +39,22 @@ pub(crate) struct Home {
     pub(crate) resubscribed: Vec<(ShardAddress, Vec<ConsumerKey>)>,
     /// It is being deleted: it takes and gives nothing until it is dropped (`ToShard::CloseQueue`).
     pub(crate) closed: bool,
+    /// Its publishers wait (`pressure.rs`).
+    pub(crate) throttles: bool,
+    /// Shards elsewhere that were told so.
+    pub(crate) told: Vec<ShardAddress>,
 }
 
 impl Home {
     pub(crate) fn new(queue: Queue, seed: Seed) -> Self {
-        Self { queue, lanes: Lanes::new(seed), resubscribed: Vec::new(), closed: false }
+        Self {
+            queue,
+            lanes: Lanes::new(seed),
+            resubscribed: Vec::new(),
+            closed: false,
+            throttles: false,
+            told: Vec::new(),
+        }
     }
 }
 
@@ -58,11 +69,13 @@ pub(crate) struct Away {
     pub(crate) lane: OutLane<Owed>,
     /// Consumers of this shard's channels, by who they are.
     pub(crate) consumers: BTreeMap<(ChannelKey, ConsumerNumber), ConsumerTerms>,
+    /// Its home says that its publishers are to wait (`pressure.rs`).
+    pub(crate) throttled: bool,
 }
 
 impl Away {
     pub(crate) fn new(home: ShardAddress, outbox: OutboxIndex) -> Self {
-        Self { home, outbox, lane: OutLane::new(), consumers: BTreeMap::new() }
+        Self { home, outbox, lane: OutLane::new(), consumers: BTreeMap::new(), throttled: false }
     }
 }
 

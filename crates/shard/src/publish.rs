@@ -86,10 +86,14 @@ impl Broker {
             let (body, body_len) = keep(&mut publish.body);
             let message = self.arena.insert(publish.address, publish.header, body, 1);
             home.queue.append(message, body_len);
+            let long = self.pressure.finds_long(&home.queue);
             if home.queue.touch() {
                 self.dirty.push(*handle);
             }
             self.traffic.published_here += 1;
+            if long {
+                self.outruns(channel.connection, *handle);
+            }
             return Published::Settled;
         }
         self.publish_to_many(channel, targets, publish)
@@ -130,9 +134,11 @@ impl Broker {
         let shared = targets.len() > 1;
         let mut elsewhere = 0u32;
         for handle in targets {
+            let mut long = false;
             match self.places.get_mut(*handle) {
                 Some(Entry { place: Place::Home(home), .. }) if !home.closed => {
                     home.queue.append(message, body_len);
+                    long = self.pressure.finds_long(&home.queue);
                     if home.queue.touch() {
                         self.dirty.push(*handle);
                     }
@@ -140,6 +146,7 @@ impl Broker {
                 }
                 Some(Entry { id, place: Place::Away(away) }) => {
                     elsewhere += 1;
+                    long = away.throttled;
                     let owed = Owed { message, publisher, shared, arrived };
                     let sequence = away.lane.push(owed, body_len as u64);
                     let stored = self.arena.get(message);
@@ -149,6 +156,9 @@ impl Broker {
                 }
                 // deleted, or about to be: it counts as not matched
                 _ => self.arena.release(message),
+            }
+            if long {
+                self.outruns(channel.connection, *handle);
             }
         }
         if elsewhere == 0 {

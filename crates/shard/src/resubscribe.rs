@@ -30,6 +30,7 @@ impl Broker {
     /// What was on the old link does not count on a new one: the shards there say it again.
     pub(crate) fn forget_node(&mut self, node: NodeId) {
         self.early.forget(node);
+        self.forget_throttles(node);
         for (_, entry) in self.places.iter_mut() {
             if let Place::Home(home) = &mut entry.place {
                 home.resubscribed.retain(|(shard, _)| shard.node != node);

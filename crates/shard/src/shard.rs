@@ -13,6 +13,7 @@ use leveret_wire::Output;
 use crate::broker::{Broker, Meta};
 use crate::connections::{ClientConnection, Connections};
 use crate::host::View;
+use crate::pressure::Pressure;
 
 /// What a shard is told at its start.
 #[derive(Debug)]
@@ -57,7 +58,6 @@ pub struct Shard {
     pub(crate) connections: Connections,
     pub(crate) broker: Broker,
     protocol: Arc<leveret_amqp::Config>,
-    memory_alarm: bool,
 }
 
 impl Shard {
@@ -68,7 +68,6 @@ impl Shard {
             connections: Connections::default(),
             broker: Broker::new(config.own, config.seed, config.users),
             protocol: config.protocol,
-            memory_alarm: false,
         }
     }
 
@@ -96,10 +95,10 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(key) else { return bytes.len() };
         let mut view = View { broker: &mut self.broker, connection: key };
         let consumed = connection.on_bytes(view.broker.now, bytes, &mut view);
-        if self.memory_alarm && connection.has_published() {
-            connection.block(ALARM);
-        }
         self.connections.touch(key);
+        if self.broker.pressure != Pressure::Calm || !self.broker.meta(key).waits_for.is_empty() {
+            self.note_waiting(key);
+        }
         self.settle_results();
         consumed
     }
@@ -159,36 +158,6 @@ impl Shard {
     pub fn on_link_down(&mut self, node: NodeId) {
         self.broker.on_link_down(node);
         self.settle_results();
-    }
-
-    /// The node's memory for messages is over its bound, or under it again.
-    pub fn on_memory_alarm(&mut self, alarm: bool) {
-        if self.memory_alarm == alarm {
-            return;
-        }
-        self.memory_alarm = alarm;
-        for key in self.connections.keys() {
-            let Some(connection) = self.connections.get_mut(key) else { continue };
-            // who only consumes is not told (RabbitMQ: blocked connections)
-            match alarm {
-                true if connection.has_published() => connection.block(ALARM),
-                true => continue,
-                false => connection.unblock(),
-            }
-            self.connections.touch(key);
-        }
-    }
-
-    /// Is the connection's socket to be read? Ask again when it was touched, and after the memory alarm changed.
-    #[must_use]
-    pub fn read_interest(&mut self, key: ConnectionKey) -> ReadInterest {
-        let Some(connection) = self.connections.get(key).filter(|connection| connection.wants_read()) else {
-            return ReadInterest::Stop;
-        };
-        if !self.memory_alarm || !connection.has_published() {
-            return ReadInterest::Read;
-        }
-        if connection.holds_unacked() { ReadInterest::Trickle } else { ReadInterest::Stop }
     }
 
     /// What is to be written to a connection's socket.
@@ -252,9 +221,6 @@ impl Shard {
         self.broker.arena.bytes_held() + self.broker.outboxes.waiting_bytes()
     }
 }
-
-/// The reason in connection.blocked (RabbitMQ's words).
-const ALARM: &str = "low on memory";
 
 /// Bytes of output below which who waits for room goes on.
 pub(crate) const OUTPUT_BYTES_LOW: usize = limits::OUTPUT_BYTES_HIGH / 2;

@@ -21,6 +21,7 @@ impl Shard {
         self.offer_held();
         self.return_windows();
         self.dispatch();
+        self.release_waiting();
         self.broker.flush_stored();
         self.broker.arena.compact(limits::ARENA_BLOCK_BYTES);
         self.connections.end_turn(&mut effects.touched);

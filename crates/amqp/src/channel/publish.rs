@@ -65,13 +65,14 @@ impl<C> Channel<C> {
         if fields.immediate {
             return Err(super::topology::refuse_flag("basic.publish", "immediate", MethodId::PUBLISH));
         }
-        turn.shared.has_published = true;
+        turn.shared.published_bytes += fields.address.len() as u64;
         let Some(content) = self.whole_content(turn.shared, source, at) else {
             let mut assembly = turn.shared.spare.take().unwrap_or_default();
             assembly.start(fields);
             self.content = Some(assembly);
             return Ok(0);
         };
+        turn.shared.published_bytes += content.wire_len as u64;
         let number = self.confirms.as_mut().map(|confirms| confirms.draw());
         let arrived = turn.arrived;
         let sliced = content.body.len() >= SLICE_BYTES_MIN;
@@ -159,6 +160,7 @@ impl<C> Channel<C> {
             let text = format!("message size {size} is larger than configured max size {max}");
             return Err(Exception::new(ReplyCode::PreconditionFailed, MethodId::PUBLISH, text));
         }
+        turn.shared.published_bytes += frame.payload.len() as u64;
         if let Some(content) = &mut self.content {
             content.on_header(frame.payload, size);
         }
@@ -218,6 +220,7 @@ impl<C> Channel<C> {
     pub(crate) fn gather(&mut self, shared: &mut Shared, piece: Bytes) -> Result<(), Exception> {
         let Some(content) = &mut self.content else { return Ok(()) };
         shared.unfinished_bytes += piece.len();
+        shared.published_bytes += piece.len() as u64;
         content.gather(piece);
         if shared.unfinished_bytes > BODIES_UNFINISHED_BYTES_MAX {
             let text = format!("more than {BODIES_UNFINISHED_BYTES_MAX} bytes in unfinished messages");

@@ -73,10 +73,11 @@ impl<C> Connection<C> {
         self.shared.held_publishes > 0
     }
 
-    /// True once a message was published here (only then a client is told of connection.blocked).
+    /// What was published here, bytes; more than 0 as soon as a publish began (only then a client is told of
+    /// connection.blocked).
     #[must_use]
-    pub fn has_published(&self) -> bool {
-        self.shared.has_published
+    pub fn published_bytes(&self) -> u64 {
+        self.shared.published_bytes
     }
 
     /// Bytes of bodies that are begun, or whole and held.

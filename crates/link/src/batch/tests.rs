@@ -106,6 +106,7 @@ fn plain_record() -> impl Strategy<Value = Record<'static>> {
         (queue(), lane()).prop_map(|(queue, after)| Record::Gap { queue, after }),
         queue().prop_map(|queue| Record::Gone { queue }),
         queue().prop_map(|queue| Record::NotHome { queue }),
+        (queue(), any::<bool>()).prop_map(|(queue, on)| Record::Throttle { queue, on }),
         (request(), queue()).prop_map(|(request, queue)| Record::Purge { request, queue }),
         (request(), queue()).prop_map(|(request, queue)| Record::Inspect { request, queue }),
         (request(), any::<(u64, u32)>()).prop_map(|(request, (messages, consumers))| Record::Counts {

@@ -1,0 +1,233 @@
+//! Publishers that wait because memory is short.
+//!
+//! In two stages ([`Pressure`]). When memory is tight, who publishes to a queue that is long waits until that queue is
+//! short again or memory is not tight; so a flood ends before it is anybody else's, and who has its messages consumed
+//! goes on. When it is full every queue counts as long, and every publisher waits. The home of a queue tells the shards
+//! that publish to it (`Record::Throttle`), so it is the same for publishers on other nodes.
+//!
+//! Who waits is not read; but while it holds deliveries it is read a little, for its acks make room. It may publish so
+//! meanwhile, up to a bound.
+//!
+//! Invariants: a queue here that `throttles` is in `throttling`, once; a connection with `waits_for` has been told
+//! connection.blocked if it can take it; a handle in `waits_for` whose queue does not throttle is gone at the end of the
+//! turn.
+
+use alloc::format;
+
+use leveret_amqp::host::QueueHandle;
+use leveret_link::record::Record;
+use leveret_model::{ConnectionKey, NodeId, QueueId, ReplyCode, ShardAddress, limits};
+use leveret_queue::Queue;
+
+use crate::broker::Broker;
+use crate::connections::ClientConnection;
+use crate::places::{Entry, Place};
+use crate::shard::{ReadInterest, Shard};
+
+/// How short the node is of memory for messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pressure {
+    /// Everyone publishes.
+    #[default]
+    Calm,
+    /// Publishers of long queues wait.
+    Tight,
+    /// All publishers wait.
+    Full,
+}
+
+impl Pressure {
+    /// Do publishers of this queue wait? hot.
+    #[inline]
+    pub(crate) fn finds_long(self, queue: &Queue) -> bool {
+        match self {
+            Self::Calm => false,
+            Self::Tight => is_long(queue, 1),
+            Self::Full => true,
+        }
+    }
+
+    /// Do they still, once they do? Half of what made it long.
+    fn still_finds_long(self, queue: &Queue) -> bool {
+        match self {
+            Self::Calm => false,
+            Self::Tight => is_long(queue, 2),
+            Self::Full => true,
+        }
+    }
+}
+
+/// Longer than a part of the bounds. What consumers hold counts too.
+#[cold]
+fn is_long(queue: &Queue, part: u64) -> bool {
+    queue.ready_bytes() >= limits::LONG_QUEUE_BYTES / part
+        || queue.ready() + queue.unacked() >= limits::LONG_QUEUE_MESSAGES / part
+}
+
+impl Broker {
+    /// A connection published to a queue that throttles.
+    #[cold]
+    pub(crate) fn outruns(&mut self, connection: ConnectionKey, handle: QueueHandle) {
+        if let Some(Entry { place: Place::Home(home), .. }) = self.places.get_mut(handle)
+            && !home.throttles
+        {
+            home.throttles = true;
+            self.throttling.push(handle);
+        }
+        let meta = self.meta_mut(connection);
+        if !meta.waits_for.contains(&handle) {
+            meta.waits_for.push(handle);
+            self.begin_waiting.push(connection);
+        }
+    }
+
+    /// A shard elsewhere published to a queue here that throttles.
+    #[cold]
+    pub(crate) fn throttle(&mut self, handle: QueueHandle, from: ShardAddress) {
+        let Some(Entry { id, place: Place::Home(home) }) = self.places.get_mut(handle) else { return };
+        if !home.throttles {
+            home.throttles = true;
+            self.throttling.push(handle);
+        }
+        if !home.told.contains(&from) {
+            home.told.push(from);
+            self.outboxes.to(from).push(&Record::Throttle { queue: *id, on: true });
+        }
+    }
+
+    /// The home of a queue elsewhere says whether its publishers are to wait.
+    pub(crate) fn on_throttle(&mut self, queue: QueueId, on: bool) {
+        let Some((_, away)) = self.places.away_mut(queue) else { return };
+        away.throttled = on;
+        self.release_due |= !on;
+    }
+
+    /// What was said on a link that is gone does not count any more.
+    pub(crate) fn forget_throttles(&mut self, node: NodeId) {
+        for (_, entry) in self.places.iter_mut() {
+            match &mut entry.place {
+                Place::Home(home) => home.told.retain(|shard| shard.node != node),
+                Place::Away(away) if away.home.node == node => away.throttled = false,
+                Place::Away(_) => {}
+            }
+        }
+        self.release_due = true;
+    }
+
+    /// Queues here that are short again throttle no more.
+    fn end_throttles(&mut self) {
+        let pressure = self.pressure;
+        let mut throttling = core::mem::take(&mut self.throttling);
+        throttling.retain(|handle| {
+            let Some(Entry { id, place: Place::Home(home) }) = self.places.get_mut(*handle) else {
+                self.release_due = true;
+                return false;
+            };
+            if pressure.still_finds_long(&home.queue) && !home.closed {
+                return true;
+            }
+            home.throttles = false;
+            self.release_due = true;
+            for shard in home.told.drain(..) {
+                self.outboxes.to(shard).push(&Record::Throttle { queue: *id, on: false });
+            }
+            false
+        });
+        self.throttling = throttling;
+    }
+
+    /// Does the queue make its publishers wait? One that is gone does not.
+    fn throttles(&self, handle: QueueHandle) -> bool {
+        match self.places.get(handle).map(|entry| &entry.place) {
+            Some(Place::Home(home)) => home.throttles,
+            Some(Place::Away(away)) => away.throttled,
+            None => false,
+        }
+    }
+}
+
+impl Shard {
+    /// How short the node is of memory for messages.
+    pub fn on_memory(&mut self, pressure: Pressure) {
+        self.broker.pressure = pressure;
+        self.broker.release_due = true;
+        for key in self.connections.keys() {
+            self.note_waiting(key);
+        }
+    }
+
+    /// Is the connection's socket to be read? Ask again when it was touched, and after [`Shard::on_memory`].
+    #[must_use]
+    pub fn read_interest(&mut self, key: ConnectionKey) -> ReadInterest {
+        let Some(connection) = self.connections.get(key).filter(|connection| connection.wants_read()) else {
+            return ReadInterest::Stop;
+        };
+        match self.waits(key, connection) {
+            false => ReadInterest::Read,
+            true if connection.holds_unacked() => ReadInterest::Trickle,
+            true => ReadInterest::Stop,
+        }
+    }
+
+    /// True while it waits for memory.
+    #[must_use]
+    pub fn is_throttled(&self, key: ConnectionKey) -> bool {
+        self.connections.get(key).is_some_and(|connection| self.waits(key, connection))
+    }
+
+    fn waits(&self, key: ConnectionKey, connection: &ClientConnection) -> bool {
+        // who only consumes does not wait (RabbitMQ: blocked connections)
+        let all = self.broker.pressure == Pressure::Full && connection.published_bytes() > 0;
+        all || !self.broker.meta(key).waits_for.is_empty()
+    }
+
+    /// Whether a connection waits may have changed: it is told, and what it publishes meanwhile is bounded.
+    #[cold]
+    pub(crate) fn note_waiting(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.connections.get(key) else { return };
+        let (waits, published) = (self.waits(key, connection), connection.published_bytes());
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let meta = self.broker.meta_mut(key);
+        match (waits, meta.waits_since) {
+            (true, None) => {
+                meta.waits_since = Some(published);
+                connection.block(ALARM);
+            }
+            (true, Some(before)) if published - before > limits::PUBLISHED_WHILE_WAITING_BYTES_MAX => {
+                let text = format!(
+                    "published {} bytes while the broker was low on memory",
+                    limits::PUBLISHED_WHILE_WAITING_BYTES_MAX
+                );
+                return self.close(key, ReplyCode::ConnectionForced, &text);
+            }
+            (false, Some(_)) => {
+                meta.waits_since = None;
+                connection.unblock();
+            }
+            _ => return,
+        }
+        self.connections.touch(key);
+    }
+
+    /// The end of the turn: who need not wait any more goes on.
+    pub(crate) fn release_waiting(&mut self) {
+        while let Some(key) = self.broker.begin_waiting.pop() {
+            self.note_waiting(key);
+        }
+        if !self.broker.throttling.is_empty() {
+            self.broker.end_throttles();
+        }
+        if !core::mem::take(&mut self.broker.release_due) {
+            return;
+        }
+        for key in self.connections.keys() {
+            let mut waits_for = core::mem::take(&mut self.broker.meta_mut(key).waits_for);
+            waits_for.retain(|handle| self.broker.throttles(*handle));
+            self.broker.meta_mut(key).waits_for = waits_for;
+            self.note_waiting(key);
+        }
+    }
+}
+
+/// The reason in connection.blocked (RabbitMQ's words).
+const ALARM: &str = "low on memory";
