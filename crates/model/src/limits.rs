@@ -93,6 +93,12 @@ pub const LONG_QUEUE_MESSAGES: u64 = 10_000;
 /// What a connection may publish while it waits for memory, bytes: it is read a little for the sake of its acks, and what
 /// lies between them comes in. More is 320.
 pub const PUBLISHED_WHILE_WAITING_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// What receive blocks may hold beyond the large bodies that lie in queues, as a share of the memory bound, percent. More,
+/// and the bodies are copied out of them. This, bodies that are begun, outputs and what a socket was just read for come
+/// on top of [`MEMORY_BYTES_MAX`].
+pub const MEMORY_WASTE_PERCENT: u64 = 12;
+/// Bytes of bodies that a shard copies out of receive blocks in one turn.
+pub const OWN_BYTES_MAX: usize = 1024 * 1024;
 /// A block of the message arena, bytes.
 pub const ARENA_BLOCK_BYTES: usize = 256 * 1024;
 /// Entries of a queue's tables whose memory is kept when they are empty again. What is larger is given back.

@@ -125,6 +125,8 @@ struct ChunkSet {
     list: Vec<Bytes>,
     /// Contents and handles.
     bytes: u64,
+    /// In memory of its own, not in a block that others lie in too.
+    owned: bool,
 }
 
 /// The messages of one shard.
@@ -142,6 +144,8 @@ pub struct Arena {
     chunks: Vec<ChunkSet>,
     chunks_free: Vec<u32>,
     chunk_bytes: u64,
+    /// Where [`Arena::own_chunks`] goes on.
+    next_to_own: usize,
     /// Capacity of all blocks and spares.
     block_bytes: u64,
 }
@@ -166,6 +170,7 @@ impl Arena {
             chunks: Vec::new(),
             chunks_free: Vec::new(),
             chunk_bytes: 0,
+            next_to_own: 0,
             block_bytes: 0,
         }
     }
@@ -242,6 +247,36 @@ impl Arena {
     #[must_use]
     pub fn bytes_held(&self) -> u64 {
         self.block_bytes + self.slots.bytes_held() + self.chunk_bytes
+    }
+
+    /// Of that, bodies in chunks.
+    #[must_use]
+    pub fn chunk_bytes(&self) -> u64 {
+        self.chunk_bytes
+    }
+
+    /// Copies bodies out of the blocks that they came in, about `budget_bytes` of them: a slice of 4 KiB holds a whole
+    /// block, so messages that stay would hold the memory of all that came and went with them. True if there are more.
+    pub fn own_chunks(&mut self, budget_bytes: usize) -> bool {
+        let mut copied = 0;
+        while let Some(set) = self.chunks.get_mut(self.next_to_own) {
+            if copied >= budget_bytes {
+                return true;
+            }
+            self.next_to_own += 1;
+            if set.owned {
+                continue;
+            }
+            let whole = set.list.concat();
+            copied += whole.len();
+            self.chunk_bytes -= set.bytes;
+            set.bytes = (whole.len() + size_of::<Bytes>()) as u64;
+            self.chunk_bytes += set.bytes;
+            set.list = vec![Bytes::from(whole)];
+            set.owned = true;
+        }
+        self.next_to_own = 0;
+        false
     }
 
     /// Messages in the arena.
@@ -378,7 +413,7 @@ impl Arena {
         let handles = list.capacity() * size_of::<Bytes>();
         let bytes = list.iter().map(|chunk| chunk.len() as u64).sum::<u64>() + handles as u64;
         self.chunk_bytes += bytes;
-        let set = ChunkSet { list, bytes };
+        let set = ChunkSet { list, bytes, owned: false };
         if let Some(index) = self.chunks_free.pop() {
             self.chunks[index as usize] = set;
             index
@@ -392,7 +427,7 @@ impl Arena {
     fn drop_chunks(&mut self, index: u32) {
         let set = &mut self.chunks[index as usize];
         self.chunk_bytes -= set.bytes;
-        *set = ChunkSet { list: Vec::new(), bytes: 0 };
+        *set = ChunkSet { list: Vec::new(), bytes: 0, owned: true };
         self.chunks_free.push(index);
     }
 }

@@ -104,6 +104,15 @@ impl DataLinks {
             || self.sessions.values().any(|session| session.links.values().any(|link| link.readable))
     }
 
+    /// Memory that full blocks of the links still hold, bytes.
+    pub(crate) fn held_bytes(&mut self) -> u64 {
+        self.sessions
+            .values_mut()
+            .flat_map(|session| session.links.values_mut())
+            .map(LinkStream::held_bytes)
+            .sum()
+    }
+
     /// The next batch that came, or a link that ended.
     pub(crate) fn read(&mut self) -> Option<Result<Arrived, (NodeId, LinkError)>> {
         if self.arrived.is_empty() {

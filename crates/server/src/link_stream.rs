@@ -9,6 +9,7 @@ use leveret_wire::Output;
 use mio::net::TcpStream;
 
 use crate::client_socket::{Flushed, flush};
+use crate::held_blocks::HeldBlocks;
 use crate::receive::{Filled, fill};
 
 /// Room for a read, bytes.
@@ -35,6 +36,10 @@ pub(crate) enum LinkError {
 pub(crate) struct LinkStream {
     pub(crate) stream: TcpStream,
     received: BytesMut,
+    /// Of the block that `received` lies in.
+    size: usize,
+    /// Blocks that were full before.
+    held: HeldBlocks,
     output: Output,
     /// The kernel has shown bytes that were not read yet.
     pub(crate) readable: bool,
@@ -49,6 +54,8 @@ impl LinkStream {
         Self {
             stream,
             received: BytesMut::from(leftover),
+            size: leftover.len(),
+            held: HeldBlocks::default(),
             output: Output::default(),
             readable: true,
             read_closed: false,
@@ -70,8 +77,11 @@ impl LinkStream {
                 each(frame);
             }
             let wanted = frame::missing(&self.received)?.max(ROOM_BYTES / 4);
-            if self.received.capacity() - self.received.len() < wanted {
-                self.received.reserve(wanted.max(ROOM_BYTES));
+            if self.received.capacity() - self.received.len() < wanted && !self.received.try_reclaim(wanted) {
+                let mut fresh = BytesMut::with_capacity(self.received.len() + wanted.max(ROOM_BYTES));
+                fresh.extend_from_slice(&self.received);
+                let size = std::mem::replace(&mut self.size, fresh.capacity());
+                self.held.leave(std::mem::replace(&mut self.received, fresh), size);
             }
             let before = self.received.len();
             match fill(self.stream.as_fd(), &mut self.received, ROOM_BYTES)? {
@@ -87,6 +97,12 @@ impl LinkStream {
             each(frame);
         }
         Ok(())
+    }
+
+    /// Memory that its full blocks still hold, bytes.
+    pub(crate) fn held_bytes(&mut self) -> u64 {
+        self.held.look();
+        self.held.bytes()
     }
 
     /// Queues bytes.

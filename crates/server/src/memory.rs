@@ -1,6 +1,6 @@
 //! The memory bound of the whole node: each shard notes what it holds, everyone sees the sum.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use leveret_model::{ShardId, limits};
 use leveret_shard::Pressure;
@@ -11,6 +11,9 @@ pub(crate) struct NodeMemory {
     shards: Vec<AtomicU64>,
     bytes_max: u64,
     pressure: AtomicU8,
+    /// What receive blocks hold beyond the bodies in chunks that lie in queues, of each shard; below zero for a shard
+    /// whose queues' bodies came through another one.
+    waste: Vec<AtomicI64>,
 }
 
 impl NodeMemory {
@@ -21,6 +24,7 @@ impl NodeMemory {
             shards: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             bytes_max,
             pressure: AtomicU8::new(Pressure::Calm as u8),
+            waste: (0..shards).map(|_| AtomicI64::new(0)).collect(),
         }
     }
 
@@ -43,6 +47,14 @@ impl NodeMemory {
             self.pressure.store(pressure as u8, Ordering::Relaxed);
         }
         pressure
+    }
+
+    /// Notes what receive blocks of a shard hold, and what its queues have in chunks; true if the blocks of the node hold so
+    /// much more that bodies are to be copied out of them.
+    pub(crate) fn note_blocks(&self, shard: ShardId, held: u64, in_chunks: u64) -> bool {
+        self.waste[usize::from(shard.0)].store(held as i64 - in_chunks as i64, Ordering::Relaxed);
+        let waste: i64 = self.waste.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
+        waste > (self.bytes_max / 100 * limits::MEMORY_WASTE_PERCENT) as i64
     }
 
     /// Bytes held for messages.
@@ -68,6 +80,14 @@ impl NodeMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_count_against_the_bodies_of_all_shards() {
+        let memory = NodeMemory::new(2, 1000);
+        assert!(!memory.note_blocks(ShardId(0), 500, 450));
+        assert!(memory.note_blocks(ShardId(0), 500, 10), "49 % are wasted");
+        assert!(!memory.note_blocks(ShardId(1), 0, 450), "its bodies came through the other shard");
+    }
 
     #[test]
     fn each_stage_counts_all_shards_and_ends_lower_than_it_began() {

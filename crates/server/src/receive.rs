@@ -13,6 +13,8 @@ use std::os::fd::AsFd;
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 
+use crate::held_blocks::HeldBlocks;
+
 /// Size of a block, bytes.
 const BLOCK_BYTES: usize = 256 * 1024;
 /// A socket is not read into less room than this, bytes.
@@ -22,6 +24,10 @@ const ROOM_BYTES_MIN: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveBlock {
     block: BytesMut,
+    /// Of the block when it was new.
+    size: usize,
+    /// Those that were full before.
+    pub(crate) held: HeldBlocks,
 }
 
 /// What a read brought.
@@ -46,7 +52,9 @@ impl ReceiveBlock {
         let wanted = leftover.len() + ROOM_BYTES_MIN.min(most);
         self.block.clear();
         if self.block.capacity() < wanted && !self.block.try_reclaim(wanted) {
-            self.block = BytesMut::with_capacity(BLOCK_BYTES.max(wanted));
+            let fresh = BytesMut::with_capacity(BLOCK_BYTES.max(wanted));
+            let size = std::mem::replace(&mut self.size, fresh.capacity());
+            self.held.leave(std::mem::replace(&mut self.block, fresh), size);
         }
         self.block.extend_from_slice(leftover);
         Ok(match fill(socket, &mut self.block, most)? {

@@ -157,7 +157,8 @@ impl ShardThread {
             }
             self.drop_old_handshakes(now);
             self.note_memory();
-            more = self.shard.end_turn(&mut self.effects);
+            more = self.leave_blocks();
+            more |= self.shard.end_turn(&mut self.effects);
             more |= self.carry_effects(now);
             if self.stopping.is_some_and(|end| now >= end || self.open == 0) {
                 return;
@@ -295,6 +296,14 @@ impl ShardThread {
                 }
             }
         }
+    }
+
+    /// Messages that stay leave the blocks that they came in. True if there are more of them.
+    fn leave_blocks(&mut self) -> bool {
+        self.block.held.look();
+        let held = self.block.held.bytes() + self.links.held_bytes();
+        self.ways.memory.note_blocks(self.own.shard, held, self.shard.chunk_bytes())
+            && self.shard.own_bodies()
     }
 
     fn read_links(&mut self) {

@@ -215,6 +215,17 @@ impl Shard {
         self.settle_results();
     }
 
+    /// Of that, bodies that may lie in blocks with others.
+    #[must_use]
+    pub fn chunk_bytes(&self) -> u64 {
+        self.broker.arena.chunk_bytes()
+    }
+
+    /// The blocks that bodies came in hold much more than those: some of the bodies are copied out. True if there are more.
+    pub fn own_bodies(&mut self) -> bool {
+        self.broker.arena.own_chunks(limits::OWN_BYTES_MAX)
+    }
+
     /// Memory that this shard holds for messages: arena and outboxes, bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {

@@ -22,6 +22,7 @@ enum Deed {
     Release(usize),
     ReleaseMost { keep_each: usize },
     Compact(usize),
+    Own(usize),
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -34,6 +35,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         8 => any::<usize>().prop_map(Deed::Release),
         1 => (1..9_usize).prop_map(|keep_each| Deed::ReleaseMost { keep_each }),
         2 => (0..2_000_000_usize).prop_map(Deed::Compact),
+        2 => (0..100_000_usize).prop_map(Deed::Own),
     ]
 }
 
@@ -99,6 +101,7 @@ proptest! {
                     }
                 }
                 Deed::Compact(budget_bytes) => arena.compact(budget_bytes),
+                Deed::Own(budget_bytes) => { arena.own_chunks(budget_bytes); }
             }
         }
         prop_assert_eq!(arena.messages(), copies.len() as u64);
@@ -145,6 +148,28 @@ fn a_survivor_in_each_block_does_not_pin_the_blocks() {
     for (message, body) in survivors {
         assert_eq!(arena.get(message).body, StoredBody::Flat(&body));
     }
+}
+
+#[test]
+fn bodies_that_are_owned_hold_no_block() {
+    let block = Bytes::from(filled(100_000, 1));
+    let mut arena = Arena::new();
+    let chunks =
+        |at: usize| ArenaBody::Chunks(vec![block.slice(at..at + 5_000), block.slice(at + 9_000..at + 9_500)]);
+    let messages: Vec<_> = (0..10).map(|at| arena.insert(b"", b"", chunks(at), 1)).collect();
+    arena.release(messages[3]);
+    assert!(!block.is_unique());
+    assert!(arena.own_chunks(20_000), "there are more");
+    while arena.own_chunks(20_000) {}
+    assert!(block.is_unique());
+    assert!(!arena.own_chunks(1), "each is copied once");
+    assert_eq!(body_of(arena.get(messages[9])), [&block[9..5_009], &block[9_009..9_509]].concat());
+    for (at, message) in messages.into_iter().enumerate() {
+        if at != 3 {
+            arena.release(message);
+        }
+    }
+    assert_eq!(arena.chunk_bytes(), 0);
 }
 
 #[test]
