@@ -1,0 +1,152 @@
+//! Strangers at the cluster port.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use leveret_link::handshake::{Handshake, Hello, Outcome, PROTOCOL, Purpose, Secret};
+use leveret_model::{Boot, Incarnation, Name, NodeId, limits};
+
+use crate::bystander::Bystander;
+use crate::node::{Node, SECRETS};
+use crate::{PATIENCE, my_turn};
+
+const GROUP: &str = "port-of-strangers";
+
+/// A peer's side, as far as it gets.
+struct Stranger {
+    stream: TcpStream,
+    handshake: Handshake,
+}
+
+impl Stranger {
+    /// Says hello for a control link.
+    fn dial(node: &Node, group: &str, secret: &str) -> Self {
+        let hello = Hello {
+            protocol: PROTOCOL,
+            group: Name::new(group),
+            node: NodeId(7),
+            incarnation: Incarnation(1),
+            boot: Boot(7),
+            shards: 1,
+            name: Name::new("stranger"),
+            address: Name::new("127.0.0.1:1"),
+            purpose: Purpose::Control,
+        };
+        let secret = Secret::shared(secret.as_bytes()).expect("long enough");
+        let now = leveret_model::Instant::ZERO;
+        let mut handshake = Handshake::dialer(secret, hello, [7; 32], &[], now);
+        let mut stream = connect(node);
+        stream.write_all(&handshake.take_output()).expect("written");
+        Self { stream, handshake }
+    }
+
+    /// Reads until the handshake has something to say.
+    fn answer(&mut self) -> Outcome {
+        let mut block = [0; 4096];
+        loop {
+            let count = self.stream.read(&mut block).expect("an answer");
+            assert!(count > 0, "the node answers a hello of its group");
+            match self.handshake.on_bytes(&block[..count]).1 {
+                Outcome::More => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        self.stream.local_addr().expect("a socket").to_string()
+    }
+
+    /// The node ends it, and says nothing more.
+    fn is_dropped(&mut self) {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Ok(_) => assert!(rest.is_empty(), "{} bytes for a stranger", rest.len()),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        }
+    }
+}
+
+fn connect(node: &Node) -> TcpStream {
+    let stream = TcpStream::connect(node.cluster).expect("connected");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream
+}
+
+#[test]
+fn strangers_at_the_cluster_port_are_dropped_unheard() {
+    let _turn = my_turn();
+    let files = [1, 2].map(|n| SECRETS[n]).map(|secret| {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = Node::secret_file(&directory, secret);
+        (directory, file)
+    });
+    let mut node = Node::start(&["--group", GROUP, "--secret-file", &files[0].1]);
+    let bystander = Bystander::start(node.amqp);
+
+    garbage(&node);
+    bystander.judge("garbage at the cluster port");
+    other_group(&node);
+    bystander.judge("a peer of another group");
+    wrong_secret(&node);
+    bystander.judge("a peer with a wrong secret");
+    // a whole node with another secret tries for as long as it lives
+    let cluster = node.cluster.to_string();
+    let other = Node::start(&["--group", GROUP, "--secret-file", &files[1].1, "--seed", &cluster]);
+    other.logs(&["a link was refused", "does not know the secret of this group"]);
+    for alone in [&node, &other] {
+        assert_eq!(alone.status()["nodes"].as_array().map(Vec::len), Some(1));
+    }
+    drop(other);
+    bystander.judge("a node with a wrong secret");
+
+    half_open(&node);
+    node.logs(&["too many links that are half open"]);
+    bystander.judge("half-open links");
+    assert_eq!(node.status()["nodes"].as_array().map(Vec::len), Some(1), "nobody became a node");
+    node.assert_sound();
+    bystander.end();
+}
+
+fn garbage(node: &Node) {
+    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"AMQP\0\0\x09\x01", &[0xFF; 100_000]] {
+        let mut stream = connect(node);
+        let name = stream.local_addr().expect("a socket").to_string();
+        // the node may be gone before all is written
+        let _ = stream.write_all(bytes);
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        assert!(rest.is_empty());
+        node.logs(&[&name, "a link was refused", "does not speak the link protocol"]);
+    }
+}
+
+fn other_group(node: &Node) {
+    let mut stranger = Stranger::dial(node, "elsewhere", SECRETS[1]);
+    stranger.is_dropped();
+    node.logs(&[&stranger.name(), "a link was refused", "belongs to the group", "elsewhere"]);
+}
+
+fn wrong_secret(node: &Node) {
+    // it sees that the node knows another secret, and goes on all the same
+    let mut stranger = Stranger::dial(node, GROUP, SECRETS[2]);
+    assert!(matches!(stranger.answer(), Outcome::Refused(_)));
+    // a code that is none, and frames behind it
+    let _ = stranger.stream.write_all(&[0x5A; 50_000]);
+    stranger.is_dropped();
+    node.logs(&[&stranger.name(), "a link was refused", "does not know the secret of this group"]);
+    // or it leaves
+    let mut stranger = Stranger::dial(node, GROUP, SECRETS[2]);
+    assert!(matches!(stranger.answer(), Outcome::Refused(_)));
+    let name = stranger.name();
+    drop(stranger);
+    node.logs(&[&name, "left"]);
+}
+
+/// At the bound the oldest is dropped.
+fn half_open(node: &Node) {
+    let mut open: Vec<TcpStream> = (0..2 * limits::LINK_HANDSHAKES_MAX).map(|_| connect(node)).collect();
+    for stream in &mut open[..limits::LINK_HANDSHAKES_MAX] {
+        assert!(matches!(stream.read(&mut [0; 1]), Ok(0) | Err(_)));
+    }
+}

@@ -1,0 +1,234 @@
+//! Clients that take too much: who never reads, and who publishes what nobody consumes.
+
+use std::io::{ErrorKind, Write};
+use std::time::{Duration, Instant};
+
+use leveret_wire::method::{BasicAck, BasicGet, BasicPublish, BasicQos, QueuePurge};
+use leveret_wire::{EncodeMethod, FrameKind};
+
+use crate::bystander::Bystander;
+use crate::node::Node;
+use crate::speaker::{Heard, Speaker, publish};
+use crate::{PATIENCE, my_turn};
+
+const MIB: u64 = 1 << 20;
+/// `--memory` of these nodes, and what may come on top of it.
+const MEMORY: u64 = 64 * MIB;
+const RSS_MAX: u64 = MEMORY + 64 * MIB;
+
+/// Without a byte taken for so long the node does not read.
+const STALL: Duration = Duration::from_millis(250);
+
+/// Writes messages until the node has not taken a byte for a while; gives what it did not take of the last ones.
+fn flood(speaker: &mut Speaker, queue: &str, body: &[u8]) -> (u64, Vec<u8>) {
+    let mut burst = Vec::new();
+    let in_burst = (64 * 1024 / (body.len() + 100)).max(1);
+    for _ in 0..in_burst {
+        publish(1, queue, body, &mut burst);
+    }
+    speaker.stream.set_write_timeout(Some(STALL)).expect("a socket");
+    let deadline = Instant::now() + PATIENCE;
+    let mut taken = 0;
+    while Instant::now() < deadline {
+        let mut at = 0;
+        while at < burst.len() {
+            match speaker.stream.write(&burst[at..]) {
+                Ok(count) => at += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return (taken, burst.split_off(at));
+                }
+                Err(error) => panic!("the flood ended: {error}"),
+            }
+        }
+        taken += in_burst as u64;
+    }
+    panic!("the node takes {taken} messages of {} bytes and more", body.len());
+}
+
+fn count(speaker: &mut Speaker, queue: &str) -> u32 {
+    let passive =
+        leveret_wire::method::QueueDeclare { queue: queue.as_bytes(), passive: true, ..Default::default() };
+    speaker.say(1, &passive);
+    match speaker.hear() {
+        Heard::Count(count) => count,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Publishes so many and waits for all answers.
+fn publish_all(speaker: &mut Speaker, queue: &str, body: &[u8], messages: u64) {
+    let mut out = Vec::new();
+    for _ in 0..messages {
+        out.clear();
+        publish(1, queue, body, &mut out);
+        speaker.say_bytes(&out);
+    }
+    loop {
+        match speaker.hear() {
+            Heard::Confirm { number, ok: true, .. } if number == messages => return,
+            Heard::Confirm { ok: true, .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_consumer_that_never_reads_costs_a_bounded_output() {
+    let _turn = my_turn();
+    let mut node = Node::start(&["--memory", "64MiB"]);
+    let bystander = Bystander::start(node.amqp);
+    let mut slow = Speaker::open(node.amqp, &[]);
+    slow.declare("slow");
+    slow.consume("slow", true);
+    let mut publisher = Speaker::open(node.amqp, &[]);
+    publisher.confirms();
+    let messages = 30 * MIB / 10_240;
+    publish_all(&mut publisher, "slow", &[7; 10_240], messages);
+    bystander.judge("a consumer that never reads");
+    let rss = node.rss_bytes();
+    assert!(rss <= RSS_MAX, "{} MiB", rss / MIB);
+    // what its socket did not take is the queue's: another consumer gets it
+    let left = u64::from(count(&mut publisher, "slow"));
+    assert!(left >= messages / 2, "{left} of {messages}");
+    let mut quick = Speaker::open(node.amqp, &[]);
+    quick.consume("slow", true);
+    for _ in 0..left {
+        assert!(matches!(quick.hear(), Heard::Delivery { .. }));
+    }
+    // and what it did take comes when it reads at last
+    for _ in 0..messages - left {
+        assert!(matches!(slow.hear(), Heard::Delivery { .. }));
+    }
+    bystander.judge("a consumer that reads at last");
+    node.assert_sound();
+    bystander.end();
+}
+
+#[test]
+fn a_publisher_that_floods_a_queue_waits_and_nobody_else_does() {
+    let _turn = my_turn();
+    let mut node = Node::start(&["--memory", "64MiB"]);
+    let bystander = Bystander::start(node.amqp);
+    let mut operator = Speaker::open(node.amqp, &[]);
+    for (name, bytes) in [("16 B", 16), ("1 KiB", 1_024), ("100 KB", 100_000), ("4 MiB", 4 << 20)] {
+        operator.declare("flood");
+        let mut told = Speaker::open(node.amqp, &["connection.blocked"]);
+        // its silence does not count while nobody listens; that it is gone shows when it is sent a heartbeat
+        let mut untold = Speaker::open_with(node.amqp, &[], 1);
+        let body = vec![7; bytes];
+        let (first, rest) = flood(&mut told, "flood", &body);
+        flood(&mut untold, "flood", &body);
+        assert_eq!(told.hear(), Heard::Method(0, "connection.blocked"));
+        assert!(first > 0, "{name}: not one was taken");
+        let rss = node.rss_bytes();
+        assert!(rss <= RSS_MAX, "{name}: {} MiB", rss / MIB);
+        bystander.judge(&format!("a flood of {name}"));
+        everything_else_goes_on(&node, name);
+        // who was not told gives up, and is let go
+        let gone = untold.name();
+        drop(untold);
+        if bytes == 16 {
+            wait_until_gone(&node, &gone);
+        }
+        // room again: who waited goes on
+        operator.say(1, &QueuePurge { queue: b"flood", ..Default::default() });
+        assert!(matches!(operator.hear(), Heard::Count(1..)));
+        assert_eq!(told.hear(), Heard::Method(0, "connection.unblocked"));
+        told.stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+        told.say_bytes(&rest);
+        assert!(count(&mut told, "flood") > 0);
+        operator.say(1, &QueuePurge { queue: b"flood", ..Default::default() });
+        assert!(matches!(operator.hear(), Heard::Count(_)));
+        bystander.judge(&format!("after a flood of {name}"));
+    }
+    node.logs(&["memory", "publishers"]);
+    node.assert_sound();
+    bystander.end();
+}
+
+/// Logins, declarations, gets and acks under the alarm.
+fn everything_else_goes_on(node: &Node, name: &str) {
+    let mut other = Speaker::open(node.amqp, &[]);
+    other.declare(&format!("under alarm {name}"));
+    other.say(1, &BasicGet { queue: b"flood", no_ack: false });
+    assert!(matches!(other.hear(), Heard::Delivery { tag: 1, .. }));
+    other.say(1, &BasicAck { delivery_tag: 1, multiple: false });
+    let left = count(&mut other, "flood");
+    assert!(left > 0);
+}
+
+fn wait_until_gone(node: &Node, name: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let status = node.status();
+        let connections = status["connections"].as_array().expect("a list");
+        let there = |c: &serde_json::Value| c["name"].as_str().is_some_and(|n| n.starts_with(name));
+        if !connections.iter().any(there) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{name} is gone and still listed");
+    }
+}
+
+#[test]
+fn acks_of_a_flooder_pass() {
+    let _turn = my_turn();
+    let mut node = Node::start(&["--memory", "64MiB"]);
+    let bystander = Bystander::start(node.amqp);
+    let mut both = Speaker::open(node.amqp, &["connection.blocked"]);
+    both.declare("flood");
+    both.declare("work");
+    let mut bytes = Vec::new();
+    for _ in 0..20 {
+        publish(1, "work", b"m", &mut bytes);
+    }
+    both.say_bytes(&bytes);
+    both.say(1, &BasicQos { prefetch_size: 0, prefetch_count: 1, global: false });
+    assert_eq!(both.hear(), Heard::Method(1, "basic.qos-ok"));
+    both.consume("work", false);
+    assert!(matches!(both.hear(), Heard::Delivery { tag: 1, .. }));
+    // another one brings the alarm, this one adds to it
+    let mut flooder = Speaker::open(node.amqp, &[]);
+    flood(&mut flooder, "flood", &[7; 10_000]);
+    bytes.clear();
+    for _ in 0..10 {
+        publish(1, "flood", &[7; 10_000], &mut bytes);
+    }
+    both.say_bytes(&bytes);
+    assert_eq!(both.hear(), Heard::Method(0, "connection.blocked"));
+    for tag in 1..10 {
+        // behind more of its flood
+        both.say_bytes(&bytes[..bytes.len() / 10]);
+        both.say(1, &BasicAck { delivery_tag: tag, multiple: false });
+        assert!(matches!(both.hear(), Heard::Delivery { tag: next, .. } if next == tag + 1));
+    }
+    bystander.judge("a flooder that also consumes");
+    let rss = node.rss_bytes();
+    assert!(rss <= RSS_MAX, "{} MiB", rss / MIB);
+    node.assert_sound();
+    bystander.end();
+}
+
+/// Few large messages that stay, among many that do not: each must not hold the memory of its neighbours.
+#[test]
+fn messages_that_stay_do_not_hold_the_memory_of_those_that_went_with_them() {
+    let _turn = my_turn();
+    let mut node = Node::start(&["--memory", "64MiB"]);
+    let bystander = Bystander::start(node.amqp);
+    let mut publisher = Speaker::open(node.amqp, &[]);
+    publisher.declare("stays");
+    let mut round = Vec::new();
+    publish(1, "stays", &[1; 4_096], &mut round);
+    BasicPublish { routing_key: b"nowhere", ..Default::default() }.encode_frame(1, &mut round);
+    round.extend(crate::speaker::frame(FrameKind::Header, 1, &crate::speaker::header(130_000)));
+    round.extend(crate::speaker::frame(FrameKind::Body, 1, &[2; 130_000]));
+    for _ in 0..2_000 {
+        publisher.say_bytes(&round);
+    }
+    assert_eq!(count(&mut publisher, "stays"), 2_000);
+    let rss = node.rss_bytes();
+    assert!(rss <= RSS_MAX, "{} MiB", rss / MIB);
+    bystander.judge("large messages among others");
+    node.assert_sound();
+    bystander.end();
+}

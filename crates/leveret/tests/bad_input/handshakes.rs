@@ -1,0 +1,81 @@
+//! Connections that never log in, many of them.
+
+use std::collections::VecDeque;
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use leveret_model::limits;
+use leveret_wire::PROTOCOL_HEADER;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::bystander::Bystander;
+use crate::node::Node;
+use crate::speaker::Speaker;
+use crate::{PATIENCE, my_turn};
+
+const STORM: usize = 10_000;
+/// Kept open at this end: more than the node may keep.
+const KEPT: usize = 2 * limits::HANDSHAKES_MAX;
+
+/// As many descriptors as the system gives; the node does the same for itself.
+fn raise_descriptors() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the maximum is allowed");
+}
+
+/// The node has ended it, whatever it sent before. Without a wait: as far as is known.
+fn is_over(stream: &mut TcpStream, wait: Duration) -> bool {
+    stream.set_nonblocking(wait.is_zero()).expect("a socket");
+    if !wait.is_zero() {
+        stream.set_read_timeout(Some(wait)).expect("a socket");
+    }
+    let mut block = [0; 4096];
+    loop {
+        match stream.read(&mut block) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+#[test]
+fn of_10_000_half_open_handshakes_the_oldest_go_at_1_000() {
+    let _turn = my_turn();
+    raise_descriptors();
+    let mut node = Node::start(&[]);
+    let bystander = Bystander::start(node.amqp);
+    let mut kept = VecDeque::new();
+    for number in 0..STORM {
+        // every other one says hello, none goes on
+        let mut speaker = Speaker::connect(node.amqp);
+        if number % 2 == 0 {
+            speaker.say_bytes(&PROTOCOL_HEADER);
+        }
+        kept.push_back(speaker.stream);
+        if kept.len() > KEPT {
+            let mut oldest = kept.pop_front().expect("there are many");
+            assert!(is_over(&mut oldest, PATIENCE), "number {} of {number} still lives", number - KEPT);
+        }
+        if number % 1_000 == 999 {
+            bystander.judge(&format!("{} half-open handshakes", number + 1));
+        }
+    }
+    // those that are left are the youngest, and no more than the bound
+    let deadline = Instant::now() + PATIENCE;
+    while kept.len() > limits::HANDSHAKES_MAX {
+        assert!(Instant::now() < deadline, "{} alive", kept.len());
+        is_over(&mut kept[0], Duration::from_millis(10));
+        kept.retain_mut(|stream| !is_over(stream, Duration::ZERO));
+    }
+    let mut youngest = kept.split_off(kept.len() - 100);
+    assert!(!youngest.iter_mut().any(|stream| is_over(stream, Duration::ZERO)));
+    node.logs(&["half-open"]);
+    // and somebody who means it is let in
+    let mut honest = Speaker::open(node.amqp, &[]);
+    honest.declare("honest");
+    bystander.judge("after the storm");
+    node.assert_sound();
+    bystander.end();
+}

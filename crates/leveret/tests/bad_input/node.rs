@@ -1,0 +1,132 @@
+//! A node as a child process, with its log at hand.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use crate::PATIENCE;
+
+/// What must never stand in a log: passwords and secrets that the tests use.
+pub(crate) const SECRETS: [&str; 3] =
+    ["not-the-password", "the-secret-of-this-group-0123456789", "the-secret-of-another-group-0123456789"];
+
+/// What a node has logged so far.
+#[derive(Debug, Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    grown: Condvar,
+}
+
+/// A node, killed when it is dropped.
+pub(crate) struct Node {
+    process: Child,
+    pub(crate) amqp: SocketAddr,
+    pub(crate) cluster: SocketAddr,
+    log: Arc<Log>,
+    directory: TempDir,
+}
+
+impl Node {
+    /// Starts a node of two shards in a group of its own, and waits until it takes clients.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LEVERET_"))
+        {
+            command.env_remove(name);
+        }
+        command.args(["serve", "--listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0"]);
+        command.args(["--shards", "2", "--log-format", "human", "--data-dir"]).arg(directory.path());
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the program runs");
+        let log = Arc::new(Log::default());
+        let stderr = process.stderr.take().expect("piped");
+        let lines = Arc::clone(&log);
+        thread::spawn(move || gather(stderr, &lines));
+        let mut amqp = None;
+        let mut cluster = None;
+        let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
+        loop {
+            let line = lines.next().expect("the node runs until it is ready").expect("UTF-8");
+            let address = |name| Some(line.strip_prefix(name)?.parse().expect("an address"));
+            amqp = address("listening for AMQP on ").or(amqp);
+            cluster = address("listening for cluster on ").or(cluster);
+            if line == "ready" {
+                break;
+            }
+        }
+        let [amqp, cluster] = [amqp, cluster].map(|address| address.expect("named before it is ready"));
+        Self { process, amqp, cluster, log, directory }
+    }
+
+    /// A file with a secret, beside the node's data.
+    pub(crate) fn secret_file(directory: &TempDir, secret: &str) -> String {
+        let path = directory.path().join("secret");
+        std::fs::write(&path, secret).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// Waits for a line that holds all of these.
+    pub(crate) fn logs(&self, parts: &[&str]) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.log.lines.lock().expect("nobody panics with the lock");
+        while !lines.iter().any(|line| parts.iter().all(|part| line.contains(part))) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no line with {parts:?}: {lines:#?}");
+            lines = self.log.grown.wait_timeout(lines, left).expect("nobody panics with the lock").0;
+        }
+    }
+
+    /// Memory of the process that is in RAM, bytes.
+    pub(crate) fn rss_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.expect("the node runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says it");
+        let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
+        kib * 1024
+    }
+
+    /// What `leveret status --json` says.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let output = Command::new(env!("CARGO_BIN_EXE_leveret"))
+            .args(["status", "--json", "--data-dir"])
+            .arg(self.data_dir())
+            .output()
+            .expect("the program runs");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    fn data_dir(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The node still runs, and has logged no secret and no panic.
+    pub(crate) fn assert_sound(&mut self) {
+        assert_eq!(self.process.try_wait().expect("a child"), None, "the node ended");
+        let lines = self.log.lines.lock().expect("nobody panics with the lock");
+        let wrong = |line: &&String| line.contains("panic") || SECRETS.iter().any(|s| line.contains(s));
+        assert_eq!(lines.iter().find(wrong), None);
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended and been waited for.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn gather(stderr: ChildStderr, log: &Log) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        log.lines.lock().expect("nobody panics with the lock").push(line);
+        log.grown.notify_all();
+    }
+}

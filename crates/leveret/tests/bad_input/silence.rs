@@ -1,0 +1,32 @@
+//! Who connects and says nothing, or half of something. Alone among the tests it takes no turn: it only waits.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Instant;
+
+use leveret_model::limits;
+use leveret_wire::FrameKind;
+
+use crate::PATIENCE;
+use crate::node::Node;
+use crate::speaker::{Speaker, frame};
+
+#[test]
+fn who_says_nothing_is_dropped_in_time() {
+    let mut node = Node::start(&[]);
+    let mut link = TcpStream::connect(node.cluster).expect("connected");
+    link.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let begun = Instant::now();
+    let silent = Speaker::connect(node.amqp);
+    let mut half = Speaker::greet(node.amqp);
+    half.say_bytes(&frame(FrameKind::Method, 0, &[0, 10, 0, 11])[..9]);
+    assert_eq!(link.read(&mut [0; 1]).expect("an end"), 0);
+    assert!(begun.elapsed() >= limits::LINK_HANDSHAKE_TIMEOUT / 2);
+    node.logs(&[&link.local_addr().expect("a socket").to_string(), "timed out"]);
+    for mut speaker in [silent, half] {
+        speaker.hears_end();
+        assert!(begun.elapsed() >= limits::HANDSHAKE_TIMEOUT);
+        node.logs(&[&speaker.name(), "the handshake took too long"]);
+    }
+    node.assert_sound();
+}

@@ -1,0 +1,314 @@
+//! A client that says what it is told to, right or wrong, and tells what it hears.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use leveret_model::limits::FRAME_BYTES_MAX;
+use leveret_model::{Arguments, RoutingKey, Value};
+use leveret_wire::frame::{FRAME_END, begin_frame, end_frame, write_head, write_header_frame};
+use leveret_wire::method::{
+    BasicConsume, BasicPublish, ChannelOpen, ConfirmSelect, ConnectionOpen, ConnectionStartOk,
+    ConnectionTuneOk, QueueDeclare,
+};
+use leveret_wire::{
+    BasicProperties, EncodeMethod, FrameKind, Method, PROTOCOL_HEADER, Table, decode_frame, encode_arguments,
+    write_body_frames,
+};
+
+use crate::PATIENCE;
+
+/// What came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// A method that carries nothing of interest.
+    Method(u16, &'static str),
+    /// `channel.close`, or on channel 0 `connection.close`: code, class and method at fault.
+    Close { channel: u16, code: u16, blamed: (u16, u16), text: String },
+    /// `basic.ack` or `basic.nack` for publishes.
+    Confirm { number: u64, multiple: bool, ok: bool },
+    /// `basic.deliver` with its content.
+    Delivery { tag: u64, body: Vec<u8> },
+    /// Messages that a queue gave up or still has.
+    Count(u32),
+    /// The protocol header of the server.
+    ProtocolHeader,
+    /// The end of the connection, by whatever means.
+    End,
+}
+
+/// A client.
+pub(crate) struct Speaker {
+    pub(crate) stream: TcpStream,
+    inbox: Vec<u8>,
+    read: usize,
+    /// A delivery whose body is to come: its tag, its size once known, what is here.
+    delivery: Option<(u64, Option<u64>, Vec<u8>)>,
+}
+
+impl Speaker {
+    /// Connects and says nothing.
+    pub(crate) fn connect(to: SocketAddr) -> Self {
+        let stream = TcpStream::connect(to).expect("connected");
+        stream.set_nodelay(true).expect("a socket");
+        Self::from_stream(stream)
+    }
+
+    /// Says and hears on a connection that is there.
+    pub(crate) fn from_stream(stream: TcpStream) -> Self {
+        Self { stream, inbox: Vec::new(), read: 0, delivery: None }
+    }
+
+    /// Up to connection.start.
+    pub(crate) fn greet(to: SocketAddr) -> Self {
+        let mut speaker = Self::connect(to);
+        speaker.say_bytes(&PROTOCOL_HEADER);
+        assert_eq!(speaker.hear(), Heard::Method(0, "connection.start"));
+        speaker
+    }
+
+    /// Logged in and tuned.
+    pub(crate) fn log_in(to: SocketAddr, capabilities: &[&str]) -> Self {
+        let mut speaker = Self::greet(to);
+        let properties = properties(capabilities);
+        speaker.say(
+            0,
+            &ConnectionStartOk {
+                client_properties: Table(&properties),
+                mechanism: b"PLAIN",
+                response: b"\0guest\0guest",
+                locale: b"en_US",
+            },
+        );
+        assert_eq!(speaker.hear(), Heard::Method(0, "connection.tune"));
+        speaker
+    }
+
+    /// In use, with channel 1 open.
+    pub(crate) fn open(to: SocketAddr, capabilities: &[&str]) -> Self {
+        Self::open_with(to, capabilities, 0)
+    }
+
+    /// The same with heartbeats; this client sends none.
+    pub(crate) fn open_with(to: SocketAddr, capabilities: &[&str], heartbeat: u16) -> Self {
+        let mut speaker = Self::log_in(to, capabilities);
+        speaker.say(0, &ConnectionTuneOk { channel_max: 2_047, frame_max: FRAME_BYTES_MAX, heartbeat });
+        speaker.say(0, &ConnectionOpen { virtual_host: b"/" });
+        assert_eq!(speaker.hear(), Heard::Method(0, "connection.open-ok"));
+        speaker.open_channel(1);
+        speaker
+    }
+
+    pub(crate) fn open_channel(&mut self, channel: u16) {
+        self.say(channel, &ChannelOpen);
+        assert_eq!(self.hear(), Heard::Method(channel, "channel.open-ok"));
+    }
+
+    pub(crate) fn declare(&mut self, queue: &str) {
+        self.say(1, &QueueDeclare { queue: queue.as_bytes(), ..Default::default() });
+        assert!(matches!(self.hear(), Heard::Count(_)));
+    }
+
+    pub(crate) fn confirms(&mut self) {
+        self.say(1, &ConfirmSelect { no_wait: false });
+        assert_eq!(self.hear(), Heard::Method(1, "confirm.select-ok"));
+    }
+
+    pub(crate) fn consume(&mut self, queue: &str, no_ack: bool) {
+        self.say(1, &BasicConsume { queue: queue.as_bytes(), no_ack, ..Default::default() });
+        assert_eq!(self.hear(), Heard::Method(1, "basic.consume-ok"));
+    }
+
+    /// Writes all of it; a broker that has had enough may reset the connection meanwhile.
+    pub(crate) fn say_bytes(&mut self, bytes: &[u8]) {
+        match self.stream.write_all(bytes) {
+            Err(error) if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                panic!("not written: {error}")
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn say(&mut self, channel: u16, method: &impl EncodeMethod) {
+        let mut bytes = Vec::new();
+        method.encode_frame(channel, &mut bytes);
+        self.say_bytes(&bytes);
+    }
+
+    /// What the peer's log calls this connection.
+    pub(crate) fn name(&self) -> String {
+        self.stream.local_addr().expect("a socket").to_string()
+    }
+
+    /// The next thing that comes, but heartbeats; waits for it.
+    pub(crate) fn hear(&mut self) -> Heard {
+        self.hear_within(PATIENCE).unwrap_or_else(|| panic!("nothing came within {PATIENCE:?}"))
+    }
+
+    /// The next thing that comes in that time.
+    pub(crate) fn hear_within(&mut self, time: Duration) -> Option<Heard> {
+        let deadline = Instant::now() + time;
+        loop {
+            if let Some(heard) = self.take() {
+                return Some(heard);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            self.stream.set_read_timeout(Some(left)).expect("a socket");
+            self.inbox.drain(..self.read);
+            self.read = 0;
+            let mut block = [0; 64 * 1024];
+            match self.stream.read(&mut block) {
+                Ok(0) => return Some(Heard::End),
+                Ok(count) => self.inbox.extend_from_slice(&block[..count]),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
+                    _ => return Some(Heard::End),
+                },
+            }
+        }
+    }
+
+    /// Hears this close, answers nothing.
+    pub(crate) fn hears_close(&mut self, channel: u16, code: u16, blamed: (u16, u16)) {
+        match self.hear() {
+            Heard::Close { channel: on, code: heard, blamed: whom, text } => {
+                assert_eq!((on, heard, whom), (channel, code, blamed), "{text}");
+            }
+            other => panic!("not a close with {code}: {other:?}"),
+        }
+    }
+
+    pub(crate) fn hears_end(&mut self) {
+        assert_eq!(self.hear(), Heard::End);
+    }
+
+    fn take(&mut self) -> Option<Heard> {
+        loop {
+            let bytes = &self.inbox[self.read..];
+            if bytes.starts_with(&PROTOCOL_HEADER) {
+                self.read += PROTOCOL_HEADER.len();
+                return Some(Heard::ProtocolHeader);
+            }
+            if bytes.first() == Some(&b'A') {
+                return None;
+            }
+            let frame = decode_frame(bytes, FRAME_BYTES_MAX).expect("the broker speaks AMQP")?;
+            let (channel, kind) = (frame.head.channel, frame.head.kind);
+            let payload = frame.payload.to_vec();
+            self.read += frame.wire_len();
+            let heard = match kind {
+                FrameKind::Heartbeat => None,
+                FrameKind::Method => self.on_method(channel, &payload),
+                FrameKind::Header => self.on_header(&payload),
+                FrameKind::Body => self.on_body(&payload),
+            };
+            if heard.is_some() {
+                return heard;
+            }
+        }
+    }
+
+    fn on_method(&mut self, channel: u16, payload: &[u8]) -> Option<Heard> {
+        let method = Method::decode(payload).expect("the broker speaks AMQP");
+        let close = |code, blamed, text: &[u8]| {
+            let text = String::from_utf8_lossy(text).into_owned();
+            Some(Heard::Close { channel, code, blamed, text })
+        };
+        match &method {
+            Method::ConnectionClose(m) => close(m.reply_code, (m.class_id, m.method_id), m.reply_text),
+            Method::ChannelClose(m) => close(m.reply_code, (m.class_id, m.method_id), m.reply_text),
+            Method::BasicAck(m) => {
+                Some(Heard::Confirm { number: m.delivery_tag, multiple: m.multiple, ok: true })
+            }
+            Method::BasicNack(m) => {
+                Some(Heard::Confirm { number: m.delivery_tag, multiple: m.multiple, ok: false })
+            }
+            Method::BasicDeliver(m) => {
+                self.delivery = Some((m.delivery_tag, None, Vec::new()));
+                None
+            }
+            Method::BasicGetOk(m) => {
+                self.delivery = Some((m.delivery_tag, None, Vec::new()));
+                None
+            }
+            Method::QueueDeclareOk(m) => Some(Heard::Count(m.message_count)),
+            Method::QueuePurgeOk(m) => Some(Heard::Count(m.message_count)),
+            other => Some(Heard::Method(channel, other.info().name)),
+        }
+    }
+
+    fn on_header(&mut self, payload: &[u8]) -> Option<Heard> {
+        let size = leveret_wire::ContentHeader::decode(payload).expect("a header").body_size;
+        self.delivery.as_mut().expect("a delivery is announced").1 = Some(size);
+        self.on_body(&[])
+    }
+
+    fn on_body(&mut self, piece: &[u8]) -> Option<Heard> {
+        let (tag, size, mut body) = self.delivery.take().expect("a delivery is announced");
+        body.extend_from_slice(piece);
+        if size == Some(body.len() as u64) {
+            return Some(Heard::Delivery { tag, body });
+        }
+        self.delivery = Some((tag, size, body));
+        None
+    }
+}
+
+/// A client's properties with these capabilities.
+pub(crate) fn properties(capabilities: &[&str]) -> Vec<u8> {
+    let able = |name: &&str| (RoutingKey::new(name.as_bytes()), Value::Bool(true));
+    let capabilities = Arguments(capabilities.iter().map(able).collect());
+    let properties = Arguments(vec![(RoutingKey::new(b"capabilities"), Value::Table(capabilities))]);
+    let mut table = Vec::new();
+    encode_arguments(&properties, &mut table);
+    table
+}
+
+/// The frames of a publish to the queue of that name.
+pub(crate) fn publish(channel: u16, queue: &str, body: &[u8], out: &mut Vec<u8>) {
+    let publish =
+        BasicPublish { exchange: b"", routing_key: queue.as_bytes(), mandatory: false, immediate: false };
+    publish.encode_frame(channel, out);
+    write_header_frame(out, channel, &header(body.len() as u64));
+    write_body_frames(out, channel, body, FRAME_BYTES_MAX);
+}
+
+/// A content header that announces so many bytes.
+pub(crate) fn header(body_bytes: u64) -> Vec<u8> {
+    let mut header = Vec::new();
+    BasicProperties::default().encode_payload(body_bytes, &mut header);
+    header
+}
+
+/// A frame of that payload.
+pub(crate) fn frame(kind: FrameKind, channel: u16, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mark = begin_frame(&mut out, kind, channel);
+    out.extend_from_slice(payload);
+    end_frame(&mut out, mark);
+    out
+}
+
+/// A whole frame whose head says another size than is agreed.
+pub(crate) fn oversized(channel: u16, payload_bytes: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_head(&mut out, FrameKind::Method, channel, payload_bytes as u32);
+    out.resize(out.len() + payload_bytes, 0);
+    out.push(FRAME_END);
+    out
+}
+
+/// A table in a table in a table…, without the length in front.
+pub(crate) fn nested_table(depth: usize) -> Vec<u8> {
+    let mut table = Vec::new();
+    for _ in 0..depth {
+        let mut outer = vec![1, b't', b'F'];
+        outer.extend_from_slice(&(table.len() as u32).to_be_bytes());
+        outer.append(&mut table);
+        table = outer;
+    }
+    table
+}
