@@ -18,7 +18,7 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("shard", &["model", "wire", "amqp", "route", "link", "auth", "queue"]),
     ("server", &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
     ("sim", &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
-    ("leveret", &["model", "wire", "server"]),
+    ("leveret", &["model", "wire", "link", "server"]),
 ];
 
 pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
