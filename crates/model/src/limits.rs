@@ -84,8 +84,10 @@ pub const MEMORY_RESUME_PERCENT: u64 = 95;
 /// Share of the memory bound above which memory is tight, percent: publishers of long queues wait, all others go on. What
 /// lies between here and the bound is for what is under way already, and for them.
 pub const MEMORY_TIGHT_PERCENT: u64 = 80;
-/// Share of the memory bound below which it is not tight any more, percent.
-pub const MEMORY_EASY_PERCENT: u64 = 75;
+/// What lies between is so much at least, bytes: a small bound needs room for large bodies that are under way too.
+pub const MEMORY_TIGHT_GAP_BYTES: u64 = 2 * BODY_BYTES_MAX;
+/// Memory is not tight any more when it is so far below that, percent of the memory bound.
+pub const MEMORY_EASY_PERCENT: u64 = 5;
 /// Body bytes in a queue from which it is long while memory is tight. It is short again at half of that.
 pub const LONG_QUEUE_BYTES: u64 = 1024 * 1024;
 /// The same in messages, those that consumers hold included.

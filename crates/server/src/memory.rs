@@ -36,9 +36,10 @@ impl NodeMemory {
         let was = self.pressure();
         let full = used
             > if was == Pressure::Full { percent(limits::MEMORY_RESUME_PERCENT) } else { self.bytes_max };
-        let tight_above =
-            if was == Pressure::Calm { limits::MEMORY_TIGHT_PERCENT } else { limits::MEMORY_EASY_PERCENT };
-        let pressure = match (full, used > percent(tight_above)) {
+        let gap = percent(100 - limits::MEMORY_TIGHT_PERCENT).max(limits::MEMORY_TIGHT_GAP_BYTES);
+        let tight_above = self.bytes_max.saturating_sub(gap);
+        let easy = if was == Pressure::Calm { 0 } else { percent(limits::MEMORY_EASY_PERCENT) };
+        let pressure = match (full, used > tight_above.saturating_sub(easy)) {
             (true, _) => Pressure::Full,
             (false, true) => Pressure::Tight,
             (false, false) => Pressure::Calm,
@@ -90,16 +91,26 @@ mod tests {
     }
 
     #[test]
+    fn a_small_bound_leaves_room_for_bodies_under_way() {
+        let memory = NodeMemory::new(1, 64 << 20);
+        assert_eq!(memory.note(ShardId(0), 32 << 20), Pressure::Calm);
+        assert_eq!(memory.note(ShardId(0), 33 << 20), Pressure::Tight);
+        assert_eq!(memory.note(ShardId(0), 30 << 20), Pressure::Tight);
+        assert_eq!(memory.note(ShardId(0), 28 << 20), Pressure::Calm);
+    }
+
+    #[test]
     fn each_stage_counts_all_shards_and_ends_lower_than_it_began() {
-        let memory = NodeMemory::new(2, 1000);
-        assert_eq!(memory.note(ShardId(0), 600), Pressure::Calm);
-        assert_eq!(memory.note(ShardId(1), 600), Pressure::Full);
-        assert_eq!(memory.note(ShardId(0), 380), Pressure::Full, "980 is over 95 %");
-        assert_eq!(memory.note(ShardId(0), 340), Pressure::Tight);
-        assert_eq!(memory.note(ShardId(0), 400), Pressure::Tight, "1000 is not over the bound");
-        assert_eq!(memory.note(ShardId(0), 160), Pressure::Tight, "760 is over 75 %");
-        assert_eq!(memory.note(ShardId(0), 150), Pressure::Calm);
-        assert_eq!(memory.note(ShardId(0), 200), Pressure::Calm, "800 is not over 80 %");
-        assert_eq!(memory.note(ShardId(0), 210), Pressure::Tight);
+        const M: u64 = 1 << 20;
+        let memory = NodeMemory::new(2, 1000 * M);
+        assert_eq!(memory.note(ShardId(0), 600 * M), Pressure::Calm);
+        assert_eq!(memory.note(ShardId(1), 600 * M), Pressure::Full);
+        assert_eq!(memory.note(ShardId(0), 380 * M), Pressure::Full, "980 is over 95 %");
+        assert_eq!(memory.note(ShardId(0), 340 * M), Pressure::Tight);
+        assert_eq!(memory.note(ShardId(0), 400 * M), Pressure::Tight, "1000 is not over the bound");
+        assert_eq!(memory.note(ShardId(0), 160 * M), Pressure::Tight, "760 is over 75 %");
+        assert_eq!(memory.note(ShardId(0), 150 * M), Pressure::Calm);
+        assert_eq!(memory.note(ShardId(0), 200 * M), Pressure::Calm, "800 is not over 80 %");
+        assert_eq!(memory.note(ShardId(0), 210 * M), Pressure::Tight);
     }
 }

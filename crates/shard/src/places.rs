@@ -71,11 +71,20 @@ pub(crate) struct Away {
     pub(crate) consumers: BTreeMap<(ChannelKey, ConsumerNumber), ConsumerTerms>,
     /// Its home says that its publishers are to wait (`pressure.rs`).
     pub(crate) throttled: bool,
+    /// So much is on its way there that its publishers wait on our own account.
+    pub(crate) throttles: bool,
 }
 
 impl Away {
     pub(crate) fn new(home: ShardAddress, outbox: OutboxIndex) -> Self {
-        Self { home, outbox, lane: OutLane::new(), consumers: BTreeMap::new(), throttled: false }
+        Self {
+            home,
+            outbox,
+            lane: OutLane::new(),
+            consumers: BTreeMap::new(),
+            throttled: false,
+            throttles: false,
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 //! In two stages ([`Pressure`]). When memory is tight, who publishes to a queue that is long waits until that queue is
 //! short again or memory is not tight; so a flood ends before it is anybody else's, and who has its messages consumed
 //! goes on. When it is full every queue counts as long, and every publisher waits. The home of a queue tells the shards
-//! that publish to it (`Record::Throttle`), so it is the same for publishers on other nodes.
+//! that publish to it (`Record::Throttle`), so it is the same for publishers on other nodes. What is on its way to a queue
+//! elsewhere counts like a queue: its home may be slow to say anything.
 //!
 //! Who waits is not read; but while it holds deliveries it is read a little, for its acks make room. It may publish so
 //! meanwhile, up to a bound.
 //!
-//! Invariants: a queue here that `throttles` is in `throttling`, once; a connection with `waits_for` has been told
+//! Invariants: a queue that `throttles` is in `throttling`, once; a connection with `waits_for` has been told
 //! connection.blocked if it can take it; a handle in `waits_for` whose queue does not throttle is gone at the end of the
 //! turn.
 
@@ -17,7 +18,7 @@ use alloc::format;
 use leveret_amqp::host::QueueHandle;
 use leveret_link::record::Record;
 use leveret_model::{ConnectionKey, NodeId, QueueId, ReplyCode, ShardAddress, limits};
-use leveret_queue::Queue;
+use leveret_queue::{OutLane, Queue};
 
 use crate::broker::Broker;
 use crate::connections::ClientConnection;
@@ -47,6 +48,12 @@ impl Pressure {
         }
     }
 
+    /// Do publishers wait for what is on its way to a queue elsewhere? hot.
+    #[inline]
+    pub(crate) fn finds_full<T>(self, lane: &OutLane<T>) -> bool {
+        self != Self::Calm && is_full(lane, 1)
+    }
+
     /// Do they still, once they do? Half of what made it long.
     fn still_finds_long(self, queue: &Queue) -> bool {
         match self {
@@ -64,14 +71,21 @@ fn is_long(queue: &Queue, part: u64) -> bool {
         || queue.ready() + queue.unacked() >= limits::LONG_QUEUE_MESSAGES / part
 }
 
+fn is_full<T>(lane: &OutLane<T>, part: u64) -> bool {
+    lane.bytes() >= limits::LONG_QUEUE_BYTES / part || lane.len() as u64 >= limits::LONG_QUEUE_MESSAGES / part
+}
+
 impl Broker {
     /// A connection published to a queue that throttles.
     #[cold]
     pub(crate) fn outruns(&mut self, connection: ConnectionKey, handle: QueueHandle) {
-        if let Some(Entry { place: Place::Home(home), .. }) = self.places.get_mut(handle)
-            && !home.throttles
-        {
-            home.throttles = true;
+        let throttles = match self.places.get_mut(handle).map(|entry| &mut entry.place) {
+            Some(Place::Home(home)) => &mut home.throttles,
+            Some(Place::Away(away)) if self.pressure.finds_full(&away.lane) => &mut away.throttles,
+            // its home will say when that ends
+            _ => &mut true,
+        };
+        if !core::mem::replace(throttles, true) {
             self.throttling.push(handle);
         }
         let meta = self.meta_mut(connection);
@@ -114,23 +128,29 @@ impl Broker {
         self.release_due = true;
     }
 
-    /// Queues here that are short again throttle no more.
+    /// Queues that are short again throttle no more.
     fn end_throttles(&mut self) {
         let pressure = self.pressure;
         let mut throttling = core::mem::take(&mut self.throttling);
         throttling.retain(|handle| {
-            let Some(Entry { id, place: Place::Home(home) }) = self.places.get_mut(*handle) else {
-                self.release_due = true;
-                return false;
-            };
-            if pressure.still_finds_long(&home.queue) && !home.closed {
-                return true;
+            match self.places.get_mut(*handle) {
+                Some(Entry { place: Place::Away(away), .. }) => {
+                    away.throttles = pressure != Pressure::Calm && is_full(&away.lane, 2);
+                    self.release_due |= !away.throttles;
+                    return away.throttles;
+                }
+                Some(Entry { id, place: Place::Home(home) }) => {
+                    home.throttles = !home.closed && pressure.still_finds_long(&home.queue);
+                    if home.throttles {
+                        return true;
+                    }
+                    for shard in home.told.drain(..) {
+                        self.outboxes.to(shard).push(&Record::Throttle { queue: *id, on: false });
+                    }
+                }
+                None => {}
             }
-            home.throttles = false;
             self.release_due = true;
-            for shard in home.told.drain(..) {
-                self.outboxes.to(shard).push(&Record::Throttle { queue: *id, on: false });
-            }
             false
         });
         self.throttling = throttling;
@@ -140,7 +160,7 @@ impl Broker {
     fn throttles(&self, handle: QueueHandle) -> bool {
         match self.places.get(handle).map(|entry| &entry.place) {
             Some(Place::Home(home)) => home.throttles,
-            Some(Place::Away(away)) => away.throttled,
+            Some(Place::Away(away)) => away.throttled || away.throttles,
             None => false,
         }
     }

@@ -146,9 +146,9 @@ impl Broker {
                 }
                 Some(Entry { id, place: Place::Away(away) }) => {
                     elsewhere += 1;
-                    long = away.throttled;
                     let owed = Owed { message, publisher, shared, arrived };
                     let sequence = away.lane.push(owed, body_len as u64);
+                    long = away.throttled || self.pressure.finds_full(&away.lane);
                     let stored = self.arena.get(message);
                     self.outboxes.at(away.outbox).push_publish(*id, sequence, away.lane.base(), &stored);
                     self.wait_deadline = self.wait_deadline.min(arrived + limits::PUBLISH_WAIT);

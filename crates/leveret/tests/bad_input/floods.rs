@@ -49,9 +49,13 @@ fn count(speaker: &mut Speaker, queue: &str) -> u32 {
     let passive =
         leveret_wire::method::QueueDeclare { queue: queue.as_bytes(), passive: true, ..Default::default() };
     speaker.say(1, &passive);
-    match speaker.hear() {
-        Heard::Count(count) => count,
-        other => panic!("{other:?}"),
+    loop {
+        match speaker.hear() {
+            Heard::Count(count) => return count,
+            // it published a moment ago, and may have to wait once more
+            Heard::Method(0, "connection.blocked" | "connection.unblocked") => {}
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -4,13 +4,14 @@
 //! bystander, who publishes and consumes all the while, hardly notices. The tests take turns: what one of them floods
 //! would be another one's latency. Nothing sleeps: what is waited for is a reply, a line or the end of a connection.
 
+mod absent;
 mod bystander;
 mod cluster_port;
 mod floods;
 mod handshakes;
 mod node;
 mod protocol;
-mod silence;
+
 mod speaker;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

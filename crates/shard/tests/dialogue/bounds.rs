@@ -259,6 +259,28 @@ fn tight_memory_stops_publishers_of_long_queues_and_nobody_else() {
 }
 
 #[test]
+fn tight_memory_stops_publishers_of_a_home_that_is_slow_to_answer() {
+    let mut rig = Rig::new(&[2]);
+    let (owner, flooder) = (rig.connect(at(1, 1)), rig.connect(at(1, 0)));
+    rig.declare(owner, "q");
+    rig.held_wires.insert((at(1, 0), at(1, 1)));
+    rig.shard(at(1, 0)).on_memory(Pressure::Tight);
+    for _ in 0..limits::LONG_QUEUE_BYTES / 100_000 {
+        rig.publish(flooder, "q", &"x".repeat(100_000));
+    }
+    rig.run();
+    rig.hears_nothing(flooder);
+    rig.publish(flooder, "q", &"x".repeat(100_000));
+    rig.run();
+    rig.hears(flooder, &Heard::Blocked);
+    assert_eq!(interest(&mut rig, flooder), ReadInterest::Stop);
+    rig.held_wires.clear();
+    rig.run();
+    rig.hears(flooder, &Heard::Unblocked);
+    assert_eq!(rig.counts(owner, "q").0 as u64, limits::LONG_QUEUE_BYTES / 100_000 + 1);
+}
+
+#[test]
 fn who_waits_for_a_queue_that_is_deleted_or_cut_off_goes_on() {
     for home in [at(1, 0), at(2, 0)] {
         let mut rig = Rig::new(&[1, 1]);

@@ -1,4 +1,5 @@
-//! Who connects and says nothing, or half of something. Alone among the tests it takes no turn: it only waits.
+//! Who connects and says nothing, or half of something. Alone among the tests it takes no turn: it only
+//! waits, and longest of all, so it comes first by its name.
 
 use std::io::Read;
 use std::net::TcpStream;
