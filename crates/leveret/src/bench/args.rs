@@ -48,6 +48,10 @@ pub(super) struct PeerArgs {
     /// Broker, as amqp://user:password@host:port/vhost; a second one (B) is compared with the first (A).
     #[arg(long, value_name = "URL", default_value = "amqp://guest:guest@127.0.0.1:5672/")]
     pub(super) url: Vec<Url>,
+    /// Node to which publishers connect, the n-th for the n-th --url where queues and consumers are: the way of a
+    /// message through a cluster. Default: --url itself. Name the --pid of both nodes.
+    #[arg(long, value_name = "URL")]
+    pub(super) publish_url: Vec<Url>,
     /// Server process whose CPU and memory are read, children and threads included; the n-th belongs to the n-th
     /// --url. Several nodes of one broker are joined by commas: 101,102.
     #[arg(long, value_name = "PID[,PID…]", value_parser = parse_pids)]
@@ -207,7 +211,8 @@ pub(super) struct StartArgs {
     /// Where the n-th command serves.
     #[arg(long, value_name = "URL", default_value = "amqp://guest:guest@127.0.0.1:5672/")]
     pub(super) url: Vec<Url>,
-    /// A broker that the command joins: a queue is declared there, and the time counts until it is known at --url.
+    /// A node that the command joins: a queue is declared there, and the time counts until a message published to it
+    /// at --url is confirmed and delivered to a consumer at --url.
     #[arg(long, value_name = "URL")]
     pub(super) joins: Option<Url>,
     /// Seconds to wait for a handshake.

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::protocol::{Fields, HEARTBEAT};
-use super::protocol::{FrameWriter, Method, PROTOCOL_HEADER, close_text, first_frame};
+use super::protocol::{
+    CONTENT_BODY, CONTENT_HEADER, Fields, Frame, FrameWriter, HEARTBEAT, Method, PROTOCOL_HEADER, close_text,
+    first_frame,
+};
 use super::url::Url;
 
 /// Until a TCP connection stands.
@@ -112,20 +114,33 @@ impl Client {
 
     /// Sends `out` and waits for `expected`; what else comes is passed over, a close is an error with its text.
     pub(super) fn call(&mut self, out: &[u8], expected: Method) -> Result<Answer> {
+        self.exchange(out, &expected.to_string(), |frame| match frame.method() {
+            Some((method, fields)) if method == expected => Some(fields.0.to_vec()),
+            _ => None,
+        })
+    }
+
+    /// Sends `out` and shows all that comes to `look` until it has found what it looks for, which errors call
+    /// `expected`; a close is an error with its text.
+    fn exchange<T>(
+        &mut self,
+        out: &[u8],
+        expected: &str,
+        mut look: impl FnMut(&Frame<'_>) -> Option<T>,
+    ) -> Result<T> {
         self.stream.write_all(out).with_context(|| format!("{}: the connection broke", self.who))?;
         loop {
             while let Some(frame) = first_frame(&self.inbox).with_context(|| self.who.clone())? {
                 let length = frame.len();
-                let found = match frame.method() {
-                    Some((method, fields)) if method == expected => Some(fields.0.to_vec()),
-                    Some((method @ (Method::CONNECTION_CLOSE | Method::CHANNEL_CLOSE), fields)) => {
-                        bail!("{}: {method} instead of {expected}: {}", self.who, close_text(fields));
-                    }
-                    _ => None,
-                };
+                let found = look(&frame);
+                if let (None, Some((method @ (Method::CONNECTION_CLOSE | Method::CHANNEL_CLOSE), fields))) =
+                    (&found, frame.method())
+                {
+                    bail!("{}: {method} instead of {expected}: {}", self.who, close_text(fields));
+                }
                 self.inbox.drain(..length);
-                if let Some(answer) = found {
-                    return Ok(answer);
+                if let Some(found) = found {
+                    return Ok(found);
                 }
             }
             let mut block = [0; 4096];
@@ -152,20 +167,11 @@ impl Client {
 
     /// Declares a shared queue that stays until it is deleted.
     pub(super) fn declare_queue(&mut self, channel: u16, name: &str, durable: bool) -> Result<()> {
-        self.declare(channel, name, u8::from(durable) << 1)
-    }
-
-    /// Asks whether a queue is there; an error (a closed channel) if not.
-    pub(super) fn declare_queue_passive(&mut self, channel: u16, name: &str) -> Result<()> {
-        self.declare(channel, name, 1)
-    }
-
-    fn declare(&mut self, channel: u16, name: &str, flags: u8) -> Result<()> {
         let mut out = Vec::new();
         FrameWriter::method(&mut out, channel, Method::QUEUE_DECLARE)
             .u16(0)
             .short(name.as_bytes())
-            .u8(flags)
+            .u8(u8::from(durable) << 1)
             .long(b"")
             .end();
         self.call(&out, Method::QUEUE_DECLARE_OK).map(drop)
@@ -246,6 +252,30 @@ impl Client {
             .long(b"")
             .end();
         self.call(&out, Method::BASIC_CONSUME_OK).map(drop)
+    }
+
+    /// Publishes to a queue that this channel, in confirm mode, consumes; waits until it is confirmed and delivered.
+    pub(super) fn publish_to_ourselves(&mut self, channel: u16, queue: &str, body: &[u8]) -> Result<()> {
+        let mut out = Vec::new();
+        FrameWriter::method(&mut out, channel, Method::BASIC_PUBLISH)
+            .u16(0)
+            .short(b"")
+            .short(queue.as_bytes())
+            .u8(0)
+            .end();
+        FrameWriter::new(&mut out, CONTENT_HEADER, channel)
+            .u16(60)
+            .u16(0)
+            .u64(body.len() as u64)
+            .u16(0)
+            .end();
+        FrameWriter::new(&mut out, CONTENT_BODY, channel).raw(body).end();
+        let (mut confirmed, mut delivered) = (false, false);
+        self.exchange(&out, "confirm and delivery", |frame| {
+            confirmed |= frame.method().is_some_and(|(method, _)| method == Method::BASIC_ACK);
+            delivered |= frame.kind == CONTENT_BODY && frame.payload == body;
+            (confirmed && delivered).then_some(())
+        })
     }
 
     /// Closes the channel.

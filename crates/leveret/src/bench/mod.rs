@@ -76,7 +76,7 @@ fn measured(
     let mut stage = Stage::new(Progress::new(args.reporting.progress))?;
     let peers = Peer::all(args)?;
     let results = run(&peers, &mut stage)?;
-    let roll = peers.iter().map(|peer| (peer.label, peer.url.to_string(), peer.server.clone())).collect();
+    let roll = peers.iter().map(|peer| (peer.label, peer.place(), peer.server.clone())).collect();
     conclude(scenario, args.reporting.json, &roll, &results)
 }
 

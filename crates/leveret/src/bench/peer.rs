@@ -21,6 +21,8 @@ pub(super) struct Peer {
     pub(super) label: &'static str,
     /// Where it is.
     pub(super) url: Url,
+    /// Where publishers connect: there, or at another node of the same broker.
+    pub(super) publish_url: Url,
     /// Its processes; empty if unknown.
     pub(super) pids: Vec<u32>,
     /// Its name and version.
@@ -43,11 +45,16 @@ impl Peer {
         ensure!(args.url.len() <= 2, "one or two --url can be compared, not {}", args.url.len());
         ensure!(args.pid.len() <= args.url.len(), "there are more --pid than --url");
         ensure!(args.data_dir.len() <= args.url.len(), "there are more --data-dir than --url");
+        ensure!(args.publish_url.len() <= args.url.len(), "there are more --publish-url than --url");
         let mut peers = Vec::new();
         for (index, (url, label)) in args.url.iter().zip(["A", "B"]).enumerate() {
             let pids = args.pid.get(index).cloned().unwrap_or_default().0;
             Usage::of(&pids)?;
-            peers.push(Self::new(label, url.clone(), pids, args.data_dir.get(index).cloned(), None)?);
+            let mut peer = Self::new(label, url.clone(), pids, args.data_dir.get(index).cloned(), None)?;
+            if let Some(url) = args.publish_url.get(index) {
+                peer.publish_url = url.clone();
+            }
+            peers.push(peer);
         }
         if !args.no_relay {
             let process = RelayProcess::spawn()?;
@@ -68,7 +75,17 @@ impl Peer {
         let client = Client::connect(&url, 0)?;
         let server = client.server.clone();
         client.close()?;
-        Ok(Self { label, url, pids, server, data_dir, _process: process })
+        let publish_url = url.clone();
+        Ok(Self { label, url, publish_url, pids, server, data_dir, _process: process })
+    }
+
+    /// Where it is, for people.
+    pub(super) fn place(&self) -> String {
+        if self.publish_url == self.url {
+            self.url.to_string()
+        } else {
+            format!("{}, published at {}", self.url, self.publish_url)
+        }
     }
 
     /// What its processes have used.

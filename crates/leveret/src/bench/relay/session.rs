@@ -179,76 +179,29 @@ impl Session {
         &mut self,
         frame: &Frame<'_>,
         method: Method,
-        mut fields: Fields<'_>,
+        fields: Fields<'_>,
         broker: &mut Broker,
     ) -> Result<(), Gone> {
         let channel = frame.channel;
-        let mut answer = |method: Method, fields: &[u8]| {
-            FrameWriter::method(broker.touch(self.index), channel, method).raw(fields).end();
-        };
         match method {
-            Method::CONNECTION_START_OK => {
-                answer(
-                    Method::CONNECTION_TUNE,
-                    &[&2047_u16.to_be_bytes()[..], &131_072_u32.to_be_bytes(), &[0; 2]].concat(),
-                );
-            }
-            Method::CONNECTION_TUNE_OK | Method::BASIC_ACK => {}
-            Method::CONNECTION_OPEN => answer(Method::CONNECTION_OPEN_OK, &[0]),
+            Method::CONNECTION_TUNE_OK | Method::BASIC_ACK => return Ok(()),
             Method::CONNECTION_CLOSE => {
-                answer(Method::CONNECTION_CLOSE_OK, &[]);
+                self.answer(broker, channel, Method::CONNECTION_CLOSE_OK, &[]);
                 return Err(Gone);
             }
-            Method::CHANNEL_OPEN => answer(Method::CHANNEL_OPEN_OK, &[0; 4]),
-            Method::CHANNEL_CLOSE => answer(Method::CHANNEL_CLOSE_OK, &[]),
-            Method::BASIC_QOS => answer(Method::BASIC_QOS_OK, &[]),
-            Method::EXCHANGE_DECLARE => answer(Method::EXCHANGE_DECLARE_OK, &[]),
-            Method::EXCHANGE_DELETE => answer(Method::EXCHANGE_DELETE_OK, &[]),
-            Method::CONFIRM_SELECT => {
-                answer(Method::CONFIRM_SELECT_OK, &[]);
-                self.confirms.insert(channel, (0, 0));
+            Method::CONFIRM_SELECT => _ = self.confirms.insert(channel, (0, 0)),
+            _ => {}
+        }
+        if let Some((answer, fields)) = formality(method) {
+            self.answer(broker, channel, answer, &fields);
+            return Ok(());
+        }
+        match method {
+            Method::QUEUE_DECLARE | Method::QUEUE_DELETE | Method::QUEUE_BIND => {
+                self.on_queue_method(channel, method, fields, broker)
             }
-            Method::QUEUE_DECLARE => {
-                let name = fields.bytes(2).and_then(|_| fields.short()).ok_or(Gone)?;
-                let length = [name.len() as u8];
-                answer(Method::QUEUE_DECLARE_OK, &[&length[..], name, &[0; 8]].concat());
-                broker.queues.entry(name.to_vec()).or_default();
-            }
-            Method::QUEUE_DELETE => {
-                let name = fields.bytes(2).and_then(|_| fields.short()).ok_or(Gone)?;
-                answer(Method::QUEUE_DELETE_OK, &[0; 4]);
-                broker.queues.remove(name);
-                broker.exchanges.retain(|_, queues| {
-                    queues.retain(|queue| queue != name);
-                    !queues.is_empty()
-                });
-                broker.generation += 1;
-            }
-            Method::QUEUE_BIND => {
-                fields.bytes(2).ok_or(Gone)?;
-                let (queue, exchange) = fields.short().zip(fields.short()).ok_or(Gone)?;
-                answer(Method::QUEUE_BIND_OK, &[]);
-                broker.exchanges.entry(exchange.to_vec()).or_default().push(queue.to_vec());
-                broker.generation += 1;
-            }
-            Method::BASIC_CONSUME => {
-                fields.bytes(2).ok_or(Gone)?;
-                let (queue, tag) = fields.short().zip(fields.short()).ok_or(Gone)?;
-                let length = [tag.len() as u8];
-                answer(Method::BASIC_CONSUME_OK, &[&length[..], tag].concat());
-                let consumer = Consumer { connection: self.index, channel, tag: tag.to_vec() };
-                broker.queues.insert(queue.to_vec(), Some(consumer));
-                broker.generation += 1;
-                self.consumes = true;
-            }
-            Method::BASIC_CANCEL => {
-                let tag = fields.short().ok_or(Gone)?;
-                let length = [tag.len() as u8];
-                answer(Method::BASIC_CANCEL_OK, &[&length[..], tag].concat());
-                for consumer in broker.queues.values_mut() {
-                    consumer.take_if(|c| c.connection == self.index && c.channel == channel && c.tag == tag);
-                }
-                broker.generation += 1;
+            Method::BASIC_CONSUME | Method::BASIC_CANCEL => {
+                self.on_consumer_method(channel, method, fields, broker)
             }
             other => {
                 let text = format!("NOT_IMPLEMENTED - the relay has no {other}");
@@ -258,11 +211,95 @@ impl Session {
                     .u16(other.0)
                     .u16(other.1)
                     .end();
-                return Err(Gone);
+                Err(Gone)
+            }
+        }
+    }
+
+    fn on_queue_method(
+        &self,
+        channel: u16,
+        method: Method,
+        mut fields: Fields<'_>,
+        broker: &mut Broker,
+    ) -> Result<(), Gone> {
+        let queue = fields.bytes(2).and_then(|_| fields.short()).ok_or(Gone)?;
+        match method {
+            Method::QUEUE_DECLARE => {
+                let answer = [&short(queue)[..], &[0; 8]].concat();
+                self.answer(broker, channel, Method::QUEUE_DECLARE_OK, &answer);
+                broker.queues.entry(queue.to_vec()).or_default();
+            }
+            Method::QUEUE_BIND => {
+                let exchange = fields.short().ok_or(Gone)?;
+                self.answer(broker, channel, Method::QUEUE_BIND_OK, &[]);
+                broker.exchanges.entry(exchange.to_vec()).or_default().push(queue.to_vec());
+                broker.generation += 1;
+            }
+            _ => {
+                self.answer(broker, channel, Method::QUEUE_DELETE_OK, &[0; 4]);
+                broker.queues.remove(queue);
+                broker.exchanges.retain(|_, queues| {
+                    queues.retain(|other| other != queue);
+                    !queues.is_empty()
+                });
+                broker.generation += 1;
             }
         }
         Ok(())
     }
+
+    fn on_consumer_method(
+        &mut self,
+        channel: u16,
+        method: Method,
+        mut fields: Fields<'_>,
+        broker: &mut Broker,
+    ) -> Result<(), Gone> {
+        if method == Method::BASIC_CONSUME {
+            fields.bytes(2).ok_or(Gone)?;
+            let (queue, tag) = fields.short().zip(fields.short()).ok_or(Gone)?;
+            self.answer(broker, channel, Method::BASIC_CONSUME_OK, &short(tag));
+            let consumer = Consumer { connection: self.index, channel, tag: tag.to_vec() };
+            broker.queues.insert(queue.to_vec(), Some(consumer));
+            self.consumes = true;
+        } else {
+            let tag = fields.short().ok_or(Gone)?;
+            self.answer(broker, channel, Method::BASIC_CANCEL_OK, &short(tag));
+            for consumer in broker.queues.values_mut() {
+                consumer.take_if(|c| c.connection == self.index && c.channel == channel && c.tag == tag);
+            }
+        }
+        broker.generation += 1;
+        Ok(())
+    }
+
+    fn answer(&self, broker: &mut Broker, channel: u16, method: Method, fields: &[u8]) {
+        FrameWriter::method(broker.touch(self.index), channel, method).raw(fields).end();
+    }
+}
+
+/// The answer to a method that changes nothing between connections.
+fn formality(method: Method) -> Option<(Method, Vec<u8>)> {
+    Some(match method {
+        Method::CONNECTION_START_OK => {
+            let limits = [&2047_u16.to_be_bytes()[..], &131_072_u32.to_be_bytes(), &[0; 2]].concat();
+            (Method::CONNECTION_TUNE, limits)
+        }
+        Method::CONNECTION_OPEN => (Method::CONNECTION_OPEN_OK, vec![0]),
+        Method::CHANNEL_OPEN => (Method::CHANNEL_OPEN_OK, vec![0; 4]),
+        Method::CHANNEL_CLOSE => (Method::CHANNEL_CLOSE_OK, Vec::new()),
+        Method::BASIC_QOS => (Method::BASIC_QOS_OK, Vec::new()),
+        Method::EXCHANGE_DECLARE => (Method::EXCHANGE_DECLARE_OK, Vec::new()),
+        Method::EXCHANGE_DELETE => (Method::EXCHANGE_DELETE_OK, Vec::new()),
+        Method::CONFIRM_SELECT => (Method::CONFIRM_SELECT_OK, Vec::new()),
+        _ => return None,
+    })
+}
+
+/// A short string with its length in front.
+fn short(text: &[u8]) -> Vec<u8> {
+    [&[text.len() as u8], text].concat()
 }
 
 fn greet(out: &mut Vec<u8>) {

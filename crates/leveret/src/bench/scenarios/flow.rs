@@ -79,7 +79,7 @@ pub(super) fn run(plan: &Plan<'_>, peer: &Peer, stage: &mut Stage) -> Result<Out
     let payloads: Vec<_> = (0..plan.producers).map(|id| Arc::new(Payload::new(id + 1, plan.body))).collect();
     let inlets = open_inlets(plan, &place, &payloads)?;
     let bystanders =
-        (0..plan.flow.shift).map(|_| Client::connect(&peer.url, 0)).collect::<Result<Vec<_>>>()?;
+        (0..plan.flow.shift).map(|_| Client::connect(&peer.publish_url, 0)).collect::<Result<Vec<_>>>()?;
     let outlets = open_outlets(plan, &place, &payloads)?;
 
     let (publisher_poll, consumer_poll) = (Poll::new()?, Poll::new()?);
@@ -124,7 +124,7 @@ fn open_inlets(plan: &Plan<'_>, place: &Place<'_>, payloads: &[Arc<Payload>]) ->
 fn open_outlets(plan: &Plan<'_>, place: &Place<'_>, payloads: &[Arc<Payload>]) -> Result<Vec<Outlet>> {
     let mut outlets = Vec::new();
     for (payload, queue) in payloads.iter().zip(&place.queues) {
-        let mut client = Client::connect(&place.peer.url, 0)?;
+        let mut client = Client::connect(&place.peer.publish_url, 0)?;
         client.open_channel(1)?;
         if plan.confirm() {
             client.confirm_select(1)?;

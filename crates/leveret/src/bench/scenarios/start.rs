@@ -1,5 +1,5 @@
-//! Starting a broker: from exec until a client has completed its first handshake (or until a queue of another node
-//! is known there).
+//! Starting a broker: from exec until a client has completed its first handshake (and until a queue of another node
+//! is served there: a consumer of it at the new node got what was published and confirmed there).
 
 use std::fs;
 use std::net::TcpListener;
@@ -104,13 +104,9 @@ fn round(args: &StartArgs, starter: &Starter, marker: Option<&Marker>, stage: &m
     let mut outcome = Outcome::default();
     client.close()?;
     if let Some(marker) = marker {
-        process.retry(deadline, stage, || {
-            let mut client = Client::connect(&starter.url, 0)?;
-            client.open_channel(1)?;
-            client.declare_queue_passive(1, &marker.queue)?;
-            client.close()
-        })?;
+        let client = process.retry(deadline, stage, || marker.use_from(&starter.url))?;
         outcome.push("exec to serving the queue, ms", process.started.elapsed().as_secs_f64() * 1e3);
+        client.close()?;
     }
     outcome.push("exec to handshake, ms", handshake.as_secs_f64() * 1e3);
     outcome.push("CPU until then, ms", usage.cpu_since(&Usage::default()).as_secs_f64() * 1e3);
@@ -211,6 +207,18 @@ impl Marker {
         client.open_channel(1)?;
         client.declare_queue(1, &queue, false)?;
         Ok(Self { client, queue })
+    }
+
+    /// Consumes the queue and publishes to it at `url`, which is another node; done once confirmed and delivered.
+    fn use_from(&self, url: &Url) -> Result<Client> {
+        static ATTEMPT: AtomicU32 = AtomicU32::new(0);
+        let mut client = Client::connect(url, 0)?;
+        client.open_channel(1)?;
+        client.confirm_select(1)?;
+        client.consume(1, &self.queue, true)?;
+        let body = format!("attempt {}", ATTEMPT.fetch_add(1, Ordering::Relaxed));
+        client.publish_to_ourselves(1, &self.queue, body.as_bytes())?;
+        Ok(client)
     }
 
     fn delete(mut self) -> Result<()> {

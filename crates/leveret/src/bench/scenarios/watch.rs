@@ -26,6 +26,7 @@ use crate::bench::publisher::{Bounds, Outlet, Published, publish};
 const LOOK: Duration = Duration::from_millis(10);
 
 /// A moment of a round.
+#[derive(Clone)]
 struct Moment {
     at: Instant,
     received: u64,
@@ -124,10 +125,7 @@ impl<'s> Threads<'s> {
 
     /// Takes the moments at the end of the warm-up and at the end, and tells both threads what is to be done.
     fn wait(self, plan: &Plan<'_>, peer: &Peer, gauge: &Gauge, stage: &mut Stage) -> Result<Finished> {
-        let flow = plan.flow;
-        let mut base = Moment::now(peer, gauge)?;
-        let mut warm = false;
-        let (started, first) = (base.at, base.received);
+        let mut stretch = Stretch::begin(peer, gauge)?;
         let mut published = None;
         let mut broken = None;
         let mut publisher = Some(self.publisher);
@@ -153,29 +151,8 @@ impl<'s> Threads<'s> {
                 broken.get_or_insert(error);
                 gauge.stop();
             }
-            if !warm && started.elapsed() >= flow.warmup {
-                warm = true;
-                base = Moment::now(peer, gauge)?;
-                if let Some(messages) = flow.messages {
-                    gauge.set_limit(gauge.sent.load(SeqCst) + messages);
-                }
-            }
-            if warm
-                && flow.messages.is_none()
-                && base.at.elapsed() >= flow.seconds
-                && plan.rate.is_none()
-                && gauge.limit.load(SeqCst) == UNBOUNDED
-            {
-                // what was sent is more than that: nothing goes out any more
-                gauge.set_limit(0);
-            }
-            let seconds = started.elapsed().as_secs_f64().max(0.001);
-            let received = gauge.received.load(SeqCst) - first;
-            stage.progress.show(format_args!(
-                "{seconds:.1} s{}, {received} received, {:.0}/s",
-                if warm { "" } else { " (warm-up)" },
-                received as f64 / seconds
-            ));
+            stretch.go_on(plan, peer, gauge)?;
+            stretch.show(gauge, stage);
         }
         let end = Moment::now(peer, gauge)?;
         if published.is_none() {
@@ -192,7 +169,54 @@ impl<'s> Threads<'s> {
             (None, consumed) => consumed?,
         };
         let Some((published, confirm_delays)) = published else { bail!("the publisher did not end") };
-        Ok(Finished { published, consumed, confirm_delays, base, end })
+        Ok(Finished { published, consumed, confirm_delays, base: stretch.base, end })
+    }
+}
+
+/// How far a round has come: warm-up, then what is measured.
+struct Stretch {
+    started: Moment,
+    /// Where measuring began: at the end of the warm-up, once that is over.
+    base: Moment,
+    warm: bool,
+}
+
+impl Stretch {
+    fn begin(peer: &Peer, gauge: &Gauge) -> Result<Self> {
+        let started = Moment::now(peer, gauge)?;
+        Ok(Self { base: started.clone(), started, warm: false })
+    }
+
+    /// Ends the warm-up and the sending when their time has come.
+    fn go_on(&mut self, plan: &Plan<'_>, peer: &Peer, gauge: &Gauge) -> Result<()> {
+        let flow = plan.flow;
+        if !self.warm && self.started.at.elapsed() >= flow.warmup {
+            self.warm = true;
+            self.base = Moment::now(peer, gauge)?;
+            if let Some(messages) = flow.messages {
+                gauge.set_limit(gauge.sent.load(SeqCst) + messages);
+            }
+        }
+        if self.warm
+            && flow.messages.is_none()
+            && self.base.at.elapsed() >= flow.seconds
+            && plan.rate.is_none()
+            && gauge.limit.load(SeqCst) == UNBOUNDED
+        {
+            // what was sent is more than that: nothing goes out any more
+            gauge.set_limit(0);
+        }
+        Ok(())
+    }
+
+    fn show(&self, gauge: &Gauge, stage: &mut Stage) {
+        let seconds = self.started.at.elapsed().as_secs_f64().max(0.001);
+        let received = gauge.received.load(SeqCst) - self.started.received;
+        stage.progress.show(format_args!(
+            "{seconds:.1} s{}, {received} received, {:.0}/s",
+            if self.warm { "" } else { " (warm-up)" },
+            received as f64 / seconds
+        ));
     }
 }
 

@@ -1,0 +1,121 @@
+//! `leveret bench` against real nodes: what the relay, which has no cluster, cannot show.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+const LEVERET: &str = env!("CARGO_BIN_EXE_leveret");
+
+/// A running node, killed when it goes.
+struct Node {
+    process: Child,
+    banner: Vec<String>,
+}
+
+impl Node {
+    /// Starts one and reads its banner up to `ready`.
+    fn start(directory: &Path, more: &[&str]) -> Self {
+        let mut command = Command::new(LEVERET);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--data-dir"]);
+        command.arg(directory).args(more).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut node = Self { process: command.spawn().expect("the program runs"), banner: Vec::new() };
+        for line in BufReader::new(node.process.stdout.take().expect("piped")).lines() {
+            node.banner.push(line.expect("UTF-8"));
+            if node.banner.last().is_some_and(|line| line == "ready") {
+                break;
+            }
+        }
+        node
+    }
+
+    fn fact(&self, name: &str) -> &str {
+        let fact = self.banner.iter().find_map(|line| line.strip_prefix(name));
+        fact.unwrap_or_else(|| panic!("no {name}: {:?}", self.banner))
+    }
+
+    fn url(&self) -> String {
+        format!("amqp://guest:guest@{}/", self.fact("listening for AMQP on "))
+    }
+
+    fn cluster(&self) -> &str {
+        self.fact("listening for cluster on ")
+    }
+
+    fn pid(&self) -> String {
+        self.process.id().to_string()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Runs a scenario and returns its document.
+fn bench(arguments: &[&str]) -> Value {
+    let output = Command::new(LEVERET).arg("bench").args(arguments).arg("--json").output().expect("it runs");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("a document")
+}
+
+fn median(document: &Value, peer: &str, figure: &str) -> f64 {
+    let value = &document["cases"][0]["peers"][peer]["figures"][figure]["median"];
+    value.as_f64().unwrap_or_else(|| panic!("no {figure} of {peer}: {document:#}"))
+}
+
+#[test]
+fn messages_published_on_one_node_are_proved_on_another() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let home = Node::start(&directory.path().join("home"), &[]);
+    let other = Node::start(&directory.path().join("other"), &["--seed", home.cluster()]);
+    let pids = format!("{},{}", home.pid(), other.pid());
+    let (home_url, other_url, data) = (home.url(), other.url(), directory.path().join("other"));
+    let document = bench(&[
+        "throughput",
+        "--body",
+        "1KiB",
+        "--messages",
+        "3000",
+        "--warmup",
+        "0",
+        "--rounds",
+        "1",
+        "--no-relay",
+        "--url",
+        &home_url,
+        "--publish-url",
+        &other_url,
+        "--pid",
+        &pids,
+        "--data-dir",
+        data.to_str().expect("UTF-8"),
+    ]);
+    assert!(median(&document, "A", "server CPU, s per million") > 0.0);
+    let faults = document["cases"][0]["peers"]["A"]["faults"].as_object().expect("faults");
+    assert!(faults.values().all(|count| count == 0), "{faults:?}");
+    // the publisher's node routed them all, and none stayed on its shard
+    assert_eq!(median(&document, "A", "crossed shards, %"), 100.0);
+}
+
+#[test]
+fn a_node_that_joins_is_measured_until_it_serves_the_first_ones_queue() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let first = Node::start(&directory.path().join("first"), &[]);
+    let listen = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound");
+    let exec = format!(
+        "{LEVERET} serve --listen {listen} --cluster-listen 127.0.0.1:0 --data-dir {{dir}}/d --seed {}",
+        first.cluster()
+    );
+    let (url, first_url) = (format!("amqp://guest:guest@{listen}/"), first.url());
+    let document = bench(&["start", "--rounds", "2", "--exec", &exec, "--url", &url, "--joins", &first_url]);
+    let (handshake, serving) = (
+        median(&document, "A", "exec to handshake, ms"),
+        median(&document, "A", "exec to serving the queue, ms"),
+    );
+    assert!(0.0 < handshake && handshake < serving, "{handshake} {serving}");
+}
