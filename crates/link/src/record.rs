@@ -182,18 +182,19 @@ pub enum Record<'a> {
         /// The consumer in it.
         consumer: ConsumerNumber,
     },
-    /// Egress → home, first on each new link, for each queue there that it knows: all its consumers and all it holds. What
-    /// the home believes beyond that is removed and requeued; held places that were given elsewhere meanwhile are void.
+    /// Egress → home, first on each new link, for each queue there that it knows: all its consumers and all it holds, in as
+    /// many records as that takes. At the [`Record::ResubscribeEnd`] the home removes and requeues what it believes beyond
+    /// all of them; held places that were given elsewhere meanwhile are void.
     Resubscribe {
         /// The queue.
         queue: QueueId,
-        /// All consumers of this shard.
+        /// Consumers of this shard.
         consumers: Vec<ConsumerTerms>,
-        /// All deliveries that this shard's channels hold, settlements under way included.
+        /// Deliveries that this shard's channels hold, settlements under way included.
         held: Vec<HeldDelivery>,
     },
-    /// Egress → home, behind the last [`Record::Resubscribe`] of a new link: whatever the home still believes of this
-    /// shard, for queues that were not named on this link, ended during the cut. Deliveries to it may start.
+    /// Egress → home, behind the last [`Record::Resubscribe`] of a new link: whatever the home believes of this shard and
+    /// was not named on this link ended during the cut. Deliveries to it may start.
     ResubscribeEnd,
     /// Egress → home: `basic.get`.
     Get {

@@ -118,6 +118,9 @@ pub const FORWARD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub const CONSUMER_WINDOW_MESSAGES: u32 = 2_048;
 /// The same in bytes.
 pub const CONSUMER_WINDOW_BYTES: u64 = 1024 * 1024;
+/// Consumers, or held deliveries, that one record of a resubscription names; the rest follows in others, so that however much
+/// is held it moves under credit and fits the frames of a link. Small, so that many a cut in the simulator sends several.
+pub const RESUBSCRIBE_PIECE_MAX: usize = 64;
 /// Publishes of one lane that the home has not answered, messages. At the bound its publishers are not read.
 pub const LANE_MESSAGES_MAX: usize = 10_000;
 /// The same in bytes.

@@ -11,22 +11,25 @@
 mod consumers;
 mod dispatch;
 mod ready;
+mod resubscribe;
 #[cfg(test)]
 mod tests;
 
 use alloc::vec::Vec;
 
 use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as MapEntry;
-use hashbrown::{HashMap, HashSet};
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
-use leveret_model::{ChannelKey, ConsumerKey, ConsumerNumber, NodeId, Position, QueueId, Seed, ShardAddress};
+use leveret_model::{ChannelKey, ConsumerKey, NodeId, Position, QueueId, Seed, ShardAddress};
 
 pub use self::consumers::{SubscribeRefused, Subscription, Window};
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
+pub use self::resubscribe::HeldPlace;
 
 use self::consumers::Consumers;
 use self::ready::{Entry, Ready};
+use self::resubscribe::Named;
 use crate::{Arena, MessageRef};
 
 /// What became of a held delivery.
@@ -39,9 +42,6 @@ pub enum Settled {
     /// Not wanted: it leaves (there are no dead letters yet).
     Reject,
 }
-
-/// A delivery that a shard says its channels hold: the channel, the consumer (0 for `basic.get`), the place.
-pub type HeldPlace = (ChannelKey, ConsumerNumber, Position);
 
 /// A message taken by `basic.get`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub struct Queue {
     ready: Ready,
     unacked: HashMap<Position, Unacked, FixedState>,
     consumers: Consumers,
+    /// Shards that are about to say what they have here, after a new link.
+    named: Vec<Named>,
     /// On the shard's list for the end of this turn.
     listed: bool,
 }
@@ -85,6 +87,7 @@ impl Queue {
             ready: Ready::new(),
             unacked: HashMap::with_hasher(FixedState::with_seed(seed.0)),
             consumers: Consumers::new(own, seed.part(1)),
+            named: Vec::new(),
             listed: false,
         }
     }
@@ -214,38 +217,6 @@ impl Queue {
     /// A channel is gone and will settle nothing more: like [`Queue::release_node`] for one channel.
     pub fn release_channel(&mut self, at: ShardAddress, channel: ChannelKey) -> u64 {
         self.release_where(|key| key.at == at && key.channel == channel)
-    }
-
-    /// What shard `at` says on a new link (RESUB): its consumers become exactly these, with fresh windows; what the
-    /// queue believes is held there and is not in `held` goes back to its place; what is in `held` and was given
-    /// elsewhere, or is not known, is void. Returns the consumers that cannot be (another became exclusive
-    /// meanwhile): they are to be cancelled.
-    #[must_use]
-    pub fn reconcile(
-        &mut self,
-        at: ShardAddress,
-        consumers: &[Subscription],
-        held: &[HeldPlace],
-    ) -> Vec<ConsumerKey> {
-        let hasher = self.unacked.hasher().clone();
-        let mut named: HashSet<ConsumerKey, FixedState> = HashSet::with_hasher(hasher.clone());
-        named.extend(consumers.iter().map(|subscription| subscription.key));
-        for key in self.consumers.subscribed_where(|key| key.at == at && !named.contains(key)) {
-            self.unsubscribe(&key);
-        }
-        let mut kept: HashSet<HeldPlace, FixedState> = HashSet::with_hasher(hasher);
-        kept.extend(held.iter().copied());
-        self.requeue_where(|key, position| {
-            key.at == at && !kept.contains(&(key.channel, key.number, position))
-        });
-        let mut refused = Vec::new();
-        for subscription in consumers.iter().filter(|subscription| subscription.key.at == at) {
-            if self.subscribe(*subscription).is_err() {
-                self.unsubscribe(&subscription.key);
-                refused.push(subscription.key);
-            }
-        }
-        refused
     }
 
     /// Ready messages.

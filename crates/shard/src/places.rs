@@ -8,9 +8,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_amqp::host::QueueHandle;
 use leveret_link::record::ConsumerTerms;
-use leveret_model::{
-    ChannelKey, ConsumerKey, ConsumerNumber, Instant, PublishNumber, QueueId, Seed, ShardAddress,
-};
+use leveret_model::{ChannelKey, ConsumerNumber, Instant, PublishNumber, QueueId, Seed, ShardAddress};
 use leveret_queue::{Lanes, MessageRef, OutLane, Queue};
 
 use crate::forward::OutboxIndex;
@@ -35,8 +33,6 @@ pub(crate) struct Home {
     pub(crate) queue: Queue,
     /// The home's end of the lanes.
     pub(crate) lanes: Lanes,
-    /// Shards that named their consumers on their newest link (`Record::Resubscribe`), until they are through.
-    pub(crate) resubscribed: Vec<(ShardAddress, Vec<ConsumerKey>)>,
     /// It is being deleted: it takes and gives nothing until it is dropped (`ToShard::CloseQueue`).
     pub(crate) closed: bool,
     /// Its publishers wait (`pressure.rs`).
@@ -47,14 +43,7 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) fn new(queue: Queue, seed: Seed) -> Self {
-        Self {
-            queue,
-            lanes: Lanes::new(seed),
-            resubscribed: Vec::new(),
-            closed: false,
-            throttles: false,
-            told: Vec::new(),
-        }
+        Self { queue, lanes: Lanes::new(seed), closed: false, throttles: false, told: Vec::new() }
     }
 }
 

@@ -1,14 +1,14 @@
 //! A new link to a node: both sides say again what the cut may have taken (reliability rules: "Links do not resume").
 //!
-//! Egress, in this order: RESUB for each queue there with consumers or held deliveries, its end, settlements that may be
-//! lost, requests that wait, publishes that are not answered. Home: what RESUB lacks is requeued, what it names stays;
-//! deliveries wait for its end.
+//! Egress, in this order: RESUB for each queue there with consumers or held deliveries, in pieces, its end, settlements
+//! that may be lost, requests that wait, publishes that are not answered. Home: at the end what RESUB lacks is requeued
+//! and what it names stays; deliveries wait for that.
 
 use alloc::vec::Vec;
 
 use leveret_amqp::host::QueueHandle;
 use leveret_link::record::{ConsumerTerms, HeldDelivery, Record};
-use leveret_model::{NodeId, QueueId, ShardAddress};
+use leveret_model::{NodeId, QueueId, ShardAddress, limits};
 use leveret_queue::Subscription;
 
 use crate::broker::Broker;
@@ -33,7 +33,7 @@ impl Broker {
         self.forget_throttles(node);
         for (_, entry) in self.places.iter_mut() {
             if let Place::Home(home) = &mut entry.place {
-                home.resubscribed.retain(|(shard, _)| shard.node != node);
+                home.queue.forget_named(node);
             }
         }
     }
@@ -105,11 +105,11 @@ impl Broker {
         if self.planted == Some(crate::planted::Planted::NoResubscription) {
             return;
         }
-        let record = Record::Resubscribe { queue: *id, consumers, held };
-        self.outboxes.at(away.outbox).push(&record);
+        let outbox = self.outboxes.at(away.outbox);
+        pieces(*id, &consumers, &held).for_each(|piece| outbox.push(&piece));
     }
 
-    /// What a shard elsewhere consumes and holds of a queue, after its link was new.
+    /// A piece of what a shard elsewhere consumes and holds of a queue, after its link was new.
     pub(crate) fn on_resubscribe(
         &mut self,
         from: ShardAddress,
@@ -117,7 +117,7 @@ impl Broker {
         consumers: &[ConsumerTerms],
         held: &[HeldDelivery],
     ) {
-        let Some((handle, home)) = self.places.home_mut(queue) else {
+        let Some((_, home)) = self.places.home_mut(queue) else {
             // it was known once, or nobody could have subscribed
             return self.cancel_there(
                 from,
@@ -128,27 +128,19 @@ impl Broker {
         let subscriptions: Vec<Subscription> =
             consumers.iter().map(|terms| subscription(from, *terms)).collect();
         let held: Vec<_> = held.iter().map(|held| (held.channel, held.consumer, held.position)).collect();
-        let refused = home.queue.reconcile(from, &subscriptions, &held);
-        let keys = subscriptions.iter().map(|subscription| subscription.key).collect();
-        home.resubscribed.push((from, keys));
-        self.cancel_there(from, queue, refused.iter().map(|key| (key.channel, key.number)));
-        self.mark_dirty(handle);
+        home.queue.name(from, &subscriptions, &held);
     }
 
     /// The shard named all that it has here: the rest ended during the cut. Deliveries to it may start.
     pub(crate) fn on_resubscribe_end(&mut self, from: ShardAddress) {
-        let mut touched = Vec::new();
+        let (mut touched, mut refused) = (Vec::new(), Vec::new());
         for (handle, entry) in self.places.iter_mut() {
             let Place::Home(home) = &mut entry.place else { continue };
-            if let Some(at) = home.resubscribed.iter().position(|(shard, _)| *shard == from) {
-                for key in home.resubscribed.swap_remove(at).1 {
-                    home.queue.wake(&key);
-                }
-            } else {
-                // a shard that names nothing has nothing: nobody can be refused
-                let _ = home.queue.reconcile(from, &[], &[]);
-            }
+            refused.extend(home.queue.reconcile(from).into_iter().map(|key| (entry.id, key)));
             touched.push(handle);
+        }
+        for (queue, key) in refused {
+            self.cancel_there(from, queue, core::iter::once((key.channel, key.number)));
         }
         for handle in touched {
             self.mark_dirty(handle);
@@ -168,5 +160,65 @@ impl Broker {
         for handle in touched {
             self.mark_dirty(handle);
         }
+    }
+}
+
+/// RESUB for one queue, in records that move under credit however much is held.
+fn pieces<'a>(
+    queue: QueueId,
+    consumers: &'a [ConsumerTerms],
+    held: &'a [HeldDelivery],
+) -> impl Iterator<Item = Record<'static>> + 'a {
+    let consumers = consumers.chunks(limits::RESUBSCRIBE_PIECE_MAX).map(move |piece| Record::Resubscribe {
+        queue,
+        consumers: piece.to_vec(),
+        held: Vec::new(),
+    });
+    let held = held.chunks(limits::RESUBSCRIBE_PIECE_MAX).map(move |piece| Record::Resubscribe {
+        queue,
+        consumers: Vec::new(),
+        held: piece.to_vec(),
+    });
+    consumers.chain(held)
+}
+
+#[cfg(test)]
+mod tests {
+    use leveret_link::frame;
+    use leveret_model::{ChannelKey, ConsumerNumber, Position, Seed, ShardId};
+
+    use super::*;
+    use crate::forward::Outboxes;
+
+    /// 26 bytes each: as one record that would be half as much again as a frame may have.
+    #[test]
+    fn more_than_a_frame_holds_is_said_in_records_that_move_under_credit() {
+        let held: Vec<HeldDelivery> = (1..=1_200_000_u64)
+            .map(|at| HeldDelivery {
+                channel: ChannelKey::default(),
+                consumer: ConsumerNumber(1),
+                position: Position(at),
+            })
+            .collect();
+        let to = ShardAddress { node: NodeId(2), shard: ShardId(0) };
+        let mut outboxes = Outboxes::new(NodeId(1), Seed(1));
+        outboxes.link_up(to.node);
+        let outbox = outboxes.to(to);
+        pieces(QueueId::default(), &[], &held).for_each(|piece| outbox.push(&piece));
+        let (mut named, mut batches) = (Vec::new(), 0);
+        while let Some(batch) = outbox.flush() {
+            for record in &batch {
+                if let Record::Resubscribe { held, .. } = record.expect("our own") {
+                    named.extend(held);
+                }
+            }
+            let cost = batch.cost();
+            assert!(cost.bytes <= limits::FORWARD_BYTES_MAX + 4_096, "{cost:?}");
+            frame::encode_records(ShardId(0), to.shard, batch, &mut Vec::new()).expect("it fits a frame");
+            outbox.granted(cost).expect("it was outstanding");
+            batches += 1;
+        }
+        assert!(batches > 1);
+        assert!(named == held, "all of it, in order");
     }
 }

@@ -11,7 +11,7 @@ use super::{MAC_BYTES, Refused};
 use crate::fields::{Damage, Put, Take};
 
 /// The version that this build speaks. It talks with the one before and the one behind.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 pub(super) const MAGIC: &[u8; 8] = b"LEVERET\0";
 /// Magic, protocol, length.

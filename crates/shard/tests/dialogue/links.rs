@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use leveret_model::NodeId;
+use leveret_link::Batch;
 use leveret_model::directory::{Change, PeerState, ToShard};
+use leveret_model::{Boot, NodeId, limits};
+use leveret_wire::method::BasicAck;
 
 use crate::rig::client::Heard;
 use crate::rig::{ClientId, Rig, at};
@@ -73,6 +75,29 @@ fn a_delivery_lost_with_the_link_comes_again_in_its_place() {
     rig.heal(1, 2);
     let expected = [(1, true, "1".into()), (2, true, "2".into()), (3, false, "3".into())];
     assert_eq!(rig.deliveries(away), expected);
+}
+
+#[test]
+fn a_flap_costs_nothing_of_what_is_held_beyond_one_record() {
+    let many = 3 * limits::RESUBSCRIBE_PIECE_MAX as u64 + 5;
+    let (mut rig, home, away) = two_nodes();
+    rig.consume(away, "q", "c", false);
+    for at in 1..=many {
+        rig.publish(home, "q", &at.to_string());
+    }
+    assert_eq!(rig.deliveries(away).len() as u64, many);
+    rig.held_wires.insert((at(1, 0), at(2, 0)));
+    rig.publish(home, "q", "lost with the link");
+    rig.run();
+    rig.cut(1, 2);
+    rig.held_wires.clear();
+    rig.heal(1, 2);
+    // the end of what is said, and with it the consumer's window, comes behind all of it
+    assert_eq!(rig.deliveries(away), [(many + 1, true, "lost with the link".into())]);
+    rig.client(away).says(1, BasicAck { delivery_tag: many, multiple: true });
+    rig.run();
+    rig.lose(away);
+    assert_eq!(rig.counts(home, "q"), (1, 0));
 }
 
 #[test]
@@ -233,11 +258,11 @@ fn what_was_named_on_a_link_before_does_not_count() {
     // a batch that ends between the two
     let now = rig.now;
     let queue = rig.control.queues["q"].id;
-    let mut batch = leveret_link::Batch::new();
+    let mut batch = Batch::new();
     batch.push(&leveret_link::record::Record::Resubscribe { queue, consumers: vec![], held: vec![] });
     let shard = rig.shard(at(1, 0));
     shard.begin_turn(now);
-    shard.on_batch(at(2, 0), leveret_model::Boot(1), &batch).unwrap();
+    shard.on_batch(at(2, 0), Boot(1), &batch).unwrap();
     rig.cut(1, 2);
     rig.lose(away);
     rig.heal(1, 2);

@@ -1,7 +1,10 @@
 //! The queue against a list of messages and a list of consumers that are searched from the front each time.
 
+mod deeds;
+
 use proptest::prelude::*;
 
+use self::deeds::{Deed, Resubscription, deed};
 use super::*;
 
 /// A message that has not left: where it is, and who holds it.
@@ -152,66 +155,6 @@ impl Model {
     }
 }
 
-#[derive(Clone, Debug)]
-enum Deed {
-    Append { padding: usize },
-    Subscribe(Subscription),
-    Unsubscribe(ConsumerKey),
-    Credit(ConsumerKey, u32, u64),
-    Room(ConsumerKey, u32),
-    Dispatch(usize),
-    Settle { which: usize, how: Settled },
-    SettleWrong(ConsumerKey, u64),
-    Get { channel: u16, no_ack: bool },
-    Purge,
-    NodeDown(u128),
-    ChannelGone(ConsumerKey),
-    Reconcile { at: ShardAddress, consumers: Vec<Subscription>, keep: u64, void: u64 },
-    Vanish(ConsumerKey),
-    DropAll,
-}
-
-fn some_key() -> impl Strategy<Value = ConsumerKey> {
-    (1..3_u128, 0..2_u8, 1..3_u16, 1..4_u32)
-        .prop_map(|(node, shard, channel, number)| key(node, shard, channel, number))
-}
-
-fn terms() -> impl Strategy<Value = Subscription> {
-    let window = (1..5_u32, 8..60_u64);
-    (some_key(), any::<bool>(), prop::bool::weighted(0.05), 0..5_u16, -1..2_i32, window).prop_map(
-        |(key, no_ack, exclusive, prefetch, priority, (messages, bytes))| {
-            let window = if key.at == OWN { Window::Output } else { Window::Credit { messages, bytes } };
-            Subscription { key, no_ack, exclusive, prefetch, priority, window }
-        },
-    )
-}
-
-fn how() -> impl Strategy<Value = Settled> {
-    prop_oneof![3 => Just(Settled::Ack), 3 => Just(Settled::Requeue), 1 => Just(Settled::Reject)]
-}
-
-fn deed() -> impl Strategy<Value = Deed> {
-    prop_oneof![
-        24 => (0..20_usize).prop_map(|padding| Deed::Append { padding }),
-        8 => terms().prop_map(Deed::Subscribe),
-        3 => some_key().prop_map(Deed::Unsubscribe),
-        6 => (some_key(), 0..4_u32, 0..60_u64).prop_map(|(key, messages, bytes)| Deed::Credit(key, messages, bytes)),
-        5 => (some_key(), 0..6_u32).prop_map(|(key, room)| Deed::Room(key, room)),
-        16 => prop_oneof![1..8_usize, Just(usize::MAX)].prop_map(Deed::Dispatch),
-        16 => (any::<usize>(), how()).prop_map(|(which, how)| Deed::Settle { which, how }),
-        2 => (some_key(), 0..60_u64).prop_map(|(key, position)| Deed::SettleWrong(key, position)),
-        5 => (1..3_u16, any::<bool>()).prop_map(|(channel, no_ack)| Deed::Get { channel, no_ack }),
-        1 => Just(Deed::Purge),
-        1 => (1..3_u128).prop_map(Deed::NodeDown),
-        1 => some_key().prop_map(Deed::ChannelGone),
-        2 => (some_key(), prop::collection::vec(terms(), 0..4), any::<u64>(), 0..60_u64).prop_map(
-            |(key, consumers, keep, void)| Deed::Reconcile { at: key.at, consumers, keep, void }
-        ),
-        1 => some_key().prop_map(Deed::Vanish),
-        1 => prop::bool::weighted(0.3).prop_map(|all| if all { Deed::DropAll } else { Deed::Purge }),
-    ]
-}
-
 struct Pair {
     bench: Bench,
     model: Model,
@@ -259,7 +202,7 @@ impl Pair {
                 prop_assert_eq!(outcome.more, model.best().is_some() && model.first_ready().is_some());
             }
             Deed::Settle { .. } | Deed::SettleWrong(..) | Deed::Get { .. } => self.settle_or_get(&deed)?,
-            Deed::Reconcile { at, consumers, keep, void } => self.reconcile(at, &consumers, keep, void)?,
+            Deed::Reconcile(said) => self.reconcile(&said)?,
             Deed::Purge | Deed::DropAll => self.empty(matches!(deed, Deed::DropAll))?,
             Deed::NodeDown(node) => {
                 bench.queue.release_node(NodeId(node));
@@ -331,14 +274,9 @@ impl Pair {
         Ok(())
     }
 
-    /// `keep` says bit by bit which of the held deliveries the other side names; `void` is a place that it only believes in.
-    fn reconcile(
-        &mut self,
-        at: ShardAddress,
-        consumers: &[Subscription],
-        keep: u64,
-        void: u64,
-    ) -> Result<(), TestCaseError> {
+    fn reconcile(&mut self, said: &Resubscription) -> Result<(), TestCaseError> {
+        let Resubscription { at, consumers, keep, void, piece } = said;
+        let (at, keep, void, piece) = (*at, *keep, *void, *piece);
         let Self { bench, model } = self;
         let there = model.held().into_iter().filter_map(|message| Some((message.holder?, message.position)));
         let there = there.filter(|(holder, _)| holder.at == at);
@@ -350,7 +288,9 @@ impl Pair {
             named.push((key(1, 0, 1, 1).channel, ConsumerNumber(1), Position(void)));
         }
         let listed: Vec<_> = consumers.iter().filter(|terms| terms.key.at == at).copied().collect();
-        let cancelled = bench.queue.reconcile(at, consumers, &named);
+        consumers.chunks(piece).for_each(|piece| bench.queue.name(at, piece, &[]));
+        named.chunks(piece).for_each(|piece| bench.queue.name(at, &[], piece));
+        let cancelled = bench.queue.reconcile(at);
         model
             .peers
             .retain(|peer| peer.terms.key.at != at || listed.iter().any(|terms| terms.key == peer.terms.key));
