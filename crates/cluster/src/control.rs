@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use core::mem;
 use core::time::Duration;
 
-use leveret_link::control::ControlFrame;
 use leveret_model::directory::FromShard;
 use leveret_model::{
     Boot, Incarnation, Instant, Name, NodeId, RequestId, Seed, ShardId, SplitMix, Ulid, limits,
@@ -212,8 +211,8 @@ impl Control {
         self.settle(now);
     }
 
-    /// A frame of a control link.
-    pub fn on_frame(&mut self, now: Instant, link: LinkKey, frame: ControlFrame) {
+    /// The payload of a control frame.
+    pub fn on_frame(&mut self, now: Instant, link: LinkKey, frame: &[u8]) {
         self.note_time(now);
         let Some(known) = self.links.get_mut(&link) else { return };
         known.last_frame = now;

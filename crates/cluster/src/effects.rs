@@ -3,7 +3,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use leveret_link::control::ControlFrame;
 use leveret_model::directory::ShardMail;
 use leveret_model::{Name, NodeId};
 
@@ -16,8 +15,8 @@ pub struct LinkKey(pub u64);
 pub struct Effects {
     /// To the shards of this node, in order.
     pub to_shards: ShardMail,
-    /// To peers.
-    pub frames: Vec<(LinkKey, ControlFrame)>,
+    /// To peers: payloads of control frames.
+    pub frames: Vec<(LinkKey, Vec<u8>)>,
     /// Addresses to dial a control link to. Each is answered by `on_link_up` or `on_dial_failed`.
     pub dials: Vec<String>,
     /// Links to close; `on_link_down` need not follow.

@@ -1,18 +1,24 @@
-//! Control frames as this crate speaks them, from and to the ones of `leveret_link::control`.
+//! Control frames as this crate speaks them, from and to the bytes that links carry (`message`, `record`).
 //!
 //! A value that cannot be is [`Damage`]: the peer is of another version or has a bug, and its link is closed.
 
-use alloc::boxed::Box;
+mod arguments;
+mod convert;
+mod entry;
+mod message;
+mod record;
+
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use leveret_link::Damage;
-use leveret_link::control::{self as wire, Body, ControlFrame, EntryKind, convert};
-use leveret_model::definition::{Binding, Exchange};
-use leveret_model::directory::{Command, QueueRecord, Reply};
+use leveret_model::directory::{Command, Reply};
 use leveret_model::{Boot, Incarnation, Name, NodeId, RequestId, Ulid};
+use prost::Message as _;
 
-use crate::directory::map::{Dropped, ObjectName, Op, Record, Stamp, Version};
+use self::entry::{op_in, op_out};
+use self::message::{self as wire, Body, ControlFrame};
+use crate::directory::map::{Op, Record, Version};
 
 /// A member as a peer sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,12 +112,11 @@ fn versions_in(versions: Vec<wire::Version>) -> Vec<(NodeId, Version)> {
 }
 
 impl Frame {
-    /// The frame for the wire. `own` is this node, the writer of its acks' maps' readers.
-    pub(crate) fn encode(self, to: NodeId) -> ControlFrame {
+    /// The frame's bytes. An ack is for `to`, the writer of the map.
+    pub(crate) fn encode(self, to: NodeId) -> Vec<u8> {
         let body = match self {
-            Self::Ping { sent_nanos } => Body::Ping(wire::Ping { sequence: 0, sent_nanos }),
+            Self::Ping { sent_nanos } => Body::Ping(wire::Ping { sent_nanos }),
             Self::Echo { sent_nanos, versions, hears, ready } => Body::Echo(wire::Echo {
-                sequence: 0,
                 sent_nanos,
                 versions: versions_out(&versions),
                 hears: hears.into_iter().map(Into::into).collect(),
@@ -151,11 +156,12 @@ impl Frame {
                 Body::Response(wire::Response { id: id.0, reply: Some((&reply).into()) })
             }
         };
-        body.into()
+        ControlFrame::from(body).encode_to_vec()
     }
 
     /// What the frame says; none if it is of a later version, to be skipped.
-    pub(crate) fn decode(frame: ControlFrame) -> Result<Option<Self>, Damage> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Self>, Damage> {
+        let frame = ControlFrame::decode(bytes).map_err(|_| Damage::Value("control frame"))?;
         let Some(body) = frame.body else { return Ok(None) };
         Ok(Some(match body {
             Body::Ping(ping) => Self::Ping { sent_nanos: ping.sent_nanos },
@@ -205,8 +211,6 @@ impl Frame {
                 let reply = response.reply.as_ref().ok_or(Damage::Value("reply"))?;
                 Self::Response { id: RequestId(response.id), reply: reply.try_into()? }
             }
-            // leaving comes with handover; a node of a later version that leaves is Down to this one
-            Body::NodeLeft(_) => return Ok(None),
         }))
     }
 }
@@ -219,13 +223,13 @@ fn member_out(member: MemberInfo) -> wire::Member {
         address: member.address,
         shards: member.shards.into(),
         name: member.name.to_string(),
-        standing: if member.down { wire::Standing::Down } else { wire::Standing::Alive }.into(),
+        down: member.down,
     }
 }
 
 fn member_in(member: wire::Member) -> Result<MemberInfo, Damage> {
     Ok(MemberInfo {
-        down: member.standing() == wire::Standing::Down,
+        down: member.down,
         node: member.node.into(),
         incarnation: Incarnation(member.incarnation),
         boot: Boot(member.boot),
@@ -233,95 +237,4 @@ fn member_in(member: wire::Member) -> Result<MemberInfo, Damage> {
         shards: u8::try_from(member.shards).map_err(|_| Damage::Value("shards"))?,
         name: convert::name(&member.name)?,
     })
-}
-
-fn op_out(op: Op) -> wire::Entry {
-    let kind = match op {
-        Op::Put(Record::Queue { record, standing: true }) => EntryKind::PutQueue((&record).into()),
-        Op::Put(Record::Queue { record, standing: false }) => EntryKind::ProposeQueue((&record).into()),
-        Op::Put(Record::Binding { queue, epoch, lamport, binding }) => {
-            EntryKind::PutBinding(wire::QueueBinding {
-                binding: (&binding).into(),
-                queue: queue.into(),
-                epoch,
-                lamport,
-            })
-        }
-        Op::Put(Record::Exchange { name, stamp, deleted, value }) => {
-            EntryKind::Exchange(wire::ExchangeRegister {
-                vhost: name.vhost.to_string(),
-                name: name.name.to_string(),
-                lamport: stamp.lamport,
-                writer: stamp.node.into(),
-                deleted_lamport: deleted,
-                exchange: value.as_ref().map(Into::into),
-            })
-        }
-        Op::Put(Record::ExchangeBinding { binding, stamp, present }) => {
-            EntryKind::ExchangeBinding(wire::ExchangeBindingRegister {
-                binding: (&binding).into(),
-                lamport: stamp.lamport,
-                writer: stamp.node.into(),
-                present,
-            })
-        }
-        Op::Put(Record::Proposal { id, name, value }) => EntryKind::ProposeExchange(wire::ExchangeProposal {
-            id: id.0.into(),
-            vhost: name.vhost.to_string(),
-            name: name.name.to_string(),
-            exchange: value.as_ref().map(Into::into),
-        }),
-        Op::Drop(Dropped::Queue(id)) => EntryKind::DropQueue(id.into()),
-        Op::Drop(Dropped::Binding(queue, binding)) => EntryKind::DropBinding(wire::QueueBinding {
-            binding: (&*binding).into(),
-            queue: queue.into(),
-            epoch: 0,
-            lamport: 0,
-        }),
-        Op::Drop(Dropped::Proposal(id)) => EntryKind::DropProposal(id.0.into()),
-    };
-    wire::Entry { kind: Some(kind) }
-}
-
-fn op_in(entry: wire::Entry) -> Result<Op, Damage> {
-    // an entry of a later version cannot be kept apart from a gap: the map is of no use to this one
-    Ok(match entry.kind.ok_or(Damage::Value("kind of record"))? {
-        EntryKind::PutQueue(queue) => {
-            Op::Put(Record::Queue { record: QueueRecord::try_from(&queue)?, standing: true })
-        }
-        EntryKind::ProposeQueue(queue) => {
-            Op::Put(Record::Queue { record: QueueRecord::try_from(&queue)?, standing: false })
-        }
-        EntryKind::PutBinding(bound) => Op::Put(Record::Binding {
-            queue: bound.queue.into(),
-            epoch: bound.epoch,
-            lamport: bound.lamport,
-            binding: Binding::try_from(&bound.binding)?,
-        }),
-        EntryKind::Exchange(register) => Op::Put(Record::Exchange {
-            name: object_in(&register.vhost, &register.name)?,
-            stamp: Stamp { lamport: register.lamport, node: register.writer.into() },
-            deleted: register.deleted_lamport,
-            value: register.exchange.as_ref().map(Exchange::try_from).transpose()?,
-        }),
-        EntryKind::ExchangeBinding(register) => Op::Put(Record::ExchangeBinding {
-            binding: Binding::try_from(&register.binding)?,
-            stamp: Stamp { lamport: register.lamport, node: register.writer.into() },
-            present: register.present,
-        }),
-        EntryKind::ProposeExchange(proposal) => Op::Put(Record::Proposal {
-            id: Ulid(proposal.id.into()),
-            name: object_in(&proposal.vhost, &proposal.name)?,
-            value: proposal.exchange.as_ref().map(Exchange::try_from).transpose()?,
-        }),
-        EntryKind::DropQueue(id) => Op::Drop(Dropped::Queue(id.into())),
-        EntryKind::DropBinding(bound) => {
-            Op::Drop(Dropped::Binding(bound.queue.into(), Box::new(Binding::try_from(&bound.binding)?)))
-        }
-        EntryKind::DropProposal(id) => Op::Drop(Dropped::Proposal(Ulid(id.into()))),
-    })
-}
-
-fn object_in(vhost: &str, name: &str) -> Result<ObjectName, Damage> {
-    Ok(ObjectName { vhost: convert::name(vhost)?, name: convert::name(name)? })
 }

@@ -31,58 +31,97 @@ pub enum Damage {
 
 /// Bytes that are taken up from the front.
 #[derive(Clone, Debug)]
-pub(crate) struct Take<'a>(&'a [u8]);
+pub struct Take<'a>(&'a [u8]);
 
 impl<'a> Take<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    /// Begins at the front of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    pub(crate) fn left(&self) -> usize {
+    /// Bytes that are left.
+    pub fn left(&self) -> usize {
         self.0.len()
     }
 
-    pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Damage> {
+    /// So many bytes.
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], Damage> {
         let (head, rest) = self.0.split_at_checked(count).ok_or(Damage::Short)?;
         self.0 = rest;
         Ok(head)
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
+    /// So many bytes, as an array.
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Damage> {
         let (head, rest) = self.0.split_first_chunk().ok_or(Damage::Short)?;
         self.0 = rest;
         Ok(*head)
     }
 
-    pub(crate) fn rest(&mut self) -> &'a [u8] {
+    /// All that is left.
+    pub fn rest(&mut self) -> &'a [u8] {
         core::mem::take(&mut self.0)
     }
 
-    pub(crate) fn end(&self) -> Result<(), Damage> {
+    /// Nothing may be left.
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn end(&self) -> Result<(), Damage> {
         if self.0.is_empty() { Ok(()) } else { Err(Damage::Trailing) }
     }
 
-    pub(crate) fn u8(&mut self) -> Result<u8, Damage> {
+    /// A `u8`.
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn u8(&mut self) -> Result<u8, Damage> {
         self.array().map(|[byte]: [u8; 1]| byte)
     }
 
-    pub(crate) fn u16(&mut self) -> Result<u16, Damage> {
+    /// A `u16`.
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn u16(&mut self) -> Result<u16, Damage> {
         self.array().map(u16::from_le_bytes)
     }
 
-    pub(crate) fn u32(&mut self) -> Result<u32, Damage> {
+    /// A `u32`.
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn u32(&mut self) -> Result<u32, Damage> {
         self.array().map(u32::from_le_bytes)
     }
 
-    pub(crate) fn u64(&mut self) -> Result<u64, Damage> {
+    /// A `u64`.
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn u64(&mut self) -> Result<u64, Damage> {
         self.array().map(u64::from_le_bytes)
     }
 
-    pub(crate) fn u128(&mut self) -> Result<u128, Damage> {
+    /// A `u128`.
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn u128(&mut self) -> Result<u128, Damage> {
         self.array().map(u128::from_le_bytes)
     }
 
-    pub(crate) fn flag(&mut self) -> Result<bool, Damage> {
+    /// A byte that is 0 or 1.
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn flag(&mut self) -> Result<bool, Damage> {
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -91,7 +130,10 @@ impl<'a> Take<'a> {
     }
 
     /// A count of things that take `each` bytes; refused if they cannot all be there.
-    pub(crate) fn count(&mut self, each: usize) -> Result<usize, Damage> {
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn count(&mut self, each: usize) -> Result<usize, Damage> {
         let count = self.u32()? as usize;
         if count.checked_mul(each).is_none_or(|bytes| bytes > self.left()) {
             return Err(Damage::Short);
@@ -99,15 +141,27 @@ impl<'a> Take<'a> {
         Ok(count)
     }
 
-    pub(crate) fn node(&mut self) -> Result<NodeId, Damage> {
+    /// A node id.
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn node(&mut self) -> Result<NodeId, Damage> {
         self.u128().map(NodeId)
     }
 
-    pub(crate) fn queue(&mut self) -> Result<QueueId, Damage> {
+    /// A queue id.
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn queue(&mut self) -> Result<QueueId, Damage> {
         Ok(QueueId { generation: self.u32()?, ulid: Ulid(self.u128()?) })
     }
 
-    pub(crate) fn channel(&mut self) -> Result<ChannelKey, Damage> {
+    /// A channel key.
+    ///
+    /// # Errors
+    /// [`Damage`] if that is not what is there.
+    pub fn channel(&mut self) -> Result<ChannelKey, Damage> {
         Ok(ChannelKey {
             connection: ConnectionKey { slot: self.u32()?, generation: self.u32()? },
             number: ChannelNumber(self.u16()?),
@@ -117,42 +171,52 @@ impl<'a> Take<'a> {
 }
 
 /// Bytes that are laid down at the end.
-pub(crate) trait Put {
+pub trait Put {
+    /// Bytes as they are.
     fn raw(&mut self, bytes: &[u8]);
 
+    /// A `u8`.
     fn u8(&mut self, value: u8) {
         self.raw(&[value]);
     }
 
+    /// A `u16`.
     fn u16(&mut self, value: u16) {
         self.raw(&value.to_le_bytes());
     }
 
+    /// A `u32`.
     fn u32(&mut self, value: u32) {
         self.raw(&value.to_le_bytes());
     }
 
+    /// A `u64`.
     fn u64(&mut self, value: u64) {
         self.raw(&value.to_le_bytes());
     }
 
+    /// A `u128`.
     fn u128(&mut self, value: u128) {
         self.raw(&value.to_le_bytes());
     }
 
+    /// A byte that is 0 or 1.
     fn flag(&mut self, value: bool) {
         self.u8(value.into());
     }
 
+    /// A node id.
     fn node(&mut self, value: NodeId) {
         self.u128(value.0);
     }
 
+    /// A queue id.
     fn queue(&mut self, value: QueueId) {
         self.u32(value.generation);
         self.u128(value.ulid.0);
     }
 
+    /// A channel key.
     fn channel(&mut self, value: ChannelKey) {
         self.u32(value.connection.slot);
         self.u32(value.connection.generation);

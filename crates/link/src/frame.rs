@@ -5,7 +5,7 @@
 //!   │ len u32 │ crc32c u32 │ kind │ from shard │ to shard │ 0        │ payload       │
 //!   └─────────┴────────────┴──────┴────────────┴──────────┴──────────┴───────────────┘
 //!                           └──────────── len bytes ─────────────────────────────────┘
-//!   kind 1, control: a ControlFrame (prost), from and to are 0
+//!   kind 1, control: for the control machine, which knows what it says; from and to are 0
 //!   kind 2, records: records u32, own u32, own bytes, the slices beside (crate::Batch)
 //! ```
 //! Little-endian; the checksum is over `len` and all that follows it but itself. docs/formats/link.md has the same.
@@ -13,15 +13,12 @@
 //! Invariants: nothing here is called before [`crate::handshake`] is done; a length over the limit is refused before
 //! memory is taken for it; an error ends the link, for nothing behind it can be found again.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 use leveret_model::{ShardId, limits};
-use prost::Message as _;
 
 use crate::batch::{BATCH_HEAD_BYTES, Batch};
-use crate::control::ControlFrame;
 use crate::fields::Damage;
 
 /// Bytes in front of a payload.
@@ -38,7 +35,7 @@ const RECORDS: u8 = 2;
 #[derive(Clone, Debug)]
 pub enum Frame {
     /// For the control machine.
-    Control(Box<ControlFrame>),
+    Control(Bytes),
     /// For a shard.
     Records {
         /// The shard there that sent them.
@@ -65,9 +62,6 @@ pub enum FrameError {
     /// The peer's batch is none.
     #[error("a batch that {0}")]
     Batch(#[from] Damage),
-    /// The peer's control frame is none.
-    #[error("a control frame that cannot be decoded")]
-    Control,
     /// Ours: what was to be sent is over the limit. Nothing was written.
     #[error("{0} bytes do not fit in a frame")]
     TooLarge(usize),
@@ -93,10 +87,7 @@ pub fn decode(received: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
     }
     let payload = frame.slice(HEAD_BYTES..);
     match kind {
-        CONTROL => {
-            let control = ControlFrame::decode(payload).map_err(|_| FrameError::Control)?;
-            Ok(Frame::Control(Box::new(control)))
-        }
+        CONTROL => Ok(Frame::Control(payload)),
         RECORDS => Ok(Frame::Records { from, to, batch: Batch::parse(&payload)? }),
         unknown => Err(FrameError::Kind(unknown)),
     }
@@ -127,13 +118,9 @@ fn announced(received: &[u8]) -> Result<Option<usize>, FrameError> {
 ///
 /// # Errors
 /// [`FrameError::TooLarge`]: what is sent in pieces (maps, deltas) must be cut smaller.
-pub fn encode_control(control: &ControlFrame) -> Result<Bytes, FrameError> {
-    let mut frame = Vec::with_capacity(HEAD_BYTES + control.encoded_len());
-    frame.extend_from_slice(&[0; HEAD_BYTES]);
-    control.encode_raw(&mut frame);
-    let head = head(CONTROL, ShardId(0), ShardId(0), &[&frame[HEAD_BYTES..]])?;
-    frame[..HEAD_BYTES].copy_from_slice(&head);
-    Ok(frame.into())
+pub fn encode_control(payload: &[u8]) -> Result<Bytes, FrameError> {
+    let head = head(CONTROL, ShardId(0), ShardId(0), &[payload])?;
+    Ok([&head[..], payload].concat().into())
 }
 
 /// Appends the bytes of a records frame to `out`, slices as they are, and gives how many there are. hot.
@@ -194,7 +181,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::control::{Body, Ping};
     use crate::record::{Record, RecordBody};
     use crate::{BodyParts, MessageParts};
 
@@ -208,15 +194,11 @@ mod tests {
         batch
     }
 
-    fn ping() -> ControlFrame {
-        Body::Ping(Ping { sequence: 3, sent_nanos: 4 }).into()
-    }
-
     /// A control frame, a records frame, a control frame.
     fn some_frames() -> Vec<u8> {
-        let mut out = vec![encode_control(&ping()).unwrap()];
+        let mut out = vec![encode_control(b"ping").unwrap()];
         encode_records(ShardId(1), ShardId(2), some_records(), &mut out).unwrap();
-        out.push(encode_control(&ping()).unwrap());
+        out.push(encode_control(b"ping").unwrap());
         out.concat()
     }
 
@@ -239,7 +221,7 @@ mod tests {
             else {
                 panic!("three frames")
             };
-            assert_eq!((&**first, &**last), (&ping(), &ping()));
+            assert_eq!((&first[..], &last[..]), (&b"ping"[..], &b"ping"[..]));
             assert_eq!((*from, *to, batch.records()), (ShardId(1), ShardId(2), 3));
             let records: Vec<_> = batch.iter().collect::<Result<_, _>>().unwrap();
             let Record::Publish { message, .. } = &records[1] else { panic!("a publish") };

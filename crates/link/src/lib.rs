@@ -1,4 +1,4 @@
-//! The link protocol between nodes: records and their batches, frames, authentication, credit, control frames.
+//! The link protocol between nodes: records and their batches, frames, authentication, credit.
 //!
 //! Read first: [`record`], which both a ring and a link carry; then docs/formats/link.md, which draws every byte.
 //! Invariants: no input or output happens here; bytes, time and nonces are arguments. Nothing but the fixed handshake
@@ -8,12 +8,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod arguments;
 mod batch;
 mod codec;
-pub mod control;
 pub mod credit;
-mod fields;
+pub mod fields;
 pub mod frame;
 pub mod handshake;
 pub mod record;

@@ -348,7 +348,7 @@ impl ControlThread {
                 };
                 self.control.on_link_up(now, link, peer, dialled.as_deref());
             }
-            LinkEvent::Frame { link, frame } => self.control.on_frame(now, link, *frame),
+            LinkEvent::Frame { link, frame } => self.control.on_frame(now, link, &frame),
             LinkEvent::Down { link } => self.control.on_link_down(now, link),
             LinkEvent::DialFailed { address, failure } => self.control.on_dial_failed(now, &address, failure),
             LinkEvent::DataUp { node, links, .. } if links.is_empty() => {

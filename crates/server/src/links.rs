@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use leveret_cluster::{DialFailure, LinkKey};
-use leveret_link::control::ControlFrame;
 use leveret_link::frame::{self, Frame};
 use leveret_link::handshake::{Handshake, Hello, Outcome, Purpose, Secret};
 use leveret_model::{Boot, Instant, NodeId, limits};
@@ -30,7 +30,7 @@ pub(crate) enum LinkEvent {
     /// A control link is authenticated; `dialled` is the address that led to it.
     Up { link: LinkKey, hello: Box<Hello>, dialled: Option<String> },
     /// A frame of a control link.
-    Frame { link: LinkKey, frame: Box<ControlFrame> },
+    Frame { link: LinkKey, frame: Bytes },
     /// A control link ended.
     Down { link: LinkKey },
     /// An address could not be reached.
@@ -336,7 +336,7 @@ impl Links {
     }
 
     /// Queues a control frame; [`Links::flush`] writes.
-    pub(crate) fn send(&mut self, link: LinkKey, frame: &ControlFrame) {
+    pub(crate) fn send(&mut self, link: LinkKey, frame: &[u8]) {
         let Some(LinkSocket::Control(stream)) = self.sockets.get_mut(&(link.0 as usize)) else { return };
         match frame::encode_control(frame) {
             Ok(bytes) => stream.push(bytes),

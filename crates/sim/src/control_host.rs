@@ -4,9 +4,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use leveret_cluster::{Control, DialFailure, Effects, Event as ClusterEvent, LinkKey, PeerHello};
-use leveret_link::control::ControlFrame;
 use leveret_link::frame::{self, Frame};
 use leveret_model::directory::{FromShard, PeerState, ToShard};
 use leveret_model::{Instant, NodeId, ShardId};
@@ -31,7 +30,7 @@ pub(crate) enum ControlMail {
 #[derive(Debug)]
 enum LinkEvent {
     Up { link: LinkKey, hello: PeerHello, dialled: Option<String> },
-    Frame { link: LinkKey, frame: Box<ControlFrame> },
+    Frame { link: LinkKey, frame: Bytes },
     Down { link: LinkKey },
 }
 
@@ -205,7 +204,7 @@ impl ControlHost {
                     LinkEvent::Up { link, hello, dialled } => {
                         self.control.on_link_up(now, link, hello, dialled.as_deref());
                     }
-                    LinkEvent::Frame { link, frame } => self.control.on_frame(now, link, *frame),
+                    LinkEvent::Frame { link, frame } => self.control.on_frame(now, link, &frame),
                     LinkEvent::Down { link } => self.control.on_link_down(now, link),
                 }
             }

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use leveret_cluster::{Config, Control, DialFailure, Effects, Event, LinkKey, PeerHello, Standing};
-use leveret_link::control::ControlFrame;
 use leveret_model::definition::Binding;
 use leveret_model::directory::{Change, Command, FromShard, QueueRecord, Reply, ToShard};
 use leveret_model::{
@@ -113,7 +112,7 @@ enum What {
     Frame {
         link: LinkKey,
         to: At,
-        frame: Box<ControlFrame>,
+        frame: Vec<u8>,
     },
     /// The dialler, the one who answers.
     LinkUp {
@@ -146,7 +145,7 @@ enum What {
 struct TwoEnds {
     ends: [At; 2],
     /// Frames of each direction that a cut holds.
-    held: [Vec<ControlFrame>; 2],
+    held: [Vec<Vec<u8>>; 2],
     free_at: [Instant; 2],
 }
 
@@ -401,7 +400,7 @@ impl World {
     }
 
     /// A frame leaves one side of a link.
-    fn carry(&mut self, link: LinkKey, side: usize, frame: ControlFrame) {
+    fn carry(&mut self, link: LinkKey, side: usize, frame: Vec<u8>) {
         let delay = self.draw_delay();
         let Some(ends) = self.links.get_mut(&link) else { return };
         let (from, to) = (ends.ends[side], ends.ends[1 - side]);
@@ -411,7 +410,7 @@ impl World {
         }
         let at = (self.now + delay).max(ends.free_at[side]);
         ends.free_at[side] = at;
-        self.push(at, What::Frame { link, to, frame: Box::new(frame) });
+        self.push(at, What::Frame { link, to, frame });
     }
 
     fn take(&mut self, what: What) {
@@ -439,7 +438,7 @@ impl World {
     fn carry_out(&mut self, at: At, what: What) {
         let now = self.now;
         match what {
-            What::Frame { link, frame, .. } => self.nodes[at].control.on_frame(now, link, *frame),
+            What::Frame { link, frame, .. } => self.nodes[at].control.on_frame(now, link, &frame),
             What::LinkUp { link, peer, dialled, .. } => {
                 let hello = self.nodes[peer].hello.clone();
                 self.nodes[at].control.on_link_up(now, link, hello, dialled.as_deref());

@@ -9,13 +9,13 @@
 
 use alloc::vec::Vec;
 
+use leveret_link::Damage;
+use leveret_link::fields::{Put, Take};
 use leveret_model::{Arguments, RoutingKey, Value, limits};
-
-use crate::fields::{Damage, Put, Take};
 
 /// The bytes of `arguments`; none for an empty table.
 #[must_use]
-pub fn encode(arguments: &Arguments) -> Vec<u8> {
+pub(crate) fn encode(arguments: &Arguments) -> Vec<u8> {
     let mut out = Vec::new();
     if !arguments.is_empty() {
         put_table(&mut out, arguments);
@@ -23,11 +23,8 @@ pub fn encode(arguments: &Arguments) -> Vec<u8> {
     out
 }
 
-/// The table in `bytes`.
-///
-/// # Errors
-/// [`Damage`] if they are none, or larger than a client may send.
-pub fn decode(bytes: &[u8]) -> Result<Arguments, Damage> {
+/// The table in `bytes`; [`Damage`] if they are none, or larger than a client may send.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Arguments, Damage> {
     if bytes.is_empty() {
         return Ok(Arguments::default());
     }

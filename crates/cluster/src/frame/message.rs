@@ -1,0 +1,359 @@
+//! Control frames: what the control machines of two nodes tell each other, as protobuf.
+//!
+//! ```text
+//!   newcomer ──────── State (own member) ────────▶ member        after the handshake, both ways
+//!            ◀─────── State, MapReply … ──────────
+//!   each     ──Ping──▶   ◀──Echo{versions, hears}── each 100 ms (R4)
+//!   writer   ──Delta──▶  ◀──Conflict, DeltaAck, Agreed──   (R1, R2)
+//!   anyone   ──Digest──▶ ◀──MapRequest──  ──MapReply…──▶         each second
+//!   node     ──Request──▶ home ──Response──▶         repeated under its id on each new link
+//! ```
+//! Read first: `frame`, whose enum is what the rest of the crate speaks. Rules of change: a tag is never used again,
+//! unknown fields and frames are skipped, a missing field is its default. What directory records look like is in
+//! [`record`](super::record).
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::record::{Binding, Entry, Exchange, Queue};
+
+/// The envelope of every control frame.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ControlFrame {
+    /// What it says; `None` is a frame of a later version, to be skipped.
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    pub(crate) body: Option<Body>,
+}
+
+/// What a control frame says.
+#[derive(Clone, PartialEq, prost::Oneof)]
+#[allow(clippy::large_enum_variant, reason = "control frames are rare and live for one call")]
+pub(crate) enum Body {
+    /// Are you there?
+    #[prost(message, tag = "1")]
+    Ping(Ping),
+    /// Yes, and this is what I know.
+    #[prost(message, tag = "2")]
+    Echo(Echo),
+    /// The members as the sender sees them.
+    #[prost(message, tag = "3")]
+    State(State),
+    /// A writer's changes.
+    #[prost(message, tag = "4")]
+    Delta(Delta),
+    /// Every shard of the sender routes by them.
+    #[prost(message, tag = "5")]
+    DeltaAck(DeltaAck),
+    /// A vote against a proposal.
+    #[prost(message, tag = "6")]
+    Conflict(Conflict),
+    /// The vote is free again.
+    #[prost(message, tag = "7")]
+    Agreed(Agreed),
+    /// The versions of all maps.
+    #[prost(message, tag = "8")]
+    Digest(Digest),
+    /// Send me a map.
+    #[prost(message, tag = "9")]
+    MapRequest(MapRequest),
+    /// A piece of a map.
+    #[prost(message, tag = "10")]
+    MapReply(MapReply),
+    /// A command for the node that is home to its object.
+    #[prost(message, tag = "11")]
+    Request(Request),
+    /// Its answer.
+    #[prost(message, tag = "12")]
+    Response(Response),
+}
+
+/// 128 bits: a node id or a ULID.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct Id {
+    /// The upper half.
+    #[prost(fixed64, tag = "1")]
+    pub(crate) high: u64,
+    /// The lower half.
+    #[prost(fixed64, tag = "2")]
+    pub(crate) low: u64,
+}
+
+/// How far a writer's map is known. Ordered by incarnation, then counter: a restart that lost an unsynced version
+/// never reuses a number.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct Version {
+    /// The writer.
+    #[prost(message, required, tag = "1")]
+    pub(crate) node: Id,
+    /// Its incarnation.
+    #[prost(uint64, tag = "2")]
+    pub(crate) incarnation: u64,
+    /// Changes in that incarnation.
+    #[prost(uint64, tag = "3")]
+    pub(crate) counter: u64,
+}
+
+/// Are you there?
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct Ping {
+    /// The sender's clock, nanoseconds; means nothing to anyone else and comes back in the echo.
+    #[prost(fixed64, tag = "1")]
+    pub(crate) sent_nanos: u64,
+}
+
+/// The answer to a ping, and at once whenever `hears` changes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Echo {
+    /// Of the last ping that came.
+    #[prost(fixed64, tag = "1")]
+    pub(crate) sent_nanos: u64,
+    /// Of all maps that the sender has applied.
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) versions: Vec<Version>,
+    /// Nodes that echoed the sender's ping within `leveret_model::limits::HEARD_WITHIN`.
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) hears: Vec<Id>,
+    /// Echoed by all that it counts; members list a joiner only then.
+    #[prost(bool, tag = "4")]
+    pub(crate) ready: bool,
+}
+
+/// A node, as its own record and the sender's verdict say.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Member {
+    /// Who.
+    #[prost(message, required, tag = "1")]
+    pub(crate) node: Id,
+    /// Which start of it.
+    #[prost(uint64, tag = "2")]
+    pub(crate) incarnation: u64,
+    /// The nonce of that start.
+    #[prost(fixed64, tag = "3")]
+    pub(crate) boot: u64,
+    /// Where its cluster port is, `ADDR:PORT`.
+    #[prost(string, tag = "4")]
+    pub(crate) address: String,
+    /// Its shards.
+    #[prost(uint32, tag = "5")]
+    pub(crate) shards: u32,
+    /// Its name for people.
+    #[prost(string, tag = "6")]
+    pub(crate) name: String,
+    /// The sender's verdict: heard by nobody. It does not count, and stays a member.
+    #[prost(bool, tag = "7")]
+    pub(crate) down: bool,
+}
+
+/// The first frame on a control link, both ways; maps follow as [`MapReply`]s.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct State {
+    /// All members that the sender knows, itself first.
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) members: Vec<Member>,
+    /// Versions of the maps that follow.
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) versions: Vec<Version>,
+    /// The sender has a lease, or had one.
+    #[prost(bool, tag = "3")]
+    pub(crate) ready: bool,
+}
+
+/// A writer's changes, pushed to everyone. A gap before `from` asks for the map.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Delta {
+    /// Writer, and the version that these changes lead to.
+    #[prost(message, required, tag = "1")]
+    pub(crate) version: Version,
+    /// The counter that they start from.
+    #[prost(uint64, tag = "2")]
+    pub(crate) from: u64,
+    /// The changes, in order.
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) entries: Vec<Entry>,
+    /// Other maps that the writer had when it made them: a binding means nothing without its exchange. Acked only when
+    /// these are routed by as well.
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) rests_on: Vec<Version>,
+}
+
+/// Every shard of the sender routes by the writer's map of this version. A vote for what it proposes (R2).
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct DeltaAck {
+    /// Writer and version.
+    #[prost(message, required, tag = "1")]
+    pub(crate) version: Version,
+}
+
+/// A vote against a proposal: the sender knows another life of the name. It comes before the ack of the delta.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct Conflict {
+    /// The proposal's ULID.
+    #[prost(message, required, tag = "1")]
+    pub(crate) proposal: Id,
+}
+
+/// What stood against a proposal is gone, and every shard of the sender acts on the proposal.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct Agreed {
+    /// The proposal's ULID.
+    #[prost(message, required, tag = "1")]
+    pub(crate) proposal: Id,
+}
+
+/// The versions of all maps that the sender has, to one random peer each second.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Digest {
+    /// One per writer.
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) versions: Vec<Version>,
+}
+
+/// Send me this writer's whole map.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct MapRequest {
+    /// The writer, and the version that the sender has; an answer is due only if a later one is known.
+    #[prost(message, required, tag = "1")]
+    pub(crate) known: Version,
+}
+
+/// A piece of a writer's whole map. All pieces have one version; a piece of another version begins anew.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct MapReply {
+    /// Writer and version.
+    #[prost(message, required, tag = "1")]
+    pub(crate) version: Version,
+    /// Which piece, from 0.
+    #[prost(uint32, tag = "2")]
+    pub(crate) piece: u32,
+    /// No piece follows.
+    #[prost(bool, tag = "3")]
+    pub(crate) last: bool,
+    /// Its records.
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) entries: Vec<Entry>,
+    /// Other maps that this one rests on (as in [`Delta`]); in the last piece.
+    #[prost(message, repeated, tag = "5")]
+    pub(crate) rests_on: Vec<Version>,
+}
+
+/// A command for the home of its object, sent again under its id on each new link until it is answered.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Request {
+    /// Unique for the sender's boot.
+    #[prost(uint64, tag = "1")]
+    pub(crate) id: u64,
+    /// The lowest id that the sender still waits for: answers below it may be forgotten.
+    #[prost(uint64, tag = "8")]
+    pub(crate) oldest: u64,
+    /// What is wanted; `None` is of a later version and is refused with 540.
+    #[prost(oneof = "CommandKind", tags = "2, 3, 4, 5, 6, 7")]
+    pub(crate) command: Option<CommandKind>,
+}
+
+/// What a request wants.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum CommandKind {
+    /// Declare an exchange.
+    #[prost(message, tag = "2")]
+    DeclareExchange(Exchange),
+    /// Delete an exchange.
+    #[prost(message, tag = "3")]
+    DeleteExchange(DeleteExchange),
+    /// Declare a queue; id and epoch mean nothing.
+    #[prost(message, tag = "4")]
+    DeclareQueue(Queue),
+    /// Delete a queue.
+    #[prost(message, tag = "5")]
+    DeleteQueue(DeleteQueue),
+    /// Bind.
+    #[prost(message, tag = "6")]
+    Bind(Binding),
+    /// Unbind.
+    #[prost(message, tag = "7")]
+    Unbind(Binding),
+}
+
+/// Delete an exchange.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct DeleteExchange {
+    /// Its vhost.
+    #[prost(string, tag = "1")]
+    pub(crate) vhost: String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
+    /// Only without bindings.
+    #[prost(bool, tag = "3")]
+    pub(crate) if_unused: bool,
+}
+
+/// Delete a queue.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct DeleteQueue {
+    /// Its vhost.
+    #[prost(string, tag = "1")]
+    pub(crate) vhost: String,
+    /// Its name.
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
+    /// Only without consumers.
+    #[prost(bool, tag = "3")]
+    pub(crate) if_unused: bool,
+    /// Only without ready messages.
+    #[prost(bool, tag = "4")]
+    pub(crate) if_empty: bool,
+}
+
+/// The answer to a request.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Response {
+    /// Which request.
+    #[prost(uint64, tag = "1")]
+    pub(crate) id: u64,
+    /// The answer.
+    #[prost(oneof = "ReplyKind", tags = "2, 3, 4, 5")]
+    pub(crate) reply: Option<ReplyKind>,
+}
+
+/// What a response says.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum ReplyKind {
+    /// Done.
+    #[prost(message, tag = "2")]
+    Done(Done),
+    /// The queue is there.
+    #[prost(message, tag = "3")]
+    Queue(Declared),
+    /// Deleted, with so many ready messages.
+    #[prost(uint64, tag = "4")]
+    Deleted(u64),
+    /// Refused.
+    #[prost(message, tag = "5")]
+    Refused(Refused),
+}
+
+/// Done, and nothing to say.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct Done {}
+
+/// A declared queue.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Declared {
+    /// The queue as it is.
+    #[prost(message, required, tag = "1")]
+    pub(crate) queue: Queue,
+    /// Made by this command.
+    #[prost(bool, tag = "2")]
+    pub(crate) created: bool,
+}
+
+/// A refusal.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(crate) struct Refused {
+    /// AMQP reply code.
+    #[prost(uint32, tag = "1")]
+    pub(crate) code: u32,
+    /// Why.
+    #[prost(string, tag = "2")]
+    pub(crate) text: String,
+}
