@@ -24,7 +24,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// Bytes of an answer: a million queues of 200 bytes each.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Flags of `leveret status`.
+/// Flags of `leveret status`. A queue that lives elsewhere is listed with its home, which alone can count it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
     /// Data directory of the node to ask [env: LEVERET_DATA_DIR]
@@ -78,6 +78,8 @@ struct Queue {
     unacked: Option<u64>,
     consumers: Option<u64>,
     durable: bool,
+    /// Its home is Down.
+    away: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -157,6 +159,7 @@ fn render(report: &Report) -> String {
     for warning in &report.warnings {
         text.push_str(&format!("  warning: {warning}\n"));
     }
+    // Only the home of a queue can count it: ask `status` there.
     let count = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
     text.push_str(&section("nodes", &["name", "id", "standing", "address"], &[], &report.nodes, |peer| {
         vec![peer.name.clone(), peer.id.clone(), peer.standing.clone(), peer.address.clone()]
@@ -167,7 +170,8 @@ fn render(report: &Report) -> String {
         // The home is an id; people know the name that goes with it.
         let home =
             report.nodes.iter().find(|peer| peer.id == queue.home).map_or(&queue.home, |peer| &peer.name);
-        let mut row = vec![queue.vhost.clone(), queue.name.clone(), home.clone()];
+        let home = if queue.away { format!("{home} (down)") } else { home.clone() };
+        let mut row = vec![queue.vhost.clone(), queue.name.clone(), home];
         row.extend([count(queue.ready), count(queue.unacked), count(queue.consumers), durable.to_owned()]);
         row
     }));
@@ -223,7 +227,8 @@ mod tests {
         let report: Report = serde_json::from_str(
             r#"{"node":{"id":"01H","name":"web1:5672","uptime_s":3700,"new_field":1},
                 "nodes":[{"id":"01H","name":"web1:5672"}],
-                "queues":[{"name":"orders","vhost":"/","home":"01H","ready":12,"consumers":1,"durable":true}],
+                "queues":[{"name":"orders","vhost":"/","home":"01H","ready":12,"consumers":1,"durable":true},
+                          {"name":"gone","vhost":"/","home":"01H","away":true}],
                 "memory":{"used":2097152,"limit":1073741824},"warnings":["durable queues are kept in memory"]}"#,
         )
         .expect("the document is valid");
@@ -235,6 +240,7 @@ mod tests {
             line.contains("web1:5672") && line.contains("12") && line.contains('?') && line.contains("yes"),
             "{line}"
         );
+        assert!(text.contains("web1:5672 (down)"), "the home of an away queue is marked: {text}");
         assert!(text.contains("nodes: 1") && text.contains("connections: 0"), "{text}");
     }
 

@@ -156,18 +156,7 @@ impl Admin {
     }
 
     fn document(&self, status: &Status) -> Value {
-        let queues: Vec<Value> = self
-            .reports
-            .values()
-            .flat_map(|report| &report.queues)
-            .map(|queue| {
-                json!({
-                    "name": queue.name.as_str(), "vhost": queue.vhost.as_str(), "home": queue.home.node.to_string(),
-                    "shard": queue.home.shard.0, "ready": queue.ready, "unacked": queue.unacked,
-                    "consumers": queue.consumers, "durable": queue.durable,
-                })
-            })
-            .collect();
+        let queues = self.queues(status);
         let connections: Vec<Value> = self
             .reports
             .iter()
@@ -216,6 +205,27 @@ impl Admin {
             },
             "warnings": self.warnings(),
         })
+    }
+
+    /// This node's queues with their counts, then those that live elsewhere: only their homes can count them.
+    fn queues(&self, status: &Status) -> Vec<Value> {
+        let own = self.reports.values().flat_map(|report| &report.queues).map(|queue| {
+            json!({
+                "name": queue.name.as_str(), "vhost": queue.vhost.as_str(), "home": queue.home.node.to_string(),
+                "shard": queue.home.shard.0, "ready": queue.ready, "unacked": queue.unacked,
+                "consumers": queue.consumers, "durable": queue.durable, "away": false,
+            })
+        });
+        let elsewhere = status.queues.iter().filter(|queue| queue.record.home.node != self.facts.id);
+        let elsewhere = elsewhere.map(|queue| {
+            let record = &queue.record;
+            json!({
+                "name": record.name.as_str(), "vhost": record.vhost.as_str(), "home": record.home.node.to_string(),
+                "shard": record.home.shard.0, "ready": null, "unacked": null, "consumers": null,
+                "durable": record.durable, "away": queue.masked,
+            })
+        });
+        own.chain(elsewhere).collect()
     }
 
     fn warnings(&self) -> Vec<&'static str> {

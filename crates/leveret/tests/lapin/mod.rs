@@ -31,7 +31,7 @@ pub(crate) struct Node {
     pub(crate) amqp: String,
     pub(crate) cluster: String,
     /// Its name is also the name of the cluster's group.
-    directory: TempDir,
+    pub(crate) directory: TempDir,
 }
 
 impl Node {
