@@ -9,12 +9,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 struct Soak {
     /// On the command line.
     name: &'static str,
-    /// Arguments for cargo; `--hours N` follows.
-    cargo: &'static [&'static str],
+    /// Program and arguments; `--hours N` follows.
+    command: &'static [&'static str],
 }
 
-const SOAKS: &[Soak] =
-    &[Soak { name: "sim", cargo: &["run", "--release", "--package", "leveret-sim", "--", "soak"] }];
+const SOAKS: &[Soak] = &[
+    Soak { name: "sim", command: &["cargo", "run", "--release", "--package", "leveret-sim", "--", "soak"] },
+    Soak { name: "chaos", command: &["tests/chaos/run"] },
+];
 
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     let (name, hours) = match arguments {
@@ -29,8 +31,9 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
         .with_context(|| format!("{name:?} is none of {names}"))?;
     let number: f64 = hours.parse().with_context(|| format!("--hours {hours}: is not a number"))?;
     ensure!(number > 0.0 && number <= 1_000.0, "--hours {hours}: is not between 0 and 1000");
+    let [program, arguments @ ..] = soak.command else { bail!("{name} has no command") };
     let result =
-        crate::demand(Command::new("cargo").args(soak.cargo).args(["--hours", hours]).current_dir(root));
+        crate::demand(Command::new(program).args(arguments).args(["--hours", hours]).current_dir(root));
     let commit = crate::output(Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(root))?;
     let date = crate::output(Command::new("date").arg("+%F"))?;
     let verdict = if result.is_ok() { "green" } else { "RED" };
