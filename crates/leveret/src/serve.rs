@@ -24,6 +24,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config::Loaded { settings, unknown_variables } = config::load(args, &config::environment())?;
     let secret = config::read_secret(&settings)?;
     logging::start(settings.log_format, settings.log_level.clone())?;
+    logging::end_on_panic();
     for name in unknown_variables {
         tracing::warn!("{name} is no setting of leveret: see docs/configuration.md");
     }
