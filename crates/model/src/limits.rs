@@ -18,7 +18,7 @@ pub const CHANNEL_MAX: u16 = 2_047;
 pub const HEARTBEAT_S: u16 = 60;
 /// Time from accept to connection.open-ok (RabbitMQ: handshake_timeout). Past it the socket is dropped.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections of a node that have not finished their handshake. At the bound the oldest is dropped.
+/// Connections of a node, over all its shards, that have not finished their handshake. At the bound the oldest is dropped.
 pub const HANDSHAKES_MAX: usize = 1_000;
 /// Bytes kept for a connection that is not logged in. More is a drop.
 pub const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;

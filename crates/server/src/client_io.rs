@@ -1,5 +1,7 @@
 //! A shard's clients: their sockets read, offered to the machine, written and lost.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -29,7 +31,7 @@ impl ShardThread {
         self.sockets.get_mut(key.slot as usize)?.as_mut().filter(|socket| socket.key == key)
     }
 
-    pub(crate) fn take_client(&mut self, mut stream: TcpStream, peer: Peer) {
+    pub(crate) fn take_client(&mut self, mut stream: TcpStream, peer: Peer, now: Instant) {
         if self.open >= limits::CONNECTIONS_MAX || self.stopping.is_some() {
             debug!(peer = %peer.name, "no room for another connection");
             return;
@@ -53,6 +55,8 @@ impl ShardThread {
             listed: true,
             writable: true,
             trickle_at: Instant::ZERO,
+            trickles: false,
+            half_open: true,
         };
         if self.sockets.len() <= key.slot as usize {
             self.sockets.resize_with(key.slot as usize + 1, || None);
@@ -60,7 +64,8 @@ impl ShardThread {
         self.sockets[key.slot as usize] = Some(socket);
         self.open += 1;
         self.to_read.push_back(key);
-        self.half_open.push_back(key);
+        self.half_open.push_back((key, now));
+        self.ways.half_open.begun(self.own.shard);
     }
 
     /// Reads each socket that has bytes, up to a bound; the rest in the next turn.
@@ -76,20 +81,15 @@ impl ShardThread {
                 left = left.saturating_sub(self.read_socket(key, now));
             }
         }
-        let mut due = Vec::new();
-        self.trickling.retain(|key| {
-            let at = self.sockets.get(key.slot as usize).and_then(Option::as_ref);
-            match at.filter(|socket| socket.key == *key) {
-                Some(socket) if socket.trickle_at > now => true,
-                Some(_) => {
-                    due.push(*key);
-                    false
-                }
-                None => false,
+        while let Some(Reverse((at, key))) = self.trickling.peek().copied()
+            && at <= now
+        {
+            self.trickling.pop();
+            if let Some(socket) = self.socket_mut(key) {
+                socket.trickles = false;
+                // it comes back with a later time, if at all
+                self.read_socket(key, now);
             }
-        });
-        for key in due {
-            self.read_socket(key, now);
         }
     }
 
@@ -104,13 +104,11 @@ impl ShardThread {
             ReadInterest::Read => limits::TURN_READ_BYTES_MAX,
             ReadInterest::Trickle if socket.trickle_at <= now => {
                 socket.trickle_at = now + TRICKLE_EVERY;
-                self.trickling.push(key);
+                trickle(&mut self.trickling, socket);
                 TRICKLE_BYTES
             }
             ReadInterest::Trickle => {
-                if !self.trickling.contains(&key) {
-                    self.trickling.push(key);
-                }
+                trickle(&mut self.trickling, socket);
                 return 0;
             }
             // It waits for memory, and has given up: its slot is worth more than what it did not get to say.
@@ -146,6 +144,13 @@ impl ShardThread {
     /// Gives bytes to the connection and keeps what it does not take. hot.
     fn offer(&mut self, key: ConnectionKey, bytes: &Bytes) {
         let consumed = self.shard.on_bytes(key, bytes);
+        if let Some(socket) = self.sockets.get_mut(key.slot as usize).and_then(Option::as_mut)
+            && socket.half_open
+            && !self.shard.is_half_open(key)
+        {
+            socket.half_open = false;
+            self.ways.half_open.ended(self.own.shard);
+        }
         if consumed == bytes.len() {
             return;
         }
@@ -171,7 +176,7 @@ impl ShardThread {
     }
 
     /// The socket is gone, or to be dropped.
-    fn lose(&mut self, key: ConnectionKey, error: Option<&io::Error>) {
+    pub(crate) fn lose(&mut self, key: ConnectionKey, error: Option<&io::Error>) {
         let Some(slot) = self.sockets.get_mut(key.slot as usize) else { return };
         if slot.as_ref().is_none_or(|socket| socket.key != key) {
             return;
@@ -184,37 +189,12 @@ impl ShardThread {
             (None, None) => info!(peer, shard, "connection ended without a close: the client dropped it"),
             (None, Some(error)) => info!(peer, shard, %error, "connection lost"),
         }
-        *slot = None;
+        if slot.take().is_some_and(|socket| socket.half_open) {
+            self.ways.half_open.ended(self.own.shard);
+        }
         self.open -= 1;
         self.shard.on_lost(key);
         self.ways.control.send(ToControl::ClientGone(self.own.shard));
-    }
-
-    /// Half-open handshakes beyond their bound: the oldest goes.
-    pub(crate) fn drop_old_handshakes(&mut self, now: Instant) {
-        while let Some(key) = self.half_open.front().copied() {
-            if self.socket(key).is_some() && self.shard.is_half_open(key) {
-                break;
-            }
-            self.half_open.pop_front();
-        }
-        let bound = limits::HANDSHAKES_MAX / self.ways.shards.len();
-        if self.half_open.len() <= bound {
-            return;
-        }
-        let (shard, sockets) = (&self.shard, &self.sockets);
-        self.half_open.retain(|key| {
-            let there = sockets.get(key.slot as usize).and_then(Option::as_ref);
-            there.is_some_and(|socket| socket.key == *key) && shard.is_half_open(*key)
-        });
-        while self.half_open.len() > bound {
-            let Some(key) = self.half_open.pop_front() else { break };
-            if let Some(unsaid) = self.complaints.take(now) {
-                let (peer, shard) = (self.shard.name(key), self.own.shard.0);
-                warn!(peer, shard, unsaid, "half-open connection dropped: too many others came behind it");
-            }
-            self.lose(key, None);
-        }
     }
 
     /// True if a long output became short: who waited for that goes on in the next turn.
@@ -256,14 +236,19 @@ impl ShardThread {
                     self.to_read.push_back(key);
                 }
                 ReadInterest::Trickle => {
-                    if !self.trickling.contains(&key) {
-                        socket.trickle_at = socket.trickle_at.max(now);
-                        self.trickling.push(key);
-                    }
+                    socket.trickle_at = socket.trickle_at.max(now);
+                    trickle(&mut self.trickling, socket);
                 }
                 ReadInterest::Stop => {}
             }
         }
         made_room
+    }
+}
+
+/// Notes when a trickling socket is to be read, once.
+fn trickle(trickling: &mut BinaryHeap<Reverse<(Instant, ConnectionKey)>>, socket: &mut ClientSocket) {
+    if !std::mem::replace(&mut socket.trickles, true) {
+        trickling.push(Reverse((socket.trickle_at, socket.key)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, Write};
 
-use leveret_model::ConnectionKey;
+use leveret_model::{ConnectionKey, Instant};
 use leveret_wire::Output;
 use mio::net::TcpStream;
 
@@ -28,8 +28,12 @@ pub(crate) struct ClientSocket {
     pub(crate) listed: bool,
     /// The last write took all it was given.
     pub(crate) writable: bool,
-    /// When a trickling socket may be read next (nanoseconds of the clock).
-    pub(crate) trickle_at: leveret_model::Instant,
+    /// When a trickling socket may be read next.
+    pub(crate) trickle_at: Instant,
+    /// In the thread's heap of trickling sockets.
+    pub(crate) trickles: bool,
+    /// It counts among the node's half-open handshakes.
+    pub(crate) half_open: bool,
 }
 
 /// What a flush came to.

@@ -17,6 +17,7 @@ mod clock;
 mod control_thread;
 mod data_link;
 mod events;
+mod half_open;
 mod held_blocks;
 mod link_stream;
 mod links;

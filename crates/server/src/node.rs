@@ -11,12 +11,13 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, bounded};
 use leveret_auth::Users;
 use leveret_link::handshake::{Hello, PROTOCOL, Purpose, Secret, SecretTooShort};
-use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
+use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId};
 use leveret_shard::ShardConfig;
 use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
+use crate::half_open::HalfOpen;
 use crate::links::Identity;
 use crate::mailbox::Address;
 use crate::memory::NodeMemory;
@@ -246,6 +247,7 @@ fn start_shards(
         shards.push(address);
     }
     let passwords = Passwords::new();
+    let half_open = Arc::new(HalfOpen::new(config.shards));
     passwords.answer_to(shards.clone());
     let protocol = Arc::new(leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group));
     let process_key: [u8; 32] = random();
@@ -262,6 +264,7 @@ fn start_shards(
             control: control.clone(),
             passwords: passwords.clone(),
             memory: Arc::clone(memory),
+            half_open: Arc::clone(&half_open),
         };
         let boot = hello.boot;
         let work = move || ShardThread::new(event_loop, shard, boot, ways).run();
@@ -321,6 +324,3 @@ fn open_admin(path: &Path, data_dir: &Path) -> Result<StdUnixListener, StartErro
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(wrong)?;
     Ok(listener)
 }
-
-// The bound on half-open handshakes is shared out over the shards, so each must get at least one.
-const _: () = assert!(limits::HANDSHAKES_MAX >= u8::MAX as usize);

@@ -3,7 +3,8 @@
 //! A turn: wait for readiness; take mail (the control machine's before any socket); read sockets and links; end the
 //! turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and envelopes.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::client_socket::ClientSocket;
 use crate::clock;
 use crate::control_thread::ToControl;
 use crate::data_link::DataLinks;
+use crate::half_open::HalfOpen;
 use crate::links::DataLink;
 use crate::mailbox::{Address, Mailbox, mailbox};
 use crate::memory::NodeMemory;
@@ -46,6 +48,8 @@ pub(crate) enum ToShardThread {
     Password { connection: ConnectionKey, mechanism: String, hashed: leveret_auth::Hashed },
     /// Another shard moved the node's memory over or under one of its bounds.
     MemoryChanged,
+    /// There are too many half-open handshakes, and the oldest is here.
+    HalfOpen,
     /// Tell of yourself.
     Report,
     /// Close every client with 320, then end.
@@ -65,6 +69,7 @@ pub(crate) struct Ways {
     pub(crate) control: Address<ToControl>,
     pub(crate) passwords: Passwords,
     pub(crate) memory: Arc<NodeMemory>,
+    pub(crate) half_open: Arc<HalfOpen>,
 }
 
 /// An event loop that is not running yet, so that its address can be given to the others first.
@@ -95,11 +100,12 @@ pub(crate) struct ShardThread {
     pub(crate) open: usize,
     /// Sockets with bytes to read.
     pub(crate) to_read: VecDeque<ConnectionKey>,
-    /// Connections that have not finished their handshake, oldest first.
-    pub(crate) half_open: VecDeque<ConnectionKey>,
+    /// Connections that had not finished their handshake when they came, oldest first, with when that was.
+    pub(crate) half_open: VecDeque<(ConnectionKey, Instant)>,
     /// Lines about handshakes that were dropped.
     pub(crate) complaints: Allowance,
-    pub(crate) trickling: Vec<ConnectionKey>,
+    /// Sockets that are read a little now and then, the next one first.
+    pub(crate) trickling: BinaryHeap<Reverse<(Instant, ConnectionKey)>>,
     pub(crate) links: DataLinks,
     /// Relayed batches of sessions that have not begun here; bounded by their credit.
     pub(crate) early: Vec<(ShardAddress, u64, Batch)>,
@@ -123,7 +129,7 @@ impl ShardThread {
             to_read: VecDeque::new(),
             half_open: VecDeque::new(),
             complaints: Allowance::default(),
-            trickling: Vec::new(),
+            trickling: BinaryHeap::new(),
             links: DataLinks::default(),
             early: Vec::new(),
             block: ReceiveBlock::default(),
@@ -148,7 +154,7 @@ impl ShardThread {
             self.mailbox.awake();
             let now = clock::now();
             self.shard.begin_turn(now);
-            self.take_mail();
+            self.take_mail(now);
             self.take_events(&events);
             self.read_links();
             self.read_sockets(now);
@@ -174,19 +180,17 @@ impl ShardThread {
         if let Some(end) = self.stopping {
             deadline = deadline.min(end);
         }
-        for key in &self.trickling {
-            if let Some(socket) = self.socket(*key) {
-                deadline = deadline.min(socket.trickle_at);
-            }
+        if let Some(Reverse((at, _))) = self.trickling.peek() {
+            deadline = deadline.min(*at);
         }
         (deadline < Instant::FAR).then(|| deadline.since(clock::now()))
     }
 
-    fn take_mail(&mut self) {
+    fn take_mail(&mut self, now: Instant) {
         while let Some(mail) = self.mailbox.take() {
             match mail {
                 ToShardThread::Control(mail) => self.shard.on_control(mail),
-                ToShardThread::Client { stream, peer } => self.take_client(stream, peer),
+                ToShardThread::Client { stream, peer } => self.take_client(stream, peer, now),
                 ToShardThread::LinksUp { node, boot, session, links } => {
                     self.links.up(self.poll.registry(), LINKS, (node, boot, session), links);
                     self.shard.on_link_up(node);
@@ -213,7 +217,7 @@ impl ShardThread {
                     self.shard.on_password(connection, &mechanism, hashed);
                 }
                 // looked at in each turn
-                ToShardThread::MemoryChanged => {}
+                ToShardThread::MemoryChanged | ToShardThread::HalfOpen => {}
                 ToShardThread::Report => {
                     let report: ShardReport = self.shard.report();
                     self.ways.control.send(ToControl::Report(self.own.shard, Box::new(report)));
