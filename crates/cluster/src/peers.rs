@@ -169,6 +169,9 @@ impl Control {
             // a member that was told of counts; one that is known already keeps this node's own verdict
             member.counted = true;
         }
+        for member in self.members.values_mut() {
+            member.replaced |= member.link.is_none() && self.dials.is_myself(&member.hello.address);
+        }
         if let Some(member) = self.members.get_mut(&peer) {
             member.stated = true;
             member.ready |= ready;

@@ -7,6 +7,12 @@ mod chaos;
 mod commands;
 #[path = "network/cuts.rs"]
 mod cuts;
+#[path = "network/restarts.rs"]
+mod restarts;
+#[path = "network/shard.rs"]
+mod shard;
+#[path = "network/wires.rs"]
+mod wires;
 #[path = "network/world.rs"]
 mod world;
 

@@ -298,7 +298,10 @@ impl World {
         self.oracle.ended.insert(process.hello.node, self.schedule.now);
         let (name, now) = (&process.hello.name, self.schedule.now);
         self.trace.say(now, || format!("{name} ends{}", if silent { " without a word" } else { "" }));
-        let late = self.schedule.dice.millis(300, 5_000);
+        // half of them at once, as a supervisor would: the peers meet the new process before they miss the old one
+        let at_once = self.schedule.dice.chance(500);
+        let late =
+            if at_once { self.schedule.dice.millis(0, 60) } else { self.schedule.dice.millis(300, 5_000) };
         self.schedule.after(late, Event::Start(process.host));
     }
 

@@ -64,6 +64,11 @@ impl Dials {
         *entry = Entry { open_until: None, next: Instant::ZERO, myself, answered: Some(node) };
     }
 
+    /// This very node answers there.
+    pub(crate) fn is_myself(&self, address: &str) -> bool {
+        self.entries.get(address).is_some_and(|entry| entry.myself)
+    }
+
     /// The dial came to nothing; `again`: not before.
     pub(crate) fn on_failed(&mut self, address: &str, failure: DialFailure, again: Instant) {
         let entry = self.entries.entry(address.to_string()).or_default();

@@ -47,7 +47,7 @@ pub(crate) struct Member {
     pub(crate) heard_at: Option<Instant>,
     /// Redials refused since the link went.
     pub(crate) refusals: u8,
-    /// Its address was answered by another process.
+    /// This node dialled its address and met another process there.
     pub(crate) replaced: bool,
     /// Nodes that it hears.
     pub(crate) hears: Vec<NodeId>,

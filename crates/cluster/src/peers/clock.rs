@@ -61,14 +61,15 @@ impl Control {
         self.effects.dials.extend(seeds);
     }
 
-    /// It has no link, and its address is not that of a node that has one: there it would be answered again.
+    /// It has no link, and its address is not one where this node met another that has one: there it would be met again.
     fn is_dialled(&self, member: &Member) -> bool {
         let address = &member.hello.address;
         member.link.is_none()
             && !member.forgotten
-            && !self.links.values().any(|link| {
-                self.members.get(&link.peer).is_some_and(|linked| linked.hello.address == *address)
-            })
+            && !(member.replaced
+                && self.links.values().any(|link| {
+                    self.members.get(&link.peer).is_some_and(|linked| linked.hello.address == *address)
+                }))
     }
 
     pub(crate) fn dial_deadline(&self) -> Instant {

@@ -17,6 +17,9 @@ impl Control {
         let (own, node) = (self.own(), peer.node);
         if let Some(address) = dialled {
             self.dials.on_answer(address, node, node == own && peer.boot == self.config.boot);
+            if peer.address == address {
+                self.supplant(address, node);
+            }
         }
         if node == own || !self.accepts(&peer) {
             if node == own && peer.boot != self.config.boot {
@@ -24,11 +27,6 @@ impl Control {
             }
             self.effects.hang_ups.push(link);
             return;
-        }
-        for (&other, member) in &mut self.members {
-            if other != node && member.hello.address == peer.address {
-                member.replaced = true;
-            }
         }
         let dialler = if dialled.is_some() { own } else { node };
         if let Some(old) = self.members.get(&node).and_then(|member| member.link) {
@@ -56,8 +54,20 @@ impl Control {
         }
         self.links.insert(link, Link { peer: node, dialler, last_frame: now });
         self.visible.on_link(now, node);
-        self.greet(now, node);
+        // verdicts first: the state that greets names nobody alive whom this dial proved gone
         self.judge_peers(now);
+        self.greet(now, node);
+    }
+
+    /// This node dialled `address` and met `holder` there, with proof: a port belongs to one process, so members that had
+    /// it before are gone. Only those without a link: a dial's answer may be older than a link that came meanwhile.
+    /// An address that somebody merely claims proves nothing (docs/decisions/0004).
+    pub(super) fn supplant(&mut self, address: &str, holder: NodeId) {
+        for (&node, member) in &mut self.members {
+            if node != holder && member.link.is_none() && member.hello.address == address {
+                member.replaced = true;
+            }
+        }
     }
 
     /// The first frames on a link: the state, what stands against the peer's proposals, how far its map is applied.
@@ -152,6 +162,9 @@ impl Control {
             }
         }
         self.dials.on_failed(address, failure, again);
+        if failure == DialFailure::Myself {
+            self.supplant(address, self.own());
+        }
         self.judge_peers(now);
     }
 

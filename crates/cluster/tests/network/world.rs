@@ -8,87 +8,18 @@ use std::time::Duration;
 
 use leveret_cluster::{Config, Control, DialFailure, Effects, Event, LinkKey, PeerHello, Standing};
 use leveret_model::definition::Binding;
-use leveret_model::directory::{Change, Command, FromShard, QueueRecord, Reply, ToShard};
+use leveret_model::directory::{Command, FromShard, Reply, ToShard};
 use leveret_model::{
-    Boot, Incarnation, Instant, Name, NodeId, QueueId, RequestId, Seed, ShardAddress, ShardId, SplitMix,
+    Boot, Incarnation, Instant, Name, NodeId, RequestId, Seed, ShardAddress, ShardId, SplitMix,
 };
+
+use crate::shard::Shard;
+use crate::wires::TwoEnds;
 
 pub const SHARDS: u8 = 2;
 
 /// A node of the world, by index; a restart is a new node at the old address.
 pub type At = usize;
-
-/// What one shard knows.
-#[derive(Default)]
-pub struct Shard {
-    pub lease: Instant,
-    pub queues: BTreeMap<QueueId, (QueueRecord, bool)>,
-    pub bindings: Vec<Binding>,
-    pub exchanges: BTreeSet<Name>,
-    pub sequence: u64,
-    /// Mail is taken in order.
-    free_at: Instant,
-}
-
-impl Shard {
-    fn apply(&mut self, change: Change) {
-        match change {
-            Change::PutExchange(exchange) => {
-                assert!(self.exchanges.insert(exchange.name.clone()), "{} put twice", exchange.name);
-            }
-            Change::DropExchange { name, .. } => {
-                assert!(!self.bindings.iter().any(|b| b.source == name), "bindings go before their exchange");
-                assert!(self.exchanges.remove(&name));
-            }
-            Change::PutQueue(record) => {
-                let masked = self.queues.get(&record.id).is_some_and(|known| known.1);
-                self.queues.insert(record.id, (record, masked));
-            }
-            Change::DropQueue { id } => {
-                assert!(self.queues.remove(&id).is_some(), "an unknown queue is dropped");
-            }
-            Change::MaskQueue { id } => {
-                let known = self.queues.get_mut(&id).expect("a known queue is masked");
-                assert!(!std::mem::replace(&mut known.1, true), "masked twice");
-            }
-            Change::UnmaskQueue { id } => {
-                let known = self.queues.get_mut(&id).expect("a known queue is unmasked");
-                assert!(std::mem::replace(&mut known.1, false), "unmasked twice");
-            }
-            Change::PutBinding(binding) => {
-                assert!(!self.bindings.iter().any(|known| known.same(&binding)), "bound twice: {binding:?}");
-                self.bindings.push(binding);
-            }
-            Change::DropBinding(binding) => {
-                let before = self.bindings.len();
-                self.bindings.retain(|known| !known.same(&binding));
-                assert_eq!(before, self.bindings.len() + 1, "an unknown binding is dropped: {binding:?}");
-            }
-        }
-    }
-
-    /// It applied all that its control machine told it.
-    fn follows(&self, control: &Control) -> bool {
-        let told = control.status();
-        told.queues.len() == self.queues.len()
-            && told.queues.iter().all(|queue| {
-                self.queues
-                    .get(&queue.record.id)
-                    .is_some_and(|(r, masked)| (r, masked) == (&queue.record, &queue.masked))
-            })
-            && told.bindings.len() == self.bindings.len()
-            && told.bindings.iter().all(|binding| self.bindings.contains(binding))
-            && told.exchanges.len() == self.exchanges.len()
-    }
-
-    /// The queue that takes messages under a name.
-    pub fn serving(&self, name: &str) -> Option<&QueueRecord> {
-        let mut all = self.queues.values().filter(|(record, masked)| !masked && record.name.as_str() == name);
-        let first = all.next().map(|(record, _)| record);
-        assert!(all.next().is_none(), "two lives of {name} are routed to");
-        first
-    }
-}
 
 pub struct Node {
     pub control: Control,
@@ -108,7 +39,7 @@ pub struct Node {
     backlog: VecDeque<What>,
 }
 
-enum What {
+pub enum What {
     Frame {
         link: LinkKey,
         to: At,
@@ -142,13 +73,6 @@ enum What {
     },
 }
 
-struct TwoEnds {
-    ends: [At; 2],
-    /// Frames of each direction that a cut holds.
-    held: [Vec<Vec<u8>>; 2],
-    free_at: [Instant; 2],
-}
-
 pub struct World {
     pub now: Instant,
     pub nodes: Vec<Node>,
@@ -163,9 +87,9 @@ pub struct World {
     pub lingers_until: Instant,
     /// When a pair could last not talk both ways.
     pub last_bad: BTreeMap<(At, At), Instant>,
-    links: BTreeMap<LinkKey, TwoEnds>,
+    pub links: BTreeMap<LinkKey, TwoEnds>,
     queue: BTreeMap<(Instant, u64), What>,
-    counter: u64,
+    pub counter: u64,
     pub trace: u64,
 }
 
@@ -194,6 +118,11 @@ impl World {
 
     /// Starts a node; it is told of the addresses of `seeds`.
     pub fn start(&mut self, address: &str, seeds: &[&str]) -> At {
+        self.start_as(address, address, seeds)
+    }
+
+    /// Starts a node that says of itself that it is at `claimed`.
+    pub fn start_as(&mut self, address: &str, claimed: &str, seeds: &[&str]) -> At {
         let at = self.nodes.len();
         let id = NodeId(self.random.next_u128());
         let name = Name::new(&format!("n{at}"));
@@ -204,11 +133,11 @@ impl World {
             boot,
             name: name.clone(),
             shards: SHARDS,
-            address: address.into(),
+            address: claimed.into(),
             seed: Seed(self.random.next_u64()),
             unix_ms_at_zero: 1_700_000_000_000 + self.random.below(2_000),
         };
-        let hello = PeerHello { node: id, incarnation, boot, shards: SHARDS, address: address.into(), name };
+        let hello = PeerHello { node: id, incarnation, boot, shards: SHARDS, address: claimed.into(), name };
         let mut shards = Vec::new();
         shards.resize_with(usize::from(SHARDS), Shard::default);
         self.nodes.push(Node {
@@ -236,90 +165,11 @@ impl World {
         at
     }
 
-    /// kill -9: links are reset, the port refuses.
-    pub fn kill(&mut self, at: At) {
-        self.nodes[at].alive = false;
-        for other in 0..self.nodes.len() {
-            if other != at {
-                self.last_bad.insert((other.min(at), other.max(at)), Instant::FAR);
-            }
-        }
-        self.reset_links_of(|ends| ends.contains(&at));
-    }
-
     /// SIGSTOP for a while.
     pub fn pause(&mut self, at: At, time: Duration) {
         let until = self.now + time;
         let paused = &mut self.nodes[at].paused_until;
         *paused = (*paused).max(until);
-    }
-
-    /// Cuts one direction.
-    pub fn cut(&mut self, from: At, to: At) {
-        self.cuts.insert((from, to));
-    }
-
-    /// Cuts both directions; with `reset` the links break at once.
-    pub fn cut_both(&mut self, a: At, b: At, reset: bool) {
-        self.cut(a, b);
-        self.cut(b, a);
-        if reset {
-            self.reset_links_of(|ends| ends.contains(&a) && ends.contains(&b));
-        }
-    }
-
-    fn reset_links_of(&mut self, which: impl Fn(&[At; 2]) -> bool) {
-        let gone: Vec<LinkKey> =
-            self.links.iter().filter(|(_, ends)| which(&ends.ends)).map(|(&link, _)| link).collect();
-        for link in gone {
-            let gone = self.links.remove(&link).expect("was listed");
-            for (side, at) in gone.ends.into_iter().enumerate() {
-                let due = (self.now + self.draw_delay()).max(gone.free_at[side]);
-                self.push(due, What::LinkDown { link, at });
-            }
-        }
-    }
-
-    /// Ends all cuts.
-    pub fn heal(&mut self) {
-        self.note_cuts();
-        self.cuts.clear();
-        for link in self.links.keys().copied().collect::<Vec<_>>() {
-            for side in 0..2 {
-                let held = std::mem::take(&mut self.links.get_mut(&link).expect("is there").held[side]);
-                for frame in held {
-                    self.carry(link, side, frame);
-                }
-            }
-        }
-    }
-
-    fn note_cuts(&mut self) {
-        for &(a, b) in &self.cuts {
-            let bad = self.last_bad.entry((a.min(b), a.max(b))).or_default();
-            *bad = (*bad).max(self.now);
-        }
-        for at in 0..self.nodes.len() {
-            if self.nodes[at].paused_until > self.now {
-                for other in 0..self.nodes.len() {
-                    let bad = self.last_bad.entry((at.min(other), at.max(other))).or_default();
-                    *bad = (*bad).max(self.nodes[at].paused_until);
-                }
-            }
-        }
-    }
-
-    /// The two could exchange frames all the time since then, directly or through one same live node.
-    pub fn could_talk(&self, a: At, b: At, since: Instant) -> bool {
-        let pair = |a: At, b: At| {
-            let cut = self.cuts.contains(&(a, b)) || self.cuts.contains(&(b, a));
-            !cut && self.last_bad.get(&(a.min(b), a.max(b))).is_none_or(|bad| *bad < since)
-        };
-        a == b
-            || pair(a, b)
-            || (0..self.nodes.len()).any(|m| {
-                m != a && m != b && self.nodes[m].alive && self.nodes[m].listening && pair(a, m) && pair(m, b)
-            })
     }
 
     /// A client of a node wants something.
@@ -389,28 +239,14 @@ impl World {
         true
     }
 
-    fn push(&mut self, at: Instant, what: What) {
+    pub fn push(&mut self, at: Instant, what: What) {
         self.counter += 1;
         self.queue.insert((at, self.counter), what);
     }
 
-    fn draw_delay(&mut self) -> Duration {
+    pub fn draw_delay(&mut self) -> Duration {
         let (least, most) = self.delay;
         least + Duration::from_nanos(self.random.below((most - least).as_nanos() as u64 + 1))
-    }
-
-    /// A frame leaves one side of a link.
-    fn carry(&mut self, link: LinkKey, side: usize, frame: Vec<u8>) {
-        let delay = self.draw_delay();
-        let Some(ends) = self.links.get_mut(&link) else { return };
-        let (from, to) = (ends.ends[side], ends.ends[1 - side]);
-        if self.cuts.contains(&(from, to)) {
-            ends.held[side].push(frame);
-            return;
-        }
-        let at = (self.now + delay).max(ends.free_at[side]);
-        ends.free_at[side] = at;
-        self.push(at, What::Frame { link, to, frame });
     }
 
     fn take(&mut self, what: What) {
@@ -501,14 +337,7 @@ impl World {
             self.carry(link, side, frame);
         }
         for link in effects.hang_ups {
-            if let Some(ends) = self.links.remove(&link) {
-                let (near, far) = if ends.ends[0] == at { (0, 1) } else { (1, 0) };
-                // the other side sees the end unless the cut hides it
-                if !self.cuts.contains(&(ends.ends[near], ends.ends[far])) {
-                    let due = (self.now + self.draw_delay()).max(ends.free_at[near]);
-                    self.push(due, What::LinkDown { link, at: ends.ends[far] });
-                }
-            }
+            self.hang_up(at, link);
         }
         for address in effects.dials {
             self.dial(at, address);
@@ -518,34 +347,6 @@ impl World {
         node.events.extend(effects.events.into_iter().map(|event| (now, event)));
         node.listening |= effects.listening;
         node.timer = node.control.next_deadline().max(now + Duration::from_nanos(1));
-    }
-
-    fn dial(&mut self, at: At, address: String) {
-        let there =
-            (0..self.nodes.len()).rev().find(|&n| self.nodes[n].address == address && self.nodes[n].alive);
-        let delay = self.draw_delay() + self.draw_delay();
-        let due = self.now + delay;
-        let Some(peer) = there else {
-            let lingers = due < self.lingers_until;
-            let failure = if lingers { DialFailure::Unreachable } else { DialFailure::Refused };
-            self.push(due, What::DialFailed { at, address, failure });
-            return;
-        };
-        if peer == at {
-            self.push(due, What::DialFailed { at, address, failure: DialFailure::Myself });
-        } else if self.cuts.contains(&(at, peer)) || self.cuts.contains(&(peer, at)) {
-            let refused = self.cuts_refuse;
-            let failure = if refused { DialFailure::Refused } else { DialFailure::Unreachable };
-            let due = if refused { due } else { self.now + ms(1_000) };
-            self.push(due, What::DialFailed { at, address, failure });
-        } else {
-            self.counter += 1;
-            let link = LinkKey(self.counter);
-            let (held, free_at) = ([Vec::new(), Vec::new()], [due; 2]);
-            self.links.insert(link, TwoEnds { ends: [at, peer], held, free_at });
-            self.push(due, What::LinkUp { link, at: peer, peer: at, dialled: None });
-            self.push(due, What::LinkUp { link, at, peer, dialled: Some(address) });
-        }
     }
 
     // ---- what tests ask -----------------------------------------------------------------------------------------

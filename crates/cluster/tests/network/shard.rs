@@ -1,0 +1,80 @@
+//! A shard as control sees it: it applies what it is told, in order, and checks that it can.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use leveret_cluster::Control;
+use leveret_model::definition::Binding;
+use leveret_model::directory::{Change, QueueRecord};
+use leveret_model::{Instant, Name, QueueId};
+
+/// What one shard knows.
+#[derive(Default)]
+pub struct Shard {
+    pub lease: Instant,
+    pub queues: BTreeMap<QueueId, (QueueRecord, bool)>,
+    pub bindings: Vec<Binding>,
+    pub exchanges: BTreeSet<Name>,
+    pub sequence: u64,
+    /// Mail is taken in order.
+    pub free_at: Instant,
+}
+
+impl Shard {
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::PutExchange(exchange) => {
+                assert!(self.exchanges.insert(exchange.name.clone()), "{} put twice", exchange.name);
+            }
+            Change::DropExchange { name, .. } => {
+                assert!(!self.bindings.iter().any(|b| b.source == name), "bindings go before their exchange");
+                assert!(self.exchanges.remove(&name));
+            }
+            Change::PutQueue(record) => {
+                let masked = self.queues.get(&record.id).is_some_and(|known| known.1);
+                self.queues.insert(record.id, (record, masked));
+            }
+            Change::DropQueue { id } => {
+                assert!(self.queues.remove(&id).is_some(), "an unknown queue is dropped");
+            }
+            Change::MaskQueue { id } => {
+                let known = self.queues.get_mut(&id).expect("a known queue is masked");
+                assert!(!std::mem::replace(&mut known.1, true), "masked twice");
+            }
+            Change::UnmaskQueue { id } => {
+                let known = self.queues.get_mut(&id).expect("a known queue is unmasked");
+                assert!(std::mem::replace(&mut known.1, false), "unmasked twice");
+            }
+            Change::PutBinding(binding) => {
+                assert!(!self.bindings.iter().any(|known| known.same(&binding)), "bound twice: {binding:?}");
+                self.bindings.push(binding);
+            }
+            Change::DropBinding(binding) => {
+                let before = self.bindings.len();
+                self.bindings.retain(|known| !known.same(&binding));
+                assert_eq!(before, self.bindings.len() + 1, "an unknown binding is dropped: {binding:?}");
+            }
+        }
+    }
+
+    /// It applied all that its control machine told it.
+    pub fn follows(&self, control: &Control) -> bool {
+        let told = control.status();
+        told.queues.len() == self.queues.len()
+            && told.queues.iter().all(|queue| {
+                self.queues
+                    .get(&queue.record.id)
+                    .is_some_and(|(r, masked)| (r, masked) == (&queue.record, &queue.masked))
+            })
+            && told.bindings.len() == self.bindings.len()
+            && told.bindings.iter().all(|binding| self.bindings.contains(binding))
+            && told.exchanges.len() == self.exchanges.len()
+    }
+
+    /// The queue that takes messages under a name.
+    pub fn serving(&self, name: &str) -> Option<&QueueRecord> {
+        let mut all = self.queues.values().filter(|(record, masked)| !masked && record.name.as_str() == name);
+        let first = all.next().map(|(record, _)| record);
+        assert!(all.next().is_none(), "two lives of {name} are routed to");
+        first
+    }
+}
