@@ -2,6 +2,11 @@
 
 mod lapin;
 
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
 use lapin::{Node, Session};
 
 fn sessions() -> ([Node; 2], Session, Session) {
@@ -42,6 +47,71 @@ fn status_lists_queues_of_the_whole_cluster_and_counts_only_its_own() {
         }
         assert!(std::time::Instant::now() < until, "its home is gone: {told}");
     }
+}
+
+/// An address at which nobody answers until `open` is told whose it is: then connections go on to there.
+fn closed_door() -> (String, Sender<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address").to_string();
+    let (open, opened) = channel::<String>();
+    thread::spawn(move || {
+        let Ok(to) = opened.recv() else { return };
+        for near in listener.incoming().flatten() {
+            let Ok(far) = TcpStream::connect(&to) else { continue };
+            let copies = [(near.try_clone(), far.try_clone()), (far.try_clone(), near.try_clone())];
+            for (mut from, mut to) in copies.into_iter().filter_map(|(from, to)| Some((from.ok()?, to.ok()?)))
+            {
+                // ends when either side does
+                thread::spawn(move || io::copy(&mut from, &mut to));
+            }
+        }
+    });
+    (address, open)
+}
+
+#[test]
+fn two_clusters_of_one_that_meet_keep_both_queues_of_a_name() {
+    let (door, open) = closed_door();
+    let first = Node::start(&[]);
+    let second = Node::start_with(&[&door], Some(&first));
+    let sessions = [Session::open(&first), Session::open(&second)];
+    for (session, numbers) in sessions.iter().zip([0..3, 10..13]) {
+        session.declare("burrow");
+        session.publish_numbers("burrow", numbers);
+    }
+    let inboxes = sessions.each_ref().map(|session| session.consume("burrow", "hare"));
+    let taken = inboxes.each_ref().map(|inbox| inbox.numbers(3));
+    assert_eq!(taken[0][0].0 + 10, taken[1][0].0, "each side has a queue of its own: {taken:?}");
+
+    open.send(first.cluster.clone()).expect("the door is there");
+    let loser = thread::scope(|scope| {
+        let (sender, cancelled) = channel();
+        for (index, inbox) in inboxes.into_iter().enumerate() {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                if inbox.next().is_none() {
+                    sender.send(index).expect("somebody waits");
+                }
+            });
+        }
+        let loser = cancelled.recv().expect("one of the two consumers is cancelled");
+        sessions[1 - loser].publish("burrow", &99u32.to_be_bytes());
+        loser
+    });
+    let told = status([&first, &second][loser]);
+    let queues = told["queues"].as_array().expect("a list");
+    let name = |queue: &serde_json::Value| queue["name"].as_str().map(str::to_owned).expect("a name");
+    let renamed =
+        queues.iter().map(name).find(|name| name.starts_with("burrow~")).expect("the loser's queue");
+    assert!(told["warnings"].to_string().contains(&renamed), "status says so: {told}");
+    let low = taken[loser][0].0;
+    let kept = sessions[1 - loser].consume(&renamed, "other");
+    sessions[loser].done(sessions[loser].connection.close(200, "bye".into()));
+    assert_eq!(
+        kept.numbers(3),
+        [(low, true), (low + 1, true), (low + 2, true)],
+        "in order, from the other node"
+    );
 }
 
 /// What `leveret status --json` says.

@@ -1,12 +1,13 @@
 //! The admin socket: one line in, one JSON document out, then the end.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use leveret_cluster::{Standing, Status};
+use leveret_cluster::{Event as ClusterEvent, Standing, Status};
 use leveret_model::{Instant, NodeId, ShardId};
 use leveret_shard::{Pressure, ShardReport};
 use mio::net::{UnixListener, UnixStream};
@@ -59,6 +60,8 @@ pub(crate) struct Admin {
     /// Reports of the round under way.
     reports: BTreeMap<ShardId, ShardReport>,
     round: bool,
+    /// Queues of this node that lost their names since its start: what they are called now, and what they were.
+    renamed: BTreeMap<String, String>,
 }
 
 impl Admin {
@@ -79,6 +82,14 @@ impl Admin {
             next: 0,
             reports: BTreeMap::new(),
             round: false,
+            renamed: BTreeMap::new(),
+        }
+    }
+
+    /// Remembers what `status` is to say of it.
+    pub(crate) fn on_event(&mut self, event: &ClusterEvent) {
+        if let ClusterEvent::MergeLost { name, renamed, .. } = event {
+            self.renamed.insert(renamed.to_string(), name.to_string());
         }
     }
 
@@ -95,13 +106,13 @@ impl Admin {
                 let asker =
                     Asker { stream, request: Vec::new(), reply: Vec::new(), waits: false, answered: false };
                 self.askers.insert(token, asker);
-                self.on_event(token);
+                self.on_socket(token);
             }
         }
     }
 
     /// A connection is readable or writable.
-    pub(crate) fn on_event(&mut self, token: usize) {
+    pub(crate) fn on_socket(&mut self, token: usize) {
         let Some(asker) = self.askers.get_mut(&token) else { return };
         match asker.go_on() {
             Ok(None) if asker.answered && asker.reply.is_empty() => {
@@ -143,12 +154,23 @@ impl Admin {
             return;
         }
         self.round = false;
-        let document = self.document(&status());
+        let status = status();
+        self.forget_renamed(&status);
+        let document = self.document(&status);
         for asker in self.askers.values_mut().filter(|asker| asker.waits) {
             asker.waits = false;
             asker.answer(&document);
         }
         self.end_answered();
+    }
+
+    /// Those that were deleted meanwhile.
+    fn forget_renamed(&mut self, status: &Status) {
+        if !self.renamed.is_empty() {
+            let names: BTreeSet<&str> =
+                status.queues.iter().map(|queue| queue.record.name.as_str()).collect();
+            self.renamed.retain(|renamed, _| names.contains(renamed.as_str()));
+        }
     }
 
     fn end_answered(&mut self) {
@@ -228,12 +250,18 @@ impl Admin {
         own.chain(elsewhere).collect()
     }
 
-    fn warnings(&self) -> Vec<&'static str> {
-        let mut warnings = vec!["durable queues and persistent messages are kept in memory only"];
+    fn warnings(&self) -> Vec<Cow<'static, str>> {
+        let mut warnings: Vec<Cow<'static, str>> =
+            vec!["durable queues and persistent messages are kept in memory only".into()];
+        for (renamed, name) in &self.renamed {
+            let text =
+                format!("two queues named '{name}' met, another keeps the name: ours is '{renamed}' now");
+            warnings.push(text.into());
+        }
         match self.memory.pressure() {
             Pressure::Calm => {}
-            Pressure::Tight => warnings.push("memory is tight: publishers of long queues wait"),
-            Pressure::Full => warnings.push("memory is full: all publishers wait"),
+            Pressure::Tight => warnings.push("memory is tight: publishers of long queues wait".into()),
+            Pressure::Full => warnings.push("memory is full: all publishers wait".into()),
         }
         warnings
     }

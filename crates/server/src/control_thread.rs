@@ -212,7 +212,7 @@ impl ControlThread {
             CLIENTS | CLUSTER => self.accept_more = true,
             ADMIN => self.admin.accept(self.poll.registry()),
             Token(token) if token >= LINKS => self.links.on_event(token - LINKS, event),
-            Token(token) => self.admin.on_event(token),
+            Token(token) => self.admin.on_socket(token),
         }
     }
 
@@ -306,7 +306,7 @@ impl ControlThread {
             self.links.hang_up(link);
         }
         for event in effects.events.drain(..) {
-            events::log(&event);
+            events::tell(&event, &mut self.admin);
             if let ClusterEvent::Ready { others } = event
                 && let Some(ready) = self.ready.take()
             {

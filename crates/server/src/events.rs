@@ -1,10 +1,16 @@
-//! What happens in the cluster, told to people: one line each.
+//! What happens in the cluster, told to people: a line each in the log, and what `status` is to remember.
 
 use leveret_cluster::Event as ClusterEvent;
 use tracing::{debug, error, info, warn};
 
-/// Writes the line.
-pub(crate) fn log(event: &ClusterEvent) {
+use crate::admin::Admin;
+
+pub(crate) fn tell(event: &ClusterEvent, admin: &mut Admin) {
+    admin.on_event(event);
+    log(event);
+}
+
+fn log(event: &ClusterEvent) {
     match event {
         ClusterEvent::Ready { others } => info!(others, "ready"),
         ClusterEvent::StillJoining { missing } => {

@@ -37,6 +37,12 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node and reads its banner up to `ready`.
     pub(crate) fn start(seeds: &[&Self]) -> Self {
+        let addresses: Vec<&str> = seeds.iter().map(|seed| seed.cluster.as_str()).collect();
+        Self::start_with(&addresses, seeds.first().copied())
+    }
+
+    /// The same, with addresses as seeds, for a group that has a node.
+    pub(crate) fn start_with(seeds: &[&str], of_group: Option<&Self>) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
         for (name, _) in
@@ -54,10 +60,10 @@ impl Node {
             "2",
         ]);
         // Tests run side by side: a group of its own keeps each cluster to itself.
-        let group = seeds.first().map_or_else(|| own_group(&directory), |seed| own_group(&seed.directory));
+        let group = of_group.map_or_else(|| own_group(&directory), |seed| own_group(&seed.directory));
         command.args(["--log-level", "warn", "--group", &group, "--data-dir"]).arg(directory.path());
         for seed in seeds {
-            command.args(["--seed", &seed.cluster]);
+            command.args(["--seed", seed]);
         }
         let process = command.stdout(Stdio::piped()).spawn().expect("the program runs");
         // Made before its banner is known: whatever a test fails with, the process goes.
