@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::{
-    Arguments, ChannelKey, ConsumerNumber, Instant, Name, Position, PublishNumber, Refusal, RoutingKey,
+    Arguments, ChannelKey, ConsumerNumber, ConsumerTerms, Instant, Name, Position, PublishNumber, Refusal,
+    RoutingKey, Settlement,
 };
 
 /// A queue as the shard's table knows it; the channel only carries it around.
@@ -29,17 +30,6 @@ pub struct Held {
     pub position: Position,
     /// The consumer it went to; 0 for `basic.get`.
     pub consumer: ConsumerNumber,
-}
-
-/// What the client said about a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Done with it (`basic.ack`).
-    Ack,
-    /// Back to its place (`basic.nack`/`basic.reject` with requeue, `basic.recover`, or the channel closed).
-    Requeue,
-    /// Not wanted (`basic.nack`/`basic.reject` without requeue); dropped until there are dead letters.
-    Reject,
 }
 
 /// The body of a message.
@@ -156,14 +146,8 @@ pub enum Operation {
         queue: Name,
         /// The consumer's number, drawn by the channel.
         consumer: ConsumerNumber,
-        /// No acknowledgements.
-        no_ack: bool,
-        /// The only consumer.
-        exclusive: bool,
-        /// Unacknowledged messages at most; 0 is no limit.
-        prefetch: u16,
-        /// Arguments.
-        arguments: Arguments,
+        /// How it wants to be served.
+        terms: ConsumerTerms,
     },
     /// `basic.cancel`: no delivery after the answer.
     Cancel {
@@ -300,7 +284,7 @@ pub trait Host {
     fn request(&mut self, channel: ChannelKey, operation: Operation);
 
     /// The client settled a delivery. hot.
-    fn settle(&mut self, channel: ChannelKey, held: Held, verdict: Verdict);
+    fn settle(&mut self, channel: ChannelKey, held: Held, how: Settlement);
 
     /// The channel is gone: its consumers end, then each delivery that it held is given back in order, which the
     /// connection does through [`Host::settle`] *after* this call. A pending request is forgotten.

@@ -19,7 +19,7 @@ use core::time::Duration;
 
 use leveret_model::definition::{DestinationKind, Exchange};
 use leveret_model::directory::{Command, QueueRecord, Reply, ToShard};
-use leveret_model::{Instant, NodeId, QueueId, Refusal, RequestId, ShardId, Ulid, limits};
+use leveret_model::{Instant, NodeId, QueueId, Refusal, RequestId, ShardId, Ulid, limits, refusals};
 
 use self::decide::Step;
 use crate::control::Control;
@@ -130,7 +130,7 @@ impl Control {
         let Some(pending) = self.desk.commands.get(&key) else { return };
         let (origin, command) = (pending.origin, pending.command.clone());
         let step = if self.stopped() {
-            Step::Refuse(refusal::cloned())
+            Step::Refuse(refusals::cloned())
         } else if self.has_lease(now) {
             self.decide(now, origin, &command)
         } else {
@@ -356,12 +356,12 @@ impl Control {
                 }
                 Phase::Proposing(id) => {
                     self.withdraw(now, id);
-                    self.answer(key, Reply::Refused(refusal::busy()));
+                    self.answer(key, Reply::Refused(refusals::busy()));
                 }
                 Phase::Removing(id, ..) => self.withdraw(now, id),
                 Phase::Forwarded(home) => {
                     let missing = self.name_of(home);
-                    self.answer(key, Reply::Refused(refusal::no_view(&missing)));
+                    self.answer(key, Reply::Refused(refusals::no_view(Some(&missing))));
                 }
                 Phase::Closing(_) | Phase::Finishing(..) => {}
             }
@@ -385,7 +385,7 @@ impl Control {
         {
             return refusal::home_down(&name, record.durable, &self.name_of(record.home.node));
         }
-        if self.has_lease(now) { refusal::busy() } else { refusal::no_view(&self.missing_names(now)) }
+        if self.has_lease(now) { refusals::busy() } else { refusals::no_view(Some(&self.missing_names(now))) }
     }
 
     /// Answers a command and forgets it.

@@ -1,34 +1,25 @@
-//! Refusals in RabbitMQ's words: clients and their users search for these texts.
+//! Refusals that the control machine alone gives, in RabbitMQ's words; those that shards give too are
+//! [`leveret_model::refusals`].
 
 use alloc::format;
 use alloc::string::{String, ToString};
 
 use leveret_model::definition::Exchange;
 use leveret_model::directory::QueueRecord;
-use leveret_model::{Arguments, Name, Refusal, ReplyCode, Value};
+use leveret_model::{Arguments, Name, Refusal, ReplyCode, Value, refusals};
 
 use crate::directory::map::ObjectName;
 
-/// RabbitMQ: `rabbit_misc:not_found/1`.
 pub(crate) fn no_queue(name: &ObjectName) -> Refusal {
-    Refusal::new(ReplyCode::NotFound, format!("no queue {name}"))
+    refusals::no_queue(&name.name, &name.vhost)
 }
 
-/// RabbitMQ: `rabbit_misc:not_found/1`.
 pub(crate) fn no_exchange(name: &ObjectName) -> Refusal {
-    Refusal::new(ReplyCode::NotFound, format!("no exchange {name}"))
+    refusals::no_exchange(&name.name, &name.vhost)
 }
 
-/// RabbitMQ: a queue whose home is away.
 pub(crate) fn home_down(name: &ObjectName, durable: bool, home: &Name) -> Refusal {
-    let durable = if durable { "durable " } else { "" };
-    let text = format!("home node '{home}' of {durable}queue {name} is down or inaccessible");
-    Refusal::new(ReplyCode::NotFound, text)
-}
-
-/// RabbitMQ: `rabbit_channel:check_not_default_exchange/1`.
-pub(crate) fn default_exchange() -> Refusal {
-    Refusal::new(ReplyCode::AccessRefused, "operation not permitted on the default exchange")
+    refusals::home_down(&name.name, &name.vhost, durable, home)
 }
 
 /// RabbitMQ: `rabbit_channel:check_name/2`.
@@ -52,26 +43,6 @@ pub(crate) fn exchange_in_use(name: &ObjectName) -> Refusal {
 /// A bound of the cluster was met.
 pub(crate) fn too_many(what: &str, most: usize) -> Refusal {
     Refusal::new(ReplyCode::PreconditionFailed, format!("the cluster has {most} {what}, which is its limit"))
-}
-
-/// No lease: nothing that this node could say would be known to be true. 405 closes the channel alone, and no
-/// client takes it for "does not exist" (404) or "defined otherwise" (406).
-pub(crate) fn no_view(missing: &str) -> Refusal {
-    let text = format!("this node has no current view of its cluster (no answer from {missing}); try again");
-    Refusal::new(ReplyCode::ResourceLocked, text)
-}
-
-/// Somebody else's operation on the same name did not end in time.
-pub(crate) fn busy() -> Refusal {
-    Refusal::new(ReplyCode::ResourceLocked, "another operation on this name is still under way; try again")
-}
-
-/// A second process runs with this node's identity.
-pub(crate) fn cloned() -> Refusal {
-    Refusal::new(
-        ReplyCode::ResourceLocked,
-        "another process runs under this node's identity; this one stopped serving",
-    )
 }
 
 /// RabbitMQ: `rabbit_exchange:assert_equivalence/6`. None if `asked` is what is there.

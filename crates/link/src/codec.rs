@@ -4,6 +4,8 @@
 //! Invariants: what [`encode`] writes [`decode`] reads back equal; `decode` of any bytes gives a record or a
 //! [`Damage`], and takes memory in proportion to the bytes that are there.
 
+mod consumers;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -11,7 +13,7 @@ use bytes::Bytes;
 use leveret_model::{ConsumerNumber, LaneSequence, Position, QueueId, ReplyCode, RequestId};
 
 use crate::fields::{Damage, Put, Take, total};
-use crate::record::{ConsumerTerms, HeldDelivery, Record, RecordBody, RecordMessage, Settle};
+use crate::record::{Record, RecordBody, RecordMessage};
 
 /// The kind byte of each record. A number is never given to another kind again.
 pub(crate) mod kind {
@@ -39,11 +41,6 @@ pub(crate) mod kind {
     pub(crate) const RESUBSCRIBE_END: u8 = 22;
     pub(crate) const THROTTLE: u8 = 23;
 }
-
-/// Bytes of one consumer in a RESUBSCRIBE.
-const TERMS_BYTES: usize = 14 + 4 + 1 + 1 + 2;
-/// Bytes of one held delivery in a RESUBSCRIBE.
-const HELD_BYTES: usize = 14 + 4 + 8;
 
 /// The body of a message that is written into a batch.
 #[derive(Clone, Copy, Debug)]
@@ -97,14 +94,6 @@ pub(crate) fn encode_message(message: MessageParts<'_>, own: &mut Vec<u8>, besid
 
 /// Writes kind and fields; gives the bytes that stay beside the own ones.
 pub(crate) fn encode(record: &Record<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
-    let queue_only = |own: &mut Vec<u8>, kind, queue| {
-        own.u8(kind);
-        own.queue(queue);
-    };
-    let request_only = |own: &mut Vec<u8>, kind, request: RequestId| {
-        own.u8(kind);
-        own.u64(request.0);
-    };
     match record {
         Record::Publish { queue, sequence, base, message } => {
             own.u8(kind::PUBLISH);
@@ -127,6 +116,18 @@ pub(crate) fn encode(record: &Record<'_>, own: &mut Vec<u8>, beside: &mut Vec<By
             own.u64(*remaining);
             return encode_message(message.into(), own, beside);
         }
+        record => encode_without_body(record, own),
+    }
+    0
+}
+
+/// The kinds that carry no message.
+fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
+    let queue_only = |own: &mut Vec<u8>, kind, queue| {
+        own.u8(kind);
+        own.queue(queue);
+    };
+    match record {
         Record::Stored { queue, through } => {
             queue_only(own, kind::STORED, *queue);
             own.u64(through.0);
@@ -166,9 +167,13 @@ pub(crate) fn encode(record: &Record<'_>, own: &mut Vec<u8>, beside: &mut Vec<By
             own.u32(*records);
             own.u64(*bytes);
         }
-        consumer_record => encode_consumer_record(consumer_record, own),
+        record => consumers::encode(record, own),
     }
-    0
+}
+
+fn request_only(own: &mut Vec<u8>, kind: u8, request: RequestId) {
+    own.u8(kind);
+    own.u64(request.0);
 }
 
 /// The fields in front of a PUBLISH's message.
@@ -176,92 +181,6 @@ pub(crate) fn publish_fields(own: &mut Vec<u8>, queue: QueueId, sequence: LaneSe
     own.queue(queue);
     own.u64(sequence.0);
     own.u64(base.0);
-}
-
-/// The kinds that speak of one consumer, or of all.
-fn encode_consumer_record(record: &Record<'_>, own: &mut Vec<u8>) {
-    match record {
-        Record::Subscribe { request, queue, terms } => {
-            own.u8(kind::SUBSCRIBE);
-            own.u64(request.0);
-            own.queue(*queue);
-            put_terms(own, terms);
-        }
-        Record::Unsubscribe { request, queue, channel, consumer } => {
-            own.u8(kind::UNSUBSCRIBE);
-            own.u64(request.0);
-            own.queue(*queue);
-            own.channel(*channel);
-            own.u32(consumer.0);
-        }
-        Record::Credit { queue, channel, consumer, messages, bytes } => {
-            own.u8(kind::CREDIT);
-            own.queue(*queue);
-            own.channel(*channel);
-            own.u32(consumer.0);
-            own.u32(*messages);
-            own.u64(*bytes);
-        }
-        Record::Settle { queue, channel, consumer, position, how } => {
-            own.u8(kind::SETTLE);
-            own.queue(*queue);
-            own.channel(*channel);
-            own.u32(consumer.0);
-            own.u64(position.0);
-            own.u8(match how {
-                Settle::Ack => 1,
-                Settle::Requeue => 2,
-                Settle::Reject => 3,
-            });
-        }
-        Record::Cancelled { queue, channel, consumer } => {
-            own.u8(kind::CANCELLED);
-            own.queue(*queue);
-            own.channel(*channel);
-            own.u32(consumer.0);
-        }
-        Record::Resubscribe { queue, consumers, held } => {
-            own.u8(kind::RESUBSCRIBE);
-            own.queue(*queue);
-            own.u32(consumers.len() as u32);
-            for terms in consumers {
-                put_terms(own, terms);
-            }
-            own.u32(held.len() as u32);
-            for delivery in held {
-                own.channel(delivery.channel);
-                own.u32(delivery.consumer.0);
-                own.u64(delivery.position.0);
-            }
-        }
-        Record::ResubscribeEnd => own.u8(kind::RESUBSCRIBE_END),
-        Record::Get { request, queue, channel, no_ack } => {
-            own.u8(kind::GET);
-            own.u64(request.0);
-            own.queue(*queue);
-            own.channel(*channel);
-            own.flag(*no_ack);
-        }
-        _ => unreachable!("`encode` writes the other kinds itself"),
-    }
-}
-
-fn put_terms(own: &mut Vec<u8>, terms: &ConsumerTerms) {
-    own.channel(terms.channel);
-    own.u32(terms.consumer.0);
-    own.flag(terms.no_ack);
-    own.flag(terms.exclusive);
-    own.u16(terms.prefetch);
-}
-
-fn take_terms(take: &mut Take<'_>) -> Result<ConsumerTerms, Damage> {
-    Ok(ConsumerTerms {
-        channel: take.channel()?,
-        consumer: ConsumerNumber(take.u32()?),
-        no_ack: take.flag()?,
-        exclusive: take.flag()?,
-        prefetch: take.u16()?,
-    })
 }
 
 /// Reads kind and fields. `beside` are the slices of the body, empty if it is in `own` or there is none. hot.
@@ -323,74 +242,7 @@ fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, 
                 .map_err(|_| Damage::Value("reply text"))?,
         },
         kind::GRANT => Record::Grant { records: take.u32()?, bytes: take.u64()? },
-        _ => decode_consumer_record(kind, take)?,
-    })
-}
-
-fn decode_consumer_record<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, Damage> {
-    Ok(match kind {
-        kind::SUBSCRIBE => Record::Subscribe {
-            request: RequestId(take.u64()?),
-            queue: take.queue()?,
-            terms: take_terms(take)?,
-        },
-        kind::UNSUBSCRIBE => Record::Unsubscribe {
-            request: RequestId(take.u64()?),
-            queue: take.queue()?,
-            channel: take.channel()?,
-            consumer: ConsumerNumber(take.u32()?),
-        },
-        kind::CREDIT => Record::Credit {
-            queue: take.queue()?,
-            channel: take.channel()?,
-            consumer: ConsumerNumber(take.u32()?),
-            messages: take.u32()?,
-            bytes: take.u64()?,
-        },
-        kind::SETTLE => Record::Settle {
-            queue: take.queue()?,
-            channel: take.channel()?,
-            consumer: ConsumerNumber(take.u32()?),
-            position: Position(take.u64()?),
-            how: match take.u8()? {
-                1 => Settle::Ack,
-                2 => Settle::Requeue,
-                3 => Settle::Reject,
-                _ => return Err(Damage::Value("settlement")),
-            },
-        },
-        kind::CANCELLED => Record::Cancelled {
-            queue: take.queue()?,
-            channel: take.channel()?,
-            consumer: ConsumerNumber(take.u32()?),
-        },
-        kind::RESUBSCRIBE => Record::Resubscribe {
-            queue: take.queue()?,
-            consumers: {
-                let count = take.count(TERMS_BYTES)?;
-                (0..count).map(|_| take_terms(take)).collect::<Result<_, _>>()?
-            },
-            held: {
-                let count = take.count(HELD_BYTES)?;
-                (0..count).map(|_| take_held(take)).collect::<Result<_, _>>()?
-            },
-        },
-        kind::RESUBSCRIBE_END => Record::ResubscribeEnd,
-        kind::GET => Record::Get {
-            request: RequestId(take.u64()?),
-            queue: take.queue()?,
-            channel: take.channel()?,
-            no_ack: take.flag()?,
-        },
-        unknown => return Err(Damage::Kind(unknown)),
-    })
-}
-
-fn take_held(take: &mut Take<'_>) -> Result<HeldDelivery, Damage> {
-    Ok(HeldDelivery {
-        channel: take.channel()?,
-        consumer: ConsumerNumber(take.u32()?),
-        position: Position(take.u64()?),
+        _ => consumers::decode(kind, take)?,
     })
 }
 

@@ -6,7 +6,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use leveret_model::{ChannelKey, ConsumerNumber, LaneSequence, Position, QueueId, ReplyCode, RequestId};
+use leveret_model::{
+    ChannelKey, ConsumerNumber, ConsumerTerms, LaneSequence, Position, QueueId, ReplyCode, RequestId,
+    Settlement,
+};
 
 /// The body of a message in a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,17 +31,6 @@ pub struct RecordMessage<'a> {
     pub body: RecordBody<'a>,
 }
 
-/// What a channel elsewhere did with a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settle {
-    /// Acknowledged.
-    Ack,
-    /// Back to its place.
-    Requeue,
-    /// Rejected without requeue.
-    Reject,
-}
-
 /// A delivery that an egress shard holds, as RESUB lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldDelivery {
@@ -50,19 +42,15 @@ pub struct HeldDelivery {
     pub position: Position,
 }
 
-/// What `basic.consume` asks of a home.
+/// A consumer of a channel elsewhere, as the home of its queue is told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConsumerTerms {
+pub struct RemoteConsumer {
     /// The channel.
     pub channel: ChannelKey,
     /// The consumer in it.
-    pub consumer: ConsumerNumber,
-    /// No acknowledgements.
-    pub no_ack: bool,
-    /// The only one.
-    pub exclusive: bool,
-    /// Unacknowledged messages at most; 0 is no limit of the client's (the home uses `limits::UNACKED_PER_CHANNEL_MAX`).
-    pub prefetch: u16,
+    pub number: ConsumerNumber,
+    /// How it wants to be served.
+    pub terms: ConsumerTerms,
 }
 
 /// One forward record. Ingress = shard of the publisher, home = shard of the queue, egress = shard of the consumer.
@@ -119,7 +107,7 @@ pub enum Record<'a> {
         /// The queue.
         queue: QueueId,
         /// Who and how.
-        terms: ConsumerTerms,
+        consumer: RemoteConsumer,
     },
     /// Egress → home: no more deliveries; what is held stays held.
     Unsubscribe {
@@ -171,7 +159,7 @@ pub enum Record<'a> {
         /// Its place.
         position: Position,
         /// How.
-        how: Settle,
+        how: Settlement,
     },
     /// Home → egress: the consumer ended here (queue deleted or lost): tell the client with `basic.cancel`.
     Cancelled {
@@ -189,7 +177,7 @@ pub enum Record<'a> {
         /// The queue.
         queue: QueueId,
         /// Consumers of this shard.
-        consumers: Vec<ConsumerTerms>,
+        consumers: Vec<RemoteConsumer>,
         /// Deliveries that this shard's channels hold, settlements under way included.
         held: Vec<HeldDelivery>,
     },

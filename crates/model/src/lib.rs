@@ -8,17 +8,20 @@ extern crate alloc;
 extern crate std;
 
 pub mod arguments;
+mod consuming;
 pub mod definition;
 pub mod directory;
 mod ids;
 pub mod limits;
 mod name;
+pub mod refusals;
 mod reply;
 mod seed;
 pub mod surface;
 mod time;
 
 pub use arguments::{Arguments, Value};
+pub use consuming::{ConsumerTerms, Settlement};
 pub use ids::*;
 pub use name::{Name, NameError, RoutingKey, SHORT_STRING_BYTES_MAX};
 pub use reply::{Refusal, ReplyCode, Scope};

@@ -23,7 +23,6 @@ mod source_lane;
 pub use arena::{Arena, ArenaBody, MessageRef, StoredBody, StoredMessage};
 pub use lane::{LaneKey, LaneVerdict, Lanes};
 pub use queue::{
-    Delivered, DispatchOutcome, Egress, HeldPlace, Queue, Settled, SubscribeRefused, Subscription, Taken,
-    Window,
+    Delivered, DispatchOutcome, Egress, HeldPlace, Queue, SubscribeRefused, Subscription, Taken, Window,
 };
 pub use source_lane::OutLane;

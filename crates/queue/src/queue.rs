@@ -21,7 +21,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as MapEntry;
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
-use leveret_model::{ChannelKey, ConsumerKey, NodeId, Position, QueueId, Seed, ShardAddress};
+use leveret_model::{ChannelKey, ConsumerKey, NodeId, Position, QueueId, Seed, Settlement, ShardAddress};
 
 pub use self::consumers::{SubscribeRefused, Subscription, Window};
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
@@ -31,17 +31,6 @@ use self::consumers::Consumers;
 use self::ready::{Entry, Ready};
 use self::resubscribe::Named;
 use crate::{Arena, MessageRef};
-
-/// What became of a held delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// Done with: it leaves.
-    Ack,
-    /// Back to its place, redelivered.
-    Requeue,
-    /// Not wanted: it leaves (there are no dead letters yet).
-    Reject,
-}
 
 /// A message taken by `basic.get`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +140,7 @@ impl Queue {
         &mut self,
         holder: &ConsumerKey,
         position: Position,
-        how: Settled,
+        how: Settlement,
         arena: &mut Arena,
     ) -> bool {
         let MapEntry::Occupied(held) = self.unacked.entry(position) else { return false };
@@ -161,8 +150,8 @@ impl Queue {
         }
         held.remove();
         match how {
-            Settled::Ack | Settled::Reject => arena.release(entry.message),
-            Settled::Requeue => self.ready.put_back(position, entry),
+            Settlement::Ack | Settlement::Reject => arena.release(entry.message),
+            Settlement::Requeue => self.ready.put_back(position, entry),
         }
         self.consumers.settled(consumer);
         self.shrink_unacked();

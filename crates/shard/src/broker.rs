@@ -6,15 +6,15 @@ use alloc::vec::Vec;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_amqp::host::{Held, QueueHandle, Verdict};
+use leveret_amqp::host::{Held, QueueHandle};
 use leveret_auth::{Access, Permissions, Users};
-use leveret_link::record::{Record, Settle};
+use leveret_link::record::Record;
 use leveret_model::directory::FromShard;
 use leveret_model::{
     ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, LaneSequence, Name, PublishNumber,
-    QueueId, Refusal, RequestId, Seed, ShardAddress,
+    QueueId, Refusal, RequestId, Seed, Settlement, ShardAddress,
 };
-use leveret_queue::{Arena, Settled};
+use leveret_queue::Arena;
 use leveret_route::{Match, Table, VhostId};
 
 use crate::answers::OwnedAnswer;
@@ -216,27 +216,17 @@ impl Broker {
     }
 
     /// A client settled a delivery. hot.
-    pub(crate) fn settle(&mut self, channel: ChannelKey, held: Held, verdict: Verdict) {
+    pub(crate) fn settle(&mut self, channel: ChannelKey, held: Held, how: Settlement) {
         let holder = ConsumerKey { at: self.own, channel, number: held.consumer };
         let Some(entry) = self.places.get_mut(held.queue) else { return };
         match &mut entry.place {
             Place::Home(home) => {
-                let how = match verdict {
-                    Verdict::Ack => Settled::Ack,
-                    Verdict::Requeue => Settled::Requeue,
-                    Verdict::Reject => Settled::Reject,
-                };
                 home.queue.settle(&holder, held.position, how, &mut self.arena);
                 if home.queue.touch() {
                     self.dirty.push(held.queue);
                 }
             }
             Place::Away(away) => {
-                let how = match verdict {
-                    Verdict::Ack => Settle::Ack,
-                    Verdict::Requeue => Settle::Requeue,
-                    Verdict::Reject => Settle::Reject,
-                };
                 let record = Record::Settle {
                     queue: entry.id,
                     channel,

@@ -1,4 +1,4 @@
-//! Operations that are the directory's: who may ask for them, and the command that they come to.
+//! What an operation comes to: who may ask for it, and a command for the control machine or a question for a home.
 
 use alloc::format;
 use alloc::string::String;
@@ -7,10 +7,38 @@ use leveret_amqp::host::{Bind, Operation};
 use leveret_auth::Access;
 use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind};
 use leveret_model::directory::Command;
-use leveret_model::{ConnectionKey, Name, Refusal, ReplyCode};
+use leveret_model::{ConnectionKey, ConsumerNumber, ConsumerTerms, Name, Refusal, ReplyCode, refusals};
 use leveret_route::validate_binding;
 
 use crate::broker::Broker;
+
+/// What is to be done about an operation first.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// It is the directory's.
+    Command(Command),
+    /// Is the exchange there?
+    FindExchange(Name),
+    /// The queue is to be found and asked.
+    Ask(Name, Question),
+    /// The consumer is to end.
+    Cancel(ConsumerNumber),
+}
+
+/// What a home is asked, here or elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// `basic.consume`
+    Subscribe { consumer: ConsumerNumber, terms: ConsumerTerms },
+    /// `basic.cancel`
+    Unsubscribe { consumer: ConsumerNumber },
+    /// `basic.get`
+    Get { no_ack: bool },
+    /// `queue.purge`
+    Purge,
+    /// `queue.declare` of a queue that is there.
+    Inspect,
+}
 
 impl Broker {
     /// RabbitMQ's table: declare and delete need configure; bind and unbind write at the destination and read at the
@@ -56,18 +84,30 @@ impl Broker {
             .or_else(|_| self.authorize(connection, Access::Read, kind, name))
     }
 
-    /// The directory's part of an operation, if it is one of the directory's.
-    pub(crate) fn command_for(
-        &self,
-        operation: &Operation,
-        vhost: &Name,
-    ) -> Result<Option<Command>, Refusal> {
-        let vhost = vhost.clone();
-        Ok(Some(match operation {
-            Operation::ExchangeDeclare { passive: false, .. } => {
-                Command::DeclareExchange(exchange(operation, vhost)?)
+    /// What an operation of a client is.
+    pub(crate) fn step_of(&self, operation: &Operation, by: ConnectionKey) -> Result<Step, Refusal> {
+        let vhost = self.meta(by).vhost_name.clone();
+        let command = match operation {
+            Operation::ExchangeDeclare { passive: true, name, .. } => {
+                return Ok(Step::FindExchange(name.clone()));
             }
-            Operation::ExchangeDelete { name, .. } if name.is_empty() => return Err(on_default_exchange()),
+            Operation::ExchangeDeclare { name, kind, durable, auto_delete, internal, arguments, .. } => {
+                if name.is_empty() {
+                    return Err(refusals::default_exchange());
+                }
+                Command::DeclareExchange(Exchange {
+                    vhost,
+                    name: name.clone(),
+                    kind: exchange_kind(kind)?,
+                    durable: *durable,
+                    auto_delete: *auto_delete,
+                    internal: *internal,
+                    arguments: arguments.clone(),
+                })
+            }
+            Operation::ExchangeDelete { name, .. } if name.is_empty() => {
+                return Err(refusals::default_exchange());
+            }
             Operation::ExchangeDelete { name, if_unused } => {
                 Command::DeleteExchange { vhost, name: name.clone(), if_unused: *if_unused }
             }
@@ -83,7 +123,10 @@ impl Broker {
                 Command::Bind(binding(vhost, DestinationKind::Queue, bind)?)
             }
             Operation::QueueUnbind(bind) => Command::Unbind(binding(vhost, DestinationKind::Queue, bind)?),
-            Operation::QueueDeclare { passive: false, name, durable, arguments } => Command::DeclareQueue {
+            Operation::QueueDeclare { passive: true, name, .. } => {
+                return Ok(Step::Ask(name.clone(), Question::Inspect));
+            }
+            Operation::QueueDeclare { name, durable, arguments, .. } => Command::DeclareQueue {
                 vhost,
                 name: name.clone(),
                 home: self.own,
@@ -93,37 +136,30 @@ impl Broker {
             Operation::QueueDelete { name, if_unused, if_empty } => {
                 Command::DeleteQueue { vhost, name: name.clone(), if_unused: *if_unused, if_empty: *if_empty }
             }
-            _ => return Ok(None),
-        }))
+            Operation::QueuePurge { name } => return Ok(Step::Ask(name.clone(), Question::Purge)),
+            Operation::Consume { queue, consumer, terms } => {
+                let question = Question::Subscribe { consumer: *consumer, terms: *terms };
+                return Ok(Step::Ask(queue.clone(), question));
+            }
+            Operation::Get { queue, no_ack } => {
+                return Ok(Step::Ask(queue.clone(), Question::Get { no_ack: *no_ack }));
+            }
+            Operation::Cancel { consumer } => return Ok(Step::Cancel(*consumer)),
+        };
+        Ok(Step::Command(command))
     }
 }
 
-fn exchange(operation: &Operation, vhost: Name) -> Result<Exchange, Refusal> {
-    let Operation::ExchangeDeclare { name, kind, durable, auto_delete, internal, arguments, .. } = operation
-    else {
-        return Err(on_default_exchange());
-    };
-    if name.is_empty() {
-        return Err(on_default_exchange());
-    }
-    let known = ExchangeKind::from_name(kind).ok_or_else(|| {
+fn exchange_kind(kind: &[u8]) -> Result<ExchangeKind, Refusal> {
+    ExchangeKind::from_name(kind).ok_or_else(|| {
         let kind = String::from_utf8_lossy(kind);
         Refusal::new(ReplyCode::PreconditionFailed, format!("unknown exchange type '{kind}'"))
-    })?;
-    Ok(Exchange {
-        vhost,
-        name: name.clone(),
-        kind: known,
-        durable: *durable,
-        auto_delete: *auto_delete,
-        internal: *internal,
-        arguments: arguments.clone(),
     })
 }
 
 fn binding(vhost: Name, kind: DestinationKind, bind: &Bind) -> Result<Binding, Refusal> {
     if bind.source.is_empty() || (kind == DestinationKind::Exchange && bind.destination.is_empty()) {
-        return Err(on_default_exchange());
+        return Err(refusals::default_exchange());
     }
     Ok(Binding {
         vhost,
@@ -133,8 +169,4 @@ fn binding(vhost: Name, kind: DestinationKind, bind: &Bind) -> Result<Binding, R
         key: bind.key.clone(),
         arguments: bind.arguments.clone(),
     })
-}
-
-fn on_default_exchange() -> Refusal {
-    Refusal::new(ReplyCode::AccessRefused, "operation not permitted on the default exchange")
 }

@@ -2,11 +2,11 @@
 
 use leveret_amqp::host::QueueHandle;
 use leveret_model::directory::{Change, FromShard, PeerState, QueueRecord, ToShard};
-use leveret_model::{Address, Name, QueueId, Refusal, ReplyCode, RequestId, ShardAddress, limits};
+use leveret_model::{Address, QueueId, RequestId, ShardAddress, limits, refusals};
 
 use crate::broker::Broker;
+use crate::operations::home_down;
 use crate::places::{Away, Place};
-use crate::requests::QueueEnd;
 use crate::shard::Shard;
 
 impl Shard {
@@ -47,13 +47,19 @@ impl Broker {
             Change::DropQueue { id } => self.on_drop_queue(change, *id),
             Change::MaskQueue { id } => {
                 self.table.apply(change);
-                if let Some((handle, away)) = self.places.away_mut(*id) {
+                if let Some((handle, _)) = self.places.away_mut(*id)
+                    && let Some(queue) = self.table.queue_by_id(*id)
+                {
                     // what its lane waits for is answered at its time
-                    let home = away.home;
-                    self.end_away(handle, QueueEnd::Down(home));
+                    let down = home_down(&queue.record);
+                    self.end_away(handle, &down);
                 }
             }
-            _ => {
+            Change::UnmaskQueue { .. }
+            | Change::PutExchange(_)
+            | Change::DropExchange { .. }
+            | Change::PutBinding(_)
+            | Change::DropBinding(_) => {
                 self.table.apply(change);
             }
         }
@@ -62,20 +68,27 @@ impl Broker {
     }
 
     fn on_put_queue(&mut self, change: &Change, record: &QueueRecord) {
-        let known = self.table.queue_by_id(record.id);
-        let renamed = known.is_some_and(|known| known.record.name != record.name);
+        let known = self.table.queue_by_id(record.id).map(|known| &known.record);
+        let renamed = known.filter(|known| known.name != record.name);
+        let gone = renamed.map(|known| refusals::no_queue(&known.name, &known.vhost));
         if record.home == self.own {
             self.open_home(record.id);
         }
         self.table.apply(change);
-        if renamed && let Some(handle) = self.places.handle(record.id) {
+        if let Some(gone) = gone
+            && let Some(handle) = self.places.handle(record.id)
+        {
             self.end_consumers_of(handle, false);
-            self.end_away(handle, QueueEnd::Gone);
+            self.end_away(handle, &gone);
         }
     }
 
     fn on_drop_queue(&mut self, change: &Change, id: QueueId) {
-        let masked = self.table.queue_by_id(id).is_some_and(|queue| queue.masked);
+        let known = self.table.queue_by_id(id);
+        let masked = known.is_some_and(|queue| queue.masked);
+        let (name, vhost) =
+            known.map(|queue| (&*queue.record.name, &*queue.record.vhost)).unwrap_or_default();
+        let gone = refusals::no_queue(name, vhost);
         self.table.apply(change);
         if !masked {
             self.note_dropped(id);
@@ -87,7 +100,7 @@ impl Broker {
             self.on_gone(id);
         }
         self.end_consumers_of(handle, true);
-        self.end_away(handle, QueueEnd::Gone);
+        self.end_away(handle, &gone);
         if let Some((_, away)) = self.places.away_mut(id) {
             let outbox = away.outbox;
             self.outboxes.at(outbox).forget_settles_of(id);
@@ -98,23 +111,21 @@ impl Broker {
 
     /// The control machine wants a queue closed, under conditions.
     fn on_close_queue(&mut self, request: RequestId, id: QueueId, if_unused: bool, if_empty: bool) {
-        let name = self.table.queue_by_id(id).map(|queue| &queue.record);
-        let (name, vhost): (Name, Name) =
-            name.map(|record| (record.name.clone(), record.vhost.clone())).unwrap_or_default();
+        let known = self.table.queue_by_id(id).map(|queue| &queue.record);
+        let (name, vhost) = known.map(|record| (&*record.name, &*record.vhost)).unwrap_or_default();
         let result = match self.places.home_mut(id) {
             None => Ok(0),
             Some((_, home)) if if_unused && home.queue.consumers() > 0 => {
-                Err(alloc::format!("queue '{name}' in vhost '{vhost}' in use"))
+                Err(refusals::queue_in_use(name, vhost))
             }
             Some((_, home)) if if_empty && home.queue.ready() > 0 => {
-                Err(alloc::format!("queue '{name}' in vhost '{vhost}' not empty"))
+                Err(refusals::queue_not_empty(name, vhost))
             }
             Some((_, home)) => {
                 home.closed = true;
                 Ok(home.queue.ready())
             }
         };
-        let result = result.map_err(|text| Refusal::new(ReplyCode::PreconditionFailed, text));
         self.control.push(FromShard::QueueClosed { request, result });
     }
 

@@ -55,8 +55,8 @@ impl Early {
         consumer: ConsumerNumber,
     ) {
         self.requests.retain(|(from, _, request)| match request {
-            Record::Subscribe { terms, .. } => {
-                (*from, terms.channel, terms.consumer) != (at, channel, consumer)
+            Record::Subscribe { consumer: known, .. } => {
+                (*from, known.channel, known.number) != (at, channel, consumer)
             }
             _ => true,
         });
@@ -112,7 +112,9 @@ impl Broker {
         self.early.requests = later;
         for (from, _, record) in now {
             match record {
-                Record::Subscribe { request, queue, terms } => self.on_subscribe(from, request, queue, terms),
+                Record::Subscribe { request, queue, consumer } => {
+                    self.on_subscribe(from, request, queue, consumer);
+                }
                 Record::Get { request, queue, channel, no_ack } => {
                     self.on_get(from, request, queue, channel, no_ack);
                 }

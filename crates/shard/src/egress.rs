@@ -3,9 +3,10 @@
 use alloc::vec::Vec;
 
 use leveret_amqp::host::{Content, Delivery, Held, Message, QueueHandle};
-use leveret_link::record::{Record, RecordBody, RecordMessage, Settle};
+use leveret_link::record::{Record, RecordBody, RecordMessage};
 use leveret_model::{
-    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Position, QueueId, ShardAddress, limits,
+    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Position, QueueId, Refusal, Settlement,
+    ShardAddress, limits,
 };
 use leveret_queue::{Delivered, Egress, StoredBody, StoredMessage};
 
@@ -13,7 +14,6 @@ use crate::broker::{Broker, Credit, Meta};
 use crate::connections::Connections;
 use crate::forward::{OutboxIndex, Outboxes};
 use crate::places::{Entry, Place};
-use crate::requests::QueueEnd;
 
 /// A stored message as the protocol's side wants it. hot.
 #[inline]
@@ -134,7 +134,7 @@ impl Broker {
         let taken =
             connections.get_mut(key).is_some_and(|connection| connection.deliver(channel, &delivery).is_ok());
         if !taken {
-            let back = Record::Settle { queue, channel, consumer, position, how: Settle::Requeue };
+            let back = Record::Settle { queue, channel, consumer, position, how: Settlement::Requeue };
             return self.outboxes.at(away.outbox).push_settle(back);
         }
         connections.touch(key);
@@ -189,7 +189,7 @@ impl Broker {
 
     /// The directory says that a queue is gone or was renamed, or that its home is Down: consumers here are told, and what
     /// waits for it is answered.
-    pub(crate) fn end_away(&mut self, handle: QueueHandle, end: QueueEnd) {
+    pub(crate) fn end_away(&mut self, handle: QueueHandle, why: &Refusal) {
         if let Some(Entry { place: Place::Away(away), .. }) = self.places.get_mut(handle) {
             let consumers: Vec<_> = core::mem::take(&mut away.consumers).into_keys().collect();
             for at in consumers {
@@ -198,6 +198,6 @@ impl Broker {
                 }
             }
         }
-        self.end_requests_of(handle, end);
+        self.end_requests_of(handle, why);
     }
 }

@@ -1,15 +1,12 @@
 //! Records that reach the home of a queue: publishes over lanes, consumers elsewhere and what they settle.
 
-use alloc::format;
-use alloc::string::String;
-
 use leveret_amqp::host::QueueHandle;
-use leveret_link::record::{ConsumerTerms, Record, RecordBody, RecordMessage, Settle};
+use leveret_link::record::{Record, RecordBody, RecordMessage, RemoteConsumer};
 use leveret_model::{
     Boot, ChannelKey, ConsumerKey, ConsumerNumber, LaneSequence, Position, QueueId, Refusal, ReplyCode,
-    RequestId, ShardAddress, limits,
+    RequestId, Settlement, ShardAddress, limits, refusals,
 };
-use leveret_queue::{ArenaBody, LaneKey, LaneVerdict, Queue, Settled, Subscription, Window};
+use leveret_queue::{ArenaBody, LaneKey, LaneVerdict, Queue, Subscription, Window};
 
 use crate::broker::Broker;
 use crate::egress::stored_message;
@@ -92,13 +89,8 @@ impl Broker {
         queue: QueueId,
         (channel, consumer): (ChannelKey, ConsumerNumber),
         position: Position,
-        how: Settle,
+        how: Settlement,
     ) {
-        let how = match how {
-            Settle::Ack => Settled::Ack,
-            Settle::Requeue => Settled::Requeue,
-            Settle::Reject => Settled::Reject,
-        };
         let Some((handle, home)) = self.places.home_mut(queue) else { return };
         let holder = ConsumerKey { at: from, channel, number: consumer };
         home.queue.settle(&holder, position, how, &mut self.arena);
@@ -140,7 +132,7 @@ impl Broker {
     ) -> Option<(QueueHandle, &mut Home)> {
         if self.places.home_mut(queue).is_none() {
             if self.request_not_here(from, queue, record) {
-                let text = String::from("the queue was deleted meanwhile");
+                let text = "the queue was deleted meanwhile";
                 self.refuse(from, request, Refusal::new(ReplyCode::NotFound, text));
             }
             return None;
@@ -153,11 +145,11 @@ impl Broker {
         from: ShardAddress,
         request: RequestId,
         queue: QueueId,
-        terms: ConsumerTerms,
+        consumer: RemoteConsumer,
     ) {
-        let record = Record::Subscribe { request, queue, terms };
+        let record = Record::Subscribe { request, queue, consumer };
         let Some((handle, home)) = self.asked(from, request, queue, record) else { return };
-        if home.queue.subscribe(subscription(from, terms)).is_ok() {
+        if home.queue.subscribe(subscription(from, consumer)).is_ok() {
             self.outboxes.to(from).push(&Record::Done { request });
         } else {
             let refusal = self.in_exclusive_use(queue);
@@ -269,23 +261,19 @@ impl Broker {
         }
     }
 
-    /// Exclusive, or wants to be and is not alone (RabbitMQ's words for both).
+    /// Exclusive, or wants to be and is not alone.
     pub(crate) fn in_exclusive_use(&self, id: QueueId) -> Refusal {
         let known = self.table.queue_by_id(id).map(|queue| &queue.record);
         let (name, vhost) = known.map(|record| (&*record.name, &*record.vhost)).unwrap_or_default();
-        let text = format!("queue '{name}' in vhost '{vhost}' in exclusive use");
-        Refusal::new(ReplyCode::AccessRefused, text)
+        refusals::exclusive_use(name, vhost)
     }
 }
 
 /// A consumer of another shard, as the queue is told.
-pub(crate) fn subscription(from: ShardAddress, terms: ConsumerTerms) -> Subscription {
+pub(crate) fn subscription(from: ShardAddress, consumer: RemoteConsumer) -> Subscription {
     Subscription {
-        key: ConsumerKey { at: from, channel: terms.channel, number: terms.consumer },
-        no_ack: terms.no_ack,
-        exclusive: terms.exclusive,
-        prefetch: terms.prefetch,
-        priority: 0,
+        key: ConsumerKey { at: from, channel: consumer.channel, number: consumer.number },
+        terms: consumer.terms,
         window: Window::Credit {
             messages: limits::CONSUMER_WINDOW_MESSAGES,
             bytes: limits::CONSUMER_WINDOW_BYTES,

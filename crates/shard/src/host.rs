@@ -3,9 +3,9 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use leveret_amqp::host::{Held, Host, Operation, Publish, Published, Verdict};
-use leveret_auth::{Mechanism, Origin, Verdict as LoginVerdict};
-use leveret_model::{ChannelKey, ConnectionKey, ConsumerNumber, Name, Refusal, ReplyCode};
+use leveret_amqp::host::{Held, Host, Operation, Publish, Published};
+use leveret_auth::{Mechanism, Origin, Verdict};
+use leveret_model::{ChannelKey, ConnectionKey, ConsumerNumber, Name, Refusal, ReplyCode, Settlement};
 
 use crate::broker::Broker;
 use crate::effects::PasswordJob;
@@ -30,11 +30,11 @@ impl Host for View<'_> {
         let origin =
             if self.broker.meta(self.connection).loopback { Origin::Loopback } else { Origin::Remote };
         match self.broker.users.check(&login, origin, self.broker.now) {
-            LoginVerdict::Known => self.broker.logins.push((self.connection, Ok(login.user))),
-            LoginVerdict::Refused(refused) => {
+            Verdict::Known => self.broker.logins.push((self.connection, Ok(login.user))),
+            Verdict::Refused(refused) => {
                 self.broker.logins.push((self.connection, Err(refused.refusal(mechanism))));
             }
-            LoginVerdict::NeedsHash(job) => {
+            Verdict::NeedsHash(job) => {
                 let mechanism = mechanism.into();
                 self.broker.passwords.push(PasswordJob { connection: self.connection, mechanism, job });
             }
@@ -69,8 +69,8 @@ impl Host for View<'_> {
         self.broker.request(channel, operation);
     }
 
-    fn settle(&mut self, channel: ChannelKey, held: Held, verdict: Verdict) {
-        self.broker.settle(channel, held, verdict);
+    fn settle(&mut self, channel: ChannelKey, held: Held, how: Settlement) {
+        self.broker.settle(channel, held, how);
     }
 
     fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {

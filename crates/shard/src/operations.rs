@@ -1,21 +1,19 @@
 //! Operations of clients: each is one request that ends in one answer.
 //!
 //! An operation is started when it comes, and started again when what it lacked is there (a lease, the reply of the
-//! control machine); a home elsewhere is asked by a record that is repeated under the same id on a new link. What waits
-//! is in `requests.rs`.
-
-use alloc::format;
+//! control machine); a home elsewhere is asked by a record that is repeated under the same id on a new link. What an
+//! operation comes to is in `commands.rs`, what waits is in `requests.rs`.
 
 use leveret_amqp::host::{Held, Operation, QueueHandle};
-use leveret_link::record::{ConsumerTerms, Record};
+use leveret_link::record::{Record, RemoteConsumer};
 use leveret_model::directory::{Command, FromShard};
-use leveret_model::{ChannelKey, ConsumerNumber, Name, Refusal, ReplyCode, RequestId, ShardAddress};
+use leveret_model::{ChannelKey, ConsumerKey, ConsumerNumber, Name, Refusal, ReplyCode, RequestId, refusals};
 use leveret_queue::{Subscription, Window};
 
 use crate::answers::{OwnedAnswer, OwnedMessage};
 use crate::broker::Broker;
+use crate::commands::{Question, Step};
 use crate::places::{Entry, Place};
-use crate::publish::no_exchange;
 use crate::requests::{Pending, Stage};
 
 impl Broker {
@@ -25,61 +23,52 @@ impl Broker {
         self.start(request, Pending::new(channel, operation, self.now));
     }
 
-    fn command(&mut self, request: RequestId, pending: Pending, command: Command) {
-        self.control.push(FromShard::Command { request, command });
-        self.wait(request, pending, Stage::Control);
-    }
-
     /// Begins or begins again.
     pub(crate) fn start(&mut self, request: RequestId, pending: Pending) {
         if let Err(refusal) = self.may(pending.channel.connection, &pending.operation) {
             return self.refuse_request(&pending, refusal);
         }
-        let vhost = self.meta(pending.channel.connection).vhost_name.clone();
-        match self.command_for(&pending.operation, &vhost) {
-            Ok(Some(command)) => self.command(request, pending, command),
-            Ok(None) => self.start_here(request, pending),
+        match self.step_of(&pending.operation, pending.channel.connection) {
+            Ok(Step::Command(command)) => self.command(request, pending, command),
+            Ok(Step::FindExchange(name)) => self.find_exchange(request, pending, &name),
+            Ok(Step::Ask(name, question)) => self.find_queue(request, pending, &name, question),
+            Ok(Step::Cancel(consumer)) => self.cancel(request, pending, consumer),
             Err(refusal) => self.refuse_request(&pending, refusal),
         }
     }
 
-    /// Operations that the map and a home answer.
-    fn start_here(&mut self, request: RequestId, pending: Pending) {
+    fn command(&mut self, request: RequestId, pending: Pending, command: Command) {
+        self.control.push(FromShard::Command { request, command });
+        self.wait(request, pending, Stage::Control);
+    }
+
+    fn find_exchange(&mut self, request: RequestId, pending: Pending, name: &Name) {
         let Some(vhost) = self.meta(pending.channel.connection).vhost else {
             return self.refuse_request(&pending, no_vhost());
         };
-        match &pending.operation {
-            Operation::ExchangeDeclare { name, .. } => {
-                // The default exchange is there, and a passive declare of it is fine (RabbitMQ refuses; clients ask).
-                if self.table.exchange(vhost, name.as_bytes()).is_some() {
-                    return self.answer(&pending, OwnedAnswer::Done);
-                }
-                let refusal = no_exchange(name.as_bytes(), &self.vhost_name(vhost));
-                self.missing(request, pending, refusal);
-            }
-            Operation::Cancel { consumer } => {
-                let consumer = *consumer;
-                self.cancel(request, pending, consumer);
-            }
-            Operation::QueueDeclare { name, .. }
-            | Operation::QueuePurge { name }
-            | Operation::Consume { queue: name, .. }
-            | Operation::Get { queue: name, .. } => {
-                let Some(queue) = self.table.queue(vhost, name.as_bytes()) else {
-                    let refusal = no_queue(name, &self.vhost_name(vhost));
-                    return self.missing(request, pending, refusal);
-                };
-                let (id, home) = (queue.record.id, queue.record.home);
-                if queue.masked {
-                    let refusal = home_down(name, &self.vhost_name(vhost), home);
-                    return self.refuse_request(&pending, refusal);
-                }
-                let handle = self.place(id, home);
-                self.ask(request, pending, handle);
-            }
-            // the rest are commands
-            _ => {}
+        // The default exchange is there, and a passive declare of it is fine (RabbitMQ refuses; clients ask).
+        if self.table.exchange(vhost, name.as_bytes()).is_some() {
+            return self.answer(&pending, OwnedAnswer::Done);
         }
+        let refusal = refusals::no_exchange(name, &self.vhost_name(vhost));
+        self.missing(request, pending, refusal);
+    }
+
+    fn find_queue(&mut self, request: RequestId, pending: Pending, name: &Name, question: Question) {
+        let Some(vhost) = self.meta(pending.channel.connection).vhost else {
+            return self.refuse_request(&pending, no_vhost());
+        };
+        let Some(queue) = self.table.queue(vhost, name.as_bytes()) else {
+            let refusal = refusals::no_queue(name, &self.vhost_name(vhost));
+            return self.missing(request, pending, refusal);
+        };
+        if queue.masked {
+            let refusal = home_down(&queue.record);
+            return self.refuse_request(&pending, refusal);
+        }
+        let (id, home) = (queue.record.id, queue.record.home);
+        let handle = self.place(id, home);
+        self.ask(request, pending, handle, question);
     }
 
     /// Something is not in the map: true only under the lease (R4).
@@ -102,29 +91,35 @@ impl Broker {
         {
             let record = Record::Unsubscribe { request, queue: *id, channel, consumer };
             self.outboxes.at(away.outbox).push(&record);
-            return self.wait(request, pending, Stage::Home(handle));
+            return self.wait(request, pending, Stage::Home(handle, Question::Unsubscribe { consumer }));
         }
         self.end_consumer(channel, consumer);
         self.answer(&pending, OwnedAnswer::Done);
     }
 
     /// Asks the queue: here at once, elsewhere by a record.
-    pub(crate) fn ask(&mut self, request: RequestId, pending: Pending, handle: QueueHandle) {
+    pub(crate) fn ask(
+        &mut self,
+        request: RequestId,
+        pending: Pending,
+        handle: QueueHandle,
+        question: Question,
+    ) {
         match self.places.get(handle).map(|entry| &entry.place) {
             Some(Place::Home(home)) if !home.closed => {
-                let answer = self.ask_home(pending.channel, &pending.operation, handle);
+                let answer = self.ask_home(pending.channel, question, handle);
                 return self.answer(&pending, answer);
             }
             // its end, which is near, is the answer
             Some(Place::Home(_)) => {}
-            _ => {
-                if let Operation::Consume { consumer, .. } = &pending.operation {
-                    self.consumers.insert((pending.channel, *consumer), handle);
+            Some(Place::Away(_)) | None => {
+                if let Question::Subscribe { consumer, .. } = question {
+                    self.consumers.insert((pending.channel, consumer), handle);
                 }
-                self.send(request, pending.channel, &pending.operation, handle);
+                self.send(request, pending.channel, question, handle);
             }
         }
-        self.wait(request, pending, Stage::Home(handle));
+        self.wait(request, pending, Stage::Home(handle, question));
     }
 
     /// The record that asks a home elsewhere; also repeats it.
@@ -132,90 +127,72 @@ impl Broker {
         &mut self,
         request: RequestId,
         channel: ChannelKey,
-        operation: &Operation,
+        question: Question,
         handle: QueueHandle,
     ) {
         let Some(entry) = self.places.get_mut(handle) else { return };
         let Place::Away(away) = &mut entry.place else { return };
         let queue = entry.id;
-        let record = match operation {
-            Operation::Consume { consumer, no_ack, exclusive, prefetch, .. } => {
-                let (consumer, no_ack) = (*consumer, *no_ack);
-                let (exclusive, prefetch) = (*exclusive, *prefetch);
-                let terms = ConsumerTerms { channel, consumer, no_ack, exclusive, prefetch };
-                Record::Subscribe { request, queue, terms }
+        let record = match question {
+            Question::Subscribe { consumer, terms } => {
+                let consumer = RemoteConsumer { channel, number: consumer, terms };
+                Record::Subscribe { request, queue, consumer }
             }
-            Operation::Cancel { consumer } => {
-                Record::Unsubscribe { request, queue, channel, consumer: *consumer }
-            }
-            Operation::Get { no_ack, .. } => Record::Get { request, queue, channel, no_ack: *no_ack },
-            Operation::QueuePurge { .. } => Record::Purge { request, queue },
-            _ => Record::Inspect { request, queue },
+            Question::Unsubscribe { consumer } => Record::Unsubscribe { request, queue, channel, consumer },
+            Question::Get { no_ack } => Record::Get { request, queue, channel, no_ack },
+            Question::Purge => Record::Purge { request, queue },
+            Question::Inspect => Record::Inspect { request, queue },
         };
         self.outboxes.at(away.outbox).push(&record);
     }
 
     /// A queue of this shard answers.
-    fn ask_home(&mut self, channel: ChannelKey, operation: &Operation, handle: QueueHandle) -> OwnedAnswer {
+    fn ask_home(&mut self, channel: ChannelKey, question: Question, handle: QueueHandle) -> OwnedAnswer {
         let own = self.own;
-        let key = |consumer| leveret_model::ConsumerKey { at: own, channel, number: consumer };
+        let key = |number| ConsumerKey { at: own, channel, number };
         let Some(entry) = self.places.get_mut(handle) else { return OwnedAnswer::Empty };
         let Place::Home(home) = &mut entry.place else { return OwnedAnswer::Empty };
         let (id, queue) = (entry.id, &mut home.queue);
-        match operation {
-            Operation::Consume { consumer, no_ack, exclusive, prefetch, .. } => {
-                let subscription = Subscription {
-                    key: key(*consumer),
-                    no_ack: *no_ack,
-                    exclusive: *exclusive,
-                    prefetch: *prefetch,
-                    priority: 0,
-                    window: Window::Output,
-                };
+        match question {
+            Question::Subscribe { consumer, terms } => {
+                let subscription = Subscription { key: key(consumer), terms, window: Window::Output };
                 if queue.subscribe(subscription).is_err() {
                     return OwnedAnswer::Refused(self.in_exclusive_use(id));
                 }
-                self.consumers.insert((channel, *consumer), handle);
+                self.consumers.insert((channel, consumer), handle);
                 self.mark_dirty(handle);
                 OwnedAnswer::Done
             }
-            Operation::Get { no_ack, .. } => match queue.get(&key(ConsumerNumber::default()), *no_ack) {
+            Question::Unsubscribe { consumer } => {
+                self.end_consumer(channel, consumer);
+                OwnedAnswer::Done
+            }
+            Question::Get { no_ack } => match queue.get(&key(ConsumerNumber::default()), no_ack) {
                 Some(taken) => {
                     let held =
                         Held { queue: handle, position: taken.position, consumer: ConsumerNumber::default() };
-                    let message = if *no_ack {
+                    let message = if no_ack {
                         OwnedMessage::take(&mut self.arena, taken.message)
                     } else {
                         OwnedMessage::copy(&self.arena.get(taken.message))
                     };
-                    OwnedAnswer::Got {
-                        held,
-                        no_ack: *no_ack,
-                        message,
-                        redelivered: taken.redelivered,
-                        remaining: taken.remaining,
-                    }
+                    let (redelivered, remaining) = (taken.redelivered, taken.remaining);
+                    OwnedAnswer::Got { held, no_ack, message, redelivered, remaining }
                 }
                 None => OwnedAnswer::Empty,
             },
-            Operation::QueuePurge { .. } => OwnedAnswer::Messages(queue.purge(&mut self.arena)),
-            _ => OwnedAnswer::Queue { messages: queue.ready(), consumers: queue.consumers() },
+            Question::Purge => OwnedAnswer::Messages(queue.purge(&mut self.arena)),
+            Question::Inspect => OwnedAnswer::Queue { messages: queue.ready(), consumers: queue.consumers() },
         }
     }
 }
 
-/// 404 (RabbitMQ's words).
-pub(crate) fn no_queue(name: &Name, vhost: &str) -> Refusal {
-    Refusal::new(ReplyCode::NotFound, format!("no queue '{name}' in vhost '{vhost}'"))
+/// A queue that is there and cannot be reached.
+pub(crate) fn home_down(queue: &leveret_model::directory::QueueRecord) -> Refusal {
+    let home = alloc::format!("{}", queue.home.node);
+    refusals::home_down(&queue.name, &queue.vhost, queue.durable, &home)
 }
 
-/// 404 for a queue that is there and cannot be reached (RabbitMQ's words).
-pub(crate) fn home_down(name: &Name, vhost: &str, home: ShardAddress) -> Refusal {
-    let text =
-        format!("home node '{}' of queue '{name}' in vhost '{vhost}' is down or inaccessible", home.node);
-    Refusal::new(ReplyCode::NotFound, text)
-}
-
-fn no_vhost() -> Refusal {
+pub(crate) fn no_vhost() -> Refusal {
     Refusal::new(ReplyCode::NotAllowed, "no vhost is open")
 }

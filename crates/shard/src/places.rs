@@ -7,7 +7,7 @@ use core::cell::Cell;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_amqp::host::QueueHandle;
-use leveret_link::record::ConsumerTerms;
+use leveret_link::record::RemoteConsumer;
 use leveret_model::{ChannelKey, ConsumerNumber, Instant, PublishNumber, QueueId, Seed, ShardAddress};
 use leveret_queue::{Lanes, MessageRef, OutLane, Queue};
 
@@ -57,7 +57,7 @@ pub(crate) struct Away {
     /// The ingress end of the lane.
     pub(crate) lane: OutLane<Owed>,
     /// Consumers of this shard's channels, by who they are.
-    pub(crate) consumers: BTreeMap<(ChannelKey, ConsumerNumber), ConsumerTerms>,
+    pub(crate) consumers: BTreeMap<(ChannelKey, ConsumerNumber), RemoteConsumer>,
     /// Its home says that its publishers are to wait (`pressure.rs`).
     pub(crate) throttled: bool,
     /// So much is on its way there that its publishers wait on our own account.

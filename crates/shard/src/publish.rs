@@ -7,11 +7,12 @@ use alloc::vec::Vec;
 
 use leveret_amqp::host::{Body, Publish, Published, QueueHandle};
 use leveret_auth::Access;
-use leveret_model::{ChannelKey, Refusal, ReplyCode, limits};
+use leveret_model::{ChannelKey, Refusal, ReplyCode, limits, refusals};
 use leveret_queue::ArenaBody;
 use leveret_route::{ExchangeId, MessageHeaders, VhostId};
 
 use crate::broker::Broker;
+use crate::operations::no_vhost;
 use crate::places::{Entry, Owed, Place};
 
 /// Routes that a channel remembers; a power of two.
@@ -210,7 +211,7 @@ impl Broker {
         publish: &Publish<'_>,
     ) -> Result<Option<Route>, Refusal> {
         let Some(vhost) = self.meta(channel.connection).vhost else {
-            return Err(Refusal::new(ReplyCode::NotAllowed, "no vhost is open"));
+            return Err(no_vhost());
         };
         cached.exchange = None;
         let name = String::from_utf8_lossy(publish.exchange);
@@ -248,7 +249,8 @@ impl Broker {
     /// Asks the table; the queues are in `targets` then.
     fn route_by_bindings(&mut self, vhost: VhostId, publish: &Publish<'_>) -> Result<ExchangeId, Refusal> {
         let Some(exchange) = self.table.exchange(vhost, publish.exchange) else {
-            return Err(no_exchange(publish.exchange, &self.vhost_name(vhost)));
+            let name = String::from_utf8_lossy(publish.exchange);
+            return Err(refusals::no_exchange(&name, &self.vhost_name(vhost)));
         };
         if self.table.definition(exchange).is_some_and(|exchange| exchange.internal) {
             let text = format!(
@@ -311,11 +313,6 @@ fn keep<'a>(body: &mut Body<'a>) -> (ArenaBody<'a>, usize) {
             (ArenaBody::Chunks(core::mem::take(chunks)), len)
         }
     }
-}
-
-pub(crate) fn no_exchange(name: &[u8], vhost: &str) -> Refusal {
-    let text = format!("no exchange '{}' in vhost '{vhost}'", String::from_utf8_lossy(name));
-    Refusal::new(ReplyCode::NotFound, text)
 }
 
 /// Slot of an address: its last bytes differ most between keys. hot.

@@ -1,12 +1,12 @@
 //! Records from other shards, each to the part that knows what to do.
 
-use leveret_amqp::host::Operation;
 use leveret_link::credit::{Cost, Overgrant};
 use leveret_link::record::Record;
 use leveret_link::{Batch, Damage};
 use leveret_model::{Boot, Refusal, ShardAddress};
 
 use crate::answers::OwnedAnswer;
+use crate::commands::Question;
 use crate::shard::Shard;
 
 /// Why a batch from another shard is not believed: the link ends.
@@ -74,7 +74,9 @@ impl Shard {
             Record::Throttle { queue, on } => broker.on_throttle(queue, on),
             // The home says when it knows the queue, with a gap; else the directory says what became of it.
             Record::NotHome { .. } => {}
-            Record::Subscribe { request, queue, terms } => broker.on_subscribe(from, request, queue, terms),
+            Record::Subscribe { request, queue, consumer } => {
+                broker.on_subscribe(from, request, queue, consumer);
+            }
             Record::Unsubscribe { request, queue, channel, consumer } => {
                 broker.on_unsubscribe(from, request, queue, channel, consumer);
             }
@@ -93,9 +95,13 @@ impl Shard {
             }
             Record::Empty { request } => broker.on_home_answer(request, |_, _| OwnedAnswer::Empty),
             Record::Counts { request, messages, consumers } => {
-                broker.on_home_answer(request, |operation, _| match operation {
-                    Operation::QueuePurge { .. } => OwnedAnswer::Messages(messages),
-                    _ => OwnedAnswer::Queue { messages, consumers },
+                broker.on_home_answer(request, |question, _| match question {
+                    Question::Purge => OwnedAnswer::Messages(messages),
+                    // who asked something else refuses an answer that does not fit
+                    Question::Inspect
+                    | Question::Subscribe { .. }
+                    | Question::Unsubscribe { .. }
+                    | Question::Get { .. } => OwnedAnswer::Queue { messages, consumers },
                 });
             }
             Record::Done { request } => broker.on_home_answer(request, |_, _| OwnedAnswer::Done),

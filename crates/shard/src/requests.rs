@@ -5,17 +5,16 @@
 
 use alloc::vec::Vec;
 
-use leveret_amqp::host::{Held, Operation, QueueHandle, Verdict};
-use leveret_link::record::{ConsumerTerms, RecordMessage};
+use leveret_amqp::host::{Held, Operation, QueueHandle};
+use leveret_link::record::{RecordMessage, RemoteConsumer};
 use leveret_model::directory::Reply;
 use leveret_model::{
-    ChannelKey, ConsumerNumber, Instant, Name, NodeId, Position, Refusal, ReplyCode, RequestId, ShardAddress,
-    limits,
+    ChannelKey, ConsumerNumber, Instant, NodeId, Position, Refusal, RequestId, Settlement, limits, refusals,
 };
 
 use crate::answers::{OwnedAnswer, OwnedMessage};
 use crate::broker::Broker;
-use crate::operations::{home_down, no_queue};
+use crate::commands::Question;
 use crate::places::{Entry, Place};
 
 /// An operation under way.
@@ -37,16 +36,7 @@ pub(crate) enum Stage {
     /// The control machine.
     Control,
     /// The home of a queue: elsewhere, or here and about to be dropped.
-    Home(QueueHandle),
-}
-
-/// Why a queue is not there any more for who asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum QueueEnd {
-    /// Deleted, or under another name.
-    Gone,
-    /// Its home is Down.
-    Down(ShardAddress),
+    Home(QueueHandle, Question),
 }
 
 impl Pending {
@@ -60,7 +50,7 @@ impl Pending {
 
     /// A home may have given it a message that it will not know of.
     fn may_hold_message(&self) -> bool {
-        matches!((&self.operation, self.stage), (Operation::Get { no_ack: false, .. }, Stage::Home(_)))
+        matches!(self.stage, Stage::Home(_, Question::Get { no_ack: false }))
     }
 }
 
@@ -69,7 +59,7 @@ impl Broker {
         if !pending.abandoned {
             self.answers.push_back((pending.channel, answer));
         } else if let OwnedAnswer::Got { held, no_ack: false, .. } = answer {
-            self.settle(pending.channel, held, Verdict::Requeue);
+            self.settle(pending.channel, held, Settlement::Requeue);
         }
     }
 
@@ -99,40 +89,40 @@ impl Broker {
             Reply::Queue { record, .. } => {
                 // the counts are the home's, unless it was dropped meanwhile
                 if self.table.queue_by_id(record.id).is_none() {
-                    return self.refuse_request(&pending, no_queue(&record.name, &record.vhost));
+                    let refusal = refusals::no_queue(&record.name, &record.vhost);
+                    return self.refuse_request(&pending, refusal);
                 }
                 let handle = self.place(record.id, record.home);
-                self.ask(request, pending, handle);
+                self.ask(request, pending, handle, Question::Inspect);
             }
             Reply::Refused(refusal) => self.refuse_request(&pending, refusal),
         }
     }
 
-    /// A home elsewhere answered; `answer` sees the operation.
+    /// A home elsewhere answered; `answer` sees what it was asked.
     pub(crate) fn on_home_answer(
         &mut self,
         request: RequestId,
-        answer: impl FnOnce(&Operation, QueueHandle) -> OwnedAnswer,
+        answer: impl FnOnce(Question, QueueHandle) -> OwnedAnswer,
     ) {
-        let Some(Stage::Home(handle)) = self.pending.get(&request).map(|pending| pending.stage) else {
+        let Some(Stage::Home(handle, question)) = self.pending.get(&request).map(|pending| pending.stage)
+        else {
             return;
         };
         let Some(pending) = self.pending.remove(&request) else { return };
-        let answer = answer(&pending.operation, handle);
+        let answer = answer(question, handle);
         let channel = pending.channel;
-        match &pending.operation {
-            Operation::Consume { consumer, no_ack, exclusive, prefetch, .. } => {
-                let (consumer, no_ack) = (*consumer, *no_ack);
-                let (exclusive, prefetch) = (*exclusive, *prefetch);
+        match question {
+            Question::Subscribe { consumer, terms } => {
                 if !matches!(answer, OwnedAnswer::Done) {
                     self.consumers.remove(&(channel, consumer));
                 } else if let Some(Entry { place: Place::Away(away), .. }) = self.places.get_mut(handle) {
-                    let terms = ConsumerTerms { channel, consumer, no_ack, exclusive, prefetch };
-                    away.consumers.insert((channel, consumer), terms);
+                    let known = RemoteConsumer { channel, number: consumer, terms };
+                    away.consumers.insert((channel, consumer), known);
                 }
             }
-            Operation::Cancel { consumer } => self.forget_consumer(channel, *consumer),
-            _ => {}
+            Question::Unsubscribe { consumer } => self.forget_consumer(channel, consumer),
+            Question::Get { .. } | Question::Purge | Question::Inspect => {}
         }
         self.answer(&pending, answer);
     }
@@ -148,15 +138,15 @@ impl Broker {
     ) {
         let Some(pending) = self.pending.get(&request) else { return };
         let (channel, consumer) = (pending.channel, ConsumerNumber::default());
-        if let Stage::Home(handle) = pending.stage
+        if let Stage::Home(handle, _) = pending.stage
             && let Some(Entry { id, place: Place::Away(away) }) = self.places.get(handle)
             && redelivered
         {
             self.outboxes.at(away.outbox).note_given(*id, channel, consumer, position);
         }
         let message = OwnedMessage::of_record(record);
-        self.on_home_answer(request, |operation, queue| {
-            let no_ack = matches!(operation, Operation::Get { no_ack: true, .. });
+        self.on_home_answer(request, |question, queue| {
+            let no_ack = matches!(question, Question::Get { no_ack: true });
             let held = Held { queue, position, consumer };
             OwnedAnswer::Got { held, no_ack, message, redelivered, remaining }
         });
@@ -173,11 +163,11 @@ impl Broker {
 
     /// A new link to a node: what waits for a home there is asked again, under the same ids.
     pub(crate) fn repeat_requests(&mut self, node: NodeId) {
-        for (request, handle) in self.waiting_at(node) {
+        for (request, handle, question) in self.waiting_at(node) {
             let Some(pending) = self.pending.remove(&request) else { continue };
             // what an abandoned one may have got is not named on the new link, and goes back by that
             if !pending.abandoned {
-                self.send(request, pending.channel, &pending.operation, handle);
+                self.send(request, pending.channel, question, handle);
                 self.pending.insert(request, pending);
             }
         }
@@ -186,24 +176,23 @@ impl Broker {
     /// The link to a node is gone: nothing comes any more to consumers that are being cancelled, and the home hears of them
     /// on the next one.
     pub(crate) fn end_cancels_at(&mut self, node: NodeId) {
-        for (request, _) in self.waiting_at(node) {
-            let is_cancel = |pending: &Pending| matches!(pending.operation, Operation::Cancel { .. });
-            if self.pending.get(&request).is_some_and(is_cancel) {
+        for (request, _, question) in self.waiting_at(node) {
+            if let Question::Unsubscribe { .. } = question {
                 self.on_home_answer(request, |_, _| OwnedAnswer::Done);
             }
         }
     }
 
-    fn waiting_at(&self, node: NodeId) -> Vec<(RequestId, QueueHandle)> {
+    fn waiting_at(&self, node: NodeId) -> Vec<(RequestId, QueueHandle, Question)> {
         let at_node = |handle: QueueHandle| match self.places.get(handle).map(|entry| &entry.place) {
             Some(Place::Away(away)) => away.home.node == node,
-            _ => false,
+            Some(Place::Home(_)) | None => false,
         };
         let waiting = self.pending.iter().filter_map(|(request, pending)| match pending.stage {
-            Stage::Home(handle) => Some((*request, handle)),
-            _ => None,
+            Stage::Home(handle, question) => Some((*request, handle, question)),
+            Stage::Lease | Stage::Control => None,
         });
-        waiting.filter(|(_, handle)| at_node(*handle)).collect()
+        waiting.filter(|(_, handle, _)| at_node(*handle)).collect()
     }
 
     /// A channel is gone: nobody waits any more.
@@ -218,37 +207,27 @@ impl Broker {
     }
 
     /// The queue is gone or its home is Down: what waits for it is refused, or done.
-    pub(crate) fn end_requests_of(&mut self, handle: QueueHandle, end: QueueEnd) {
-        let waits = |(request, pending): (&RequestId, &Pending)| {
-            (pending.stage == Stage::Home(handle)).then_some(*request)
+    pub(crate) fn end_requests_of(&mut self, ended: QueueHandle, why: &Refusal) {
+        let asks = |(request, pending): (&RequestId, &Pending)| match pending.stage {
+            Stage::Home(handle, question) if handle == ended => Some((*request, question)),
+            Stage::Home(..) | Stage::Lease | Stage::Control => None,
         };
-        let over: Vec<RequestId> = self.pending.iter().filter_map(waits).collect();
-        for request in over {
+        let over: Vec<(RequestId, Question)> = self.pending.iter().filter_map(asks).collect();
+        for (request, question) in over {
             let Some(pending) = self.pending.remove(&request) else { continue };
-            let name = match &pending.operation {
-                Operation::QueueDeclare { name, .. } | Operation::QueuePurge { name } => name,
-                Operation::Get { queue, .. } => queue,
-                Operation::Consume { queue, consumer, .. } => {
-                    self.consumers.remove(&(pending.channel, *consumer));
-                    queue
-                }
-                _ => {
+            match question {
+                Question::Unsubscribe { .. } => {
                     self.answer(&pending, OwnedAnswer::Done);
                     continue;
                 }
-            };
-            if !pending.abandoned {
-                let refusal = self.ended(&pending, name, end);
-                self.refuse_request(&pending, refusal);
+                Question::Subscribe { consumer, .. } => {
+                    self.consumers.remove(&(pending.channel, consumer));
+                }
+                Question::Get { .. } | Question::Purge | Question::Inspect => {}
             }
-        }
-    }
-
-    fn ended(&self, pending: &Pending, name: &Name, end: QueueEnd) -> Refusal {
-        let vhost = &self.meta(pending.channel.connection).vhost_name;
-        match end {
-            QueueEnd::Gone => no_queue(name, vhost),
-            QueueEnd::Down(home) => home_down(name, vhost, home),
+            if !pending.abandoned {
+                self.refuse_request(&pending, why.clone());
+            }
         }
     }
 
@@ -281,18 +260,14 @@ impl Broker {
         }
         for request in over {
             let Some(mut pending) = self.pending.remove(&request) else { continue };
-            if let Operation::Consume { consumer, .. } = &pending.operation {
-                self.end_consumer(pending.channel, *consumer);
+            if let Stage::Home(_, Question::Subscribe { consumer, .. }) = pending.stage {
+                self.end_consumer(pending.channel, consumer);
             }
-            let text = match pending.stage {
-                Stage::Lease => {
-                    "this node has lost touch with a member of its cluster and cannot tell; try again"
-                }
-                Stage::Control | Stage::Home(_) => {
-                    "no answer from the node in charge within the time; try again"
-                }
+            let refusal = match pending.stage {
+                Stage::Lease => refusals::no_view(None),
+                Stage::Control | Stage::Home(..) => refusals::no_answer(),
             };
-            self.refuse_request(&pending, Refusal::new(ReplyCode::ResourceError, text));
+            self.refuse_request(&pending, refusal);
             if pending.may_hold_message() {
                 pending.abandoned = true;
                 self.pending.insert(request, pending);

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use leveret_amqp::host::QueueHandle;
-use leveret_link::record::{ConsumerTerms, HeldDelivery, Record};
+use leveret_link::record::{HeldDelivery, Record, RemoteConsumer};
 use leveret_model::{NodeId, QueueId, ShardAddress, limits};
 use leveret_queue::Subscription;
 
@@ -97,7 +97,7 @@ impl Broker {
         let from = held.partition_point(|(at, _)| at.slot < handle.slot);
         let to = held.partition_point(|(at, _)| at.slot <= handle.slot);
         let held: Vec<HeldDelivery> = held[from..to].iter().map(|(_, held)| *held).collect();
-        let consumers: Vec<ConsumerTerms> = away.consumers.values().copied().collect();
+        let consumers: Vec<RemoteConsumer> = away.consumers.values().copied().collect();
         if consumers.is_empty() && held.is_empty() {
             return;
         }
@@ -114,7 +114,7 @@ impl Broker {
         &mut self,
         from: ShardAddress,
         queue: QueueId,
-        consumers: &[ConsumerTerms],
+        consumers: &[RemoteConsumer],
         held: &[HeldDelivery],
     ) {
         let Some((_, home)) = self.places.home_mut(queue) else {
@@ -122,11 +122,11 @@ impl Broker {
             return self.cancel_there(
                 from,
                 queue,
-                consumers.iter().map(|terms| (terms.channel, terms.consumer)),
+                consumers.iter().map(|consumer| (consumer.channel, consumer.number)),
             );
         };
         let subscriptions: Vec<Subscription> =
-            consumers.iter().map(|terms| subscription(from, *terms)).collect();
+            consumers.iter().map(|consumer| subscription(from, *consumer)).collect();
         let held: Vec<_> = held.iter().map(|held| (held.channel, held.consumer, held.position)).collect();
         home.queue.name(from, &subscriptions, &held);
     }
@@ -166,7 +166,7 @@ impl Broker {
 /// RESUB for one queue, in records that move under credit however much is held.
 fn pieces<'a>(
     queue: QueueId,
-    consumers: &'a [ConsumerTerms],
+    consumers: &'a [RemoteConsumer],
     held: &'a [HeldDelivery],
 ) -> impl Iterator<Item = Record<'static>> + 'a {
     let consumers = consumers.chunks(limits::RESUBSCRIBE_PIECE_MAX).map(move |piece| Record::Resubscribe {

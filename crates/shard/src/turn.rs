@@ -3,8 +3,7 @@
 //! Order at the end: held publishes, windows, dispatch, confirms, records. Windows come before the dispatch, so that a
 //! queue whose consumer has room again is dispatched in this turn; what is still listed after it asks for another one.
 
-use leveret_amqp::host::Verdict;
-use leveret_model::{ChannelKey, limits};
+use leveret_model::{ChannelKey, Settlement, limits};
 
 use crate::answers::{OwnedAnswer, borrow};
 use crate::effects::Effects;
@@ -82,7 +81,7 @@ impl Shard {
             None => false,
         };
         if let (false, OwnedAnswer::Got { held, no_ack: false, .. }) = (taken, answer) {
-            self.broker.settle(channel, *held, Verdict::Requeue);
+            self.broker.settle(channel, *held, Settlement::Requeue);
         }
     }
 

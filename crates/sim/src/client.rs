@@ -204,9 +204,8 @@ impl Client {
                 let code = close.reply_code;
                 ways.trace
                     .say(ways.schedule.now, || format!("client {} is closed: {code} {text}", self.id.0));
-                // 506 answers an operation that waited too long (`limits::OPERATION_WAIT`); any other would be somebody's
-                // fault, for clients keep to the protocol
-                if ![320, 506].contains(&code) {
+                // the node stops; any other would be somebody's fault, for clients keep to the protocol
+                if code != 320 {
                     let text = format!("client {} was closed with {code} {text}", self.id.0);
                     ways.oracle.violation(ways.schedule.now, "liveness", text);
                 }

@@ -27,7 +27,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Instant, ReplyCode};
+use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Instant, ReplyCode, Settlement};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
 use leveret_wire::{
     Frame, FrameError, FrameHead, FrameKind, Method, MethodError, decode_ack, decode_frame, decode_publish,
@@ -41,7 +41,7 @@ use self::deferred::Deferred;
 use self::operations::Pending;
 use self::unacked::Unacked;
 use crate::exception::{Exception, MethodId};
-use crate::host::{Held, Host, Verdict};
+use crate::host::{Held, Host};
 use crate::turn::{Shared, Turn};
 
 /// What a channel waits for.
@@ -261,7 +261,7 @@ impl<C> Channel<C> {
         }
         host.channel_closed(self.key, &consumers);
         while let Some(held) = self.unacked.take_first() {
-            host.settle(self.key, held, Verdict::Requeue);
+            host.settle(self.key, held, Settlement::Requeue);
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::format;
 
 use leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
-use leveret_model::{ConsumerNumber, Name, ReplyCode};
+use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode};
 use leveret_wire::Method;
 use leveret_wire::method::{BasicCancel, BasicCancelOk, BasicConsume, ExchangeDeclareOk};
 
@@ -125,7 +125,7 @@ impl<C> Channel<C> {
 
     fn consume(&mut self, id: MethodId, m: &BasicConsume<'_>) -> Result<(Operation, Reply), Exception> {
         let queue = queue_name(id, m.queue)?;
-        let arguments = to_arguments("basic.consume", id, m.arguments)?;
+        to_arguments("basic.consume", id, m.arguments)?;
         let asked = to_name(id, "consumer tag", m.consumer_tag)?;
         if self.consumers.by_tag(&asked).is_some() {
             let text = format!("attempt to reuse consumer tag '{asked}'");
@@ -138,14 +138,14 @@ impl<C> Channel<C> {
         self.last_consumer += 1;
         let number = ConsumerNumber(self.last_consumer);
         let tag = if asked.is_empty() { Name::new(&self.server_tag(number)) } else { asked };
-        let operation = Operation::Consume {
-            queue,
-            consumer: number,
+        let terms = ConsumerTerms {
             no_ack: m.no_ack,
             exclusive: m.exclusive,
             prefetch: self.prefetch,
-            arguments,
+            // x-priority answers 540 for now
+            priority: 0,
         };
+        let operation = Operation::Consume { queue, consumer: number, terms };
         Ok((operation, Reply::ConsumeOk { number, tag, no_ack: m.no_ack, no_wait: m.no_wait }))
     }
 

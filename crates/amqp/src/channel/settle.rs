@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::format;
 
-use leveret_model::{DeliveryTag, ReplyCode};
+use leveret_model::{DeliveryTag, ReplyCode, Settlement};
 use leveret_wire::method::{
     BasicAck, BasicNack, BasicQos, BasicQosOk, BasicRecoverOk, BasicReject, ChannelFlow, ChannelFlowOk,
     ConfirmSelect, ConfirmSelectOk,
@@ -13,7 +13,7 @@ use super::Channel;
 use super::confirms::Confirms;
 use super::topology::refuse_flag;
 use crate::exception::{Exception, MethodId};
-use crate::host::{Host, Verdict};
+use crate::host::Host;
 use crate::turn::Turn;
 
 const ACK: MethodId = MethodId { class: 60, method: 80 };
@@ -27,7 +27,7 @@ impl<C> Channel<C> {
         turn: &mut Turn<'_, H>,
         ack: BasicAck,
     ) -> Result<(), Exception> {
-        self.settle(turn, ACK, DeliveryTag(ack.delivery_tag), ack.multiple, Verdict::Ack)
+        self.settle(turn, ACK, DeliveryTag(ack.delivery_tag), ack.multiple, Settlement::Ack)
     }
 
     /// hot.
@@ -36,8 +36,8 @@ impl<C> Channel<C> {
         turn: &mut Turn<'_, H>,
         nack: BasicNack,
     ) -> Result<(), Exception> {
-        let verdict = if nack.requeue { Verdict::Requeue } else { Verdict::Reject };
-        self.settle(turn, NACK, DeliveryTag(nack.delivery_tag), nack.multiple, verdict)
+        let how = if nack.requeue { Settlement::Requeue } else { Settlement::Reject };
+        self.settle(turn, NACK, DeliveryTag(nack.delivery_tag), nack.multiple, how)
     }
 
     /// hot.
@@ -46,8 +46,8 @@ impl<C> Channel<C> {
         turn: &mut Turn<'_, H>,
         reject: BasicReject,
     ) -> Result<(), Exception> {
-        let verdict = if reject.requeue { Verdict::Requeue } else { Verdict::Reject };
-        self.settle(turn, REJECT, DeliveryTag(reject.delivery_tag), false, verdict)
+        let how = if reject.requeue { Settlement::Requeue } else { Settlement::Reject };
+        self.settle(turn, REJECT, DeliveryTag(reject.delivery_tag), false, how)
     }
 
     /// Tag 0 with multiple is all that is held (AMQP 0-9-1 §1.8.3.13). A tag that is not held is 406, with multiple too
@@ -58,7 +58,7 @@ impl<C> Channel<C> {
         method: MethodId,
         tag: DeliveryTag,
         multiple: bool,
-        verdict: Verdict,
+        how: Settlement,
     ) -> Result<(), Exception> {
         if multiple {
             let last = if tag.0 == 0 { DeliveryTag(u64::MAX) } else { tag };
@@ -66,12 +66,12 @@ impl<C> Channel<C> {
                 return Err(unknown_tag(method, tag));
             }
             while let Some(held) = self.unacked.take_first_through(last) {
-                turn.host.settle(self.key, held, verdict);
+                turn.host.settle(self.key, held, how);
             }
             return Ok(());
         }
         let held = self.unacked.take(tag).ok_or_else(|| unknown_tag(method, tag))?;
-        turn.host.settle(self.key, held, verdict);
+        turn.host.settle(self.key, held, how);
         Ok(())
     }
 
@@ -88,7 +88,7 @@ impl<C> Channel<C> {
             return Err(refuse_flag("basic.recover", "requeue=false", method));
         }
         while let Some(held) = self.unacked.take_first() {
-            turn.host.settle(self.key, held, Verdict::Requeue);
+            turn.host.settle(self.key, held, Settlement::Requeue);
         }
         if answered {
             turn.shared.send(self.key.number, &BasicRecoverOk);

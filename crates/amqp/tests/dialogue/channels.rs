@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use leveret_amqp::host::{Answer, Operation, Verdict};
+use leveret_amqp::host::{Answer, Operation};
 use leveret_amqp::{Config, Ended, State};
 use leveret_model::limits::{CLOSE_TIMEOUT, DEFERRED_BYTES_MAX};
-use leveret_model::{Position, ReplyCode};
+use leveret_model::{Position, ReplyCode, Settlement};
 use leveret_wire::method::*;
 
 use crate::support::{
@@ -137,8 +137,8 @@ fn a_client_closes_a_channel_and_uses_the_number_again() {
         calls,
         [
             Call::Closed(1, vec![consumer.0]),
-            Call::Settle(Position(4), Verdict::Requeue),
-            Call::Settle(Position(5), Verdict::Requeue),
+            Call::Settle(Position(4), Settlement::Requeue),
+            Call::Settle(Position(5), Settlement::Requeue),
         ]
     );
     talk.says(1, ChannelOpen);
@@ -215,7 +215,7 @@ fn a_lost_socket_closes_every_channel_towards_the_broker() {
     talk.delivers(channel, consumer, 8, b"x");
     talk.connection.lost(&mut talk.broker);
     let calls: Vec<Call> = talk.broker.calls.drain(..).collect();
-    assert_eq!(calls, [Call::Closed(1, vec![1]), Call::Settle(Position(8), Verdict::Requeue)]);
+    assert_eq!(calls, [Call::Closed(1, vec![1]), Call::Settle(Position(8), Settlement::Requeue)]);
     assert_eq!(talk.connection.reason(), Some(&Ended::Lost));
 }
 

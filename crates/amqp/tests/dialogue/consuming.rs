@@ -1,14 +1,14 @@
 //! Messages out: consumers, deliveries, what the client does with them, basic.get.
 
-use leveret_amqp::host::{Answer, Content, Delivery, Message, Operation, Verdict};
+use leveret_amqp::host::{Answer, Content, Delivery, Message, Operation};
 use leveret_amqp::{Config, Vanished};
-use leveret_model::{ConsumerNumber, Name, Position};
+use leveret_model::{ConsumerNumber, ConsumerTerms, Name, Position, Settlement};
 use leveret_wire::Method;
 use leveret_wire::method::*;
 
 use crate::support::{Call, Talk, address, all_capabilities, header_payload, held};
 
-fn settled(talk: &mut Talk) -> Vec<(u64, Verdict)> {
+fn settled(talk: &mut Talk) -> Vec<(u64, Settlement)> {
     let settle = |call| match call {
         Call::Settle(Position(position), verdict) => (position, verdict),
         other => panic!("{other:?}"),
@@ -41,10 +41,7 @@ fn a_consumer_gets_its_messages() {
         Operation::Consume {
             queue: Name::new("q"),
             consumer: ConsumerNumber(1),
-            no_ack: false,
-            exclusive: true,
-            prefetch: 7,
-            arguments: Default::default(),
+            terms: ConsumerTerms { no_ack: false, exclusive: true, prefetch: 7, priority: 0 },
         }
     );
     talk.answers(channel, Answer::Done);
@@ -146,7 +143,7 @@ fn a_client_cancels_a_consumer_and_may_use_its_tag_again() {
     assert_ne!(again, consumer, "numbers are never reused");
     // RabbitMQ: acks belong to the channel, not to the consumer
     talk.says(1, BasicAck { delivery_tag: 1, multiple: false });
-    assert_eq!(settled(&mut talk), [(3, Verdict::Ack)]);
+    assert_eq!(settled(&mut talk), [(3, Settlement::Ack)]);
 }
 
 /// AMQP 0-9-1 §1.8.3.5
@@ -214,11 +211,11 @@ fn deliveries_are_settled_in_any_order() {
     talk.says(1, BasicNack { delivery_tag: 2, multiple: true, requeue: false });
     talk.says(1, BasicReject { delivery_tag: 4, requeue: false });
     let expected = [
-        (13, Verdict::Ack),
-        (15, Verdict::Requeue),
-        (11, Verdict::Reject),
-        (12, Verdict::Reject),
-        (14, Verdict::Reject),
+        (13, Settlement::Ack),
+        (15, Settlement::Requeue),
+        (11, Settlement::Reject),
+        (12, Settlement::Reject),
+        (14, Settlement::Reject),
     ];
     assert_eq!(settled(&mut talk), expected);
     assert!(!talk.connection.holds_unacked());
@@ -230,7 +227,7 @@ fn tag_zero_with_multiple_is_all() {
     let mut talk = holding_five();
     talk.says(1, BasicAck { delivery_tag: 0, multiple: true });
     talk.says(1, BasicAck { delivery_tag: 0, multiple: true });
-    assert_eq!(settled(&mut talk), (11..=15).map(|p| (p, Verdict::Ack)).collect::<Vec<_>>());
+    assert_eq!(settled(&mut talk), (11..=15).map(|p| (p, Settlement::Ack)).collect::<Vec<_>>());
     talk.hears_nothing();
 }
 
@@ -246,12 +243,12 @@ fn an_unknown_delivery_tag_is_406() {
     ] {
         let mut talk = holding_five();
         talk.says(1, BasicAck { delivery_tag: 1, multiple: false });
-        assert_eq!(settled(&mut talk), [(11, Verdict::Ack)]);
+        assert_eq!(settled(&mut talk), [(11, Settlement::Ack)]);
         talk.says(1, method);
         let text = format!("PRECONDITION_FAILED - unknown delivery tag {tag}");
         talk.hears_channel_close(1, 406, id, &text);
         assert_eq!(talk.broker.calls.pop_front(), Some(Call::Closed(1, vec![1])));
-        assert_eq!(settled(&mut talk), (12..=15).map(|p| (p, Verdict::Requeue)).collect::<Vec<_>>());
+        assert_eq!(settled(&mut talk), (12..=15).map(|p| (p, Settlement::Requeue)).collect::<Vec<_>>());
     }
 }
 
@@ -261,7 +258,7 @@ fn recover_gives_everything_back() {
     let mut talk = holding_five();
     talk.says(1, BasicRecover { requeue: true });
     talk.hears(1, BasicRecoverOk);
-    assert_eq!(settled(&mut talk), (11..=15).map(|p| (p, Verdict::Requeue)).collect::<Vec<_>>());
+    assert_eq!(settled(&mut talk), (11..=15).map(|p| (p, Settlement::Requeue)).collect::<Vec<_>>());
     let mut talk = holding_five();
     talk.says(1, BasicRecoverAsync { requeue: true });
     talk.hears_nothing();
@@ -293,7 +290,7 @@ fn get_takes_one_message() {
         talk.hears_content(1, b"hello");
     }
     talk.says(1, BasicAck { delivery_tag: 0, multiple: true });
-    assert_eq!(settled(&mut talk), [(21, Verdict::Ack)]);
+    assert_eq!(settled(&mut talk), [(21, Settlement::Ack)]);
     talk.says(1, BasicGet { queue: b"q", no_ack: false });
     let (channel, _) = talk.asked();
     talk.answers(channel, Answer::Empty);

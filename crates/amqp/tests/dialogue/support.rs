@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use leveret_amqp::host::{
-    Answer, Body, Content, Delivery, Held, Host, Message, Operation, Publish, Published,
+    Answer, Body, Content, Delivery, Held, Host, Message, Operation, Publish, Published, QueueHandle,
 };
-use leveret_amqp::host::{QueueHandle, Verdict};
 use leveret_amqp::{Config, Connection};
 use leveret_model::{
     Arguments, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Name, Position,
-    PublishNumber, Refusal, ReplyCode, RoutingKey, Value,
+    PublishNumber, Refusal, ReplyCode, RoutingKey, Settlement, Value,
 };
 use leveret_wire::content::write_address;
 use leveret_wire::frame::{FRAME_END, write_head, write_header_frame};
@@ -28,7 +27,7 @@ pub(crate) enum Call {
     Vhost(String),
     Publish { channel: u16, address: (String, String), body: Vec<u8>, number: Option<u64>, arrived: Instant },
     Request(ChannelKey, Operation),
-    Settle(Position, Verdict),
+    Settle(Position, Settlement),
     Closed(u16, Vec<u32>),
 }
 
@@ -94,7 +93,7 @@ impl Host for Broker {
         self.calls.push_back(Call::Request(channel, operation));
     }
 
-    fn settle(&mut self, _: ChannelKey, held: Held, verdict: Verdict) {
+    fn settle(&mut self, _: ChannelKey, held: Held, verdict: Settlement) {
         self.calls.push_back(Call::Settle(held.position, verdict));
     }
 

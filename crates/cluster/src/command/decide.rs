@@ -6,7 +6,7 @@ use alloc::collections::BTreeSet;
 
 use leveret_model::definition::{Binding, DestinationKind, Exchange};
 use leveret_model::directory::{Command, QueueRecord, Reply};
-use leveret_model::{Instant, NodeId, QueueId, Refusal, ShardAddress, limits};
+use leveret_model::{Instant, NodeId, QueueId, Refusal, ShardAddress, limits, refusals};
 
 use super::Origin;
 use crate::control::Control;
@@ -50,7 +50,7 @@ impl Control {
                 self.delete_queue(origin, &ObjectName::new(vhost, name))
             }
             Command::Bind(binding) | Command::Unbind(binding) if binding.source.is_empty() => {
-                Step::Refuse(refusal::default_exchange())
+                Step::Refuse(refusals::default_exchange())
             }
             Command::Bind(binding) if binding.kind == DestinationKind::Queue => {
                 self.bind_queue(origin, binding)
@@ -66,7 +66,7 @@ impl Control {
     fn declare_exchange(&mut self, exchange: &Exchange) -> Step {
         let name = ObjectName::new(&exchange.vhost, &exchange.name);
         if name.name.is_empty() {
-            return Step::Refuse(refusal::default_exchange());
+            return Step::Refuse(refusals::default_exchange());
         }
         if self.directory.is_being_removed(&name) {
             return Step::Wait;
@@ -84,7 +84,7 @@ impl Control {
 
     fn delete_exchange(&mut self, name: &ObjectName, if_unused: bool) -> Step {
         if name.name.is_empty() {
-            return Step::Refuse(refusal::default_exchange());
+            return Step::Refuse(refusals::default_exchange());
         }
         if is_reserved(name) {
             return Step::Refuse(refusal::system_exchange(name));
@@ -236,7 +236,7 @@ impl Control {
 
     fn bind_exchange(&mut self, binding: &Binding) -> Step {
         if binding.destination.is_empty() {
-            return Step::Refuse(refusal::default_exchange());
+            return Step::Refuse(refusals::default_exchange());
         }
         if let Some(step) = self.source_missing(binding) {
             return step;

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use leveret_model::directory::{Command, PeerState, Reply, ToShard};
-use leveret_model::{Instant, Name, NodeId, Refusal, ShardId};
+use leveret_model::{Instant, Name, NodeId, Refusal, ShardId, refusals};
 
 use crate::command::{CommandKey, Phase};
 use crate::control::Control;
@@ -94,7 +94,7 @@ impl Control {
                     self.away(&binding.vhost, &binding.destination, node)
                 }
                 Some(Command::DeleteQueue { vhost, name, .. }) => self.away(vhost, name, node),
-                _ => refusal::no_view(&self.name_of(node)),
+                _ => refusals::no_view(Some(&self.name_of(node))),
             };
             self.answer(key, Reply::Refused(refusal));
         }

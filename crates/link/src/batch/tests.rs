@@ -4,10 +4,10 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use leveret_model::{ChannelNumber, ConnectionKey, ReplyCode, RequestId, Ulid};
+use leveret_model::{ChannelNumber, ConnectionKey, ConsumerTerms, ReplyCode, RequestId, Settlement, Ulid};
 
 use super::*;
-use crate::record::{ConsumerTerms, HeldDelivery, RecordBody, RecordMessage, Settle};
+use crate::record::{HeldDelivery, RecordBody, RecordMessage, RemoteConsumer};
 
 fn queue() -> impl Strategy<Value = QueueId> {
     any::<(u32, u128)>().prop_map(|(generation, ulid)| QueueId { generation, ulid: Ulid(ulid) })
@@ -21,14 +21,12 @@ fn channel() -> impl Strategy<Value = ChannelKey> {
     })
 }
 
-fn terms() -> impl Strategy<Value = ConsumerTerms> {
-    (channel(), any::<(u32, bool, bool, u16)>()).prop_map(
-        |(channel, (number, no_ack, exclusive, prefetch))| ConsumerTerms {
+fn remote() -> impl Strategy<Value = RemoteConsumer> {
+    (channel(), any::<(u32, bool, bool, u16, i32)>()).prop_map(
+        |(channel, (number, no_ack, exclusive, prefetch, priority))| RemoteConsumer {
             channel,
-            consumer: ConsumerNumber(number),
-            no_ack,
-            exclusive,
-            prefetch,
+            number: ConsumerNumber(number),
+            terms: ConsumerTerms { no_ack, exclusive, prefetch, priority },
         },
     )
 }
@@ -54,14 +52,14 @@ fn message() -> impl Strategy<Value = RecordMessage<'static>> {
 }
 
 fn consumer_record() -> impl Strategy<Value = Record<'static>> {
-    let settle = prop_oneof![Just(Settle::Ack), Just(Settle::Requeue), Just(Settle::Reject)];
+    let settle = prop_oneof![Just(Settlement::Ack), Just(Settlement::Requeue), Just(Settlement::Reject)];
     let request = || any::<u64>().prop_map(RequestId);
     let consumer = || any::<u32>().prop_map(ConsumerNumber);
     prop_oneof![
-        (request(), queue(), terms()).prop_map(|(request, queue, terms)| Record::Subscribe {
+        (request(), queue(), remote()).prop_map(|(request, queue, consumer)| Record::Subscribe {
             request,
             queue,
-            terms
+            consumer
         }),
         (request(), queue(), channel(), consumer()).prop_map(|(request, queue, channel, consumer)| {
             Record::Unsubscribe { request, queue, channel, consumer }
@@ -89,7 +87,7 @@ fn consumer_record() -> impl Strategy<Value = Record<'static>> {
             channel,
             consumer
         }),
-        (queue(), prop::collection::vec(terms(), 0..5), prop::collection::vec(held(), 0..5))
+        (queue(), prop::collection::vec(remote(), 0..5), prop::collection::vec(held(), 0..5))
             .prop_map(|(queue, consumers, held)| Record::Resubscribe { queue, consumers, held }),
         Just(Record::ResubscribeEnd),
         (request(), queue(), channel(), any::<bool>())

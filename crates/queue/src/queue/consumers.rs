@@ -14,7 +14,7 @@ use core::cmp::Reverse;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_model::limits::UNACKED_PER_CHANNEL_MAX;
-use leveret_model::{Address, ConsumerKey, Seed, ShardAddress};
+use leveret_model::{Address, ConsumerKey, ConsumerTerms, Seed, ShardAddress};
 
 /// What bounds the deliveries under way to a consumer, beside its prefetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,19 +30,13 @@ pub enum Window {
     },
 }
 
-/// A consumer, as it wants to be served.
+/// A consumer that comes to a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// Who.
     pub key: ConsumerKey,
-    /// A message leaves the queue as it is delivered.
-    pub no_ack: bool,
-    /// The only consumer.
-    pub exclusive: bool,
-    /// Messages that it may hold; 0 is no limit of the client's: `limits::UNACKED_PER_CHANNEL_MAX`.
-    pub prefetch: u16,
-    /// Higher is served first (RabbitMQ: x-priority of basic.consume).
-    pub priority: i32,
+    /// How; a prefetch of 0 is `limits::UNACKED_PER_CHANNEL_MAX`.
+    pub terms: ConsumerTerms,
     /// What bounds the deliveries under way.
     pub window: Window,
 }
@@ -182,12 +176,13 @@ impl Consumers {
     }
 
     pub(super) fn subscribe(&mut self, new: Subscription) -> Result<(), SubscribeRefused> {
+        let ConsumerTerms { no_ack, exclusive, prefetch, priority } = new.terms;
         let known = self.find(&new.key).filter(|&index| self.at(index).subscribed);
         let others = self.subscribed - u32::from(known.is_some());
         if others > 0 && self.exclusive {
             return Err(SubscribeRefused::Exclusive);
         }
-        if others > 0 && new.exclusive {
+        if others > 0 && exclusive {
             return Err(SubscribeRefused::NotAlone);
         }
         let ordinal = match known {
@@ -202,13 +197,13 @@ impl Consumers {
             }
         };
         let index = self.holder(&new.key);
-        let rank = (Reverse(new.priority), self.distance(new.key.at));
+        let rank = (Reverse(priority), self.distance(new.key.at));
         let consumer = self.at_mut(index);
         *consumer = Consumer {
-            no_ack: new.no_ack,
+            no_ack,
             unacked: consumer.unacked,
             subscribed: true,
-            prefetch: if new.prefetch == 0 { UNACKED_PER_CHANNEL_MAX as u32 } else { new.prefetch.into() },
+            prefetch: if prefetch == 0 { UNACKED_PER_CHANNEL_MAX as u32 } else { prefetch.into() },
             rank,
             credit: match new.window {
                 Window::Output => None,
@@ -218,7 +213,7 @@ impl Consumers {
             ..Consumer::idle(new.key)
         };
         self.subscribed += 1;
-        self.exclusive = new.exclusive;
+        self.exclusive = exclusive;
         match self.lines.binary_search_by_key(&rank, |line| line.rank) {
             Ok(line) => self.lines[line].members += 1,
             Err(line) => self.lines.insert(line, Line { rank, members: 1, waiting: VecDeque::new() }),

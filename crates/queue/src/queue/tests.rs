@@ -1,13 +1,14 @@
 //! The queue by its behaviours; against a naive model in `tests/model.rs`.
 
 mod model;
+mod resubscribe;
 
 use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
 
 use leveret_model::limits::UNACKED_PER_CHANNEL_MAX;
-use leveret_model::{ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ShardId, Ulid};
+use leveret_model::{ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ConsumerTerms, ShardId, Ulid};
 
 use super::*;
 use crate::{ArenaBody, StoredBody, StoredMessage};
@@ -31,8 +32,10 @@ fn local(number: u32) -> ConsumerKey {
     key(1, 0, 1, number)
 }
 
+const PLAIN: ConsumerTerms = ConsumerTerms { no_ack: false, exclusive: false, prefetch: 0, priority: 0 };
+
 fn plain(key: ConsumerKey) -> Subscription {
-    Subscription { key, no_ack: false, exclusive: false, prefetch: 0, priority: 0, window: Window::Output }
+    Subscription { key, terms: PLAIN, window: Window::Output }
 }
 
 /// A delivery as the other side saw it: to whom, which place, redelivered, which message.
@@ -127,7 +130,7 @@ impl Bench {
         self.outputs.seen.iter().map(|(key, position, ..)| (key.number.0, position.0)).collect()
     }
 
-    fn settle(&mut self, holder: ConsumerKey, position: u64, how: Settled) -> bool {
+    fn settle(&mut self, holder: ConsumerKey, position: u64, how: Settlement) -> bool {
         self.queue.settle(&holder, Position(position), how, &mut self.arena)
     }
 
@@ -147,11 +150,11 @@ fn consumers_of_one_priority_take_turns() {
 
 #[test]
 fn a_higher_priority_is_served_first_while_it_can_take_more() {
-    let high = Subscription { priority: 5, prefetch: 2, ..plain(local(2)) };
+    let high = Subscription { terms: ConsumerTerms { priority: 5, prefetch: 2, ..PLAIN }, ..plain(local(2)) };
     let mut bench = Bench::with(&[plain(local(1)), high]);
     bench.append(4);
     assert_eq!(bench.dispatch(), [(2, 1), (2, 2), (1, 3), (1, 4)]);
-    assert!(bench.settle(local(2), 1, Settled::Ack));
+    assert!(bench.settle(local(2), 1, Settlement::Ack));
     bench.append(2);
     assert_eq!(bench.dispatch(), [(2, 5), (1, 6)]);
 }
@@ -160,9 +163,10 @@ fn a_higher_priority_is_served_first_while_it_can_take_more() {
 fn the_nearest_is_served_first_at_equal_priority() {
     let window = Window::Credit { messages: 9, bytes: 9_999 };
     let far = Subscription { window, ..plain(key(2, 0, 1, 3)) };
-    let beside = Subscription { window, prefetch: 1, ..plain(key(1, 1, 1, 2)) };
-    let here = Subscription { prefetch: 1, ..plain(local(1)) };
-    let far_and_high = Subscription { priority: 1, prefetch: 1, ..far };
+    let beside =
+        Subscription { window, terms: ConsumerTerms { prefetch: 1, ..PLAIN }, ..plain(key(1, 1, 1, 2)) };
+    let here = Subscription { terms: ConsumerTerms { prefetch: 1, ..PLAIN }, ..plain(local(1)) };
+    let far_and_high = Subscription { terms: ConsumerTerms { priority: 1, prefetch: 1, ..far.terms }, ..far };
     let mut bench = Bench::with(&[far, beside, here, Subscription { key: key(2, 0, 1, 4), ..far_and_high }]);
     bench.append(4);
     assert_eq!(bench.dispatch(), [(4, 1), (1, 2), (2, 3), (3, 4)]);
@@ -170,16 +174,17 @@ fn the_nearest_is_served_first_at_equal_priority() {
 
 #[test]
 fn a_requeued_message_comes_back_to_its_place_marked() {
-    let mut bench = Bench::with(&[Subscription { prefetch: 3, ..plain(local(1)) }]);
+    let mut bench =
+        Bench::with(&[Subscription { terms: ConsumerTerms { prefetch: 3, ..PLAIN }, ..plain(local(1)) }]);
     bench.append(5);
     assert_eq!(bench.dispatch(), [(1, 1), (1, 2), (1, 3)]);
     // out of order, as a channel may
-    assert!(bench.settle(local(1), 3, Settled::Requeue));
-    assert!(bench.settle(local(1), 1, Settled::Requeue));
+    assert!(bench.settle(local(1), 3, Settlement::Requeue));
+    assert!(bench.settle(local(1), 1, Settlement::Requeue));
     assert_eq!(bench.dispatch(), [(1, 1), (1, 3)]);
     assert!(bench.outputs.seen.iter().all(|(_, _, redelivered, _)| *redelivered));
     for position in [1, 2, 3] {
-        assert!(bench.settle(local(1), position, Settled::Ack));
+        assert!(bench.settle(local(1), position, Settlement::Ack));
     }
     assert_eq!(bench.dispatch(), [(1, 4), (1, 5)]);
     assert!(bench.outputs.seen.iter().all(|(_, _, redelivered, _)| !*redelivered));
@@ -190,10 +195,10 @@ fn a_delivery_is_settled_once_and_only_by_its_holder() {
     let mut bench = Bench::with(&[plain(local(1))]);
     bench.append(1);
     bench.dispatch();
-    assert!(!bench.settle(local(2), 1, Settled::Ack));
-    assert!(!bench.settle(local(1), 2, Settled::Ack));
-    assert!(bench.settle(local(1), 1, Settled::Reject));
-    assert!(!bench.settle(local(1), 1, Settled::Ack));
+    assert!(!bench.settle(local(2), 1, Settlement::Ack));
+    assert!(!bench.settle(local(1), 2, Settlement::Ack));
+    assert!(bench.settle(local(1), 1, Settlement::Reject));
+    assert!(!bench.settle(local(1), 1, Settlement::Ack));
     assert_eq!((bench.queue.unacked(), bench.arena.messages()), (0, 0));
 }
 
@@ -203,7 +208,7 @@ fn a_prefetch_of_zero_has_a_bound_of_ours() {
     bench.append(UNACKED_PER_CHANNEL_MAX as u64 + 1);
     assert_eq!(bench.dispatch().len(), UNACKED_PER_CHANNEL_MAX);
     assert!(!bench.queue.wants_dispatch());
-    assert!(bench.settle(local(1), 7, Settled::Ack));
+    assert!(bench.settle(local(1), 7, Settlement::Ack));
     assert_eq!(bench.dispatch(), [(1, UNACKED_PER_CHANNEL_MAX as u64 + 1)]);
 }
 
@@ -211,7 +216,11 @@ fn a_prefetch_of_zero_has_a_bound_of_ours() {
 fn a_window_closes_by_messages_and_by_bytes_and_never_opens_beyond_its_size() {
     let window = Window::Credit { messages: 3, bytes: 100 };
     let remote = key(2, 0, 1, 1);
-    let mut bench = Bench::with(&[Subscription { no_ack: true, window, ..plain(remote) }]);
+    let mut bench = Bench::with(&[Subscription {
+        window,
+        terms: ConsumerTerms { no_ack: true, ..PLAIN },
+        ..plain(remote)
+    }]);
     bench.append(9);
     assert_eq!(bench.dispatch().len(), 3);
     bench.queue.credit(&remote, u32::MAX, u64::MAX);
@@ -272,7 +281,8 @@ fn a_dispatch_ends_with_its_budget_and_says_that_there_is_more() {
 
 #[test]
 fn an_exclusive_consumer_is_alone() {
-    let exclusive = |number| Subscription { exclusive: true, ..plain(local(number)) };
+    let exclusive =
+        |number| Subscription { terms: ConsumerTerms { exclusive: true, ..PLAIN }, ..plain(local(number)) };
     let mut bench = Bench::with(&[exclusive(1)]);
     assert_eq!(bench.queue.subscribe(plain(local(2))), Err(SubscribeRefused::Exclusive));
     assert_eq!(bench.queue.subscribe(exclusive(2)), Err(SubscribeRefused::Exclusive));
@@ -290,8 +300,8 @@ fn what_a_cancelled_consumer_held_stays_held() {
     bench.dispatch();
     assert!(bench.queue.unsubscribe(&local(1)) && !bench.queue.unsubscribe(&local(1)));
     assert_eq!((bench.queue.consumers(), bench.queue.unacked(), bench.queue.ready()), (0, 2, 0));
-    assert!(bench.settle(local(1), 2, Settled::Ack));
-    assert!(bench.settle(local(1), 1, Settled::Requeue));
+    assert!(bench.settle(local(1), 2, Settlement::Ack));
+    assert!(bench.settle(local(1), 1, Settlement::Requeue));
     assert_eq!((bench.queue.unacked(), bench.queue.ready(), bench.queue.ready_bytes()), (0, 1, 8));
 }
 
@@ -301,7 +311,7 @@ fn get_takes_the_first_and_says_how_many_are_left() {
     bench.append(2);
     let taken = bench.get(false).expect("two are ready");
     assert_eq!((taken.position, taken.redelivered, taken.remaining), (Position(1), false, 1));
-    assert!(bench.settle(local(0), 1, Settled::Requeue));
+    assert!(bench.settle(local(0), 1, Settlement::Requeue));
     let taken = bench.get(true).expect("two are ready again");
     assert_eq!((taken.position, taken.redelivered, taken.remaining), (Position(1), true, 1));
     bench.arena.release(taken.message);
@@ -312,7 +322,8 @@ fn get_takes_the_first_and_says_how_many_are_left() {
 
 #[test]
 fn purge_drops_what_is_ready_and_nothing_else() {
-    let mut bench = Bench::with(&[Subscription { prefetch: 1, ..plain(local(1)) }]);
+    let mut bench =
+        Bench::with(&[Subscription { terms: ConsumerTerms { prefetch: 1, ..PLAIN }, ..plain(local(1)) }]);
     bench.append(4);
     bench.dispatch();
     assert_eq!(bench.queue.purge(&mut bench.arena), 3);
@@ -322,7 +333,7 @@ fn purge_drops_what_is_ready_and_nothing_else() {
 
 #[test]
 fn a_deleted_queue_names_its_consumers_in_order_and_keeps_nothing() {
-    let high = Subscription { priority: 9, ..plain(local(2)) };
+    let high = Subscription { terms: ConsumerTerms { priority: 9, ..PLAIN }, ..plain(local(2)) };
     let mut bench = Bench::with(&[plain(local(7)), high, plain(local(1))]);
     bench.append(3);
     bench.queue.dispatch(1, &mut bench.arena, &mut bench.outputs);
@@ -334,61 +345,21 @@ fn a_deleted_queue_names_its_consumers_in_order_and_keeps_nothing() {
 #[test]
 fn what_a_node_that_is_down_held_comes_back_in_place() {
     let window = Window::Credit { messages: 9, bytes: 9_999 };
-    let remote = Subscription { window, prefetch: 2, priority: 1, ..plain(key(2, 0, 1, 1)) };
-    let mut bench = Bench::with(&[remote, Subscription { prefetch: 1, ..plain(local(2)) }]);
+    let remote = Subscription {
+        window,
+        terms: ConsumerTerms { prefetch: 2, priority: 1, ..PLAIN },
+        ..plain(key(2, 0, 1, 1))
+    };
+    let mut bench = Bench::with(&[
+        remote,
+        Subscription { terms: ConsumerTerms { prefetch: 1, ..PLAIN }, ..plain(local(2)) },
+    ]);
     bench.append(5);
     assert_eq!(bench.dispatch(), [(1, 1), (1, 2), (2, 3)]);
     assert_eq!(bench.queue.release_node(NodeId(2)), 2);
     assert_eq!((bench.queue.consumers(), bench.queue.ready(), bench.queue.unacked()), (1, 4, 1));
-    assert!(!bench.settle(remote.key, 1, Settled::Ack), "a late acknowledgement finds nothing");
-    assert!(bench.settle(local(2), 3, Settled::Ack));
+    assert!(!bench.settle(remote.key, 1, Settlement::Ack), "a late acknowledgement finds nothing");
+    assert!(bench.settle(local(2), 3, Settlement::Ack));
     assert_eq!(bench.dispatch(), [(2, 1)]);
     assert!(bench.outputs.seen[0].2, "redelivered");
-}
-
-#[test]
-fn a_resubscription_keeps_what_is_named_and_requeues_the_rest() {
-    let window = Window::Credit { messages: 2, bytes: 9_999 };
-    let remote = |number| Subscription { window, ..plain(key(2, 0, 1, number)) };
-    let mut bench = Bench::with(&[remote(1), remote(2)]);
-    bench.append(6);
-    assert_eq!(bench.dispatch(), [(1, 1), (2, 2), (1, 3), (2, 4)]);
-    let channel = remote(1).key.channel;
-    // 1 was held, 3 died on the link; 2 is still held though its consumer ended; 5 was never given, 4 not to that one
-    let held = [1, 2, 5].map(|at| (channel, ConsumerNumber(if at == 2 { 2 } else { 1 }), Position(at)));
-    let wrong = (channel, ConsumerNumber(1), Position(4));
-    let named = [held.as_slice(), &[wrong]].concat();
-    let at = remote(1).key.at;
-    bench.queue.name(at, &[remote(1)], &[]);
-    named.chunks(1).for_each(|piece| bench.queue.name(at, &[], piece));
-    assert_eq!((bench.queue.consumers(), bench.queue.unacked()), (2, 4), "not before the end");
-    assert_eq!(bench.queue.reconcile(at), []);
-    assert_eq!((bench.queue.consumers(), bench.queue.unacked(), bench.queue.ready()), (1, 2, 4));
-    assert_eq!(bench.dispatch(), [(1, 3), (1, 4)], "with a fresh window");
-    assert!(bench.settle(remote(2).key, 2, Settled::Ack));
-    assert!(!bench.settle(remote(1).key, 5, Settled::Ack), "void");
-}
-
-#[test]
-fn a_resubscription_that_meets_an_exclusive_consumer_is_to_be_cancelled() {
-    let mut bench = Bench::with(&[Subscription { exclusive: true, ..plain(local(1)) }]);
-    let remote = plain(key(2, 0, 1, 1));
-    bench.queue.name(remote.key.at, &[remote], &[]);
-    assert_eq!(bench.queue.reconcile(remote.key.at), [remote.key]);
-    assert_eq!(bench.queue.consumers(), 1);
-}
-
-#[test]
-fn what_was_named_on_a_link_that_broke_does_not_count_on_the_next() {
-    let remote = |number| plain(key(2, 0, 1, number));
-    let mut bench = Bench::with(&[remote(1), remote(2)]);
-    bench.append(2);
-    assert_eq!(bench.dispatch(), [(1, 1), (2, 2)]);
-    let held = |number, at| (remote(1).key.channel, ConsumerNumber(number), Position(at));
-    bench.queue.name(remote(1).key.at, &[remote(1)], &[held(1, 1)]);
-    bench.queue.forget_named(NodeId(2));
-    bench.queue.name(remote(2).key.at, &[remote(2)], &[held(2, 2)]);
-    assert_eq!(bench.queue.reconcile(remote(2).key.at), []);
-    assert_eq!((bench.queue.consumers(), bench.queue.unacked(), bench.queue.ready()), (1, 1, 1));
-    assert!(bench.settle(remote(2).key, 2, Settled::Ack));
 }

@@ -195,7 +195,7 @@ fn a_got_message_goes_back_when_nobody_waits_for_it_any_more() {
         rig.run();
         if by_time {
             rig.pass(std::time::Duration::from_secs(9));
-            assert!(matches!(rig.one(client), Heard::ConnectionClose(506, _)));
+            assert!(matches!(rig.one(client), Heard::ChannelClose(405, _)));
         } else {
             rig.lose(client);
         }

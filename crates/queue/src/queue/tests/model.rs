@@ -19,7 +19,7 @@ struct Message {
 
 #[derive(Clone, Copy, Debug)]
 struct Peer {
-    terms: Subscription,
+    asked: Subscription,
     asleep: bool,
     messages: u32,
     bytes: i64,
@@ -46,11 +46,14 @@ impl Model {
     }
 
     fn can_take(&self, peer: &Peer) -> bool {
-        let held = self.messages.iter().filter(|message| message.holder == Some(peer.terms.key)).count();
-        let limit =
-            if peer.terms.prefetch == 0 { UNACKED_PER_CHANNEL_MAX } else { peer.terms.prefetch.into() };
-        let window = peer.terms.window == Window::Output || (peer.messages > 0 && peer.bytes > 0);
-        !peer.asleep && window && (peer.terms.no_ack || held < limit)
+        let held = self.messages.iter().filter(|message| message.holder == Some(peer.asked.key)).count();
+        let limit = if peer.asked.terms.prefetch == 0 {
+            UNACKED_PER_CHANNEL_MAX
+        } else {
+            peer.asked.terms.prefetch.into()
+        };
+        let window = peer.asked.window == Window::Output || (peer.messages > 0 && peer.bytes > 0);
+        !peer.asleep && window && (peer.asked.terms.no_ack || held < limit)
     }
 
     /// Whoever can take a message since now joins the end of its line; whoever cannot leaves it.
@@ -66,22 +69,22 @@ impl Model {
     }
 
     fn find(&mut self, key: &ConsumerKey) -> Option<&mut Peer> {
-        self.peers.iter_mut().find(|peer| peer.terms.key == *key)
+        self.peers.iter_mut().find(|peer| peer.asked.key == *key)
     }
 
     fn subscribe(&mut self, terms: Subscription) -> bool {
-        let others = self.peers.iter().filter(|peer| peer.terms.key != terms.key);
-        let refused =
-            others.clone().any(|peer| peer.terms.exclusive) || (terms.exclusive && others.count() > 0);
+        let others = self.peers.iter().filter(|peer| peer.asked.key != terms.key);
+        let refused = others.clone().any(|peer| peer.asked.terms.exclusive)
+            || (terms.terms.exclusive && others.count() > 0);
         if !refused {
             let came = self.tick();
             let came = self.find(&terms.key).map_or(came, |peer| peer.came);
-            self.peers.retain(|peer| peer.terms.key != terms.key);
+            self.peers.retain(|peer| peer.asked.key != terms.key);
             let (messages, bytes) = match terms.window {
                 Window::Output => (0, 0),
                 Window::Credit { messages, bytes } => (messages, bytes as i64),
             };
-            self.peers.push(Peer { terms, asleep: false, messages, bytes, since: None, came });
+            self.peers.push(Peer { asked: terms, asleep: false, messages, bytes, since: None, came });
             self.refresh();
         }
         !refused
@@ -89,12 +92,12 @@ impl Model {
 
     fn best(&self) -> Option<usize> {
         let rank = |peer: &Peer| {
-            let distance = match peer.terms.key.at {
+            let distance = match peer.asked.key.at {
                 OWN => 0,
                 at if at.node == OWN.node => 1,
                 _ => 2,
             };
-            (-i64::from(peer.terms.priority), distance, peer.since)
+            (-i64::from(peer.asked.terms.priority), distance, peer.since)
         };
         let waiting = (0..self.peers.len()).filter(|&at| self.peers[at].since.is_some());
         waiting.min_by_key(|&at| rank(&self.peers[at]))
@@ -110,7 +113,7 @@ impl Model {
         while seen.len() < budget
             && let (Some(peer), Some(at)) = (self.best(), self.first_ready())
         {
-            let Peer { terms, .. } = self.peers[peer];
+            let Peer { asked: terms, .. } = self.peers[peer];
             let message = self.messages[at];
             if self.gone.contains(&terms.key) {
                 self.peers.remove(peer);
@@ -130,7 +133,7 @@ impl Model {
                 self.peers[peer].messages -= 1;
                 self.peers[peer].bytes -= message.bytes as i64;
             }
-            if terms.no_ack {
+            if terms.terms.no_ack {
                 self.messages.remove(at);
             } else {
                 self.messages[at].holder = Some(terms.key);
@@ -176,12 +179,12 @@ impl Pair {
             }
             Deed::Unsubscribe(key) => {
                 prop_assert_eq!(bench.queue.unsubscribe(&key), model.find(&key).is_some());
-                model.peers.retain(|peer| peer.terms.key != key);
+                model.peers.retain(|peer| peer.asked.key != key);
             }
             Deed::Credit(key, messages, bytes) => {
                 bench.queue.credit(&key, messages, bytes);
                 if let Some(peer) = model.find(&key)
-                    && let Window::Credit { messages: most, bytes: bytes_max } = peer.terms.window
+                    && let Window::Credit { messages: most, bytes: bytes_max } = peer.asked.window
                 {
                     peer.messages = (peer.messages + messages).min(most);
                     peer.bytes = (peer.bytes + bytes as i64).min(bytes_max as i64);
@@ -206,13 +209,13 @@ impl Pair {
             Deed::Purge | Deed::DropAll => self.empty(matches!(deed, Deed::DropAll))?,
             Deed::NodeDown(node) => {
                 bench.queue.release_node(NodeId(node));
-                model.peers.retain(|peer| peer.terms.key.at.node.0 != node);
+                model.peers.retain(|peer| peer.asked.key.at.node.0 != node);
                 model.requeue_where(|holder, _| holder.at.node.0 == node);
             }
             Deed::ChannelGone(key) => {
                 bench.queue.release_channel(key.at, key.channel);
                 let same = |other: &ConsumerKey| other.at == key.at && other.channel == key.channel;
-                model.peers.retain(|peer| !same(&peer.terms.key));
+                model.peers.retain(|peer| !same(&peer.asked.key));
                 model.requeue_where(|holder, _| same(holder));
             }
             Deed::Vanish(key) => {
@@ -233,7 +236,7 @@ impl Pair {
                     held.get(which % held.len().max(1))
                 {
                     prop_assert!(bench.settle(*holder, *position, how));
-                    if how == Settled::Requeue {
+                    if how == Settlement::Requeue {
                         model.requeue_where(|_, at| at == *position);
                     } else {
                         model.messages.retain(|message| message.position != *position);
@@ -243,7 +246,7 @@ impl Pair {
             Deed::SettleWrong(key, position) => {
                 let right = |message: &Message| message.position == position && message.holder == Some(key);
                 if !model.messages.iter().any(right) {
-                    prop_assert!(!bench.settle(key, position, Settled::Ack));
+                    prop_assert!(!bench.settle(key, position, Settlement::Ack));
                 }
             }
             Deed::Get { channel, no_ack } => {
@@ -293,12 +296,12 @@ impl Pair {
         let cancelled = bench.queue.reconcile(at);
         model
             .peers
-            .retain(|peer| peer.terms.key.at != at || listed.iter().any(|terms| terms.key == peer.terms.key));
+            .retain(|peer| peer.asked.key.at != at || listed.iter().any(|terms| terms.key == peer.asked.key));
         model.requeue_where(|holder, position| holder.at == at && !kept.contains(&(*holder, position)));
         let mut refused = Vec::new();
         for terms in listed {
             if !model.subscribe(terms) {
-                model.peers.retain(|peer| peer.terms.key != terms.key);
+                model.peers.retain(|peer| peer.asked.key != terms.key);
                 refused.push(terms.key);
             }
         }
@@ -311,7 +314,7 @@ impl Pair {
         if all {
             let mut peers = model.peers.clone();
             peers.sort_by_key(|peer| peer.came);
-            let order: Vec<_> = peers.iter().map(|peer| peer.terms.key).collect();
+            let order: Vec<_> = peers.iter().map(|peer| peer.asked.key).collect();
             prop_assert_eq!(bench.queue.drop_all(&mut bench.arena), order);
             model.messages.clear();
             model.peers.clear();

@@ -12,7 +12,7 @@ pub(super) enum Deed {
     Credit(ConsumerKey, u32, u64),
     Room(ConsumerKey, u32),
     Dispatch(usize),
-    Settle { which: usize, how: Settled },
+    Settle { which: usize, how: Settlement },
     SettleWrong(ConsumerKey, u64),
     Get { channel: u16, no_ack: bool },
     Purge,
@@ -50,13 +50,14 @@ fn terms() -> impl Strategy<Value = Subscription> {
     (some_key(), any::<bool>(), prop::bool::weighted(0.05), 0..5_u16, -1..2_i32, window).prop_map(
         |(key, no_ack, exclusive, prefetch, priority, (messages, bytes))| {
             let window = if key.at == OWN { Window::Output } else { Window::Credit { messages, bytes } };
-            Subscription { key, no_ack, exclusive, prefetch, priority, window }
+            let terms = ConsumerTerms { no_ack, exclusive, prefetch, priority };
+            Subscription { key, terms, window }
         },
     )
 }
 
-fn how() -> impl Strategy<Value = Settled> {
-    prop_oneof![3 => Just(Settled::Ack), 3 => Just(Settled::Requeue), 1 => Just(Settled::Reject)]
+fn how() -> impl Strategy<Value = Settlement> {
+    prop_oneof![3 => Just(Settlement::Ack), 3 => Just(Settlement::Requeue), 1 => Just(Settlement::Reject)]
 }
 
 pub(super) fn deed() -> impl Strategy<Value = Deed> {

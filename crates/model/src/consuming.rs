@@ -1,0 +1,27 @@
+//! What a consumer asks for, and what becomes of a delivery.
+
+/// How a consumer wants to be served: from `basic.consume` to the home of its queue.
+///
+/// Its other arguments mean nothing to a home, and stay in the channel that checked them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ConsumerTerms {
+    /// A message leaves the queue as it is delivered.
+    pub no_ack: bool,
+    /// The only consumer.
+    pub exclusive: bool,
+    /// Messages that it may hold; 0 is no limit of the client's.
+    pub prefetch: u16,
+    /// Higher is served first (RabbitMQ: x-priority of basic.consume).
+    pub priority: i32,
+}
+
+/// What becomes of a delivery that was held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Done with (`basic.ack`): it leaves.
+    Ack,
+    /// Back to its place, redelivered (`basic.nack`/`basic.reject` with requeue, `basic.recover`, or the channel closed).
+    Requeue,
+    /// Not wanted (`basic.nack`/`basic.reject` without requeue): it leaves; there are no dead letters yet.
+    Reject,
+}
