@@ -43,7 +43,6 @@ struct Method {
     id: u16,
     sent_by: &'static str,
     content: bool,
-    status: &'static str,
     fields: Vec<Field>,
 }
 
@@ -148,31 +147,15 @@ fn parse_method(line: &str, class_name: String, class_id: u16) -> Result<Method>
     let mut words: Vec<&str> = head.split_whitespace().collect();
     let content = words.contains(&"content");
     words.retain(|word| *word != "content");
-    let [name, id, sent_by, status] = words[..] else {
-        bail!("expected: <method> <id> <who> [content] <status>:")
-    };
+    let [name, id, sent_by] = words[..] else { bail!("expected: <method> <id> <who> [content]:") };
     let sent_by = match sent_by {
         "client" => "Client",
         "server" => "Server",
         "both" => "Both",
         other => bail!("sent by {other}?"),
     };
-    let status = match status {
-        "here" => "Here",
-        "later" => "Later",
-        other => bail!("status {other}?"),
-    };
     let fields = fields.split_whitespace().map(parse_field).collect::<Result<_>>()?;
-    Ok(Method {
-        class_name,
-        class_id,
-        name: name.to_owned(),
-        id: id.parse()?,
-        sent_by,
-        content,
-        status,
-        fields,
-    })
+    Ok(Method { class_name, class_id, name: name.to_owned(), id: id.parse()?, sent_by, content, fields })
 }
 
 fn parse_field(text: &str) -> Result<Field> {
@@ -208,18 +191,15 @@ mod tests {
 
     #[test]
     fn a_mistake_is_told_with_its_line() {
-        assert!(
-            mistake("class a 1\n  b 10 client here: c:word\n").contains("methods.txt:2: no such type: word")
-        );
-        assert!(mistake("class a 1\n\n  b 10 nobody here:\n").contains("methods.txt:3: sent by nobody?"));
-        assert!(mistake("  b 10 client here:\n").contains("a method before its class"));
-        assert!(mistake("class a 1\n  b 20 client here:\n  c 10 client here:\n").contains("rising id"));
+        assert!(mistake("class a 1\n  b 10 client: c:word\n").contains("methods.txt:2: no such type: word"));
+        assert!(mistake("class a 1\n\n  b 10 nobody:\n").contains("methods.txt:3: sent by nobody?"));
+        assert!(mistake("  b 10 client:\n").contains("a method before its class"));
+        assert!(mistake("class a 1\n  b 20 client:\n  c 10 client:\n").contains("rising id"));
     }
 
     #[test]
     fn bits_side_by_side_share_an_octet_and_others_do_not() {
-        let methods =
-            parse("class a 1\n  b 10 both content here: c:bit _:bit d:bit e:octet f:bit\n").unwrap();
+        let methods = parse("class a 1\n  b 10 both content: c:bit _:bit d:bit e:octet f:bit\n").unwrap();
         let lens: Vec<usize> = runs(&methods[0].fields).map(<[Field]>::len).collect();
         assert_eq!(lens, [3, 1, 1]);
         assert!(methods[0].content);

@@ -34,4 +34,4 @@ pub use frame::{
 pub use method::{METHODS, Method};
 pub use output::Output;
 pub use properties::{BasicProperties, ContentHeader, Properties};
-pub use spec::{EncodeMethod, FieldKind, MethodError, MethodField, MethodInfo, SentBy, Status};
+pub use spec::{EncodeMethod, FieldKind, MethodError, MethodField, MethodInfo, SentBy};

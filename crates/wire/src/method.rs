@@ -10,7 +10,7 @@ use crate::codec::{
 };
 use crate::field::Table;
 use crate::frame::{FrameKind, begin_frame, end_frame};
-use crate::spec::{EncodeMethod, FieldKind, MethodError, MethodInfo, SentBy, Status, field};
+use crate::spec::{EncodeMethod, FieldKind, MethodError, MethodInfo, SentBy, field};
 
 /// Any method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -410,7 +410,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.start",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[
             field("version_major", FieldKind::Octet),
             field("version_minor", FieldKind::Octet),
@@ -425,7 +424,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.start-ok",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("client_properties", FieldKind::Table),
             field("mechanism", FieldKind::ShortString),
@@ -439,7 +437,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.secure",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Later,
         fields: &[field("challenge", FieldKind::LongString)],
     },
     MethodInfo {
@@ -448,7 +445,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.secure-ok",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Later,
         fields: &[field("response", FieldKind::LongString)],
     },
     MethodInfo {
@@ -457,7 +453,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.tune",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[
             field("channel_max", FieldKind::Short),
             field("frame_max", FieldKind::Long),
@@ -470,7 +465,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.tune-ok",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("channel_max", FieldKind::Short),
             field("frame_max", FieldKind::Long),
@@ -483,7 +477,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.open",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("virtual_host", FieldKind::ShortString),
             field("", FieldKind::ShortString),
@@ -496,7 +489,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.open-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[field("", FieldKind::ShortString)],
     },
     MethodInfo {
@@ -505,7 +497,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.close",
         sent_by: SentBy::Both,
         content: false,
-        status: Status::Here,
         fields: &[
             field("reply_code", FieldKind::Short),
             field("reply_text", FieldKind::ShortString),
@@ -519,7 +510,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.close-ok",
         sent_by: SentBy::Both,
         content: false,
-        status: Status::Here,
         fields: &[],
     },
     MethodInfo {
@@ -528,7 +518,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.blocked",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[field("reason", FieldKind::ShortString)],
     },
     MethodInfo {
@@ -537,7 +526,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.unblocked",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[],
     },
     MethodInfo {
@@ -546,7 +534,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.update-secret",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Later,
         fields: &[field("new_secret", FieldKind::LongString), field("reason", FieldKind::ShortString)],
     },
     MethodInfo {
@@ -555,7 +542,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "connection.update-secret-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Later,
         fields: &[],
     },
     MethodInfo {
@@ -564,7 +550,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "channel.open",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[field("", FieldKind::ShortString)],
     },
     MethodInfo {
@@ -573,7 +558,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "channel.open-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[field("", FieldKind::LongString)],
     },
     MethodInfo {
@@ -582,7 +566,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "channel.flow",
         sent_by: SentBy::Both,
         content: false,
-        status: Status::Later,
         fields: &[field("active", FieldKind::Bit)],
     },
     MethodInfo {
@@ -591,7 +574,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "channel.flow-ok",
         sent_by: SentBy::Both,
         content: false,
-        status: Status::Later,
         fields: &[field("active", FieldKind::Bit)],
     },
     MethodInfo {
@@ -600,7 +582,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "channel.close",
         sent_by: SentBy::Both,
         content: false,
-        status: Status::Here,
         fields: &[
             field("reply_code", FieldKind::Short),
             field("reply_text", FieldKind::ShortString),
@@ -614,7 +595,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "channel.close-ok",
         sent_by: SentBy::Both,
         content: false,
-        status: Status::Here,
         fields: &[],
     },
     MethodInfo {
@@ -623,7 +603,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "access.request",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("realm", FieldKind::ShortString),
             field("exclusive", FieldKind::Bit),
@@ -639,7 +618,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "access.request-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[field("ticket", FieldKind::Short)],
     },
     MethodInfo {
@@ -648,7 +626,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "exchange.declare",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("", FieldKind::Short),
             field("exchange", FieldKind::ShortString),
@@ -667,7 +644,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "exchange.declare-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[],
     },
     MethodInfo {
@@ -676,7 +652,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "exchange.delete",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("", FieldKind::Short),
             field("exchange", FieldKind::ShortString),
@@ -690,7 +665,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "exchange.delete-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[],
     },
     MethodInfo {
@@ -699,7 +673,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "exchange.bind",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("", FieldKind::Short),
             field("destination", FieldKind::ShortString),
@@ -715,7 +688,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "exchange.bind-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[],
     },
     MethodInfo {
@@ -724,7 +696,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "exchange.unbind",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("", FieldKind::Short),
             field("destination", FieldKind::ShortString),
@@ -740,7 +711,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "exchange.unbind-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[],
     },
     MethodInfo {
@@ -749,7 +719,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "queue.declare",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("", FieldKind::Short),
             field("queue", FieldKind::ShortString),
@@ -767,7 +736,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "queue.declare-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[
             field("queue", FieldKind::ShortString),
             field("message_count", FieldKind::Long),
@@ -780,7 +748,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "queue.bind",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("", FieldKind::Short),
             field("queue", FieldKind::ShortString),
@@ -796,7 +763,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "queue.bind-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[],
     },
     MethodInfo {
@@ -805,7 +771,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "queue.purge",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("", FieldKind::Short),
             field("queue", FieldKind::ShortString),
@@ -818,7 +783,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "queue.purge-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[field("message_count", FieldKind::Long)],
     },
     MethodInfo {
@@ -827,7 +791,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "queue.delete",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("", FieldKind::Short),
             field("queue", FieldKind::ShortString),
@@ -842,7 +805,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "queue.delete-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[field("message_count", FieldKind::Long)],
     },
     MethodInfo {
@@ -851,7 +813,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "queue.unbind",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("", FieldKind::Short),
             field("queue", FieldKind::ShortString),
@@ -866,7 +827,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "queue.unbind-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[],
     },
     MethodInfo {
@@ -875,7 +835,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.qos",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("prefetch_size", FieldKind::Long),
             field("prefetch_count", FieldKind::Short),
@@ -888,7 +847,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.qos-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[],
     },
     MethodInfo {
@@ -897,7 +855,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.consume",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("", FieldKind::Short),
             field("queue", FieldKind::ShortString),
@@ -915,7 +872,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.consume-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[field("consumer_tag", FieldKind::ShortString)],
     },
     MethodInfo {
@@ -924,7 +880,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.cancel",
         sent_by: SentBy::Both,
         content: false,
-        status: Status::Here,
         fields: &[field("consumer_tag", FieldKind::ShortString), field("no_wait", FieldKind::Bit)],
     },
     MethodInfo {
@@ -933,7 +888,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.cancel-ok",
         sent_by: SentBy::Both,
         content: false,
-        status: Status::Here,
         fields: &[field("consumer_tag", FieldKind::ShortString)],
     },
     MethodInfo {
@@ -942,7 +896,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.publish",
         sent_by: SentBy::Client,
         content: true,
-        status: Status::Here,
         fields: &[
             field("", FieldKind::Short),
             field("exchange", FieldKind::ShortString),
@@ -957,7 +910,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.return",
         sent_by: SentBy::Server,
         content: true,
-        status: Status::Here,
         fields: &[
             field("reply_code", FieldKind::Short),
             field("reply_text", FieldKind::ShortString),
@@ -971,7 +923,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.deliver",
         sent_by: SentBy::Server,
         content: true,
-        status: Status::Here,
         fields: &[
             field("consumer_tag", FieldKind::ShortString),
             field("delivery_tag", FieldKind::LongLong),
@@ -986,7 +937,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.get",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[
             field("", FieldKind::Short),
             field("queue", FieldKind::ShortString),
@@ -999,7 +949,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.get-ok",
         sent_by: SentBy::Server,
         content: true,
-        status: Status::Here,
         fields: &[
             field("delivery_tag", FieldKind::LongLong),
             field("redelivered", FieldKind::Bit),
@@ -1014,7 +963,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.get-empty",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[field("", FieldKind::ShortString)],
     },
     MethodInfo {
@@ -1023,7 +971,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.ack",
         sent_by: SentBy::Both,
         content: false,
-        status: Status::Here,
         fields: &[field("delivery_tag", FieldKind::LongLong), field("multiple", FieldKind::Bit)],
     },
     MethodInfo {
@@ -1032,7 +979,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.reject",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[field("delivery_tag", FieldKind::LongLong), field("requeue", FieldKind::Bit)],
     },
     MethodInfo {
@@ -1041,7 +987,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.recover-async",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[field("requeue", FieldKind::Bit)],
     },
     MethodInfo {
@@ -1050,7 +995,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.recover",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[field("requeue", FieldKind::Bit)],
     },
     MethodInfo {
@@ -1059,7 +1003,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.recover-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[],
     },
     MethodInfo {
@@ -1068,7 +1011,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "basic.nack",
         sent_by: SentBy::Both,
         content: false,
-        status: Status::Here,
         fields: &[
             field("delivery_tag", FieldKind::LongLong),
             field("multiple", FieldKind::Bit),
@@ -1081,7 +1023,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "confirm.select",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Here,
         fields: &[field("no_wait", FieldKind::Bit)],
     },
     MethodInfo {
@@ -1090,7 +1031,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "confirm.select-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Here,
         fields: &[],
     },
     MethodInfo {
@@ -1099,7 +1039,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "tx.select",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Later,
         fields: &[],
     },
     MethodInfo {
@@ -1108,7 +1047,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "tx.select-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Later,
         fields: &[],
     },
     MethodInfo {
@@ -1117,7 +1055,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "tx.commit",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Later,
         fields: &[],
     },
     MethodInfo {
@@ -1126,7 +1063,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "tx.commit-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Later,
         fields: &[],
     },
     MethodInfo {
@@ -1135,7 +1071,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "tx.rollback",
         sent_by: SentBy::Client,
         content: false,
-        status: Status::Later,
         fields: &[],
     },
     MethodInfo {
@@ -1144,7 +1079,6 @@ pub const METHODS: &[MethodInfo] = &[
         name: "tx.rollback-ok",
         sent_by: SentBy::Server,
         content: false,
-        status: Status::Later,
         fields: &[],
     },
 ];

@@ -16,15 +16,6 @@ pub enum SentBy {
     Both,
 }
 
-/// Whether this broker knows what to do with a method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// It does.
-    Here,
-    /// Not yet: a client that sends it is answered 540, and the README lists it as missing.
-    Later,
-}
-
 /// The type of a method's field (AMQP 0-9-1 §4.2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
@@ -73,8 +64,6 @@ pub struct MethodInfo {
     pub sent_by: SentBy,
     /// A content header and body frames follow.
     pub content: bool,
-    /// Whether the broker has it.
-    pub status: Status,
     /// Its fields, reserved ones too.
     pub fields: &'static [MethodField],
 }

@@ -2,8 +2,7 @@
 
 use leveret_wire::method::ConnectionClose;
 use leveret_wire::{
-    EncodeMethod, FieldKind, METHODS, Method, MethodError, MethodField, MethodInfo, SentBy, Status,
-    decode_frame,
+    EncodeMethod, FieldKind, METHODS, Method, MethodError, MethodField, MethodInfo, SentBy, decode_frame,
 };
 use proptest::prelude::*;
 
@@ -167,21 +166,7 @@ fn a_reply_text_that_is_too_long_is_cut_not_broken() {
 }
 
 #[test]
-fn the_methods_of_the_main_job_are_here_and_transactions_are_not() {
-    let status = |name| METHODS.iter().find(|info| info.name == name).unwrap().status;
-    for name in [
-        "basic.publish",
-        "basic.recover",
-        "confirm.select",
-        "exchange.unbind",
-        "queue.purge",
-        "access.request",
-    ] {
-        assert_eq!(status(name), Status::Here, "{name}");
-    }
-    for name in ["tx.select", "tx.commit", "tx.rollback", "channel.flow"] {
-        assert_eq!(status(name), Status::Later, "{name}");
-    }
+fn a_delivery_has_content_and_comes_from_the_server() {
     let deliver = METHODS.iter().find(|info| info.name == "basic.deliver").unwrap();
     assert_eq!((deliver.sent_by, deliver.content), (SentBy::Server, true));
 }

@@ -70,13 +70,12 @@ fn render_table(out: &mut String, methods: &[Method]) -> Result<()> {
         writeln!(
             out,
             "MethodInfo {{ class_id: {}, method_id: {}, name: \"{}\", sent_by: SentBy::{}, content: {}, \
-             status: Status::{}, fields: &[",
+             fields: &[",
             m.class_id,
             m.id,
             m.full_name(),
             m.sent_by,
-            m.content,
-            m.status
+            m.content
         )?;
         for field in &m.fields {
             write!(out, "field(\"{}\", FieldKind::{}),", field.name, field.kind.variant)?;
@@ -203,7 +202,7 @@ use crate::codec::{
 };
 use crate::field::Table;
 use crate::frame::{FrameKind, begin_frame, end_frame};
-use crate::spec::{EncodeMethod, FieldKind, MethodError, MethodInfo, SentBy, Status, field};
+use crate::spec::{EncodeMethod, FieldKind, MethodError, MethodInfo, SentBy, field};
 ";
 
 const REST: &str = r"
