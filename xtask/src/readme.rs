@@ -36,6 +36,8 @@ fn list(text: &mut String, status: Status) {
             (Feature::Method, _) => format!("the method itself{note}"),
             // Some entries are described rather than named.
             (_, true) => format!("{}{note}", entry.name),
+            (Feature::Property, _) => format!("property `{}`{note}", entry.name),
+            (Feature::Header, _) => format!("header `{}`{note}", entry.name),
             (_, false) => format!("`{}`{note}", entry.name),
         };
         places.entry(entry.place).or_default().push(item);

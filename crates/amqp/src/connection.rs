@@ -28,7 +28,7 @@ use leveret_wire::method::{ConnectionBlocked, ConnectionUnblocked};
 use leveret_wire::{HEARTBEAT, Output};
 
 use crate::channels::Channels;
-use crate::config::{Capabilities, Client, Config};
+use crate::config::Config;
 use crate::ending::Ended;
 use crate::exception::{Exception, MethodId};
 use crate::handshake::Handshake;
@@ -73,8 +73,6 @@ pub struct Connection<C> {
     channels: Channels<C>,
     partial: Option<Partial>,
     heartbeat: Heartbeat,
-    /// From start-ok on; one box, so that a connection stays small.
-    client: Box<Client>,
     ended: Option<Box<Ended>>,
     /// Counts the openings of channels.
     generation: u32,
@@ -106,7 +104,7 @@ impl<C> Connection<C> {
                 frame_max: FIRST_FRAME_BYTES_MAX,
                 config,
                 output: Output::new(),
-                capabilities: Capabilities::default(),
+                client: Box::default(),
                 unfinished_bytes: 0,
                 held_bytes: 0,
                 confirms_due: Vec::new(),
@@ -118,7 +116,6 @@ impl<C> Connection<C> {
             channels: Channels::new(),
             partial: None,
             heartbeat: Heartbeat::off(),
-            client: Box::default(),
             ended: None,
             generation: 0,
             full_channels: 0,
@@ -137,7 +134,7 @@ impl<C> Connection<C> {
         };
         match result {
             Ok(user) => {
-                self.client.user = user;
+                self.shared.client.user = user;
                 let state = state.on_login(&mut self.shared);
                 self.phase = Phase::Handshake { state, until, bytes };
             }
@@ -149,7 +146,7 @@ impl<C> Connection<C> {
     fn refuse_login(&mut self, exception: &Exception) {
         let text = exception.reply_text();
         self.ended.get_or_insert_with(|| Box::new(Ended::LoginRefused(text)));
-        if self.shared.capabilities.authentication_failure_close {
+        if self.shared.client.capabilities.authentication_failure_close {
             self.send_close(exception);
         } else {
             self.phase = Phase::Refused { until: self.now + LOGIN_REFUSED_HOLD };
@@ -294,7 +291,7 @@ impl<C> Connection<C> {
     pub fn block(&mut self, reason: &str) {
         if !self.blocked && matches!(self.phase, Phase::Open) {
             self.blocked = true;
-            if self.shared.capabilities.connection_blocked {
+            if self.shared.client.capabilities.connection_blocked {
                 self.shared.send(ZERO, &ConnectionBlocked { reason: reason.as_bytes() });
             }
         }
@@ -305,7 +302,7 @@ impl<C> Connection<C> {
         if self.blocked {
             self.blocked = false;
             self.heartbeat.on_unread();
-            if self.shared.capabilities.connection_blocked && matches!(self.phase, Phase::Open) {
+            if self.shared.client.capabilities.connection_blocked && matches!(self.phase, Phase::Open) {
                 self.shared.send(ZERO, &ConnectionUnblocked);
             }
         }
@@ -342,6 +339,7 @@ impl<C> Connection<C> {
 mod tests {
     use super::*;
     use crate::channel::Channel;
+    use crate::config::Client;
 
     /// 560 bytes when this was written; the bar is 3 KiB. Its buffers are all empty, so this is nearly all of it.
     #[test]

@@ -64,15 +64,14 @@ impl Handshake {
     pub(crate) fn on_method<H: Host>(
         self,
         shared: &mut Shared,
-        client: &mut Client,
         host: &mut H,
         method: &Method<'_>,
     ) -> Result<Self, Exception> {
         let id = method_id(method);
         match (self, method) {
-            (Self::ExpectStartOk, Method::ConnectionStartOk(m)) => start_ok(shared, client, host, id, m),
+            (Self::ExpectStartOk, Method::ConnectionStartOk(m)) => start_ok(shared, host, id, m),
             (Self::ExpectTuneOk, Method::ConnectionTuneOk(m)) => tune_ok(shared, id, m),
-            (Self::ExpectOpen, Method::ConnectionOpen(m)) => open(shared, client, host, id, m),
+            (Self::ExpectOpen, Method::ConnectionOpen(m)) => open(shared, host, id, m),
             (state, method) => {
                 let text =
                     format!("unexpected method {} in connection state {}", method.name(), state.name());
@@ -108,7 +107,6 @@ impl Handshake {
 
 fn start_ok<H: Host>(
     shared: &mut Shared,
-    client: &mut Client,
     host: &mut H,
     id: MethodId,
     m: &ConnectionStartOk<'_>,
@@ -116,8 +114,7 @@ fn start_ok<H: Host>(
     m.client_properties
         .validate()
         .map_err(|error| Exception::new(ReplyCode::SyntaxError, id, format!("client properties: {error}")))?;
-    *client = Client::from_properties(m.client_properties);
-    shared.capabilities = client.capabilities;
+    *shared.client = Client::from_properties(m.client_properties);
     let offered = shared.config.mechanisms.split(' ').find(|offered| offered.as_bytes() == m.mechanism);
     let Some(mechanism) = offered else {
         let text = format!("unknown authentication mechanism '{}'", m.mechanism.escape_ascii());
@@ -153,7 +150,6 @@ fn negotiate(id: MethodId, field: &str, client: u32, min: u32, max: u32) -> Resu
 
 fn open<H: Host>(
     shared: &mut Shared,
-    client: &mut Client,
     host: &mut H,
     id: MethodId,
     m: &ConnectionOpen<'_>,
@@ -161,7 +157,7 @@ fn open<H: Host>(
     let vhost = Name::from_bytes(m.virtual_host)
         .map_err(|error| Exception::new(ReplyCode::NotAllowed, id, format!("vhost: {error}")))?;
     host.open_vhost(&vhost).map_err(|refusal| Exception::refused(refusal, id))?;
-    client.vhost = vhost;
+    shared.client.vhost = vhost;
     shared.send(ZERO, &ConnectionOpenOk);
     Ok(Handshake::Done)
 }

@@ -23,6 +23,7 @@ mod exception;
 mod handshake;
 mod heartbeat;
 pub mod host;
+mod surface;
 mod turn;
 
 pub use config::{Client, Config};

@@ -9,7 +9,7 @@ use leveret_model::{ChannelNumber, ConnectionKey, Instant};
 use leveret_wire::{EncodeMethod, Output};
 
 use crate::channel::Assembly;
-use crate::config::{Capabilities, Config};
+use crate::config::{Client, Config};
 
 /// What the channels of a connection share.
 #[derive(Debug)]
@@ -21,7 +21,8 @@ pub(crate) struct Shared {
     pub(crate) frame_max: u32,
     /// As negotiated.
     pub(crate) channel_max: u16,
-    pub(crate) capabilities: Capabilities,
+    /// Who is logged in, and what the client said about itself. A box, so that a connection stays small.
+    pub(crate) client: Box<Client>,
     /// Bytes of bodies that are begun, over all channels.
     pub(crate) unfinished_bytes: usize,
     /// Bytes of bodies that are whole and held until `resume`.

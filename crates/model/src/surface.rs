@@ -14,6 +14,10 @@ pub enum Feature {
     Flag,
     /// An entry of the method's arguments table.
     Argument,
+    /// A property of the content that follows the method.
+    Property,
+    /// An entry of the content's headers.
+    Header,
 }
 
 /// How far it is built.
@@ -27,14 +31,14 @@ pub enum Status {
     Ignored,
 }
 
-/// One line: a method, or a flag or argument at a method.
+/// One line: a method, or something at a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The method, `class.method`.
     pub place: &'static str,
     /// What kind of thing.
     pub feature: Feature,
-    /// The flag's or argument's name; the method's own name for [`Feature::Method`].
+    /// Its name; the method's own name for [`Feature::Method`].
     pub name: &'static str,
     /// How far it is built.
     pub status: Status,
@@ -48,16 +52,24 @@ impl fmt::Display for Entry {
             Feature::Method => f.write_str(self.place),
             Feature::Flag => write!(f, "{} with {}", self.place, self.name),
             Feature::Argument => write!(f, "{} with argument {}", self.place, self.name),
+            Feature::Property => write!(f, "{} with property {}", self.place, self.name),
+            Feature::Header => write!(f, "{} with header {}", self.place, self.name),
         }
     }
 }
 
-/// The status of a flag or argument; `None` for what the table does not know.
+/// The line of something; `None` for what the table does not know.
 #[must_use]
 pub fn find(place: &str, feature: Feature, name: &[u8]) -> Option<&'static Entry> {
     SURFACE
         .iter()
         .find(|entry| entry.place == place && entry.feature == feature && entry.name.as_bytes() == name)
+}
+
+/// The line of what is refused with 540; `None` for everything else, unknown things too.
+#[must_use]
+pub fn missing(place: &str, feature: Feature, name: &[u8]) -> Option<&'static Entry> {
+    find(place, feature, name).filter(|entry| entry.status == Later)
 }
 
 const fn method(place: &'static str, status: Status, note: &'static str) -> Entry {
@@ -70,6 +82,14 @@ const fn flag(place: &'static str, name: &'static str, status: Status, note: &'s
 
 const fn argument(place: &'static str, name: &'static str, status: Status, note: &'static str) -> Entry {
     Entry { place, feature: Feature::Argument, name, status, note }
+}
+
+const fn property(place: &'static str, name: &'static str, status: Status, note: &'static str) -> Entry {
+    Entry { place, feature: Feature::Property, name, status, note }
+}
+
+const fn header(place: &'static str, name: &'static str, status: Status, note: &'static str) -> Entry {
+    Entry { place, feature: Feature::Header, name, status, note }
 }
 
 use Status::{Here, Ignored, Later};
@@ -118,14 +138,19 @@ pub const SURFACE: &[Entry] = &[
     argument("queue.declare", "x-queue-master-locator", Ignored, "a queue lives where it is declared"),
     argument("queue.declare", "x-queue-leader-locator", Ignored, "a queue lives where it is declared"),
     method("queue.delete", Here, ""),
+    flag("queue.delete", "empty queue name", Later, ""),
     method("queue.purge", Here, ""),
+    flag("queue.purge", "empty queue name", Later, ""),
     method("queue.bind", Here, ""),
+    flag("queue.bind", "empty queue name", Later, ""),
     method("queue.unbind", Here, ""),
-    flag("queue", "empty queue name", Later, "the last queue declared on the channel"),
+    flag("queue.unbind", "empty queue name", Later, ""),
     method("basic.qos", Here, "per consumer"),
     flag("basic.qos", "global=true", Later, ""),
     flag("basic.qos", "prefetch-size", Later, "RabbitMQ answers 540 as well"),
     method("basic.consume", Here, ""),
+    flag("basic.consume", "empty queue name", Later, ""),
+    flag("basic.consume", "queue amq.rabbitmq.reply-to", Later, "direct reply-to"),
     flag("basic.consume", "no-local", Ignored, "RabbitMQ ignores it as well"),
     argument("basic.consume", "x-priority", Later, ""),
     argument("basic.consume", "x-stream-offset", Later, ""),
@@ -133,7 +158,12 @@ pub const SURFACE: &[Entry] = &[
     method("basic.cancel", Here, "both directions"),
     method("basic.publish", Here, "with mandatory and basic.return"),
     flag("basic.publish", "immediate", Later, "RabbitMQ answers 540 as well"),
+    property("basic.publish", "expiration", Later, ""),
+    property("basic.publish", "user-id", Here, "must be the user who is logged in"),
+    header("basic.publish", "CC", Later, ""),
+    header("basic.publish", "BCC", Later, ""),
     method("basic.get", Here, ""),
+    flag("basic.get", "empty queue name", Later, ""),
     method("basic.ack", Here, ""),
     method("basic.nack", Here, ""),
     method("basic.reject", Here, ""),

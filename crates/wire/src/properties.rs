@@ -24,6 +24,8 @@ pub const PERSISTENT: u8 = 2;
 const CONTINUED: u16 = 1;
 /// Flags that no property of class basic has.
 const UNUSED: u16 = 2;
+/// Flags of what is not for applications alone: headers, reply-to, expiration, user-id.
+const FOR_BROKER: u16 = 0x2000 | 0x0200 | 0x0100 | 0x0010;
 
 /// Why bytes are no content header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -182,6 +184,13 @@ accessors! {
 }
 
 impl<'a> Properties<'a> {
+    /// True if one is there that a broker may have to act on: headers, reply-to, expiration or user-id. hot.
+    #[inline]
+    #[must_use]
+    pub const fn concern_broker(&self) -> bool {
+        self.flags & FOR_BROKER != 0
+    }
+
     /// Checks the values: all there, nothing left over, headers a table.
     ///
     /// # Errors

@@ -83,7 +83,7 @@ impl<C> Channel<C> {
     /// The consumer ended at the server; the client is told if it can take it (RabbitMQ: consumer cancel notify).
     pub(crate) fn cancel_consumer(&mut self, shared: &mut Shared, number: ConsumerNumber) {
         let Some(consumer) = self.consumers.remove(number) else { return };
-        if shared.capabilities.consumer_cancel_notify {
+        if shared.client.capabilities.consumer_cancel_notify {
             let method = BasicCancel { consumer_tag: consumer.tag.as_bytes(), no_wait: true };
             shared.send(self.key.number, &method);
         }

@@ -17,6 +17,7 @@ mod consumers;
 mod deferred;
 mod deliver;
 mod operations;
+mod properties;
 mod publish;
 mod settle;
 mod topology;

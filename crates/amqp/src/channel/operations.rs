@@ -3,10 +3,12 @@
 use alloc::format;
 
 use leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
+use leveret_model::surface::Feature;
 use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode};
 use leveret_wire::Method;
 use leveret_wire::method::{BasicCancel, BasicCancelOk, BasicConsume, ExchangeDeclareOk};
 
+use super::properties::DIRECT_REPLY_TO;
 use super::topology::{
     exchange_bind, exchange_declare, exchange_delete, exchange_unbind, queue_bind, queue_declare,
     queue_delete, queue_name, queue_purge, queue_unbind, to_arguments, to_name,
@@ -14,6 +16,7 @@ use super::topology::{
 use super::{Channel, Wait};
 use crate::exception::{Exception, MethodId};
 use crate::host::{Host, Operation};
+use crate::surface::{demand, demand_flag};
 use crate::turn::Turn;
 
 /// What an answer is turned into.
@@ -100,7 +103,7 @@ impl<C> Channel<C> {
                 (exchange_unbind(id, &m)?, Reply::ExchangeUnbindOk.unless(m.no_wait))
             }
             Method::QueueDeclare(m) => {
-                let name = queue_name(id, m.queue)?;
+                let name = queue_name("queue.declare", id, m.queue)?;
                 (queue_declare(id, &m, name.clone())?, Reply::QueueDeclareOk { name }.unless(m.no_wait))
             }
             Method::QueueDelete(m) => (queue_delete(id, &m)?, Reply::QueueDeleteOk.unless(m.no_wait)),
@@ -113,10 +116,10 @@ impl<C> Channel<C> {
                 None => return Ok(()),
             },
             Method::BasicGet(m) => {
-                let queue = queue_name(id, m.queue)?;
+                let queue = queue_name("basic.get", id, m.queue)?;
                 (Operation::Get { queue, no_ack: m.no_ack }, Reply::Got { no_ack: m.no_ack })
             }
-            other => return Err(misplaced(id, &other)),
+            other => return Err(misplaced(id, other.name())),
         };
         self.wait = Wait::Answer(alloc::boxed::Box::new(Pending { method: id, reply }));
         turn.host.request(self.key, operation);
@@ -124,7 +127,10 @@ impl<C> Channel<C> {
     }
 
     fn consume(&mut self, id: MethodId, m: &BasicConsume<'_>) -> Result<(Operation, Reply), Exception> {
-        let queue = queue_name(id, m.queue)?;
+        let queue = queue_name("basic.consume", id, m.queue)?;
+        if m.queue == DIRECT_REPLY_TO {
+            demand_flag("basic.consume", "queue amq.rabbitmq.reply-to", id)?;
+        }
         to_arguments("basic.consume", id, m.arguments)?;
         let asked = to_name(id, "consumer tag", m.consumer_tag)?;
         if self.consumers.by_tag(&asked).is_some() {
@@ -171,15 +177,13 @@ impl<C> Channel<C> {
     }
 }
 
-/// A method that has no place here: not built yet, for the connection, or only for servers to send.
-fn misplaced(id: MethodId, method: &Method<'_>) -> Exception {
-    use leveret_model::surface::{Feature, Status, find};
-    let name = method.name();
-    // of a family (tx, update-secret) the requests are in the table
-    match find(name, Feature::Method, name.as_bytes()) {
-        Some(entry) if entry.status == Status::Later => {
-            Exception::new(ReplyCode::NotImplemented, id, format!("{name} is not implemented yet"))
+/// A method that has no place here: not built yet, for the connection, or only for servers to send. Of a family (tx) the
+/// requests are in the table.
+fn misplaced(id: MethodId, name: &str) -> Exception {
+    match demand(name, Feature::Method, name.as_bytes(), id) {
+        Err(not_built) => not_built,
+        Ok(()) => {
+            Exception::new(ReplyCode::CommandInvalid, id, format!("unexpected method {name} from a client"))
         }
-        _ => Exception::new(ReplyCode::CommandInvalid, id, format!("unexpected method {name} from a client")),
     }
 }

@@ -15,14 +15,17 @@ use leveret_wire::method::BasicReturn;
 use leveret_wire::properties::CLASS_BASIC;
 use leveret_wire::{ContentHeader, FrameHead, FrameKind, PublishFields, decode_frame};
 
-use super::{Assembly, Channel, Step, Wait, framing, whole_frame};
+use super::{Assembly, Channel, Step, Wait, framing, properties, whole_frame};
 use crate::exception::{Exception, MethodId};
 use crate::host::{Body, Content, Host, Message, Publish, Published};
+use crate::surface::demand_flag;
 use crate::turn::{Shared, Turn};
 
 /// The content of a message that lies whole in the block at hand.
 struct WholeContent<'a> {
     header: &'a [u8],
+    /// `Properties::concern_broker`
+    concerns_broker: bool,
     body: &'a [u8],
     /// Where the body begins in the block.
     body_at: usize,
@@ -63,7 +66,7 @@ impl<C> Channel<C> {
         fields: &PublishFields<'_>,
     ) -> Result<usize, Exception> {
         if fields.immediate {
-            return Err(super::topology::refuse_flag("basic.publish", "immediate", MethodId::PUBLISH));
+            demand_flag("basic.publish", "immediate", MethodId::PUBLISH)?;
         }
         turn.shared.published_bytes += fields.address.len() as u64;
         let Some(content) = self.whole_content(turn.shared, source, at) else {
@@ -72,6 +75,9 @@ impl<C> Channel<C> {
             self.content = Some(assembly);
             return Ok(0);
         };
+        if content.concerns_broker {
+            properties::check(turn.shared, content.header)?;
+        }
         turn.shared.published_bytes += content.wire_len as u64;
         let number = self.confirms.as_mut().map(|confirms| confirms.draw());
         let arrived = turn.arrived;
@@ -116,12 +122,13 @@ impl<C> Channel<C> {
             (frame.head.kind == kind && frame.head.channel == self.key.number.0).then_some(frame)
         };
         let header = next(at, FrameKind::Header)?;
-        let size =
-            ContentHeader::validate(header.payload).ok().filter(|h| h.class_id == CLASS_BASIC)?.body_size;
+        let content = ContentHeader::validate(header.payload).ok().filter(|h| h.class_id == CLASS_BASIC)?;
+        let (size, concerns_broker) = (content.body_size, content.properties.concern_broker());
         let body_frame_at = at + header.wire_len();
         if size == 0 {
             let (body, wire_len) = (&source[body_frame_at..body_frame_at], header.wire_len());
-            return Some(WholeContent { header: header.payload, body, body_at: body_frame_at, wire_len });
+            let (header, body_at) = (header.payload, body_frame_at);
+            return Some(WholeContent { header, concerns_broker, body, body_at, wire_len });
         }
         let body = next(body_frame_at, FrameKind::Body)?;
         if body.payload.len() as u64 != size || size > shared.config.body_bytes_max {
@@ -129,6 +136,7 @@ impl<C> Channel<C> {
         }
         Some(WholeContent {
             header: header.payload,
+            concerns_broker,
             body: body.payload,
             body_at: body_frame_at + FRAME_HEAD_BYTES,
             wire_len: header.wire_len() + body.wire_len(),
@@ -159,6 +167,9 @@ impl<C> Channel<C> {
             // RabbitMQ says so after the last byte; what still comes is ignored by the closing channel
             let text = format!("message size {size} is larger than configured max size {max}");
             return Err(Exception::new(ReplyCode::PreconditionFailed, MethodId::PUBLISH, text));
+        }
+        if header.properties.concern_broker() {
+            properties::check(turn.shared, frame.payload)?;
         }
         turn.shared.published_bytes += frame.payload.len() as u64;
         if let Some(content) = &mut self.content {

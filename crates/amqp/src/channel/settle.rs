@@ -11,9 +11,9 @@ use leveret_wire::method::{
 
 use super::Channel;
 use super::confirms::Confirms;
-use super::topology::refuse_flag;
 use crate::exception::{Exception, MethodId};
 use crate::host::Host;
+use crate::surface::demand_flag;
 use crate::turn::Turn;
 
 const ACK: MethodId = MethodId { class: 60, method: 80 };
@@ -85,7 +85,7 @@ impl<C> Channel<C> {
         answered: bool,
     ) -> Result<(), Exception> {
         if !requeue {
-            return Err(refuse_flag("basic.recover", "requeue=false", method));
+            demand_flag("basic.recover", "requeue=false", method)?;
         }
         while let Some(held) = self.unacked.take_first() {
             turn.host.settle(self.key, held, Settlement::Requeue);
@@ -104,10 +104,10 @@ impl<C> Channel<C> {
         qos: BasicQos,
     ) -> Result<(), Exception> {
         if qos.prefetch_size != 0 {
-            return Err(refuse_flag("basic.qos", "prefetch-size", method));
+            demand_flag("basic.qos", "prefetch-size", method)?;
         }
         if qos.global {
-            return Err(refuse_flag("basic.qos", "global=true", method));
+            demand_flag("basic.qos", "global=true", method)?;
         }
         self.prefetch = qos.prefetch_count;
         turn.shared.send(self.key.number, &BasicQosOk);
@@ -130,7 +130,7 @@ impl<C> Channel<C> {
         flow: ChannelFlow,
     ) -> Result<(), Exception> {
         if !flow.active {
-            return Err(refuse_flag("channel.flow", "active=false", method));
+            demand_flag("channel.flow", "active=false", method)?;
         }
         turn.shared.send(self.key.number, &ChannelFlowOk { active: true });
         Ok(())

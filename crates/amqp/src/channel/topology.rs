@@ -17,14 +17,7 @@ use leveret_wire::method::{
 
 use crate::exception::{Exception, MethodId};
 use crate::host::{Bind, Operation};
-
-/// 540 for a flag of the table that is not built. The text names it.
-pub(super) fn refuse_flag(place: &str, name: &str, method: MethodId) -> Exception {
-    debug_assert!(
-        find(place, Feature::Flag, name.as_bytes()).is_some_and(|entry| entry.status == Status::Later)
-    );
-    Exception::new(ReplyCode::NotImplemented, method, format!("{place} with {name} is not implemented yet"))
-}
+use crate::surface::{demand, demand_flag};
 
 /// The values of an arguments table: known ones that are not built are refused by name, ignored ones are left out, unknown
 /// ones are kept.
@@ -33,12 +26,7 @@ pub(super) fn to_arguments(place: &str, method: MethodId, table: Table<'_>) -> R
         .to_arguments()
         .map_err(|error| Exception::new(ReplyCode::SyntaxError, method, format!("arguments: {error}")))?;
     for (key, _) in &entries {
-        if let Some(entry) = find(place, Feature::Argument, key)
-            && entry.status == Status::Later
-        {
-            let text = format!("argument {} of {place} is not implemented yet", entry.name);
-            return Err(Exception::new(ReplyCode::NotImplemented, method, text));
-        }
+        demand(place, Feature::Argument, key, method)?;
     }
     entries
         .retain(|(key, _)| find(place, Feature::Argument, key).is_none_or(|e| e.status != Status::Ignored));
@@ -51,11 +39,10 @@ pub(super) fn to_name(method: MethodId, what: &str, bytes: &[u8]) -> Result<Name
         .map_err(|error| Exception::new(ReplyCode::SyntaxError, method, format!("{what}: {error}")))
 }
 
-/// The name of a queue, which cannot be empty until there are server-named queues.
-pub(super) fn queue_name(method: MethodId, bytes: &[u8]) -> Result<Name, Exception> {
+/// The name of a queue; an empty one is for servers to draw, or stands for the last one declared.
+pub(super) fn queue_name(place: &str, method: MethodId, bytes: &[u8]) -> Result<Name, Exception> {
     if bytes.is_empty() {
-        let text = "empty queue name is not implemented yet";
-        return Err(Exception::new(ReplyCode::NotImplemented, method, text));
+        demand_flag(place, "empty queue name", method)?;
     }
     to_name(method, "queue name", bytes)
 }
@@ -84,7 +71,7 @@ pub(super) fn exchange_declare(
         return Ok(Some(operation));
     }
     if m.auto_delete {
-        return Err(refuse_flag(PLACE, "auto-delete", id));
+        demand_flag(PLACE, "auto-delete", id)?;
     }
     let table = to_arguments(PLACE, id, m.arguments)?;
     if ExchangeKind::from_name(m.kind).is_none() {
@@ -127,7 +114,7 @@ pub(super) fn queue_declare(id: MethodId, m: &QueueDeclare<'_>, name: Name) -> R
     }
     for (set, flag) in [(m.exclusive, "exclusive"), (m.auto_delete, "auto-delete")] {
         if set {
-            return Err(refuse_flag(PLACE, flag, id));
+            demand_flag(PLACE, flag, id)?;
         }
     }
     let arguments = to_arguments(PLACE, id, m.arguments)?;
@@ -152,24 +139,24 @@ fn wrong_queue_type(kind: &Value) -> alloc::string::String {
 
 pub(super) fn queue_delete(id: MethodId, m: &QueueDelete<'_>) -> Result<Operation, Exception> {
     Ok(Operation::QueueDelete {
-        name: queue_name(id, m.queue)?,
+        name: queue_name("queue.delete", id, m.queue)?,
         if_unused: m.if_unused,
         if_empty: m.if_empty,
     })
 }
 
 pub(super) fn queue_bind(id: MethodId, m: &QueueBind<'_>) -> Result<Operation, Exception> {
-    let queue = queue_name(id, m.queue)?;
+    let queue = queue_name("queue.bind", id, m.queue)?;
     bind("queue.bind", id, queue, m.exchange, m.routing_key, m.arguments).map(Operation::QueueBind)
 }
 
 pub(super) fn queue_unbind(id: MethodId, m: &QueueUnbind<'_>) -> Result<Operation, Exception> {
-    let queue = queue_name(id, m.queue)?;
+    let queue = queue_name("queue.unbind", id, m.queue)?;
     bind("queue.unbind", id, queue, m.exchange, m.routing_key, m.arguments).map(Operation::QueueUnbind)
 }
 
 pub(super) fn queue_purge(id: MethodId, m: &QueuePurge<'_>) -> Result<Operation, Exception> {
-    Ok(Operation::QueuePurge { name: queue_name(id, m.queue)? })
+    Ok(Operation::QueuePurge { name: queue_name("queue.purge", id, m.queue)? })
 }
 
 fn bind(

@@ -3,6 +3,7 @@
 use alloc::format;
 
 use bytes::Bytes;
+use leveret_model::surface::Feature;
 use leveret_model::{ChannelKey, ChannelNumber, Instant, ReplyCode};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
 use leveret_wire::method::{ChannelCloseOk, ChannelOpenOk};
@@ -14,6 +15,7 @@ use crate::channels::Slot;
 use crate::ending::Ended;
 use crate::exception::{Exception, MethodId};
 use crate::host::Host;
+use crate::surface::demand;
 use crate::turn::Turn;
 
 /// Bytes of a frame beside its payload.
@@ -241,12 +243,10 @@ impl<C: Default> Connection<C> {
         let id = method_id(&method);
         match method {
             Method::ConnectionClose(_) => self.on_close(host),
-            Method::ConnectionUpdateSecret(_) => {
-                let text = "connection.update-secret is not implemented yet";
-                return Err(Exception::new(ReplyCode::NotImplemented, id, text));
-            }
             other => {
-                let text = format!("unexpected method {} in connection state running", other.name());
+                let name = other.name();
+                demand(name, Feature::Method, name.as_bytes(), id)?;
+                let text = format!("unexpected method {name} in connection state running");
                 return Err(Exception::new(ReplyCode::ChannelError, id, text));
             }
         }

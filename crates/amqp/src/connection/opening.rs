@@ -96,7 +96,7 @@ impl<C> Connection<C> {
             self.on_close(host);
             return Ok(len);
         }
-        let next = state.on_method(&mut self.shared, &mut self.client, host, &method)?;
+        let next = state.on_method(&mut self.shared, host, &method)?;
         if let Method::ConnectionTuneOk(tuned) = method {
             self.heartbeat.start(self.now, tuned.heartbeat);
         }

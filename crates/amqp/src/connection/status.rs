@@ -40,19 +40,19 @@ impl<C> Connection<C> {
     /// User, vhost, and what the client said about itself.
     #[must_use]
     pub fn client(&self) -> &Client {
-        &self.client
+        &self.shared.client
     }
 
     /// Who is logged in.
     #[must_use]
     pub fn user(&self) -> &Name {
-        &self.client.user
+        &self.shared.client.user
     }
 
     /// Where.
     #[must_use]
     pub fn vhost(&self) -> &Name {
-        &self.client.vhost
+        &self.shared.client.vhost
     }
 
     /// Open channels.

@@ -2,10 +2,11 @@
 
 use leveret_model::Value;
 use leveret_model::surface::{Feature, SURFACE, Status, find};
+use leveret_wire::frame::write_header_frame;
 use leveret_wire::method::*;
-use leveret_wire::{METHODS, Method, SentBy, Table};
+use leveret_wire::{BasicProperties, METHODS, Method, SentBy, Table};
 
-use crate::support::{Talk, arguments};
+use crate::support::{Call, Talk, arguments, body_frame, frame};
 
 fn refused<'m>(method: impl Into<Method<'m>>, id: (u16, u16), text: &str) {
     let mut talk = Talk::on_channel_1();
@@ -13,38 +14,128 @@ fn refused<'m>(method: impl Into<Method<'m>>, id: (u16, u16), text: &str) {
     talk.hears_connection_close(540, id, &format!("NOT_IMPLEMENTED - {text} is not implemented yet"));
 }
 
+/// A method with one thing in it that is not built.
+fn with_flag(place: &str, flag: &str) -> (Method<'static>, (u16, u16)) {
+    let (queue, exchange) = (b"q", b"x");
+    match (place, flag) {
+        ("queue.declare", "exclusive") => {
+            (QueueDeclare { queue, exclusive: true, ..Default::default() }.into(), (50, 10))
+        }
+        ("queue.declare", "auto-delete") => {
+            (QueueDeclare { queue, auto_delete: true, ..Default::default() }.into(), (50, 10))
+        }
+        ("queue.declare", "empty queue name") => (QueueDeclare::default().into(), (50, 10)),
+        ("queue.delete", "empty queue name") => (QueueDelete::default().into(), (50, 40)),
+        ("queue.purge", "empty queue name") => (QueuePurge::default().into(), (50, 30)),
+        ("queue.bind", "empty queue name") => (QueueBind { exchange, ..Default::default() }.into(), (50, 20)),
+        ("queue.unbind", "empty queue name") => {
+            (QueueUnbind { exchange, ..Default::default() }.into(), (50, 50))
+        }
+        ("basic.consume", "empty queue name") => (BasicConsume::default().into(), (60, 20)),
+        ("basic.consume", "queue amq.rabbitmq.reply-to") => {
+            (BasicConsume { queue: b"amq.rabbitmq.reply-to", ..Default::default() }.into(), (60, 20))
+        }
+        ("basic.get", "empty queue name") => (BasicGet::default().into(), (60, 70)),
+        ("exchange.declare", "auto-delete") => {
+            let declare =
+                ExchangeDeclare { exchange, kind: b"direct", auto_delete: true, ..Default::default() };
+            (declare.into(), (40, 10))
+        }
+        ("basic.qos", "global=true") => (BasicQos { global: true, ..Default::default() }.into(), (60, 10)),
+        ("basic.qos", "prefetch-size") => {
+            (BasicQos { prefetch_size: 1, ..Default::default() }.into(), (60, 10))
+        }
+        ("basic.recover", "requeue=false") => (BasicRecover { requeue: false }.into(), (60, 110)),
+        ("basic.publish", "immediate") => {
+            (BasicPublish { immediate: true, ..Default::default() }.into(), (60, 40))
+        }
+        ("channel.flow", "active=false") => (ChannelFlow { active: false }.into(), (20, 20)),
+        _ => panic!("{place} with {flag} has no dialogue"),
+    }
+}
+
+/// Each flag of the table that is not built is refused by its name.
 #[test]
 fn flags_that_are_not_built_are_540() {
-    let q = b"q";
-    refused(
-        QueueDeclare { queue: q, exclusive: true, ..Default::default() },
-        (50, 10),
-        "queue.declare with exclusive",
-    );
-    refused(
-        QueueDeclare { queue: q, auto_delete: true, ..Default::default() },
-        (50, 10),
-        "queue.declare with auto-delete",
-    );
-    refused(QueueDeclare::default(), (50, 10), "empty queue name");
-    refused(QueueDelete::default(), (50, 40), "empty queue name");
-    refused(QueuePurge::default(), (50, 30), "empty queue name");
-    refused(QueueBind { exchange: b"x", ..Default::default() }, (50, 20), "empty queue name");
-    refused(QueueUnbind { exchange: b"x", ..Default::default() }, (50, 50), "empty queue name");
-    refused(BasicConsume::default(), (60, 20), "empty queue name");
-    refused(BasicGet::default(), (60, 70), "empty queue name");
-    refused(
-        ExchangeDeclare { exchange: b"x", kind: b"direct", auto_delete: true, ..Default::default() },
-        (40, 10),
-        "exchange.declare with auto-delete",
-    );
-    refused(BasicQos { global: true, ..Default::default() }, (60, 10), "basic.qos with global=true");
-    refused(BasicQos { prefetch_size: 1, ..Default::default() }, (60, 10), "basic.qos with prefetch-size");
-    refused(BasicRecover { requeue: false }, (60, 110), "basic.recover with requeue=false");
-    refused(ChannelFlow { active: false }, (20, 20), "channel.flow with active=false");
+    for entry in SURFACE.iter().filter(|e| e.feature == Feature::Flag && e.status == Status::Later) {
+        let (method, id) = with_flag(entry.place, entry.name);
+        refused(method, id, &format!("{} with {}", entry.place, entry.name));
+    }
+}
+
+#[test]
+fn methods_that_are_not_built_are_540() {
     refused(TxSelect, (90, 10), "tx.select");
     refused(TxCommit, (90, 20), "tx.commit");
     refused(TxRollback, (90, 30), "tx.rollback");
+}
+
+/// A publish of one byte with these properties; whole in one block, or frame by frame.
+fn publishes(talk: &mut Talk, properties: &BasicProperties<'_>, whole: bool) {
+    let mut payload = Vec::new();
+    properties.encode_payload(1, &mut payload);
+    let mut frames = vec![frame(1, BasicPublish { routing_key: b"k", ..Default::default() }), Vec::new()];
+    write_header_frame(&mut frames[1], 1, &payload);
+    frames.push(body_frame(1, b"x"));
+    if whole {
+        talk.says_bytes(&frames.concat());
+    } else {
+        frames.iter().for_each(|frame| talk.says_bytes(frame));
+    }
+}
+
+/// A message that should expire, or go to more queues, must not silently do otherwise.
+#[test]
+fn properties_and_headers_that_are_not_built_are_540() {
+    let mut seen = 0;
+    let here = arguments(&[("Cc", Value::Void), ("BCC-not", Value::Void), ("x-match", Value::Bool(true))]);
+    for entry in SURFACE.iter().filter(|e| e.status == Status::Later) {
+        let table = [here.clone(), arguments(&[(entry.name, Value::Array(vec![]))])].concat();
+        let properties = match (entry.feature, entry.name) {
+            (Feature::Property, "expiration") => {
+                BasicProperties { expiration: Some(b"1000"), ..Default::default() }
+            }
+            (Feature::Header, _) => BasicProperties { headers: Some(Table(&table)), ..Default::default() },
+            (Feature::Property, other) => panic!("property {other} has no dialogue"),
+            _ => continue,
+        };
+        for whole in [true, false] {
+            let mut talk = Talk::on_channel_1();
+            publishes(&mut talk, &properties, whole);
+            let text = format!("NOT_IMPLEMENTED - {entry} is not implemented yet");
+            talk.hears_connection_close(540, (60, 40), &text);
+            assert!(!talk.broker.calls.iter().any(|call| matches!(call, Call::Publish { .. })));
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 6);
+    let mut talk = Talk::on_channel_1();
+    publishes(&mut talk, &BasicProperties { headers: Some(Table(&here)), ..Default::default() }, true);
+    assert!(matches!(talk.broker.calls.pop_front(), Some(Call::Publish { .. })));
+}
+
+/// RabbitMQ: validated user-id.
+#[test]
+fn a_user_id_is_that_of_the_login() {
+    for whole in [true, false] {
+        let mut talk = Talk::on_channel_1();
+        let claims = |user_id| BasicProperties { user_id: Some(user_id), ..Default::default() };
+        publishes(&mut talk, &claims(b"guest"), whole);
+        assert!(matches!(talk.broker.calls.pop_front(), Some(Call::Publish { .. })));
+        publishes(&mut talk, &claims(b"boss"), whole);
+        let text = "PRECONDITION_FAILED - user_id property set to 'boss' but authenticated user was 'guest'";
+        talk.hears_channel_close(1, 406, (60, 40), text);
+    }
+}
+
+/// Nobody can consume from the reply-to queue yet, so what RabbitMQ says then is true here.
+#[test]
+fn a_direct_reply_cannot_be_asked_for() {
+    let mut talk = Talk::on_channel_1();
+    let properties = BasicProperties { reply_to: Some(b"amq.rabbitmq.reply-to"), ..Default::default() };
+    publishes(&mut talk, &properties, true);
+    let text = "PRECONDITION_FAILED - fast reply consumer does not exist";
+    talk.hears_channel_close(1, 406, (60, 40), text);
 }
 
 #[test]
@@ -72,7 +163,7 @@ fn arguments_that_are_not_built_are_540() {
     for entry in SURFACE.iter().filter(|e| e.feature == Feature::Argument && e.status == Status::Later) {
         let table = arguments(&[("other", Value::Void), (entry.name, Value::I32(1))]);
         let arguments = Table(&table);
-        let text = format!("argument {} of {}", entry.name, entry.place);
+        let text = format!("{} with argument {}", entry.place, entry.name);
         match entry.place {
             "queue.declare" => {
                 refused(QueueDeclare { queue: b"q", arguments, ..Default::default() }, (50, 10), &text);

@@ -1,0 +1,27 @@
+//! What of AMQP is built: the table of `model/surface.rs` is asked before anything is done.
+
+use alloc::format;
+
+use leveret_model::ReplyCode;
+use leveret_model::surface::{Feature, missing};
+
+use crate::exception::{Exception, MethodId};
+
+/// Goes on only with what is built.
+///
+/// # Errors
+/// 540 that names the thing.
+pub(crate) fn demand(place: &str, feature: Feature, name: &[u8], method: MethodId) -> Result<(), Exception> {
+    match missing(place, feature, name) {
+        None => Ok(()),
+        Some(entry) => {
+            let text = format!("{entry} is not implemented yet");
+            Err(Exception::new(ReplyCode::NotImplemented, method, text))
+        }
+    }
+}
+
+/// A flag that the client has set.
+pub(crate) fn demand_flag(place: &str, flag: &str, method: MethodId) -> Result<(), Exception> {
+    demand(place, Feature::Flag, flag.as_bytes(), method)
+}
