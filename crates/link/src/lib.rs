@@ -15,6 +15,7 @@ pub mod fields;
 pub mod frame;
 pub mod handshake;
 pub mod record;
+pub mod sessions;
 
 pub use batch::{Batch, Records};
 pub use codec::{BodyParts, MessageParts};
