@@ -270,12 +270,13 @@ impl Control {
     /// Moves what is to be done to `effects`, behind what is in there.
     pub fn drain(&mut self, effects: &mut Effects) {
         let done = mem::take(&mut self.effects);
+        effects.sessions.extend(done.sessions);
         effects.to_shards.extend(done.to_shards);
         effects.frames.extend(done.frames);
         effects.dials.extend(done.dials);
         effects.hang_ups.extend(done.hang_ups);
         effects.events.extend(done.events);
-        effects.listening |= done.listening;
+        effects.ready = effects.ready.or(done.ready);
     }
 
     /// This node.

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use leveret_model::directory::ShardMail;
-use leveret_model::{Name, NodeId};
+use leveret_model::{Boot, Name, NodeId};
 
 /// A control link, numbered by the driver; never reused in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +13,8 @@ pub struct LinkKey(pub u64);
 /// What to do after an input, part by part in this order. Frames of one link keep their order.
 #[derive(Debug, Default)]
 pub struct Effects {
+    /// With whom data links are wanted, and with whom not (`leveret_link::sessions`).
+    pub sessions: Vec<SessionWish>,
     /// To the shards of this node, in order.
     pub to_shards: ShardMail,
     /// To peers: payloads of control frames.
@@ -23,8 +25,26 @@ pub struct Effects {
     pub hang_ups: Vec<LinkKey>,
     /// What happened, for the log.
     pub events: Vec<Event>,
-    /// Open the client listeners now.
-    pub listening: bool,
+    /// This node is ready, with so many others: open the client listeners now. Said once.
+    pub ready: Option<usize>,
+}
+
+/// A session of data links with a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionWish {
+    /// It is a member that lives.
+    Wanted {
+        /// Who.
+        node: NodeId,
+        /// Which start of it.
+        boot: Boot,
+        /// Its shards.
+        shards: u8,
+        /// Its cluster address.
+        address: String,
+    },
+    /// It is Down.
+    Unwanted(NodeId),
 }
 
 /// What happened, for people.

@@ -27,7 +27,7 @@ mod status;
 
 pub use control::{Config, Control};
 pub use directory::map::Version;
-pub use effects::{Effects, Event, LinkKey};
+pub use effects::{Effects, Event, LinkKey, SessionWish};
 pub use membership::Standing;
 pub use membership::dial::DialFailure;
 pub use membership::member::PeerHello;

@@ -260,7 +260,7 @@ impl Control {
             if !self.stopped && self.join.is_over(now, seen) {
                 self.join = Join::Ready;
                 self.stirred = true;
-                self.effects.listening = true;
+                self.effects.ready = Some(seen.counted);
                 self.effects.events.push(Event::Ready { others: seen.counted });
             }
         }

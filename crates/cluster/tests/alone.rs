@@ -32,7 +32,7 @@ impl Alone {
         let mut alone = Self { control, changes: Vec::new(), next: 0, ready_messages: 0 };
         let mut effects = Effects::default();
         alone.control.drain(&mut effects);
-        assert!(effects.listening);
+        assert_eq!(effects.ready, Some(0));
         assert!(effects.to_shards.contains(&(ShardId(1), ToShard::Lease { until: Instant::FAR })));
         alone
     }
@@ -65,7 +65,7 @@ impl Alone {
                             FromShard::QueueClosed { request, result },
                         );
                     }
-                    ToShard::Lease { .. } | ToShard::Peer { .. } => {}
+                    ToShard::Lease { .. } | ToShard::NodeDown { .. } => {}
                 }
             }
         }

@@ -13,7 +13,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::definition::{Binding, Exchange};
-use crate::{Boot, Instant, Name, NodeId, QueueId, Refusal, RequestId, ShardAddress, ShardId};
+use crate::{Instant, Name, NodeId, QueueId, Refusal, RequestId, ShardAddress, ShardId};
 
 /// A queue, as everyone knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,22 +137,6 @@ pub enum Reply {
     Refused(Refusal),
 }
 
-/// How a peer stands, for the shards.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PeerState {
-    /// Counted and heard; data links are wanted. The node with the smaller id dials them.
-    Alive {
-        /// This start of it.
-        boot: Boot,
-        /// Its shards; data link `k` of `max(own, theirs)` belongs to shard `k mod own` here and `k mod theirs` there.
-        shards: u8,
-    },
-    /// Counted but not heard: keep what it owes.
-    Unreachable,
-    /// Down: consumers and deliveries held there are given back, its queues are masked by changes of their own.
-    Down,
-}
-
 /// Control to a shard of its node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToShard {
@@ -176,12 +160,10 @@ pub enum ToShard {
         /// The lease's end.
         until: Instant,
     },
-    /// A peer's standing changed.
-    Peer {
+    /// A peer is Down: consumers and deliveries held there are given back; its queues are masked by changes of their own.
+    NodeDown {
         /// Which one.
         node: NodeId,
-        /// How it stands now.
-        state: PeerState,
     },
     /// Close the queue if the conditions hold and answer [`FromShard::QueueClosed`]. A closed queue takes and gives
     /// nothing; what is sent to it meanwhile waits for the [`Change::DropQueue`] that control then always emits.

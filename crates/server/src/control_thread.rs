@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use leveret_cluster::{Config, Control, Effects, Event as ClusterEvent, PeerHello};
-use leveret_model::directory::{FromShard, PeerState, ToShard};
+use leveret_cluster::{Config, Control, Effects, PeerHello};
+use leveret_link::sessions::SessionNumber;
+use leveret_model::directory::FromShard;
 use leveret_model::{Instant, NodeId, Seed, ShardId, limits};
 use leveret_shard::{Peer, ShardReport};
 use mio::net::{TcpListener, TcpStream, UnixListener};
@@ -31,8 +32,8 @@ pub(crate) enum ToControl {
     Shard(ShardId, FromShard),
     /// A client's socket of that shard is gone.
     ClientGone(ShardId),
-    /// A data link broke, so the session with that node did.
-    LinkLost { node: NodeId },
+    /// A data link of that session broke.
+    SessionLost { node: NodeId, session: SessionNumber },
     /// A shard tells of itself.
     Report(ShardId, Box<ShardReport>),
     /// What the registry found.
@@ -88,8 +89,7 @@ pub(crate) struct ControlThread {
     client_listener: Option<TcpListener>,
     cluster_listener: TcpListener,
     admin: Admin,
-    ready: Option<Sender<usize>>,
-    sessions: u64,
+    ready: Sender<usize>,
     /// Listeners with sockets left after `ACCEPTS`.
     accept_more: bool,
     /// When listeners are asked again after they failed.
@@ -150,8 +150,7 @@ impl ControlThread {
             client_socket: Some(parts.client_socket),
             client_listener: None,
             cluster_listener,
-            ready: Some(parts.ready),
-            sessions: 0,
+            ready: parts.ready,
             accept_more: false,
             accept_at: Instant::FAR,
             complaints: Allowance::default(),
@@ -185,7 +184,9 @@ impl ControlThread {
                         let count = &mut self.clients[usize::from(shard.0)];
                         *count = count.saturating_sub(1);
                     }
-                    ToControl::LinkLost { node } => self.data_lost(now, node),
+                    ToControl::SessionLost { node, session } => {
+                        self.links.on_session_lost(now, node, session);
+                    }
                     ToControl::Report(shard, report) => {
                         let control = &self.control;
                         self.admin.on_report(shard, *report, || control.status());
@@ -256,28 +257,15 @@ impl ControlThread {
         self.accept_at = now + limits::ACCEPT_AGAIN;
     }
 
-    fn data_lost(&mut self, now: Instant, node: NodeId) {
-        if self.links.data_lost(now, node) {
-            self.tell_shards(|| ToShardThread::LinksDown { node });
-        }
-    }
-
-    fn tell_shards(&self, mail: impl Fn() -> ToShardThread) {
-        for shard in &self.shards {
-            shard.send(mail());
-        }
-    }
-
     /// Moves envelopes between the control machine, the links and the shards until all is quiet.
     fn carry(&mut self, now: Instant) {
         loop {
-            for event in std::mem::take(&mut self.links.events) {
-                self.on_link_event(now, event);
-            }
+            self.carry_links(now);
             self.control.drain(&mut self.effects);
             let mut effects = std::mem::take(&mut self.effects);
             self.carry_effects(now, &mut effects);
             self.effects = effects;
+            self.links.carry_deeds(now);
             self.links.flush();
             if self.links.events.is_empty() {
                 return;
@@ -285,13 +273,20 @@ impl ControlThread {
         }
     }
 
+    fn carry_links(&mut self, now: Instant) {
+        self.links.carry_deeds(now);
+        for event in std::mem::take(&mut self.links.events) {
+            self.on_link_event(now, event);
+        }
+    }
+
     fn carry_effects(&mut self, now: Instant, effects: &mut Effects) {
+        for wish in effects.sessions.drain(..) {
+            self.links.on_session_wish(now, &wish);
+        }
+        // a session ends before the shards hear that its node is Down, so that nothing comes from there afterwards
+        self.carry_links(now);
         for (shard, mail) in effects.to_shards.drain(..) {
-            if shard == ShardId(0)
-                && let ToShard::Peer { node, state } = &mail
-            {
-                self.on_peer(now, *node, state);
-            }
             if let Some(address) = self.shards.get(usize::from(shard.0)) {
                 address.send(ToShardThread::Control(mail));
             }
@@ -307,30 +302,10 @@ impl ControlThread {
         }
         for event in effects.events.drain(..) {
             events::tell(&event, &mut self.admin);
-            if let ClusterEvent::Ready { others } = event
-                && let Some(ready) = self.ready.take()
-            {
-                self.open_clients();
-                let _ = ready.send(others);
-            }
         }
-        if std::mem::take(&mut effects.listening) {
+        if let Some(others) = effects.ready.take() {
             self.open_clients();
-        }
-    }
-
-    fn on_peer(&mut self, now: Instant, node: NodeId, state: &PeerState) {
-        match state {
-            PeerState::Alive { boot, shards } => {
-                if let Some(address) = self.control.address_of(node).map(str::to_owned) {
-                    self.links.want_data(now, node, *boot, *shards, &address);
-                }
-            }
-            PeerState::Unreachable => {}
-            PeerState::Down => {
-                self.data_lost(now, node);
-                self.links.unwant_data(node);
-            }
+            let _ = self.ready.send(others);
         }
     }
 
@@ -351,19 +326,19 @@ impl ControlThread {
             LinkEvent::Frame { link, frame } => self.control.on_frame(now, link, &frame),
             LinkEvent::Down { link } => self.control.on_link_down(now, link),
             LinkEvent::DialFailed { address, failure } => self.control.on_dial_failed(now, &address, failure),
-            LinkEvent::DataUp { node, links, .. } if links.is_empty() => {
-                self.tell_shards(|| ToShardThread::LinksDown { node });
+            LinkEvent::SessionDown { node } => {
+                for shard in &self.shards {
+                    shard.send(ToShardThread::SessionDown { node });
+                }
             }
-            LinkEvent::DataUp { node, boot, links } => {
-                self.sessions += 1;
-                let session = self.sessions;
+            LinkEvent::SessionUp { node, boot, session, links } => {
                 let count = self.shards.len();
                 let mut of_shard: Vec<Vec<_>> = (0..count).map(|_| Vec::new()).collect();
-                for link in links {
-                    of_shard[usize::from(link.index) % count].push(link);
+                for (index, link) in links {
+                    of_shard[usize::from(index) % count].push((index, link));
                 }
                 for (shard, links) in self.shards.iter().zip(of_shard) {
-                    shard.send(ToShardThread::LinksUp { node, boot, session, links });
+                    shard.send(ToShardThread::SessionUp { node, boot, session, links });
                 }
             }
         }

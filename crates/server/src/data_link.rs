@@ -1,13 +1,13 @@
 //! The data links of one shard's thread: records to and from the shards of other nodes.
 //!
-//! All data links between two nodes are one session: they come up together and go down together, so that what a shard
-//! says on a new link (RESUB) and what homes send back are never of two minds about which link is new.
+//! They come and go as sessions (`link::sessions`); to which one a batch belongs is known there too.
 
 use std::collections::BTreeMap;
 
 use leveret_link::Batch;
 use leveret_link::frame::{self, Frame};
-use leveret_model::{Boot, NodeId, ShardAddress, ShardId, limits};
+use leveret_link::sessions::SessionNumber;
+use leveret_model::{NodeId, ShardAddress, ShardId, limits};
 use mio::{Interest, Registry, Token};
 use socket2::{SockRef, TcpKeepalive};
 
@@ -19,17 +19,22 @@ use crate::links::DataLink;
 pub(crate) struct Arrived {
     pub(crate) from: ShardAddress,
     pub(crate) to: ShardId,
-    pub(crate) boot: Boot,
-    pub(crate) session: u64,
+    pub(crate) session: SessionNumber,
     pub(crate) batch: Batch,
+}
+
+/// A link that ended, and its session with it.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    pub(crate) node: NodeId,
+    pub(crate) session: SessionNumber,
+    pub(crate) error: LinkError,
 }
 
 /// The links to one node that this thread owns.
 #[derive(Debug)]
 struct Session {
-    boot: Boot,
-    /// Which session, counted by this node's control thread.
-    number: u64,
+    number: SessionNumber,
     links: BTreeMap<u8, LinkStream>,
 }
 
@@ -40,7 +45,7 @@ pub(crate) struct DataLinks {
     /// Which link a token means; an entry is never used twice.
     tokens: BTreeMap<usize, (NodeId, u8)>,
     next_token: usize,
-    arrived: std::collections::VecDeque<Result<Arrived, (NodeId, LinkError)>>,
+    arrived: std::collections::VecDeque<Result<Arrived, Lost>>,
 }
 
 impl DataLinks {
@@ -49,21 +54,22 @@ impl DataLinks {
         &mut self,
         registry: &Registry,
         token_base: usize,
-        (node, boot, number): (NodeId, Boot, u64),
-        links: Vec<DataLink>,
+        (node, number): (NodeId, SessionNumber),
+        links: Vec<(u8, DataLink)>,
     ) {
         self.down(node);
-        let mut session = Session { boot, number, links: BTreeMap::new() };
-        for DataLink { index, mut stream, leftover } in links {
+        let mut session = Session { number, links: BTreeMap::new() };
+        let lost = |error: std::io::Error| Err(Lost { node, session: number, error: error.into() });
+        for (index, DataLink { mut stream, leftover }) in links {
             let token = self.next_token;
             self.next_token += 1;
             if let Err(error) = end_when_silent(&stream) {
-                self.arrived.push_back(Err((node, error.into())));
+                self.arrived.push_back(lost(error));
                 continue;
             }
             let interest = Interest::READABLE | Interest::WRITABLE;
             if let Err(error) = registry.register(&mut stream, Token(token_base + token), interest) {
-                self.arrived.push_back(Err((node, error.into())));
+                self.arrived.push_back(lost(error));
                 continue;
             }
             self.tokens.insert(token, (node, index));
@@ -78,18 +84,8 @@ impl DataLinks {
         self.tokens.retain(|_, (of, _)| *of != node);
         self.arrived.retain(|arrived| match arrived {
             Ok(arrived) => arrived.from.node != node,
-            Err((of, _)) => *of != node,
+            Err(lost) => lost.node != node,
         });
-    }
-
-    /// The boot at the other end, if that session is still the current one.
-    pub(crate) fn boot_of(&self, node: NodeId, number: u64) -> Option<Boot> {
-        self.sessions.get(&node).filter(|session| session.number == number).map(|session| session.boot)
-    }
-
-    /// Is that session one that has not begun here yet?
-    pub(crate) fn is_ahead(&self, node: NodeId, number: u64) -> bool {
-        self.sessions.get(&node).is_none_or(|session| number > session.number)
     }
 
     pub(crate) fn on_event(&mut self, token: usize, event: &mio::event::Event) {
@@ -114,7 +110,7 @@ impl DataLinks {
     }
 
     /// The next batch that came, or a link that ended.
-    pub(crate) fn read(&mut self) -> Option<Result<Arrived, (NodeId, LinkError)>> {
+    pub(crate) fn read(&mut self) -> Option<Result<Arrived, Lost>> {
         if self.arrived.is_empty() {
             self.read_all();
         }
@@ -123,18 +119,18 @@ impl DataLinks {
 
     fn read_all(&mut self) {
         for (node, session) in &mut self.sessions {
-            let (boot, number) = (session.boot, session.number);
+            let number = session.number;
             for link in session.links.values_mut().filter(|link| link.readable) {
                 let arrived = &mut self.arrived;
                 let result = link.read(|frame| {
                     if let Frame::Records { from, to, batch } = frame {
                         let from = ShardAddress { node: *node, shard: from };
-                        arrived.push_back(Ok(Arrived { from, to, boot, session: number, batch }));
+                        arrived.push_back(Ok(Arrived { from, to, session: number, batch }));
                     }
                 });
                 if let Err(error) = result {
                     link.readable = false;
-                    arrived.push_back(Err((*node, error)));
+                    arrived.push_back(Err(Lost { node: *node, session: number, error }));
                 }
             }
         }
@@ -147,18 +143,21 @@ impl DataLinks {
         let mut chunks = Vec::new();
         match frame::encode_records(from, to.shard, batch, &mut chunks) {
             Ok(_) => chunks.into_iter().for_each(|chunk| link.push(chunk)),
-            Err(error) => self.arrived.push_back(Err((to.node, error.into()))),
+            Err(error) => {
+                let lost = Lost { node: to.node, session: session.number, error: error.into() };
+                self.arrived.push_back(Err(lost));
+            }
         }
     }
 
     /// Writes what is queued; gives the links that broke.
-    pub(crate) fn flush(&mut self) -> Vec<(NodeId, LinkError)> {
+    pub(crate) fn flush(&mut self) -> Vec<Lost> {
         let mut failed = Vec::new();
         for (node, session) in &mut self.sessions {
             for link in session.links.values_mut().filter(|link| link.has_output()) {
                 if let Err(error) = link.flush() {
                     link.readable = false;
-                    failed.push((*node, error));
+                    failed.push(Lost { node: *node, session: session.number, error });
                 }
             }
         }

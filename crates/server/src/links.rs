@@ -1,7 +1,7 @@
 //! Links to other nodes: dialling, accepting, authenticating, and the control links themselves.
 //!
-//! A data link that is authenticated waits here until all of its session are there; then each goes to its shard.
-//! Nothing of a socket is parsed before its handshake is done (`link::handshake`).
+//! A data link that is authenticated belongs to `link::sessions` until all of its session are there; then each goes to its
+//! shard. Nothing of a socket is parsed before its handshake is done (`link::handshake`).
 
 mod data;
 mod shaking;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use leveret_cluster::{DialFailure, LinkKey};
 use leveret_link::frame::{self, Frame};
 use leveret_link::handshake::{Handshake, Hello, Outcome, Purpose, Secret};
+use leveret_link::sessions::{DataLinkKey, SessionNumber, Sessions};
 use leveret_model::{Boot, Instant, NodeId, limits};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -36,13 +37,14 @@ pub(crate) enum LinkEvent {
     /// An address could not be reached.
     DialFailed { address: String, failure: DialFailure },
     /// All data links of a session are there.
-    DataUp { node: NodeId, boot: Boot, links: Vec<DataLink> },
+    SessionUp { node: NodeId, boot: Boot, session: SessionNumber, links: Vec<(u8, DataLink)> },
+    /// A session is over.
+    SessionDown { node: NodeId },
 }
 
 /// An authenticated data link on its way to its shard.
 #[derive(Debug)]
 pub(crate) struct DataLink {
-    pub(crate) index: u8,
     pub(crate) stream: TcpStream,
     /// What came behind the handshake.
     pub(crate) leftover: Vec<u8>,
@@ -53,13 +55,21 @@ struct Shaking {
     stream: TcpStream,
     handshake: Handshake,
     output: Vec<u8>,
-    /// The address at the other end, for the log.
-    from: String,
-    /// We dialled this address.
-    dialled: Option<String>,
+    /// The address at the other end.
+    address: String,
+    errand: Errand,
     connected: bool,
-    purpose: Option<Purpose>,
-    peer: Option<NodeId>,
+}
+
+/// What a link that is not authenticated yet is for.
+#[derive(Clone, Copy, Debug)]
+enum Errand {
+    /// The other end says so.
+    Accepted,
+    /// We dialled an address, whoever is there.
+    Control,
+    /// We dialled a member.
+    Data(NodeId, DataLinkKey),
 }
 
 #[derive(Debug)]
@@ -68,16 +78,10 @@ enum LinkSocket {
     Control(Box<LinkStream>),
 }
 
-/// The data links to one node.
-#[derive(Debug)]
-struct DataPeer {
-    boot: Boot,
-    address: String,
-    /// How many links the session has.
-    count: u8,
-    gathered: BTreeMap<u8, DataLink>,
-    up: bool,
-    redial_at: Instant,
+impl Shaking {
+    fn is_dialled(&self) -> bool {
+        !matches!(self.errand, Errand::Accepted)
+    }
 }
 
 /// Who this node is, for handshakes.
@@ -95,7 +99,7 @@ pub(crate) struct Links {
     token_base: usize,
     next: usize,
     sockets: BTreeMap<usize, LinkSocket>,
-    peers: BTreeMap<NodeId, DataPeer>,
+    sessions: Sessions<DataLink>,
     /// Lines about peers that were not believed.
     complaints: Allowance,
     pub(crate) events: Vec<LinkEvent>,
@@ -104,12 +108,12 @@ pub(crate) struct Links {
 impl Links {
     pub(crate) fn new(identity: Identity, registry: Registry, token_base: usize) -> Self {
         Self {
+            sessions: Sessions::new(identity.hello.node, identity.hello.shards),
             identity,
             registry,
             token_base,
             next: 0,
             sockets: BTreeMap::new(),
-            peers: BTreeMap::new(),
             complaints: Allowance::default(),
             events: Vec::new(),
         }
@@ -126,30 +130,29 @@ impl Links {
 
     /// Dials a member or a seed for a control link.
     pub(crate) fn dial(&mut self, now: Instant, address: &str) {
-        self.dial_for(now, address, Purpose::Control, None);
+        self.dial_for(now, address, Errand::Control);
     }
 
-    fn dial_for(&mut self, now: Instant, address: &str, purpose: Purpose, peer: Option<NodeId>) {
-        let failed = |failure| LinkEvent::DialFailed { address: address.to_owned(), failure };
+    fn dial_for(&mut self, now: Instant, address: &str, errand: Errand) {
         let Ok(to) = address.parse::<SocketAddr>() else {
             warn!(address, "not an address of the form ADDR:PORT; it is not dialled");
-            return self.events.push(failed(DialFailure::Unreachable));
+            return self.end_dial(address, errand, DialFailure::Unreachable);
         };
         if !self.may_link(to) {
             warn!(address, "not dialled: without a secret (--secret-file) links run over loopback only");
-            return self.events.push(failed(DialFailure::Unreachable));
+            return self.end_dial(address, errand, DialFailure::Unreachable);
         }
         match TcpStream::connect(to) {
             Ok(stream) => {
-                let hello = self.hello(purpose);
-                let secret = self.identity.secret.clone();
+                let purpose = match errand {
+                    Errand::Data(_, key) => Purpose::Data(key),
+                    Errand::Control | Errand::Accepted => Purpose::Control,
+                };
+                let (hello, secret) = (self.hello(purpose), self.identity.secret.clone());
                 let handshake = Handshake::dialer(secret, hello, nonce(), &[], now);
-                let dialled = Some(address.to_owned());
-                self.shake(stream, handshake, address.to_owned(), dialled, Some(purpose), peer);
+                self.shake(stream, handshake, address.to_owned(), errand);
             }
-            Err(error) => {
-                self.events.push(failed(failure_of(&error)));
-            }
+            Err(error) => self.end_dial(address, errand, failure_of(&error)),
         }
     }
 
@@ -158,7 +161,7 @@ impl Links {
         if !self.may_link(from) {
             return warn!(%from, "dropped: without a secret (--secret-file) links run over loopback only");
         }
-        let accepted = |socket: &LinkSocket| matches!(socket, LinkSocket::Shaking(s) if s.dialled.is_none());
+        let accepted = |socket: &LinkSocket| matches!(socket, LinkSocket::Shaking(s) if !s.is_dialled());
         if self.sockets.values().filter(|socket| accepted(socket)).count() >= limits::LINK_HANDSHAKES_MAX
             && let Some(oldest) = self.sockets.iter().find(|(_, s)| accepted(s)).map(|(token, _)| *token)
         {
@@ -169,27 +172,19 @@ impl Links {
         }
         let hello = self.hello(Purpose::Control);
         let handshake = Handshake::acceptor(self.identity.secret.clone(), hello, nonce(), &[], now);
-        self.shake(stream, handshake, from.to_string(), None, None, None);
+        self.shake(stream, handshake, from.to_string(), Errand::Accepted);
     }
 
-    fn shake(
-        &mut self,
-        mut stream: TcpStream,
-        handshake: Handshake,
-        from: String,
-        dialled: Option<String>,
-        purpose: Option<Purpose>,
-        peer: Option<NodeId>,
-    ) {
+    fn shake(&mut self, mut stream: TcpStream, handshake: Handshake, address: String, errand: Errand) {
         let token = self.next;
         self.next += 1;
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.registry.register(&mut stream, Token(self.token_base + token), interest) {
-            return warn!(%error, "a link's socket cannot be watched");
+            warn!(%error, "a link's socket cannot be watched");
+            return self.end_dial(&address, errand, DialFailure::Unreachable);
         }
-        let connected = dialled.is_none();
-        let shaking =
-            Shaking { stream, handshake, output: Vec::new(), from, dialled, connected, purpose, peer };
+        let connected = matches!(errand, Errand::Accepted);
+        let shaking = Shaking { stream, handshake, output: Vec::new(), address, errand, connected };
         self.sockets.insert(token, LinkSocket::Shaking(Box::new(shaking)));
         if connected {
             self.go_on_shaking(token);
@@ -220,15 +215,16 @@ impl Links {
 
     fn dial_failed(&mut self, token: usize, error: &io::Error) {
         let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
-        self.end_dial(&shaking, failure_of(error));
+        self.end_dial(&shaking.address, shaking.errand, failure_of(error));
     }
 
-    fn end_dial(&mut self, shaking: &Shaking, failure: DialFailure) {
-        if let (Some(address), Some(Purpose::Control)) = (&shaking.dialled, shaking.purpose) {
-            self.events.push(LinkEvent::DialFailed { address: address.clone(), failure });
-        }
-        if let Some(node) = shaking.peer {
-            self.drop_gathered(node);
+    fn end_dial(&mut self, address: &str, errand: Errand, failure: DialFailure) {
+        match errand {
+            Errand::Accepted => {}
+            Errand::Control => {
+                self.events.push(LinkEvent::DialFailed { address: address.to_owned(), failure });
+            }
+            Errand::Data(node, key) => self.sessions.on_dial_failed(node, key),
         }
     }
 
@@ -267,50 +263,58 @@ impl Links {
 
     fn shaking_failed(&mut self, token: usize, error: &io::Error) {
         let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
-        match &shaking.dialled {
+        if shaking.is_dialled() {
             // who accepted may have refused us: its log says why
-            Some(address) => debug!(%address, %error, "a link's handshake failed"),
-            None => {
-                let why = match error.kind() {
-                    // a dialer that finds another secret here leaves without a word
-                    io::ErrorKind::UnexpectedEof => "the peer left: has it another secret?".to_owned(),
-                    _ => error.to_string(),
-                };
-                if let Some(unsaid) = self.complaints.take(clock::now()) {
-                    warn!(peer = %shaking.from, reason = why, unsaid, "a link was not made");
-                }
+            debug!(address = %shaking.address, %error, "a link's handshake failed");
+        } else {
+            let why = match error.kind() {
+                // a dialer that finds another secret here leaves without a word
+                io::ErrorKind::UnexpectedEof => "the peer left: has it another secret?".to_owned(),
+                _ => error.to_string(),
+            };
+            if let Some(unsaid) = self.complaints.take(clock::now()) {
+                warn!(peer = %shaking.address, reason = why, unsaid, "a link was not made");
             }
         }
-        self.end_dial(&shaking, DialFailure::Unreachable);
+        self.end_dial(&shaking.address, shaking.errand, DialFailure::Unreachable);
     }
 
     fn refused(&mut self, token: usize, refused: &leveret_link::handshake::Refused) {
         let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
         if *refused == leveret_link::handshake::Refused::Myself {
-            return self.end_dial(&shaking, DialFailure::Myself);
+            return self.end_dial(&shaking.address, shaking.errand, DialFailure::Myself);
         }
         if let Some(unsaid) = self.complaints.take(clock::now()) {
-            let dialled = shaking.dialled.is_some();
-            warn!(peer = %shaking.from, dialled, reason = %refused, unsaid, "a link was refused");
+            let dialled = shaking.is_dialled();
+            warn!(peer = %shaking.address, dialled, reason = %refused, unsaid, "a link was refused");
         }
-        self.end_dial(&shaking, DialFailure::Unreachable);
+        self.end_dial(&shaking.address, shaking.errand, DialFailure::Unreachable);
     }
 
     fn opened(&mut self, token: usize, hello: Box<Hello>, leftover: Vec<u8>) {
         let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
-        let Shaking { mut stream, dialled, .. } = *shaking;
+        let Shaking { mut stream, address, errand, .. } = *shaking;
         let _ = stream.set_nodelay(true);
         let hello = with_address(hello, &stream);
         match hello.purpose {
             Purpose::Control => {
                 let link = LinkStream::new(stream, &leftover);
                 self.sockets.insert(token, LinkSocket::Control(Box::new(link)));
+                let dialled = matches!(errand, Errand::Control).then_some(address);
                 self.events.push(LinkEvent::Up { link: LinkKey(token as u64), hello, dialled });
                 self.read_control(token);
             }
-            Purpose::Data(index) => {
+            Purpose::Data(key) => {
                 let _ = self.registry.deregister(&mut stream);
-                self.gather(&hello, DataLink { index, stream, leftover });
+                let link = DataLink { stream, leftover };
+                match errand {
+                    Errand::Data(node, key) => {
+                        self.sessions.on_dialled(node, (hello.node, hello.boot), key, link);
+                    }
+                    Errand::Accepted | Errand::Control => {
+                        self.sessions.on_accepted(hello.node, hello.boot, key, link);
+                    }
+                }
             }
         }
     }
@@ -370,7 +374,7 @@ impl Links {
         self.sockets.remove(&(link.0 as usize));
     }
 
-    /// Redials sessions that are not up, and drops handshakes that take too long.
+    /// Dials sessions that are not up, and drops handshakes that take too long.
     pub(crate) fn on_timer(&mut self, now: Instant) {
         let late: Vec<usize> = self
             .sockets
@@ -381,7 +385,7 @@ impl Links {
         for token in late {
             self.shaking_failed(token, &io::ErrorKind::TimedOut.into());
         }
-        self.redial(now);
+        self.sessions.on_timer(now);
     }
 
     /// When [`Links::on_timer`] has something to do.
@@ -390,6 +394,6 @@ impl Links {
             LinkSocket::Shaking(shaking) => Some(shaking.handshake.deadline()),
             LinkSocket::Control(_) => None,
         });
-        shaking.min().unwrap_or(Instant::FAR).min(self.next_redial())
+        shaking.min().unwrap_or(Instant::FAR).min(self.sessions.next_deadline())
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leveret_link::Batch;
+use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId};
 use leveret_shard::{Effects, Peer, Pressure, Shard, ShardConfig, ShardReport};
@@ -21,7 +22,7 @@ use crate::allowance::Allowance;
 use crate::client_socket::ClientSocket;
 use crate::clock;
 use crate::control_thread::ToControl;
-use crate::data_link::DataLinks;
+use crate::data_link::{DataLinks, Lost};
 use crate::half_open::HalfOpen;
 use crate::links::DataLink;
 use crate::mailbox::{Address, Mailbox, mailbox};
@@ -37,13 +38,13 @@ pub(crate) enum ToShardThread {
     /// A client's socket.
     Client { stream: TcpStream, peer: Peer },
     /// The data links to a node are all there; those of this shard.
-    LinksUp { node: NodeId, boot: Boot, session: u64, links: Vec<DataLink> },
-    /// The data links to a node are gone.
-    LinksDown { node: NodeId },
+    SessionUp { node: NodeId, boot: Boot, session: SessionNumber, links: Vec<(u8, DataLink)> },
+    /// The session with a node is over.
+    SessionDown { node: NodeId },
     /// A batch from another shard of this node.
     Ring { from: ShardId, batch: Batch },
     /// A batch that came over another shard's link.
-    Relayed { from: ShardAddress, session: u64, batch: Batch },
+    Relayed { from: ShardAddress, session: SessionNumber, batch: Batch },
     /// A password was hashed.
     Password { connection: ConnectionKey, mechanism: String, hashed: leveret_auth::Hashed },
     /// Another shard moved the node's memory over or under one of its bounds.
@@ -107,8 +108,7 @@ pub(crate) struct ShardThread {
     /// Sockets that are read a little now and then, the next one first.
     pub(crate) trickling: BinaryHeap<Reverse<(Instant, ConnectionKey)>>,
     pub(crate) links: DataLinks,
-    /// Relayed batches of sessions that have not begun here; bounded by their credit.
-    pub(crate) early: Vec<(ShardAddress, u64, Batch)>,
+    pub(crate) arrivals: Arrivals,
     pub(crate) block: ReceiveBlock,
     pub(crate) effects: Effects,
     pub(crate) pressure: Pressure,
@@ -131,7 +131,7 @@ impl ShardThread {
             complaints: Allowance::default(),
             trickling: BinaryHeap::new(),
             links: DataLinks::default(),
-            early: Vec::new(),
+            arrivals: Arrivals::default(),
             block: ReceiveBlock::default(),
             effects: Effects::default(),
             pressure: Pressure::Calm,
@@ -191,13 +191,16 @@ impl ShardThread {
             match mail {
                 ToShardThread::Control(mail) => self.shard.on_control(mail),
                 ToShardThread::Client { stream, peer } => self.take_client(stream, peer, now),
-                ToShardThread::LinksUp { node, boot, session, links } => {
-                    self.links.up(self.poll.registry(), LINKS, (node, boot, session), links);
+                ToShardThread::SessionUp { node, boot, session, links } => {
+                    self.links.up(self.poll.registry(), LINKS, (node, session), links);
                     self.shard.on_link_up(node);
-                    self.take_early(node, session, boot);
+                    for (from, batch) in self.arrivals.on_up(node, boot, session) {
+                        self.take_batch(from, boot, session, &batch);
+                    }
                 }
-                ToShardThread::LinksDown { node } => {
+                ToShardThread::SessionDown { node } => {
                     self.links.down(node);
+                    self.arrivals.on_down(node);
                     self.shard.on_link_down(node);
                 }
                 ToShardThread::Ring { from, batch } => {
@@ -207,10 +210,8 @@ impl ShardThread {
                     }
                 }
                 ToShardThread::Relayed { from, session, batch } => {
-                    if let Some(boot) = self.links.boot_of(from.node, session) {
-                        self.take_batch(from, boot, &batch);
-                    } else if self.links.is_ahead(from.node, session) {
-                        self.early.push((from, session, batch));
+                    if let Some((boot, batch)) = self.arrivals.on_relayed(from, session, batch) {
+                        self.take_batch(from, boot, session, &batch);
                     }
                 }
                 ToShardThread::Password { connection, mechanism, hashed } => {
@@ -230,22 +231,10 @@ impl ShardThread {
         }
     }
 
-    /// Batches of a session that another shard's thread began before this one heard of it.
-    fn take_early(&mut self, node: NodeId, session: u64, boot: Boot) {
-        let early = std::mem::take(&mut self.early);
-        for (from, of, batch) in early {
-            if from.node != node {
-                self.early.push((from, of, batch));
-            } else if of == session {
-                self.take_batch(from, boot, &batch);
-            }
-        }
-    }
-
-    fn take_batch(&mut self, from: ShardAddress, boot: Boot, batch: &Batch) {
+    fn take_batch(&mut self, from: ShardAddress, boot: Boot, session: SessionNumber, batch: &Batch) {
         if let Err(error) = self.shard.on_batch(from, boot, batch) {
             warn!(%error, peer = %from.node, "a peer's batch is not believed; its links are closed");
-            self.ways.control.send(ToControl::LinkLost { node: from.node });
+            self.ways.control.send(ToControl::SessionLost { node: from.node, session });
         }
     }
 
@@ -315,7 +304,9 @@ impl ShardThread {
         while let Some(arrived) = self.links.read() {
             match arrived {
                 Ok(arrived) if arrived.to == own.shard => {
-                    self.take_batch(arrived.from, arrived.boot, &arrived.batch);
+                    if let Some((boot, session)) = self.arrivals.current(arrived.from.node) {
+                        self.take_batch(arrived.from, boot, session, &arrived.batch);
+                    }
                 }
                 Ok(arrived) => {
                     if let Some(shard) = self.ways.shards.get(usize::from(arrived.to.0)) {
@@ -323,12 +314,14 @@ impl ShardThread {
                         shard.send(ToShardThread::Relayed { from, session, batch: arrived.batch });
                     }
                 }
-                Err((node, error)) => {
-                    info!(peer = %node, %error, "a data link ended");
-                    self.ways.control.send(ToControl::LinkLost { node });
-                }
+                Err(lost) => self.lose_session(lost),
             }
         }
+    }
+
+    fn lose_session(&self, Lost { node, session, error }: Lost) {
+        info!(peer = %node, %error, "a data link ended");
+        self.ways.control.send(ToControl::SessionLost { node, session });
     }
 
     /// One write for each touched socket, ring and link.
@@ -349,9 +342,8 @@ impl ShardThread {
                 self.links.queue(self.own.shard, to, batch);
             }
         }
-        for (node, error) in self.links.flush() {
-            info!(peer = %node, %error, "a data link ended");
-            self.ways.control.send(ToControl::LinkLost { node });
+        for lost in self.links.flush() {
+            self.lose_session(lost);
         }
         for mail in self.effects.control.drain(..) {
             let mail: FromShard = mail;

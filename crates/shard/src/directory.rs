@@ -1,7 +1,7 @@
 //! Mail from the control machine: changes of the directory, answers, the lease, the standing of peers.
 
 use leveret_amqp::host::QueueHandle;
-use leveret_model::directory::{Change, FromShard, PeerState, QueueRecord, ToShard};
+use leveret_model::directory::{Change, FromShard, QueueRecord, ToShard};
 use leveret_model::{Address, QueueId, RequestId, ShardAddress, limits, refusals};
 
 use crate::broker::Broker;
@@ -27,11 +27,7 @@ impl Shard {
                     broker.go_on_with_lookups();
                 }
             }
-            ToShard::Peer { node, state } => {
-                if state == PeerState::Down {
-                    broker.on_node_down(node);
-                }
-            }
+            ToShard::NodeDown { node } => broker.on_node_down(node),
             ToShard::CloseQueue { request, id, if_unused, if_empty } => {
                 broker.on_close_queue(request, id, if_unused, if_empty);
             }

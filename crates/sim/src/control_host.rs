@@ -5,15 +5,20 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use leveret_cluster::{Control, DialFailure, Effects, Event as ClusterEvent, LinkKey, PeerHello};
+use leveret_cluster::{
+    Control, DialFailure, Effects, Event as ClusterEvent, LinkKey, PeerHello, SessionWish,
+};
 use leveret_link::frame::{self, Frame};
-use leveret_model::directory::{FromShard, PeerState, ToShard};
+use leveret_link::handshake::{Hello, Purpose as LinkPurpose};
+use leveret_link::sessions::{Deed, SessionNumber, Sessions};
+use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Instant, NodeId, ShardId};
 
 use crate::dials::Dialled;
 use crate::event::{Actor, End, HostId, ProcessId};
-use crate::network::{Greeting, Item, Owner, Purpose};
-use crate::sessions::{Sessions, Wish};
+use crate::invariants::authentication;
+use crate::network::{Item, Owner, Port, Purpose};
+use crate::shaking::{Errand, Handshakes, Shaken};
 use crate::shard_host::ShardMail;
 use crate::world::Ways;
 
@@ -22,7 +27,7 @@ use crate::world::Ways;
 pub(crate) enum ControlMail {
     Shard(ShardId, FromShard),
     ClientGone(u8),
-    LinkLost { node: NodeId },
+    SessionLost { node: NodeId, session: SessionNumber },
     Dialled(Dialled),
     Seeds(Vec<String>),
 }
@@ -48,8 +53,8 @@ pub(crate) struct ControlHost {
     links: BTreeMap<LinkKey, End>,
     keys: BTreeMap<End, LinkKey>,
     next_link: u64,
-    sessions: Sessions,
-    session_count: u64,
+    handshakes: Handshakes,
+    sessions: Sessions<End>,
     /// Clients of each shard.
     clients: Vec<usize>,
     pub(crate) listening: bool,
@@ -77,7 +82,7 @@ impl ControlHost {
             keys: BTreeMap::new(),
             next_link: 0,
             sessions: Sessions::new(hello.node, hello.shards),
-            session_count: 0,
+            handshakes: Handshakes::new(&hello),
             clients: vec![0; usize::from(hello.shards)],
             listening: false,
             to_shards: Vec::new(),
@@ -87,7 +92,7 @@ impl ControlHost {
 
     /// When the thread wants its next turn, by its own clock.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.control.next_deadline().min(self.sessions.next_deadline())
+        self.control.next_deadline().min(self.sessions.next_deadline()).min(self.handshakes.next_deadline())
     }
 
     /// A turn.
@@ -99,13 +104,17 @@ impl ControlHost {
                     let count = &mut self.clients[usize::from(shard)];
                     *count = count.saturating_sub(1);
                 }
-                ControlMail::LinkLost { node } => self.sessions.lost(now, node),
+                ControlMail::SessionLost { node, session } => self.sessions.on_lost(now, node, session),
                 ControlMail::Dialled(dialled) => self.on_dialled(now, dialled, ways),
                 ControlMail::Seeds(seeds) => self.control.on_seeds(now, &seeds),
             }
         }
         while let Some(end) = self.ready.pop_front() {
-            self.read(end, ways);
+            self.read(now, end, ways);
+        }
+        for end in self.handshakes.late(now) {
+            let shaken = self.handshakes.on_close(end);
+            self.shaken(now, end, shaken, ways);
         }
         self.sessions.on_timer(now);
         if self.control.next_deadline() <= now {
@@ -115,59 +124,99 @@ impl ControlHost {
     }
 
     fn on_dialled(&mut self, now: Instant, dialled: Dialled, ways: &mut Ways<'_>) {
-        let (dial, failure) = match dialled {
+        match dialled {
             Dialled::Accepted { dial, process } => {
-                let Some(peer) = ways.hellos.get(&process).cloned() else { return };
                 let Some(to) = dial.to else { return };
-                let control = Owner::Thread(self.process, Actor::Control);
-                let owner = if dial.peer.is_some() { Owner::Unclaimed(self.process) } else { control };
-                let greeting = Greeting { hello: Some(self.hello.clone()), purpose: dial.purpose };
-                let end = ways.network.open(ways.schedule, (owner, Some(self.host)), (process, to), greeting);
-                match (dial.purpose, dial.peer) {
-                    (Purpose::Data(index), Some(node)) => self.sessions.dialled(node, &peer, index, end),
-                    _ => self.link_up(end, peer, Some(dial.address)),
-                }
-                return;
+                let owner = Owner::Thread(self.process, Actor::Control);
+                let purpose =
+                    if matches!(dial.errand, Errand::Data(..)) { Purpose::Data } else { Purpose::Control };
+                let dialler = (owner, Some(self.host));
+                let end = ways.network.open(ways.schedule, dialler, (process, to), purpose);
+                self.handshakes.dialled(dial.began, end, dial.errand, ways);
             }
-            Dialled::Refused(dial) => (dial, DialFailure::Refused),
-            Dialled::Unreachable(dial) => (dial, DialFailure::Unreachable),
-            Dialled::Myself(dial) => (dial, DialFailure::Myself),
-        };
-        match dial.peer {
-            Some(node) => self.sessions.dial_failed(node),
-            None => self.control.on_dial_failed(now, &dial.address, failure),
+            Dialled::Refused(dial) => self.dial_failed(now, &dial.errand, DialFailure::Refused),
+            Dialled::Unreachable(dial) => self.dial_failed(now, &dial.errand, DialFailure::Unreachable),
         }
     }
 
-    fn link_up(&mut self, end: End, hello: PeerHello, dialled: Option<String>) {
-        let link = LinkKey(self.next_link);
-        self.next_link += 1;
-        self.links.insert(link, end);
-        self.keys.insert(end, link);
-        self.events.push_back(LinkEvent::Up { link, hello, dialled });
+    fn dial_failed(&mut self, now: Instant, errand: &Errand, failure: DialFailure) {
+        match errand {
+            Errand::Accepted => {}
+            Errand::Control(address) => self.control.on_dial_failed(now, address, failure),
+            Errand::Data(node, key) => self.sessions.on_dial_failed(*node, *key),
+        }
     }
 
-    fn read(&mut self, end: End, ways: &mut Ways<'_>) {
-        if !ways.network.is_owned_by(end, Owner::Thread(self.process, Actor::Control)) {
-            // handed over since it was listed
-            return;
+    /// What came of a link that was not authenticated yet.
+    fn shaken(&mut self, now: Instant, end: End, shaken: Shaken, ways: &mut Ways<'_>) {
+        match shaken {
+            Shaken::More => {}
+            Shaken::Failed { errand, failure } => {
+                ways.network.close(ways.schedule, end);
+                self.dial_failed(now, &errand, failure);
+            }
+            Shaken::Open { hello, errand } => self.opened(end, *hello, errand, ways),
         }
-        while let Some(item) = ways.network.read(end) {
-            match item {
-                Item::Open(greeting) => match (greeting.purpose, greeting.hello) {
-                    (Purpose::Control, Some(hello)) => self.link_up(end, hello, None),
-                    (Purpose::Data(index), Some(hello)) => {
-                        ways.network.claim(end, Owner::Unclaimed(self.process));
-                        return self.sessions.gather(&hello, index, end);
+    }
+
+    fn opened(&mut self, end: End, hello: Hello, errand: Errand, ways: &mut Ways<'_>) {
+        authentication::check(end, &hello, ways);
+        match hello.purpose {
+            LinkPurpose::Control => {
+                let link = LinkKey(self.next_link);
+                self.next_link += 1;
+                self.links.insert(link, end);
+                self.keys.insert(end, link);
+                let dialled = if let Errand::Control(address) = errand { Some(address) } else { None };
+                let hello = PeerHello {
+                    node: hello.node,
+                    incarnation: hello.incarnation,
+                    boot: hello.boot,
+                    shards: hello.shards,
+                    address: hello.address.to_string(),
+                    name: hello.name,
+                };
+                self.events.push_back(LinkEvent::Up { link, hello, dialled });
+            }
+            LinkPurpose::Data(key) => {
+                ways.network.claim(end, Owner::Unclaimed(self.process));
+                match errand {
+                    Errand::Data(node, key) => {
+                        self.sessions.on_dialled(node, (hello.node, hello.boot), key, end);
                     }
-                    _ => return self.hand_out(end, ways),
-                },
+                    Errand::Accepted | Errand::Control(_) => {
+                        self.sessions.on_accepted(hello.node, hello.boot, key, end);
+                    }
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, now: Instant, end: End, ways: &mut Ways<'_>) {
+        // while it is ours: a data link is handed over once it is authenticated
+        while ways.network.is_owned_by(end, Owner::Thread(self.process, Actor::Control)) {
+            let Some(item) = ways.network.read(end) else { return };
+            match item {
+                Item::Open(Port::Amqp) => return self.hand_out(end, ways),
+                Item::Open(Port::Cluster) => {
+                    if let Some(oldest) = self.handshakes.accepted(now, end, ways) {
+                        ways.network.close(ways.schedule, oldest);
+                    }
+                }
+                Item::Bytes(bytes) if self.handshakes.is_open(end) => {
+                    let shaken = self.handshakes.on_bytes(end, &bytes, ways);
+                    self.shaken(now, end, shaken, ways);
+                }
                 Item::Bytes(bytes) => {
                     let Some(link) = self.keys.get(&end).copied() else { continue };
                     let decoded = frame::decode(&mut BytesMut::from(&bytes[..]));
                     if let Ok(Some(Frame::Control(frame))) = decoded {
                         self.events.push_back(LinkEvent::Frame { link, frame });
                     }
+                }
+                Item::Close if self.handshakes.is_open(end) => {
+                    let shaken = self.handshakes.on_close(end);
+                    self.shaken(now, end, shaken, ways);
                 }
                 Item::Close => {
                     if let Some(link) = self.keys.get(&end).copied() {
@@ -208,43 +257,38 @@ impl ControlHost {
                     LinkEvent::Down { link } => self.control.on_link_down(now, link),
                 }
             }
-            self.carry_wishes(ways);
+            self.carry_deeds(now, ways);
             self.control.drain(&mut self.effects);
             let mut effects = std::mem::take(&mut self.effects);
             self.carry_effects(now, &mut effects, ways);
             self.effects = effects;
-            self.carry_wishes(ways);
+            self.carry_deeds(now, ways);
             if self.events.is_empty() {
                 return;
             }
         }
     }
 
-    fn tell_shards(&mut self, mail: impl Fn() -> ShardMail) {
-        for shard in 0..self.hello.shards {
-            self.to_shards.push((shard, mail()));
-        }
-    }
-
-    fn carry_wishes(&mut self, ways: &mut Ways<'_>) {
-        for wish in std::mem::take(&mut self.sessions.wishes) {
-            match wish {
-                Wish::Dial { node, address, index } => {
-                    let from = (self.process, self.host);
-                    ways.network.dial(ways.schedule, from, &address, Purpose::Data(index), Some(node));
+    fn carry_deeds(&mut self, now: Instant, ways: &mut Ways<'_>) {
+        for deed in self.sessions.take_deeds() {
+            match deed {
+                Deed::Dial { node, address, key } => {
+                    self.dial(now, &address, Errand::Data(node, key), ways);
                 }
-                Wish::Close(end) => ways.network.close(ways.schedule, end),
-                Wish::Down { node } => self.tell_shards(|| ShardMail::LinksDown { node }),
-                Wish::Up { node, boot, links } => {
-                    self.session_count += 1;
-                    let session = self.session_count;
+                Deed::Close(end) => ways.network.close(ways.schedule, end),
+                Deed::Down { node } => {
+                    for shard in 0..self.hello.shards {
+                        self.to_shards.push((shard, ShardMail::SessionDown { node }));
+                    }
+                }
+                Deed::Up { node, boot, session, links } => {
                     let count = usize::from(self.hello.shards);
                     let mut of_shard: Vec<Vec<(u8, End)>> = vec![Vec::new(); count];
                     for (index, end) in links {
                         of_shard[usize::from(index) % count].push((index, end));
                     }
                     for (shard, links) in of_shard.into_iter().enumerate() {
-                        let mail = ShardMail::LinksUp { node, boot, session, links };
+                        let mail = ShardMail::SessionUp { node, boot, session, links };
                         self.to_shards.push((shard as u8, mail));
                     }
                 }
@@ -252,16 +296,30 @@ impl ControlHost {
         }
     }
 
+    fn dial(&mut self, now: Instant, address: &str, errand: Errand, ways: &mut Ways<'_>) {
+        let from = (self.process, self.host);
+        ways.network.dial(ways.schedule, from, address, errand, now);
+    }
+
+    fn on_session_wish(&mut self, now: Instant, wish: SessionWish, ways: &mut Ways<'_>) {
+        ways.trace.say(ways.schedule.now, || format!("{}: {wish:?}", self.hello.name));
+        match wish {
+            SessionWish::Wanted { node, boot, shards, address } => {
+                self.sessions.want(now, node, boot, shards, &address);
+            }
+            SessionWish::Unwanted(node) => self.sessions.unwant(node),
+        }
+    }
+
     fn carry_effects(&mut self, now: Instant, effects: &mut Effects, ways: &mut Ways<'_>) {
+        for wish in effects.sessions.drain(..) {
+            self.on_session_wish(now, wish, ways);
+        }
+        // a session ends before the shards hear that its node is Down, so that nothing comes from there afterwards
+        self.carry_deeds(now, ways);
         for (shard, mail) in effects.to_shards.drain(..) {
-            if shard == ShardId(0) {
-                match &mail {
-                    ToShard::Peer { node, state } => self.on_peer(now, *node, state, ways),
-                    ToShard::Change { change, .. } => {
-                        ways.oracle.on_change(ways.schedule.now, self.hello.node, change);
-                    }
-                    _ => {}
-                }
+            if let (ShardId(0), ToShard::Change { change, .. }) = (shard, &mail) {
+                ways.oracle.on_change(ways.schedule.now, self.hello.node, change);
             }
             self.to_shards.push((shard.0, ShardMail::Control(mail)));
         }
@@ -278,8 +336,7 @@ impl ControlHost {
             }
         }
         for address in effects.dials.drain(..) {
-            let from = (self.process, self.host);
-            ways.network.dial(ways.schedule, from, &address, Purpose::Control, None);
+            self.dial(now, &address, Errand::Control(address.clone()), ways);
         }
         for link in effects.hang_ups.drain(..) {
             self.hang_up(link, ways);
@@ -290,25 +347,7 @@ impl ControlHost {
                 let text = format!("{} found a bad frame: {reason}", self.hello.name);
                 ways.oracle.violation(ways.schedule.now, "liveness", text);
             }
-            self.listening |= matches!(event, ClusterEvent::Ready { .. });
         }
-        self.listening |= std::mem::take(&mut effects.listening);
-    }
-
-    fn on_peer(&mut self, now: Instant, node: NodeId, state: &PeerState, ways: &mut Ways<'_>) {
-        ways.trace.say(ways.schedule.now, || format!("{} says {node} is {state:?}", self.hello.name));
-        match state {
-            PeerState::Alive { boot, shards } => {
-                if let Some(address) = self.control.address_of(node).map(str::to_owned) {
-                    self.sessions.want(now, node, *boot, *shards, &address);
-                }
-            }
-            PeerState::Unreachable => {}
-            PeerState::Down => {
-                self.sessions.lost(now, node);
-                self.sessions.unwant(node);
-            }
-        }
-        self.carry_wishes(ways);
+        self.listening |= effects.ready.take().is_some();
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::client::{Client, Phase};
 use crate::event::{ClientId, Event, HostId};
-use crate::network::{Greeting, HostState, Owner, Purpose};
+use crate::network::{HostState, Owner, Purpose};
 use crate::topology::{Base, base_of};
 use crate::workload::Role;
 use crate::world::{Ways, World, ways};
@@ -29,8 +29,8 @@ impl World {
             let late = ways.schedule.dice.millis(50, 400);
             return self.schedule.after(late, Event::ClientConnects(id));
         };
-        let greeting = Greeting { hello: None, purpose: Purpose::Client };
-        let end = ways.network.open(ways.schedule, (Owner::Client(id), None), (process, host), greeting);
+        let dialler = (Owner::Client(id), None);
+        let end = ways.network.open(ways.schedule, dialler, (process, host), Purpose::Client);
         let node = ways.hellos[&process].node;
         ways.trace.say(ways.schedule.now, || {
             format!("client {} ({:?}) connects to host {}", id.0, client.role, host.0)

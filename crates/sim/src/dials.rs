@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use leveret_model::{Instant, NodeId, limits};
+use leveret_model::{Instant, limits};
 
 use crate::event::{DialId, Event, HostId, ProcessId, Schedule};
-use crate::network::{HostState, Network, Purpose};
+use crate::network::{HostState, Network};
+use crate::shaking::Errand;
 
 /// Dials under way.
 #[derive(Debug, Default)]
@@ -28,10 +29,9 @@ pub(crate) struct Dial {
     pub(crate) from: ProcessId,
     pub(crate) from_host: HostId,
     pub(crate) to: Option<HostId>,
-    pub(crate) address: String,
-    pub(crate) purpose: Purpose,
-    /// For a data link: to whom.
-    pub(crate) peer: Option<NodeId>,
+    pub(crate) errand: Errand,
+    /// By the dialler's clock.
+    pub(crate) began: Instant,
     deadline: Instant,
     tries: u32,
     reply: Option<Reply>,
@@ -43,7 +43,6 @@ pub(crate) enum Dialled {
     Accepted { dial: Dial, process: ProcessId },
     Refused(Dial),
     Unreachable(Dial),
-    Myself(Dial),
 }
 
 impl Network {
@@ -52,8 +51,8 @@ impl Network {
         schedule: &mut Schedule,
         from: (ProcessId, HostId),
         address: &str,
-        purpose: Purpose,
-        peer: Option<NodeId>,
+        errand: Errand,
+        began: Instant,
     ) {
         let id = DialId(self.dials.next);
         self.dials.next += 1;
@@ -62,9 +61,8 @@ impl Network {
             from: from.0,
             from_host: from.1,
             to,
-            address: address.to_owned(),
-            purpose,
-            peer,
+            errand,
+            began,
             deadline: schedule.now + limits::LINK_HANDSHAKE_TIMEOUT,
             tries: 0,
             reply: None,
@@ -93,7 +91,6 @@ impl Network {
             Some(Reply::Accepted(_)) => Some(Dialled::Unreachable(dial)),
             None => {
                 let reply = match self.hosts[to.index()] {
-                    HostState::Runs(process) if process == dial.from => return Some(Dialled::Myself(dial)),
                     HostState::Runs(process) => Reply::Accepted(process),
                     HostState::Idle | HostState::Off => Reply::Refused,
                 };

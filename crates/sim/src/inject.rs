@@ -37,7 +37,7 @@ impl World {
         let now = self.schedule.now;
         match kind {
             FaultKind::ControlReset => self.reset(kind, |purpose| purpose == Purpose::Control),
-            FaultKind::DataReset => self.reset(kind, |purpose| matches!(purpose, Purpose::Data(_))),
+            FaultKind::DataReset => self.reset(kind, |purpose| purpose == Purpose::Data),
             FaultKind::ClientReset => self.reset(kind, |purpose| purpose == Purpose::Client),
             FaultKind::OneWayCut | FaultKind::PartialCut | FaultKind::FullCut => {
                 let shape = cut_shape(kind, self.hosts, &mut self.schedule.dice);

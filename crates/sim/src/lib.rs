@@ -24,7 +24,7 @@ mod planted;
 mod process;
 mod request;
 mod scheduler;
-mod sessions;
+mod shaking;
 mod shard_host;
 mod topology;
 mod trace;

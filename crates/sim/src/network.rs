@@ -8,36 +8,34 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use leveret_cluster::PeerHello;
 use leveret_model::Instant;
 
 use crate::dials::Dials;
 use crate::event::{Actor, ClientId, End, Event, HostId, PipeId, ProcessId, Schedule, Side};
 use crate::truth::Truth;
 
-/// What a link is for.
+/// What a connection is for, as its dialler knows it: for the choice of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Control,
-    Data(u8),
+    Data,
     Client,
+}
+
+/// Which port was dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    Amqp,
+    Cluster,
 }
 
 /// What travels.
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
-    /// The first of the dialler: it is authenticated now.
-    Open(Box<Greeting>),
+    /// The connection is there.
+    Open(Port),
     Bytes(Bytes),
     Close,
-}
-
-/// Who is at the other end.
-#[derive(Clone, Debug)]
-pub(crate) struct Greeting {
-    /// `None` for a client.
-    pub(crate) hello: Option<PeerHello>,
-    pub(crate) purpose: Purpose,
 }
 
 /// Who reads an end.
@@ -195,17 +193,16 @@ impl Network {
 
     // ---- pipes ----------------------------------------------------------------------------------------------
 
-    /// A connection that its dialler believes in; the acceptor hears of it by the greeting.
+    /// A connection that its dialler knows of; the acceptor hears of it by its first item.
     pub(crate) fn open(
         &mut self,
         schedule: &mut Schedule,
         dialler: (Owner, Option<HostId>),
         acceptor: (ProcessId, HostId),
-        greeting: Greeting,
+        purpose: Purpose,
     ) -> End {
         let id = PipeId(self.next_pipe);
         self.next_pipe += 1;
-        let purpose = greeting.purpose;
         let end = |owner, host| PipeEnd {
             owner,
             host,
@@ -218,7 +215,8 @@ impl Network {
         let ends = [end(dialler.0, dialler.1), end(Owner::Thread(process, Actor::Control), Some(host))];
         self.pipes.insert(id, Pipe { purpose, ends });
         let own = End { pipe: id, side: Side::Dialler };
-        self.send(schedule, own, Item::Open(Box::new(greeting)));
+        let port = if purpose == Purpose::Client { Port::Amqp } else { Port::Cluster };
+        self.send(schedule, own, Item::Open(port));
         own
     }
 
@@ -291,6 +289,20 @@ impl Network {
     /// The next item that came to an end.
     pub(crate) fn read(&mut self, end: End) -> Option<Item> {
         self.pipes.get_mut(&end.pipe)?.end_mut(end.side).inbox.pop_front()
+    }
+
+    /// Bytes that were read too far.
+    pub(crate) fn unread(&mut self, end: End, bytes: Bytes) {
+        if !bytes.is_empty()
+            && let Some(pipe) = self.pipes.get_mut(&end.pipe)
+        {
+            pipe.end_mut(end.side).inbox.push_front(Item::Bytes(bytes));
+        }
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn other_owner(&self, end: End) -> Option<Owner> {
+        self.pipes.get(&end.pipe).map(|pipe| pipe.end(end.side.other()).owner)
     }
 
     /// A thread takes over an end. True if something waits there already.

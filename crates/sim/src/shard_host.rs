@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::BytesMut;
 use leveret_link::Batch;
 use leveret_link::frame::{self, Frame};
+use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::ToShard;
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ShardAddress, ShardId};
 use leveret_shard::{Effects, Peer, ReadInterest, Shard};
@@ -21,10 +22,10 @@ use crate::world::Ways;
 pub(crate) enum ShardMail {
     Control(ToShard),
     Client(End),
-    LinksUp { node: NodeId, boot: Boot, session: u64, links: Vec<(u8, End)> },
-    LinksDown { node: NodeId },
+    SessionUp { node: NodeId, boot: Boot, session: SessionNumber, links: Vec<(u8, End)> },
+    SessionDown { node: NodeId },
     Ring { from: ShardId, batch: Batch },
-    Relayed { from: ShardAddress, session: u64, batch: Batch },
+    Relayed { from: ShardAddress, session: SessionNumber, batch: Batch },
 }
 
 #[derive(Debug)]
@@ -33,13 +34,6 @@ struct Socket {
     unread: BytesMut,
     /// Something new may be made of `unread`.
     offer: bool,
-}
-
-#[derive(Debug)]
-struct Session {
-    boot: Boot,
-    number: u64,
-    links: BTreeMap<u8, End>,
 }
 
 /// A shard's thread.
@@ -54,7 +48,9 @@ pub(crate) struct ShardHost {
     boot: Boot,
     sockets: BTreeMap<ConnectionKey, Socket>,
     keys: BTreeMap<End, ConnectionKey>,
-    sessions: BTreeMap<NodeId, Session>,
+    arrivals: Arrivals,
+    /// The own data links to each node.
+    links: BTreeMap<NodeId, BTreeMap<u8, End>>,
     nodes: BTreeMap<End, NodeId>,
     effects: Effects,
     now: Instant,
@@ -74,7 +70,8 @@ impl ShardHost {
             boot,
             sockets: BTreeMap::new(),
             keys: BTreeMap::new(),
-            sessions: BTreeMap::new(),
+            arrivals: Arrivals::default(),
+            links: BTreeMap::new(),
             nodes: BTreeMap::new(),
             effects: Effects::default(),
             now: Instant::ZERO,
@@ -95,36 +92,31 @@ impl ShardHost {
             match mail {
                 ShardMail::Control(mail) => self.shard.on_control(mail),
                 ShardMail::Client(end) => self.take_client(end, ways),
-                ShardMail::LinksUp { node, boot, session, links } => {
-                    self.links_down(node, ways);
-                    self.links_up(node, boot, session, links, ways);
+                ShardMail::SessionUp { node, boot, session, links } => {
+                    self.links_up(node, links, ways);
+                    for (from, batch) in self.arrivals.on_up(node, boot, session) {
+                        self.take_batch(from, boot, session, &batch, ways);
+                    }
                 }
-                ShardMail::LinksDown { node } => {
+                ShardMail::SessionDown { node } => {
                     self.links_down(node, ways);
+                    self.arrivals.on_down(node);
                     self.shard.on_link_down(node);
                 }
                 ShardMail::Ring { from, batch } => {
                     let from = ShardAddress { node: self.own.node, shard: from };
-                    self.take_batch(from, self.boot, &batch, ways);
+                    self.take_batch(from, self.boot, SessionNumber::default(), &batch, ways);
                 }
                 ShardMail::Relayed { from, session, batch } => {
-                    let current = self.sessions.get(&from.node).filter(|at| at.number == session);
-                    if let Some(boot) = current.map(|session| session.boot) {
-                        self.take_batch(from, boot, &batch, ways);
+                    if let Some((boot, batch)) = self.arrivals.on_relayed(from, session, batch) {
+                        self.take_batch(from, boot, session, &batch, ways);
                     }
                 }
             }
         }
     }
 
-    fn links_up(
-        &mut self,
-        node: NodeId,
-        boot: Boot,
-        number: u64,
-        links: Vec<(u8, End)>,
-        ways: &mut Ways<'_>,
-    ) {
+    fn links_up(&mut self, node: NodeId, links: Vec<(u8, End)>, ways: &mut Ways<'_>) {
         let owner = Owner::Thread(self.process, Actor::Shard(self.own.shard.0));
         for (_, end) in &links {
             self.nodes.insert(*end, node);
@@ -132,26 +124,31 @@ impl ShardHost {
                 self.ready.push_back(*end);
             }
         }
-        self.sessions.insert(node, Session { boot, number, links: links.into_iter().collect() });
+        self.links.insert(node, links.into_iter().collect());
         ways.oracle.buffers.link_up(self.own, node);
         self.shard.on_link_up(node);
     }
 
     fn links_down(&mut self, node: NodeId, ways: &mut Ways<'_>) {
-        if let Some(session) = self.sessions.remove(&node) {
-            for end in session.links.into_values() {
-                self.nodes.remove(&end);
-                ways.network.close(ways.schedule, end);
-            }
+        for end in self.links.remove(&node).unwrap_or_default().into_values() {
+            self.nodes.remove(&end);
+            ways.network.close(ways.schedule, end);
         }
     }
 
-    fn take_batch(&mut self, from: ShardAddress, boot: Boot, batch: &Batch, ways: &mut Ways<'_>) {
+    fn take_batch(
+        &mut self,
+        from: ShardAddress,
+        boot: Boot,
+        session: SessionNumber,
+        batch: &Batch,
+        ways: &mut Ways<'_>,
+    ) {
         ways.oracle.buffers.processed(from, self.own, batch.cost());
         if let Err(error) = self.shard.on_batch(from, boot, batch) {
             let text = format!("a batch from {from:?} to {:?}: {error}", self.own);
             ways.oracle.violation(ways.schedule.now, "buffers", text);
-            self.to_control.push(ControlMail::LinkLost { node: from.node });
+            self.to_control.push(ControlMail::SessionLost { node: from.node, session });
         }
     }
 
@@ -192,16 +189,19 @@ impl ShardHost {
                         ways.oracle.violation(ways.schedule.now, "buffers", "a frame of a data link".into());
                         continue;
                     };
-                    let Some(session) = self.sessions.get(&node) else { continue };
-                    let (boot, session) = (session.boot, session.number);
+                    let Some((boot, session)) = self.arrivals.current(node) else { continue };
                     let from = ShardAddress { node, shard: from };
                     if to == self.own.shard {
-                        self.take_batch(from, boot, &batch, ways);
+                        self.take_batch(from, boot, session, &batch, ways);
                     } else {
                         self.to_shards.push((to.0, ShardMail::Relayed { from, session, batch }));
                     }
                 }
-                Item::Close => self.to_control.push(ControlMail::LinkLost { node }),
+                Item::Close => {
+                    if let Some((_, session)) = self.arrivals.current(node) {
+                        self.to_control.push(ControlMail::SessionLost { node, session });
+                    }
+                }
                 Item::Open(_) => {}
             }
         }
@@ -275,7 +275,7 @@ impl ShardHost {
     }
 
     fn send_batch(&mut self, to: ShardAddress, batch: Batch, ways: &mut Ways<'_>) {
-        let link = self.sessions.get(&to.node).and_then(|session| session.links.get(&self.own.shard.0));
+        let link = self.links.get(&to.node).and_then(|links| links.get(&self.own.shard.0));
         let Some(end) = link.copied() else { return };
         let mut chunks = Vec::new();
         match frame::encode_records(self.own.shard, to.shard, batch, &mut chunks) {

@@ -235,10 +235,8 @@ impl World {
             Event::Dial(dial) => {
                 let mut ways = ways!(self);
                 let Some(dialled) = ways.network.dial_goes_on(ways.schedule, dial) else { return };
-                let (Dialled::Accepted { dial, .. }
-                | Dialled::Refused(dial)
-                | Dialled::Unreachable(dial)
-                | Dialled::Myself(dial)) = &dialled;
+                let (Dialled::Accepted { dial, .. } | Dialled::Refused(dial) | Dialled::Unreachable(dial)) =
+                    &dialled;
                 if let Some(process) = self.processes.get_mut(&dial.from) {
                     process.mail_control(ControlMail::Dialled(dialled), &mut ways);
                 }

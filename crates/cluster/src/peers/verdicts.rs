@@ -2,13 +2,13 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::directory::{Command, PeerState, Reply, ToShard};
+use leveret_model::directory::{Command, Reply, ToShard};
 use leveret_model::{Instant, Name, NodeId, Refusal, ShardId, refusals};
 
 use crate::command::{CommandKey, Phase};
 use crate::control::Control;
 use crate::directory::map::ObjectName;
-use crate::effects::Event;
+use crate::effects::{Event, SessionWish};
 use crate::membership::Standing;
 use crate::membership::detector::verdict;
 use crate::refusal;
@@ -52,25 +52,27 @@ impl Control {
         member.announced = Some(standing);
         let (boot, shards, name) = (member.hello.boot, member.hello.shards, member.hello.name.clone());
         let address = member.hello.address.clone();
-        let (state, event) = match standing {
+        let event = match standing {
             Standing::Alive => {
-                let event = match known {
+                let wanted = SessionWish::Wanted { node, boot, shards, address: address.clone() };
+                self.effects.sessions.push(wanted);
+                match known {
                     None => Event::Joined { node, name, address },
                     Some(_) => Event::Back { node, name },
-                };
-                (PeerState::Alive { boot, shards }, event)
+                }
             }
-            Standing::Unreachable => (PeerState::Unreachable, Event::Unreachable { node, name }),
+            Standing::Unreachable => Event::Unreachable { node, name },
             Standing::Down { .. } => {
                 member.echoes.clear();
+                self.effects.sessions.push(SessionWish::Unwanted(node));
+                for shard in 0..self.config.shards {
+                    self.effects.to_shards.push((ShardId(shard), ToShard::NodeDown { node }));
+                }
                 let queues = self.directory.queues_at(node);
-                (PeerState::Down, Event::Down { node, name, queues })
+                Event::Down { node, name, queues }
             }
         };
         self.effects.events.push(event);
-        for shard in 0..self.config.shards {
-            self.effects.to_shards.push((ShardId(shard), ToShard::Peer { node, state: state.clone() }));
-        }
         if standing.is_down() {
             self.on_peer_down(node);
             self.ack_rested();

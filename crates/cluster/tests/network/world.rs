@@ -312,7 +312,7 @@ impl World {
                 return;
             }
             ToShard::CloseQueue { request, .. } => FromShard::QueueClosed { request, result: Ok(0) },
-            ToShard::Peer { .. } => return,
+            ToShard::NodeDown { .. } => return,
         };
         self.push(now, What::FromShard { at, shard, mail: answer });
     }
@@ -345,7 +345,7 @@ impl World {
         let now = self.now;
         let node = &mut self.nodes[at];
         node.events.extend(effects.events.into_iter().map(|event| (now, event)));
-        node.listening |= effects.listening;
+        node.listening |= effects.ready.is_some();
         node.timer = node.control.next_deadline().max(now + Duration::from_nanos(1));
     }
 

@@ -9,6 +9,7 @@ use leveret_model::{Boot, Incarnation, Name, NodeId, limits};
 
 use super::{MAC_BYTES, Refused};
 use crate::fields::{Damage, Put, Take};
+use crate::sessions::{DataLinkKey, Round};
 
 /// The version that this build speaks. It talks with the one before and the one behind.
 pub const PROTOCOL: u16 = 2;
@@ -25,8 +26,8 @@ pub type Nonce = [u8; 32];
 pub enum Purpose {
     /// Control frames.
     Control,
-    /// Records; the number says which shards (`directory::PeerState`).
-    Data(u8),
+    /// Records; the dialler says which shards they are between, and of which of its rounds the link is.
+    Data(DataLinkKey),
 }
 
 /// What each side says of itself.
@@ -73,12 +74,13 @@ pub(super) fn encode_hello(hello: &Hello, nonce: &Nonce) -> Vec<u8> {
     out.u64(hello.incarnation.0);
     out.u64(hello.boot.0);
     out.u8(hello.shards);
-    let (purpose, index) = match hello.purpose {
-        Purpose::Control => (0, 0),
-        Purpose::Data(index) => (1, index),
+    let (purpose, key) = match hello.purpose {
+        Purpose::Control => (0, DataLinkKey { round: Round(0), index: 0 }),
+        Purpose::Data(key) => (1, key),
     };
     out.u8(purpose);
-    out.u8(index);
+    out.u8(key.index);
+    out.u64(key.round.0);
     for text in [&hello.group, &hello.name, &hello.address] {
         out.u8(text.len() as u8);
         out.raw(text.as_bytes());
@@ -101,9 +103,9 @@ pub(super) fn decode_hello(message: &[u8]) -> Result<Hello, Damage> {
     if shards == 0 {
         return Err(Damage::Value("number of shards"));
     }
-    let purpose = match (take.u8()?, take.u8()?) {
-        (0, 0) => Purpose::Control,
-        (1, index) => Purpose::Data(index),
+    let purpose = match (take.u8()?, take.u8()?, take.u64()?) {
+        (0, 0, 0) => Purpose::Control,
+        (1, index, round) => Purpose::Data(DataLinkKey { round: Round(round), index }),
         _ => return Err(Damage::Value("purpose")),
     };
     let mut name = || {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::hello::MAGIC;
 use super::*;
+use crate::sessions::{DataLinkKey, Round};
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 const OTHER: &[u8] = b"0123456789abcdef0123456789abcdeg";
@@ -24,12 +25,16 @@ fn hello(node: u128, purpose: Purpose) -> Hello {
     }
 }
 
+fn data(index: u8) -> Purpose {
+    Purpose::Data(DataLinkKey { round: Round(5), index })
+}
+
 fn secret(text: &[u8]) -> Secret {
     Secret::shared(text).unwrap()
 }
 
 fn dialer() -> Handshake {
-    Handshake::dialer(secret(SECRET), hello(1, Purpose::Data(3)), [1; 32], b"", Instant::ZERO)
+    Handshake::dialer(secret(SECRET), hello(1, data(3)), [1; 32], b"", Instant::ZERO)
 }
 
 fn acceptor() -> Handshake {
@@ -55,7 +60,7 @@ fn meet(dialer: &mut Handshake, acceptor: &mut Handshake) -> (Outcome, Outcome) 
 }
 
 fn open(node: u128) -> Outcome {
-    Outcome::Open(Box::new(hello(node, Purpose::Data(3))))
+    Outcome::Open(Box::new(hello(node, data(3))))
 }
 
 #[test]
@@ -65,7 +70,7 @@ fn two_nodes_with_one_secret_open_a_link_and_know_each_other() {
 
 #[test]
 fn two_nodes_without_secrets_open_a_link() {
-    let mut one = Handshake::dialer(Secret::None, hello(1, Purpose::Data(3)), [1; 32], b"", Instant::ZERO);
+    let mut one = Handshake::dialer(Secret::None, hello(1, data(3)), [1; 32], b"", Instant::ZERO);
     let mut two = Handshake::acceptor(Secret::None, hello(2, Purpose::Control), [2; 32], b"", Instant::ZERO);
     assert_eq!(meet(&mut one, &mut two), (open(2), open(1)));
 }
@@ -73,7 +78,7 @@ fn two_nodes_without_secrets_open_a_link() {
 #[test]
 fn a_wrong_or_missing_secret_is_refused_and_the_acceptor_learns_no_code() {
     for wrong in [secret(OTHER), Secret::None] {
-        let mut one = Handshake::dialer(wrong, hello(1, Purpose::Data(3)), [1; 32], b"", Instant::ZERO);
+        let mut one = Handshake::dialer(wrong, hello(1, data(3)), [1; 32], b"", Instant::ZERO);
         let outcome = meet(&mut one, &mut acceptor());
         assert_eq!(outcome, (Outcome::Refused(Refused::Secret), Outcome::More));
     }
@@ -82,8 +87,8 @@ fn a_wrong_or_missing_secret_is_refused_and_the_acceptor_learns_no_code() {
 #[test]
 fn a_dialer_that_skips_the_check_is_refused_by_the_acceptor() {
     let mut two = acceptor();
-    let stranger = Handshake::dialer(secret(OTHER), hello(1, Purpose::Data(3)), [1; 32], b"", Instant::ZERO)
-        .take_output();
+    let stranger =
+        Handshake::dialer(secret(OTHER), hello(1, data(3)), [1; 32], b"", Instant::ZERO).take_output();
     assert_eq!(two.on_bytes(&stranger), (stranger.len(), Outcome::More));
     let answer = two.take_output();
     let (their_hello, _) = answer.split_at(answer.len() - MAC_BYTES);
@@ -141,7 +146,7 @@ fn a_node_that_dials_itself_finds_out_with_proof() {
 
 #[test]
 fn a_later_start_of_the_same_id_is_not_this_node() {
-    let later = Hello { boot: Boot(99), ..hello(2, Purpose::Data(3)) };
+    let later = Hello { boot: Boot(99), ..hello(2, data(3)) };
     let mut one = Handshake::dialer(secret(SECRET), later, [1; 32], b"", Instant::ZERO);
     assert!(matches!(meet(&mut one, &mut acceptor()), (Outcome::Open(_), Outcome::Open(_))));
 }
@@ -167,8 +172,7 @@ fn a_replayed_acceptor_is_refused() {
     two.on_bytes(&one.take_output());
     let answer = two.take_output();
     assert_eq!(one.on_bytes(&answer).1, open(2));
-    let mut later =
-        Handshake::dialer(secret(SECRET), hello(1, Purpose::Data(3)), [4; 32], b"", Instant::ZERO);
+    let mut later = Handshake::dialer(secret(SECRET), hello(1, data(3)), [4; 32], b"", Instant::ZERO);
     assert_eq!(later.on_bytes(&answer).1, Outcome::Refused(Refused::Secret));
 }
 
@@ -285,8 +289,12 @@ proptest! {
     }
 
     #[test]
-    fn hellos_come_back_as_they_were(node in any::<u128>(), index in any::<u8>(), name in any::<std::string::String>()) {
-        let mut hello = hello(node, Purpose::Data(index));
+    fn hellos_come_back_as_they_were(
+        node in any::<u128>(),
+        (round, index) in any::<(u64, u8)>(),
+        name in any::<std::string::String>(),
+    ) {
+        let mut hello = hello(node, Purpose::Data(DataLinkKey { round: Round(round), index }));
         hello.name = Name::new(&name);
         prop_assert_eq!(decode_hello(&encode_hello(&hello, &[7; 32])), Ok(hello));
     }

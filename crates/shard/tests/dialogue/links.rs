@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leveret_link::Batch;
-use leveret_model::directory::{Change, PeerState, ToShard};
+use leveret_model::directory::{Change, ToShard};
 use leveret_model::{Boot, NodeId, limits};
 use leveret_wire::method::BasicAck;
 
@@ -295,7 +295,7 @@ fn what_a_node_held_that_is_down_goes_back() {
     rig.publish(home, "q", "1");
     rig.heard(away);
     rig.cut(1, 2);
-    rig.tell(at(1, 0), ToShard::Peer { node: NodeId(2), state: PeerState::Down });
+    rig.tell(at(1, 0), ToShard::NodeDown { node: NodeId(2) });
     rig.run();
     assert_eq!(rig.counts(home, "q"), (1, 0));
     // it was not dead, and comes back with an ack for what is not its own any more

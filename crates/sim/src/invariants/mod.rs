@@ -9,11 +9,13 @@
 //! | `one_home` | a queue incarnation has one home always, a name one while views agree |
 //! | `bindings` | a confirmed publish misses no binding that was acked in reach |
 //! | `directories` | all directories are equal 2 s after the last fault |
+//! | `authentication` | who is believed on a link is who is there |
 //! | `buffers` | every buffer stays under its limit |
 //! | `liveness` | 10 s after the last fault everything is answered, known and delivered |
 
 use leveret_model::Instant;
 
+pub(crate) mod authentication;
 pub(crate) mod bindings;
 pub(crate) mod buffers;
 pub(crate) mod confirmed_kept;
