@@ -4,21 +4,26 @@
 //! again, in order, after [`OutLane::restart`] (a new link, a new home), and what comes after a gap when
 //! [`OutLane::on_gap`] says so. The home's end is [`Lanes`](crate::Lanes), which also has the table of answers.
 //!
-//! Invariant: what waits has the sequences `base()..next`, without a hole: answers come for a front, and only the
-//! front expires.
+//! Invariant: what waits has the sequences `base()..next`, without a hole: answers come for a front, and only from the front
+//! does a publish leave that is given up. One that arrived before its front is there too: it was held before it came into the
+//! lane. Its publisher is told in time all the same ([`OutLane::overdue`]), and it stays for the sake of the sequence.
 
 #[cfg(test)]
 mod tests;
 
 use alloc::collections::VecDeque;
 
-use leveret_model::LaneSequence;
 use leveret_model::limits::{LANE_BYTES_MAX, LANE_MESSAGES_MAX};
+use leveret_model::{Instant, LaneSequence};
 
 #[derive(Debug)]
 struct Waiting<T> {
     publish: T,
     bytes: u64,
+    /// Until then it may wait.
+    due: Instant,
+    /// Waited for longer, behind a younger one.
+    overdue: bool,
 }
 
 /// Publishes of one shard to one queue that wait for their answer. `T` is what the caller wants back.
@@ -30,6 +35,10 @@ pub struct OutLane<T> {
     bytes: u64,
     /// The gap that the last resend answered, on this link.
     gap_answered: Option<LaneSequence>,
+    /// Until when the last one may wait.
+    last_due: Instant,
+    /// An older one came behind a younger one, since the lane was empty.
+    mixed: bool,
 }
 
 impl<T> Default for OutLane<T> {
@@ -42,16 +51,25 @@ impl<T> OutLane<T> {
     /// A lane on which nothing was sent.
     #[must_use]
     pub fn new() -> Self {
-        Self { waiting: VecDeque::new(), next: 1, bytes: 0, gap_answered: None }
+        Self {
+            waiting: VecDeque::new(),
+            next: 1,
+            bytes: 0,
+            gap_answered: None,
+            last_due: Instant::ZERO,
+            mixed: false,
+        }
     }
 
-    /// A publish of so many bytes joins the end. hot. The caller asks [`OutLane::is_full`] first; one that arrived already
+    /// A publish of so many bytes, which may wait until `due`, joins the end. hot. The caller asks [`OutLane::is_full`] first; one that arrived already
     /// may go over the bound.
-    pub fn push(&mut self, publish: T, bytes: u64) -> LaneSequence {
+    pub fn push(&mut self, publish: T, bytes: u64, due: Instant) -> LaneSequence {
         let sequence = LaneSequence(self.next);
         self.next += 1;
         self.bytes += bytes;
-        self.waiting.push_back(Waiting { publish, bytes });
+        self.mixed = !self.waiting.is_empty() && (self.mixed || due < self.last_due);
+        self.last_due = due;
+        self.waiting.push_back(Waiting { publish, bytes, due, overdue: false });
         sequence
     }
 
@@ -92,9 +110,9 @@ impl<T> OutLane<T> {
         rest.zip(base + skip..).map(|(waiting, sequence)| (LaneSequence(sequence), &waiting.publish))
     }
 
-    /// The first one that waits if it is `late`: it is given up, and the base moves past it. To be called until `None`.
-    pub fn expire(&mut self, late: impl FnOnce(&T) -> bool) -> Option<T> {
-        if !late(&self.waiting.front()?.publish) {
+    /// The first one that waits if it is due: it is given up, and the base moves past it. To be called until `None`.
+    pub fn expire(&mut self, now: Instant) -> Option<T> {
+        if self.waiting.front()?.due > now {
             return None;
         }
         let first = self.waiting.pop_front()?;
@@ -102,15 +120,33 @@ impl<T> OutLane<T> {
         Some(first.publish)
     }
 
+    /// Those that are due and wait behind a younger one, each once: nobody is to wait for them any more, but
+    /// they may still be stored.
+    pub fn overdue(&mut self, now: Instant) -> impl Iterator<Item = &mut T> {
+        let depth = if self.mixed { self.waiting.len() } else { 0 };
+        self.waiting.range_mut(..depth).filter_map(move |waiting| {
+            let new = waiting.due <= now && !waiting.overdue;
+            waiting.overdue |= new;
+            new.then_some(&mut waiting.publish)
+        })
+    }
+
+    /// Nobody waits for the first any more, so it is to be given up at once. hot.
+    #[must_use]
+    pub fn is_front_overdue(&self) -> bool {
+        self.mixed && self.waiting.front().is_some_and(|waiting| waiting.overdue)
+    }
+
+    /// When the next one is due that is not overdue.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        let depth = if self.mixed { self.waiting.len() } else { self.waiting.len().min(1) };
+        self.waiting.range(..depth).filter(|waiting| !waiting.overdue).map(|waiting| waiting.due).min()
+    }
+
     /// The queue is gone: all that waits, in order.
     pub fn gone(&mut self) -> impl Iterator<Item = T> + '_ {
         self.take_front(self.waiting.len())
-    }
-
-    /// The publish that waits for longest.
-    #[must_use]
-    pub fn front(&self) -> Option<&T> {
-        self.waiting.front().map(|waiting| &waiting.publish)
     }
 
     /// Publishes that wait.

@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 
 use leveret_amqp::host::QueueHandle;
-use leveret_model::{Instant, LaneSequence, QueueId, limits};
+use leveret_model::{ChannelKey, Instant, LaneSequence, PublishNumber, QueueId};
 
 use crate::broker::Broker;
 use crate::places::{Entry, Owed, Place};
@@ -18,28 +18,38 @@ impl Broker {
         self.retry |= away.lane.is_full();
         let mut done = core::mem::take(&mut self.owed_scratch);
         done.extend(away.lane.stored(through));
+        if away.lane.is_front_overdue() {
+            self.wait_deadline = self.wait_deadline.min(self.now);
+        }
         for owed in done.drain(..) {
             self.answered(&owed, true);
         }
         self.owed_scratch = done;
     }
 
-    /// A home answered for a publish, or its time is over. hot.
+    /// A home answered for a publish that leaves its lane, or its time is over. hot.
     fn answered(&mut self, owed: &Owed, ok: bool) {
         self.arena.release(owed.message);
-        if !ok {
+        if !ok && !owed.given_up {
             self.traffic.given_up += 1;
         }
-        let Some((channel, number)) = owed.publisher else { return };
-        if !owed.shared {
+        if let Some(publisher) = owed.publisher {
+            self.answer_publisher(publisher, owed.shared, ok);
+        }
+    }
+
+    /// hot.
+    fn answer_publisher(&mut self, publisher: (ChannelKey, PublishNumber), shared: bool, ok: bool) {
+        let (channel, number) = publisher;
+        if !shared {
             self.settled.push((channel, number, ok));
             return;
         }
         // after a nack the others have nothing to say any more
-        let Some(left) = self.owed.get_mut(&(channel, number)) else { return };
+        let Some(left) = self.owed.get_mut(&publisher) else { return };
         *left -= 1;
         if !ok || *left == 0 {
-            self.owed.remove(&(channel, number));
+            self.owed.remove(&publisher);
             self.settled.push((channel, number, ok));
         }
     }
@@ -89,23 +99,36 @@ impl Broker {
         self.retry = true;
     }
 
-    /// Publishes that waited for their home long enough are given up, from the front of each lane.
+    /// Publishes that waited for their home long enough are given up: they leave from the front of each lane. Whoever waits
+    /// for one that was held elsewhere first, and is now behind a younger one, is told as well, though it may yet be stored
+    /// (a nack says no more than that nobody knows).
     pub(crate) fn expire_lanes(&mut self) {
         let now = self.now;
         let mut over: Vec<Owed> = Vec::new();
+        let mut told: Vec<((ChannelKey, PublishNumber), bool)> = Vec::new();
         let mut next = Instant::FAR;
         for (_, entry) in self.places.iter_mut() {
             let Place::Away(away) = &mut entry.place else { continue };
-            while let Some(late) = away.lane.expire(|owed| now.since(owed.arrived) >= limits::PUBLISH_WAIT) {
+            while let Some(late) = away.lane.expire(now) {
                 over.push(late);
             }
-            if let Some(front) = away.lane.front() {
-                next = next.min(front.arrived + limits::PUBLISH_WAIT);
+            for owed in away.lane.overdue(now) {
+                if let Some(publisher) = owed.publisher.take() {
+                    owed.given_up = true;
+                    told.push((publisher, owed.shared));
+                }
+            }
+            if let Some(due) = away.lane.next_due() {
+                next = next.min(due);
             }
         }
         self.wake_at(next);
         for owed in over {
             self.answered(&owed, false);
+        }
+        for (publisher, shared) in told {
+            self.traffic.given_up += 1;
+            self.answer_publisher(publisher, shared, false);
         }
     }
 }

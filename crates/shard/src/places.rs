@@ -8,7 +8,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_amqp::host::QueueHandle;
 use leveret_link::record::RemoteConsumer;
-use leveret_model::{ChannelKey, ConsumerNumber, Instant, PublishNumber, QueueId, Seed, ShardAddress};
+use leveret_model::{ChannelKey, ConsumerNumber, PublishNumber, QueueId, Seed, ShardAddress};
 use leveret_queue::{Lanes, MessageRef, OutLane, Queue};
 
 use crate::forward::OutboxIndex;
@@ -22,8 +22,8 @@ pub(crate) struct Owed {
     pub(crate) publisher: Option<(ChannelKey, PublishNumber)>,
     /// More than one home owes it: counted in `Broker::owed`.
     pub(crate) shared: bool,
-    /// When it came.
-    pub(crate) arrived: Instant,
+    /// It was counted as given up.
+    pub(crate) given_up: bool,
 }
 
 /// A queue that lives here.

@@ -129,7 +129,7 @@ impl Broker {
         publish: &mut Publish<'_>,
     ) -> Published {
         let publisher = publish.number.map(|number| (channel, number));
-        let arrived = publish.arrived;
+        let due = publish.arrived + limits::PUBLISH_WAIT;
         let (body, body_len) = keep(&mut publish.body);
         let message = self.arena.insert(publish.address, publish.header, body, targets.len() as u32);
         let shared = targets.len() > 1;
@@ -147,12 +147,12 @@ impl Broker {
                 }
                 Some(Entry { id, place: Place::Away(away) }) => {
                     elsewhere += 1;
-                    let owed = Owed { message, publisher, shared, arrived };
-                    let sequence = away.lane.push(owed, body_len as u64);
+                    let owed = Owed { message, publisher, shared, given_up: false };
+                    let sequence = away.lane.push(owed, body_len as u64, due);
                     long = away.throttled || self.pressure.finds_full(&away.lane);
                     let stored = self.arena.get(message);
                     self.outboxes.at(away.outbox).push_publish(*id, sequence, away.lane.base(), &stored);
-                    self.wait_deadline = self.wait_deadline.min(arrived + limits::PUBLISH_WAIT);
+                    self.wait_deadline = self.wait_deadline.min(due);
                     self.traffic.published_away += 1;
                 }
                 // deleted, or about to be: it counts as not matched

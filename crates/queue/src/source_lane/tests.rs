@@ -4,11 +4,13 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::vec::Vec;
 
-use leveret_model::{Boot, LaneSequence, NodeId, Seed, ShardAddress, ShardId};
+use leveret_model::{Boot, Instant, LaneSequence, NodeId, Seed, ShardAddress, ShardId};
 use proptest::prelude::*;
 
 use super::OutLane;
 use crate::{LaneKey, LaneVerdict, Lanes};
+
+const NOW: Instant = Instant::from_nanos(1);
 
 #[derive(Clone, Copy, Debug)]
 enum Deed {
@@ -75,13 +77,13 @@ impl World {
         match deed {
             Deed::Publish => {
                 self.published += 1;
-                let sequence = self.lane.push(self.published, 10);
+                let sequence = self.lane.push(self.published, 10, Instant::ZERO);
                 self.to_home.push_back((sequence, self.lane.base(), self.published));
             }
             Deed::ToHome(count) => (0..count).for_each(|_| self.home_reads()),
             Deed::ToIngress(count) => (0..count).for_each(|_| self.ingress_reads()),
             Deed::Cut => self.cut(),
-            Deed::Expire => self.given_up.extend(self.lane.expire(|_| true)),
+            Deed::Expire => self.given_up.extend(self.lane.expire(Instant::ZERO)),
             Deed::HomeAway(away) => self.away = away,
             Deed::HomeForgets => {
                 self.lanes.forget(NodeId(1));
@@ -232,8 +234,8 @@ fn a_burst_behind_a_gap_is_sent_again_once() {
 #[test]
 fn a_gap_is_answered_anew_on_a_new_link() {
     let mut lane = OutLane::new();
-    lane.push(1, 1);
-    lane.push(2, 1);
+    lane.push(1, 1, NOW);
+    lane.push(2, 1, NOW);
     assert!(lane.on_gap(LaneSequence(0)) && !lane.on_gap(LaneSequence(0)));
     lane.restart();
     assert!(lane.on_gap(LaneSequence(0)));
@@ -244,7 +246,7 @@ fn a_gap_is_answered_anew_on_a_new_link() {
 fn answers_from_a_liar_take_no_more_than_there_is() {
     let mut lane = OutLane::new();
     (1..=3).for_each(|publish| {
-        lane.push(publish, 1);
+        lane.push(publish, 1, NOW);
     });
     assert_eq!(lane.stored(LaneSequence(u64::MAX)).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(lane.stored(LaneSequence(0)).count(), 0);
@@ -259,13 +261,55 @@ fn a_full_lane_says_so_and_a_gone_queue_empties_it() {
     let mut lane = OutLane::new();
     (0..LANE_MESSAGES_MAX as u64).for_each(|publish| {
         assert!(!lane.is_full());
-        lane.push(publish, 1);
+        lane.push(publish, 1, NOW);
     });
     assert!(lane.is_full());
     assert_eq!(lane.gone().last(), Some(LANE_MESSAGES_MAX as u64 - 1));
-    lane.push(0, LANE_BYTES_MAX);
+    lane.push(0, LANE_BYTES_MAX, NOW);
     assert!(lane.is_full());
-    assert_eq!(lane.expire(|_| false), None);
-    assert_eq!(lane.expire(|_| true), Some(0));
+    assert_eq!(lane.expire(Instant::ZERO), None);
+    assert_eq!(lane.expire(NOW), Some(0));
     assert!(!lane.is_full() && lane.is_empty());
+}
+
+proptest! {
+    /// Whatever is due when: at each time all that is due has been told, once, and nothing before its time; what was
+    /// told behind a younger one leaves with the others, in order.
+    #[test]
+    fn each_publish_is_due_at_its_own_time(
+        dues in prop::collection::vec(0..30_u64, 1..40),
+        stored in prop::collection::vec(0..40_u64, 0..8),
+    ) {
+        let mut lane = OutLane::new();
+        for (publish, due) in dues.iter().enumerate() {
+            lane.push(publish, 1, Instant::from_nanos(*due));
+        }
+        let (mut told, mut gone) = (BTreeSet::new(), Vec::new());
+        for now in 0..30_u64 {
+            let at = Instant::from_nanos(now);
+            while let Some(publish) = lane.expire(at) {
+                gone.push(publish);
+                told.insert(publish);
+            }
+            for publish in lane.overdue(at) {
+                prop_assert!(told.insert(*publish), "{} twice", publish);
+                prop_assert!(dues[*publish] <= now, "{} too early", publish);
+            }
+            if let Some(through) = stored.get(now as usize) {
+                for publish in lane.stored(LaneSequence(*through)) {
+                    gone.push(publish);
+                    told.insert(publish);
+                }
+            }
+            for (publish, due) in dues.iter().enumerate().filter(|(_, due)| **due <= now) {
+                prop_assert!(told.contains(&publish), "{} of {} waits at {}", publish, due, now);
+            }
+            let left = (0..dues.len()).filter(|publish| !told.contains(publish));
+            let next = left.map(|publish| Instant::from_nanos(dues[publish])).min();
+            prop_assert!(lane.next_due().is_none_or(|first| Some(first) == next));
+            prop_assert!(next.is_none() || lane.next_due().is_some());
+        }
+        prop_assert!(lane.is_empty());
+        prop_assert!(gone.is_sorted());
+    }
 }

@@ -101,6 +101,35 @@ fn what_was_given_up_leaves_no_hole_in_the_lane() {
     assert_eq!(rig.bodies(homes[2]), ["2", "3"]);
 }
 
+/// It was held for want of a lease while another went into the lane.
+#[test]
+fn a_publish_behind_a_younger_one_is_answered_within_two_seconds_of_its_arrival() {
+    let (mut rig, older, homes) = three_homes();
+    let younger = rig.connect(at(1, 0));
+    rig.confirms(younger);
+    rig.cut(1, 2);
+    let until = rig.now;
+    rig.lease(1, until);
+    to_all(&mut rig, older, "older");
+    rig.pass(Duration::from_millis(1_500));
+    rig.publish(younger, "c", "younger");
+    rig.pass(Duration::from_millis(300));
+    rig.lease(1, Instant::FAR);
+    rig.pass(Duration::from_millis(199));
+    rig.hears_nothing(older);
+    rig.pass(Duration::from_millis(1));
+    rig.hears(older, &confirm(1, false, false));
+    rig.pass(Duration::from_millis(1_499));
+    rig.hears_nothing(younger);
+    rig.pass(Duration::from_millis(1));
+    rig.hears(younger, &confirm(1, false, false));
+    assert_eq!(rig.shard(at(1, 0)).report().traffic.given_up, 2);
+    rig.heal(1, 2);
+    rig.publish(older, "c", "next");
+    rig.hears(older, &confirm(2, false, true));
+    assert_eq!(rig.counts(homes[2], "c").0, 1);
+}
+
 #[test]
 fn without_a_lease_a_publish_waits_with_all_behind_it_and_only_on_its_channel() {
     let (mut rig, publisher, homes) = three_homes();
