@@ -235,6 +235,9 @@ pub const SHARD_DISPATCH_MAX: usize = 32_768;
 /// Requests to queues that their shard has not heard of yet, and lanes to such queues. At the bound the oldest is
 /// forgotten: its asker's own bound ends it.
 pub const EARLY_RECORDS_MAX: usize = 4_096;
+/// Purges for other nodes whose answers a shard remembers, to say them again over a new link. At the bound the oldest is
+/// forgotten; one that is asked again behind so many others finds what is there then.
+pub const PURGES_KEPT: usize = 4_096;
 /// Queues that a shard remembers after they were deleted, to tell late records from early ones.
 pub const DROPPED_QUEUES_KEPT: usize = 1_024;
 

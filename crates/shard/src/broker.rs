@@ -23,6 +23,7 @@ use crate::effects::PasswordJob;
 use crate::forward::Outboxes;
 use crate::places::{Entry, Owed, Place, Places};
 use crate::pressure::Pressure;
+use crate::purges::Purges;
 use crate::report::Traffic;
 use crate::requests::Pending;
 
@@ -84,6 +85,8 @@ pub(crate) struct Broker {
     next_request: u64,
     /// What came for queues that this shard has not heard of.
     pub(crate) early: Early,
+    /// What was answered to shards elsewhere.
+    pub(crate) purges: Purges,
     #[cfg(feature = "planted")]
     pub(crate) planted: Option<crate::planted::Planted>,
     /// Queues that were deleted, the latest last.
@@ -141,6 +144,7 @@ impl Broker {
             pending: BTreeMap::new(),
             next_request: 0,
             early: Early::default(),
+            purges: Purges::default(),
             #[cfg(feature = "planted")]
             planted: None,
             dropped: VecDeque::new(),

@@ -217,11 +217,17 @@ impl Broker {
     }
 
     pub(crate) fn on_purge(&mut self, from: ShardAddress, request: RequestId, queue: QueueId) {
+        if let Some(messages) = self.purges.answered(from, request) {
+            return self.outboxes.to(from).push(&Record::Counts { request, messages, consumers: 0 });
+        }
         if self.asked(from, request, queue, Record::Purge { request, queue }).is_none() {
             return;
         }
         let Some((_, home)) = self.places.home_mut(queue) else { return };
         let messages = home.queue.purge(&mut self.arena);
+        if from.node != self.own.node {
+            self.purges.note(from, request, messages);
+        }
         self.outboxes.to(from).push(&Record::Counts { request, messages, consumers: 0 });
     }
 

@@ -41,6 +41,7 @@ mod places;
 mod planted;
 mod pressure;
 mod publish;
+mod purges;
 mod records;
 mod report;
 mod requests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use leveret_link::Batch;
 use leveret_model::directory::{Change, ToShard};
 use leveret_model::{Boot, NodeId, limits};
-use leveret_wire::method::BasicAck;
+use leveret_wire::method::{BasicAck, QueuePurge};
 
 use crate::rig::client::Heard;
 use crate::rig::{ClientId, Rig, at};
@@ -205,6 +205,27 @@ fn requests_are_asked_again_on_a_new_link() {
         rig.requeue(away, 1);
         assert_eq!(rig.deliveries(consumer), [(1, true, "1".into())]);
     }
+}
+
+#[test]
+fn a_purge_whose_answer_was_lost_says_how_many_it_dropped_and_drops_no_more() {
+    let (mut rig, home, away) = two_nodes();
+    for body in ["1", "2", "3"] {
+        rig.publish(home, "q", body);
+    }
+    rig.run();
+    rig.held_wires.insert((at(1, 0), at(2, 0)));
+    rig.client(away).says(1, QueuePurge { queue: b"q", no_wait: false });
+    rig.run();
+    rig.cut(1, 2);
+    rig.publish(home, "q", "4");
+    rig.run();
+    rig.held_wires.clear();
+    rig.heal(1, 2);
+    rig.hears(away, &Heard::Count(3));
+    assert_eq!(rig.counts(home, "q").0, 1);
+    rig.client(away).says(1, QueuePurge { queue: b"q", no_wait: false });
+    rig.hears(away, &Heard::Count(1));
 }
 
 #[test]
