@@ -389,4 +389,4 @@ fn chunks_of(beside: &[Bytes], body: usize) -> &[Bytes] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

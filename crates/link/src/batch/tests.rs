@@ -156,11 +156,11 @@ fn message_record() -> impl Strategy<Value = Record<'static>> {
     ]
 }
 
-fn record() -> impl Strategy<Value = Record<'static>> {
+pub(crate) fn record() -> impl Strategy<Value = Record<'static>> {
     prop_oneof![consumer_record(), plain_record(), message_record()]
 }
 
-fn built(records: &[Record<'_>]) -> Batch {
+pub(crate) fn built(records: &[Record<'_>]) -> Batch {
     let mut batch = Batch::new();
     for record in records {
         batch.push(record);
@@ -179,7 +179,7 @@ fn on_the_link(batch: Batch) -> Bytes {
 }
 
 /// A link joins the slices of one body; everything else is equal.
-fn joined(mut record: Record<'_>) -> Record<'_> {
+pub(crate) fn joined(mut record: Record<'_>) -> Record<'_> {
     if let Record::Publish { message, .. } | Record::Deliver { message, .. } | Record::Got { message, .. } =
         &mut record
         && let RecordBody::Chunks(chunks) = &mut message.body
