@@ -19,11 +19,13 @@ marker=$dir/made-by-rabbitmq.sh
 
 die() { echo "rabbitmq.sh: $*" >&2; exit 1; }
 
+alive() { grep -qs '^State:.[^Z]' "/proc/$1/status"; }
+
 # The process recorded in $1, if it still runs the program named $2: a number that was reused is nobody's.
 running() {
     local pid
     pid=$(cat "$1" 2>/dev/null) || return 1
-    grep -qs '^State:.[^Z]' "/proc/$pid/status" || return 1
+    alive "$pid" || return 1
     [[ $(cat "/proc/$pid/comm" 2>/dev/null) == "$2"* ]] && echo "$pid"
 }
 
@@ -40,6 +42,8 @@ prepare() {
     ! answers "$port" || die "port $port is taken; give another one"
     [[ ! -e $dir || -e $marker ]] || die "$dir exists and is not ours; give another DIR"
     mkdir -p "$dir"/{mnesia,log,home}
+    # what an earlier start said there is not what this one says
+    rm -f "$dir"/log/*.log
     : >"$marker"
     : >"$dir/env.conf"
     : >"$dir/rabbitmq.conf"
@@ -83,9 +87,11 @@ start)
     prepare
     start_epmd
     setsid "$server" </dev/null >"$dir/log/console" 2>&1 &
-    echo $! >"$dir/server.pid"
+    started=$!
+    echo "$started" >"$dir/server.pid"
     for _ in $(seq 600); do
-        running "$dir/server.pid" rabbitmq >/dev/null || die "it ended; see $dir/log/console"
+        # by number alone: until it has become the server it has the name of this shell
+        alive "$started" || die "it ended; see $dir/log/console"
         # it listens before it is ready: the log says when it is
         if grep -qs "Server startup complete" "$dir"/log/*.log; then
             echo "pid $(node) url amqp://guest:guest@127.0.0.1:$port/"
