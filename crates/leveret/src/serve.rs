@@ -41,7 +41,13 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         "data in {}; durable queues and persistent messages are kept in memory\n",
         data_dir.display()
     ))?;
-    let others = node.wait_ready().context("the node ended before it was ready; its log says why")?;
+    let others = match node.wait_ready() {
+        Ok(others) => others,
+        Err(error) => {
+            node.stop();
+            return Err(error.into());
+        }
+    };
     print(&match others {
         0 => "alone: no other node answered\n".to_owned(),
         1 => "joined 1 other node\n".to_owned(),

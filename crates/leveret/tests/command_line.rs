@@ -112,6 +112,32 @@ fn a_taken_port_and_a_data_directory_in_use_are_named() {
 }
 
 #[test]
+fn of_two_nodes_that_bind_one_port_at_the_same_moment_the_second_to_open_it_says_so_and_ends() {
+    // a seed that says nothing: the node waits for a second before it opens its port
+    let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let seed = mute.local_addr().expect("an address").to_string();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let process = serve(directory.path())
+        .args(["--seed", &seed])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let mut node = Node { process, facts: Vec::new(), directory };
+    let stdout = BufReader::new(node.process.stdout.take().expect("piped"));
+    let mut lines = stdout.lines().map(|line| line.expect("UTF-8"));
+    let bound = lines.next().expect("a line");
+    let address = bound.strip_prefix("listening for AMQP on ").expect("the first line");
+    let first = TcpListener::bind(address).expect("it is bound and nobody listens");
+    let log = std::io::read_to_string(node.process.stderr.take().expect("piped")).expect("UTF-8");
+    let last = log.lines().last().expect("it says why");
+    assert!(last.contains(address) && last.contains("--listen"), "{log}");
+    assert_eq!(node.process.wait().expect("it ends").code(), Some(1), "{log}");
+    assert!(lines.all(|line| line != "ready"));
+    drop(first);
+}
+
+#[test]
 fn a_node_says_where_it_is_answers_status_and_stops_on_sigterm() {
     let mut node = Node::start();
     let address = node.fact("listening for AMQP on ").to_owned();

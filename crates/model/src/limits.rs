@@ -158,14 +158,18 @@ pub const FORGET_AFTER: Duration = Duration::from_secs(600);
 pub const SEEDS_MAX: usize = 64;
 /// Nodes of a cluster. More are refused at the hello.
 pub const NODES_MAX: usize = 128;
-/// A data link that is silent is probed each; three probes without an answer end it (TCP keepalive, whole seconds).
+/// A data link that is silent is probed each (TCP keepalive, whole seconds).
 pub const LINK_PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Probes without an answer that end a data link, and its session with it.
+pub const LINK_PROBES: u32 = 3;
 /// Largest frame of a link, bytes. More ends the link.
 pub const LINK_FRAME_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// Time for a link's authentication. Past it the socket is dropped.
 pub const LINK_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes read from a link before it is authenticated. More is a drop.
 pub const LINK_HANDSHAKE_BYTES_MAX: usize = 1_024;
+/// Bytes read from one link before others get their turn: more than the 8 MiB window in eight turns. The rest goes on next.
+pub const LINK_TURN_READ_BYTES_MAX: usize = 1024 * 1024;
 /// Links that have not finished authentication. At the bound the oldest is dropped.
 pub const LINK_HANDSHAKES_MAX: usize = 64;
 
@@ -193,6 +197,9 @@ pub const LINK_SECRET_BYTES_MIN: usize = 32;
 
 // ---- logins -----------------------------------------------------------------------------------------------------
 
+/// Passwords that wait to be hashed, at 20 ms each: more would not be reached within [`HANDSHAKE_TIMEOUT`]. What comes
+/// beyond them is not hashed, and that time ends its connection.
+pub const PASSWORD_JOBS_MAX: usize = 1_024;
 /// Memory of one argon2id hash, KiB (OWASP: 19 MiB with two passes).
 pub const PASSWORD_HASH_KIB: u32 = 19 * 1024;
 /// Passes of one argon2id hash.
@@ -250,3 +257,26 @@ pub const COMPLAINTS_AT_ONCE: u32 = 20;
 pub const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
 /// Pause after a socket could not be accepted, for want of descriptors: the others wait in the kernel's queue.
 pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+// ---- threads ----------------------------------------------------------------------------------------------------
+
+/// Readiness events that a shard takes from the kernel in one turn. The others come with the next.
+pub const SHARD_EVENTS_MAX: usize = 1_024;
+/// The same for the control thread, which has few sockets.
+pub const CONTROL_EVENTS_MAX: usize = 256;
+/// Sockets accepted in one turn, so that a storm of them leaves room for pings. The others wait in the kernel's queue.
+pub const ACCEPTS_PER_TURN_MAX: usize = 64;
+/// Connections that the kernel keeps for a listener until they are accepted. More are not answered, and try again.
+pub const LISTEN_BACKLOG: i32 = 1_024;
+/// How long a stopping shard waits for its clients to take the close. Then their sockets are dropped.
+pub const STOP_GRACE: Duration = Duration::from_millis(500);
+/// How often a connection that waits for memory and holds deliveries is read a little, for its acks make room.
+pub const TRICKLE_EVERY: Duration = Duration::from_millis(100);
+/// Bytes that it is read for then.
+pub const TRICKLE_BYTES: usize = 16 * 1024;
+/// How often a DNS name with seeds is looked up. Its time to live is not waited for: a node that comes is found soon.
+pub const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
+/// Longest request line on the admin socket, bytes. More is a drop.
+pub const ADMIN_REQUEST_BYTES_MAX: usize = 256;
+/// Admin connections at once: they cost a descriptor each. More are closed at once.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use leveret_cluster::{Event as ClusterEvent, Standing, Status};
-use leveret_model::{Instant, NodeId, ShardId};
+use leveret_model::{Instant, NodeId, ShardId, limits};
 use leveret_shard::{Pressure, ShardReport};
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
@@ -16,14 +16,9 @@ use serde_json::{Value, json};
 use tracing::debug;
 
 use crate::clock;
-use crate::mailbox::Address;
+use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
 use crate::shard_thread::ToShardThread;
-
-/// Longest request line, bytes. More is a drop.
-const REQUEST_BYTES_MAX: usize = 256;
-/// Admin connections at once. More are closed at once.
-const CONNECTIONS_MAX: usize = 64;
 
 /// What does not change while the node runs.
 #[derive(Debug)]
@@ -54,7 +49,7 @@ pub(crate) struct Admin {
     token_base: usize,
     facts: NodeFacts,
     memory: Arc<NodeMemory>,
-    shards: Vec<Address<ToShardThread>>,
+    shards: Vec<MailTo<ToShardThread>>,
     askers: BTreeMap<usize, Asker>,
     next: usize,
     /// Reports of the round under way.
@@ -70,7 +65,7 @@ impl Admin {
         token_base: usize,
         facts: NodeFacts,
         memory: Arc<NodeMemory>,
-        shards: Vec<Address<ToShardThread>>,
+        shards: Vec<MailTo<ToShardThread>>,
     ) -> Self {
         Self {
             listener,
@@ -96,7 +91,7 @@ impl Admin {
     /// Takes new connections.
     pub(crate) fn accept(&mut self, registry: &Registry) {
         while let Ok((mut stream, _)) = self.listener.accept() {
-            if self.askers.len() >= CONNECTIONS_MAX {
+            if self.askers.len() >= limits::ADMIN_CONNECTIONS_MAX {
                 continue;
             }
             let token = self.token_base + self.next;
@@ -278,7 +273,7 @@ impl Asker {
     /// Reads and writes what it can; a whole request line if there is one.
     fn go_on(&mut self) -> io::Result<Option<String>> {
         self.write()?;
-        let mut buffer = [0; REQUEST_BYTES_MAX];
+        let mut buffer = [0; limits::ADMIN_REQUEST_BYTES_MAX];
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -291,7 +286,7 @@ impl Asker {
                 self.request.drain(..=end);
                 return Ok(Some(line));
             }
-            if self.request.len() > REQUEST_BYTES_MAX {
+            if self.request.len() > limits::ADMIN_REQUEST_BYTES_MAX {
                 return Err(io::Error::other("a request line without an end"));
             }
         }

@@ -4,11 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use bytes::Bytes;
 use leveret_model::{ConnectionKey, Instant, limits};
-use leveret_shard::{Peer, ReadInterest};
+use leveret_shard::{Caller, ReadInterest};
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 use tracing::{debug, info, warn};
@@ -17,10 +16,6 @@ use crate::client_socket::{ClientSocket, Flushed, flush};
 use crate::control_thread::ToControl;
 use crate::receive::Received;
 use crate::shard_thread::ShardThread;
-
-/// Bytes that a trickling socket is read for, and how often.
-const TRICKLE_BYTES: usize = 16 * 1024;
-const TRICKLE_EVERY: Duration = Duration::from_millis(100);
 
 impl ShardThread {
     pub(crate) fn socket(&self, key: ConnectionKey) -> Option<&ClientSocket> {
@@ -31,12 +26,12 @@ impl ShardThread {
         self.sockets.get_mut(key.slot as usize)?.as_mut().filter(|socket| socket.key == key)
     }
 
-    pub(crate) fn take_client(&mut self, mut stream: TcpStream, peer: Peer, now: Instant) {
+    pub(crate) fn take_client(&mut self, mut stream: TcpStream, caller: Caller, now: Instant) {
         if self.open >= limits::CONNECTIONS_MAX || self.stopping.is_some() {
-            debug!(peer = %peer.name, "no room for another connection");
+            debug!(peer = %caller.name, "no room for another connection");
             return;
         }
-        let key = self.shard.accept(peer);
+        let key = self.shard.accept(caller);
         let token = Token(key.slot as usize);
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
@@ -103,9 +98,9 @@ impl ShardThread {
         let most = match interest {
             ReadInterest::Read => limits::TURN_READ_BYTES_MAX,
             ReadInterest::Trickle if socket.trickle_at <= now => {
-                socket.trickle_at = now + TRICKLE_EVERY;
+                socket.trickle_at = now + limits::TRICKLE_EVERY;
                 trickle(&mut self.trickling, socket);
-                TRICKLE_BYTES
+                limits::TRICKLE_BYTES
             }
             ReadInterest::Trickle => {
                 trickle(&mut self.trickling, socket);

@@ -11,7 +11,7 @@ use leveret_cluster::{Config, Control, Effects, PeerHello};
 use leveret_link::sessions::SessionNumber;
 use leveret_model::directory::FromShard;
 use leveret_model::{Instant, NodeId, Seed, ShardId, limits};
-use leveret_shard::{Peer, ShardReport};
+use leveret_shard::{Caller, ShardReport};
 use mio::net::{TcpListener, TcpStream, UnixListener};
 use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
@@ -20,8 +20,9 @@ use tracing::{debug, error, warn};
 use crate::admin::{Admin, NodeFacts};
 use crate::allowance::Allowance;
 use crate::links::{Identity, LinkEvent, Links};
-use crate::mailbox::{Address, Mailbox, mailbox};
+use crate::mailbox::{MailTo, Mailbox, mailbox};
 use crate::memory::NodeMemory;
+use crate::node::StartError;
 use crate::shard_thread::ToShardThread;
 use crate::{clock, events};
 
@@ -48,10 +49,6 @@ const CLUSTER: Token = Token(2);
 const ADMIN: Token = Token(3);
 const ADMIN_CONNECTIONS: usize = 1 << 20;
 const LINKS: usize = 1 << 40;
-const EVENTS: usize = 256;
-/// Sockets accepted in one turn, so that a storm of them leaves room for pings.
-const ACCEPTS: usize = 64;
-const BACKLOG: i32 = 1024;
 
 /// What the thread is made of.
 #[derive(Debug)]
@@ -60,12 +57,12 @@ pub(crate) struct ControlParts {
     pub(crate) client_socket: Socket,
     pub(crate) cluster_listener: StdTcpListener,
     pub(crate) admin_listener: StdUnixListener,
-    pub(crate) shards: Vec<Address<ToShardThread>>,
+    pub(crate) shards: Vec<MailTo<ToShardThread>>,
     pub(crate) memory: Arc<NodeMemory>,
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
     pub(crate) seed: Seed,
-    pub(crate) ready: Sender<usize>,
+    pub(crate) ready: Sender<Result<usize, StartError>>,
 }
 
 /// An event loop that is not running yet.
@@ -82,15 +79,16 @@ pub(crate) struct ControlThread {
     control: Control,
     effects: Effects,
     links: Links,
-    shards: Vec<Address<ToShardThread>>,
+    shards: Vec<MailTo<ToShardThread>>,
     /// Clients of each shard: a new one goes where the fewest are.
     clients: Vec<usize>,
     client_socket: Option<Socket>,
     client_listener: Option<TcpListener>,
     cluster_listener: TcpListener,
     admin: Admin,
-    ready: Sender<usize>,
-    /// Listeners with sockets left after `ACCEPTS`.
+    ready: Sender<Result<usize, StartError>>,
+    listen: SocketAddr,
+    /// Listeners with sockets left after a turn's accepts.
     accept_more: bool,
     /// When listeners are asked again after they failed.
     accept_at: Instant,
@@ -100,7 +98,7 @@ pub(crate) struct ControlThread {
 
 impl ControlThread {
     /// Makes the event loop.
-    pub(crate) fn prepare() -> io::Result<(Prepared, Address<ToControl>)> {
+    pub(crate) fn prepare() -> io::Result<(Prepared, MailTo<ToControl>)> {
         let poll = Poll::new()?;
         let (mailbox, address) = mailbox(poll.registry(), MAILBOX)?;
         Ok((Prepared { poll, mailbox }, address))
@@ -151,6 +149,7 @@ impl ControlThread {
             client_listener: None,
             cluster_listener,
             ready: parts.ready,
+            listen: parts.listen,
             accept_more: false,
             accept_at: Instant::FAR,
             complaints: Allowance::default(),
@@ -161,7 +160,7 @@ impl ControlThread {
 
     /// Runs until told to stop.
     pub(crate) fn run(mut self) {
-        let mut events = Events::with_capacity(EVENTS);
+        let mut events = Events::with_capacity(limits::CONTROL_EVENTS_MAX);
         self.carry(clock::now());
         loop {
             let deadline = self.control.next_deadline().min(self.links.next_deadline()).min(self.accept_at);
@@ -225,7 +224,7 @@ impl ControlThread {
         if !std::mem::take(&mut self.accept_more) {
             return;
         }
-        let mut left = ACCEPTS;
+        let mut left = limits::ACCEPTS_PER_TURN_MAX;
         while left > 0 {
             match self.cluster_listener.accept() {
                 Ok((stream, from)) => self.links.accept(now, stream, from),
@@ -304,8 +303,8 @@ impl ControlThread {
             events::tell(&event, &mut self.admin);
         }
         if let Some(others) = effects.ready.take() {
-            self.open_clients();
-            let _ = self.ready.send(others);
+            let opened = self.open_clients();
+            let _ = self.ready.send(opened.map(|()| others));
         }
     }
 
@@ -344,23 +343,22 @@ impl ControlThread {
         }
     }
 
-    /// The node is ready: clients are let in.
-    fn open_clients(&mut self) {
-        let Some(socket) = self.client_socket.take() else { return };
-        if let Err(error) = socket.listen(BACKLOG) {
-            return error!(%error, "the client port cannot be opened");
-        }
+    /// The node is ready: clients are let in. Another process that bound the port beside us may have opened it first.
+    fn open_clients(&mut self) -> Result<(), StartError> {
+        let Some(socket) = self.client_socket.take() else { return Ok(()) };
+        let (what, flag, address) = ("AMQP", "--listen", self.listen);
+        let wrong = |error| StartError::Listen { what, address, flag, error };
+        socket.listen(limits::LISTEN_BACKLOG).map_err(wrong)?;
         let mut listener = TcpListener::from_std(socket.into());
-        if let Err(error) = self.poll.registry().register(&mut listener, CLIENTS, Interest::READABLE) {
-            return error!(%error, "the client port cannot be watched");
-        }
+        self.poll.registry().register(&mut listener, CLIENTS, Interest::READABLE).map_err(wrong)?;
         self.client_listener = Some(listener);
         self.accept_more = true;
+        Ok(())
     }
 }
 
 /// A client goes to the shard with the fewest.
-fn hand_out(clients: &mut [usize], shards: &[Address<ToShardThread>], stream: TcpStream, from: SocketAddr) {
+fn hand_out(clients: &mut [usize], shards: &[MailTo<ToShardThread>], stream: TcpStream, from: SocketAddr) {
     let Some(index) = (0..clients.len()).min_by_key(|index| clients[*index]) else { return };
     if clients[index] >= limits::CONNECTIONS_MAX {
         return warn!(%from, "no room for another connection: it is closed");
@@ -371,6 +369,7 @@ fn hand_out(clients: &mut [usize], shards: &[Address<ToShardThread>], stream: Tc
     }
     clients[index] += 1;
     let own = stream.local_addr().map(|own| own.to_string()).unwrap_or_default();
-    let peer = Peer { name: format!("{from} -> {own}"), loopback: from.ip().to_canonical().is_loopback() };
-    shards[index].send(ToShardThread::Client { stream, peer });
+    let caller =
+        Caller { name: format!("{from} -> {own}"), loopback: from.ip().to_canonical().is_loopback() };
+    shards[index].send(ToShardThread::Client { stream, caller });
 }

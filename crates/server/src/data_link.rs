@@ -172,10 +172,7 @@ fn end_when_silent(stream: &mio::net::TcpStream) -> std::io::Result<()> {
     let probes = TcpKeepalive::new()
         .with_time(limits::LINK_PROBE_EVERY)
         .with_interval(limits::LINK_PROBE_EVERY)
-        .with_retries(LINK_PROBES);
+        .with_retries(limits::LINK_PROBES);
     socket.set_tcp_keepalive(&probes)?;
-    socket.set_tcp_user_timeout(Some(limits::LINK_PROBE_EVERY * LINK_PROBES))
+    socket.set_tcp_user_timeout(Some(limits::LINK_PROBE_EVERY * limits::LINK_PROBES))
 }
-
-/// Probes without an answer that end a link.
-const LINK_PROBES: u32 = 3;

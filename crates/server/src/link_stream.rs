@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use bytes::{Bytes, BytesMut};
 use leveret_link::frame::{self, Frame, FrameError};
+use leveret_model::limits;
 use leveret_wire::Output;
 use mio::net::TcpStream;
 
@@ -14,8 +15,6 @@ use crate::receive::{Filled, fill};
 
 /// Room for a read, bytes.
 const ROOM_BYTES: usize = 256 * 1024;
-/// Bytes read from one link before others get their turn.
-const TURN_BYTES: usize = 1024 * 1024;
 
 /// Why a link ends.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +71,7 @@ impl LinkStream {
     /// Reads what there is, up to a bound, and gives each whole frame to `each`. hot.
     pub(crate) fn read(&mut self, mut each: impl FnMut(Frame)) -> Result<(), LinkError> {
         let mut read = 0;
-        while self.readable && read < TURN_BYTES {
+        while self.readable && read < limits::LINK_TURN_READ_BYTES_MAX {
             while let Some(frame) = frame::decode(&mut self.received)? {
                 each(frame);
             }

@@ -22,13 +22,13 @@ pub(crate) struct Mailbox<T> {
 /// Unbounded, because every sender is bounded by its own rule: records by the credit of their outbox, changes by R1's
 /// acks, sockets by `limits::CONNECTIONS_MAX`.
 #[derive(Debug)]
-pub(crate) struct Address<T> {
+pub(crate) struct MailTo<T> {
     mail: Sender<T>,
     sleeping: Arc<AtomicBool>,
     waker: Arc<Waker>,
 }
 
-impl<T> Clone for Address<T> {
+impl<T> Clone for MailTo<T> {
     fn clone(&self) -> Self {
         Self { mail: self.mail.clone(), sleeping: Arc::clone(&self.sleeping), waker: Arc::clone(&self.waker) }
     }
@@ -38,11 +38,11 @@ impl<T> Clone for Address<T> {
 ///
 /// # Errors
 /// The system gives no more event descriptors.
-pub(crate) fn mailbox<T>(registry: &Registry, token: Token) -> io::Result<(Mailbox<T>, Address<T>)> {
+pub(crate) fn mailbox<T>(registry: &Registry, token: Token) -> io::Result<(Mailbox<T>, MailTo<T>)> {
     let (sender, receiver) = unbounded();
     let sleeping = Arc::new(AtomicBool::new(false));
     let waker = Arc::new(Waker::new(registry, token)?);
-    let address = Address { mail: sender, sleeping: Arc::clone(&sleeping), waker };
+    let address = MailTo { mail: sender, sleeping: Arc::clone(&sleeping), waker };
     Ok((Mailbox { mail: receiver, sleeping }, address))
 }
 
@@ -69,7 +69,7 @@ impl<T> Mailbox<T> {
     }
 }
 
-impl<T> Address<T> {
+impl<T> MailTo<T> {
     /// Sends. Mail for a thread that has ended is dropped: the node is stopping.
     pub(crate) fn send(&self, mail: T) {
         if self.mail.send(mail).is_ok() && self.sleeping.swap(false, Ordering::SeqCst) {

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, bounded};
 use leveret_auth::Users;
 use leveret_link::handshake::{Hello, PROTOCOL, Purpose, Secret, SecretTooShort};
-use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId};
+use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_shard::ShardConfig;
 use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -19,7 +19,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
 use crate::half_open::HalfOpen;
 use crate::links::Identity;
-use crate::mailbox::Address;
+use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
 use crate::passwords::Passwords;
 use crate::registry;
@@ -90,6 +90,9 @@ pub enum StartError {
     /// The secret is too short to be one.
     #[error("the secret file: {0}")]
     Secret(#[from] SecretTooShort),
+    /// A thread ended.
+    #[error("the node ended before it was ready; its log says why")]
+    Ended,
     /// The system gives no threads or descriptors.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -102,11 +105,11 @@ pub struct Node {
     cluster_listen: SocketAddr,
     admin: PathBuf,
     id: NodeId,
-    control: Address<ToControl>,
-    shards: Vec<Address<ToShardThread>>,
+    control: MailTo<ToControl>,
+    shards: Vec<MailTo<ToShardThread>>,
     threads: Vec<JoinHandle<()>>,
     control_thread: Option<JoinHandle<()>>,
-    ready: Receiver<usize>,
+    ready: Receiver<Result<usize, StartError>>,
     _lock: File,
 }
 
@@ -126,9 +129,14 @@ impl Node {
         let lock = lock_data_dir(&config.data_dir)?;
         let client_socket = bind(config.listen, "AMQP", "--listen")?;
         let cluster_socket = bind(config.cluster_listen, "cluster", "--cluster-listen")?;
-        cluster_socket.listen(1024)?;
         let listen = local(&client_socket)?;
         let cluster_listen = local(&cluster_socket)?;
+        cluster_socket.listen(limits::LISTEN_BACKLOG).map_err(|error| StartError::Listen {
+            what: "cluster",
+            address: cluster_listen,
+            flag: "--cluster-listen",
+            error,
+        })?;
         let admin = config.data_dir.join("admin.sock");
         let admin_listener = open_admin(&admin, &config.data_dir)?;
 
@@ -178,10 +186,13 @@ impl Node {
         })
     }
 
-    /// Waits until clients are let in; gives the number of other nodes then. `None` if the node ended before.
-    #[must_use]
-    pub fn wait_ready(&self) -> Option<usize> {
-        self.ready.recv().ok()
+    /// Waits until clients are let in; gives the number of other nodes then.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`] if another process opened the client port first; then nobody can connect here, and the
+    /// node is to be stopped. [`StartError::Ended`] if it ended by itself.
+    pub fn wait_ready(&self) -> Result<usize, StartError> {
+        self.ready.recv().unwrap_or(Err(StartError::Ended))
     }
 
     /// Where clients connect.
@@ -230,13 +241,13 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-type ShardThreads = (Vec<Address<ToShardThread>>, Vec<JoinHandle<()>>);
+type ShardThreads = (Vec<MailTo<ToShardThread>>, Vec<JoinHandle<()>>);
 
 /// Starts the shards' threads; all addresses are there before the first one runs.
 fn start_shards(
     config: &NodeConfig,
     hello: &Hello,
-    control: &Address<ToControl>,
+    control: &MailTo<ToControl>,
     memory: &Arc<NodeMemory>,
 ) -> Result<ShardThreads, StartError> {
     let mut prepared = Vec::new();
@@ -273,7 +284,8 @@ fn start_shards(
     Ok((shards, threads))
 }
 
-/// Binds without listening: a taken port is known at once, and nobody is let in before the node is ready.
+/// Binds without listening: a taken port is known at once, and nobody is let in before the node is ready. Of two that
+/// bind a port at the same moment, the second to listen is refused then (Linux: SO_REUSEADDR).
 fn bind(address: SocketAddr, what: &'static str, flag: &'static str) -> Result<Socket, StartError> {
     let wrong = |error| StartError::Listen { what, address, flag, error };
     let socket =

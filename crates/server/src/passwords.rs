@@ -10,16 +10,13 @@ use leveret_model::{ShardId, limits};
 use leveret_shard::PasswordJob;
 use tracing::warn;
 
-use crate::mailbox::Address;
+use crate::mailbox::MailTo;
 use crate::shard_thread::ToShardThread;
-
-/// Jobs that wait at most. More logins than that at once are refused by their handshake's time.
-const JOBS_MAX: usize = 1024;
 
 /// The way to the hashing threads.
 #[derive(Clone, Debug)]
 pub(crate) struct Passwords {
-    shards: Arc<OnceLock<Vec<Address<ToShardThread>>>>,
+    shards: Arc<OnceLock<Vec<MailTo<ToShardThread>>>>,
     jobs: Arc<OnceLock<Sender<(ShardId, PasswordJob)>>>,
 }
 
@@ -30,14 +27,14 @@ impl Passwords {
     }
 
     /// Where results go.
-    pub(crate) fn answer_to(&self, shards: Vec<Address<ToShardThread>>) {
+    pub(crate) fn answer_to(&self, shards: Vec<MailTo<ToShardThread>>) {
         let _ = self.shards.set(shards);
     }
 
     /// Hashes; the outcome comes as mail.
     pub(crate) fn hash(&self, from: ShardId, job: PasswordJob) {
         let jobs = self.jobs.get_or_init(|| {
-            let (sender, jobs) = bounded(JOBS_MAX);
+            let (sender, jobs) = bounded(limits::PASSWORD_JOBS_MAX);
             for _ in 0..limits::PASSWORD_HASHES_AT_ONCE {
                 let (jobs, shards) = (jobs.clone(), Arc::clone(&self.shards));
                 let work = move || work(&jobs, &shards);
@@ -53,7 +50,7 @@ impl Passwords {
     }
 }
 
-fn work(jobs: &Receiver<(ShardId, PasswordJob)>, shards: &OnceLock<Vec<Address<ToShardThread>>>) {
+fn work(jobs: &Receiver<(ShardId, PasswordJob)>, shards: &OnceLock<Vec<MailTo<ToShardThread>>>) {
     for (shard, PasswordJob { connection, mechanism, job }) in jobs {
         let mut salt = leveret_auth::Salt::default();
         if getrandom::fill(&mut salt).is_err() {

@@ -14,14 +14,11 @@ use leveret_model::limits;
 use tracing::{info, warn};
 
 use crate::control_thread::ToControl;
-use crate::mailbox::Address;
+use crate::mailbox::MailTo;
 use crate::node::NodeConfig;
 
-/// How often the name is looked up. Its time to live is not waited for: a node that comes is to be found soon.
-const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
-
 /// Tells the control thread of seeds: once if they were given, for ever if DNS has them.
-pub(crate) fn start(config: &NodeConfig, control: Address<ToControl>) -> io::Result<()> {
+pub(crate) fn start(config: &NodeConfig, control: MailTo<ToControl>) -> io::Result<()> {
     let mut given = config.seeds.clone();
     given.truncate(limits::SEEDS_MAX);
     let Some((name, port)) = config.dns.clone() else {
@@ -45,7 +42,7 @@ async fn look_up_for_ever(
     port: u16,
     server: Option<SocketAddr>,
     given: &[String],
-    control: &Address<ToControl>,
+    control: &MailTo<ToControl>,
 ) {
     let resolver = match resolver(server) {
         Ok(resolver) => resolver,
@@ -78,7 +75,7 @@ async fn look_up_for_ever(
                 }
             }
         }
-        tokio::time::sleep(LOOK_UP_EVERY).await;
+        tokio::time::sleep(limits::LOOK_UP_EVERY).await;
     }
 }
 

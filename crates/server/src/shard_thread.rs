@@ -12,8 +12,8 @@ use std::time::Duration;
 use leveret_link::Batch;
 use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::{FromShard, ToShard};
-use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId};
-use leveret_shard::{Effects, Peer, Pressure, Shard, ShardConfig, ShardReport};
+use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, limits};
+use leveret_shard::{Caller, Effects, Pressure, Shard, ShardConfig, ShardReport};
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 use tracing::{info, warn};
@@ -25,7 +25,7 @@ use crate::control_thread::ToControl;
 use crate::data_link::{DataLinks, Lost};
 use crate::half_open::HalfOpen;
 use crate::links::DataLink;
-use crate::mailbox::{Address, Mailbox, mailbox};
+use crate::mailbox::{MailTo, Mailbox, mailbox};
 use crate::memory::NodeMemory;
 use crate::passwords::Passwords;
 use crate::receive::ReceiveBlock;
@@ -36,7 +36,7 @@ pub(crate) enum ToShardThread {
     /// From the control machine.
     Control(ToShard),
     /// A client's socket.
-    Client { stream: TcpStream, peer: Peer },
+    Client { stream: TcpStream, caller: Caller },
     /// The data links to a node are all there; those of this shard.
     SessionUp { node: NodeId, boot: Boot, session: SessionNumber, links: Vec<(u8, DataLink)> },
     /// The session with a node is over.
@@ -59,15 +59,12 @@ pub(crate) enum ToShardThread {
 
 const MAILBOX: Token = Token(usize::MAX);
 const LINKS: usize = 1 << 40;
-const EVENTS: usize = 1024;
-/// How long a stopping shard waits for its clients to take the close.
-const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// The ways out of a shard's thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Ways {
-    pub(crate) shards: Vec<Address<ToShardThread>>,
-    pub(crate) control: Address<ToControl>,
+    pub(crate) shards: Vec<MailTo<ToShardThread>>,
+    pub(crate) control: MailTo<ToControl>,
     pub(crate) passwords: Passwords,
     pub(crate) memory: Arc<NodeMemory>,
     pub(crate) half_open: Arc<HalfOpen>,
@@ -81,7 +78,7 @@ pub(crate) struct Prepared {
 }
 
 /// Makes a shard's event loop.
-pub(crate) fn prepare() -> io::Result<(Prepared, Address<ToShardThread>)> {
+pub(crate) fn prepare() -> io::Result<(Prepared, MailTo<ToShardThread>)> {
     let poll = Poll::new()?;
     let (mailbox, address) = mailbox(poll.registry(), MAILBOX)?;
     Ok((Prepared { poll, mailbox }, address))
@@ -141,7 +138,7 @@ impl ShardThread {
 
     /// Runs until told to stop.
     pub(crate) fn run(mut self) {
-        let mut events = Events::with_capacity(EVENTS);
+        let mut events = Events::with_capacity(limits::SHARD_EVENTS_MAX);
         let mut more = false;
         loop {
             let timeout = self.timeout(more);
@@ -190,7 +187,7 @@ impl ShardThread {
         while let Some(mail) = self.mailbox.take() {
             match mail {
                 ToShardThread::Control(mail) => self.shard.on_control(mail),
-                ToShardThread::Client { stream, peer } => self.take_client(stream, peer, now),
+                ToShardThread::Client { stream, caller } => self.take_client(stream, caller, now),
                 ToShardThread::SessionUp { node, boot, session, links } => {
                     self.links.up(self.poll.registry(), LINKS, (node, session), links);
                     self.shard.on_link_up(node);
@@ -225,7 +222,7 @@ impl ShardThread {
                 }
                 ToShardThread::Stop => {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");
-                    self.stopping = Some(clock::now() + STOP_GRACE);
+                    self.stopping = Some(clock::now() + limits::STOP_GRACE);
                 }
             }
         }

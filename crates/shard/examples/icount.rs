@@ -16,7 +16,7 @@ use leveret_model::directory::{Change, QueueRecord, ToShard};
 use leveret_model::{
     Arguments, Boot, ConnectionKey, Instant, Name, NodeId, QueueId, Seed, ShardAddress, ShardId, Ulid,
 };
-use leveret_shard::{Effects, Peer, Shard, ShardConfig};
+use leveret_shard::{Caller, Effects, Shard, ShardConfig};
 use leveret_wire::frame::{FRAME_END, write_head, write_header_frame};
 use leveret_wire::method::{
     BasicAck, BasicConsume, BasicPublish, ChannelOpen, ConfirmSelect, ConnectionOpen, ConnectionStartOk,
@@ -117,7 +117,7 @@ impl Machine {
 
     /// A client with an open channel 1.
     fn connect(&mut self, shard: usize) -> ConnectionKey {
-        let key = self.shards[shard].accept(Peer { name: "icount".into(), loopback: true });
+        let key = self.shards[shard].accept(Caller { name: "icount".into(), loopback: true });
         let mut bytes = PROTOCOL_HEADER.to_vec();
         let start = ConnectionStartOk {
             client_properties: Table::EMPTY,

@@ -56,4 +56,4 @@ pub use effects::{Effects, PasswordJob};
 pub use pressure::Pressure;
 pub use records::BatchError;
 pub use report::{ConnectionReport, QueueReport, ShardReport, Traffic};
-pub use shard::{Peer, ReadInterest, Shard, ShardConfig};
+pub use shard::{Caller, ReadInterest, Shard, ShardConfig};

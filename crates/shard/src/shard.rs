@@ -30,7 +30,7 @@ pub struct ShardConfig {
 
 /// The other end of a new socket.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub struct Caller {
     /// For people: `peer -> own`.
     pub name: String,
     /// From this machine (RabbitMQ: loopback_users).
@@ -77,15 +77,19 @@ impl Shard {
     }
 
     /// A new socket.
-    pub fn accept(&mut self, peer: Peer) -> ConnectionKey {
+    pub fn accept(&mut self, caller: Caller) -> ConnectionKey {
         let now = self.broker.now;
         let key = self.connections.add(|key| Connection::new(now, key, Arc::clone(&self.protocol)));
         let metas = &mut self.broker.metas;
         if metas.len() <= key.slot as usize {
             metas.resize_with(key.slot as usize + 1, Meta::default);
         }
-        metas[key.slot as usize] =
-            Meta { generation: key.generation, name: peer.name, loopback: peer.loopback, ..Meta::default() };
+        metas[key.slot as usize] = Meta {
+            generation: key.generation,
+            name: caller.name,
+            loopback: caller.loopback,
+            ..Meta::default()
+        };
         key
     }
 

@@ -10,7 +10,7 @@ use leveret_link::frame::{self, Frame};
 use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::ToShard;
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ShardAddress, ShardId};
-use leveret_shard::{Effects, Peer, ReadInterest, Shard};
+use leveret_shard::{Caller, Effects, ReadInterest, Shard};
 
 use crate::control_host::ControlMail;
 use crate::event::{Actor, End, ProcessId};
@@ -153,7 +153,7 @@ impl ShardHost {
     }
 
     fn take_client(&mut self, end: End, ways: &mut Ways<'_>) {
-        let key = self.shard.accept(Peer { name: format!("{end:?}"), loopback: true });
+        let key = self.shard.accept(Caller { name: format!("{end:?}"), loopback: true });
         self.sockets.insert(key, Socket { end, unread: BytesMut::new(), offer: false });
         self.keys.insert(end, key);
         let owner = Owner::Thread(self.process, Actor::Shard(self.own.shard.0));

@@ -16,7 +16,7 @@ use leveret_auth::{Credential, PasswordHash, Permissions, User, Users};
 use leveret_link::{Batch, frame};
 use leveret_model::directory::ToShard;
 use leveret_model::{Boot, Instant, Name, NodeId, Seed, ShardAddress, ShardId};
-use leveret_shard::{Effects, Peer, ReadInterest, Shard, ShardConfig};
+use leveret_shard::{Caller, Effects, ReadInterest, Shard, ShardConfig};
 
 use client::Client;
 use control::Control;
@@ -247,7 +247,7 @@ impl Rig {
         let now = self.now;
         let shard = self.shard(at);
         shard.begin_turn(now);
-        let key = shard.accept(Peer { name: "rig".into(), loopback: true });
+        let key = shard.accept(Caller { name: "rig".into(), loopback: true });
         self.clients.push(Client::new(at, key));
         ClientId(self.clients.len() - 1)
     }
