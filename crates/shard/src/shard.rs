@@ -96,15 +96,24 @@ impl Shard {
     /// Bytes from a socket: consumes what it can; the driver offers the rest again, with more behind it if more came, when
     /// [`Shard::read_interest`] says so. hot.
     pub fn on_bytes(&mut self, key: ConnectionKey, bytes: &Bytes) -> usize {
-        let Some(connection) = self.connections.get_mut(key) else { return bytes.len() };
-        let mut view = View { broker: &mut self.broker, connection: key };
-        let consumed = connection.on_bytes(view.broker.now, bytes, &mut view);
-        self.connections.touch(key);
-        if self.broker.pressure != Pressure::Calm || !self.broker.meta(key).waits_for.is_empty() {
-            self.note_waiting(key);
+        let mut consumed = 0;
+        loop {
+            let Some(connection) = self.connections.get_mut(key) else { return bytes.len() };
+            let mut view = View { broker: &mut self.broker, connection: key };
+            let rest = if consumed == 0 { bytes } else { &bytes.slice(consumed..) };
+            consumed += connection.on_bytes(view.broker.now, rest, &mut view);
+            let stopped = consumed < bytes.len() && !connection.wants_read();
+            self.connections.touch(key);
+            if self.broker.pressure != Pressure::Calm || !self.broker.meta(key).waits_for.is_empty() {
+                self.note_waiting(key);
+            }
+            self.settle_results();
+            // what stopped it may be over by now, a login for one; then nobody else would offer the rest again
+            let goes_on = stopped && self.connections.get(key).is_some_and(Connection::wants_read);
+            if !goes_on {
+                return consumed;
+            }
         }
-        self.settle_results();
-        consumed
     }
 
     /// The socket took output. Owed whenever an output of half of `limits::OUTPUT_BYTES_HIGH` or more became shorter:

@@ -85,6 +85,32 @@ fn a_vhost_that_is_not_there_is_530() {
     assert_eq!(heard.last(), Some(&Heard::ConnectionClose(530, text)));
 }
 
+/// Some clients send their whole handshake at once. The first login of a user is hashed elsewhere, later ones are known.
+#[test]
+fn a_handshake_that_comes_in_one_piece_is_taken_in_one() {
+    let mut rig = Rig::new(&[1]);
+    rig.connect(at(1, 0));
+    let id = rig.accept(at(1, 0));
+    let client = rig.client(id);
+    let key = client.key;
+    client.unread.extend(leveret_wire::PROTOCOL_HEADER);
+    client.says(
+        0,
+        ConnectionStartOk {
+            client_properties: Table::EMPTY,
+            mechanism: b"PLAIN",
+            response: b"\0guest\0guest",
+            locale: b"en_US",
+        },
+    );
+    client.says(0, ConnectionTuneOk { channel_max: 10, frame_max: 131_072, heartbeat: 0 });
+    client.says(0, ConnectionOpen { virtual_host: b"/" });
+    client.says(1, ChannelOpen);
+    let bytes = bytes::Bytes::from(std::mem::take(&mut client.unread));
+    assert_eq!(rig.shard(at(1, 0)).on_bytes(key, &bytes), bytes.len());
+    assert_eq!(rig.heard(id).last(), Some(&Heard::Method("channel.open-ok")));
+}
+
 #[test]
 fn a_wrong_password_is_refused() {
     let mut rig = Rig::new(&[1]);
