@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 
 use leveret_model::definition::Exchange;
 use leveret_model::directory::QueueRecord;
+use leveret_model::surface::{self, Feature};
 use leveret_model::{Arguments, Name, Refusal, ReplyCode, Value, refusals};
 
 use crate::directory::map::ObjectName;
@@ -56,7 +57,10 @@ pub(crate) fn other_exchange(asked: &Exchange, current: &Exchange) -> Option<Ref
         .or_else(|| differs("durable", flag(asked.durable), flag(current.durable)))
         .or_else(|| differs("auto_delete", flag(asked.auto_delete), flag(current.auto_delete)))
         .or_else(|| differs("internal", flag(asked.internal), flag(current.internal)))
-        .or_else(|| other_arguments(&format!("exchange {name}"), &asked.arguments, &current.arguments))
+        .or_else(|| {
+            let what = format!("exchange {name}");
+            other_arguments("exchange.declare", &what, &asked.arguments, &current.arguments)
+        })
 }
 
 /// RabbitMQ: `rabbit_amqqueue:assert_equivalence/5`. None if what is asked is what is there.
@@ -70,16 +74,22 @@ pub(crate) fn other_queue(durable: bool, arguments: &Arguments, current: &QueueR
             &format!("'{}'", current.durable),
         ));
     }
-    other_arguments(&name, arguments, &current.arguments)
+    other_arguments("queue.declare", &name, arguments, &current.arguments)
 }
 
-fn other_arguments(what: &str, asked: &Arguments, current: &Arguments) -> Option<Refusal> {
-    if asked.equivalent(current) {
-        return None;
-    }
-    let keys = asked.0.iter().chain(&current.0).map(|(key, _)| key);
-    for key in keys {
-        let find = |table: &Arguments| table.0.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
+/// Only arguments that mean something are compared (RabbitMQ: `rabbit_misc:assert_args_equivalence/4` with the keys that
+/// the type knows); of those that mean nothing the first declaration's stay.
+fn other_arguments(place: &str, what: &str, asked: &Arguments, current: &Arguments) -> Option<Refusal> {
+    let classic = Value::LongString(b"classic".as_slice().into());
+    for (key, _) in asked.0.iter().chain(&current.0) {
+        if surface::find(place, Feature::Argument, key).is_none() {
+            continue;
+        }
+        let find = |table: &Arguments| {
+            let given = table.0.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
+            // a queue is classic unless it says otherwise
+            given.or_else(|| (key[..] == *b"x-queue-type").then(|| classic.clone()))
+        };
         let (asked, current) = (find(asked), find(current));
         let equal = match (&asked, &current) {
             (Some(asked), Some(current)) => asked.equivalent(current),
@@ -90,8 +100,7 @@ fn other_arguments(what: &str, asked: &Arguments, current: &Arguments) -> Option
             return Some(inequivalent(&key, what, &shown(asked.as_ref()), &shown(current.as_ref())));
         }
     }
-    // tables that differ only in how often a key comes
-    Some(inequivalent("arguments", what, "a table", "another table"))
+    None
 }
 
 fn inequivalent(key: &str, what: &str, asked: &str, current: &str) -> Refusal {
@@ -143,10 +152,27 @@ mod tests {
         let want =
             "inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'";
         assert_eq!(text.as_deref(), Some(want));
+        let text = system_exchange(&ObjectName::new(&Name::new("/"), &Name::new("amq.topic"))).text;
+        assert_eq!(text, "deletion of system exchange 'amq.topic' in vhost '/' not allowed");
         let ttl = Arguments(vec![(RoutingKey::new(b"x-message-ttl"), Value::I32(5))]);
         let text = other_queue(true, &ttl, &queue(Arguments::default())).map(|refusal| refusal.text);
         let want = "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received the value '5' of type \
                     'signedint' but current is none";
         assert_eq!(text.as_deref(), Some(want));
+    }
+
+    #[test]
+    fn arguments_that_mean_nothing_make_no_difference() {
+        let with = |key: &str, value: &str| {
+            let value = Value::LongString(value.as_bytes().into());
+            Arguments(vec![(RoutingKey::new(key.as_bytes()), value)])
+        };
+        let none = Arguments::default;
+        assert_eq!(other_queue(true, &with("foo", "a"), &queue(none())), None);
+        assert_eq!(other_queue(true, &none(), &queue(with("foo", "a"))), None);
+        assert_eq!(other_queue(true, &with("foo", "b"), &queue(with("foo", "a"))), None);
+        assert_eq!(other_queue(true, &with("x-queue-type", "classic"), &queue(none())), None);
+        assert_eq!(other_queue(true, &none(), &queue(with("x-queue-type", "classic"))), None);
+        assert!(other_queue(true, &with("x-queue-type", "quorum"), &queue(none())).is_some());
     }
 }
