@@ -15,7 +15,7 @@ use crate::slots::Slot;
 
 /// The headers of a message. They are asked only on the way through a headers exchange.
 pub trait Headers {
-    /// Is there a header of that name, and, if a value is given, is the header [equivalent](Value::equivalent) to it?
+    /// Is there a header of that name, and, if a value is given, has the header that value?
     /// Of two headers with one name the first counts.
     fn matches(&self, name: &[u8], value: Option<&Value>) -> bool;
 }
@@ -27,13 +27,6 @@ pub struct NoHeaders;
 impl Headers for NoHeaders {
     fn matches(&self, _: &[u8], _: Option<&Value>) -> bool {
         false
-    }
-}
-
-impl Headers for Arguments {
-    fn matches(&self, name: &[u8], value: Option<&Value>) -> bool {
-        let header = self.0.iter().find(|(key, _)| key[..] == *name);
-        header.is_some_and(|(_, header)| value.is_none_or(|value| header.equivalent(value)))
     }
 }
 
@@ -64,29 +57,66 @@ impl Headers for MessageHeaders<'_> {
     }
 }
 
-/// As [`Value::equivalent`], without making a value of the header. It descends as deep as the binding's value, which the
-/// decoder of the bind has bounded.
+/// Is the header what the binding asks for? By value, as RabbitMQ compares: numbers of any kind, a timestamp too, are
+/// numbers, both kinds of strings are strings, and a number is never a string. It descends as deep as the binding's
+/// value, which the decoder of the bind has bounded.
 fn equivalent(header: FieldValue<'_>, value: &Value) -> bool {
-    match (header.as_integer(), value.as_integer()) {
+    match (Number::of_header(&header), Number::of_value(value)) {
         (Some(a), Some(b)) => return a == b,
         (None, None) => {}
         _ => return false,
     }
     match (header, value) {
         (FieldValue::Bool(a), Value::Bool(b)) => a == *b,
-        (FieldValue::F32(a), Value::F32(b)) => a == *b,
-        (FieldValue::F64(a), Value::F64(b)) => a == *b,
-        (FieldValue::F32(a), Value::F64(b)) => f64::from(a).to_bits() == b.to_bits(),
-        (FieldValue::F64(a), Value::F32(b)) => a.to_bits() == f64::from(*b).to_bits(),
         (FieldValue::Decimal(scale, unscaled), Value::Decimal(b, c)) => (scale, unscaled) == (*b, *c),
-        (FieldValue::LongString(a), Value::LongString(b)) | (FieldValue::Bytes(a), Value::Bytes(b)) => {
+        (FieldValue::LongString(a) | FieldValue::Bytes(a), Value::LongString(b) | Value::Bytes(b)) => {
             *a == **b
         }
-        (FieldValue::Timestamp(a), Value::Timestamp(b)) => a == *b,
         (FieldValue::Array(a), Value::Array(b)) => equivalent_arrays(a, b),
         (FieldValue::Table(a), Value::Table(b)) => equivalent_tables(a, b),
         (FieldValue::Void, Value::Void) => true,
         _ => false,
+    }
+}
+
+/// A number, however it came.
+#[derive(Clone, Copy, Debug)]
+enum Number {
+    Integer(i128),
+    Float(f64),
+}
+
+impl Number {
+    fn of_header(header: &FieldValue<'_>) -> Option<Self> {
+        Some(match *header {
+            FieldValue::F32(n) => Self::Float(n.into()),
+            FieldValue::F64(n) => Self::Float(n),
+            FieldValue::Timestamp(n) => Self::Integer(n.into()),
+            _ => Self::Integer(header.as_integer()?.into()),
+        })
+    }
+
+    fn of_value(value: &Value) -> Option<Self> {
+        Some(match *value {
+            Value::F32(n) => Self::Float(n.into()),
+            Value::F64(n) => Self::Float(n),
+            Value::Timestamp(n) => Self::Integer(n.into()),
+            _ => Self::Integer(value.as_integer()?.into()),
+        })
+    }
+}
+
+impl PartialEq for Number {
+    /// A float equals the integer that it is exactly.
+    fn eq(&self, other: &Self) -> bool {
+        match (*self, *other) {
+            (Self::Integer(a), Self::Integer(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a == b,
+            (Self::Float(a), Self::Integer(b)) | (Self::Integer(b), Self::Float(a)) => {
+                let whole = a as i128;
+                whole == b && whole as f64 == a
+            }
+        }
     }
 }
 

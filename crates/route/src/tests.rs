@@ -12,6 +12,14 @@ mod model;
 
 const OWN: ShardAddress = ShardAddress { node: NodeId(1), shard: ShardId(0) };
 
+/// Headers as they are kept, for the naive model.
+impl Headers for Arguments {
+    fn matches(&self, name: &[u8], value: Option<&Value>) -> bool {
+        let header = self.0.iter().find(|(key, _)| key[..] == *name);
+        header.is_some_and(|(_, header)| value.is_none_or(|value| header.equivalent(value)))
+    }
+}
+
 fn table() -> Table {
     Table::new(OWN, Seed(1))
 }
