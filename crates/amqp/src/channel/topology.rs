@@ -86,12 +86,7 @@ pub(super) fn exchange_declare(
 }
 
 pub(super) fn exchange_delete(id: MethodId, m: &ExchangeDelete<'_>) -> Result<Operation, Exception> {
-    let name = exchange_name(id, m.exchange)?;
-    if name.starts_with("amq.") {
-        let text = format!("deletion of system exchange '{name}' not allowed");
-        return Err(Exception::new(ReplyCode::AccessRefused, id, text));
-    }
-    Ok(Operation::ExchangeDelete { name, if_unused: m.if_unused })
+    Ok(Operation::ExchangeDelete { name: exchange_name(id, m.exchange)?, if_unused: m.if_unused })
 }
 
 pub(super) fn exchange_bind(id: MethodId, m: &ExchangeBind<'_>) -> Result<Operation, Exception> {

@@ -146,15 +146,6 @@ fn the_default_exchange_cannot_be_touched() {
     }
 }
 
-/// RabbitMQ: system exchanges cannot be deleted.
-#[test]
-fn deleting_a_system_exchange_is_403() {
-    let mut talk = Talk::on_channel_1();
-    talk.says(1, ExchangeDelete { exchange: b"amq.topic", ..Default::default() });
-    let text = "ACCESS_REFUSED - deletion of system exchange 'amq.topic' not allowed";
-    talk.hears_channel_close(1, 403, (40, 20), text);
-}
-
 /// RabbitMQ 4: an unknown exchange type is 406.
 #[test]
 fn an_unknown_exchange_type_is_406() {
