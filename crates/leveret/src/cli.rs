@@ -89,7 +89,14 @@ fn usage_line(error: &clap::Error) -> String {
         line.push_str("; ");
         line.push_str(tip.strip_prefix("tip: ").unwrap_or(tip));
     }
-    line + "; `leveret help` lists what there is"
+    format!("{line}; `{}` lists what there is", help_for(&text))
+}
+
+/// The help that fits: of the command whose usage clap shows.
+fn help_for(text: &str) -> String {
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("leveret");
+    let words = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-']));
+    words.collect::<Vec<_>>().join(" ") + " --help"
 }
 
 #[cfg(test)]
@@ -110,12 +117,14 @@ mod tests {
     fn an_unknown_option_is_named_in_one_line() {
         let line = usage(&["leveret", "serve", "--lisen", "127.0.0.1:1"]);
         assert!(line.contains("--lisen") && line.contains("--listen") && !line.contains('\n'), "{line}");
+        assert!(line.ends_with("; `leveret serve --help` lists what there is"), "{line}");
     }
 
     #[test]
     fn an_unknown_command_is_named_in_one_line() {
         let line = usage(&["leveret", "sevre"]);
         assert!(line.contains("sevre") && line.contains("serve") && !line.contains('\n'), "{line}");
+        assert!(line.ends_with("; `leveret --help` lists what there is"), "{line}");
     }
 
     #[test]
