@@ -1,60 +1,12 @@
 //! `leveret bench` against real nodes: what the relay, which has no cluster, cannot show.
 
-use std::io::{BufRead as _, BufReader};
+mod node;
+
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
+use node::{LEVERET, Node};
 use serde_json::Value;
-
-const LEVERET: &str = env!("CARGO_BIN_EXE_leveret");
-
-/// A running node, killed when it goes.
-struct Node {
-    process: Child,
-    banner: Vec<String>,
-}
-
-impl Node {
-    /// Starts one and reads its banner up to `ready`.
-    fn start(directory: &Path, more: &[&str]) -> Self {
-        let mut command = Command::new(LEVERET);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--data-dir"]);
-        command.arg(directory).args(more).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut node = Self { process: command.spawn().expect("the program runs"), banner: Vec::new() };
-        for line in BufReader::new(node.process.stdout.take().expect("piped")).lines() {
-            node.banner.push(line.expect("UTF-8"));
-            if node.banner.last().is_some_and(|line| line == "ready") {
-                break;
-            }
-        }
-        node
-    }
-
-    fn fact(&self, name: &str) -> &str {
-        let fact = self.banner.iter().find_map(|line| line.strip_prefix(name));
-        fact.unwrap_or_else(|| panic!("no {name}: {:?}", self.banner))
-    }
-
-    fn url(&self) -> String {
-        format!("amqp://guest:guest@{}/", self.fact("listening for AMQP on "))
-    }
-
-    fn cluster(&self) -> &str {
-        self.fact("listening for cluster on ")
-    }
-
-    fn pid(&self) -> String {
-        self.process.id().to_string()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// Runs a scenario and returns its document.
 fn bench(arguments: &[&str]) -> Value {

@@ -1,71 +1,173 @@
-//! A node finds another through a DNS name: the records give addresses, the port comes with the name.
+//! Nodes find each other through a DNS name: the records give addresses, the port comes with the name, and the name is
+//! looked up for ever.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::{Child, Command, Stdio};
+mod node;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A running node, killed when it goes.
-struct Node(Child);
+use node::{LEVERET, Node, wait_until};
 
-impl Node {
-    /// Starts one and reads its banner up to `ready`.
-    fn start(directory: &std::path::Path, more: &[&str]) -> (Self, Vec<String>) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--data-dir"]);
-        command.arg(directory).args(more).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut node = Self(command.spawn().expect("the program runs"));
-        let mut banner = Vec::new();
-        for line in BufReader::new(node.0.stdout.take().expect("piped")).lines() {
-            banner.push(line.expect("UTF-8"));
-            if banner.last().is_some_and(|line| line == "ready") {
-                break;
+const NAME: &str = "cluster.test";
+
+/// What the server knows of every name, and how it feels.
+#[derive(Default)]
+struct Zone {
+    addresses: Vec<IpAddr>,
+    /// Questions are not answered.
+    down: bool,
+    /// Questions that came, answered or not.
+    questions: usize,
+}
+
+/// A DNS server (RFC 1035 §4) whose records are changed while it runs.
+struct Dns {
+    address: String,
+    zone: Arc<Mutex<Zone>>,
+}
+
+impl Dns {
+    fn start(addresses: &[IpAddr]) -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = socket.local_addr().expect("bound").to_string();
+        let zone = Arc::new(Mutex::new(Zone { addresses: addresses.to_vec(), ..Zone::default() }));
+        let shared = Arc::clone(&zone);
+        thread::spawn(move || {
+            let mut query = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut query) {
+                let mut zone = shared.lock().expect("nobody panics with it");
+                zone.questions += 1;
+                if !zone.down {
+                    let _ = socket.send_to(&answer(&query[..length], &zone.addresses), from);
+                }
             }
-        }
-        (node, banner)
+        });
+        Self { address, zone }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Zone)) {
+        change(&mut self.zone.lock().expect("nobody panics with it"));
+    }
+
+    fn questions(&self) -> usize {
+        self.zone.lock().expect("nobody panics with it").questions
+    }
+
+    /// Waits until the name was looked up so many times more: a look-up asks for A and for AAAA.
+    fn wait_for_look_ups(&self, more: usize) {
+        let before = self.questions();
+        wait_until(|| self.questions() >= before + 2 * more, || format!("{} questions", self.questions()));
+    }
+
+    /// Starts a node that looks the name up here.
+    fn node(&self, cluster: &str, directory: &std::path::Path, port: &str) -> Node {
+        let name = format!("{NAME}:{port}");
+        Node::start_at(cluster, directory, &["--dns", &name, "--dns-server", &self.address])
     }
 }
 
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+/// The records of the type that is asked for; NXDOMAIN if there is no record at all.
+fn answer(query: &[u8], addresses: &[IpAddr]) -> Vec<u8> {
+    let name = query[12..].iter().position(|&byte| byte == 0).expect("a name ends");
+    let question = &query[12..12 + name + 5];
+    let asked = [question[name + 1], question[name + 2]];
+    let records: Vec<Vec<u8>> = addresses
+        .iter()
+        .filter_map(|address| match (address, asked) {
+            (IpAddr::V4(address), [0, 1]) => Some(address.octets().to_vec()),
+            (IpAddr::V6(address), [0, 28]) => Some(address.octets().to_vec()),
+            _ => None,
+        })
+        .collect();
+    let no_such_name = if addresses.is_empty() { 3 } else { 0 };
+    let mut answer = query[..2].to_vec();
+    answer.extend([0x85, 0x80 | no_such_name, 0, 1, 0, records.len() as u8, 0, 0, 0, 0]);
+    answer.extend(question);
+    for record in records {
+        // the name as in the question, type, class IN, 5 s to live, the address with its length
+        answer.extend([0xc0, 12, asked[0], asked[1], 0, 1, 0, 0, 0, 5, 0, record.len() as u8]);
+        answer.extend(record);
     }
+    answer
 }
 
-/// A server that answers every question for an A record with 127.0.0.1 (RFC 1035 §4), and others with nothing.
-fn serve_dns() -> SocketAddr {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = socket.local_addr().expect("bound");
-    thread::spawn(move || {
-        let mut query = [0; 512];
-        while let Ok((length, from)) = socket.recv_from(&mut query) {
-            let name = query[12..length].iter().position(|&byte| byte == 0).expect("a name ends");
-            let question = &query[12..12 + name + 5];
-            let asks_a = question[name + 1..name + 3] == [0, 1];
-            let mut answer = query[..2].to_vec();
-            answer.extend([0x85, 0x80, 0, 1, 0, u8::from(asks_a), 0, 0, 0, 0]);
-            answer.extend(question);
-            if asks_a {
-                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 127, 0, 0, 1]);
-            }
-            let _ = socket.send_to(&answer, from);
-        }
-    });
-    address
+fn v4(last: u8) -> IpAddr {
+    Ipv4Addr::new(127, 0, 0, last).into()
 }
 
 #[test]
 fn a_node_joins_through_a_dns_name() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let (_first, banner) = Node::start(&directory.path().join("first"), &[]);
-    let port = banner
-        .iter()
-        .find_map(|line| line.strip_prefix("listening for cluster on 127.0.0.1:"))
-        .expect("the banner names the cluster port");
-    let name = format!("cluster.test:{port}");
-    let server = serve_dns().to_string();
-    let more = ["--dns", &name, "--dns-server", &server];
-    let (_second, banner) = Node::start(&directory.path().join("second"), &more);
-    assert!(banner.iter().any(|line| line == "joined 1 other node"), "{banner:?}");
+    let first = Node::start(&directory.path().join("first"), &[]);
+    let dns = Dns::start(&[v4(1)]);
+    let second = dns.node("127.0.0.1:0", &directory.path().join("second"), first.cluster_port());
+    assert!(second.banner.iter().any(|line| line == "joined 1 other node"), "{:?}", second.banner);
+}
+
+#[test]
+fn a_node_joins_through_ipv6_addresses_beside_others() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let first = Node::start_at("[::1]:0", &directory.path().join("first"), &[]);
+    // nobody listens at the A record
+    let dns = Dns::start(&[v4(77), Ipv6Addr::LOCALHOST.into()]);
+    let second = dns.node("127.0.0.1:0", &directory.path().join("second"), first.cluster_port());
+    assert!(second.banner.iter().any(|line| line == "joined 1 other node"), "{:?}", second.banner);
+}
+
+#[test]
+fn a_name_that_resolves_only_later_is_found_then() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let first = Node::start(&directory.path().join("first"), &[]);
+    let dns = Dns::start(&[]);
+    let second = dns.node("127.0.0.1:0", &directory.path().join("second"), first.cluster_port());
+    dns.wait_for_look_ups(2);
+    assert_eq!(second.members(), [second.cluster()]);
+    assert_eq!(second.lines_with("DNS gives no seeds"), 1, "{}", second.log());
+    dns.change(|zone| zone.addresses = vec![v4(1)]);
+    second.wait_for_members(vec![first.cluster(), second.cluster()]);
+}
+
+#[test]
+fn a_record_that_is_added_later_brings_its_node() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let first = Node::start(&directory.path().join("first"), &[]);
+    let port = first.cluster_port();
+    let dns = Dns::start(&[v4(1)]);
+    let second = dns.node("127.0.0.1:0", &directory.path().join("second"), port);
+    let third = Node::start_at(&format!("127.0.0.2:{port}"), &directory.path().join("third"), &[]);
+    dns.wait_for_look_ups(2);
+    assert_eq!(third.members(), [third.cluster()]);
+    dns.change(|zone| zone.addresses = vec![v4(2), v4(1)]);
+    for node in [&first, &second, &third] {
+        node.wait_for_members(vec![first.cluster(), second.cluster(), third.cluster()]);
+    }
+    // a record that goes takes nobody away: DNS gives seeds, never truth
+    dns.change(|zone| zone.addresses = vec![v4(2)]);
+    dns.wait_for_look_ups(2);
+    assert_eq!(second.members().len(), 3);
+}
+
+#[test]
+fn a_node_serves_while_its_dns_server_is_down_and_says_so_once() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let first = Node::start(&directory.path().join("first"), &[]);
+    let dns = Dns::start(&[v4(1)]);
+    let second = dns.node("127.0.0.1:0", &directory.path().join("second"), first.cluster_port());
+    let found = second.lines_with("DNS names these seeds");
+    assert_eq!(found, 1, "{}", second.log());
+    dns.change(|zone| zone.down = true);
+    wait_until(|| second.lines_with("DNS gives no seeds") > 0, || second.log());
+    let url = second.url();
+    let words =
+        ["bench", "throughput", "--body", "16", "--messages", "500", "--warmup", "0", "--rounds", "1"];
+    let bench = Command::new(LEVERET).args(words).args(["--no-relay", "--url", &url]).output();
+    let bench = bench.expect("it runs");
+    assert!(bench.status.success(), "{}", String::from_utf8_lossy(&bench.stderr));
+    dns.wait_for_look_ups(6);
+    assert_eq!(second.lines_with("DNS gives no seeds"), 1, "{}", second.log());
+    second.wait_for_members(vec![first.cluster(), second.cluster()]);
+    dns.change(|zone| zone.down = false);
+    wait_until(|| second.lines_with("DNS names these seeds") > found, || second.log());
 }
