@@ -112,9 +112,9 @@ pub(super) struct FlowArgs {
     #[arg(long)]
     pub(super) persistent: bool,
     /// Idle connections opened between the consumers and the publishers, which moves the publishers to other shards
-    /// of a broker that deals connections out.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub(super) shift: u32,
+    /// of a broker that deals connections out: one number for all, or one for each --url, joined by commas.
+    #[arg(long, value_delimiter = ',', default_values_t = [0_u32], value_name = "N")]
+    pub(super) shift: Vec<u32>,
     /// Seconds without a delivery after which what has not come is lost.
     #[arg(long, default_value = "10", value_parser = parse_seconds, value_name = "S")]
     pub(super) drain: Duration,

@@ -19,6 +19,8 @@ pub(super) const RELAY: &str = "relay";
 pub(super) struct Peer {
     /// `A`, `B` or `relay`.
     pub(super) label: &'static str,
+    /// Which of the URLs it is; the relay comes behind them.
+    pub(super) index: usize,
     /// Where it is.
     pub(super) url: Url,
     /// Where publishers connect: there, or at another node of the same broker.
@@ -51,6 +53,7 @@ impl Peer {
             let pids = args.pid.get(index).cloned().unwrap_or_default().0;
             Usage::of(&pids)?;
             let mut peer = Self::new(label, url.clone(), pids, args.data_dir.get(index).cloned(), None)?;
+            peer.index = index;
             if let Some(url) = args.publish_url.get(index) {
                 peer.publish_url = url.clone();
             }
@@ -59,7 +62,8 @@ impl Peer {
         if !args.no_relay {
             let process = RelayProcess::spawn()?;
             let (url, pids) = (process.url.clone(), vec![process.child.id()]);
-            peers.push(Self::new(RELAY, url, pids, None, Some(process))?);
+            let relay = Self::new(RELAY, url, pids, None, Some(process))?;
+            peers.push(Self { index: args.url.len(), ..relay });
         }
         Ok(peers)
     }
@@ -76,7 +80,7 @@ impl Peer {
         let server = client.server.clone();
         client.close()?;
         let publish_url = url.clone();
-        Ok(Self { label, url, publish_url, pids, server, data_dir, _process: process })
+        Ok(Self { label, index: 0, url, publish_url, pids, server, data_dir, _process: process })
     }
 
     /// Where it is, for people.

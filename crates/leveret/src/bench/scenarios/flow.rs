@@ -58,6 +58,12 @@ impl Plan<'_> {
         self.flow.ack == AckMode::Confirm
     }
 
+    /// Connections between the consumers and the publishers of that peer.
+    fn shift(&self, peer: &Peer) -> u32 {
+        let shift = &self.flow.shift;
+        shift.get(peer.index).or(shift.last()).copied().unwrap_or_default()
+    }
+
     fn backlog(&self) -> u64 {
         let deliveries = ((BACKLOG_BYTES / self.body) as u64).min(BACKLOG_DELIVERIES);
         self.flow.max_backlog.unwrap_or((deliveries / u64::from(self.fan)).max(BACKLOG_MESSAGES_MIN))
@@ -67,7 +73,8 @@ impl Plan<'_> {
 /// Runs one round.
 pub(super) fn run(plan: &Plan<'_>, peer: &Peer, stage: &mut Stage) -> Result<Outcome> {
     let queues = plan.producers * plan.fan;
-    raise_file_limit(u64::from(queues + plan.producers + plan.flow.shift) + 64)?;
+    let shift = plan.shift(peer);
+    raise_file_limit(u64::from(queues + plan.producers + shift) + 64)?;
     if let Acks::Every(every) = plan.acks() {
         ensure!(
             plan.flow.prefetch == 0 || every <= u32::from(plan.flow.prefetch),
@@ -78,8 +85,7 @@ pub(super) fn run(plan: &Plan<'_>, peer: &Peer, stage: &mut Stage) -> Result<Out
     let mut place = Place::new(peer, queues, plan.fan > 1);
     let payloads: Vec<_> = (0..plan.producers).map(|id| Arc::new(Payload::new(id + 1, plan.body))).collect();
     let inlets = open_inlets(plan, &place, &payloads)?;
-    let bystanders =
-        (0..plan.flow.shift).map(|_| Client::connect(&peer.publish_url, 0)).collect::<Result<Vec<_>>>()?;
+    let bystanders = (0..shift).map(|_| Client::connect(&peer.publish_url, 0)).collect::<Result<Vec<_>>>()?;
     let outlets = open_outlets(plan, &place, &payloads)?;
 
     let (publisher_poll, consumer_poll) = (Poll::new()?, Poll::new()?);
