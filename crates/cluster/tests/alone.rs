@@ -65,7 +65,7 @@ impl Alone {
                             FromShard::QueueClosed { request, result },
                         );
                     }
-                    ToShard::Lease { .. } | ToShard::NodeDown { .. } => {}
+                    ToShard::Lease { .. } | ToShard::NodeDown { .. } | ToShard::NodeForgotten { .. } => {}
                 }
             }
         }

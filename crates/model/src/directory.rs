@@ -165,6 +165,11 @@ pub enum ToShard {
         /// Which one.
         node: NodeId,
     },
+    /// A peer that was Down is forgotten, with its queues: it will not come back as the start that it was.
+    NodeForgotten {
+        /// Which one.
+        node: NodeId,
+    },
     /// Close the queue if the conditions hold and answer [`FromShard::QueueClosed`]. A closed queue takes and gives
     /// nothing; what is sent to it meanwhile waits for the [`Change::DropQueue`] that control then always emits.
     CloseQueue {

@@ -20,7 +20,7 @@ use leveret_route::{Match, Table, VhostId};
 use crate::answers::OwnedAnswer;
 use crate::early::Early;
 use crate::effects::PasswordJob;
-use crate::forward::Outboxes;
+use crate::outboxes::Outboxes;
 use crate::places::{Entry, Owed, Place, Places};
 use crate::pressure::Pressure;
 use crate::purges::Purges;

@@ -6,7 +6,7 @@ use leveret_model::{Address, QueueId, RequestId, ShardAddress, limits, refusals}
 
 use crate::broker::Broker;
 use crate::operations::home_down;
-use crate::places::{Away, Place};
+use crate::places::{Away, Entry, Place};
 use crate::shard::Shard;
 
 impl Shard {
@@ -28,6 +28,7 @@ impl Shard {
                 }
             }
             ToShard::NodeDown { node } => broker.on_node_down(node),
+            ToShard::NodeForgotten { node } => broker.on_node_forgotten(node),
             ToShard::CloseQueue { request, id, if_unused, if_empty } => {
                 broker.on_close_queue(request, id, if_unused, if_empty);
             }
@@ -97,11 +98,10 @@ impl Broker {
         }
         self.end_consumers_of(handle, true);
         self.end_away(handle, &gone);
-        if let Some((_, away)) = self.places.away_mut(id) {
-            let outbox = away.outbox;
-            self.outboxes.at(outbox).forget_settles_of(id);
+        if let Some(Entry { place: Place::Away(away), .. }) = self.places.remove(handle) {
+            self.outboxes.at(away.outbox).forget_settles_of(id);
+            self.outboxes.leave(away.outbox);
         }
-        self.places.remove(handle);
         self.release_due = true;
     }
 
@@ -148,7 +148,7 @@ impl Broker {
             return handle;
         }
         // a queue of this shard has its entry since it came into the map
-        let outbox = self.outboxes.index(home);
+        let outbox = self.outboxes.join(home);
         self.places.insert(id, Place::Away(alloc::boxed::Box::new(Away::new(home, outbox))))
     }
 }

@@ -5,46 +5,96 @@
 //! is remembered, and goes on when the queue comes. If it never comes, the sender hears of its end from the directory,
 //! or its patience ends.
 
-use alloc::collections::VecDeque;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use leveret_link::record::Record;
 use leveret_model::{ChannelKey, ConsumerNumber, LaneSequence, NodeId, QueueId, ShardAddress, limits};
 
 use crate::broker::Broker;
 
-/// What came too early, in order.
+/// What came too early.
 #[derive(Debug, Default)]
 pub(crate) struct Early {
-    /// Requests; they borrow nothing.
-    requests: VecDeque<(ShardAddress, QueueId, Record<'static>)>,
+    /// Requests, by their queue and in the order in which they came; they borrow nothing.
+    requests: BTreeMap<(QueueId, Age), (ShardAddress, Record<'static>)>,
+    requests_by_age: BTreeMap<Age, QueueId>,
     /// Lanes with publishes that were not taken.
-    lanes: VecDeque<(ShardAddress, QueueId)>,
+    lanes: BTreeMap<(QueueId, ShardAddress), Age>,
+    lanes_by_age: BTreeMap<Age, (QueueId, ShardAddress)>,
+    last: Age,
 }
+
+/// Counts what came too early.
+type Age = u64;
 
 impl Early {
     fn keep_request(&mut self, from: ShardAddress, queue: QueueId, request: Record<'static>) {
-        if self.requests.len() >= limits::EARLY_RECORDS_MAX {
-            self.requests.pop_front();
+        if self.requests.len() >= limits::EARLY_RECORDS_MAX
+            && let Some((age, oldest)) = self.requests_by_age.pop_first()
+        {
+            self.requests.remove(&(oldest, age));
         }
-        self.requests.push_back((from, queue, request));
+        self.last += 1;
+        self.requests.insert((queue, self.last), (from, request));
+        self.requests_by_age.insert(self.last, queue);
     }
 
     /// False if it is kept already.
     fn keep_lane(&mut self, from: ShardAddress, queue: QueueId) -> bool {
-        if self.lanes.contains(&(from, queue)) {
+        let lane = (queue, from);
+        if self.lanes.contains_key(&lane) {
             return false;
         }
-        if self.lanes.len() >= limits::EARLY_RECORDS_MAX {
-            self.lanes.pop_front();
+        if self.lanes.len() >= limits::EARLY_RECORDS_MAX
+            && let Some((_, oldest)) = self.lanes_by_age.pop_first()
+        {
+            self.lanes.remove(&oldest);
         }
-        self.lanes.push_back((from, queue));
+        self.last += 1;
+        self.lanes.insert(lane, self.last);
+        self.lanes_by_age.insert(self.last, lane);
         true
+    }
+
+    /// The requests for a queue, in order.
+    fn take_requests(&mut self, queue: QueueId) -> Vec<(ShardAddress, Record<'static>)> {
+        let mut taken = Vec::new();
+        while let Some((&key, _)) = self.requests.range((queue, 0)..=(queue, Age::MAX)).next() {
+            taken.extend(self.requests.remove(&key));
+            self.requests_by_age.remove(&key.1);
+        }
+        taken
+    }
+
+    /// Whose publishes for a queue were not taken.
+    fn take_lanes(&mut self, queue: QueueId) -> Vec<ShardAddress> {
+        let mut taken = Vec::new();
+        let first = (queue, ShardAddress::default());
+        while let Some((&lane, &age)) = self.lanes.range(first..).next().filter(|(lane, _)| lane.0 == queue) {
+            self.lanes.remove(&lane);
+            self.lanes_by_age.remove(&age);
+            taken.push(lane.1);
+        }
+        taken
+    }
+
+    fn keep_requests_where(&mut self, keep: impl Fn(ShardAddress, &Record<'_>) -> bool) {
+        let Self { requests, requests_by_age, .. } = self;
+        requests.retain(|(_, age), (from, request)| {
+            let kept = keep(*from, request);
+            if !kept {
+                requests_by_age.remove(age);
+            }
+            kept
+        });
     }
 
     /// A node's link is gone: it says again what it wants.
     pub(crate) fn forget(&mut self, node: NodeId) {
-        self.requests.retain(|(from, ..)| from.node != node);
-        self.lanes.retain(|(from, _)| from.node != node);
+        self.keep_requests_where(|from, _| from.node != node);
+        self.lanes.retain(|(_, from), _| from.node != node);
+        self.lanes_by_age.retain(|_, (_, from)| from.node != node);
     }
 
     /// A consumer ends before its queue came.
@@ -54,9 +104,9 @@ impl Early {
         channel: ChannelKey,
         consumer: ConsumerNumber,
     ) {
-        self.requests.retain(|(from, _, request)| match request {
+        self.keep_requests_where(|from, request| match request {
             Record::Subscribe { consumer: known, .. } => {
-                (*from, known.channel, known.number) != (at, channel, consumer)
+                (from, known.channel, known.number) != (at, channel, consumer)
             }
             _ => true,
         });
@@ -78,7 +128,7 @@ impl Broker {
         } else {
             return;
         };
-        self.outboxes.to(from).push(&record);
+        self.outboxes.push(from, &record);
     }
 
     /// A request to a queue that is not at home here. True if the queue was deleted, and the caller is to say so.
@@ -101,16 +151,10 @@ impl Broker {
         if self.early.is_empty() {
             return;
         }
-        let (now, later): (VecDeque<_>, _) =
-            core::mem::take(&mut self.early.lanes).into_iter().partition(|(_, of)| *of == id);
-        self.early.lanes = later;
-        for (from, queue) in now {
-            self.outboxes.to(from).push(&Record::Gap { queue, after: LaneSequence(0) });
+        for from in self.early.take_lanes(id) {
+            self.outboxes.push(from, &Record::Gap { queue: id, after: LaneSequence(0) });
         }
-        let (now, later): (VecDeque<_>, _) =
-            core::mem::take(&mut self.early.requests).into_iter().partition(|(_, of, _)| *of == id);
-        self.early.requests = later;
-        for (from, _, record) in now {
+        for (from, record) in self.early.take_requests(id) {
             match record {
                 Record::Subscribe { request, queue, consumer } => {
                     self.on_subscribe(from, request, queue, consumer);
@@ -123,5 +167,41 @@ impl Broker {
                 _ => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leveret_model::{RequestId, ShardId, Ulid};
+
+    use super::*;
+
+    fn queue(number: u128) -> QueueId {
+        QueueId { generation: 0, ulid: Ulid(number) }
+    }
+
+    fn shard(node: u128) -> ShardAddress {
+        ShardAddress { node: NodeId(node), shard: ShardId(0) }
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten_at_the_bound_and_each_queue_takes_its_own_in_order() {
+        let mut early = Early::default();
+        for number in 0..=limits::EARLY_RECORDS_MAX as u64 {
+            let purge = Record::Purge { request: RequestId(number), queue: queue(u128::from(number % 2)) };
+            early.keep_request(shard(2), queue(u128::from(number % 2)), purge);
+            assert!(early.keep_lane(shard(2), queue(u128::from(number))));
+            assert!(!early.keep_lane(shard(2), queue(u128::from(number))));
+        }
+        assert_eq!(early.take_lanes(queue(0)), []);
+        assert_eq!(early.take_lanes(queue(1)), [shard(2)]);
+        let taken = early.take_requests(queue(0)).into_iter().map(|(_, record)| match record {
+            Record::Purge { request, .. } => request.0,
+            other => panic!("{other:?}"),
+        });
+        assert!(taken.eq((2..=limits::EARLY_RECORDS_MAX as u64).step_by(2)));
+        early.forget(NodeId(2));
+        assert!(early.is_empty());
+        assert!(early.requests_by_age.is_empty() && early.lanes_by_age.is_empty());
     }
 }

@@ -12,7 +12,7 @@ use leveret_queue::{Delivered, Egress, StoredBody, StoredMessage};
 
 use crate::broker::{Broker, Credit, Meta};
 use crate::connections::Connections;
-use crate::forward::{OutboxIndex, Outboxes};
+use crate::outboxes::{OutboxIndex, Outboxes};
 use crate::places::{Entry, Place};
 
 /// A stored message as the protocol's side wants it. hot.
@@ -89,13 +89,14 @@ impl Outlet<'_> {
         stored: &StoredMessage<'_>,
     ) -> Delivered {
         let index = match self.recent {
-            Some((at, index)) if at == consumer.at => index,
-            _ => self.outboxes.index(consumer.at),
+            Some((at, index)) if at == consumer.at => Some(index),
+            Some(_) | None => self.outboxes.find(consumer.at),
         };
+        // else until its shard says on a new link what it holds (RESUB wakes it), or is Down
+        let Some(index) = index else { return Delivered::Full };
         self.recent = Some((consumer.at, index));
         let outbox = self.outboxes.at(index);
         if !outbox.up || !outbox.deliverable {
-            // until its shard says on a new link what it holds (RESUB wakes it), or is Down
             return Delivered::Full;
         }
         outbox.push_deliver(self.id, (consumer.channel, consumer.number), position, redelivered, stored);

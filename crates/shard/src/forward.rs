@@ -1,4 +1,4 @@
-//! Outboxes: records for other shards, moved under credit, over a ring or a link.
+//! An outbox: records for one other shard, moved under credit, over a ring or a link. All of them: `outboxes.rs`.
 //!
 //! Invariant: what was handed to the driver and is not processed at the other end never exceeds the window
 //! (`limits::FORWARD_RECORDS_MAX`, `limits::FORWARD_BYTES_MAX`); the rest stays here, in order.
@@ -6,22 +6,14 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use leveret_link::credit::{Cost, Meter, Overgrant, Window};
 use leveret_link::record::Record;
 use leveret_link::{Batch, BodyParts, MessageParts};
-use leveret_model::{
-    ChannelKey, ConsumerNumber, LaneSequence, NodeId, Position, QueueId, Seed, ShardAddress,
-};
+use leveret_model::{ChannelKey, ConsumerNumber, LaneSequence, Position, QueueId, ShardAddress};
 use leveret_queue::{StoredBody, StoredMessage};
 
 /// Bytes that a batch reserves at its begin at most.
 const BATCH_RESERVE_BYTES_MAX: usize = 256 * 1024;
-
-/// An outbox of this shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct OutboxIndex(u32);
 
 /// A delivery's place: the queue, the channel, the consumer, the position.
 type HeldAt = (QueueId, ChannelKey, ConsumerNumber, Position);
@@ -39,6 +31,10 @@ enum UnderWay {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     pub(crate) to: ShardAddress,
+    /// On the list of those that are flushed at the end of the turn.
+    pub(crate) touched: bool,
+    /// Queues there that this shard has an entry for.
+    pub(crate) places: u32,
     batch: Batch,
     /// Own bytes of the last batch that was given away whole: the next one is about as long.
     last_bytes: usize,
@@ -57,9 +53,11 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    fn new(to: ShardAddress, lossy: bool, up: bool) -> Self {
+    pub(crate) fn new(to: ShardAddress, lossy: bool, up: bool) -> Self {
         let mut outbox = Self {
             to,
+            touched: false,
+            places: 0,
             batch: Batch::new(),
             last_bytes: 0,
             window: Window::new(),
@@ -165,6 +163,11 @@ impl Outbox {
         self.meter.on_processed(cost);
     }
 
+    /// More could go in the same turn: no window holds it back, only the size of a frame.
+    pub(crate) fn has_more(&self) -> bool {
+        self.up && !self.batch.is_empty() && self.window.is_open()
+    }
+
     /// Records that wait here, bytes.
     pub(crate) fn waiting_bytes(&self) -> u64 {
         self.batch.len_bytes() as u64
@@ -240,73 +243,6 @@ impl Outbox {
             UnderWay::Settle(settle) => !matches!(settle, Record::Settle { queue, .. } if *queue == gone),
             UnderWay::GivenAgain((queue, ..)) => *queue != gone,
         });
-    }
-}
-
-/// All outboxes of a shard.
-#[derive(Debug)]
-pub(crate) struct Outboxes {
-    own: NodeId,
-    all: Vec<Outbox>,
-    by_address: HashMap<ShardAddress, OutboxIndex, FixedState>,
-    up: Vec<NodeId>,
-}
-
-impl Outboxes {
-    pub(crate) fn new(own: NodeId, seed: Seed) -> Self {
-        Self {
-            own,
-            all: Vec::new(),
-            by_address: HashMap::with_hasher(FixedState::with_seed(seed.0)),
-            up: Vec::new(),
-        }
-    }
-
-    /// The outbox for a shard.
-    pub(crate) fn index(&mut self, to: ShardAddress) -> OutboxIndex {
-        if let Some(index) = self.by_address.get(&to) {
-            return *index;
-        }
-        let index = OutboxIndex(self.all.len() as u32);
-        let lossy = to.node != self.own;
-        let up = !lossy || self.up.contains(&to.node);
-        self.all.push(Outbox::new(to, lossy, up));
-        self.by_address.insert(to, index);
-        index
-    }
-
-    /// hot.
-    pub(crate) fn at(&mut self, index: OutboxIndex) -> &mut Outbox {
-        &mut self.all[index.0 as usize]
-    }
-
-    pub(crate) fn to(&mut self, to: ShardAddress) -> &mut Outbox {
-        let index = self.index(to);
-        self.at(index)
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Outbox> {
-        self.all.iter_mut()
-    }
-
-    pub(crate) fn waiting_bytes(&self) -> u64 {
-        self.all.iter().map(Outbox::waiting_bytes).sum()
-    }
-
-    pub(crate) fn link_up(&mut self, node: NodeId) {
-        if !self.up.contains(&node) {
-            self.up.push(node);
-        }
-        for outbox in self.all.iter_mut().filter(|outbox| outbox.to.node == node) {
-            outbox.link_up();
-        }
-    }
-
-    pub(crate) fn link_down(&mut self, node: NodeId) {
-        self.up.retain(|up| *up != node);
-        for outbox in self.all.iter_mut().filter(|outbox| outbox.to.node == node) {
-            outbox.link_down();
-        }
     }
 }
 

@@ -27,7 +27,7 @@ impl Broker {
         };
         if home.closed {
             // its end is near and certain: it counts as not matched
-            return self.outboxes.to(from).push(&Record::Gone { queue });
+            return self.outboxes.push(from, &Record::Gone { queue });
         }
         match home.lanes.accept(LaneKey { ingress: from, boot }, sequence, base) {
             LaneVerdict::Append => {
@@ -52,7 +52,7 @@ impl Broker {
             LaneVerdict::Duplicate { through } => self.owe_stored(from, queue, through),
             LaneVerdict::Gap { after } => {
                 self.flush_stored();
-                self.outboxes.to(from).push(&Record::Gap { queue, after });
+                self.outboxes.push(from, &Record::Gap { queue, after });
             }
         }
     }
@@ -75,7 +75,7 @@ impl Broker {
             let (to, queue, through) = owed[at];
             // of one lane the last has the highest number
             if owed.get(at + 1).is_none_or(|next| (next.0, next.1) != (to, queue)) {
-                self.outboxes.to(to).push(&Record::Stored { queue, through });
+                self.outboxes.push(to, &Record::Stored { queue, through });
             }
         }
         owed.clear();
@@ -118,7 +118,7 @@ impl Broker {
 
     pub(crate) fn refuse(&mut self, to: ShardAddress, request: RequestId, refusal: Refusal) {
         let record = Record::Refused { request, code: refusal.code, text: refusal.text };
-        self.outboxes.to(to).push(&record);
+        self.outboxes.push(to, &record);
     }
 
     /// The queue that a request is for, if it is at home here and serves. What is asked of a closed queue is answered by its
@@ -150,7 +150,7 @@ impl Broker {
         let record = Record::Subscribe { request, queue, consumer };
         let Some((handle, home)) = self.asked(from, request, queue, record) else { return };
         if home.queue.subscribe(subscription(from, consumer)).is_ok() {
-            self.outboxes.to(from).push(&Record::Done { request });
+            self.outboxes.push(from, &Record::Done { request });
         } else {
             let refusal = self.in_exclusive_use(queue);
             self.refuse(from, request, refusal);
@@ -173,7 +173,7 @@ impl Broker {
             self.early.forget_consumer(from, channel, consumer);
         }
         if request != RequestId(0) {
-            self.outboxes.to(from).push(&Record::Done { request });
+            self.outboxes.push(from, &Record::Done { request });
         }
     }
 
@@ -185,7 +185,7 @@ impl Broker {
         consumers: impl Iterator<Item = (ChannelKey, ConsumerNumber)>,
     ) {
         for (channel, consumer) in consumers {
-            self.outboxes.to(to).push(&Record::Cancelled { queue, channel, consumer });
+            self.outboxes.push(to, &Record::Cancelled { queue, channel, consumer });
         }
     }
 
@@ -201,16 +201,19 @@ impl Broker {
         let Some((_, home)) = self.asked(from, request, queue, record) else { return };
         let holder = ConsumerKey { at: from, channel, number: ConsumerNumber::default() };
         let Some(taken) = home.queue.get(&holder, no_ack) else {
-            return self.outboxes.to(from).push(&Record::Empty { request });
+            return self.outboxes.push(from, &Record::Empty { request });
         };
         let stored = self.arena.get(taken.message);
-        self.outboxes.to(from).push(&Record::Got {
-            request,
-            position: taken.position,
-            redelivered: taken.redelivered,
-            remaining: taken.remaining,
-            message: stored_message(&stored),
-        });
+        self.outboxes.push(
+            from,
+            &Record::Got {
+                request,
+                position: taken.position,
+                redelivered: taken.redelivered,
+                remaining: taken.remaining,
+                message: stored_message(&stored),
+            },
+        );
         if no_ack {
             self.arena.release(taken.message);
         }
@@ -218,7 +221,7 @@ impl Broker {
 
     pub(crate) fn on_purge(&mut self, from: ShardAddress, request: RequestId, queue: QueueId) {
         if let Some(messages) = self.purges.answered(from, request) {
-            return self.outboxes.to(from).push(&Record::Counts { request, messages, consumers: 0 });
+            return self.outboxes.push(from, &Record::Counts { request, messages, consumers: 0 });
         }
         if self.asked(from, request, queue, Record::Purge { request, queue }).is_none() {
             return;
@@ -228,14 +231,14 @@ impl Broker {
         if from.node != self.own.node {
             self.purges.note(from, request, messages);
         }
-        self.outboxes.to(from).push(&Record::Counts { request, messages, consumers: 0 });
+        self.outboxes.push(from, &Record::Counts { request, messages, consumers: 0 });
     }
 
     pub(crate) fn on_inspect(&mut self, from: ShardAddress, request: RequestId, queue: QueueId) {
         let record = Record::Inspect { request, queue };
         let Some((_, home)) = self.asked(from, request, queue, record) else { return };
         let (messages, consumers) = (home.queue.ready(), home.queue.consumers());
-        self.outboxes.to(from).push(&Record::Counts { request, messages, consumers });
+        self.outboxes.push(from, &Record::Counts { request, messages, consumers });
     }
 
     /// The directory made a queue here.
@@ -260,7 +263,7 @@ impl Broker {
         for key in consumers {
             if key.at != self.own {
                 let record = Record::Cancelled { queue: *id, channel: key.channel, consumer: key.number };
-                self.outboxes.to(key.at).push(&record);
+                self.outboxes.push(key.at, &record);
             } else if self.consumers.remove(&(key.channel, key.number)).is_some() {
                 self.cancels.push_back((key.channel, key.number));
             }

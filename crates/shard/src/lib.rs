@@ -36,6 +36,7 @@ mod home;
 mod host;
 mod ingress;
 mod operations;
+mod outboxes;
 mod places;
 #[cfg(feature = "planted")]
 mod planted;

@@ -11,7 +11,7 @@ use leveret_link::record::RemoteConsumer;
 use leveret_model::{ChannelKey, ConsumerNumber, PublishNumber, QueueId, Seed, ShardAddress};
 use leveret_queue::{Lanes, MessageRef, OutLane, Queue};
 
-use crate::forward::OutboxIndex;
+use crate::outboxes::OutboxIndex;
 
 /// Who waits for a publish that is on its way to another shard.
 #[derive(Clone, Copy, Debug)]

@@ -105,7 +105,7 @@ impl Broker {
         }
         if !home.told.contains(&from) {
             home.told.push(from);
-            self.outboxes.to(from).push(&Record::Throttle { queue: *id, on: true });
+            self.outboxes.push(from, &Record::Throttle { queue: *id, on: true });
         }
     }
 
@@ -145,7 +145,7 @@ impl Broker {
                         return true;
                     }
                     for shard in home.told.drain(..) {
-                        self.outboxes.to(shard).push(&Record::Throttle { queue: *id, on: false });
+                        self.outboxes.push(shard, &Record::Throttle { queue: *id, on: false });
                     }
                 }
                 None => {}

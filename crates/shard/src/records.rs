@@ -29,7 +29,9 @@ impl Shard {
         for record in batch {
             self.on_record(from, boot, record?)?;
         }
-        self.broker.outboxes.to(from).processed(batch.cost());
+        if let Some(outbox) = self.broker.outboxes.to(from) {
+            outbox.processed(batch.cost());
+        }
         self.settle_results();
         Ok(())
     }
@@ -54,7 +56,9 @@ impl Shard {
                 broker.on_credit(from, queue, (channel, consumer), messages, bytes);
             }
             Record::Grant { records, bytes } => {
-                broker.outboxes.to(from).granted(Cost { records, bytes })?;
+                if let Some(outbox) = broker.outboxes.to(from) {
+                    outbox.granted(Cost { records, bytes })?;
+                }
             }
             record => {
                 self.on_rare_record(from, record);

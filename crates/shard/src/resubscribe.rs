@@ -45,8 +45,8 @@ impl Broker {
         self.outboxes.link_up(node);
         let mut held = self.held_there(connections);
         let mut settles = Vec::new();
-        for outbox in self.outboxes.iter_mut().filter(|outbox| outbox.to.node == node) {
-            settles.push((outbox.to, outbox.take_settles_under_way()));
+        for index in self.outboxes.of_node(node) {
+            settles.push((index, self.outboxes.at(index).take_settles_under_way()));
         }
         for settle in settles.iter().flat_map(|(_, settles)| settles) {
             if let Record::Settle { queue, channel, consumer, position, .. } = *settle
@@ -66,8 +66,8 @@ impl Broker {
         for handle in &handles {
             self.resubscribe(*handle, &held);
         }
-        for (to, settles) in settles {
-            let outbox = self.outboxes.to(to);
+        for (index, settles) in settles {
+            let outbox = self.outboxes.at(index);
             outbox.push(&Record::ResubscribeEnd);
             for settle in settles {
                 outbox.push_settle(settle);
@@ -145,7 +145,20 @@ impl Broker {
         for handle in touched {
             self.mark_dirty(handle);
         }
-        self.outboxes.to(from).deliverable = true;
+        if let Some(outbox) = self.outboxes.to(from) {
+            outbox.deliverable = true;
+        }
+    }
+
+    /// A node will not come back as the start that it was: what was kept for that goes. A lane has nothing to tell any more,
+    /// since its ingress has given up what was on it.
+    pub(crate) fn on_node_forgotten(&mut self, node: NodeId) {
+        self.outboxes.forget(node);
+        for (_, entry) in self.places.iter_mut() {
+            if let Place::Home(home) = &mut entry.place {
+                home.lanes.forget(node);
+            }
+        }
     }
 
     /// A node is Down: its consumers end and what they held goes back.
@@ -188,7 +201,7 @@ mod tests {
     use leveret_model::{ChannelKey, ConsumerNumber, Position, Seed, ShardId};
 
     use super::*;
-    use crate::forward::Outboxes;
+    use crate::outboxes::Outboxes;
 
     /// 26 bytes each: as one record that would be half as much again as a frame may have.
     #[test]
@@ -203,7 +216,7 @@ mod tests {
         let to = ShardAddress { node: NodeId(2), shard: ShardId(0) };
         let mut outboxes = Outboxes::new(NodeId(1), Seed(1));
         outboxes.link_up(to.node);
-        let outbox = outboxes.to(to);
+        let outbox = outboxes.to(to).expect("the link is up");
         pieces(QueueId::default(), &[], &held).for_each(|piece| outbox.push(&piece));
         let (mut named, mut batches) = (Vec::new(), 0);
         while let Some(batch) = outbox.flush() {

@@ -24,11 +24,7 @@ impl Shard {
         self.broker.flush_stored();
         self.broker.arena.compact(limits::ARENA_BLOCK_BYTES);
         self.connections.end_turn(&mut effects.touched);
-        for outbox in self.broker.outboxes.iter_mut() {
-            if let Some(batch) = outbox.flush() {
-                effects.batches.push((outbox.to, batch));
-            }
-        }
+        self.broker.outboxes.flush(&mut effects.batches);
         effects.control.append(&mut self.broker.control);
         effects.passwords.append(&mut self.broker.passwords);
         !self.broker.dirty.is_empty()

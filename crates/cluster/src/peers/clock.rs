@@ -3,7 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use leveret_model::{Instant, NodeId, limits};
+use leveret_model::directory::ToShard;
+use leveret_model::{Instant, NodeId, ShardId, limits};
 
 use crate::control::Control;
 use crate::effects::{Event, LinkKey};
@@ -125,6 +126,9 @@ impl Control {
                 member.forgotten = true;
                 let name = member.hello.name.clone();
                 self.effects.events.push(Event::Forgotten { node, name });
+            }
+            for shard in 0..self.config.shards {
+                self.effects.to_shards.push((ShardId(shard), ToShard::NodeForgotten { node }));
             }
         }
     }

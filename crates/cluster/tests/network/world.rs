@@ -312,7 +312,7 @@ impl World {
                 return;
             }
             ToShard::CloseQueue { request, .. } => FromShard::QueueClosed { request, result: Ok(0) },
-            ToShard::NodeDown { .. } => return,
+            ToShard::NodeDown { .. } | ToShard::NodeForgotten { .. } => return,
         };
         self.push(now, What::FromShard { at, shard, mail: answer });
     }

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use leveret_link::Batch;
 use leveret_model::directory::{Change, ToShard};
-use leveret_model::{Boot, NodeId, limits};
-use leveret_wire::method::{BasicAck, QueuePurge};
+use leveret_model::{Boot, NodeId};
 
 use crate::rig::client::Heard;
 use crate::rig::{ClientId, Rig, at};
 
 /// Queue `q` at home on node 1 with a client there; another client on node 2.
-fn two_nodes() -> (Rig, ClientId, ClientId) {
+pub(crate) fn two_nodes() -> (Rig, ClientId, ClientId) {
     let mut rig = Rig::new(&[1, 1]);
     let (home, away) = (rig.connect(at(1, 0)), rig.connect(at(2, 0)));
     rig.declare(home, "q");
@@ -75,29 +74,6 @@ fn a_delivery_lost_with_the_link_comes_again_in_its_place() {
     rig.heal(1, 2);
     let expected = [(1, true, "1".into()), (2, true, "2".into()), (3, false, "3".into())];
     assert_eq!(rig.deliveries(away), expected);
-}
-
-#[test]
-fn a_flap_costs_nothing_of_what_is_held_beyond_one_record() {
-    let many = 3 * limits::RESUBSCRIBE_PIECE_MAX as u64 + 5;
-    let (mut rig, home, away) = two_nodes();
-    rig.consume(away, "q", "c", false);
-    for at in 1..=many {
-        rig.publish(home, "q", &at.to_string());
-    }
-    assert_eq!(rig.deliveries(away).len() as u64, many);
-    rig.held_wires.insert((at(1, 0), at(2, 0)));
-    rig.publish(home, "q", "lost with the link");
-    rig.run();
-    rig.cut(1, 2);
-    rig.held_wires.clear();
-    rig.heal(1, 2);
-    // the end of what is said, and with it the consumer's window, comes behind all of it
-    assert_eq!(rig.deliveries(away), [(many + 1, true, "lost with the link".into())]);
-    rig.client(away).says(1, BasicAck { delivery_tag: many, multiple: true });
-    rig.run();
-    rig.lose(away);
-    assert_eq!(rig.counts(home, "q"), (1, 0));
 }
 
 #[test]
@@ -205,27 +181,6 @@ fn requests_are_asked_again_on_a_new_link() {
         rig.requeue(away, 1);
         assert_eq!(rig.deliveries(consumer), [(1, true, "1".into())]);
     }
-}
-
-#[test]
-fn a_purge_whose_answer_was_lost_says_how_many_it_dropped_and_drops_no_more() {
-    let (mut rig, home, away) = two_nodes();
-    for body in ["1", "2", "3"] {
-        rig.publish(home, "q", body);
-    }
-    rig.run();
-    rig.held_wires.insert((at(1, 0), at(2, 0)));
-    rig.client(away).says(1, QueuePurge { queue: b"q", no_wait: false });
-    rig.run();
-    rig.cut(1, 2);
-    rig.publish(home, "q", "4");
-    rig.run();
-    rig.held_wires.clear();
-    rig.heal(1, 2);
-    rig.hears(away, &Heard::Count(3));
-    assert_eq!(rig.counts(home, "q").0, 1);
-    rig.client(away).says(1, QueuePurge { queue: b"q", no_wait: false });
-    rig.hears(away, &Heard::Count(1));
 }
 
 #[test]
