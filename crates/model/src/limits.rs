@@ -45,8 +45,13 @@ pub const OUTPUT_BYTES_STOP: usize = 2 * 1024 * 1024;
 pub const OUTPUT_SPENT_BYTES_MAX: usize = 32 * 1024;
 /// Consumers of one channel. More is 530: not allowed.
 pub const CONSUMERS_PER_CHANNEL_MAX: usize = 10_000;
-/// Unacknowledged messages of one channel without a prefetch limit. At the bound delivery pauses, no error.
-pub const UNACKED_PER_CHANNEL_MAX: usize = 20_000;
+/// Unacknowledged messages of one consumer without a prefetch limit. At the bound its deliveries pause, no error. By consumer
+/// and not by channel: a home grants, and the homes of a channel's other consumers are elsewhere. (RabbitMQ has no bound.)
+pub const UNACKED_PER_CONSUMER_MAX: usize = 20_000;
+/// Messages that a channel may hold when it takes one more by `basic.get` to be acknowledged, consumers' included. At the bound
+/// the get is 406, which closes the channel and gives all of it back: to wait would be to wait for the channel's own acks,
+/// which come behind the get. (RabbitMQ has no bound.)
+pub const HELD_AT_GET_MAX: usize = 100_000;
 /// How long a refused login is held when the client cannot take a close frame (RabbitMQ holds about 3 s; shorter frees the slot).
 pub const LOGIN_REFUSED_HOLD: Duration = Duration::from_secs(1);
 /// Time after connection.close within which close-ok must come. Past it the socket is dropped.

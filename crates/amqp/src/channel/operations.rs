@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
+use leveret_model::limits::{CONSUMERS_PER_CHANNEL_MAX, HELD_AT_GET_MAX};
 use leveret_model::surface::Feature;
 use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode};
 use leveret_wire::Method;
@@ -117,6 +117,12 @@ impl<C> Channel<C> {
             },
             Method::BasicGet(m) => {
                 let queue = queue_name("basic.get", id, m.queue)?;
+                if !m.no_ack && self.unacked.len() >= HELD_AT_GET_MAX {
+                    let text = format!(
+                        "channel holds {HELD_AT_GET_MAX} unacknowledged messages, which is the limit"
+                    );
+                    return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
+                }
                 (Operation::Get { queue, no_ack: m.no_ack }, Reply::Got { no_ack: m.no_ack })
             }
             other => return Err(misplaced(id, other.name())),

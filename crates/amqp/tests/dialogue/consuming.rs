@@ -2,6 +2,7 @@
 
 use leveret_amqp::host::{Answer, Content, Delivery, Message, Operation};
 use leveret_amqp::{Config, Vanished};
+use leveret_model::limits::HELD_AT_GET_MAX;
 use leveret_model::{ConsumerNumber, ConsumerTerms, Name, Position, Settlement};
 use leveret_wire::Method;
 use leveret_wire::method::*;
@@ -263,6 +264,29 @@ fn recover_gives_everything_back() {
     talk.says(1, BasicRecoverAsync { requeue: true });
     talk.hears_nothing();
     assert_eq!(settled(&mut talk).len(), 5);
+}
+
+/// A get that waited would wait for acks that come behind it; so it closes its channel, which gives back what it held.
+#[test]
+fn a_get_beyond_what_a_channel_may_hold_closes_it_and_gives_all_back() {
+    let mut talk = Talk::on_channel_1();
+    let (channel, consumer) = talk.consumes("c", false);
+    talk.all_frames();
+    for position in 1..=HELD_AT_GET_MAX as u64 {
+        talk.delivers(channel, consumer, position, b"");
+        talk.all_frames();
+    }
+    // one that is not to be acknowledged is nobody's burden
+    talk.says(1, BasicGet { queue: b"q", no_ack: true });
+    let (channel, _) = talk.asked();
+    talk.answers(channel, Answer::Empty);
+    talk.hears(1, BasicGetEmpty);
+    talk.says(1, BasicGet { queue: b"q", no_ack: false });
+    let text = "PRECONDITION_FAILED - channel holds 100000 unacknowledged messages, which is the limit";
+    talk.hears_channel_close(1, 406, (60, 70), text);
+    let given_back =
+        talk.broker.calls.drain(..).filter(|call| matches!(call, Call::Settle(_, Settlement::Requeue)));
+    assert_eq!(given_back.count(), HELD_AT_GET_MAX);
 }
 
 /// AMQP 0-9-1 §1.8.3.10; RabbitMQ: the count is what is left ready.

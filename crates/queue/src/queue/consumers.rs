@@ -13,7 +13,7 @@ use core::cmp::Reverse;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_model::limits::UNACKED_PER_CHANNEL_MAX;
+use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
 use leveret_model::{Address, ConsumerKey, ConsumerTerms, Seed, ShardAddress};
 
 /// What bounds the deliveries under way to a consumer, beside its prefetch.
@@ -35,7 +35,7 @@ pub enum Window {
 pub struct Subscription {
     /// Who.
     pub key: ConsumerKey,
-    /// How; a prefetch of 0 is `limits::UNACKED_PER_CHANNEL_MAX`.
+    /// How; a prefetch of 0 is `limits::UNACKED_PER_CONSUMER_MAX`.
     pub terms: ConsumerTerms,
     /// What bounds the deliveries under way.
     pub window: Window,
@@ -203,7 +203,7 @@ impl Consumers {
             no_ack,
             unacked: consumer.unacked,
             subscribed: true,
-            prefetch: if prefetch == 0 { UNACKED_PER_CHANNEL_MAX as u32 } else { prefetch.into() },
+            prefetch: if prefetch == 0 { UNACKED_PER_CONSUMER_MAX as u32 } else { prefetch.into() },
             rank,
             credit: match new.window {
                 Window::Output => None,

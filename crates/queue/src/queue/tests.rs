@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
 
-use leveret_model::limits::UNACKED_PER_CHANNEL_MAX;
+use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
 use leveret_model::{ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ConsumerTerms, ShardId, Ulid};
 
 use super::*;
@@ -205,11 +205,11 @@ fn a_delivery_is_settled_once_and_only_by_its_holder() {
 #[test]
 fn a_prefetch_of_zero_has_a_bound_of_ours() {
     let mut bench = Bench::with(&[plain(local(1))]);
-    bench.append(UNACKED_PER_CHANNEL_MAX as u64 + 1);
-    assert_eq!(bench.dispatch().len(), UNACKED_PER_CHANNEL_MAX);
+    bench.append(UNACKED_PER_CONSUMER_MAX as u64 + 1);
+    assert_eq!(bench.dispatch().len(), UNACKED_PER_CONSUMER_MAX);
     assert!(!bench.queue.wants_dispatch());
     assert!(bench.settle(local(1), 7, Settlement::Ack));
-    assert_eq!(bench.dispatch(), [(1, UNACKED_PER_CHANNEL_MAX as u64 + 1)]);
+    assert_eq!(bench.dispatch(), [(1, UNACKED_PER_CONSUMER_MAX as u64 + 1)]);
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Model {
     fn can_take(&self, peer: &Peer) -> bool {
         let held = self.messages.iter().filter(|message| message.holder == Some(peer.asked.key)).count();
         let limit = if peer.asked.terms.prefetch == 0 {
-            UNACKED_PER_CHANNEL_MAX
+            UNACKED_PER_CONSUMER_MAX
         } else {
             peer.asked.terms.prefetch.into()
         };
