@@ -18,6 +18,7 @@ use crate::directory::map::{Record, Version};
 use crate::directory::visible::Visible;
 use crate::effects::{Effects, LinkKey};
 use crate::frame::{Frame, Versions};
+use crate::membership::TurnAway;
 use crate::membership::dial::{DialFailure, Dials};
 use crate::membership::join::Join;
 use crate::membership::member::{Member, PeerHello};
@@ -49,6 +50,8 @@ pub(crate) struct Link {
     pub(crate) peer: NodeId,
     /// The dialler: of two links to one peer the one stays that the smaller node id dialled.
     pub(crate) dialler: NodeId,
+    /// The address that this node dialled for it.
+    pub(crate) dialled: Option<String>,
     /// When its last frame came.
     pub(crate) last_frame: Instant,
 }
@@ -89,6 +92,12 @@ pub struct Control {
     pub(crate) links: BTreeMap<LinkKey, Link>,
     pub(crate) dials: Dials,
     pub(crate) join: Join,
+    /// Why this node was turned away, as people were told last.
+    pub(crate) said_turned_away: Option<TurnAway>,
+    /// Links of peers that were turned away, until they have heard so.
+    pub(crate) turned_away: Vec<LinkKey>,
+    /// People were told that nobody else has room here; until somebody had.
+    pub(crate) said_full: bool,
     /// Another process has this node's identity, or knows more of it than itself: it serves nothing.
     pub(crate) stopped: bool,
     /// Verdicts of silence wait until then: this thread was late.
@@ -137,7 +146,10 @@ impl Control {
             members: BTreeMap::new(),
             links: BTreeMap::new(),
             dials: Dials::new(),
-            join: Join::Joining { since: now, said: false },
+            join: Join::Joining { since: now, quiet_since: now, said: false },
+            said_turned_away: None,
+            turned_away: Vec::new(),
+            said_full: false,
             stopped: false,
             patient_until: Instant::ZERO,
             next_ping: now,
@@ -241,11 +253,13 @@ impl Control {
     /// When [`Control::on_timer`] is wanted next.
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
-        let pings = if self.links.is_empty() && self.is_idle() { Instant::FAR } else { self.next_ping };
+        let quiet = self.links.is_empty() && self.turned_away.is_empty() && self.is_idle();
+        let pings = if quiet { Instant::FAR } else { self.next_ping };
         let joining = match self.join {
-            Join::Joining { since, said } => {
+            Join::Joining { since, quiet_since, said } => {
                 let slow = if said { Instant::FAR } else { since + limits::JOIN_SLOW_AFTER };
-                let alone = since + limits::ALONE_AFTER;
+                let turned_away = self.dials.is_turned_away();
+                let alone = if turned_away { Instant::FAR } else { quiet_since + limits::ALONE_AFTER };
                 if self.lease_told.is_none() && self.links.is_empty() {
                     alone.min(slow).max(self.next_ping)
                 } else {

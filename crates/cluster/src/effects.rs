@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use leveret_model::directory::ShardMail;
 use leveret_model::{Boot, Name, NodeId};
 
+use crate::membership::TurnAway;
+
 /// A control link, numbered by the driver; never reused in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkKey(pub u64);
@@ -59,6 +61,15 @@ pub enum Event {
     StillJoining {
         /// Who has not echoed; addresses if not even a name is known.
         missing: Vec<String>,
+    },
+    /// A node of this group answered and did not take this node in. Said once until the reason changes.
+    TurnedAway {
+        /// Where.
+        address: String,
+        /// Why.
+        why: TurnAway,
+        /// This node is not ready, and does not serve until that changes; else it goes on alone.
+        joining: bool,
     },
     /// A node is there.
     Joined {
@@ -145,7 +156,7 @@ pub enum Event {
         /// What is wrong.
         reason: String,
     },
-    /// A node was turned away: the cluster has `limits::NODES_MAX`.
+    /// A node was turned away: the cluster has `limits::NODES_MAX`. Said once until there was room again.
     Full {
         /// Who.
         node: NodeId,

@@ -19,6 +19,7 @@ use prost::Message as _;
 use self::entry::{op_in, op_out};
 use self::message::{self as wire, Body, ControlFrame};
 use crate::directory::map::{Op, Record, Version};
+use crate::membership::TurnAway;
 
 /// A member as a peer sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +93,9 @@ pub(crate) enum Frame {
         id: RequestId,
         reply: Reply,
     },
+    TurnAway {
+        why: TurnAway,
+    },
 }
 
 fn version_out(node: NodeId, version: Version) -> wire::Version {
@@ -155,6 +159,14 @@ impl Frame {
             Self::Response { id, reply } => {
                 Body::Response(wire::Response { id: id.0, reply: Some((&reply).into()) })
             }
+            Self::TurnAway { why } => {
+                let reason = match why {
+                    TurnAway::Full => wire::Reason::Full,
+                    TurnAway::Clone => wire::Reason::Clone,
+                    TurnAway::Secret | TurnAway::Unsaid => wire::Reason::Unsaid,
+                };
+                Body::TurnAway(wire::TurnAway { reason: reason.into() })
+            }
         };
         ControlFrame::from(body).encode_to_vec()
     }
@@ -211,6 +223,13 @@ impl Frame {
                 let reply = response.reply.as_ref().ok_or(Damage::Value("reply"))?;
                 Self::Response { id: RequestId(response.id), reply: reply.try_into()? }
             }
+            Body::TurnAway(away) => Self::TurnAway {
+                why: match away.reason() {
+                    wire::Reason::Full => TurnAway::Full,
+                    wire::Reason::Clone => TurnAway::Clone,
+                    wire::Reason::Unsaid => TurnAway::Unsaid,
+                },
+            },
         }))
     }
 }

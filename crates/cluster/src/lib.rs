@@ -28,9 +28,9 @@ mod status;
 pub use control::{Config, Control};
 pub use directory::map::Version;
 pub use effects::{Effects, Event, LinkKey, SessionWish};
-pub use membership::Standing;
 pub use membership::dial::DialFailure;
 pub use membership::member::PeerHello;
+pub use membership::{Standing, TurnAway};
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 pub use status::{NodeStatus, QueueStatus, Status};

@@ -9,16 +9,16 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use leveret_model::directory::{Command, Reply};
-use leveret_model::{Instant, NodeId, RequestId, limits};
+use leveret_model::{Instant, NodeId, RequestId};
 
 use crate::command::{CommandKey, Origin, Phase};
 use crate::control::Control;
 use crate::directory::map::Version;
 use crate::effects::{Event, LinkKey};
 use crate::frame::{Frame, MemberInfo};
-use crate::membership::Standing;
 use crate::membership::join::Join;
 use crate::membership::member::{Member, PeerHello};
+use crate::membership::{Standing, TurnAway};
 use crate::settle::applied_version;
 
 impl Control {
@@ -75,6 +75,8 @@ impl Control {
                     self.rests_on(now, peer, node, rests_on);
                 }
             }
+            Frame::TurnAway { why: TurnAway::Clone } => self.stop(Event::Clone { node: self.own() }),
+            Frame::TurnAway { why } => self.on_turned_away(now, link, why),
             Frame::Request { id, oldest, command } => self.on_request(now, peer, id, oldest, command),
             Frame::Response { id, reply } => {
                 let key = CommandKey(id.0);
@@ -147,8 +149,8 @@ impl Control {
             if info.node == own {
                 continue;
             }
-            if info.node != peer && self.members.len() + 1 >= limits::NODES_MAX {
-                self.effects.events.push(Event::Full { node: info.node });
+            if !self.members.contains_key(&info.node) && !info.down && self.is_full() {
+                self.say_full(info.node);
                 continue;
             }
             let hello = PeerHello {

@@ -247,6 +247,7 @@ impl Control {
             let seen = Surroundings {
                 seeds: self.dials.other_seeds().count(),
                 asked: self.dials.was_asked(),
+                turned_away: self.dials.is_turned_away(),
                 links: self.links.len(),
                 unstated: self
                     .members

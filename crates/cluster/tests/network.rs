@@ -7,10 +7,14 @@ mod chaos;
 mod commands;
 #[path = "network/cuts.rs"]
 mod cuts;
+#[path = "network/questions.rs"]
+mod questions;
 #[path = "network/restarts.rs"]
 mod restarts;
 #[path = "network/shard.rs"]
 mod shard;
+#[path = "network/turned_away.rs"]
+mod turned_away;
 #[path = "network/wires.rs"]
 mod wires;
 #[path = "network/world.rs"]

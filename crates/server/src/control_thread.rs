@@ -1,5 +1,7 @@
 //! The control thread: accepts sockets, keeps the links, and drives the control machine.
 
+mod accept;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::net::UnixListener as StdUnixListener;
@@ -11,20 +13,21 @@ use leveret_cluster::{Config, Control, Effects, PeerHello};
 use leveret_link::sessions::SessionNumber;
 use leveret_model::directory::FromShard;
 use leveret_model::{Instant, NodeId, Seed, ShardId, limits};
-use leveret_shard::{Caller, ShardReport};
-use mio::net::{TcpListener, TcpStream, UnixListener};
+use leveret_shard::ShardReport;
+use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
-use tracing::{debug, error, warn};
+use tracing::error;
 
 use crate::admin::{Admin, NodeFacts};
 use crate::allowance::Allowance;
+use crate::clock;
+use crate::events::Teller;
 use crate::links::{Identity, LinkEvent, Links};
 use crate::mailbox::{MailTo, Mailbox, mailbox};
 use crate::memory::NodeMemory;
 use crate::node::StartError;
 use crate::shard_thread::ToShardThread;
-use crate::{clock, events};
 
 /// Mail to the control thread.
 #[derive(Debug)]
@@ -92,6 +95,7 @@ pub(crate) struct ControlThread {
     accept_more: bool,
     /// When listeners are asked again after they failed.
     accept_at: Instant,
+    teller: Teller,
     /// Lines about sockets that could not be accepted.
     complaints: Allowance,
 }
@@ -152,6 +156,7 @@ impl ControlThread {
             listen: parts.listen,
             accept_more: false,
             accept_at: Instant::FAR,
+            teller: Teller::default(),
             complaints: Allowance::default(),
             poll,
             mailbox,
@@ -216,46 +221,6 @@ impl ControlThread {
         }
     }
 
-    fn accept(&mut self, now: Instant) {
-        if self.accept_at <= now {
-            self.accept_at = Instant::FAR;
-            self.accept_more = true;
-        }
-        if !std::mem::take(&mut self.accept_more) {
-            return;
-        }
-        let mut left = limits::ACCEPTS_PER_TURN_MAX;
-        while left > 0 {
-            match self.cluster_listener.accept() {
-                Ok((stream, from)) => self.links.accept(now, stream, from),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => {
-                    self.cannot_accept(now, &error);
-                    break;
-                }
-            }
-            left -= 1;
-        }
-        let Some(listener) = &self.client_listener else { return };
-        while left > 0 {
-            match listener.accept() {
-                Ok((stream, from)) => hand_out(&mut self.clients, &self.shards, stream, from),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => return self.cannot_accept(now, &error),
-            }
-            left -= 1;
-        }
-        self.accept_more = true;
-    }
-
-    /// Mostly for want of descriptors. The listener tells of each socket once, so nobody would ask again.
-    fn cannot_accept(&mut self, now: Instant, error: &io::Error) {
-        if let Some(unsaid) = self.complaints.take(now) {
-            warn!(%error, unsaid, "a connection could not be accepted");
-        }
-        self.accept_at = now + limits::ACCEPT_AGAIN;
-    }
-
     /// Moves envelopes between the control machine, the links and the shards until all is quiet.
     fn carry(&mut self, now: Instant) {
         loop {
@@ -300,7 +265,7 @@ impl ControlThread {
             self.links.hang_up(link);
         }
         for event in effects.events.drain(..) {
-            events::tell(&event, &mut self.admin);
+            self.teller.tell(now, &event, &mut self.admin);
         }
         if let Some(others) = effects.ready.take() {
             let opened = self.open_clients();
@@ -342,34 +307,4 @@ impl ControlThread {
             }
         }
     }
-
-    /// The node is ready: clients are let in. Another process that bound the port beside us may have opened it first.
-    fn open_clients(&mut self) -> Result<(), StartError> {
-        let Some(socket) = self.client_socket.take() else { return Ok(()) };
-        let (what, flag, address) = ("AMQP", "--listen", self.listen);
-        let wrong = |error| StartError::Listen { what, address, flag, error };
-        socket.listen(limits::LISTEN_BACKLOG).map_err(wrong)?;
-        let mut listener = TcpListener::from_std(socket.into());
-        self.poll.registry().register(&mut listener, CLIENTS, Interest::READABLE).map_err(wrong)?;
-        self.client_listener = Some(listener);
-        self.accept_more = true;
-        Ok(())
-    }
-}
-
-/// A client goes to the shard with the fewest.
-fn hand_out(clients: &mut [usize], shards: &[MailTo<ToShardThread>], stream: TcpStream, from: SocketAddr) {
-    let Some(index) = (0..clients.len()).min_by_key(|index| clients[*index]) else { return };
-    if clients[index] >= limits::CONNECTIONS_MAX {
-        return warn!(%from, "no room for another connection: it is closed");
-    }
-    if let Err(error) = stream.set_nodelay(true) {
-        // the peer is gone already
-        return debug!(%error, "a client's socket cannot be set up");
-    }
-    clients[index] += 1;
-    let own = stream.local_addr().map(|own| own.to_string()).unwrap_or_default();
-    let caller =
-        Caller { name: format!("{from} -> {own}"), loopback: from.ip().to_canonical().is_loopback() };
-    shards[index].send(ToShardThread::Client { stream, caller });
 }

@@ -1,16 +1,34 @@
 //! What happens in the cluster, told to people: a line each in the log, and what `status` is to remember.
 
 use leveret_cluster::Event as ClusterEvent;
+use leveret_model::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::admin::Admin;
+use crate::allowance::Allowance;
 
-pub(crate) fn tell(event: &ClusterEvent, admin: &mut Admin) {
-    admin.on_event(event);
-    log(event);
+/// Tells people.
+#[derive(Debug, Default)]
+pub(crate) struct Teller {
+    /// Lines that each redial of the same peer may bring anew.
+    complaints: Allowance,
 }
 
-fn log(event: &ClusterEvent) {
+impl Teller {
+    pub(crate) fn tell(&mut self, now: Instant, event: &ClusterEvent, admin: &mut Admin) {
+        admin.on_event(event);
+        let repeats = matches!(
+            event,
+            ClusterEvent::Clone { .. } | ClusterEvent::BadFrame { .. } | ClusterEvent::Full { .. }
+        );
+        let unsaid = if repeats { self.complaints.take(now) } else { Some(0) };
+        if let Some(unsaid) = unsaid {
+            log(event, unsaid);
+        }
+    }
+}
+
+fn log(event: &ClusterEvent, unsaid: u64) {
     match event {
         ClusterEvent::Ready { others } => info!(others, "ready"),
         ClusterEvent::StillJoining { missing } => {
@@ -36,15 +54,23 @@ fn log(event: &ClusterEvent) {
         ClusterEvent::MergeLost { vhost, name, renamed, winner } => {
             warn!(%vhost, %name, %renamed, %winner, "two queues of one name met: ours keeps its messages as `renamed`");
         }
-        ClusterEvent::Clone { node } => {
-            error!(%node, "two processes run with one identity: neither serves its queues");
-        }
         ClusterEvent::RolledBack { peer } => {
             error!(%peer, "a peer knows more of this node's directory than this node: it serves nothing");
         }
-        ClusterEvent::BadFrame { peer, reason } => {
-            error!(%peer, %reason, "a peer sent what cannot be; its link is closed");
+        ClusterEvent::TurnedAway { address, why, joining: true } => {
+            error!(%address, %why, "a node of this group answers and does not take this one in: it serves nobody, and keeps trying");
         }
-        ClusterEvent::Full { node } => warn!(%node, "a node was turned away: the cluster is full"),
+        ClusterEvent::TurnedAway { address, why, joining: false } => {
+            warn!(%address, %why, "a node of this group answers and does not take this one in: both serve, apart");
+        }
+        ClusterEvent::Clone { node } => {
+            error!(%node, unsaid, "two processes run with one identity: neither serves its queues");
+        }
+        ClusterEvent::BadFrame { peer, reason } => {
+            error!(%peer, %reason, unsaid, "a peer sent what cannot be; its link is closed");
+        }
+        ClusterEvent::Full { node } => {
+            warn!(%node, unsaid, "a node was turned away: the cluster is full");
+        }
     }
 }

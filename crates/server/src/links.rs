@@ -13,14 +13,14 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use leveret_cluster::{DialFailure, LinkKey};
 use leveret_link::frame::{self, Frame};
-use leveret_link::handshake::{Handshake, Hello, Outcome, Purpose, Secret};
+use leveret_link::handshake::{Handshake, Hello, Outcome, Purpose, Refused, Secret};
 use leveret_link::sessions::{DataLinkKey, SessionNumber, Sessions};
 use leveret_model::{Boot, Instant, NodeId, limits};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use tracing::{debug, info, warn};
 
-use self::shaking::{failure_of, nonce, with_address, write_some};
+use self::shaking::{failure_of, nonce, refusal_of, with_address, write_some};
 use crate::allowance::Allowance;
 use crate::clock;
 use crate::link_stream::LinkStream;
@@ -279,16 +279,15 @@ impl Links {
         self.end_dial(&shaking.address, shaking.errand, DialFailure::Unreachable);
     }
 
-    fn refused(&mut self, token: usize, refused: &leveret_link::handshake::Refused) {
+    fn refused(&mut self, token: usize, refused: &Refused) {
         let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
-        if *refused == leveret_link::handshake::Refused::Myself {
-            return self.end_dial(&shaking.address, shaking.errand, DialFailure::Myself);
-        }
-        if let Some(unsaid) = self.complaints.take(clock::now()) {
+        if *refused != Refused::Myself
+            && let Some(unsaid) = self.complaints.take(clock::now())
+        {
             let dialled = shaking.is_dialled();
             warn!(peer = %shaking.address, dialled, reason = %refused, unsaid, "a link was refused");
         }
-        self.end_dial(&shaking.address, shaking.errand, DialFailure::Unreachable);
+        self.end_dial(&shaking.address, shaking.errand, refusal_of(refused));
     }
 
     fn opened(&mut self, token: usize, hello: Box<Hello>, leftover: Vec<u8>) {

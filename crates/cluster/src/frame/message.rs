@@ -21,7 +21,7 @@ use super::record::{Binding, Entry, Exchange, Queue};
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ControlFrame {
     /// What it says; `None` is a frame of a later version, to be skipped.
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14")]
     pub(crate) body: Option<Body>,
 }
 
@@ -65,6 +65,9 @@ pub(crate) enum Body {
     /// Its answer.
     #[prost(message, tag = "12")]
     Response(Response),
+    /// You are not taken in.
+    #[prost(message, tag = "14")]
+    TurnAway(TurnAway),
 }
 
 /// 128 bits: a node id or a ULID.
@@ -356,4 +359,24 @@ pub(crate) struct Refused {
     /// Why.
     #[prost(string, tag = "2")]
     pub(crate) text: String,
+}
+
+/// The only frame to a peer that is not taken in; the link ends.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct TurnAway {
+    /// Why.
+    #[prost(enumeration = "Reason", tag = "1")]
+    pub(crate) reason: i32,
+}
+
+/// Why a peer is not taken in; a reason of a later version is none that this one knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum Reason {
+    /// None is given.
+    Unsaid = 0,
+    /// The cluster has all the nodes that it can.
+    Full = 1,
+    /// Another process runs under the peer's identity.
+    Clone = 2,
 }

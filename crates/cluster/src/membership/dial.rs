@@ -6,13 +6,17 @@ use alloc::vec::Vec;
 
 use leveret_model::{Instant, NodeId, SplitMix, limits};
 
+use super::TurnAway;
+
 /// Why a dial came to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DialFailure {
     /// The port refused: nobody listens there. Evidence that a process is gone.
     Refused,
-    /// No answer, no route, or a handshake that failed: proves nothing.
+    /// No answer, no route, another group, or a handshake that failed: proves nothing.
     Unreachable,
+    /// A node of this group is there and has another secret: an answer.
+    Secret,
     /// This very node answered.
     Myself,
 }
@@ -26,6 +30,8 @@ struct Entry {
     myself: bool,
     /// Who answered there last.
     answered: Option<NodeId>,
+    /// It did not take this node in, and nothing else was heard from there since.
+    turned_away: Option<TurnAway>,
 }
 
 /// The addresses that this node knows.
@@ -61,7 +67,7 @@ impl Dials {
     /// Somebody answered at `address`.
     pub(crate) fn on_answer(&mut self, address: &str, node: NodeId, myself: bool) {
         let entry = self.entries.entry(address.to_string()).or_default();
-        *entry = Entry { open_until: None, next: Instant::ZERO, myself, answered: Some(node) };
+        *entry = Entry { myself, answered: Some(node), ..Entry::default() };
     }
 
     /// This very node answers there.
@@ -75,6 +81,22 @@ impl Dials {
         entry.open_until = None;
         entry.next = again;
         entry.myself |= failure == DialFailure::Myself;
+        entry.turned_away = (failure == DialFailure::Secret).then_some(TurnAway::Secret);
+    }
+
+    /// Somebody at `address` answered and did not take this node in.
+    pub(crate) fn on_turned_away(&mut self, address: &str, why: TurnAway) {
+        self.entries.entry(address.to_string()).or_default().turned_away = Some(why);
+    }
+
+    /// Why the node behind a seed did not take this one in, if that was its last word.
+    pub(crate) fn turned_away(&self, seed: &str) -> Option<TurnAway> {
+        self.entries.get(seed)?.turned_away
+    }
+
+    /// Some seed did not take this node in, and that was its last word.
+    pub(crate) fn is_turned_away(&self) -> bool {
+        self.seeds.iter().any(|seed| self.turned_away(seed).is_some())
     }
 
     /// Dial the address now, unless that is under way or too early (`hasty`: though it is early).
@@ -161,6 +183,23 @@ mod tests {
         }
         assert_eq!(dials.seeds_due(at(100), &mut random, |_| false, true), Vec::<String>::new());
         assert_eq!(dials.seeds_due(at(250), &mut random, |_| false, true), vec!["b", "c"]);
+    }
+
+    #[test]
+    fn a_seed_that_turned_this_node_away_counts_until_its_next_word() {
+        let mut dials = Dials::new();
+        dials.on_seeds(&["a".into(), "b".into()]);
+        dials.on_turned_away("a", TurnAway::Full);
+        dials.on_failed("b", DialFailure::Refused, at(0));
+        assert!(dials.is_turned_away());
+        // whoever was there is gone
+        dials.on_failed("a", DialFailure::Refused, at(0));
+        assert!(!dials.is_turned_away());
+        dials.on_failed("b", DialFailure::Secret, at(0));
+        assert_eq!(dials.turned_away("b"), Some(TurnAway::Secret));
+        // the registry names it no longer
+        dials.on_seeds(&["a".into()]);
+        assert!(!dials.is_turned_away());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A newcomer is ready when everyone that it counts has echoed it, and it has echoed them; then the client listener
 //! opens and the others list it. One that gets no answer from anyone is a cluster of one after 1 s, at once if nobody
-//! is named at all.
+//! is named at all. To be turned away is an answer: the cluster is there, so nobody serves beside it.
 
 use leveret_model::{Instant, limits};
 
@@ -13,6 +13,8 @@ pub(crate) enum Join {
     Joining {
         /// Since when.
         since: Instant,
+        /// Since when nobody answered: the start, or the last time that this node was turned away.
+        quiet_since: Instant,
         /// It was said that it is slow.
         said: bool,
     },
@@ -27,6 +29,8 @@ pub(crate) struct Surroundings {
     pub(crate) seeds: usize,
     /// The registry was asked.
     pub(crate) asked: bool,
+    /// The last word of some seed was that it does not take this node in.
+    pub(crate) turned_away: bool,
     /// Links to others.
     pub(crate) links: usize,
     /// Links whose first State did not come yet.
@@ -44,8 +48,9 @@ impl Join {
     pub(crate) fn is_over(self, now: Instant, seen: Surroundings) -> bool {
         match self {
             Self::Ready => true,
-            Self::Joining { since, .. } if seen.counted == 0 && seen.links == 0 => {
-                (seen.asked && seen.seeds == 0) || now >= since + limits::ALONE_AFTER
+            Self::Joining { quiet_since, .. } if seen.counted == 0 && seen.links == 0 => {
+                (seen.asked && seen.seeds == 0)
+                    || (!seen.turned_away && now >= quiet_since + limits::ALONE_AFTER)
             }
             Self::Joining { .. } => {
                 seen.unstated == 0 && seen.counted > 0 && seen.unechoed == 0 && seen.lease > now
@@ -62,6 +67,7 @@ mod tests {
     const NOBODY: Surroundings = Surroundings {
         seeds: 1,
         asked: true,
+        turned_away: false,
         links: 0,
         unstated: 0,
         counted: 0,
@@ -70,7 +76,7 @@ mod tests {
     };
 
     fn is_over(ms: u64, seen: Surroundings) -> bool {
-        Join::Joining { since: Instant::ZERO, said: false }
+        Join::Joining { since: Instant::ZERO, quiet_since: Instant::ZERO, said: false }
             .is_over(Instant::ZERO + Duration::from_millis(ms), seen)
     }
 
@@ -80,6 +86,11 @@ mod tests {
         assert!(!is_over(0, Surroundings { seeds: 0, asked: false, ..NOBODY }));
         assert!(!is_over(999, NOBODY));
         assert!(is_over(1_000, NOBODY));
+    }
+
+    #[test]
+    fn a_node_that_is_turned_away_never_serves_alone() {
+        assert!(!is_over(60_000, Surroundings { turned_away: true, ..NOBODY }));
     }
 
     #[test]

@@ -9,5 +9,7 @@ pub(crate) mod join;
 pub(crate) mod lease;
 pub(crate) mod member;
 mod standing;
+mod turn_away;
 
 pub use standing::Standing;
+pub use turn_away::TurnAway;

@@ -20,6 +20,7 @@ impl Control {
         }
         self.next_ping = now + limits::PING_EVERY;
         self.hang_up_silent(now);
+        self.effects.hang_ups.append(&mut self.turned_away);
         for peer in self.peers() {
             self.send(peer, Frame::Ping { sent_nanos: now.as_nanos() });
         }
@@ -94,18 +95,21 @@ impl Control {
 
     /// Says who is missing when the join takes long.
     pub(crate) fn join_slow(&mut self, now: Instant) {
-        let Join::Joining { since, said: false } = self.join else { return };
+        let Join::Joining { since, quiet_since, said: false } = self.join else { return };
         if now < since + limits::JOIN_SLOW_AFTER {
             return;
         }
-        self.join = Join::Joining { since, said: true };
+        self.join = Join::Joining { since, quiet_since, said: true };
         let mut missing: Vec<String> = self
             .counted()
             .filter(|(_, member)| member.echoes.until() <= now)
             .map(|(_, member)| alloc::format!("{} at {}", member.hello.name, member.hello.address))
             .collect();
         if missing.is_empty() {
-            missing.extend(self.dials.other_seeds().cloned());
+            missing.extend(self.dials.other_seeds().map(|seed| match self.dials.turned_away(seed) {
+                Some(why) => alloc::format!("{seed} ({why})"),
+                None => seed.clone(),
+            }));
         }
         self.effects.events.push(Event::StillJoining { missing });
     }

@@ -1,6 +1,6 @@
 //! Control links: dialled for ever, settled when two cross, never resumed.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use leveret_model::{Instant, NodeId, limits};
@@ -9,7 +9,9 @@ use crate::command::{CommandKey, Phase};
 use crate::control::{Control, Link};
 use crate::effects::{Event, LinkKey};
 use crate::frame::Frame;
+use crate::membership::TurnAway;
 use crate::membership::dial::DialFailure;
+use crate::membership::join::Join;
 use crate::membership::member::{Member, PeerHello};
 
 impl Control {
@@ -21,11 +23,17 @@ impl Control {
                 self.supplant(address, node);
             }
         }
-        if node == own || !self.accepts(&peer) {
-            if node == own && peer.boot != self.config.boot {
+        if node == own {
+            if peer.boot != self.config.boot {
                 self.stop(Event::Clone { node });
             }
             self.effects.hang_ups.push(link);
+            return;
+        }
+        if let Some(why) = self.turns_away(&peer) {
+            // it hangs up when it has read that; this node does with its next pings
+            self.effects.frames.push((link, Frame::TurnAway { why }.encode(node)));
+            self.turned_away.push(link);
             return;
         }
         let dialler = if dialled.is_some() { own } else { node };
@@ -52,7 +60,8 @@ impl Control {
         if core::mem::take(&mut member.forgotten) {
             self.directory.unlearn(node);
         }
-        self.links.insert(link, Link { peer: node, dialler, last_frame: now });
+        let dialled = dialled.map(ToString::to_string);
+        self.links.insert(link, Link { peer: node, dialler, dialled, last_frame: now });
         self.visible.on_link(now, node);
         // verdicts first: the state that greets names nobody alive whom this dial proved gone
         self.judge_peers(now);
@@ -104,25 +113,65 @@ impl Control {
         }
     }
 
-    /// Members that are not Down: the dead of earlier starts take no place.
-    fn standing_members(&self) -> usize {
-        self.members.values().filter(|member| !member.standing.is_down()).count()
+    /// There is no room for another node. The dead of earlier starts take none.
+    pub(super) fn is_full(&self) -> bool {
+        let standing = self.members.values().filter(|member| !member.standing.is_down()).count();
+        standing + 1 >= limits::NODES_MAX
     }
 
-    fn accepts(&mut self, peer: &PeerHello) -> bool {
+    pub(super) fn say_full(&mut self, node: NodeId) {
+        if !core::mem::replace(&mut self.said_full, true) {
+            self.effects.events.push(Event::Full { node });
+        }
+    }
+
+    /// Why a peer is not linked with, if it is not.
+    fn turns_away(&mut self, peer: &PeerHello) -> Option<TurnAway> {
         match self.members.get(&peer.node) {
-            None if self.standing_members() + 1 >= limits::NODES_MAX => {
-                self.effects.events.push(Event::Full { node: peer.node });
-                false
+            None if self.is_full() => {
+                self.say_full(peer.node);
+                Some(TurnAway::Full)
+            }
+            None => {
+                self.said_full = false;
+                None
             }
             Some(member)
                 if member.hello.incarnation == peer.incarnation && member.hello.boot != peer.boot =>
             {
+                // neither knows which is the true one, so both stop
                 self.effects.events.push(Event::Clone { node: peer.node });
-                false
+                self.send(peer.node, Frame::TurnAway { why: TurnAway::Clone });
+                Some(TurnAway::Clone)
             }
-            Some(member) => member.hello.incarnation <= peer.incarnation,
-            None => true,
+            Some(member) => (member.hello.incarnation > peer.incarnation).then_some(TurnAway::Clone),
+        }
+    }
+
+    /// A peer does not take this node in.
+    pub(super) fn on_turned_away(&mut self, now: Instant, link: LinkKey, why: TurnAway) {
+        let address = self.links.get(&link).and_then(|link| link.dialled.clone());
+        self.effects.hang_ups.push(link);
+        self.link_down(now, link);
+        if let Some(address) = address {
+            self.note_turned_away(now, &address, why);
+        }
+    }
+
+    /// Whoever is at that address is of this group and does not take this node in: it does not serve beside it.
+    fn note_turned_away(&mut self, now: Instant, address: &str, why: TurnAway) {
+        self.dials.on_turned_away(address, why);
+        let joining = match &mut self.join {
+            Join::Joining { quiet_since, .. } => {
+                *quiet_since = now;
+                true
+            }
+            Join::Ready => false,
+        };
+        // a link that broke, as one of two that crossed does, says little
+        if self.said_turned_away != Some(why) && why != TurnAway::Unsaid {
+            self.said_turned_away = Some(why);
+            self.effects.events.push(Event::TurnedAway { address: address.to_string(), why, joining });
         }
     }
 
@@ -135,10 +184,14 @@ impl Control {
     }
 
     pub(crate) fn link_down(&mut self, now: Instant, link: LinkKey) {
-        let Some(Link { peer, .. }) = self.links.remove(&link) else { return };
+        let Some(Link { peer, dialled, .. }) = self.links.remove(&link) else { return };
         self.forget_transfers(link, peer);
         let Some(member) = self.members.get_mut(&peer) else { return };
         member.link = None;
+        if let (Some(address), false) = (dialled, member.stated) {
+            self.note_turned_away(now, &address, TurnAway::Unsaid);
+        }
+        let Some(member) = self.members.get_mut(&peer) else { return };
         let address = member.hello.address.clone();
         // A peer that hung up before it said anything turned us away: it is asked again at its time, not at once.
         if member.stated && self.dials.dial(now, &address, true) {
@@ -162,6 +215,9 @@ impl Control {
             }
         }
         self.dials.on_failed(address, failure, again);
+        if failure == DialFailure::Secret {
+            self.note_turned_away(now, address, TurnAway::Secret);
+        }
         if failure == DialFailure::Myself {
             self.supplant(address, self.own());
         }

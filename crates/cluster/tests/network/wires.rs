@@ -1,7 +1,7 @@
 //! Links between nodes, and what befalls them: delays, cuts, kills, dials.
 
-use leveret_cluster::{DialFailure, LinkKey};
-use leveret_model::Instant;
+use leveret_cluster::{DialFailure, LinkKey, PeerHello};
+use leveret_model::{Boot, Incarnation, Instant, Name, NodeId};
 
 use crate::world::{At, What, World, ms};
 
@@ -106,6 +106,17 @@ impl World {
         self.push(at, What::Frame { link, to, frame });
     }
 
+    /// A link to somebody who proved the secret and says nothing.
+    pub fn link_to_a_shadow(&mut self, at: At, name: &str) {
+        self.counter += 1;
+        let (link, boot) = (LinkKey(self.counter), Boot(self.random.next_u64()));
+        let (node, incarnation) = (NodeId(self.random.next_u128()), Incarnation(1));
+        let (address, name) = (name.to_owned(), Name::new(name));
+        let hello = PeerHello { node, incarnation, boot, shards: 1, address, name };
+        self.nodes[at].control.on_link_up(self.now, link, hello, None);
+        self.drain(at);
+    }
+
     /// One side closes a link.
     pub fn hang_up(&mut self, at: At, link: LinkKey) {
         if let Some(ends) = self.links.remove(&link) {
@@ -136,6 +147,8 @@ impl World {
             let failure = if refused { DialFailure::Refused } else { DialFailure::Unreachable };
             let due = if refused { due } else { self.now + ms(1_000) };
             self.push(due, What::DialFailed { at, address, failure });
+        } else if self.strangers.contains(&address) != self.strangers.contains(&self.nodes[at].address) {
+            self.push(due, What::DialFailed { at, address, failure: DialFailure::Secret });
         } else {
             self.counter += 1;
             let link = LinkKey(self.counter);

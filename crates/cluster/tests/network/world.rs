@@ -6,12 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use leveret_cluster::{Config, Control, DialFailure, Effects, Event, LinkKey, PeerHello, Standing};
-use leveret_model::definition::Binding;
+use leveret_cluster::{Config, Control, DialFailure, Effects, Event, LinkKey, PeerHello};
 use leveret_model::directory::{Command, FromShard, Reply, ToShard};
-use leveret_model::{
-    Boot, Incarnation, Instant, Name, NodeId, RequestId, Seed, ShardAddress, ShardId, SplitMix,
-};
+use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, RequestId, Seed, ShardId, SplitMix};
 
 use crate::shard::Shard;
 use crate::wires::TwoEnds;
@@ -85,6 +82,8 @@ pub struct World {
     pub cuts_refuse: bool,
     /// Until then the port of a killed node still accepts, and resets.
     pub lingers_until: Instant,
+    /// Addresses of nodes with another secret.
+    pub strangers: BTreeSet<String>,
     /// When a pair could last not talk both ways.
     pub last_bad: BTreeMap<(At, At), Instant>,
     pub links: BTreeMap<LinkKey, TwoEnds>,
@@ -108,6 +107,7 @@ impl World {
             cuts: BTreeSet::new(),
             lingers_until: Instant::ZERO,
             cuts_refuse: false,
+            strangers: BTreeSet::new(),
             last_bad: BTreeMap::new(),
             links: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -123,10 +123,27 @@ impl World {
 
     /// Starts a node that says of itself that it is at `claimed`.
     pub fn start_as(&mut self, address: &str, claimed: &str, seeds: &[&str]) -> At {
-        let at = self.nodes.len();
         let id = NodeId(self.random.next_u128());
+        self.start_with((id, Incarnation(1)), address, claimed, seeds)
+    }
+
+    /// Starts a process with the identity of a node that was started before, so many incarnations later.
+    pub fn start_again(&mut self, of: At, later: u64, address: &str, seeds: &[&str]) -> At {
+        let hello = &self.nodes[of].hello;
+        let identity = (hello.node, Incarnation(hello.incarnation.0 + later));
+        self.start_with(identity, address, address, seeds)
+    }
+
+    fn start_with(
+        &mut self,
+        (id, incarnation): (NodeId, Incarnation),
+        address: &str,
+        claimed: &str,
+        seeds: &[&str],
+    ) -> At {
+        let at = self.nodes.len();
         let name = Name::new(&format!("n{at}"));
-        let (incarnation, boot) = (Incarnation(1), Boot(self.random.next_u64()));
+        let boot = Boot(self.random.next_u64());
         let config = Config {
             node: id,
             incarnation,
@@ -318,7 +335,7 @@ impl World {
     }
 
     /// Carries out what a node wants.
-    fn drain(&mut self, at: At) {
+    pub fn drain(&mut self, at: At) {
         let mut effects = Effects::default();
         self.nodes[at].control.drain(&mut effects);
         for (shard, mail) in effects.to_shards {
@@ -347,46 +364,5 @@ impl World {
         node.events.extend(effects.events.into_iter().map(|event| (now, event)));
         node.listening |= effects.ready.is_some();
         node.timer = node.control.next_deadline().max(now + Duration::from_nanos(1));
-    }
-
-    // ---- what tests ask -----------------------------------------------------------------------------------------
-
-    pub fn alive(&self) -> Vec<At> {
-        (0..self.nodes.len()).filter(|&at| self.nodes[at].alive).collect()
-    }
-
-    /// All live nodes have a lease, count all live nodes, and route alike, their shards too.
-    pub fn agrees(&self) -> bool {
-        let alive = self.alive();
-        let mut ids: Vec<NodeId> = alive.iter().map(|&at| self.nodes[at].id).collect();
-        ids.sort_unstable();
-        let digest = self.nodes[alive[0]].control.digest();
-        alive.iter().all(|&at| {
-            let node = &self.nodes[at];
-            node.listening
-                && node.control.counted_set() == ids
-                && node.control.status().lease > self.now
-                && node.control.digest() == digest
-                && node.shards.iter().all(|shard| shard.lease > self.now && shard.follows(&node.control))
-        })
-    }
-
-    /// No lease, or every shard routes by it.
-    pub fn is_honest(&self, at: At, binding: &Binding) -> bool {
-        self.nodes[at].shards.iter().all(|shard| {
-            let queue = shard.serving(binding.destination.as_str());
-            shard.lease <= self.now
-                || (queue.is_some() && shard.bindings.iter().any(|known| known.same(binding)))
-        })
-    }
-
-    /// How `at` sees `other`.
-    pub fn standing(&self, at: At, other: At) -> Option<Standing> {
-        let status = self.nodes[at].control.status();
-        status.nodes.iter().find(|node| node.node == self.nodes[other].id).map(|node| node.standing)
-    }
-
-    pub fn home(&self, at: At) -> ShardAddress {
-        ShardAddress { node: self.nodes[at].id, shard: ShardId(1) }
     }
 }

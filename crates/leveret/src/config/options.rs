@@ -163,8 +163,9 @@ options! {
 
     /// Cluster address of another node; may be given several times.
     ///
-    /// At most 64. None need be up: the node dials them for ever, and serves alone meanwhile. Its own address among
-    /// them does no harm, so all nodes can have the same list.
+    /// At most 64. None need be up: the node dials them for ever, and serves alone meanwhile; but not beside a cluster
+    /// that answers and does not take it in (full, or another secret). Its own address among them does no harm, so all
+    /// nodes can have the same list.
     seed: Vec<SocketAddr> = many(values::address), "ADDR:PORT", Fallback::Absent("none: a single node");
 
     /// Host name whose addresses are the cluster addresses of other nodes.

@@ -90,19 +90,25 @@ fn strangers_at_the_cluster_port_are_dropped_unheard() {
     bystander.judge("a peer of another group");
     wrong_secret(&node);
     bystander.judge("a peer with a wrong secret");
-    // a whole node with another secret tries for as long as it lives
+
+    half_open(&node);
+    node.logs(&["too many links that are half open"]);
+    bystander.judge("half-open links");
+
+    // a whole node with another secret tries for as long as it lives, and serves nobody beside the cluster that is there
     let cluster = node.cluster.to_string();
-    let other = Node::start(&["--group", GROUP, "--secret-file", &files[1].1, "--seed", &cluster]);
+    let arguments = ["--group", GROUP, "--secret-file", &files[1].1, "--seed", &cluster];
+    let other = Node::start_until("data in", &arguments);
     other.logs(&["a link was refused", "does not know the secret of this group"]);
+    other.logs(&["does not take this one in", "another secret"]);
+    other.logs(&["still joining", "another secret"]);
+    let refused = TcpStream::connect(other.amqp).expect_err("its client port is closed");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     for alone in [&node, &other] {
         assert_eq!(alone.status()["nodes"].as_array().map(Vec::len), Some(1));
     }
     drop(other);
     bystander.judge("a node with a wrong secret");
-
-    half_open(&node);
-    node.logs(&["too many links that are half open"]);
-    bystander.judge("half-open links");
     assert_eq!(node.status()["nodes"].as_array().map(Vec::len), Some(1), "nobody became a node");
     node.assert_sound();
     bystander.end();

@@ -35,6 +35,11 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node of two shards in a group of its own, and waits until it takes clients.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_until("ready", arguments)
+    }
+
+    /// The same, and waits only until its standard output has a line that begins so.
+    pub(crate) fn start_until(told: &str, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
         for (name, _) in
@@ -54,15 +59,15 @@ impl Node {
         let mut cluster = None;
         let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines();
         loop {
-            let line = lines.next().expect("the node runs until it is ready").expect("UTF-8");
+            let line = lines.next().expect("the node runs until it says so").expect("UTF-8");
             let address = |name| Some(line.strip_prefix(name)?.parse().expect("an address"));
             amqp = address("listening for AMQP on ").or(amqp);
             cluster = address("listening for cluster on ").or(cluster);
-            if line == "ready" {
+            if line.starts_with(told) {
                 break;
             }
         }
-        let [amqp, cluster] = [amqp, cluster].map(|address| address.expect("named before it is ready"));
+        let [amqp, cluster] = [amqp, cluster].map(|address| address.expect("named before"));
         Self { process, amqp, cluster, log, directory }
     }
 

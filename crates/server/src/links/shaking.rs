@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use leveret_cluster::DialFailure;
-use leveret_link::handshake::{Hello, Nonce};
+use leveret_link::handshake::{Hello, Nonce, Refused};
 use leveret_model::Name;
 use mio::net::TcpStream;
 
@@ -37,6 +37,17 @@ pub(super) fn failure_of(error: &io::Error) -> DialFailure {
         DialFailure::Refused
     } else {
         DialFailure::Unreachable
+    }
+}
+
+/// What a refused handshake says about whoever is at the address.
+pub(super) fn refusal_of(refused: &Refused) -> DialFailure {
+    match refused {
+        Refused::Myself => DialFailure::Myself,
+        Refused::Secret => DialFailure::Secret,
+        Refused::NotALink | Refused::Protocol(_) | Refused::Group(_) | Refused::Purpose => {
+            DialFailure::Unreachable
+        }
     }
 }
 
