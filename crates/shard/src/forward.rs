@@ -12,8 +12,9 @@ use leveret_link::{Batch, BodyParts, MessageParts};
 use leveret_model::{ChannelKey, ConsumerNumber, LaneSequence, Position, QueueId, ShardAddress};
 use leveret_queue::{StoredBody, StoredMessage};
 
-/// Bytes that a batch reserves at its begin at most.
-const BATCH_RESERVE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that a batch reserves at its begin at most: what one socket brings in a turn (`limits::TURN_READ_BYTES_MAX`) and
+/// the heads of its records, with room for a few more sockets; else each busy batch would be copied as it grows.
+const BATCH_RESERVE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A delivery's place: the queue, the channel, the consumer, the position.
 type HeldAt = (QueueId, ChannelKey, ConsumerNumber, Position);
