@@ -175,4 +175,31 @@ mod tests {
         assert_eq!(other_queue(true, &none(), &queue(with("x-queue-type", "classic"))), None);
         assert!(other_queue(true, &with("x-queue-type", "quorum"), &queue(none())).is_some());
     }
+
+    /// The order of arguments and the width of integers do not matter, the kind of a value and its absence do.
+    #[test]
+    fn x_arguments_are_equal_by_value() {
+        use leveret_model::Value::{I8, I64, LongString};
+        let text = |bytes: &[u8]| LongString(bytes.into());
+        let table = |entries: &[(&str, Value)]| {
+            let entry = |(key, value): &(&str, Value)| (RoutingKey::new(key.as_bytes()), value.clone());
+            Arguments(entries.iter().map(entry).collect())
+        };
+        let (length, overflow) = ("x-max-length", "x-overflow");
+        let there = queue(table(&[(length, I64(5)), (overflow, text(b"drop-head"))]));
+        let equal = table(&[(overflow, text(b"drop-head")), (length, I8(5))]);
+        assert_eq!(other_queue(true, &equal, &there), None);
+        for (key, asked) in [
+            (length, vec![(length, text(b"5")), (overflow, text(b"drop-head"))]),
+            (length, vec![(length, I8(6)), (overflow, text(b"drop-head"))]),
+            (overflow, vec![(length, I8(5)), (overflow, text(b"DROP-HEAD"))]),
+            (overflow, vec![(length, I8(5))]),
+            (length, vec![]),
+        ] {
+            let refusal = other_queue(true, &table(&asked), &there).expect(key);
+            assert_eq!(refusal.code, ReplyCode::PreconditionFailed);
+            let begin = format!("inequivalent arg '{key}' for queue 'q' in vhost '/': received ");
+            assert!(refusal.text.starts_with(&begin), "{}", refusal.text);
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod confirms;
 mod consuming;
 mod early;
 mod links;
+mod many;
 mod random;
 mod repeats;
 #[path = "../rig/mod.rs"]

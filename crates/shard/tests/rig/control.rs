@@ -22,6 +22,7 @@ struct Closing {
     to: ShardAddress,
     request: RequestId,
     id: QueueId,
+    name: Name,
 }
 
 #[derive(Default)]
@@ -48,7 +49,7 @@ impl Control {
             FromShard::QueueClosed { request, result } => {
                 let closing = self.closing.remove(&request).expect("it was asked for");
                 match result {
-                    Ok(messages) => self.drop_queue(closing.id, Some((&closing, messages))),
+                    Ok(messages) => self.drop_queue(&closing, messages),
                     Err(refusal) => reply(closing.to, closing.request, Reply::Refused(refusal)),
                 }
             }
@@ -141,7 +142,7 @@ impl Control {
                 let (id, home) = (record.id, record.home);
                 self.next += 1;
                 let asked = RequestId(self.next);
-                self.closing.insert(asked, Closing { to: from, request, id });
+                self.closing.insert(asked, Closing { to: from, request, id, name });
                 vec![(home, ToShard::CloseQueue { request: asked, id, if_unused, if_empty })]
             }
             Command::Bind(binding) => {
@@ -187,20 +188,16 @@ impl Control {
         gone.map(Change::DropBinding).collect()
     }
 
-    fn drop_queue(&mut self, id: QueueId, closing: Option<(&Closing, u64)>) -> Mail {
-        let name = self.queues.values().find(|record| record.id == id).map(|record| record.name.clone());
-        let mut changes = Vec::new();
-        if let Some(name) = name {
-            self.queues.remove(&name);
-            changes =
-                self.unbind(|binding| binding.kind == DestinationKind::Queue && binding.destination == name);
-            changes.push(Change::DropQueue { id });
+    fn drop_queue(&mut self, closing: &Closing, messages: u64) -> Mail {
+        let Closing { to, request, id, ref name } = *closing;
+        if self.queues.get(name).is_none_or(|record| record.id != id) {
+            return reply(to, request, Reply::Deleted { messages });
         }
-        let Some((closing, messages)) = closing else { return Vec::new() };
-        if changes.is_empty() {
-            return reply(closing.to, closing.request, Reply::Deleted { messages });
-        }
-        self.change(changes, closing.to, closing.request, Reply::Deleted { messages })
+        self.queues.remove(name);
+        let mut changes =
+            self.unbind(|binding| binding.kind == DestinationKind::Queue && binding.destination == *name);
+        changes.push(Change::DropQueue { id });
+        self.change(changes, to, request, Reply::Deleted { messages })
     }
 }
 
