@@ -1,108 +1,27 @@
-//! The words of the dialogues: a client, and a broker that does as it is told.
+//! The words of the dialogues: a client, and what it hears. Its broker is in `support/broker.rs`.
 
-use std::collections::{BTreeSet, VecDeque};
+mod broker;
+mod frames;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use leveret_amqp::host::{
-    Answer, Body, Content, Delivery, Held, Host, Message, Operation, Publish, Published, QueueHandle,
-};
+use leveret_amqp::host::{Answer, Content, Delivery, Message, Operation};
 use leveret_amqp::{Config, Connection};
 use leveret_model::{
-    Arguments, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Name, Position,
-    PublishNumber, Refusal, ReplyCode, RoutingKey, Settlement, Value,
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Name, PublishNumber, Refusal,
+    ReplyCode,
 };
-use leveret_wire::content::write_address;
-use leveret_wire::frame::{FRAME_END, write_head, write_header_frame};
 use leveret_wire::method::*;
-use leveret_wire::{
-    BasicProperties, Frame, FrameKind, Method, PROTOCOL_HEADER, Table, decode_frame, encode_arguments,
+use leveret_wire::{Frame, FrameKind, Method, PROTOCOL_HEADER, Table, decode_frame};
+
+pub(crate) use self::broker::{Broker, Call, held};
+pub(crate) use self::frames::{
+    address, all_capabilities, arguments, body_frame, client_properties, frame, header_frame, header_payload,
+    publish_frames, raw_frame,
 };
-
-/// What the host was asked.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Call {
-    Login(String, Vec<u8>),
-    Vhost(String),
-    Publish { channel: u16, address: (String, String), body: Vec<u8>, number: Option<u64>, arrived: Instant },
-    Request(ChannelKey, Operation),
-    Settle(Position, Settlement),
-    Closed(u16, Vec<u32>),
-}
-
-/// A broker that answers as told, and checks that no channel asks twice at once.
-#[derive(Default)]
-pub(crate) struct Broker {
-    pub(crate) calls: VecDeque<Call>,
-    /// Answers to the next publishes; then mandatory ones are unroutable, all others settled.
-    pub(crate) outcomes: VecDeque<Result<Published, Refusal>>,
-    pub(crate) vhost: Option<Refusal>,
-    pub(crate) pending: BTreeSet<ChannelKey>,
-    /// Chunks of the last large publish.
-    pub(crate) chunks: Vec<Bytes>,
-    pub(crate) chunked: bool,
-}
-
-impl Host for Broker {
-    type Channel = ();
-
-    fn login(&mut self, mechanism: &str, response: &[u8]) {
-        self.calls.push_back(Call::Login(mechanism.into(), response.into()));
-    }
-
-    fn open_vhost(&mut self, vhost: &str) -> Result<(), Refusal> {
-        self.calls.push_back(Call::Vhost(vhost.into()));
-        self.vhost.take().map_or(Ok(()), Err)
-    }
-
-    fn publish(
-        &mut self,
-        channel: ChannelKey,
-        (): &mut (),
-        publish: Publish<'_>,
-    ) -> Result<Published, Refusal> {
-        assert!(!self.pending.contains(&channel), "a publish overtook an operation");
-        let usual = if publish.mandatory { Published::Unroutable } else { Published::Settled };
-        let outcome = self.outcomes.pop_front().unwrap_or(Ok(usual));
-        self.chunked = matches!(publish.body, Body::Chunks(_));
-        let body = match publish.body {
-            Body::Flat(bytes) => bytes.to_vec(),
-            Body::Chunks(chunks) => {
-                self.chunks = chunks.clone();
-                let body = chunks.concat();
-                if matches!(outcome, Ok(Published::Settled | Published::Owed)) {
-                    chunks.clear();
-                }
-                body
-            }
-        };
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        self.calls.push_back(Call::Publish {
-            channel: channel.number.0,
-            address: (text(publish.exchange), text(publish.routing_key)),
-            body,
-            number: publish.number.map(|n| n.0),
-            arrived: publish.arrived,
-        });
-        outcome
-    }
-
-    fn request(&mut self, channel: ChannelKey, operation: Operation) {
-        assert!(self.pending.insert(channel), "two operations under way on {channel:?}");
-        self.calls.push_back(Call::Request(channel, operation));
-    }
-
-    fn settle(&mut self, _: ChannelKey, held: Held, verdict: Settlement) {
-        self.calls.push_back(Call::Settle(held.position, verdict));
-    }
-
-    fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {
-        self.pending.remove(&channel);
-        let consumers = consumers.iter().map(|c| c.0).collect();
-        self.calls.push_back(Call::Closed(channel.number.0, consumers));
-    }
-}
 
 /// A frame that was written, for comparison.
 #[derive(Clone, PartialEq, Eq)]
@@ -371,97 +290,4 @@ impl Talk {
         };
         self.connection.on_settled(key, PublishNumber(number), ok);
     }
-}
-
-pub(crate) fn held(position: u64, consumer: ConsumerNumber) -> Held {
-    Held { queue: QueueHandle::default(), position: Position(position), consumer }
-}
-
-pub(crate) fn all_capabilities() -> [&'static str; 3] {
-    ["authentication_failure_close", "connection.blocked", "consumer_cancel_notify"]
-}
-
-pub(crate) fn client_properties(capabilities: &[&str]) -> Vec<u8> {
-    let key = |key: &str| RoutingKey::new(key.as_bytes());
-    let text = |text: &str| Value::LongString(text.as_bytes().into());
-    let capabilities = capabilities.iter().map(|name| (key(name), Value::Bool(true))).collect();
-    let mut table = Vec::new();
-    let properties = Arguments(vec![
-        (key("product"), text("dialogue")),
-        (key("connection_name"), text("one")),
-        (key("capabilities"), Value::Table(Arguments(capabilities))),
-    ]);
-    encode_arguments(&properties, &mut table);
-    table
-}
-
-pub(crate) fn arguments(entries: &[(&str, Value)]) -> Vec<u8> {
-    let entries = entries.iter().map(|(k, v)| (RoutingKey::new(k.as_bytes()), v.clone())).collect();
-    let mut table = Vec::new();
-    encode_arguments(&Arguments(entries), &mut table);
-    table
-}
-
-pub(crate) fn frame<'m>(channel: u16, method: impl Into<Method<'m>>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    method.into().encode_frame(channel, &mut bytes);
-    bytes
-}
-
-pub(crate) fn raw_frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![kind];
-    bytes.extend(channel.to_be_bytes());
-    bytes.extend((payload.len() as u32).to_be_bytes());
-    bytes.extend_from_slice(payload);
-    bytes.push(FRAME_END);
-    bytes
-}
-
-pub(crate) fn header_payload(body_len: usize) -> Vec<u8> {
-    let mut payload = Vec::new();
-    let properties = BasicProperties { content_type: Some(b"text/plain"), ..Default::default() };
-    properties.encode_payload(body_len as u64, &mut payload);
-    payload
-}
-
-pub(crate) fn address(exchange: &str, key: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    write_address(&mut bytes, exchange.as_bytes(), key.as_bytes());
-    bytes
-}
-
-pub(crate) fn header_frame(channel: u16, body_len: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    write_header_frame(&mut bytes, channel, &header_payload(body_len));
-    bytes
-}
-
-pub(crate) fn body_frame(channel: u16, body: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    write_head(&mut bytes, FrameKind::Body, channel, body.len() as u32);
-    bytes.extend_from_slice(body);
-    bytes.push(FRAME_END);
-    bytes
-}
-
-/// Frames of a message; the body in frames of at most 100,000 bytes.
-pub(crate) fn publish_frames(
-    channel: u16,
-    exchange: &str,
-    key: &str,
-    mandatory: bool,
-    body: &[u8],
-) -> Vec<u8> {
-    let method = BasicPublish {
-        exchange: exchange.as_bytes(),
-        routing_key: key.as_bytes(),
-        mandatory,
-        ..Default::default()
-    };
-    let mut bytes = frame(channel, method);
-    bytes.extend(header_frame(channel, body.len()));
-    for piece in body.chunks(100_000) {
-        bytes.extend(body_frame(channel, piece));
-    }
-    bytes
 }

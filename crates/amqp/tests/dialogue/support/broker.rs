@@ -1,0 +1,95 @@
+//! A broker that does as it is told, and notes what it was asked.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use leveret_amqp::host::{Body, Held, Host, Operation, Publish, Published, QueueHandle};
+use leveret_model::{ChannelKey, ConsumerNumber, Instant, Position, Refusal, Settlement};
+
+/// What the host was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Call {
+    Login(String, Vec<u8>),
+    Vhost(String),
+    Publish { channel: u16, address: (String, String), body: Vec<u8>, number: Option<u64>, arrived: Instant },
+    Request(ChannelKey, Operation),
+    Settle(Position, Settlement),
+    Closed(u16, Vec<u32>),
+}
+
+/// A broker that answers as told, and checks that no channel asks twice at once.
+#[derive(Default)]
+pub(crate) struct Broker {
+    pub(crate) calls: VecDeque<Call>,
+    /// Answers to the next publishes; then mandatory ones are unroutable, all others settled.
+    pub(crate) outcomes: VecDeque<Result<Published, Refusal>>,
+    pub(crate) vhost: Option<Refusal>,
+    pub(crate) pending: BTreeSet<ChannelKey>,
+    /// Chunks of the last large publish.
+    pub(crate) chunks: Vec<Bytes>,
+    pub(crate) chunked: bool,
+}
+
+impl Host for Broker {
+    type Channel = ();
+
+    fn login(&mut self, mechanism: &str, response: &[u8]) {
+        self.calls.push_back(Call::Login(mechanism.into(), response.into()));
+    }
+
+    fn open_vhost(&mut self, vhost: &str) -> Result<(), Refusal> {
+        self.calls.push_back(Call::Vhost(vhost.into()));
+        self.vhost.take().map_or(Ok(()), Err)
+    }
+
+    fn publish(
+        &mut self,
+        channel: ChannelKey,
+        (): &mut (),
+        publish: Publish<'_>,
+    ) -> Result<Published, Refusal> {
+        assert!(!self.pending.contains(&channel), "a publish overtook an operation");
+        let usual = if publish.mandatory { Published::Unroutable } else { Published::Settled };
+        let outcome = self.outcomes.pop_front().unwrap_or(Ok(usual));
+        self.chunked = matches!(publish.body, Body::Chunks(_));
+        let body = match publish.body {
+            Body::Flat(bytes) => bytes.to_vec(),
+            Body::Chunks(chunks) => {
+                self.chunks = chunks.clone();
+                let body = chunks.concat();
+                if matches!(outcome, Ok(Published::Settled | Published::Owed)) {
+                    chunks.clear();
+                }
+                body
+            }
+        };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        self.calls.push_back(Call::Publish {
+            channel: channel.number.0,
+            address: (text(publish.exchange), text(publish.routing_key)),
+            body,
+            number: publish.number.map(|n| n.0),
+            arrived: publish.arrived,
+        });
+        outcome
+    }
+
+    fn request(&mut self, channel: ChannelKey, operation: Operation) {
+        assert!(self.pending.insert(channel), "two operations under way on {channel:?}");
+        self.calls.push_back(Call::Request(channel, operation));
+    }
+
+    fn settle(&mut self, _: ChannelKey, held: Held, verdict: Settlement) {
+        self.calls.push_back(Call::Settle(held.position, verdict));
+    }
+
+    fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {
+        self.pending.remove(&channel);
+        let consumers = consumers.iter().map(|c| c.0).collect();
+        self.calls.push_back(Call::Closed(channel.number.0, consumers));
+    }
+}
+
+pub(crate) fn held(position: u64, consumer: ConsumerNumber) -> Held {
+    Held { queue: QueueHandle::default(), position: Position(position), consumer }
+}
