@@ -1,8 +1,9 @@
 //! A node: its threads, from start to stop.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -304,7 +305,8 @@ fn local(socket: &Socket) -> Result<SocketAddr, StartError> {
 /// One process for each data directory: a lock that the kernel drops with the process.
 fn lock_data_dir(path: &Path) -> Result<File, StartError> {
     let wrong = |error| StartError::DataDir { path: path.to_owned(), error };
-    fs::create_dir_all(path).map_err(wrong)?;
+    // what is not there yet is for the user only; a directory that is there keeps its owner's choice
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong)?;
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -335,4 +337,20 @@ fn open_admin(path: &Path, data_dir: &Path) -> Result<StdUnixListener, StartErro
     listener.set_nonblocking(true).map_err(wrong)?;
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(wrong)?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_data_directory_that_is_made_is_for_the_user_only() {
+        let there = tempfile::tempdir().unwrap();
+        let made = there.path().join("a/b");
+        let _lock = lock_data_dir(&made).unwrap();
+        for path in [made.parent().unwrap(), &made] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
 }
