@@ -46,7 +46,6 @@ impl Broker {
         let Some(vhost) = self.meta(pending.channel.connection).vhost else {
             return self.refuse_request(&pending, no_vhost());
         };
-        // The default exchange is there, and a passive declare of it is fine (RabbitMQ refuses; clients ask).
         if self.table.exchange(vhost, name.as_bytes()).is_some() {
             return self.answer(&pending, OwnedAnswer::Done);
         }

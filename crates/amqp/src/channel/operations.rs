@@ -6,7 +6,7 @@ use leveret_model::limits::{CONSUMERS_PER_CHANNEL_MAX, HELD_AT_GET_MAX};
 use leveret_model::surface::Feature;
 use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode};
 use leveret_wire::Method;
-use leveret_wire::method::{BasicCancel, BasicCancelOk, BasicConsume, ExchangeDeclareOk};
+use leveret_wire::method::{BasicCancel, BasicCancelOk, BasicConsume};
 
 use super::properties::DIRECT_REPLY_TO;
 use super::topology::{
@@ -85,16 +85,9 @@ impl<C> Channel<C> {
         method: Method<'_>,
     ) -> Result<(), Exception> {
         let (operation, reply) = match method {
-            Method::ExchangeDeclare(m) => match exchange_declare(id, &m)? {
-                Some(operation) => (operation, Reply::ExchangeDeclareOk.unless(m.no_wait)),
-                // the default exchange is always there
-                None => {
-                    if !m.no_wait {
-                        turn.shared.send(self.key.number, &ExchangeDeclareOk);
-                    }
-                    return Ok(());
-                }
-            },
+            Method::ExchangeDeclare(m) => {
+                (exchange_declare(id, &m)?, Reply::ExchangeDeclareOk.unless(m.no_wait))
+            }
             Method::ExchangeDelete(m) => {
                 (exchange_delete(id, &m)?, Reply::ExchangeDeleteOk.unless(m.no_wait))
             }

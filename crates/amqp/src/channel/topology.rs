@@ -47,15 +47,9 @@ pub(super) fn queue_name(place: &str, method: MethodId, bytes: &[u8]) -> Result<
     to_name(method, "queue name", bytes)
 }
 
-/// `None` for a passive declare of the default exchange: there is nothing to ask.
-pub(super) fn exchange_declare(
-    id: MethodId,
-    m: &ExchangeDeclare<'_>,
-) -> Result<Option<Operation>, Exception> {
+/// The default exchange is refused to a passive declare too (RabbitMQ 3.10.8 and 4 check that first).
+pub(super) fn exchange_declare(id: MethodId, m: &ExchangeDeclare<'_>) -> Result<Operation, Exception> {
     const PLACE: &str = "exchange.declare";
-    if m.passive && m.exchange.is_empty() {
-        return Ok(None);
-    }
     let name = exchange_name(id, m.exchange)?;
     let mut operation = Operation::ExchangeDeclare {
         name,
@@ -68,7 +62,7 @@ pub(super) fn exchange_declare(
     };
     // passive ignores all other fields (RabbitMQ)
     if m.passive {
-        return Ok(Some(operation));
+        return Ok(operation);
     }
     if m.auto_delete {
         demand_flag(PLACE, "auto-delete", id)?;
@@ -82,7 +76,7 @@ pub(super) fn exchange_declare(
     if let Operation::ExchangeDeclare { arguments, .. } = &mut operation {
         *arguments = table;
     }
-    Ok(Some(operation))
+    Ok(operation)
 }
 
 pub(super) fn exchange_delete(id: MethodId, m: &ExchangeDelete<'_>) -> Result<Operation, Exception> {
@@ -167,7 +161,7 @@ fn bind(
     Ok(Bind { destination, source, key: RoutingKey::new(key), arguments })
 }
 
-/// The name of an exchange that is to be changed; the default one cannot be (RabbitMQ: check_not_default_exchange).
+/// The name of an exchange that is declared or changed; the default one cannot be (RabbitMQ: check_not_default_exchange).
 fn exchange_name(id: MethodId, bytes: &[u8]) -> Result<Name, Exception> {
     if bytes.is_empty() {
         let text = "operation not permitted on the default exchange";
