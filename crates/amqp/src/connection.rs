@@ -53,8 +53,8 @@ enum Phase {
     Refused { until: Instant },
     /// connection.close is sent; `deaf` if what comes cannot be read any more.
     Closing { until: Instant, deaf: bool },
-    /// Over.
-    Finished,
+    /// Over; what is not written by `until` never is.
+    Finished { until: Instant },
 }
 
 /// A body frame of which the beginning was taken.
@@ -224,12 +224,17 @@ impl<C> Connection<C> {
         self.now = now;
         match self.phase {
             Phase::Handshake { until, .. } if now >= until => {
-                return self.finish(Ended::HandshakeTimeout, host);
+                return self.cut(Ended::HandshakeTimeout, host);
             }
             Phase::Refused { until } | Phase::Closing { until, .. } if now >= until => {
-                return self.finish(Ended::Lost, host);
+                return self.cut(Ended::Lost, host);
             }
-            Phase::Finished => return,
+            Phase::Finished { until } => {
+                if now >= until {
+                    self.shared.output.clear();
+                }
+                return;
+            }
             _ => {}
         }
         if self.blocked || !self.wants_read() {
@@ -242,7 +247,7 @@ impl<C> Connection<C> {
                 self.shared.output.bytes().extend_from_slice(&HEARTBEAT);
             }
             // no close frame: nobody listens (RabbitMQ drops the socket)
-            Beat::Missed => self.finish(Ended::HeartbeatMissed, host),
+            Beat::Missed => self.cut(Ended::HeartbeatMissed, host),
         }
     }
 
@@ -252,7 +257,7 @@ impl<C> Connection<C> {
         let phase = match self.phase {
             Phase::Handshake { until, .. } | Phase::Refused { until } | Phase::Closing { until, .. } => until,
             Phase::Open => Instant::FAR,
-            Phase::Finished => return None,
+            Phase::Finished { until } => return (!self.shared.output.is_empty()).then_some(until),
         };
         let next = phase.min(self.heartbeat.due());
         (next < Instant::FAR).then_some(next)
@@ -314,7 +319,7 @@ impl<C> Connection<C> {
     pub fn wants_read(&self) -> bool {
         let taking = match self.phase {
             Phase::Handshake { state, .. } => state != Handshake::CheckingLogin,
-            Phase::Finished => false,
+            Phase::Finished { .. } => false,
             _ => true,
         };
         taking && !self.is_full() && self.shared.output.len() < OUTPUT_BYTES_STOP

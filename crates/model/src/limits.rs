@@ -54,7 +54,8 @@ pub const UNACKED_PER_CONSUMER_MAX: usize = 20_000;
 pub const HELD_AT_GET_MAX: usize = 100_000;
 /// How long a refused login is held when the client cannot take a close frame (RabbitMQ holds about 3 s; shorter frees the slot).
 pub const LOGIN_REFUSED_HOLD: Duration = Duration::from_secs(1);
-/// Time after connection.close within which close-ok must come. Past it the socket is dropped.
+/// Time after connection.close within which close-ok must come, and within which the last words of a connection that is over
+/// must be taken. Past it the socket is dropped.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 // ---- turns ------------------------------------------------------------------------------------------------------

@@ -23,13 +23,19 @@ impl<C> Connection<C> {
                 self.finish(Ended::ByServer(code, exception.reply_text()), host);
             }
             Phase::Handshake { .. } | Phase::Open => self.close_connection(&exception, host),
-            Phase::Refused { .. } | Phase::Closing { .. } | Phase::Finished => {}
+            Phase::Refused { .. } | Phase::Closing { .. } | Phase::Finished { .. } => {}
         }
     }
 
     /// The socket is gone: every channel closes towards the host.
     pub fn lost<H: Host<Channel = C>>(&mut self, host: &mut H) {
-        self.finish(Ended::Lost, host);
+        self.cut(Ended::Lost, host);
+    }
+
+    /// The end, without a word more: who does not take what is in the output would hold the socket with it for ever, since
+    /// its system answers for it (RFC 9293 §3.8.6.1: probes of a zero window).
+    pub(super) fn cut<H: Host<Channel = C>>(&mut self, ended: Ended, host: &mut H) {
+        self.finish(ended, host);
         self.shared.output.clear();
     }
 
@@ -98,11 +104,11 @@ impl<C> Connection<C> {
         self.finish(Ended::ByClient, host);
     }
 
-    /// The end. A reason that was noted before stays.
+    /// The end. A reason that was noted before stays; so does what is to be written, for a while.
     pub(super) fn finish<H: Host<Channel = C>>(&mut self, ended: Ended, host: &mut H) {
         self.end_channels(host, false);
         self.ended.get_or_insert_with(|| Box::new(ended));
-        self.phase = Phase::Finished;
+        self.phase = Phase::Finished { until: self.now + CLOSE_TIMEOUT };
     }
 
     /// Ends a broken handshake without a word.

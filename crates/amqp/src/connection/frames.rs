@@ -36,7 +36,7 @@ impl<C: Default> Connection<C> {
                 Phase::Handshake { state, .. } => self.on_handshake_bytes(state, bytes, at, host),
                 Phase::Closing { deaf: false, .. } => self.on_closing_bytes(bytes, at, host),
                 // nothing that comes now means anything
-                Phase::Closing { deaf: true, .. } | Phase::Refused { .. } | Phase::Finished => {
+                Phase::Closing { deaf: true, .. } | Phase::Refused { .. } | Phase::Finished { .. } => {
                     bytes.len() - at
                 }
             };

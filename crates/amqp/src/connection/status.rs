@@ -15,14 +15,14 @@ impl<C> Connection<C> {
             Phase::Handshake { .. } => State::Handshake,
             Phase::Open => State::Open,
             Phase::Refused { .. } | Phase::Closing { .. } => State::Closing,
-            Phase::Finished => State::Finished,
+            Phase::Finished { .. } => State::Finished,
         }
     }
 
     /// True when the socket is to be dropped, once the output is written.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        matches!(self.phase, Phase::Finished)
+        matches!(self.phase, Phase::Finished { .. })
     }
 
     /// Why it ended or is about to; for the log.

@@ -9,5 +9,6 @@ mod heartbeats;
 mod publishing;
 mod random;
 mod refusals;
+mod stuck;
 mod support;
 mod topology;
