@@ -11,6 +11,7 @@
 //! Invariants: `live` of a block is the sum of the records whose slot points into it; a slot with `refs` 0 is free;
 //! the head of a record names the slot that it was written for, which is how compaction finds survivors.
 
+mod chunks;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use leveret_model::limits::{ARENA_BLOCK_BYTES, ARENA_SPARE_BLOCKS};
 
+use self::chunks::Chunks;
 use self::slots::{NO_CHUNKS, Slot, Slots};
 
 /// Bytes in front of each record: its slot and its length, head included, little endian.
@@ -119,16 +121,6 @@ impl Block {
     }
 }
 
-/// The chunks of one message.
-#[derive(Debug)]
-struct ChunkSet {
-    list: Vec<Bytes>,
-    /// Contents and handles.
-    bytes: u64,
-    /// In memory of its own, not in a block that others lie in too.
-    owned: bool,
-}
-
 /// The messages of one shard.
 #[derive(Debug)]
 pub struct Arena {
@@ -141,11 +133,7 @@ pub struct Arena {
     spare: Vec<Vec<u8>>,
     /// Blocks that were sparse when they were listed, oldest first.
     sparse: VecDeque<u32>,
-    chunks: Vec<ChunkSet>,
-    chunks_free: Vec<u32>,
-    chunk_bytes: u64,
-    /// Where [`Arena::own_chunks`] goes on.
-    next_to_own: usize,
+    chunks: Chunks,
     /// Capacity of all blocks and spares.
     block_bytes: u64,
 }
@@ -167,10 +155,7 @@ impl Arena {
             vacant: Vec::new(),
             spare: Vec::new(),
             sparse: VecDeque::new(),
-            chunks: Vec::new(),
-            chunks_free: Vec::new(),
-            chunk_bytes: 0,
-            next_to_own: 0,
+            chunks: Chunks::default(),
             block_bytes: 0,
         }
     }
@@ -180,7 +165,7 @@ impl Arena {
         assert!(refs > 0, "a message without an owner would never leave");
         let (flat, chunks) = match body {
             ArenaBody::Flat(bytes) => (bytes, NO_CHUNKS),
-            ArenaBody::Chunks(list) => (&[][..], self.keep_chunks(list)),
+            ArenaBody::Chunks(list) => (&[][..], self.chunks.keep(list)),
         };
         let record_bytes = RECORD_HEAD_BYTES + address.len() + header.len() + flat.len();
         let block = self.open_with_room(record_bytes);
@@ -219,7 +204,7 @@ impl Arena {
         let body = if slot.chunks == NO_CHUNKS {
             StoredBody::Flat(flat)
         } else {
-            StoredBody::Chunks(&self.chunks[slot.chunks as usize].list)
+            StoredBody::Chunks(self.chunks.list(slot.chunks))
         };
         StoredMessage { address, header, body }
     }
@@ -234,7 +219,7 @@ impl Arena {
     pub fn release(&mut self, message: MessageRef) {
         let Some((index, record_bytes, chunks)) = self.slots.release(message.0) else { return };
         if chunks != NO_CHUNKS {
-            self.drop_chunks(chunks);
+            self.chunks.drop_set(chunks);
         }
         let block = &mut self.blocks[index as usize];
         block.live -= record_bytes as usize;
@@ -246,37 +231,19 @@ impl Arena {
     /// Bytes that the arena takes: blocks with their unused room, slots, and chunks. What the memory bound counts.
     #[must_use]
     pub fn bytes_held(&self) -> u64 {
-        self.block_bytes + self.slots.bytes_held() + self.chunk_bytes
+        self.block_bytes + self.slots.bytes_held() + self.chunks.bytes()
     }
 
     /// Of that, bodies in chunks.
     #[must_use]
     pub fn chunk_bytes(&self) -> u64 {
-        self.chunk_bytes
+        self.chunks.bytes()
     }
 
     /// Copies bodies out of the blocks that they came in, about `budget_bytes` of them: a slice of 4 KiB holds a whole
     /// block, so messages that stay would hold the memory of all that came and went with them. True if there are more.
     pub fn own_chunks(&mut self, budget_bytes: usize) -> bool {
-        let mut copied = 0;
-        while let Some(set) = self.chunks.get_mut(self.next_to_own) {
-            if copied >= budget_bytes {
-                return true;
-            }
-            self.next_to_own += 1;
-            if set.owned {
-                continue;
-            }
-            let whole = set.list.concat();
-            copied += whole.len();
-            self.chunk_bytes -= set.bytes;
-            set.bytes = (whole.len() + size_of::<Bytes>()) as u64;
-            self.chunk_bytes += set.bytes;
-            set.list = vec![Bytes::from(whole)];
-            set.owned = true;
-        }
-        self.next_to_own = 0;
-        false
+        self.chunks.own(budget_bytes)
     }
 
     /// Messages in the arena.
@@ -406,29 +373,6 @@ impl Arena {
         block.live = 0;
         block.bytes = from;
         self.vacate(index);
-    }
-
-    #[inline(never)]
-    fn keep_chunks(&mut self, list: Vec<Bytes>) -> u32 {
-        let handles = list.capacity() * size_of::<Bytes>();
-        let bytes = list.iter().map(|chunk| chunk.len() as u64).sum::<u64>() + handles as u64;
-        self.chunk_bytes += bytes;
-        let set = ChunkSet { list, bytes, owned: false };
-        if let Some(index) = self.chunks_free.pop() {
-            self.chunks[index as usize] = set;
-            index
-        } else {
-            self.chunks.push(set);
-            (self.chunks.len() - 1) as u32
-        }
-    }
-
-    #[inline(never)]
-    fn drop_chunks(&mut self, index: u32) {
-        let set = &mut self.chunks[index as usize];
-        self.chunk_bytes -= set.bytes;
-        *set = ChunkSet { list: Vec::new(), bytes: 0, owned: true };
-        self.chunks_free.push(index);
     }
 }
 

@@ -21,7 +21,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as MapEntry;
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
-use leveret_model::{ChannelKey, ConsumerKey, NodeId, Position, QueueId, Seed, Settlement, ShardAddress};
+use leveret_model::{ConsumerKey, NodeId, Position, QueueId, Seed, Settlement, ShardAddress};
 
 pub use self::consumers::{SubscribeRefused, Subscription, Window};
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
@@ -200,12 +200,10 @@ impl Queue {
 
     /// A node is Down: its consumers end, what it held goes back to its place. Returns how many were requeued.
     pub fn release_node(&mut self, node: NodeId) -> u64 {
-        self.release_where(|key| key.at.node == node)
-    }
-
-    /// A channel is gone and will settle nothing more: like [`Queue::release_node`] for one channel.
-    pub fn release_channel(&mut self, at: ShardAddress, channel: ChannelKey) -> u64 {
-        self.release_where(|key| key.at == at && key.channel == channel)
+        for key in self.consumers.subscribed_where(|key| key.at.node == node) {
+            self.unsubscribe(&key);
+        }
+        self.requeue_where(|key, _| key.at.node == node)
     }
 
     /// Ready messages.
@@ -236,13 +234,6 @@ impl Queue {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.ready.len() == 0 && self.unacked.is_empty() && self.consumers.subscribed() == 0
-    }
-
-    fn release_where(&mut self, of: impl Fn(&ConsumerKey) -> bool) -> u64 {
-        for key in self.consumers.subscribed_where(&of) {
-            self.unsubscribe(&key);
-        }
-        self.requeue_where(|key, _| of(key))
     }
 
     fn requeue_where(&mut self, of: impl Fn(&ConsumerKey, Position) -> bool) -> u64 {

@@ -27,7 +27,7 @@ mod answers;
 mod broker;
 mod commands;
 mod connections;
-mod directory;
+mod control_mail;
 mod early;
 mod effects;
 mod egress;

@@ -1,4 +1,4 @@
-//! The shard: its doors for the driver. What comes from the control machine is in `directory.rs`, what comes from other
+//! The shard: its doors for the driver. What comes from the control machine is in `control_mail.rs`, what comes from other
 //! shards in `records.rs`, the end of the turn in `turn.rs`.
 
 use alloc::string::{String, ToString};

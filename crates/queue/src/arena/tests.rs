@@ -120,7 +120,7 @@ proptest! {
         }
         arena.compact(usize::MAX);
         prop_assert_eq!(arena.messages(), 0);
-        prop_assert_eq!(arena.chunk_bytes, 0);
+        prop_assert_eq!(arena.chunk_bytes(), 0);
         prop_assert!(arena.blocks.iter().all(|block| block.live == 0));
         prop_assert!(arena.blocks.len() - arena.vacant.len() == 1, "only the open block is left");
     }

@@ -7,6 +7,7 @@ mod consuming;
 mod early;
 mod links;
 mod many;
+mod memory;
 mod random;
 mod repeats;
 #[path = "../rig/mod.rs"]

@@ -212,12 +212,6 @@ impl Pair {
                 model.peers.retain(|peer| peer.asked.key.at.node.0 != node);
                 model.requeue_where(|holder, _| holder.at.node.0 == node);
             }
-            Deed::ChannelGone(key) => {
-                bench.queue.release_channel(key.at, key.channel);
-                let same = |other: &ConsumerKey| other.at == key.at && other.channel == key.channel;
-                model.peers.retain(|peer| !same(&peer.asked.key));
-                model.requeue_where(|holder, _| same(holder));
-            }
             Deed::Vanish(key) => {
                 bench.outputs.gone.push(key);
                 model.gone.push(key);
