@@ -2,10 +2,11 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use leveret_model::definition::{Binding, Exchange};
 use leveret_model::directory::QueueRecord;
-use leveret_model::{Boot, Incarnation, Instant, Name, NodeId};
+use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, QueueId};
 
 use crate::control::Control;
 use crate::directory::map::Version;
@@ -76,20 +77,31 @@ impl Control {
     #[must_use]
     pub fn status(&self) -> Status {
         let told = self.directory.told();
-        let queues = told.queues.values();
         Status {
             ready: self.join == Join::Ready,
             stopped: self.stopped,
             lease: self.lease(),
             version: self.directory.version(),
-            nodes: self.members.values().map(|member| self.node_status(member)).collect(),
+            nodes: self.nodes(),
             exchanges: told.exchanges.values().cloned().collect(),
-            queues: queues
-                .map(|(record, masked)| QueueStatus { record: record.clone(), masked: *masked })
-                .collect(),
+            queues: self.queues_after(None, usize::MAX),
             bindings: told.bindings.values().flat_map(|bindings| bindings.values().cloned()).collect(),
             commands: self.desk.commands.len(),
         }
+    }
+
+    /// All other nodes that it knows, by id.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeStatus> {
+        self.members.values().map(|member| self.node_status(member)).collect()
+    }
+
+    /// The first `most` queues behind `after`, by id.
+    #[must_use]
+    pub fn queues_after(&self, after: Option<QueueId>, most: usize) -> Vec<QueueStatus> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let queues = self.directory.told().queues.range((from, Bound::Unbounded)).take(most);
+        queues.map(|(_, (record, masked))| QueueStatus { record: record.clone(), masked: *masked }).collect()
     }
 
     fn node_status(&self, member: &crate::membership::member::Member) -> NodeStatus {

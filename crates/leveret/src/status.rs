@@ -19,8 +19,8 @@ use crate::{cli, config};
 
 /// File name of the admin socket in the data directory.
 const ADMIN_SOCKET: &str = "admin.sock";
-/// A node answers from memory; longer means that it hangs.
-const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// A node answers from memory, part by part, and names a part that is silent; longer means that it hangs.
+const ANSWER_WAIT: Duration = Duration::from_secs(15);
 /// Bytes of an answer: a million queues of 200 bytes each.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
@@ -102,13 +102,12 @@ struct Memory {
 /// Asks and prints.
 pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     let data_dir = config::data_dir(args.data_dir.as_deref(), &config::environment())?;
-    let answer = ask(&data_dir, "status")?;
+    let document = read(&ask(&data_dir, "status")?)?;
     if args.json {
-        let document: serde_json::Value =
-            serde_json::from_str(&answer).context("the node's answer is not JSON")?;
         return cli::print(&format!("{document:#}\n"));
     }
-    let report: Report = serde_json::from_str(&answer).context("the node's answer is not a status report")?;
+    let report: Report =
+        serde_json::from_value(document).context("the node's answer is not a status report")?;
     cli::print(&render(&report))
 }
 
@@ -140,6 +139,16 @@ fn ask(data_dir: &Path, question: &str) -> anyhow::Result<String> {
         bail!("the node in {} closed the admin socket without an answer; see its log", data_dir.display());
     }
     Ok(answer)
+}
+
+/// The document, unless it says why there is none.
+fn read(answer: &str) -> anyhow::Result<serde_json::Value> {
+    let document: serde_json::Value =
+        serde_json::from_str(answer).context("the node's answer is not JSON")?;
+    match document.get("error").and_then(serde_json::Value::as_str) {
+        Some(error) => bail!("{error}"),
+        None => Ok(document),
+    }
 }
 
 fn render(report: &Report) -> String {
@@ -249,6 +258,13 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let error = ask(directory.path(), "status").expect_err("nobody listens").to_string();
         assert!(error.contains("no node runs in") && error.contains("leveret serve"), "{error}");
+    }
+
+    #[test]
+    fn what_a_node_cannot_tell_is_an_error_and_no_empty_table() {
+        let error = read(r#"{"error":"shard 1 does not answer"}"#).expect_err("no document").to_string();
+        assert_eq!(error, "shard 1 does not answer");
+        assert!(read(r#"{"nodes":[]}"#).is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use lapin::{Node, Session};
+use lapin::{Node, Session, status};
 
 fn sessions() -> ([Node; 2], Session, Session) {
     let first = Node::start(&[]);
@@ -112,11 +112,4 @@ fn two_clusters_of_one_that_meet_keep_both_queues_of_a_name() {
         [(low, true), (low + 1, true), (low + 2, true)],
         "in order, from the other node"
     );
-}
-
-/// What `leveret status --json` says.
-fn status(node: &Node) -> serde_json::Value {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_leveret"));
-    let output = command.args(["status", "--json", "--data-dir"]).arg(node.directory.path()).output();
-    serde_json::from_slice(&output.expect("the program runs").stdout).expect("a JSON document")
 }

@@ -132,7 +132,7 @@ pub const LANE_MESSAGES_MAX: usize = 10_000;
 /// The same in bytes.
 pub const LANE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Lanes into one queue: twice what the shards of a full cluster have. At the bound the one unused for longest is forgotten.
-pub const LANES_PER_QUEUE_MAX: usize = 2 * NODES_MAX * 16;
+pub const LANES_PER_QUEUE_MAX: usize = 2 * NODES_MAX * SHARDS_MAX as usize;
 /// Time from a publish's arrival to its answer, whichever waits it meets (R4). Then nack, or dropped and counted. Time that an
 /// operation may wait for a lease to say what is not there. Then 405 (`refusals::no_view`).
 pub const PUBLISH_WAIT: Duration = Duration::from_secs(2);
@@ -284,5 +284,12 @@ pub const TRICKLE_BYTES: usize = 16 * 1024;
 pub const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
 /// Longest request line on the admin socket, bytes. More is a drop.
 pub const ADMIN_REQUEST_BYTES_MAX: usize = 256;
-/// Admin connections at once: they cost a descriptor each. More are closed at once.
-pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// Admin connections at once: they cost a descriptor and a thread each. More wait until one ends.
+pub const ADMIN_CONNECTIONS_MAX: usize = 16;
+/// Time for an asker to ask and to take each part of the answer, and for a machine to tell its part. Then the connection
+/// ends, or the answer says who is silent.
+pub const ADMIN_WAIT: Duration = Duration::from_secs(2);
+/// Queues that a machine tells the admin socket of in one turn.
+pub const STATUS_PAGE_QUEUES: usize = 2_000;
+/// Renamed queues that `status` warns of. Of more, the latest.
+pub const RENAMED_WARNINGS_MAX: usize = 100;

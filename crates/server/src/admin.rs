@@ -1,308 +1,147 @@
 //! The admin socket: one line in, one JSON document out, then the end.
+//!
+//! It has threads of its own, so that whoever asks costs the control machine and the shards one page of names at a time
+//! and never a whole document: a node that is looked at keeps its lease.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
+mod document;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
+use std::{io, thread};
 
-use leveret_cluster::{Event as ClusterEvent, Standing, Status};
-use leveret_model::{Instant, NodeId, ShardId, limits};
-use leveret_shard::{Pressure, ShardReport};
-use mio::net::{UnixListener, UnixStream};
-use mio::{Interest, Registry, Token};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use leveret_cluster::{NodeStatus, QueueStatus};
+use leveret_model::{QueueId, limits};
+use leveret_shard::ShardReport;
 use serde_json::{Value, json};
 use tracing::debug;
 
-use crate::clock;
+use crate::control_thread::ToControl;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
 use crate::shard_thread::ToShardThread;
 
-/// What does not change while the node runs.
-#[derive(Debug)]
-pub(crate) struct NodeFacts {
-    pub(crate) id: NodeId,
-    pub(crate) name: String,
-    pub(crate) listen: SocketAddr,
-    pub(crate) cluster_listen: String,
-    pub(crate) data_dir: PathBuf,
-    pub(crate) started: Instant,
-}
+pub(crate) use document::NodeFacts;
 
+/// What the control machine tells, a page of queues at a time.
 #[derive(Debug)]
-struct Asker {
-    stream: UnixStream,
-    request: Vec<u8>,
-    reply: Vec<u8>,
-    /// Waits for the shards' reports.
-    waits: bool,
-    /// Answered: the connection ends once the reply is written.
-    answered: bool,
-}
-
-/// The admin socket of a node.
-#[derive(Debug)]
-pub(crate) struct Admin {
-    listener: UnixListener,
-    token_base: usize,
-    facts: NodeFacts,
-    memory: Arc<NodeMemory>,
-    shards: Vec<MailTo<ToShardThread>>,
-    askers: BTreeMap<usize, Asker>,
-    next: usize,
-    /// Reports of the round under way.
-    reports: BTreeMap<ShardId, ShardReport>,
-    round: bool,
+pub(crate) struct Overview {
+    pub(crate) nodes: Vec<NodeStatus>,
+    pub(crate) queues: Vec<QueueStatus>,
     /// Queues of this node that lost their names since its start: what they are called now, and what they were.
-    renamed: BTreeMap<String, String>,
+    pub(crate) renamed: Vec<(String, String)>,
+}
+
+/// What a shard tells, a page of queues at a time, and where the next page begins.
+pub(crate) type ShardPage = (ShardReport, Option<usize>);
+
+/// Whom to ask.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    pub(crate) facts: Arc<NodeFacts>,
+    pub(crate) memory: Arc<NodeMemory>,
+    pub(crate) control: MailTo<ToControl>,
+    pub(crate) shards: Vec<MailTo<ToShardThread>>,
 }
 
 impl Admin {
-    pub(crate) fn new(
-        listener: UnixListener,
-        token_base: usize,
-        facts: NodeFacts,
-        memory: Arc<NodeMemory>,
-        shards: Vec<MailTo<ToShardThread>>,
-    ) -> Self {
-        Self {
-            listener,
-            token_base,
-            facts,
-            memory,
-            shards,
-            askers: BTreeMap::new(),
-            next: 0,
-            reports: BTreeMap::new(),
-            round: false,
-            renamed: BTreeMap::new(),
+    /// Starts the thread that takes askers. It ends when the listener is shut down.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn start(self, listener: UnixListener) -> io::Result<()> {
+        let (leave, places) = bounded(limits::ADMIN_CONNECTIONS_MAX);
+        for _ in 0..limits::ADMIN_CONNECTIONS_MAX {
+            let _ = leave.try_send(());
         }
+        let accept = move || self.accept(&listener, &leave, &places);
+        thread::Builder::new().name("admin".into()).spawn(accept)?;
+        Ok(())
     }
 
-    /// Remembers what `status` is to say of it.
-    pub(crate) fn on_event(&mut self, event: &ClusterEvent) {
-        if let ClusterEvent::MergeLost { name, renamed, .. } = event {
-            self.renamed.insert(renamed.to_string(), name.to_string());
-        }
-    }
-
-    /// Takes new connections.
-    pub(crate) fn accept(&mut self, registry: &Registry) {
-        while let Ok((mut stream, _)) = self.listener.accept() {
-            if self.askers.len() >= limits::ADMIN_CONNECTIONS_MAX {
-                continue;
-            }
-            let token = self.token_base + self.next;
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            if registry.register(&mut stream, Token(token), interest).is_ok() {
-                self.next += 1;
-                let asker =
-                    Asker { stream, request: Vec::new(), reply: Vec::new(), waits: false, answered: false };
-                self.askers.insert(token, asker);
-                self.on_socket(token);
-            }
-        }
-    }
-
-    /// A connection is readable or writable.
-    pub(crate) fn on_socket(&mut self, token: usize) {
-        let Some(asker) = self.askers.get_mut(&token) else { return };
-        match asker.go_on() {
-            Ok(None) if asker.answered && asker.reply.is_empty() => {
-                self.askers.remove(&token);
-            }
-            Ok(None) => {}
-            Ok(Some(line)) if line == "status" => {
-                asker.waits = true;
-                self.ask();
-            }
-            Ok(Some(line)) => {
-                let error = json!({ "error": format!("unknown request '{line}'; this node knows: status") });
-                asker.answer(&error);
-                self.end_answered();
-            }
-            Err(error) => {
-                if error.kind() != io::ErrorKind::UnexpectedEof {
+    /// A thread for each asker; at the bound the next one waits until a deadline frees a place.
+    fn accept(&self, listener: &UnixListener, leave: &Sender<()>, places: &Receiver<()>) {
+        while places.recv().is_ok() {
+            let Ok((stream, _)) = listener.accept() else { return };
+            let (admin, leave_now) = (self.clone(), leave.clone());
+            let work = move || {
+                if let Err(error) = admin.serve(&stream) {
                     debug!(%error, "an admin connection ended");
                 }
-                self.askers.remove(&token);
-            }
-        }
-    }
-
-    /// Asks every shard, unless a round is under way.
-    fn ask(&mut self) {
-        if !std::mem::replace(&mut self.round, true) {
-            self.reports.clear();
-            for shard in &self.shards {
-                shard.send(ToShardThread::Report);
-            }
-        }
-    }
-
-    /// A shard told; when all have, the askers are answered.
-    pub(crate) fn on_report(&mut self, shard: ShardId, report: ShardReport, status: impl FnOnce() -> Status) {
-        self.reports.insert(shard, report);
-        if self.reports.len() < self.shards.len() {
-            return;
-        }
-        self.round = false;
-        let status = status();
-        self.forget_renamed(&status);
-        let document = self.document(&status);
-        for asker in self.askers.values_mut().filter(|asker| asker.waits) {
-            asker.waits = false;
-            asker.answer(&document);
-        }
-        self.end_answered();
-    }
-
-    /// Those that were deleted meanwhile.
-    fn forget_renamed(&mut self, status: &Status) {
-        if !self.renamed.is_empty() {
-            let names: BTreeSet<&str> =
-                status.queues.iter().map(|queue| queue.record.name.as_str()).collect();
-            self.renamed.retain(|renamed, _| names.contains(renamed.as_str()));
-        }
-    }
-
-    fn end_answered(&mut self) {
-        self.askers.retain(|_, asker| !asker.answered || !asker.reply.is_empty());
-    }
-
-    fn document(&self, status: &Status) -> Value {
-        let queues = self.queues(status);
-        let connections: Vec<Value> = self
-            .reports
-            .iter()
-            .flat_map(|(shard, report)| report.connections.iter().map(move |connection| (shard, connection)))
-            .map(|(shard, connection)| {
-                json!({
-                    "name": connection.name, "user": connection.user.as_str(), "vhost": connection.vhost.as_str(),
-                    "channels": connection.channels, "state": connection.state, "shard": shard.0,
-                })
-            })
-            .collect();
-        let own = json!({
-            "id": self.facts.id.to_string(), "name": self.facts.name, "standing": "this node",
-            "address": self.facts.cluster_listen,
-        });
-        let others = status.nodes.iter().map(|node| {
-            let standing = match node.standing {
-                Standing::Alive if node.ready => "alive",
-                Standing::Alive => "joining",
-                Standing::Unreachable => "unreachable",
-                Standing::Down { .. } => "down",
+                let _ = leave_now.try_send(());
             };
-            json!({
-                "id": node.node.to_string(), "name": node.name.as_str(), "standing": standing,
-                "address": node.address,
-            })
-        });
-        let nodes: Vec<Value> = std::iter::once(own).chain(others).collect();
-        let sum = |of: fn(&leveret_shard::Traffic) -> u64| -> u64 {
-            self.reports.values().map(|report| of(&report.traffic)).sum()
+            if thread::Builder::new().name("admin-asker".into()).spawn(work).is_err() {
+                let _ = leave.try_send(());
+            }
+        }
+    }
+
+    fn serve(&self, mut stream: &UnixStream) -> io::Result<()> {
+        stream.set_read_timeout(Some(limits::ADMIN_WAIT))?;
+        stream.set_write_timeout(Some(limits::ADMIN_WAIT))?;
+        let mut line = String::new();
+        BufReader::new(stream.take(limits::ADMIN_REQUEST_BYTES_MAX as u64)).read_line(&mut line)?;
+        let answer = match line.trim() {
+            "" => return Ok(()),
+            "status" => self.status(),
+            other => json!({ "error": format!("unknown request '{other}'; this node knows: status") }),
         };
-        json!({
-            "node": {
-                "id": self.facts.id.to_string(), "name": self.facts.name, "version": env!("CARGO_PKG_VERSION"),
-                "uptime_s": clock::now().since(self.facts.started).as_secs(),
-                "listen": self.facts.listen.to_string(), "cluster_listen": self.facts.cluster_listen,
-                "data_dir": self.facts.data_dir,
-            },
-            "nodes": nodes, "queues": queues, "connections": connections,
-            "memory": { "used": self.memory.used(), "limit": self.memory.limit() },
-            "messages": {
-                "routed": sum(|traffic| traffic.published_here + traffic.published_away),
-                "crossed_shards": sum(|traffic| traffic.published_away),
-                "unroutable": sum(|traffic| traffic.unroutable),
-                "given_up": sum(|traffic| traffic.given_up),
-            },
-            "warnings": self.warnings(),
-        })
+        let mut answer = answer.to_string().into_bytes();
+        answer.push(b'\n');
+        stream.write_all(&answer)
     }
 
-    /// This node's queues with their counts, then those that live elsewhere: only their homes can count them.
-    fn queues(&self, status: &Status) -> Vec<Value> {
-        let own = self.reports.values().flat_map(|report| &report.queues).map(|queue| {
-            json!({
-                "name": queue.name.as_str(), "vhost": queue.vhost.as_str(), "home": queue.home.node.to_string(),
-                "shard": queue.home.shard.0, "ready": queue.ready, "unacked": queue.unacked,
-                "consumers": queue.consumers, "durable": queue.durable, "away": false,
-            })
-        });
-        let elsewhere = status.queues.iter().filter(|queue| queue.record.home.node != self.facts.id);
-        let elsewhere = elsewhere.map(|queue| {
-            let record = &queue.record;
-            json!({
-                "name": record.name.as_str(), "vhost": record.vhost.as_str(), "home": record.home.node.to_string(),
-                "shard": record.home.shard.0, "ready": null, "unacked": null, "consumers": null,
-                "durable": record.durable, "away": queue.masked,
-            })
-        });
-        own.chain(elsewhere).collect()
+    fn status(&self) -> Value {
+        let mut reports = Vec::new();
+        for (index, shard) in self.shards.iter().enumerate() {
+            match report_of(shard) {
+                Some(report) => reports.push(report),
+                None => return no_answer(&format!("shard {index}")),
+            }
+        }
+        match self.overview() {
+            Some(overview) => document::of(&self.facts, &self.memory, &reports, &overview),
+            None => no_answer("the control machine"),
+        }
     }
 
-    fn warnings(&self) -> Vec<Cow<'static, str>> {
-        let mut warnings: Vec<Cow<'static, str>> =
-            vec!["durable queues and persistent messages are kept in memory only".into()];
-        for (renamed, name) in &self.renamed {
-            let text =
-                format!("two queues named '{name}' met, another keeps the name: ours is '{renamed}' now");
-            warnings.push(text.into());
+    fn overview(&self) -> Option<Overview> {
+        let mut whole: Option<Overview> = None;
+        let mut after: Option<QueueId> = None;
+        loop {
+            let (to, answer) = bounded(1);
+            self.control.send(ToControl::Overview { after, to });
+            let mut page = answer.recv_timeout(limits::ADMIN_WAIT).ok()?;
+            let last = page.queues.last().map(|queue| queue.record.id);
+            if let Some(whole) = whole {
+                page.queues.splice(0..0, whole.queues);
+            }
+            let Some(last) = last else { return Some(page) };
+            (whole, after) = (Some(page), Some(last));
         }
-        match self.memory.pressure() {
-            Pressure::Calm => {}
-            Pressure::Tight => warnings.push("memory is tight: publishers of long queues wait".into()),
-            Pressure::Full => warnings.push("memory is full: all publishers wait".into()),
-        }
-        warnings
     }
 }
 
-impl Asker {
-    fn answer(&mut self, document: &Value) {
-        self.reply = document.to_string().into_bytes();
-        self.reply.push(b'\n');
-        self.answered = true;
-        let _ = self.write();
-    }
-
-    /// Reads and writes what it can; a whole request line if there is one.
-    fn go_on(&mut self) -> io::Result<Option<String>> {
-        self.write()?;
-        let mut buffer = [0; limits::ADMIN_REQUEST_BYTES_MAX];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(count) => self.request.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) => return Err(error),
-            }
-            if let Some(end) = self.request.iter().position(|byte| *byte == b'\n') {
-                let line = String::from_utf8_lossy(&self.request[..end]).trim().to_owned();
-                self.request.drain(..=end);
-                return Ok(Some(line));
-            }
-            if self.request.len() > limits::ADMIN_REQUEST_BYTES_MAX {
-                return Err(io::Error::other("a request line without an end"));
-            }
+fn report_of(shard: &MailTo<ToShardThread>) -> Option<ShardReport> {
+    let mut whole: Option<ShardReport> = None;
+    let mut from = 0;
+    loop {
+        let (to, answer) = bounded(1);
+        shard.send(ToShardThread::Report { from, to });
+        let (page, next) = answer.recv_timeout(limits::ADMIN_WAIT).ok()?;
+        match &mut whole {
+            Some(whole) => whole.queues.extend(page.queues),
+            None => whole = Some(page),
+        }
+        match next {
+            Some(next) => from = next,
+            None => return whole,
         }
     }
+}
 
-    fn write(&mut self) -> io::Result<()> {
-        while !self.reply.is_empty() {
-            match self.stream.write(&self.reply) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    self.reply.drain(..count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
+fn no_answer(who: &str) -> Value {
+    let text = format!("{who} does not answer within {} s; see the node's log", limits::ADMIN_WAIT.as_secs());
+    json!({ "error": text })
 }

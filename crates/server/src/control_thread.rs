@@ -4,28 +4,23 @@ mod accept;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::os::unix::net::UnixListener as StdUnixListener;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use leveret_cluster::{Config, Control, Effects, PeerHello};
 use leveret_link::sessions::SessionNumber;
 use leveret_model::directory::FromShard;
-use leveret_model::{Instant, NodeId, Seed, ShardId, limits};
-use leveret_shard::ShardReport;
-use mio::net::{TcpListener, UnixListener};
+use leveret_model::{Instant, NodeId, QueueId, Seed, ShardId, limits};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
 use tracing::error;
 
-use crate::admin::{Admin, NodeFacts};
+use crate::admin::Overview;
 use crate::allowance::Allowance;
 use crate::clock;
 use crate::events::Teller;
 use crate::links::{Identity, LinkEvent, Links};
 use crate::mailbox::{MailTo, Mailbox, mailbox};
-use crate::memory::NodeMemory;
 use crate::node::StartError;
 use crate::shard_thread::ToShardThread;
 
@@ -38,8 +33,8 @@ pub(crate) enum ToControl {
     ClientGone(ShardId),
     /// A data link of that session broke.
     SessionLost { node: NodeId, session: SessionNumber },
-    /// A shard tells of itself.
-    Report(ShardId, Box<ShardReport>),
+    /// Tell the admin socket what you know, with queues behind this one.
+    Overview { after: Option<QueueId>, to: Sender<Overview> },
     /// What the registry found.
     Seeds(Vec<String>),
     /// End.
@@ -49,8 +44,6 @@ pub(crate) enum ToControl {
 const MAILBOX: Token = Token(0);
 const CLIENTS: Token = Token(1);
 const CLUSTER: Token = Token(2);
-const ADMIN: Token = Token(3);
-const ADMIN_CONNECTIONS: usize = 1 << 20;
 const LINKS: usize = 1 << 40;
 
 /// What the thread is made of.
@@ -59,11 +52,8 @@ pub(crate) struct ControlParts {
     pub(crate) identity: Identity,
     pub(crate) client_socket: Socket,
     pub(crate) cluster_listener: StdTcpListener,
-    pub(crate) admin_listener: StdUnixListener,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
-    pub(crate) memory: Arc<NodeMemory>,
     pub(crate) listen: SocketAddr,
-    pub(crate) data_dir: PathBuf,
     pub(crate) seed: Seed,
     pub(crate) ready: Sender<Result<usize, StartError>>,
 }
@@ -88,7 +78,6 @@ pub(crate) struct ControlThread {
     client_socket: Option<Socket>,
     client_listener: Option<TcpListener>,
     cluster_listener: TcpListener,
-    admin: Admin,
     ready: Sender<Result<usize, StartError>>,
     listen: SocketAddr,
     /// Listeners with sockets left after a turn's accepts.
@@ -112,13 +101,9 @@ impl ControlThread {
         let Prepared { poll, mailbox } = prepared;
         let registry = poll.registry();
         let mut cluster_listener = TcpListener::from_std(parts.cluster_listener);
-        let mut admin_listener = UnixListener::from_std(parts.admin_listener);
-        for result in [
-            registry.register(&mut cluster_listener, CLUSTER, Interest::READABLE),
-            registry.register(&mut admin_listener, ADMIN, Interest::READABLE),
-        ] {
-            result.expect("a fresh listener can be watched by a fresh event loop");
-        }
+        registry
+            .register(&mut cluster_listener, CLUSTER, Interest::READABLE)
+            .expect("a fresh listener can be watched by a fresh event loop");
         let links_registry =
             registry.try_clone().expect("an event loop's descriptor can be doubled at start");
         let hello = parts.identity.hello.clone();
@@ -133,21 +118,12 @@ impl ControlThread {
             seed: parts.seed,
             unix_ms_at_zero: clock::unix_ms().saturating_sub(now.as_nanos() / 1_000_000),
         };
-        let facts = NodeFacts {
-            id: hello.node,
-            name: hello.name.to_string(),
-            listen: parts.listen,
-            cluster_listen: hello.address.to_string(),
-            data_dir: parts.data_dir,
-            started: now,
-        };
         let shards = parts.shards;
         Self {
             control: Control::new(now, config),
             effects: Effects::default(),
             links: Links::new(parts.identity, links_registry, LINKS),
             clients: vec![0; shards.len()],
-            admin: Admin::new(admin_listener, ADMIN_CONNECTIONS, facts, parts.memory, shards.clone()),
             shards,
             client_socket: Some(parts.client_socket),
             client_listener: None,
@@ -191,9 +167,9 @@ impl ControlThread {
                     ToControl::SessionLost { node, session } => {
                         self.links.on_session_lost(now, node, session);
                     }
-                    ToControl::Report(shard, report) => {
-                        let control = &self.control;
-                        self.admin.on_report(shard, *report, || control.status());
+                    ToControl::Overview { after, to } => {
+                        // nobody listens any more if it took too long
+                        let _ = to.try_send(self.overview(after));
                     }
                     ToControl::Seeds(seeds) => self.control.on_seeds(now, &seeds),
                     ToControl::Stop => return,
@@ -215,9 +191,8 @@ impl ControlThread {
         match event.token() {
             MAILBOX => {}
             CLIENTS | CLUSTER => self.accept_more = true,
-            ADMIN => self.admin.accept(self.poll.registry()),
             Token(token) if token >= LINKS => self.links.on_event(token - LINKS, event),
-            Token(token) => self.admin.on_socket(token),
+            Token(_) => {}
         }
     }
 
@@ -265,11 +240,19 @@ impl ControlThread {
             self.links.hang_up(link);
         }
         for event in effects.events.drain(..) {
-            self.teller.tell(now, &event, &mut self.admin);
+            self.teller.tell(now, &event);
         }
         if let Some(others) = effects.ready.take() {
             let opened = self.open_clients();
             let _ = self.ready.send(opened.map(|()| others));
+        }
+    }
+
+    fn overview(&self, after: Option<QueueId>) -> Overview {
+        Overview {
+            nodes: self.control.nodes(),
+            queues: self.control.queues_after(after, limits::STATUS_PAGE_QUEUES),
+            renamed: self.teller.renamed(),
         }
     }
 

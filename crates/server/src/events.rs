@@ -1,10 +1,11 @@
 //! What happens in the cluster, told to people: a line each in the log, and what `status` is to remember.
 
+use std::collections::VecDeque;
+
 use leveret_cluster::Event as ClusterEvent;
-use leveret_model::Instant;
+use leveret_model::{Instant, limits};
 use tracing::{debug, error, info, warn};
 
-use crate::admin::Admin;
 use crate::allowance::Allowance;
 
 /// Tells people.
@@ -12,11 +13,18 @@ use crate::allowance::Allowance;
 pub(crate) struct Teller {
     /// Lines that each redial of the same peer may bring anew.
     complaints: Allowance,
+    /// Queues of this node that lost their names, the latest: what they are called now, and what they were.
+    renamed: VecDeque<(String, String)>,
 }
 
 impl Teller {
-    pub(crate) fn tell(&mut self, now: Instant, event: &ClusterEvent, admin: &mut Admin) {
-        admin.on_event(event);
+    pub(crate) fn tell(&mut self, now: Instant, event: &ClusterEvent) {
+        if let ClusterEvent::MergeLost { name, renamed, .. } = event {
+            if self.renamed.len() == limits::RENAMED_WARNINGS_MAX {
+                self.renamed.pop_front();
+            }
+            self.renamed.push_back((renamed.to_string(), name.to_string()));
+        }
         let repeats = matches!(
             event,
             ClusterEvent::Clone { .. } | ClusterEvent::BadFrame { .. } | ClusterEvent::Full { .. }
@@ -25,6 +33,11 @@ impl Teller {
         if let Some(unsaid) = unsaid {
             log(event, unsaid);
         }
+    }
+
+    /// What `status` is to say of names that were lost.
+    pub(crate) fn renamed(&self) -> Vec<(String, String)> {
+        self.renamed.iter().cloned().collect()
     }
 }
 

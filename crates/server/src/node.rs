@@ -17,6 +17,8 @@ use leveret_shard::ShardConfig;
 use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::admin::{Admin, NodeFacts};
+use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
 use crate::half_open::HalfOpen;
 use crate::links::Identity;
@@ -105,6 +107,7 @@ pub struct Node {
     listen: SocketAddr,
     cluster_listen: SocketAddr,
     admin: PathBuf,
+    admin_door: StdUnixListener,
     id: NodeId,
     control: MailTo<ToControl>,
     shards: Vec<MailTo<ToShardThread>>,
@@ -158,15 +161,15 @@ impl Node {
         let (control_loop, control) = ControlThread::prepare()?;
         let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
         let (ready_sender, ready) = bounded(1);
+        let admin_door = admin_listener.try_clone()?;
+        let (facts, memory) = (Arc::new(facts(config, &hello, listen)), Arc::clone(&memory));
+        Admin { facts, memory, control: control.clone(), shards: shards.clone() }.start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },
             client_socket,
             cluster_listener: cluster_socket.into(),
-            admin_listener,
             shards: shards.clone(),
-            memory,
             listen,
-            data_dir: config.data_dir.clone(),
             seed: Seed(u64::from_le_bytes(random())),
             ready: ready_sender,
         };
@@ -177,6 +180,7 @@ impl Node {
             listen,
             cluster_listen,
             admin,
+            admin_door,
             id,
             control,
             shards,
@@ -232,7 +236,19 @@ impl Node {
         if let Some(thread) = self.control_thread.take() {
             let _ = thread.join();
         }
+        let _ = rustix::net::shutdown(&self.admin_door, rustix::net::Shutdown::Both);
         let _ = fs::remove_file(&self.admin);
+    }
+}
+
+fn facts(config: &NodeConfig, hello: &Hello, listen: SocketAddr) -> NodeFacts {
+    NodeFacts {
+        id: hello.node,
+        name: config.name.clone(),
+        listen,
+        cluster_listen: hello.address.to_string(),
+        data_dir: config.data_dir.clone(),
+        started: clock::now(),
     }
 }
 
@@ -334,7 +350,6 @@ fn open_admin(path: &Path, data_dir: &Path) -> Result<StdUnixListener, StartErro
         _ => {}
     }
     let listener = StdUnixListener::bind(path).map_err(wrong)?;
-    listener.set_nonblocking(true).map_err(wrong)?;
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(wrong)?;
     Ok(listener)
 }

@@ -9,15 +9,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
 use leveret_link::Batch;
 use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, limits};
-use leveret_shard::{Caller, Effects, Pressure, Shard, ShardConfig, ShardReport};
+use leveret_shard::{Caller, Effects, Pressure, Shard, ShardConfig};
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 use tracing::{info, warn};
 
+use crate::admin::ShardPage;
 use crate::allowance::Allowance;
 use crate::client_socket::ClientSocket;
 use crate::clock;
@@ -51,8 +53,8 @@ pub(crate) enum ToShardThread {
     MemoryChanged,
     /// There are too many half-open handshakes, and the oldest is here.
     HalfOpen,
-    /// Tell of yourself.
-    Report,
+    /// Tell the admin socket of yourself, with queues from there on.
+    Report { from: usize, to: Sender<ShardPage> },
     /// Close every client with 320, then end.
     Stop,
 }
@@ -216,9 +218,9 @@ impl ShardThread {
                 }
                 // looked at in each turn
                 ToShardThread::MemoryChanged | ToShardThread::HalfOpen => {}
-                ToShardThread::Report => {
-                    let report: ShardReport = self.shard.report();
-                    self.ways.control.send(ToControl::Report(self.own.shard, Box::new(report)));
+                ToShardThread::Report { from, to } => {
+                    // nobody listens any more if it took too long
+                    let _ = to.try_send(self.shard.report_page(from, limits::STATUS_PAGE_QUEUES));
                 }
                 ToShardThread::Stop => {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");

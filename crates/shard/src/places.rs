@@ -190,6 +190,11 @@ impl Places {
     }
 
     /// Every entry, in the order of the slots: the same for the same history.
+    /// Those from a slot on, with their slots.
+    pub(crate) fn from(&self, slot: usize) -> impl Iterator<Item = (usize, &Entry)> {
+        self.slots.iter().enumerate().skip(slot).filter_map(|(slot, at)| Some((slot, at.entry.as_ref()?)))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (QueueHandle, &Entry)> {
         self.slots.iter().enumerate().filter_map(|(slot, at)| {
             let handle = QueueHandle { slot: slot as u32, generation: at.generation };

@@ -75,6 +75,13 @@ impl Shard {
     /// What the shard tells of itself.
     #[must_use]
     pub fn report(&self) -> ShardReport {
+        self.report_page(0, usize::MAX).0
+    }
+
+    /// The same with at most so many queues, beginning at `from` (0, or where the page before says that the next one
+    /// begins); connections are on the first page.
+    #[must_use]
+    pub fn report_page(&self, from: usize, most: usize) -> (ShardReport, Option<usize>) {
         let queue = |id: QueueId, home: &Home| {
             let record = self.broker.table.queue_by_id(id).map(|queue| queue.record.clone());
             let (vhost, name, durable) =
@@ -90,16 +97,19 @@ impl Shard {
                 consumers: home.queue.consumers(),
             }
         };
-        let queues = self
-            .broker
-            .places
-            .iter()
-            .filter_map(|(_, entry)| match &entry.place {
-                Place::Home(home) => Some(queue(entry.id, home)),
-                Place::Away(_) => None,
-            })
-            .collect();
-        let connections = self.connections.keys().into_iter().filter_map(|key| {
+        let mut queues = Vec::new();
+        let mut next = None;
+        for (slot, entry) in self.broker.places.from(from) {
+            if queues.len() == most {
+                next = Some(slot);
+                break;
+            }
+            if let Place::Home(home) = &entry.place {
+                queues.push(queue(entry.id, home));
+            }
+        }
+        let keys = if from == 0 { self.connections.keys() } else { Vec::new() };
+        let connections = keys.into_iter().filter_map(|key| {
             let connection = self.connections.get(key)?;
             Some(ConnectionReport {
                 name: self.broker.meta(key).name.clone(),
@@ -113,11 +123,12 @@ impl Shard {
                 },
             })
         });
-        ShardReport {
+        let report = ShardReport {
             queues,
             connections: connections.collect(),
             traffic: self.broker.traffic,
             memory_bytes: self.memory_bytes(),
-        }
+        };
+        (report, next)
     }
 }

@@ -91,6 +91,13 @@ impl Drop for Node {
     }
 }
 
+/// What `leveret status --json` says.
+pub(crate) fn status(node: &Node) -> serde_json::Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+    let output = command.args(["status", "--json", "--data-dir"]).arg(node.directory.path()).output();
+    serde_json::from_slice(&output.expect("the program runs").stdout).expect("a JSON document")
+}
+
 fn own_group(directory: &TempDir) -> String {
     let name = directory.path().file_name().expect("a name").to_string_lossy();
     format!("group{}", name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"))
