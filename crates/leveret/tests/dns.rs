@@ -107,6 +107,18 @@ fn a_node_joins_through_a_dns_name() {
 }
 
 #[test]
+fn a_node_that_finds_itself_among_its_seeds_complains_of_nobody() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let first = Node::start(&directory.path().join("first"), &[]);
+    let dns = Dns::start(&[v4(1), v4(2)]);
+    let own = format!("127.0.0.2:{}", first.cluster_port());
+    let second = dns.node(&own, &directory.path().join("second"), first.cluster_port());
+    dns.wait_for_look_ups(2);
+    assert_eq!(second.lines_with("a link was not made"), 0, "{}", second.log());
+    assert_eq!(second.members(), [first.cluster(), second.cluster()]);
+}
+
+#[test]
 fn a_node_joins_through_ipv6_addresses_beside_others() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let first = Node::start_at("[::1]:0", &directory.path().join("first"), &[]);

@@ -13,16 +13,15 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use leveret_cluster::{DialFailure, LinkKey};
 use leveret_link::frame::{self, Frame};
-use leveret_link::handshake::{Handshake, Hello, Outcome, Purpose, Refused, Secret};
+use leveret_link::handshake::{Handshake, Hello, Outcome, Purpose, Secret};
 use leveret_link::sessions::{DataLinkKey, SessionNumber, Sessions};
 use leveret_model::{Boot, Instant, NodeId, limits};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use self::shaking::{failure_of, nonce, refusal_of, with_address, write_some};
+use self::shaking::{OwnDials, failure_of, nonce, with_address, write_some};
 use crate::allowance::Allowance;
-use crate::clock;
 use crate::link_stream::LinkStream;
 
 /// What happened on the links, for the control thread.
@@ -102,6 +101,7 @@ pub(crate) struct Links {
     sessions: Sessions<DataLink>,
     /// Lines about peers that were not believed.
     complaints: Allowance,
+    own_dials: OwnDials,
     pub(crate) events: Vec<LinkEvent>,
 }
 
@@ -115,6 +115,7 @@ impl Links {
             next: 0,
             sockets: BTreeMap::new(),
             complaints: Allowance::default(),
+            own_dials: OwnDials::default(),
             events: Vec::new(),
         }
     }
@@ -259,35 +260,6 @@ impl Links {
                 Outcome::Refused(refused) => return self.refused(token, &refused),
             }
         }
-    }
-
-    fn shaking_failed(&mut self, token: usize, error: &io::Error) {
-        let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
-        if shaking.is_dialled() {
-            // who accepted may have refused us: its log says why
-            debug!(address = %shaking.address, %error, "a link's handshake failed");
-        } else {
-            let why = match error.kind() {
-                // a dialer that finds another secret here leaves without a word
-                io::ErrorKind::UnexpectedEof => "the peer left: has it another secret?".to_owned(),
-                _ => error.to_string(),
-            };
-            if let Some(unsaid) = self.complaints.take(clock::now()) {
-                warn!(peer = %shaking.address, reason = why, unsaid, "a link was not made");
-            }
-        }
-        self.end_dial(&shaking.address, shaking.errand, DialFailure::Unreachable);
-    }
-
-    fn refused(&mut self, token: usize, refused: &Refused) {
-        let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
-        if *refused != Refused::Myself
-            && let Some(unsaid) = self.complaints.take(clock::now())
-        {
-            let dialled = shaking.is_dialled();
-            warn!(peer = %shaking.address, dialled, reason = %refused, unsaid, "a link was refused");
-        }
-        self.end_dial(&shaking.address, shaking.errand, refusal_of(refused));
     }
 
     fn opened(&mut self, token: usize, hello: Box<Hello>, leftover: Vec<u8>) {

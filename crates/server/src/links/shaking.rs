@@ -1,12 +1,66 @@
-//! Small parts of a handshake over a socket.
+//! The ends of handshakes that failed, and small parts of all of them.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use leveret_cluster::DialFailure;
 use leveret_link::handshake::{Hello, Nonce, Refused};
-use leveret_model::Name;
+use leveret_model::{Name, limits};
 use mio::net::TcpStream;
+use tracing::{debug, warn};
+
+use super::{LinkSocket, Links};
+use crate::clock;
+
+/// Sockets whose dial met this node itself: their other ends, which are here too, are told of nobody.
+#[derive(Debug, Default)]
+pub(super) struct OwnDials(VecDeque<String>);
+
+impl OwnDials {
+    fn note(&mut self, dialled: &TcpStream) {
+        if self.0.len() == limits::LINK_HANDSHAKES_MAX {
+            self.0.pop_front();
+        }
+        self.0.extend(dialled.local_addr().map(|address| address.to_string()));
+    }
+
+    fn take(&mut self, peer: &str) -> bool {
+        let at = self.0.iter().position(|own| own == peer);
+        at.and_then(|at| self.0.remove(at)).is_some()
+    }
+}
+
+impl Links {
+    pub(super) fn shaking_failed(&mut self, token: usize, error: &io::Error) {
+        let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
+        if shaking.is_dialled() {
+            // who accepted may have refused us: its log says why
+            debug!(address = %shaking.address, %error, "a link's handshake failed");
+        } else if !self.own_dials.take(&shaking.address) {
+            let why = match error.kind() {
+                // a dialer that finds another secret here leaves without a word
+                io::ErrorKind::UnexpectedEof => "the peer left: has it another secret?".to_owned(),
+                _ => error.to_string(),
+            };
+            if let Some(unsaid) = self.complaints.take(clock::now()) {
+                warn!(peer = %shaking.address, reason = why, unsaid, "a link was not made");
+            }
+        }
+        self.end_dial(&shaking.address, shaking.errand, DialFailure::Unreachable);
+    }
+
+    pub(super) fn refused(&mut self, token: usize, refused: &Refused) {
+        let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
+        if *refused == Refused::Myself {
+            self.own_dials.note(&shaking.stream);
+        } else if let Some(unsaid) = self.complaints.take(clock::now()) {
+            let dialled = shaking.is_dialled();
+            warn!(peer = %shaking.address, dialled, reason = %refused, unsaid, "a link was refused");
+        }
+        self.end_dial(&shaking.address, shaking.errand, refusal_of(refused));
+    }
+}
 
 /// A node that listens on every address names none: its links come from the right one.
 pub(super) fn with_address(mut hello: Box<Hello>, stream: &TcpStream) -> Box<Hello> {
