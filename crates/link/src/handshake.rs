@@ -27,7 +27,7 @@ use subtle::ConstantTimeEq;
 
 mod hello;
 
-pub use hello::{Hello, Nonce, PROTOCOL, Purpose};
+pub use hello::{Hello, Nonce, PROTOCOL, PROTOCOL_OLDEST, Purpose};
 
 use hello::{decode_hello, encode_hello, hello_length};
 
@@ -252,7 +252,7 @@ impl Handshake {
     /// What can be said before the peer has proved anything.
     fn check_hello(&self, message: &[u8]) -> Result<Box<Hello>, Refused> {
         let peer = decode_hello(message).map_err(|_| Refused::NotALink)?;
-        if peer.protocol.abs_diff(PROTOCOL) > 1 {
+        if !(PROTOCOL_OLDEST..=PROTOCOL + 1).contains(&peer.protocol) {
             return Err(Refused::Protocol(peer.protocol));
         }
         if peer.group != self.me.group {

@@ -258,8 +258,10 @@ fn the_largest_hello_fits() {
 }
 
 #[test]
-fn a_protocol_more_than_one_version_away_is_refused() {
-    for (protocol, opens) in [(PROTOCOL + 1, true), (PROTOCOL - 1, true), (PROTOCOL + 2, false)] {
+fn a_protocol_that_is_too_old_or_two_versions_ahead_is_refused() {
+    let versions =
+        [(PROTOCOL, true), (PROTOCOL + 1, true), (PROTOCOL_OLDEST - 1, false), (PROTOCOL + 2, false)];
+    for (protocol, opens) in versions {
         let me = Hello { protocol, ..hello(1, Purpose::Control) };
         let mut one = Handshake::dialer(secret(SECRET), me, [1; 32], b"", Instant::ZERO);
         let outcome = meet(&mut one, &mut acceptor()).1;
