@@ -85,7 +85,7 @@ impl Control {
             nodes: self.nodes(),
             exchanges: told.exchanges.values().cloned().collect(),
             queues: self.queues_after(None, usize::MAX),
-            bindings: told.bindings.values().flat_map(|bindings| bindings.values().cloned()).collect(),
+            bindings: told.bindings.iter().map(|(_, binding)| binding.clone()).collect(),
             commands: self.desk.commands.len(),
         }
     }
@@ -137,7 +137,7 @@ impl Control {
         for (record, _) in told.queues.values().filter(|(_, masked)| !masked) {
             hash.add(record);
         }
-        for key in told.bindings.values().flat_map(|bindings| bindings.keys()) {
+        for (key, _) in told.bindings.iter() {
             hash.add(key);
         }
         hash.0

@@ -270,6 +270,9 @@ pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 pub const SHARD_EVENTS_MAX: usize = 1_024;
 /// The same for the control thread, which has few sockets.
 pub const CONTROL_EVENTS_MAX: usize = 256;
+/// Pieces of mail from the shards that the control thread takes before it looks at links and timers again: well below
+/// [`HEARD_WITHIN`] of work, so that a flood of commands never makes a node look Down. The rest waits its turn.
+pub const CONTROL_MAIL_PER_TURN_MAX: usize = 256;
 /// Sockets accepted in one turn, so that a storm of them leaves room for pings. The others wait in the kernel's queue.
 pub const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// Connections that the kernel keeps for a listener until they are accepted. More are not answered, and try again.

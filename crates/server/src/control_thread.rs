@@ -157,23 +157,8 @@ impl ControlThread {
             }
             self.mailbox.awake();
             let now = clock::now();
-            while let Some(mail) = self.mailbox.take() {
-                match mail {
-                    ToControl::Shard(shard, mail) => self.control.on_shard(now, shard, mail),
-                    ToControl::ClientGone(shard) => {
-                        let count = &mut self.clients[usize::from(shard.0)];
-                        *count = count.saturating_sub(1);
-                    }
-                    ToControl::SessionLost { node, session } => {
-                        self.links.on_session_lost(now, node, session);
-                    }
-                    ToControl::Overview { after, to } => {
-                        // nobody listens any more if it took too long
-                        let _ = to.try_send(self.overview(after));
-                    }
-                    ToControl::Seeds(seeds) => self.control.on_seeds(now, &seeds),
-                    ToControl::Stop => return,
-                }
+            if !self.take_mail(now) {
+                return;
             }
             for event in &events {
                 self.on_event(event);
@@ -185,6 +170,31 @@ impl ControlThread {
             }
             self.carry(now);
         }
+    }
+
+    /// Takes mail up to a bound: links and timers have their turn between, or peers would take this node for Down. False at
+    /// the end.
+    fn take_mail(&mut self, now: Instant) -> bool {
+        for _ in 0..limits::CONTROL_MAIL_PER_TURN_MAX {
+            let Some(mail) = self.mailbox.take() else { break };
+            match mail {
+                ToControl::Shard(shard, mail) => self.control.on_shard(now, shard, mail),
+                ToControl::ClientGone(shard) => {
+                    let count = &mut self.clients[usize::from(shard.0)];
+                    *count = count.saturating_sub(1);
+                }
+                ToControl::SessionLost { node, session } => {
+                    self.links.on_session_lost(now, node, session);
+                }
+                ToControl::Overview { after, to } => {
+                    // nobody listens any more if it took too long
+                    let _ = to.try_send(self.overview(after));
+                }
+                ToControl::Seeds(seeds) => self.control.on_seeds(now, &seeds),
+                ToControl::Stop => return false,
+            }
+        }
+        true
     }
 
     fn on_event(&mut self, event: &mio::event::Event) {

@@ -1,48 +1,26 @@
-//! From maps and verdicts to changes for the shards: derive anew what is dirty, compare with what was told, emit the
-//! difference.
+//! From maps and verdicts to changes for the shards: derive anew what is dirty, compare with what was told (`told`), emit
+//! the difference. Bindings: `bindings`.
 //!
 //! Invariants: bindings come after both their ends and go before them; a queue that this node is home of is never
 //! dropped at the shards while its record stands; an own proposal is not told to the own shards before it stands, so no
 //! message is ever stored in a queue that may be withdrawn.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use leveret_model::definition::{Binding, DestinationKind, Exchange};
+use leveret_model::QueueId;
+use leveret_model::definition::DestinationKind;
 use leveret_model::directory::{Change, QueueRecord};
-use leveret_model::{NodeId, QueueId};
 
-use super::map::{BindingKey, Dropped, ObjectName, Op, Record, RecordKey, Stamp};
+use super::map::{BindingKey, ObjectName};
 use super::mask::{self, Rank};
 use super::proposal::Notice;
 use super::register::{self, ExchangeRegister};
-use super::{Destination, Directory, ExchangeName};
-
-/// What the shards of this node were told.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) exchanges: BTreeMap<ObjectName, Exchange>,
-    /// Each queue, and whether it is masked.
-    pub(crate) queues: BTreeMap<QueueId, (QueueRecord, bool)>,
-    /// Queues that were more than proposals.
-    stood: BTreeSet<QueueId>,
-    names: BTreeMap<ObjectName, BTreeSet<QueueId>>,
-    pub(crate) bindings: BTreeMap<Destination, BTreeMap<BindingKey, Binding>>,
-}
-
-impl Told {
-    /// Bindings between two ends that are routed by.
-    pub(crate) fn bindings_between(&self, source: &ObjectName, destination: &Destination) -> usize {
-        self.bindings.get(destination).map_or(0, |bindings| {
-            bindings.keys().filter(|key| key.source == source.name && key.vhost == source.vhost).count()
-        })
-    }
-}
+use super::{Directory, ExchangeName};
 
 /// The changes of one refresh, by their place in the order.
 #[derive(Default)]
-struct Batch {
-    binding_drops: Vec<Change>,
+pub(super) struct Batch {
+    pub(super) binding_drops: Vec<Change>,
     queue_drops: Vec<Change>,
     exchange_drops: Vec<Change>,
     masks: Vec<Change>,
@@ -51,7 +29,7 @@ struct Batch {
     queue_puts: Vec<Change>,
     new_masks: Vec<Change>,
     unmasks: Vec<Change>,
-    binding_puts: Vec<Change>,
+    pub(super) binding_puts: Vec<Change>,
 }
 
 impl Directory {
@@ -65,14 +43,9 @@ impl Directory {
             while let Some(name) = self.dirty_queues.pop_first() {
                 self.refresh_queue(&name, &mut batch);
             }
-            while let Some(destination) = self.dirty_destinations.pop_first() {
-                self.refresh_bindings(&destination, &mut batch);
-            }
+            self.refresh_bindings(&mut batch);
             self.emit(batch);
-            if self.dirty_exchanges.is_empty()
-                && self.dirty_queues.is_empty()
-                && self.dirty_destinations.is_empty()
-            {
+            if !self.is_dirty() {
                 break;
             }
         }
@@ -96,6 +69,7 @@ impl Directory {
     }
 
     fn refresh_exchange(&mut self, name: &ObjectName, batch: &mut Batch) {
+        let was_gone = self.is_gone(name);
         let register = ExchangeRegister::read(&self.maps, name);
         let standing = register.value.is_some();
         let value = register.value;
@@ -124,34 +98,10 @@ impl Directory {
                 batch.exchange_puts.push(Change::PutExchange(exchange));
             }
             self.dirty_ends_of(name);
-        } else if old.deleted != register.deleted {
+        } else if old.deleted != register.deleted || was_gone != self.is_gone(name) {
             self.dirty_ends_of(name);
         }
         self.vote_on_removals(name);
-    }
-
-    /// Everything that is bound from or to the exchange is looked at again.
-    fn dirty_ends_of(&mut self, name: &ObjectName) {
-        if let Some(destinations) = self.sources.get(name) {
-            self.dirty_destinations.extend(destinations.keys().cloned());
-        }
-        self.dirty_destinations.insert((DestinationKind::Exchange, name.clone()));
-    }
-
-    /// Drops all told bindings from and to an exchange that goes or changes; they are put again if they still hold.
-    fn untell_bindings_at(&mut self, name: &ObjectName, batch: &mut Batch) {
-        let own = (DestinationKind::Exchange, name.clone());
-        let others = self.sources.get(name).into_iter().flat_map(BTreeMap::keys);
-        for destination in others.chain([&own]) {
-            let Some(bindings) = self.told.bindings.get_mut(destination) else { continue };
-            bindings.retain(|key, binding| {
-                let keep = *destination != own && key.source() != *name;
-                if !keep {
-                    batch.binding_drops.push(Change::DropBinding(binding.clone()));
-                }
-                keep
-            });
-        }
     }
 
     /// R2 for deletions: this node refuses while a queue of its own, or a register that it wrote, is bound to it.
@@ -186,12 +136,12 @@ impl Directory {
             DestinationKind::Queue => self.queues.get(&destination.1).is_some_and(|lives| {
                 lives.iter().filter(|&(_, &home)| home == self.own).any(|(&id, _)| {
                     self.maps[&self.own]
-                        .bindings_of(id)
-                        .any(|(key, record)| key.source() == *source && record.lamport() > deleted)
+                        .bindings_between(id, source, destination)
+                        .any(|(_, record)| record.lamport() > deleted)
                 })
             }),
             DestinationKind::Exchange => self.exchange_bindings.get(&destination.1).is_some_and(|keys| {
-                keys.iter().filter(|(key, _)| key.source() == *source).any(|(key, _)| {
+                BindingKey::between(keys, source, destination).any(|key| {
                     self.latest_exchange_binding(key).is_some_and(|(stamp, binding)| {
                         stamp.node == self.own && stamp.lamport > deleted && binding.is_some()
                     })
@@ -312,9 +262,8 @@ impl Directory {
     /// The name loses a life. Its bindings are told anew after it: a table drops them with the last life of a name.
     fn untell_name(&mut self, name: &ObjectName, id: QueueId, batch: &mut Batch) {
         let destination = (DestinationKind::Queue, name.clone());
-        if let Some(bindings) = self.told.bindings.remove(&destination) {
-            batch.binding_drops.extend(bindings.into_values().map(Change::DropBinding));
-        }
+        let bindings = self.told.bindings.remove_to(&destination);
+        batch.binding_drops.extend(bindings.into_iter().map(Change::DropBinding));
         self.dirty_destinations.insert(destination);
         if let Some(ids) = self.told.names.get_mut(name) {
             ids.remove(&id);
@@ -328,95 +277,6 @@ impl Directory {
         let Some((old, _)) = self.told.queues.get(&id) else { return false };
         self.queue_record(old.home.node, id)
             .is_some_and(|(record, _)| ObjectName::new(&record.vhost, &record.name) != *name)
-    }
-
-    fn refresh_bindings(&mut self, destination: &Destination, batch: &mut Batch) {
-        let wanted = match destination.0 {
-            DestinationKind::Queue => self.queue_bindings(&destination.1),
-            DestinationKind::Exchange => self.wanted_exchange_bindings(&destination.1),
-        };
-        let told = self.told.bindings.remove(destination).unwrap_or_default();
-        for (key, binding) in &told {
-            if !wanted.contains_key(key) {
-                batch.binding_drops.push(Change::DropBinding(binding.clone()));
-            }
-        }
-        for (key, binding) in &wanted {
-            if !told.contains_key(key) {
-                batch.binding_puts.push(Change::PutBinding(binding.clone()));
-            }
-        }
-        if !wanted.is_empty() {
-            self.told.bindings.insert(destination.clone(), wanted);
-        }
-    }
-
-    /// The bindings of the life that counts: of its epoch, from exchanges that are there, made after their last deletion.
-    fn queue_bindings(&mut self, name: &ObjectName) -> BTreeMap<BindingKey, Binding> {
-        let mut wanted = BTreeMap::new();
-        let chosen = self.choose(name, false).map(|(_, id)| id);
-        let Some(lives) = self.queues.get(name) else { return wanted };
-        let mut void = Vec::new();
-        for (&id, &home) in lives {
-            let epoch = self.queue_record(home, id).map_or(0, |(record, _)| record.epoch);
-            for (key, record) in self.maps[&home].bindings_of(id) {
-                let Record::Binding { epoch: bound_in, lamport, binding, .. } = record else { continue };
-                let source = key.source();
-                if *lamport <= self.deleted(&source) || self.is_gone(&source) {
-                    if home == self.own {
-                        void.push(Dropped::Binding(id, binding.clone().into()));
-                    }
-                } else if chosen == Some(id) && *bound_in == epoch && self.routed_exchange(&source).is_some()
-                {
-                    wanted.insert(key.clone(), binding.clone());
-                }
-            }
-        }
-        for dropped in void {
-            self.write(Op::Drop(dropped));
-        }
-        wanted
-    }
-
-    /// The exchange was there, was deleted, and nobody proposes it anew.
-    fn is_gone(&self, name: &ObjectName) -> bool {
-        self.exchanges.get(name).is_some_and(|known| known.value.is_none() && known.written)
-            && !self.exchange_ballots.contains_key(name)
-    }
-
-    /// The last write of a binding between exchanges, and the binding unless that unbound it.
-    pub(super) fn latest_exchange_binding(&self, key: &BindingKey) -> Option<(Stamp, Option<&Binding>)> {
-        let writers = self.exchange_bindings.get(&key.destination())?.get(key)?;
-        writers
-            .iter()
-            .filter_map(|node: &NodeId| {
-                match self.maps.get(node)?.records.get(&RecordKey::ExchangeBinding(key.clone()))? {
-                    Record::ExchangeBinding { binding, stamp, present } => {
-                        Some((*stamp, present.then_some(binding)))
-                    }
-                    _ => None,
-                }
-            })
-            .max_by_key(|(stamp, _)| *stamp)
-    }
-
-    fn wanted_exchange_bindings(&self, name: &ObjectName) -> BTreeMap<BindingKey, Binding> {
-        let mut wanted = BTreeMap::new();
-        let Some(keys) = self.exchange_bindings.get(name) else { return wanted };
-        if self.routed_exchange(name).is_none() {
-            return wanted;
-        }
-        for key in keys.keys() {
-            let source = key.source();
-            let deleted = self.deleted(&source).max(self.deleted(name));
-            if let Some((stamp, Some(binding))) = self.latest_exchange_binding(key)
-                && stamp.lamport > deleted
-                && self.routed_exchange(&source).is_some()
-            {
-                wanted.insert(key.clone(), binding.clone());
-            }
-        }
-        wanted
     }
 }
 

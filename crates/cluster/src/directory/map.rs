@@ -109,6 +109,27 @@ impl BindingKey {
     pub(crate) fn destination(&self) -> ObjectName {
         ObjectName::new(&self.vhost, &self.destination)
     }
+
+    /// It leads from `source`.
+    fn is_from(&self, source: &ObjectName) -> bool {
+        self.source == source.name && self.vhost == source.vhost
+    }
+
+    /// The smallest key from `source` to a destination: keys of one source are neighbours.
+    fn first_between(source: &ObjectName, (kind, destination): &(DestinationKind, ObjectName)) -> Self {
+        let (vhost, source) = (source.vhost.clone(), source.name.clone());
+        Self { vhost, source, kind: *kind, destination: destination.name.clone(), ..Self::first() }
+    }
+
+    /// Of `keys` that lead to `destination`, those that come from `source`.
+    pub(crate) fn between<'a, T>(
+        keys: &'a BTreeMap<Self, T>,
+        source: &'a ObjectName,
+        destination: &(DestinationKind, ObjectName),
+    ) -> impl Iterator<Item = &'a Self> {
+        let keys = keys.range(Self::first_between(source, destination)..).map(|(key, _)| key);
+        keys.take_while(move |key| key.is_from(source))
+    }
 }
 
 /// Bytes that are equal for tables that are equivalent (`Arguments::equivalent`).
@@ -307,12 +328,25 @@ pub(crate) struct NodeMap {
 impl NodeMap {
     /// The bindings of a queue in this map.
     pub(crate) fn bindings_of(&self, queue: QueueId) -> impl Iterator<Item = (&BindingKey, &Record)> {
-        self.records.range(RecordKey::Binding(queue, BindingKey::first())..).map_while(
-            move |(key, record)| match key {
-                RecordKey::Binding(id, key) if *id == queue => Some((key, record)),
-                _ => None,
-            },
-        )
+        self.bindings_at(queue, BindingKey::first())
+    }
+
+    /// The bindings of a queue in this map that come from `source`. `destination` is the queue's name.
+    pub(crate) fn bindings_between<'a>(
+        &'a self,
+        queue: QueueId,
+        source: &'a ObjectName,
+        destination: &(DestinationKind, ObjectName),
+    ) -> impl Iterator<Item = (&'a BindingKey, &'a Record)> {
+        let bindings = self.bindings_at(queue, BindingKey::first_between(source, destination));
+        bindings.take_while(move |(key, _)| key.is_from(source))
+    }
+
+    fn bindings_at(&self, queue: QueueId, from: BindingKey) -> impl Iterator<Item = (&BindingKey, &Record)> {
+        self.records.range(RecordKey::Binding(queue, from)..).map_while(move |(key, record)| match key {
+            RecordKey::Binding(id, key) if *id == queue => Some((key, record)),
+            _ => None,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! map; what the shards were told is a pure function of the maps, the verdicts, the order in which proposals came, and
 //! nothing else; a change is emitted exactly when that function's value changes.
 
+mod bindings;
 mod effective;
 pub(crate) mod map;
 mod mask;
@@ -11,6 +12,7 @@ mod merge;
 pub(crate) mod proposal;
 mod register;
 mod seen;
+mod told;
 pub(crate) mod visible;
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -21,12 +23,12 @@ use leveret_model::directory::Change;
 use leveret_model::{Incarnation, Instant, NodeId, QueueId, Ulid};
 
 use crate::membership::Standing;
-use effective::Told;
 pub(crate) use effective::is_reserved;
 use map::{BindingKey, Dropped, NodeMap, ObjectName, Op, Record, RecordKey, Stamp, Version};
 pub(crate) use merge::MergeStep;
 use proposal::{Ballot, Notice};
 pub(crate) use seen::{Seen, SeenQueue};
+use told::Told;
 
 /// What an exchange name is, kept from refresh to refresh.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,12 +65,16 @@ pub(crate) struct Directory {
     dirty_queues: BTreeSet<ObjectName>,
     dirty_exchanges: BTreeSet<ObjectName>,
     dirty_destinations: BTreeSet<Destination>,
+    dirty_bindings: BTreeSet<BindingKey>,
     contested: BTreeSet<ObjectName>,
     told: Told,
     changes: Vec<Change>,
     notices: Vec<Notice>,
     outgoing: Vec<Op>,
     pushed: Version,
+    /// Bindings derived so far: the work that tests count.
+    #[cfg(test)]
+    derived: usize,
 }
 
 impl Directory {
@@ -93,12 +99,15 @@ impl Directory {
             dirty_queues: BTreeSet::new(),
             dirty_exchanges: BTreeSet::new(),
             dirty_destinations: BTreeSet::new(),
+            dirty_bindings: BTreeSet::new(),
             contested: BTreeSet::new(),
             told: Told::default(),
             changes: Vec::new(),
             notices: Vec::new(),
             outgoing: Vec::new(),
             pushed: version,
+            #[cfg(test)]
+            derived: 0,
         }
     }
 
@@ -254,8 +263,7 @@ impl Directory {
             }
             Record::Binding { binding, .. } => {
                 self.count_source(binding, add);
-                self.dirty_destinations
-                    .insert((binding.kind, ObjectName::new(&binding.vhost, &binding.destination)));
+                self.dirty_bindings.insert(BindingKey::of(binding));
             }
             Record::Exchange { name, .. } => {
                 self.dirty_exchanges.insert(name.clone());
@@ -263,15 +271,18 @@ impl Directory {
             Record::ExchangeBinding { binding, .. } => {
                 self.count_source(binding, add);
                 let destination = ObjectName::new(&binding.vhost, &binding.destination);
-                let keys = self.exchange_bindings.entry(destination.clone()).or_default();
-                let writers = keys.entry(BindingKey::of(binding)).or_default();
+                let key = BindingKey::of(binding);
+                let keys = self.exchange_bindings.entry(destination).or_default();
+                let writers = keys.entry(key.clone()).or_default();
                 if add {
                     writers.insert(node);
                 } else {
                     writers.remove(&node);
                 }
-                keys.retain(|_, writers| !writers.is_empty());
-                self.dirty_destinations.insert((DestinationKind::Exchange, destination));
+                if writers.is_empty() {
+                    keys.remove(&key);
+                }
+                self.dirty_bindings.insert(key);
             }
             Record::Proposal { id, name, value: Some(_) } => {
                 let ballot = self.exchange_ballots.entry(name.clone()).or_default();
@@ -347,7 +358,8 @@ impl Directory {
     pub(crate) fn is_dirty(&self) -> bool {
         !(self.dirty_exchanges.is_empty()
             && self.dirty_queues.is_empty()
-            && self.dirty_destinations.is_empty())
+            && self.dirty_destinations.is_empty()
+            && self.dirty_bindings.is_empty())
     }
 
     /// Changes for the shards since the last call, in order.

@@ -7,9 +7,9 @@ use leveret_model::definition::{DestinationKind, Exchange};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{NodeId, QueueId, Ulid};
 
-use super::effective::Told;
 use super::map::{BindingKey, ObjectName, Record, RecordKey, Version};
 use super::mask::Rank;
+use super::told::Told;
 use super::{Directory, register};
 use crate::membership::Standing;
 
@@ -89,14 +89,13 @@ impl Directory {
 
     /// Bindings from this exchange that are routed by.
     pub(crate) fn bindings_from(&self, source: &ObjectName) -> usize {
-        let Some(destinations) = self.sources.get(source) else { return 0 };
-        destinations.keys().map(|destination| self.told.bindings_between(source, destination)).sum()
+        self.told.bindings.count_from(source)
     }
 
     /// Exchanges that lead to this one: they lose a binding when it goes.
     pub(crate) fn sources_bound_to(&self, name: &ObjectName) -> BTreeSet<ObjectName> {
-        let bindings = self.told.bindings.get(&(DestinationKind::Exchange, name.clone()));
-        bindings.into_iter().flatten().map(|(key, _)| key.source()).collect()
+        let destination = (DestinationKind::Exchange, name.clone());
+        self.told.bindings.to(&destination).map(BindingKey::source).collect()
     }
 
     /// The binding is in the own map, and its exchange was not deleted since.
