@@ -89,6 +89,9 @@ pub struct Control {
     pub(crate) visible: Visible<CommandKey>,
     pub(crate) desk: Desk,
     pub(crate) members: BTreeMap<NodeId, Member>,
+    /// Nodes that were forgotten, and until when what peers say of them is let pass.
+    pub(crate) forgotten: BTreeMap<NodeId, Instant>,
+    pub(crate) forget_not_before: Instant,
     pub(crate) links: BTreeMap<LinkKey, Link>,
     pub(crate) dials: Dials,
     pub(crate) join: Join,
@@ -144,6 +147,8 @@ impl Control {
             visible: Visible::new(),
             desk: Desk::default(),
             members: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
+            forget_not_before: Instant::ZERO,
             links: BTreeMap::new(),
             dials: Dials::new(),
             join: Join::Joining { since: now, quiet_since: now, said: false },
@@ -244,7 +249,9 @@ impl Control {
         self.dial_due(now);
         self.digest_due(now);
         self.join_slow(now);
-        self.forget_due(now);
+        if self.forget_deadline() <= now {
+            self.forget_due(now);
+        }
         self.on_command_deadlines(now);
         self.judge_peers(now);
         self.settle(now);

@@ -10,6 +10,7 @@ mod record;
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use leveret_link::Damage;
 use leveret_model::directory::{Command, Reply};
@@ -30,7 +31,8 @@ pub(crate) struct MemberInfo {
     pub(crate) address: alloc::string::String,
     pub(crate) shards: u8,
     pub(crate) name: Name,
-    pub(crate) down: bool,
+    /// Down in the peer's view, for so long.
+    pub(crate) down_for: Option<Duration>,
 }
 
 /// Versions of several maps.
@@ -242,13 +244,13 @@ fn member_out(member: MemberInfo) -> wire::Member {
         address: member.address,
         shards: member.shards.into(),
         name: member.name.to_string(),
-        down: member.down,
+        down_ms: member.down_for.map(|time| time.as_millis() as u64),
     }
 }
 
 fn member_in(member: wire::Member) -> Result<MemberInfo, Damage> {
     Ok(MemberInfo {
-        down: member.down,
+        down_for: member.down_ms.map(Duration::from_millis),
         node: member.node.into(),
         incarnation: Incarnation(member.incarnation),
         boot: Boot(member.boot),

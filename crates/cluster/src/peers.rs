@@ -1,6 +1,7 @@
 //! What other nodes say, and what is said to them.
 
 mod clock;
+mod forgetting;
 mod links;
 mod maps;
 mod verdicts;
@@ -111,6 +112,7 @@ impl Control {
     ) {
         let own_version = self.directory.version();
         let own = self.own();
+        let versions = self.without_forgotten(versions);
         if versions.iter().any(|(node, version)| *node == own && *version > own_version) {
             self.stop(Event::RolledBack { peer });
         }
@@ -149,7 +151,14 @@ impl Control {
             if info.node == own {
                 continue;
             }
-            if !self.members.contains_key(&info.node) && !info.down && self.is_full() {
+            let down_for = info.down_for;
+            if self.forgotten.contains_key(&info.node) {
+                if down_for.is_some() {
+                    continue;
+                }
+                self.forgotten.remove(&info.node);
+            }
+            if !self.members.contains_key(&info.node) && down_for.is_none() && self.is_full() {
                 self.say_full(info.node);
                 continue;
             }
@@ -163,8 +172,9 @@ impl Control {
             };
             let member = self.members.entry(info.node).or_insert_with(|| {
                 let mut member = Member::new(now, hello);
-                if info.down {
-                    member.standing = Standing::Down { since: now };
+                if let Some(time) = down_for {
+                    // its time runs since it went down, not since this node heard of it
+                    member.standing = Standing::Down { since: now - time };
                 }
                 member
             });
@@ -191,7 +201,7 @@ impl Control {
     }
 
     /// The frame that opens a link, and tells of new members later.
-    pub(super) fn state(&self) -> Frame {
+    pub(super) fn state(&self, now: Instant) -> Frame {
         let own = MemberInfo {
             node: self.own(),
             incarnation: self.config.incarnation,
@@ -199,11 +209,12 @@ impl Control {
             address: self.config.address.clone(),
             shards: self.config.shards,
             name: self.config.name.clone(),
-            down: false,
+            down_for: None,
         };
-        let known = self.members.values().filter(|member| {
-            !member.forgotten && (member.standing.is_down() && member.counted || member.ready)
-        });
+        let known = self
+            .members
+            .values()
+            .filter(|member| member.standing.is_down() && member.counted || member.ready);
         let others = known.map(|member| MemberInfo {
             node: member.hello.node,
             incarnation: member.hello.incarnation,
@@ -211,7 +222,7 @@ impl Control {
             address: member.hello.address.clone(),
             shards: member.hello.shards,
             name: member.hello.name.clone(),
-            down: member.standing.is_down(),
+            down_for: member.standing.down_for(now),
         });
         let members = core::iter::once(own).chain(others).collect();
         Frame::State { members, versions: self.directory.versions(), ready: self.join == Join::Ready }
@@ -234,7 +245,7 @@ impl Control {
         let versions = self.directory.versions();
         for peer in self.peers() {
             if introduce {
-                let state = self.state();
+                let state = self.state(now);
                 self.send(peer, state);
             }
             let sent_nanos = self.members.get(&peer).map_or(0, |member| member.pinged_nanos);

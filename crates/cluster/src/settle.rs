@@ -173,12 +173,15 @@ impl Control {
     /// died with it: nobody waits for its ack.
     pub(crate) fn ack_rested(&mut self) {
         let mut acks = Vec::new();
-        let (directory, routed) = (&self.directory, &self.routed_versions);
+        let (directory, routed, forgotten) = (&self.directory, &self.routed_versions, &self.forgotten);
         for (&node, queue) in &mut self.resting {
             let gone = directory.standing(node).is_down();
             let rests = |on: &Versions| {
                 // a map that its holder knows nothing of yet is at the default version everywhere
-                on.iter().all(|(other, version)| routed.get(other).copied().unwrap_or_default() >= *version)
+                on.iter().all(|(other, version)| {
+                    routed.get(other).copied().unwrap_or_default() >= *version
+                        || forgotten.contains_key(other)
+                })
             };
             while let Some((version, on)) = queue.front()
                 && (gone || rests(on))
@@ -194,7 +197,7 @@ impl Control {
     }
 
     /// Echoes that were held for want of a map version may count now.
-    fn carry_echoes(&mut self) {
+    pub(crate) fn carry_echoes(&mut self) {
         let (own, own_version) = (self.own(), self.directory.version());
         let applied = &self.applied_versions;
         for member in self.members.values_mut() {

@@ -158,8 +158,16 @@ pub const ALONE_AFTER: Duration = Duration::from_secs(1);
 pub const JOIN_SLOW_AFTER: Duration = Duration::from_secs(5);
 /// Anti-entropy with one random peer each.
 pub const DIGEST_EVERY: Duration = Duration::from_secs(1);
-/// Records of a node without a disk go after it was Down for this.
+/// A node without a disk is forgotten, with its records, after it was Down for this; its registers are taken over first.
 pub const FORGET_AFTER: Duration = Duration::from_secs(600);
+/// Time for the node whose turn it is to take over the registers of one that is to be forgotten. Then everyone does.
+pub const ADOPT_WITHIN: Duration = Duration::from_secs(60);
+/// Nodes that are Down and not forgotten yet, as many as a cluster has. Above it the longest dead is forgotten early: each
+/// start of a node without a disk is a new one.
+pub const DEAD_NODES_MAX: usize = NODES_MAX;
+/// Nodes that are remembered as forgotten, for as long again, so that a peer that is behind does not bring them back. At the
+/// bound the oldest goes; if a peer still knows it, it is learnt and forgotten once more.
+pub const FORGOTTEN_NODES_KEPT: usize = 8 * DEAD_NODES_MAX;
 /// Seeds that a registry may give. More are left out.
 pub const SEEDS_MAX: usize = 64;
 /// Nodes of a cluster. More are refused at the hello.

@@ -6,6 +6,7 @@
 
 mod bindings;
 mod effective;
+mod forget;
 pub(crate) mod map;
 mod mask;
 mod merge;
@@ -208,20 +209,6 @@ impl Directory {
             self.remove(node, &key);
         }
         self.maps.entry(node).or_default().version = version;
-    }
-
-    /// Forgets the queues and bindings of a node that has no disk to come back with; its registers stay, its version too.
-    pub(crate) fn forget(&mut self, node: NodeId) {
-        let Some(map) = self.maps.get(&node) else { return };
-        let gone: Vec<RecordKey> = map
-            .records
-            .iter()
-            .filter(|(_, record)| !record.is_register())
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in gone {
-            self.remove(node, &key);
-        }
     }
 
     fn step(&mut self, node: NodeId, op: Op) {

@@ -139,13 +139,6 @@ impl Directory {
         self.maps.get(&node).map_or_else(Vec::new, |map| map.rests_on.iter().map(|(&n, &v)| (n, v)).collect())
     }
 
-    /// Forgets how far the map of a node is known, so that it is asked for anew.
-    pub(crate) fn unlearn(&mut self, node: NodeId) {
-        if let Some(map) = self.maps.get_mut(&node) {
-            map.version = Version::default();
-        }
-    }
-
     /// Queues that live at a node.
     pub(crate) fn queues_at(&self, node: NodeId) -> usize {
         self.maps.get(&node).map_or(0, |map| {

@@ -79,6 +79,17 @@ impl<T: Ord + Clone> Visible<T> {
         }
     }
 
+    /// The node was forgotten.
+    pub(crate) fn forget_node(&mut self, node: NodeId) {
+        self.echoed.remove(&node);
+        self.acked.remove(&node);
+    }
+
+    /// Nodes of which something is kept.
+    pub(crate) fn node_count(&self) -> usize {
+        self.echoed.len().max(self.acked.len())
+    }
+
     /// Nobody would be awaited.
     pub(crate) fn is_alone(&self, now: Instant) -> bool {
         self.echoed.values().all(|at| *at + limits::ECHO_WAIT <= now)

@@ -142,9 +142,9 @@ pub(crate) struct Member {
     /// Its name for people.
     #[prost(string, tag = "6")]
     pub(crate) name: String,
-    /// The sender's verdict: heard by nobody. It does not count, and stays a member.
-    #[prost(bool, tag = "7")]
-    pub(crate) down: bool,
+    /// The sender's verdict: heard by nobody, for so long. It does not count, and stays a member for its time.
+    #[prost(uint64, optional, tag = "7")]
+    pub(crate) down_ms: Option<u64>,
 }
 
 /// The first frame on a control link, both ways; maps follow as [`MapReply`]s.

@@ -4,27 +4,27 @@
 //! listed by any node that is heard. Listed but not heard is unreachable, and still counts: without this veto a verdict
 //! cancels the very lease rule that it serves.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use leveret_model::{Instant, NodeId, limits};
 
 use super::Standing;
 use super::member::Member;
 
-/// How `node` stands now. `patient`: this thread was late, so silence proves nothing yet.
-pub(crate) fn verdict(
-    now: Instant,
-    members: &BTreeMap<NodeId, Member>,
-    node: NodeId,
-    patient: bool,
-) -> Standing {
-    let Some(member) = members.get(&node) else { return Standing::Down { since: now } };
+/// Whom the members that are heard hear themselves; none of them is a witness for itself.
+pub(crate) fn listed(now: Instant, members: &BTreeMap<NodeId, Member>) -> BTreeSet<NodeId> {
+    let witnesses = members.iter().filter(|(_, witness)| witness.is_heard(now));
+    witnesses
+        .flat_map(|(&witness, member)| member.hears.iter().copied().filter(move |node| *node != witness))
+        .collect()
+}
+
+/// How a member stands now. `listed`: a node that is heard hears it. `patient`: this thread was late, so silence
+/// proves nothing yet.
+pub(crate) fn verdict(now: Instant, member: &Member, listed: bool, patient: bool) -> Standing {
     if member.is_heard(now) {
         return Standing::Alive;
     }
-    let listed = members
-        .iter()
-        .any(|(&other, witness)| other != node && witness.is_heard(now) && witness.hears.contains(&node));
     if listed {
         return Standing::Unreachable;
     }
@@ -49,6 +49,10 @@ mod tests {
 
     const H: NodeId = NodeId(1);
     const M: NodeId = NodeId(2);
+
+    fn verdict(now: Instant, members: &BTreeMap<NodeId, Member>, node: NodeId, patient: bool) -> Standing {
+        super::verdict(now, &members[&node], listed(now, members).contains(&node), patient)
+    }
 
     fn at(ms: u64) -> Instant {
         Instant::ZERO + Duration::from_millis(ms)

@@ -51,7 +51,24 @@ impl Dials {
     /// What the registry says now.
     pub(crate) fn on_seeds(&mut self, addresses: &[String]) {
         self.asked = true;
-        self.seeds = addresses.iter().take(limits::SEEDS_MAX).cloned().collect();
+        let seeds: BTreeSet<String> = addresses.iter().take(limits::SEEDS_MAX).cloned().collect();
+        // a registry that names other addresses each day: what was no seed but a guess goes with it
+        self.entries.retain(|address, entry| {
+            seeds.contains(address) || !self.seeds.contains(address) || entry.answered.is_some()
+        });
+        self.seeds = seeds;
+    }
+
+    /// Nobody is looked for there any more, unless a seed names it.
+    pub(crate) fn forget(&mut self, address: &str) {
+        if !self.seeds.contains(address) {
+            self.entries.remove(address);
+        }
+    }
+
+    /// Addresses that something is known of.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// The registry was asked.

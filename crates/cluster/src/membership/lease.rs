@@ -25,6 +25,10 @@ pub(crate) struct Echoes {
 impl Echoes {
     /// An echo of the ping that was sent at `sent`.
     pub(crate) fn on_echo(&mut self, sent: Instant, versions: Named, applied: impl Fn(NodeId) -> Version) {
+        if let Some((_, held)) = &mut self.held {
+            // what the member names no longer it has forgotten, and nobody can ask it for that any more
+            held.retain(|(node, _)| versions.iter().any(|(named, _)| named == node));
+        }
         if self.held.is_none() {
             self.held = Some((sent, versions));
         } else {
@@ -76,6 +80,18 @@ mod tests {
         assert_eq!(echoes.until(), Instant::ZERO);
         echoes.on_echo(at(100), vec![], |_| version(0));
         assert_eq!(echoes.until(), at(1_600));
+    }
+
+    #[test]
+    fn a_map_that_its_namer_forgot_is_waited_for_no_longer() {
+        let mut echoes = Echoes::default();
+        let both = vec![(NodeId(1), version(1)), (NodeId(2), version(1))];
+        let applied = |node| version(u64::from(node == NodeId(1)));
+        echoes.on_echo(at(100), both.clone(), applied);
+        echoes.on_echo(at(200), both, applied);
+        assert_eq!(echoes.until(), Instant::ZERO);
+        echoes.on_echo(at(300), vec![(NodeId(1), version(1))], applied);
+        assert_eq!(echoes.until(), at(1_800));
     }
 
     #[test]

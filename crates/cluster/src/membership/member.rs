@@ -55,8 +55,6 @@ pub(crate) struct Member {
     pub(crate) echoes: Echoes,
     /// When it sent the last ping that came, by its clock; 0 for none.
     pub(crate) pinged_nanos: u64,
-    /// Its records were forgotten after it was Down too long.
-    pub(crate) forgotten: bool,
 }
 
 impl Member {
@@ -76,7 +74,6 @@ impl Member {
             hears: Vec::new(),
             echoes: Echoes::default(),
             pinged_nanos: 0,
-            forgotten: false,
         }
     }
 

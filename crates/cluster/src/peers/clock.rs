@@ -3,13 +3,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use leveret_model::directory::ToShard;
-use leveret_model::{Instant, NodeId, ShardId, limits};
+use leveret_model::{Instant, NodeId, limits};
 
 use crate::control::Control;
 use crate::effects::{Event, LinkKey};
 use crate::frame::Frame;
-use crate::membership::Standing;
 use crate::membership::join::Join;
 use crate::membership::member::Member;
 
@@ -67,7 +65,6 @@ impl Control {
     fn is_dialled(&self, member: &Member) -> bool {
         let address = &member.hello.address;
         member.link.is_none()
-            && !member.forgotten
             && !(member.replaced
                 && self.links.values().any(|link| {
                     self.members.get(&link.peer).is_some_and(|linked| linked.hello.address == *address)
@@ -85,6 +82,8 @@ impl Control {
             return;
         }
         self.next_digest = now + limits::DIGEST_EVERY;
+        self.forgotten.retain(|_, until| now < *until);
+        self.forget_strays();
         let peers = self.peers();
         if !peers.is_empty() {
             let peer = peers[self.random.below(peers.len() as u64) as usize];
@@ -112,43 +111,5 @@ impl Control {
             }));
         }
         self.effects.events.push(Event::StillJoining { missing });
-    }
-
-    /// Forgets the queues and bindings of nodes that were Down too long: without disks they cannot come back.
-    pub(crate) fn forget_due(&mut self, now: Instant) {
-        let due: Vec<NodeId> = self
-            .members
-            .iter()
-            .filter(|(_, member)| !member.forgotten && forget_at(member) <= now)
-            .map(|(&node, _)| node)
-            .collect();
-        for node in due {
-            self.directory.forget(node);
-            self.served.retain(|(peer, _), _| *peer != node);
-            self.stirred = true;
-            if let Some(member) = self.members.get_mut(&node) {
-                member.forgotten = true;
-                let name = member.hello.name.clone();
-                self.effects.events.push(Event::Forgotten { node, name });
-            }
-            for shard in 0..self.config.shards {
-                self.effects.to_shards.push((ShardId(shard), ToShard::NodeForgotten { node }));
-            }
-        }
-    }
-
-    pub(crate) fn forget_deadline(&self) -> Instant {
-        self.members
-            .values()
-            .filter(|member| !member.forgotten)
-            .map(forget_at)
-            .fold(Instant::FAR, Instant::min)
-    }
-}
-
-fn forget_at(member: &Member) -> Instant {
-    match member.standing {
-        Standing::Down { since } => since + limits::FORGET_AFTER,
-        Standing::Alive | Standing::Unreachable => Instant::FAR,
     }
 }

@@ -57,9 +57,7 @@ impl Control {
         member.hello = peer;
         member.link = Some(link);
         (member.stated, member.refusals, member.replaced) = (false, 0, false);
-        if core::mem::take(&mut member.forgotten) {
-            self.directory.unlearn(node);
-        }
+        self.forgotten.remove(&node);
         let dialled = dialled.map(ToString::to_string);
         self.links.insert(link, Link { peer: node, dialler, dialled, last_frame: now });
         self.visible.on_link(now, node);
@@ -81,7 +79,7 @@ impl Control {
 
     /// The first frames on a link: the state, what stands against the peer's proposals, how far its map is applied.
     pub(super) fn greet(&mut self, now: Instant, node: NodeId) {
-        let state = self.state();
+        let state = self.state(now);
         self.send(node, state);
         for proposal in self.directory.refused(node) {
             self.send(node, Frame::Conflict { proposal });

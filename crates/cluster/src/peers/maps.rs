@@ -19,7 +19,8 @@ const _: () =
 impl Control {
     /// `from` knows a version of a map. Ask for it if it is news: at once, or when the delta that is under way is late.
     pub(super) fn want(&mut self, now: Instant, from: NodeId, node: NodeId, version: Version, at_once: bool) {
-        if node == self.own() || version <= self.directory.version_of(node) {
+        let known = node == self.own() || version <= self.directory.version_of(node);
+        if known || self.forgotten.contains_key(&node) {
             return;
         }
         let linked = self.members.get(&node).is_some_and(|member| member.link.is_some());
@@ -59,6 +60,10 @@ impl Control {
         last: bool,
         records: Vec<Record>,
     ) -> bool {
+        if self.forgotten.contains_key(&node) {
+            // asked for before it was forgotten
+            return false;
+        }
         let begin = Pieces { version, next: 0, records: Vec::new() };
         let pieces = self.pieces.entry((link, node)).or_insert_with(|| begin.clone());
         if piece == 0 {
@@ -77,6 +82,7 @@ impl Control {
 
     /// A map is stored; what it rests on is asked for if it is not here.
     pub(super) fn rests_on(&mut self, now: Instant, from: NodeId, node: NodeId, versions: Versions) {
+        let versions = self.without_forgotten(versions);
         for &(other, version) in &versions {
             self.want(now, from, other, version, false);
         }

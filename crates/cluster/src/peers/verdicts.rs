@@ -10,7 +10,7 @@ use crate::control::Control;
 use crate::directory::map::ObjectName;
 use crate::effects::{Event, SessionWish};
 use crate::membership::Standing;
-use crate::membership::detector::verdict;
+use crate::membership::detector::{listed, verdict};
 use crate::refusal;
 
 impl Control {
@@ -18,8 +18,10 @@ impl Control {
     pub(crate) fn judge_peers(&mut self, now: Instant) {
         let patient = now < self.patient_until;
         let nodes: Vec<NodeId> = self.members.keys().copied().collect();
+        let listed = listed(now, &self.members);
         for node in nodes {
-            let standing = verdict(now, &self.members, node, patient);
+            let Some(member) = self.members.get(&node) else { continue };
+            let standing = verdict(now, member, listed.contains(&node), patient);
             #[cfg(feature = "planted")]
             let standing = match self.planted {
                 Some(bug) => bug.verdict(now, self.members.get(&node), standing),
@@ -29,7 +31,7 @@ impl Control {
             if standing.is_down() && !member.counted && member.link.is_none() {
                 // a newcomer that never was a member leaves no trace
                 if member.announced.is_none() {
-                    self.members.remove(&node);
+                    self.erase(node);
                     continue;
                 }
             }

@@ -16,7 +16,8 @@ impl World {
     /// kill -9: links are reset, the port refuses.
     pub fn kill(&mut self, at: At) {
         self.nodes[at].alive = false;
-        for other in 0..self.nodes.len() {
+        self.live.retain(|&other| other != at);
+        for other in self.live.clone() {
             if other != at {
                 self.last_bad.insert((other.min(at), other.max(at)), Instant::FAR);
             }
@@ -69,7 +70,7 @@ impl World {
             let bad = self.last_bad.entry((a.min(b), a.max(b))).or_default();
             *bad = (*bad).max(self.now);
         }
-        for at in 0..self.nodes.len() {
+        for at in self.live.clone() {
             if self.nodes[at].paused_until > self.now {
                 for other in 0..self.nodes.len() {
                     let bad = self.last_bad.entry((at.min(other), at.max(other))).or_default();

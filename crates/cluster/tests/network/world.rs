@@ -73,6 +73,8 @@ pub enum What {
 pub struct World {
     pub now: Instant,
     pub nodes: Vec<Node>,
+    /// Those that run, in order.
+    pub live: Vec<At>,
     pub random: SplitMix,
     pub delay: (Duration, Duration),
     pub apply_delay_max: Duration,
@@ -101,6 +103,7 @@ impl World {
         Self {
             now: Instant::ZERO + ms(1_000),
             nodes: Vec::new(),
+            live: Vec::new(),
             random: SplitMix::new(Seed(seed)),
             delay: (ms(0), ms(2)),
             apply_delay_max: ms(2),
@@ -173,9 +176,10 @@ impl World {
             timer: self.now,
             backlog: VecDeque::new(),
         });
-        for other in 0..at {
+        for &other in &self.live {
             self.last_bad.insert((other, at), self.now);
         }
+        self.live.push(at);
         let seeds: Vec<String> = seeds.iter().map(|&seed| seed.into()).collect();
         self.nodes[at].control.on_seeds(self.now, &seeds);
         self.drain(at);
@@ -231,8 +235,10 @@ impl World {
 
     /// One event, before `end`.
     pub fn step(&mut self, end: Instant) -> bool {
-        let timer = (0..self.nodes.len())
-            .filter(|&at| self.nodes[at].alive)
+        let timer = self
+            .live
+            .iter()
+            .copied()
             .map(|at| (self.nodes[at].timer.max(self.nodes[at].paused_until), at))
             .min();
         let event = self.queue.first_key_value().map(|(&(at, _), _)| at);
