@@ -36,9 +36,8 @@ impl Directory {
                 }
             }
             DestinationKind::Exchange => {
-                dirty.extend(
-                    self.exchange_bindings.get(name).into_iter().flatten().map(|(key, _)| key.clone()),
-                );
+                let keys = self.exchange_bindings.get(name).into_iter().flatten();
+                dirty.extend(keys.map(|(key, _)| key.clone()));
             }
         }
     }
@@ -144,24 +143,32 @@ impl Directory {
     /// The last write of a binding between exchanges, and the binding unless that unbound it.
     pub(super) fn latest_exchange_binding(&self, key: &BindingKey) -> Option<(Stamp, Option<&Binding>)> {
         let writers = self.exchange_bindings.get(&key.destination())?.get(key)?;
-        let at = RecordKey::ExchangeBinding(key.clone());
-        writers
-            .iter()
-            .filter_map(|node| match self.maps.get(node)?.records.get(&at)? {
-                Record::ExchangeBinding { binding, stamp, present } => {
-                    Some((*stamp, present.then_some(binding)))
-                }
-                _ => None,
-            })
-            .max_by_key(|(stamp, _)| *stamp)
+        let (node, &(stamp, present)) = writers.iter().max_by_key(|(_, (stamp, _))| *stamp)?;
+        match self.maps.get(node)?.records.get(&RecordKey::ExchangeBinding(key.clone()))? {
+            Record::ExchangeBinding { binding, .. } => Some((stamp, present.then_some(binding))),
+            _ => None,
+        }
     }
 
-    fn exchange_binding(&self, key: &BindingKey) -> Option<Binding> {
+    /// The last write of a binding between exchanges bound it.
+    pub(super) fn is_exchange_bound(&self, key: &BindingKey) -> bool {
+        let writers = self.exchange_bindings.get(&key.destination()).and_then(|keys| keys.get(key));
+        writers.and_then(|writers| writers.values().max()).is_some_and(|(_, present)| *present)
+    }
+
+    /// The binding between exchanges as it was written last, made after the last deletion of both its ends. A void one of
+    /// this node is unbound under its old stamp: it says no more than the deletion, so it beats nothing that came after.
+    fn exchange_binding(&mut self, key: &BindingKey) -> Option<Binding> {
         let (source, name) = (key.source(), key.destination());
         let (stamp, binding) = self.latest_exchange_binding(key)?;
-        let deleted = self.deleted(&source).max(self.deleted(&name));
-        let holds = stamp.lamport > deleted && self.is_routed(&source) && self.is_routed(&name);
-        binding.filter(|_| holds).cloned()
+        let binding = binding?.clone();
+        if stamp.lamport <= self.deleted(&source).max(self.deleted(&name)) {
+            if stamp.node == self.own {
+                self.write(Op::Put(Record::ExchangeBinding { binding, stamp, present: false }));
+            }
+            return None;
+        }
+        (self.is_routed(&source) && self.is_routed(&name)).then_some(binding)
     }
 }
 

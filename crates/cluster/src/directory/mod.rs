@@ -44,6 +44,9 @@ pub(crate) struct ExchangeName {
 
 type Destination = (DestinationKind, ObjectName);
 
+/// When each writer wrote a register of a binding between exchanges last, and whether it bound or unbound.
+type Writers = BTreeMap<NodeId, (Stamp, bool)>;
+
 /// All maps and what follows from them.
 pub(crate) struct Directory {
     own: NodeId,
@@ -59,8 +62,9 @@ pub(crate) struct Directory {
     removals: BTreeMap<ObjectName, BTreeMap<Ulid, (NodeId, bool)>>,
     /// How many bindings from each exchange lead where, over all maps.
     sources: BTreeMap<ObjectName, BTreeMap<Destination, u32>>,
-    /// Registers of bindings to each exchange, and who wrote them.
-    exchange_bindings: BTreeMap<ObjectName, BTreeMap<BindingKey, BTreeSet<NodeId>>>,
+    /// Registers of bindings to each exchange: what each writer says of them.
+    exchange_bindings: BTreeMap<ObjectName, BTreeMap<BindingKey, Writers>>,
+    /// Bindings to queues, and registers of bindings to exchanges that stand.
     binding_count: usize,
     queue_count: usize,
     dirty_queues: BTreeSet<ObjectName>,
@@ -255,21 +259,8 @@ impl Directory {
             Record::Exchange { name, .. } => {
                 self.dirty_exchanges.insert(name.clone());
             }
-            Record::ExchangeBinding { binding, .. } => {
-                self.count_source(binding, add);
-                let destination = ObjectName::new(&binding.vhost, &binding.destination);
-                let key = BindingKey::of(binding);
-                let keys = self.exchange_bindings.entry(destination).or_default();
-                let writers = keys.entry(key.clone()).or_default();
-                if add {
-                    writers.insert(node);
-                } else {
-                    writers.remove(&node);
-                }
-                if writers.is_empty() {
-                    keys.remove(&key);
-                }
-                self.dirty_bindings.insert(key);
+            Record::ExchangeBinding { binding, stamp, present } => {
+                self.index_exchange_binding(node, binding, (*stamp, *present), add);
             }
             Record::Proposal { id, name, value: Some(_) } => {
                 let ballot = self.exchange_ballots.entry(name.clone()).or_default();
@@ -290,6 +281,31 @@ impl Directory {
                 self.dirty_exchanges.insert(name.clone());
             }
         }
+    }
+
+    /// An unbound register stays, and counts for nothing.
+    fn index_exchange_binding(&mut self, node: NodeId, binding: &Binding, said: (Stamp, bool), add: bool) {
+        let key = BindingKey::of(binding);
+        let stood = self.is_exchange_bound(&key);
+        let destination = key.destination();
+        let keys = self.exchange_bindings.entry(destination.clone()).or_default();
+        let writers = keys.entry(key.clone()).or_default();
+        if add {
+            writers.insert(node, said);
+        } else {
+            writers.remove(&node);
+        }
+        if writers.is_empty() {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.exchange_bindings.remove(&destination);
+            }
+        }
+        let stands = self.is_exchange_bound(&key);
+        if stood != stands {
+            self.count_source(binding, stands);
+        }
+        self.dirty_bindings.insert(key);
     }
 
     fn count_source(&mut self, binding: &Binding, add: bool) {

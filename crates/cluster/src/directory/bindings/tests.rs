@@ -127,11 +127,12 @@ fn each_bind_and_unbind_of_an_exchange_with_many_bindings_costs_one_binding() {
     for key in 0..MANY {
         rig.bind_exchange(key, true);
     }
-    assert_eq!((rig.derived(), rig.told.len()), (MANY, MANY));
+    assert_eq!((rig.derived(), rig.told.len(), rig.directory.binding_count()), (MANY, MANY, MANY));
     for key in 0..MANY {
         rig.bind_exchange(key, false);
     }
-    assert_eq!((rig.derived(), rig.told.len()), (MANY, 0));
+    assert_eq!((rig.derived(), rig.told.len(), rig.directory.binding_count()), (MANY, 0, 0));
+    assert!(rig.directory.sources.is_empty());
 }
 
 #[test]
@@ -207,4 +208,44 @@ fn a_binding_of_a_peer_is_void_here_only_once_its_home_says_so() {
     assert!(rig.directory.on_delta(PEER, version(2), version(3), std::vec![drop]));
     rig.refresh();
     assert_eq!(rig.directory.binding_count(), 0);
+}
+
+fn register(node: NodeId, lamport: u64, present: bool) -> Op {
+    let binding = bound("amq.topic", DestinationKind::Exchange, "x", 1);
+    Op::Put(Record::ExchangeBinding { binding, stamp: Stamp { lamport, node }, present })
+}
+
+#[test]
+fn a_register_that_two_nodes_wrote_counts_once_and_only_while_its_last_write_bound() {
+    let mut rig = Rig::new();
+    rig.exchange("x", true);
+    rig.bind_exchange(1, true);
+    let version = |counter| super::super::Version { incarnation: Incarnation(1), counter };
+    for (at, (lamport, present, count)) in
+        [(50, true, 1), (60, false, 0), (70, true, 1)].into_iter().enumerate()
+    {
+        let (from, to) = (version(at as u64), version(at as u64 + 1));
+        assert!(rig.directory.on_delta(PEER, from, to, std::vec![register(PEER, lamport, present)]));
+        rig.refresh();
+        assert_eq!((rig.directory.binding_count(), rig.told.len()), (count, count));
+    }
+    rig.bind_exchange(1, false);
+    assert_eq!((rig.directory.binding_count(), rig.told.len()), (0, 0));
+}
+
+#[test]
+fn bindings_of_a_deleted_exchange_are_unbound_by_their_writer_and_beat_no_later_bind() {
+    let mut rig = Rig::new();
+    rig.exchange("x", true);
+    rig.bind_exchange(1, true);
+    let bind = rig.directory.lamport;
+    rig.exchange("x", false);
+    assert_eq!((rig.directory.binding_count(), rig.told.len()), (0, 0));
+    rig.exchange("x", true);
+    let version = |counter| super::super::Version { incarnation: Incarnation(1), counter };
+    let later = rig.directory.lamport + 1;
+    assert!(later > bind);
+    assert!(rig.directory.on_delta(PEER, version(0), version(1), std::vec![register(PEER, later, true)]));
+    rig.refresh();
+    assert_eq!((rig.directory.binding_count(), rig.told.len()), (1, 1), "the bind after the deletion stands");
 }
