@@ -23,7 +23,7 @@ use crate::event::{ClientId, End, HostId, ProcessId};
 use crate::network::Item;
 use crate::oracle::{Answer, Fate, MessageId, Sent};
 use crate::process::USER;
-use crate::topology::Exchange;
+use crate::topology::{self, Exchange};
 use crate::workload::{Role, Season};
 use crate::world::Ways;
 
@@ -46,6 +46,8 @@ pub(crate) struct Client {
     received: BytesMut,
     out: Vec<u8>,
     pub(crate) channels: BTreeMap<u16, Channel>,
+    /// It does not read for now.
+    pub(crate) deaf: bool,
     /// Something ended and has to be begun anew then.
     pub(crate) again_at: Option<Instant>,
 }
@@ -61,6 +63,7 @@ impl Client {
             received: BytesMut::new(),
             out: Vec::new(),
             channels: BTreeMap::new(),
+            deaf: false,
             again_at: None,
         }
     }
@@ -86,6 +89,7 @@ impl Client {
         }
         self.channels.clear();
         self.phase = Phase::Away;
+        self.deaf = false;
         self.at = None;
         self.out.clear();
     }
@@ -317,8 +321,13 @@ impl Client {
             ..Default::default()
         };
         self.say(number, publish);
-        let mut header = Vec::new();
-        BasicProperties::default().encode_payload(body.len() as u64, &mut header);
+        let (mut header, mut headers) = (Vec::new(), Vec::new());
+        let mut properties = BasicProperties::default();
+        if exchange == Exchange::Headers {
+            encode_arguments(&topology::headers(key), &mut headers);
+            properties.headers = Some(Table(&headers));
+        }
+        properties.encode_payload(body.len() as u64, &mut header);
         write_header_frame(&mut self.out, number, &header);
         write_body_frames(&mut self.out, number, &body, 131_072);
         ways.trace.event(ways.schedule.now, 20, &[u64::from(id.publisher), id.number]);

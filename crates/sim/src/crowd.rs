@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::client::{Client, Phase};
-use crate::event::{ClientId, Event, HostId};
+use crate::event::{ClientId, End, Event, HostId};
 use crate::network::{HostState, Owner, Purpose};
 use crate::topology::{Base, base_of};
 use crate::workload::Role;
@@ -36,6 +36,34 @@ impl World {
             format!("client {} ({:?}) connects to host {}", id.0, client.role, host.0)
         });
         client.connected(end, (process, node, host), &mut ways);
+    }
+
+    /// A client takes what came, unless it does not read for now.
+    pub(crate) fn client_hears(&mut self, id: ClientId, end: End) {
+        let mut ways = ways!(self);
+        let client = &mut self.clients[id.0 as usize];
+        if client.end != Some(end) || client.deaf {
+            return;
+        }
+        let other = ways.network.other_owner(end);
+        if !client.on_readable(&mut ways) {
+            return self.client_lost(id);
+        }
+        if let Some(Owner::Thread(process, actor)) = other
+            && let Some(process) = self.processes.get_mut(&process)
+        {
+            process.has_room(actor, &mut ways);
+        }
+    }
+
+    /// A client reads again.
+    pub(crate) fn client_reads(&mut self, id: ClientId) {
+        let client = &mut self.clients[id.0 as usize];
+        if std::mem::take(&mut client.deaf)
+            && let Some(end) = client.end
+        {
+            self.client_hears(id, end);
+        }
     }
 
     pub(crate) fn client_lost(&mut self, id: ClientId) {

@@ -76,6 +76,8 @@ pub(crate) enum Event {
     TurnGoesOn { process: ProcessId, shard: u8 },
     /// Something may have arrived at an end.
     Arrive(End),
+    /// The last probe of a connection that may be silent.
+    Probed(PipeId),
     /// A dial goes on.
     Dial(DialId),
     /// A client connects.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::event::HostId;
+use crate::event::{ClientId, HostId, ProcessId};
 use crate::scheduler::Dice;
 
 /// Kinds of faults. Each must be hit often enough over a set of seeds, or the set proves nothing.
@@ -15,6 +15,8 @@ pub enum FaultKind {
     ControlReset,
     /// A data link breaks.
     DataReset,
+    /// Nothing goes over a data link any more, and nobody is told, while the control link lives.
+    DataSilence,
     /// A client's connection breaks.
     ClientReset,
     /// Nothing goes one way between two hosts.
@@ -33,14 +35,23 @@ pub enum FaultKind {
     Pause,
     /// Shards are interrupted between the halves of their turns.
     Starvation,
+    /// A process is short of memory: publishers of long queues wait.
+    TightMemory,
+    /// A process has no memory left: all publishers wait.
+    FullMemory,
+    /// A client stops reading for a while.
+    SlowReader,
+    /// Somebody without the secret dials a node, in the name of another.
+    Stranger,
 }
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::Delay,
         Self::ControlReset,
         Self::DataReset,
+        Self::DataSilence,
         Self::ClientReset,
         Self::OneWayCut,
         Self::PartialCut,
@@ -50,6 +61,10 @@ impl FaultKind {
         Self::Restart,
         Self::Pause,
         Self::Starvation,
+        Self::TightMemory,
+        Self::FullMemory,
+        Self::SlowReader,
+        Self::Stranger,
     ];
 }
 
@@ -62,6 +77,8 @@ pub(crate) enum Lasting {
     Cuts(Vec<(HostId, HostId)>),
     Slow(Vec<(HostId, HostId)>),
     Still(HostId),
+    Memory(ProcessId),
+    Deaf(ClientId),
 }
 
 /// The weights of one seed, and the pace.

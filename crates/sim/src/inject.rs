@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use leveret_model::Instant;
+use leveret_shard::Pressure;
 
 use crate::event::{ClientId, Event, HostId, ProcessId};
 use crate::faults::{FaultKind, Lasting, cut_shape};
-use crate::network::Purpose;
-use crate::world::{HEAL_AT, LAST_CRASH, World};
+use crate::network::{Purpose, SILENCE};
+use crate::world::{HEAL_AT, LAST_CRASH, Ways, World, ways};
 
 /// Longest extra delay; more counts as a cut.
 const DELAY_MAX_MS: u64 = 470;
@@ -43,7 +44,7 @@ impl World {
                 let shape = cut_shape(kind, self.hosts, &mut self.schedule.dice);
                 self.trace.say(now, || format!("{kind:?} {shape:?}"));
                 for (from, to) in &shape {
-                    self.network.cut(now, *from, *to);
+                    self.network.cut(&mut self.schedule, *from, *to);
                 }
                 self.lasts(Lasting::Cuts(shape));
                 true
@@ -61,6 +62,11 @@ impl World {
             FaultKind::Crash | FaultKind::SilentCrash => self.crash(kind == FaultKind::SilentCrash),
             FaultKind::Pause => self.pause(),
             FaultKind::Starvation => self.starve(),
+            FaultKind::DataSilence => self.silence(),
+            FaultKind::TightMemory => self.press(Pressure::Tight),
+            FaultKind::FullMemory => self.press(Pressure::Full),
+            FaultKind::SlowReader => self.deafen(),
+            FaultKind::Stranger => self.stranger_comes(),
             // follows each crash
             FaultKind::Restart => false,
         }
@@ -76,6 +82,42 @@ impl World {
         let Some(pipe) = self.schedule.dice.pick(&pipes) else { return false };
         self.trace.say(self.schedule.now, || format!("{kind:?} of {pipe:?}"));
         self.network.reset(&mut self.schedule, pipe);
+        true
+    }
+
+    fn silence(&mut self) -> bool {
+        if self.schedule.now + SILENCE > Instant::ZERO + HEAL_AT {
+            return false;
+        }
+        let pipes = self.network.pipes(|purpose| purpose == Purpose::Data);
+        let Some(pipe) = self.schedule.dice.pick(&pipes) else { return false };
+        self.trace.say(self.schedule.now, || format!("{pipe:?} falls silent"));
+        self.network.silence(&mut self.schedule, pipe);
+        true
+    }
+
+    fn press(&mut self, pressure: Pressure) -> bool {
+        let Some(process) = self.some_process() else { return false };
+        self.trace.say(self.schedule.now, || format!("memory of {process:?} is {pressure:?}"));
+        self.set_pressure(process, pressure);
+        self.lasts(Lasting::Memory(process));
+        true
+    }
+
+    fn set_pressure(&mut self, process: ProcessId, pressure: Pressure) {
+        let mut ways = ways!(self);
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.set_pressure(pressure, &mut ways);
+        }
+    }
+
+    fn deafen(&mut self) -> bool {
+        let open: Vec<ClientId> =
+            self.clients.iter().filter(|client| client.end.is_some()).map(|client| client.id).collect();
+        let Some(id) = self.schedule.dice.pick(&open) else { return false };
+        self.trace.say(self.schedule.now, || format!("client {} does not read", id.0));
+        self.clients[id.0 as usize].deaf = true;
+        self.lasts(Lasting::Deaf(id));
         true
     }
 
@@ -141,6 +183,8 @@ impl World {
                 }
             }
             Lasting::Still(host) => self.network.truth.set_still(now, host, false),
+            Lasting::Memory(process) => self.set_pressure(process, Pressure::Calm),
+            Lasting::Deaf(client) => self.client_reads(client),
         }
     }
 

@@ -26,6 +26,7 @@ mod request;
 mod scheduler;
 mod shaking;
 mod shard_host;
+mod strangers;
 mod topology;
 mod trace;
 mod truth;

@@ -14,12 +14,17 @@ use crate::dials::Dials;
 use crate::event::{Actor, ClientId, End, Event, HostId, PipeId, ProcessId, Schedule, Side};
 use crate::truth::Truth;
 
+mod kernel;
+
+pub(crate) use kernel::SILENCE;
+
 /// What a connection is for, as its dialler knows it: for the choice of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Control,
     Data,
     Client,
+    Stranger,
 }
 
 /// Which port was dialled.
@@ -45,13 +50,14 @@ pub(crate) enum Owner {
     Unclaimed(ProcessId),
     Thread(ProcessId, Actor),
     Client(ClientId),
+    Stranger(u32),
 }
 
 impl Owner {
     fn process(self) -> Option<ProcessId> {
         match self {
             Self::Unclaimed(process) | Self::Thread(process, _) => Some(process),
-            Self::Client(_) => None,
+            Self::Client(_) | Self::Stranger(_) => None,
         }
     }
 }
@@ -79,6 +85,8 @@ struct PipeEnd {
 struct Pipe {
     purpose: Purpose,
     ends: [PipeEnd; 2],
+    /// What is said on it is lost, and nobody is told.
+    silent: bool,
 }
 
 /// One direction between two hosts.
@@ -144,9 +152,10 @@ impl Network {
     }
 
     /// Nothing goes that way any more, until healed as often as cut.
-    pub(crate) fn cut(&mut self, now: Instant, from: HostId, to: HostId) {
+    pub(crate) fn cut(&mut self, schedule: &mut Schedule, from: HostId, to: HostId) {
         self.way_mut(from, to).cuts += 1;
-        self.note_truth(now, from, to);
+        self.note_truth(schedule.now, from, to);
+        self.probe_between(schedule, from, to);
     }
 
     pub(crate) fn heal(&mut self, schedule: &mut Schedule, from: HostId, to: HostId) {
@@ -213,7 +222,7 @@ impl Network {
         };
         let (process, host) = acceptor;
         let ends = [end(dialler.0, dialler.1), end(Owner::Thread(process, Actor::Control), Some(host))];
-        self.pipes.insert(id, Pipe { purpose, ends });
+        self.pipes.insert(id, Pipe { purpose, ends, silent: false });
         let own = End { pipe: id, side: Side::Dialler };
         let port = if purpose == Purpose::Client { Port::Amqp } else { Port::Cluster };
         self.send(schedule, own, Item::Open(port));
@@ -231,6 +240,9 @@ impl Network {
 
     fn launch(&mut self, schedule: &mut Schedule, from: End, item: Item) {
         let Some(pipe) = self.pipes.get(&from.pipe) else { return };
+        if pipe.silent {
+            return self.forget_if_done(from.pipe);
+        }
         let to = End { pipe: from.pipe, side: from.side.other() };
         let delay = self.delay(schedule, pipe.end(from.side).host, pipe.end(to.side).host);
         let Some(pipe) = self.pipes.get_mut(&from.pipe) else { return };
@@ -346,40 +358,6 @@ impl Network {
     pub(crate) fn pipes(&self, wanted: impl Fn(Purpose) -> bool) -> Vec<PipeId> {
         let open = |pipe: &Pipe| pipe.ends.iter().all(|end| end.mouth == Mouth::Open);
         self.pipes.iter().filter(|(_, pipe)| wanted(pipe.purpose) && open(pipe)).map(|(id, _)| *id).collect()
-    }
-
-    /// A process ends: by itself, and the kernel says so, or with its host, and nobody does.
-    pub(crate) fn end_process(&mut self, schedule: &mut Schedule, process: ProcessId, silent: bool) {
-        let mut ends = Vec::new();
-        for (id, pipe) in &self.pipes {
-            for side in [Side::Dialler, Side::Acceptor] {
-                if pipe.end(side).owner.process() == Some(process) {
-                    ends.push(End { pipe: *id, side });
-                }
-            }
-        }
-        for end in ends {
-            if silent {
-                if let Some(pipe) = self.pipes.get_mut(&end.pipe) {
-                    let at = pipe.end_mut(end.side);
-                    if at.mouth == Mouth::Open {
-                        at.mouth = Mouth::Mute;
-                    }
-                    at.inbox.clear();
-                    pipe.end_mut(end.side.other()).flight.clear();
-                }
-            } else {
-                if schedule.dice.chance(500)
-                    && let Some(pipe) = self.pipes.get_mut(&end.pipe)
-                {
-                    // unread input: the kernel resets, and what was not sent is lost
-                    let flight = &mut pipe.end_mut(end.side.other()).flight;
-                    let kept = schedule.dice.below(flight.len() + 1);
-                    flight.truncate(kept);
-                }
-                self.close(schedule, end);
-            }
-        }
     }
 }
 

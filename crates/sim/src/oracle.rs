@@ -272,6 +272,14 @@ impl Oracle {
         self.doubts.remove(&(exchange, key.to_owned(), base));
     }
 
+    /// A client asks to delete an exchange, and all its bindings with it.
+    pub(crate) fn deleting_exchange(&mut self, now: Instant, exchange: Exchange) {
+        let of_exchange: Vec<_> = self.bounds.keys().filter(|place| place.0 == exchange).cloned().collect();
+        for (exchange, key, base) in of_exchange {
+            self.unbinding(now, exchange, &key, base);
+        }
+    }
+
     /// A client asks to delete a queue.
     pub(crate) fn deleting(&mut self, now: Instant, base: Base) {
         self.deleted.entry(base).or_default().push(now);

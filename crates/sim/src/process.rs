@@ -10,7 +10,7 @@ use leveret_auth::{Credential, Password, PasswordHash, Permissions, User, Users}
 use leveret_cluster::{Config, Control, PeerHello};
 use leveret_model::definition::DEFAULT_VHOST;
 use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, Seed, ShardAddress, ShardId};
-use leveret_shard::{Shard, ShardConfig};
+use leveret_shard::{Pressure, Shard, ShardConfig};
 
 use crate::control_host::{ControlHost, ControlMail};
 use crate::event::{Actor, End, Event, HostId, ProcessId};
@@ -147,6 +147,23 @@ impl Process {
         let token = turns.token;
         turns.next = Some((at, token));
         ways.schedule.at(at, Event::Turn { process, actor, token });
+    }
+
+    /// All its shards hear how short of memory it is.
+    pub(crate) fn set_pressure(&mut self, pressure: Pressure, ways: &mut Ways<'_>) {
+        for shard in 0..SHARDS {
+            self.shards[usize::from(shard)].pressure = pressure;
+            self.wake(Actor::Shard(shard), ways);
+        }
+    }
+
+    /// A client read what its kernel kept for it.
+    pub(crate) fn has_room(&mut self, actor: Actor, ways: &mut Ways<'_>) {
+        if let Actor::Shard(shard) = actor
+            && self.shards[usize::from(shard)].waits_for_room()
+        {
+            self.wake(actor, ways);
+        }
     }
 
     /// Something came to an end that a thread owns.

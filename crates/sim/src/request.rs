@@ -1,11 +1,11 @@
 //! What a client asks and waits for, one at a time per channel.
 
 use leveret_model::{Arguments, RoutingKey, Value};
-use leveret_wire::Method;
 use leveret_wire::method::{
-    BasicCancel, BasicConsume, BasicGet, BasicQos, ConfirmSelect, ExchangeDeclare, QueueBind, QueueDeclare,
-    QueueDelete, QueueUnbind,
+    BasicCancel, BasicConsume, BasicGet, BasicQos, ConfirmSelect, ExchangeBind, ExchangeDeclare,
+    ExchangeDelete, QueueBind, QueueDeclare, QueueDelete, QueueUnbind,
 };
+use leveret_wire::{Method, Table, encode_arguments};
 
 use crate::channel::{Channel, Consumer};
 use crate::topology::{Base, Exchange, base_of};
@@ -17,6 +17,9 @@ pub(crate) enum Request {
     ConfirmSelect,
     Qos(u16),
     DeclareExchange(Exchange),
+    DeleteExchange(Exchange),
+    /// Source, destination.
+    BindExchange(Exchange, Exchange),
     DeclareQueue(Base),
     Bind(Exchange, &'static str, Base),
     Unbind(Exchange, &'static str, Base),
@@ -39,7 +42,9 @@ pub(crate) enum Request {
 impl Request {
     /// Writes it.
     pub(crate) fn send(&mut self, channel: u16, out: &mut Vec<u8>, ways: &mut Ways<'_>) {
-        let now = ways.schedule.now;
+        self.note(ways);
+        let arguments = self.arguments();
+        let arguments = Table(&arguments);
         let mut say = |method: Method<'_>| method.encode_frame(channel, out);
         match self {
             Self::ConfirmSelect => say(ConfirmSelect { no_wait: false }.into()),
@@ -49,6 +54,15 @@ impl Request {
             Self::DeclareExchange(exchange) => say(ExchangeDeclare {
                 exchange: exchange.name().as_bytes(),
                 kind: exchange.kind().as_bytes(),
+                ..Default::default()
+            }
+            .into()),
+            Self::DeleteExchange(exchange) => {
+                say(ExchangeDelete { exchange: exchange.name().as_bytes(), ..Default::default() }.into());
+            }
+            Self::BindExchange(source, destination) => say(ExchangeBind {
+                source: source.name().as_bytes(),
+                destination: destination.name().as_bytes(),
                 ..Default::default()
             }
             .into()),
@@ -64,16 +78,16 @@ impl Request {
                 queue: base.name().as_bytes(),
                 exchange: exchange.name().as_bytes(),
                 routing_key: key.as_bytes(),
+                arguments,
                 ..Default::default()
             }
             .into()),
             Self::Unbind(exchange, key, base) => {
-                ways.oracle.unbinding(now, *exchange, key, *base);
                 say(QueueUnbind {
                     queue: base.name().as_bytes(),
                     exchange: exchange.name().as_bytes(),
                     routing_key: key.as_bytes(),
-                    ..Default::default()
+                    arguments,
                 }
                 .into());
             }
@@ -92,10 +106,29 @@ impl Request {
                 say(BasicGet { queue: base.name().as_bytes(), no_ack: *no_ack }.into());
             }
             Self::Delete(base) => {
-                ways.oracle.deleting(now, *base);
                 say(QueueDelete { queue: base.name().as_bytes(), ..Default::default() }.into());
             }
         }
+    }
+
+    /// The oracle hears of what may end something from now on.
+    fn note(&self, ways: &mut Ways<'_>) {
+        let now = ways.schedule.now;
+        match self {
+            Self::DeleteExchange(exchange) => ways.oracle.deleting_exchange(now, *exchange),
+            Self::Unbind(exchange, key, base) => ways.oracle.unbinding(now, *exchange, key, *base),
+            Self::Delete(base) => ways.oracle.deleting(now, *base),
+            _ => {}
+        }
+    }
+
+    /// The fields of a binding's arguments.
+    fn arguments(&self) -> Vec<u8> {
+        let mut fields = Vec::new();
+        if let Self::Bind(exchange, key, _) | Self::Unbind(exchange, key, _) = self {
+            encode_arguments(&exchange.binding_arguments(key), &mut fields);
+        }
+        fields
     }
 
     /// Its answer came.
@@ -123,6 +156,8 @@ impl Request {
             }
             (Self::Qos(_), Method::BasicQosOk(_))
             | (Self::DeclareExchange(_), Method::ExchangeDeclareOk(_))
+            | (Self::DeleteExchange(_), Method::ExchangeDeleteOk(_))
+            | (Self::BindExchange(..), Method::ExchangeBindOk(_))
             | (Self::Get { .. }, Method::BasicGetEmpty(_))
             | (Self::Delete(_), Method::QueueDeleteOk(_)) => {}
             (request, answer) => {

@@ -2,7 +2,7 @@
 //!
 //! First half: the clock is read and all mail taken. Second half: links, sockets, time, end of turn, one write each.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::BytesMut;
 use leveret_link::Batch;
@@ -10,7 +10,7 @@ use leveret_link::frame::{self, Frame};
 use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::ToShard;
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ShardAddress, ShardId};
-use leveret_shard::{Caller, Effects, ReadInterest, Shard};
+use leveret_shard::{Caller, Effects, Pressure, ReadInterest, Shard};
 
 use crate::control_host::ControlMail;
 use crate::event::{Actor, End, ProcessId};
@@ -54,6 +54,11 @@ pub(crate) struct ShardHost {
     nodes: BTreeMap<End, NodeId>,
     effects: Effects,
     now: Instant,
+    /// How short of memory the node is, and what the shard was told of it.
+    pub(crate) pressure: Pressure,
+    told: Pressure,
+    /// Connections whose client does not read.
+    full: BTreeSet<ConnectionKey>,
     /// To other threads of the process.
     pub(crate) to_shards: Vec<(u8, ShardMail)>,
     pub(crate) to_control: Vec<ControlMail>,
@@ -75,6 +80,9 @@ impl ShardHost {
             nodes: BTreeMap::new(),
             effects: Effects::default(),
             now: Instant::ZERO,
+            pressure: Pressure::Calm,
+            told: Pressure::Calm,
+            full: BTreeSet::new(),
             to_shards: Vec::new(),
             to_control: Vec::new(),
         }
@@ -162,6 +170,11 @@ impl ShardHost {
         }
     }
 
+    /// A client that read may be written to again.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        !self.full.is_empty()
+    }
+
     /// Links, sockets, time, end of turn. True if there is more to do at once.
     pub(crate) fn finish_turn(&mut self, ways: &mut Ways<'_>) -> bool {
         while let Some(end) = self.ready.pop_front() {
@@ -175,8 +188,16 @@ impl ShardHost {
         if self.shard.next_deadline() <= self.now {
             self.shard.on_timer();
         }
+        let told = std::mem::replace(&mut self.told, self.pressure);
+        if told != self.pressure {
+            self.shard.on_memory(self.pressure);
+        }
         let more = self.shard.end_turn(&mut self.effects);
-        self.carry_effects(ways) || more
+        let mut more = self.carry_effects(ways) || more || told != self.pressure;
+        for key in std::mem::take(&mut self.full) {
+            more |= self.write_socket(key, ways);
+        }
+        more
     }
 
     fn read_link(&mut self, node: NodeId, end: End, ways: &mut Ways<'_>) {
@@ -291,6 +312,10 @@ impl ShardHost {
     fn write_socket(&mut self, key: ConnectionKey, ways: &mut Ways<'_>) -> bool {
         let Some(socket) = self.sockets.get_mut(&key) else { return false };
         let end = socket.end;
+        if ways.network.is_full(end) && self.shard.output(key).is_some_and(|output| !output.is_empty()) {
+            self.full.insert(key);
+            return false;
+        }
         let mut more = false;
         if let Some(output) = self.shard.output(key)
             && !output.is_empty()

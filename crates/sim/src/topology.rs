@@ -1,4 +1,9 @@
-//! The names that clients use: eight queues with a rule for each, three exchanges, a few keys.
+//! The names that clients use: nine queues with a rule for each, six exchanges, a few keys.
+//!
+//! Keys of the headers exchange are written as text: a message's is its headers (`a=1;b=2`), a binding's begins with how
+//! it matches (`all:` or `any:`).
+
+use leveret_model::{Arguments, RoutingKey, Value};
 
 /// An exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -7,10 +12,17 @@ pub(crate) enum Exchange {
     Direct,
     Fanout,
     Topic,
+    Headers,
+    /// Bound to the fanout exchange, and to no queue.
+    Front,
+    /// Declared and deleted again and again; nobody publishes there.
+    Passing,
 }
 
 impl Exchange {
-    pub(crate) const DECLARED: [Self; 3] = [Self::Direct, Self::Fanout, Self::Topic];
+    /// Those that last.
+    pub(crate) const DECLARED: [Self; 5] =
+        [Self::Direct, Self::Fanout, Self::Topic, Self::Headers, Self::Front];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -18,22 +30,42 @@ impl Exchange {
             Self::Direct => "ex.direct",
             Self::Fanout => "ex.fanout",
             Self::Topic => "ex.topic",
+            Self::Headers => "ex.headers",
+            Self::Front => "ex.front",
+            Self::Passing => "ex.passing",
         }
     }
 
     pub(crate) fn kind(self) -> &'static str {
         match self {
-            Self::Default | Self::Direct => "direct",
-            Self::Fanout => "fanout",
+            Self::Default | Self::Direct | Self::Passing => "direct",
+            Self::Fanout | Self::Front => "fanout",
             Self::Topic => "topic",
+            Self::Headers => "headers",
         }
+    }
+
+    /// Where its messages meet bindings of queues.
+    pub(crate) fn behind(self) -> Self {
+        if self == Self::Front { Self::Fanout } else { self }
+    }
+
+    /// Arguments of a binding with this key.
+    pub(crate) fn binding_arguments(self, key: &str) -> Arguments {
+        let Some((how, terms)) = key.split_once(':').filter(|_| self == Self::Headers) else {
+            return Arguments(Vec::new());
+        };
+        let mut arguments = headers(terms);
+        arguments.0.push((RoutingKey::new(b"x-match"), Value::LongString(how.as_bytes().into())));
+        arguments
     }
 
     /// Does a binding with this key take a message with that one? Naive on purpose.
     pub(crate) fn matches(self, binding: &str, key: &str) -> bool {
         match self {
-            Self::Default | Self::Direct => binding == key,
-            Self::Fanout => true,
+            Self::Default | Self::Direct | Self::Passing => binding == key,
+            Self::Fanout | Self::Front => true,
+            Self::Headers => headers_match(binding, key),
             Self::Topic => {
                 let binding: Vec<&str> = binding.split('.').collect();
                 let key: Vec<&str> = key.split('.').collect();
@@ -41,6 +73,21 @@ impl Exchange {
             }
         }
     }
+}
+
+/// The headers that a key of the headers exchange means.
+pub(crate) fn headers(key: &str) -> Arguments {
+    let term = |(name, value): (&str, &str)| {
+        (RoutingKey::new(name.as_bytes()), Value::LongString(value.as_bytes().into()))
+    };
+    Arguments(key.split(';').filter_map(|term| term.split_once('=')).map(term).collect())
+}
+
+fn headers_match(binding: &str, key: &str) -> bool {
+    let (how, terms) = binding.split_once(':').unwrap_or(("all", binding));
+    let has = |term: &str| key.split(';').any(|header| header == term);
+    let mut terms = terms.split(';').filter(|term| !term.is_empty());
+    if how == "any" { terms.any(has) } else { terms.all(has) }
 }
 
 fn topic(binding: &[&str], key: &[&str]) -> bool {
@@ -58,8 +105,8 @@ fn topic(binding: &[&str], key: &[&str]) -> bool {
 pub(crate) struct Base(pub(crate) u8);
 
 impl Base {
-    pub(crate) const ALL: [Self; 8] =
-        [Self(0), Self(1), Self(2), Self(3), Self(4), Self(5), Self(6), Self(7)];
+    pub(crate) const ALL: [Self; 9] =
+        [Self(0), Self(1), Self(2), Self(3), Self(4), Self(5), Self(6), Self(7), Self(8)];
     /// One consumer at a time, small prefetch: requeue order is judged here.
     pub(crate) const SINGLE: [Self; 2] = [Self(0), Self(1)];
     /// Two consumers.
@@ -70,6 +117,13 @@ impl Base {
     pub(crate) const GOTTEN: Self = Self(6);
     /// Deleted now and then.
     pub(crate) const DELETED: Self = Self(7);
+    /// Emptied by `basic.get` without acknowledgement: what a cut takes is gone.
+    pub(crate) const GRABBED: Self = Self(8);
+
+    /// A message that was on its way out of it may be gone.
+    pub(crate) fn may_lose(self) -> bool {
+        self == Self::NO_ACK || self == Self::GRABBED
+    }
 
     pub(crate) fn name(self) -> String {
         format!("q{}", self.0)
@@ -89,20 +143,24 @@ pub(crate) fn base_of(name: &str) -> Option<(Base, bool)> {
 /// Keys that are published to an exchange.
 pub(crate) fn keys(exchange: Exchange) -> &'static [&'static str] {
     match exchange {
-        Exchange::Default => &["q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7"],
+        Exchange::Default => &["q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "q8"],
         Exchange::Direct => &["k0", "k1", "k2", "k3"],
         Exchange::Fanout => &[""],
         Exchange::Topic => &["t.0", "t.1", "u.0", "u.1.x"],
+        Exchange::Headers => &["a=1", "a=1;b=2", "b=2;c=3", "c=4"],
+        Exchange::Front => &[""],
+        Exchange::Passing => &[],
     }
 }
 
 /// Keys that are bound to an exchange.
 pub(crate) fn binding_keys(exchange: Exchange) -> &'static [&'static str] {
     match exchange {
-        Exchange::Default => &[],
+        Exchange::Default | Exchange::Front | Exchange::Passing => &[],
         Exchange::Direct => &["k0", "k1", "k2", "k3"],
         Exchange::Fanout => &[""],
         Exchange::Topic => &["t.*", "#.0", "u.#", "t.1"],
+        Exchange::Headers => &["all:a=1;b=2", "any:a=1;c=4", "all:b=2"],
     }
 }
 

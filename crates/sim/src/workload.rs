@@ -47,7 +47,7 @@ fn lasting(base: Base) -> Vec<(Exchange, &'static str)> {
         0 => vec![(Exchange::Direct, "k0")],
         1 => vec![(Exchange::Direct, "k1"), (Exchange::Fanout, "")],
         2 => vec![(Exchange::Direct, "k2"), (Exchange::Topic, "t.*")],
-        3 => vec![(Exchange::Topic, "u.#")],
+        3 => vec![(Exchange::Topic, "u.#"), (Exchange::Headers, "all:b=2")],
         4 => vec![(Exchange::Direct, "k3"), (Exchange::Fanout, "")],
         _ => vec![],
     }
@@ -83,6 +83,7 @@ impl Role {
             Self::Publisher => vec![Request::ConfirmSelect],
             Self::Consumer { base, prefetch } => {
                 let mut script: Vec<_> = Exchange::DECLARED.map(Request::DeclareExchange).into();
+                script.push(Request::BindExchange(Exchange::Front, Exchange::Front.behind()));
                 script.push(Request::DeclareQueue(*base));
                 script.extend(
                     lasting(*base).into_iter().map(|(exchange, key)| Request::Bind(exchange, key, *base)),
@@ -95,7 +96,7 @@ impl Role {
             }
             Self::Admin { .. } => {
                 let mut script: Vec<_> = Exchange::DECLARED.map(Request::DeclareExchange).into();
-                script.extend([Base::GOTTEN, Base::DELETED].map(Request::DeclareQueue));
+                script.extend([Base::GOTTEN, Base::DELETED, Base::GRABBED].map(Request::DeclareQueue));
                 script
             }
             Self::Drainer { queue } => vec![
@@ -161,10 +162,12 @@ impl Client {
         }
         for _ in 0..=ways.schedule.dice.below(4) {
             let dice = &mut ways.schedule.dice;
-            let exchange = match dice.below(10) {
+            let exchange = match dice.below(12) {
                 0..4 => Exchange::Default,
                 4..7 => Exchange::Direct,
                 7 => Exchange::Fanout,
+                8 => Exchange::Front,
+                9 => Exchange::Headers,
                 _ => Exchange::Topic,
             };
             let Some(key) = dice.pick(keys(exchange)) else { continue };
@@ -273,10 +276,17 @@ impl Client {
         let next: Vec<Request> = match (dice.below(100), place) {
             (0..45, Some((exchange, key, base))) => vec![Request::Bind(exchange, key, base)],
             (45..75, Some((exchange, key, base))) => vec![Request::Unbind(exchange, key, base)],
-            (75..95, _) => vec![Request::Get { base: Base::GOTTEN, no_ack: false }],
+            (75..86, _) => vec![Request::Get { base: Base::GOTTEN, no_ack: false }],
+            (86..95, _) => vec![Request::Get { base: Base::GRABBED, no_ack: true }],
             (95, _) if index == 0 => {
                 vec![Request::Delete(Base::DELETED), Request::DeclareQueue(Base::DELETED)]
             }
+            (96, _) if index == 0 => vec![
+                Request::DeclareExchange(Exchange::Passing),
+                Request::Bind(Exchange::Passing, "p", Base::SHARED[0]),
+                Request::DeleteExchange(Exchange::Passing),
+            ],
+            (97, _) => vec![Request::DeclareQueue(Base::GRABBED)],
             _ => vec![Request::DeclareQueue(Base::GOTTEN)],
         };
         if let Some(channel) = self.channels.get_mut(&1) {

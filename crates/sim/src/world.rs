@@ -24,6 +24,7 @@ use crate::outcome::{Outcome, Traffic};
 use crate::planted::Planted;
 use crate::process::Process;
 use crate::scheduler::Scheduler;
+use crate::strangers::Stranger;
 use crate::topology::Base;
 use crate::trace::Trace;
 use crate::workload::{ADMINS, Role, Season};
@@ -81,6 +82,7 @@ pub(crate) struct World {
     pub(crate) processes: BTreeMap<ProcessId, Process>,
     next_process: u32,
     pub(crate) clients: Vec<Client>,
+    pub(crate) strangers: Vec<Stranger>,
     pub(crate) hosts: u8,
     pub(crate) plan: FaultPlan,
     pub(crate) lasting: Vec<Option<Lasting>>,
@@ -134,6 +136,7 @@ impl World {
             processes: BTreeMap::new(),
             next_process: 0,
             clients: Vec::new(),
+            strangers: Vec::new(),
             hosts,
             plan,
             lasting: Vec::new(),
@@ -201,7 +204,10 @@ impl World {
         }
         for base in Base::SHARED.into_iter().chain([Base::NO_ACK]) {
             for _ in 0..2 {
-                roles.push(Role::Consumer { base, prefetch: 5 + self.schedule.dice.below(60) as u16 });
+                // without a limit sometimes
+                let limit = 5 + self.schedule.dice.below(60) as u16;
+                let prefetch = if self.schedule.dice.chance(250) { 0 } else { limit };
+                roles.push(Role::Consumer { base, prefetch });
             }
         }
         roles.extend((0..ADMINS).map(|index| Role::Admin { index }));
@@ -232,6 +238,11 @@ impl World {
                 }
             }
             Event::Arrive(end) => self.on_arrive(end),
+            Event::Probed(pipe) => {
+                for (end, owner) in self.network.on_probed(pipe) {
+                    self.tell(end, owner);
+                }
+            }
             Event::Dial(dial) => {
                 let mut ways = ways!(self);
                 let Some(dialled) = ways.network.dial_goes_on(ways.schedule, dial) else { return };
@@ -251,20 +262,23 @@ impl World {
     }
 
     fn on_arrive(&mut self, end: End) {
-        let mut ways = ways!(self);
-        match ways.network.arrive(ways.schedule, end) {
-            Some(Owner::Thread(process, actor)) => {
+        if let Some(owner) = self.network.arrive(&mut self.schedule, end) {
+            self.tell(end, owner);
+        }
+    }
+
+    /// Something came to an end.
+    fn tell(&mut self, end: End, owner: Owner) {
+        match owner {
+            Owner::Thread(process, actor) => {
+                let mut ways = ways!(self);
                 if let Some(process) = self.processes.get_mut(&process) {
                     process.arrived(actor, end, &mut ways);
                 }
             }
-            Some(Owner::Client(id)) => {
-                let client = &mut self.clients[id.0 as usize];
-                if client.end == Some(end) && !client.on_readable(&mut ways) {
-                    self.client_lost(id);
-                }
-            }
-            Some(Owner::Unclaimed(_)) | None => {}
+            Owner::Client(id) => self.client_hears(id, end),
+            Owner::Stranger(number) => self.stranger_hears(number),
+            Owner::Unclaimed(_) => {}
         }
     }
 

@@ -10,7 +10,7 @@ use crate::world::Ways;
 pub(crate) fn check(end: End, hello: &Hello, ways: &mut Ways<'_>) {
     let there = match ways.network.other_owner(end) {
         Some(Owner::Thread(process, _) | Owner::Unclaimed(process)) => ways.hellos.get(&process),
-        Some(Owner::Client(_)) | None => None,
+        Some(Owner::Client(_) | Owner::Stranger(_)) | None => None,
     };
     if there.is_none_or(|there| (there.node, there.boot) != (hello.node, hello.boot)) {
         let text = format!("{end:?} is believed to be {} of {:?}, and is {there:?}", hello.node, hello.boot);

@@ -23,7 +23,8 @@ pub(crate) fn check(now: Instant, truth: &Truth, oracle: &mut Oracle) -> u64 {
             let id = MessageId { publisher: publisher as u32, number: at as u64 + 1 };
             let Answer::Confirmed(confirmed_at) = sent.answer else { continue };
             for ((exchange, key, base), bounds) in &oracle.bounds {
-                if *exchange != sent.exchange || *base == Base::NO_ACK || !exchange.matches(key, &sent.key) {
+                if *exchange != sent.exchange.behind() || base.may_lose() || !exchange.matches(key, &sent.key)
+                {
                     continue;
                 }
                 let Some(bound) = bounds.iter().find(|bound| holds(oracle, truth, bound, sent, confirmed_at))

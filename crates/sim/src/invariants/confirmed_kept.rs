@@ -39,11 +39,11 @@ fn came(oracle: &Oracle, id: MessageId) -> bool {
 fn must_have_come(oracle: &Oracle, sent: &Sent) -> bool {
     let could = |base: &Base| {
         oracle.bounds.keys().any(|(exchange, key, to)| {
-            *to == *base && *exchange == sent.exchange && exchange.matches(key, &sent.key)
+            *to == *base && *exchange == sent.exchange.behind() && exchange.matches(key, &sent.key)
         })
     };
     Base::ALL.iter().filter(|base| could(base)).all(|base| {
-        *base != Base::NO_ACK
+        !base.may_lose()
             && !oracle.deleted_since(*base, sent.sent_at)
             && !oracle.home_ended_since(*base, sent.sent_at)
     })

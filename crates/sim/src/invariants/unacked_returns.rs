@@ -5,7 +5,6 @@
 use leveret_model::Instant;
 
 use crate::oracle::{Fate, Oracle};
-use crate::topology::Base;
 
 /// Judges after all queues were drained.
 pub(crate) fn check(now: Instant, oracle: &mut Oracle) {
@@ -13,7 +12,7 @@ pub(crate) fn check(now: Instant, oracle: &mut Oracle) {
     for ((id, base), delivered) in &oracle.deliveries {
         let Fate::Returned(since) = delivered.fate else { continue };
         let Some(sent) = oracle.message(*id) else { continue };
-        let exempt = *base == Base::NO_ACK
+        let exempt = base.may_lose()
             || delivered.acked
             || oracle.deleted_since(*base, sent.sent_at)
             || oracle.home_ended_since(*base, sent.sent_at);
