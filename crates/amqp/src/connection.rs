@@ -13,6 +13,8 @@ mod frames;
 mod opening;
 mod status;
 
+pub use self::status::Kept;
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

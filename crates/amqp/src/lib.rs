@@ -27,6 +27,6 @@ mod surface;
 mod turn;
 
 pub use config::{Client, Config};
-pub use connection::{Connection, Vanished};
+pub use connection::{Connection, Kept, Vanished};
 pub use ending::{Ended, State};
 pub use host::Host;

@@ -23,9 +23,9 @@ pub(crate) struct Shared {
     pub(crate) channel_max: u16,
     /// Who is logged in, and what the client said about itself. A box, so that a connection stays small.
     pub(crate) client: Box<Client>,
-    /// Bytes of bodies that are begun, over all channels.
+    /// Bytes of messages that are begun, over all channels.
     pub(crate) unfinished_bytes: usize,
-    /// Bytes of bodies that are whole and held until `resume`.
+    /// Bytes of messages that are whole and held until `resume`.
     pub(crate) held_bytes: usize,
     /// Channels with confirms for the end of the turn; each at most once (`Channel::confirms_due`).
     pub(crate) confirms_due: Vec<ChannelNumber>,

@@ -26,7 +26,7 @@ pub const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 pub const CONNECTIONS_MAX: usize = 65_536;
 /// Largest message body, bytes (RabbitMQ: max_message_size). More is 406 at the content header, as RabbitMQ.
 pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Bodies that a connection has begun and not finished, bytes, over all channels. More is 501.
+/// Messages that a connection has begun and not finished, bytes, over all channels. More is 501.
 pub const BODIES_UNFINISHED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Nesting of field tables. More is 502; the decoder counts, it does not recurse.
 pub const TABLE_DEPTH_MAX: usize = 16;
@@ -107,6 +107,28 @@ pub const PUBLISHED_WHILE_WAITING_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const MEMORY_WASTE_PERCENT: u64 = 12;
 /// Bytes of bodies that a shard copies out of receive blocks in one turn.
 pub const OWN_BYTES_MAX: usize = 1024 * 1024;
+/// Share of the memory bound for what connections keep at their clients' will, percent: messages that are begun and not
+/// ended, output that is not read. Past it those that keep most for longest are closed with 320.
+pub const MEMORY_CLIENTS_PERCENT: u64 = 25;
+/// It is so much at least, bytes: large bodies must fit under a small bound too.
+pub const MEMORY_CLIENTS_BYTES_MIN: u64 = 2 * BODY_BYTES_MAX;
+/// Of that share, percent: above it outputs are kept short ([`OUTPUT_BYTES_CROWDED`]), so that a crowd of slow consumers is
+/// served more slowly before anybody is closed.
+pub const MEMORY_CROWDED_PERCENT: u64 = 50;
+/// They may be long again below this, percent of that share.
+pub const MEMORY_ROOMY_PERCENT: u64 = 40;
+/// A shard that closes some goes on until it keeps no more than this, percent of its part of the share.
+pub const MEMORY_EVICT_PERCENT: u64 = 90;
+/// Like [`OUTPUT_BYTES_HIGH`] while connections keep much, bytes.
+pub const OUTPUT_BYTES_CROWDED: usize = 64 * 1024;
+/// A connection with more output than this is not reading, bytes: it is closed without a word where it would be told else.
+pub const OUTPUT_UNREAD_BYTES: usize = 16 * 1024;
+/// What a connection keeps up to here does not age, bytes: it is nobody's burden.
+pub const KEPT_BYTES_FREE: u64 = 1024;
+/// Share of the memory bound above which memory is short although all publishers wait, percent.
+pub const MEMORY_OVER_PERCENT: u64 = 110;
+/// Like [`PUBLISHED_WHILE_WAITING_BYTES_MAX`] then, bytes: a crowd that is read for its acks must not take the memory.
+pub const PUBLISHED_WHILE_OVER_BYTES_MAX: u64 = 64 * 1024;
 /// A block of the message arena, bytes.
 pub const ARENA_BLOCK_BYTES: usize = 256 * 1024;
 /// Entries of a queue's tables whose memory is kept when they are empty again. What is larger is given back.

@@ -192,7 +192,7 @@ impl ShardThread {
         self.ways.control.send(ToControl::ClientGone(self.own.shard));
     }
 
-    /// True if a long output became short: who waited for that goes on in the next turn.
+    /// True if somebody waited for room in its output, and goes on in the next turn.
     pub(crate) fn write_socket(&mut self, key: ConnectionKey, now: Instant) -> bool {
         let Some(socket) = self.sockets.get_mut(key.slot as usize).and_then(Option::as_mut) else {
             return false;
@@ -200,12 +200,10 @@ impl ShardThread {
         if socket.key != key {
             return false;
         }
-        let mut made_room = false;
         if let Some(output) = self.shard.output(key)
             && !output.is_empty()
             && socket.writable
         {
-            let before = output.len();
             match flush(&mut socket.stream, output) {
                 Ok(Flushed::All) => {}
                 Ok(Flushed::Partly) => socket.writable = false,
@@ -214,11 +212,8 @@ impl ShardThread {
                     return true;
                 }
             }
-            made_room = before >= limits::OUTPUT_BYTES_HIGH / 2 && output.len() < before;
         }
-        if made_room {
-            self.shard.on_written(key);
-        }
+        let goes_on = self.shard.on_carried(key, socket.leftover.len());
         let written = self.shard.output(key).is_none_or(|output| output.is_empty());
         if written && self.shard.is_finished(key) {
             self.lose(key, None);
@@ -237,7 +232,7 @@ impl ShardThread {
                 ReadInterest::Stop => {}
             }
         }
-        made_room
+        goes_on
     }
 }
 

@@ -109,6 +109,12 @@ impl DataLinks {
             .sum()
     }
 
+    /// What is queued and not written, bytes.
+    pub(crate) fn output_bytes(&self) -> u64 {
+        let links = self.sessions.values().flat_map(|session| session.links.values());
+        links.map(LinkStream::output_bytes).sum()
+    }
+
     /// The next batch that came, or a link that ended.
     pub(crate) fn read(&mut self) -> Option<Result<Arrived, Lost>> {
         if self.arrived.is_empty() {

@@ -113,6 +113,11 @@ impl LinkStream {
         !self.output.is_empty()
     }
 
+    /// What is queued and not written, bytes.
+    pub(crate) fn output_bytes(&self) -> u64 {
+        self.output.len() as u64
+    }
+
     /// Writes what the socket takes.
     pub(crate) fn flush(&mut self) -> Result<(), LinkError> {
         if self.writable && flush(&mut self.stream, &mut self.output)? == Flushed::Partly {

@@ -1,9 +1,13 @@
-//! The memory bound of the whole node: each shard notes what it holds, everyone sees the sum.
+//! The memory bound of the whole node: each shard notes what it holds, everyone sees the sum. And the share of it for what
+//! connections keep at their clients' will (`shard/kept.rs`).
 
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use leveret_model::{ShardId, limits};
 use leveret_shard::Pressure;
+use tracing::{info, warn};
+
+use crate::shard_thread::{ShardThread, ToShardThread};
 
 /// What the shards of a node hold for messages.
 #[derive(Debug)]
@@ -14,6 +18,21 @@ pub(crate) struct NodeMemory {
     /// What receive blocks hold beyond the bodies in chunks that lie in queues, of each shard; below zero for a shard
     /// whose queues' bodies came through another one.
     waste: Vec<AtomicI64>,
+    /// What connections keep at their clients' will, of each shard.
+    clients: Vec<AtomicU64>,
+    crowd: AtomicU8,
+}
+
+/// How much connections keep at their clients' will.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Crowd {
+    /// Little.
+    #[default]
+    Roomy,
+    /// So much that outputs are kept short.
+    Crowded,
+    /// More than the share that is theirs: shards that keep more than their part close some.
+    Over,
 }
 
 impl NodeMemory {
@@ -25,6 +44,8 @@ impl NodeMemory {
             bytes_max,
             pressure: AtomicU8::new(Pressure::Calm as u8),
             waste: (0..shards).map(|_| AtomicI64::new(0)).collect(),
+            clients: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            crowd: AtomicU8::new(Crowd::Roomy as u8),
         }
     }
 
@@ -35,11 +56,12 @@ impl NodeMemory {
         let percent = |share: u64| self.bytes_max / 100 * share;
         let was = self.pressure();
         let full = used
-            > if was == Pressure::Full { percent(limits::MEMORY_RESUME_PERCENT) } else { self.bytes_max };
+            > if was >= Pressure::Full { percent(limits::MEMORY_RESUME_PERCENT) } else { self.bytes_max };
         let gap = percent(100 - limits::MEMORY_TIGHT_PERCENT).max(limits::MEMORY_TIGHT_GAP_BYTES);
         let tight_above = self.bytes_max.saturating_sub(gap);
         let easy = if was == Pressure::Calm { 0 } else { percent(limits::MEMORY_EASY_PERCENT) };
         let pressure = match (full, used > tight_above.saturating_sub(easy)) {
+            (true, _) if used > percent(limits::MEMORY_OVER_PERCENT) => Pressure::Over,
             (true, _) => Pressure::Full,
             (false, true) => Pressure::Tight,
             (false, false) => Pressure::Calm,
@@ -74,7 +96,103 @@ impl NodeMemory {
     #[must_use]
     pub(crate) fn pressure(&self) -> Pressure {
         let pressure = self.pressure.load(Ordering::Relaxed);
-        [Pressure::Tight, Pressure::Full].into_iter().find(|p| *p as u8 == pressure).unwrap_or_default()
+        [Pressure::Tight, Pressure::Full, Pressure::Over]
+            .into_iter()
+            .find(|p| *p as u8 == pressure)
+            .unwrap_or_default()
+    }
+
+    /// Notes what connections of a shard keep at their clients' will; gives how much that is in all.
+    pub(crate) fn note_clients(&self, shard: ShardId, bytes: u64) -> Crowd {
+        self.clients[usize::from(shard.0)].store(bytes, Ordering::Relaxed);
+        let all: u64 = self.clients.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
+        let share = self.clients_max();
+        let crowded = match self.crowd.load(Ordering::Relaxed) == Crowd::Roomy as u8 {
+            true => limits::MEMORY_CROWDED_PERCENT,
+            false => limits::MEMORY_ROOMY_PERCENT,
+        };
+        let crowd = match () {
+            () if all > share => Crowd::Over,
+            () if all > share / 100 * crowded => Crowd::Crowded,
+            () => Crowd::Roomy,
+        };
+        self.crowd.store(crowd as u8, Ordering::Relaxed);
+        crowd
+    }
+
+    /// The share of the bound for what connections keep at their clients' will.
+    fn clients_max(&self) -> u64 {
+        (self.bytes_max / 100 * limits::MEMORY_CLIENTS_PERCENT).max(limits::MEMORY_CLIENTS_BYTES_MIN)
+    }
+
+    /// A shard's part of that share.
+    pub(crate) fn clients_part(&self) -> u64 {
+        self.clients_max() / self.clients.len() as u64
+    }
+}
+
+impl ShardThread {
+    /// What this shard holds is noted; publishers wait or go on.
+    pub(crate) fn note_memory(&mut self) {
+        let bytes = self.shard.memory_bytes() + self.links.output_bytes();
+        let pressure = self.ways.memory.note(self.own.shard, bytes);
+        if pressure != self.pressure {
+            self.pressure = pressure;
+            self.shard.on_memory(pressure);
+            let what = match pressure {
+                Pressure::Calm => "memory: all publishers go on",
+                Pressure::Tight => "memory is tight: publishers of long queues wait, all others go on",
+                Pressure::Full => "memory is full: all publishers wait",
+                Pressure::Over => "memory is over its bound: who publishes on while it waits is closed",
+            };
+            let (used, limit) = (self.ways.memory.used() >> 20, self.ways.memory.limit() >> 20);
+            info!(shard = self.own.shard.0, used_mib = used, limit_mib = limit, "{what}");
+            self.tell_others();
+            for socket in self.sockets.iter_mut().flatten() {
+                if (socket.readable || socket.stalled) && !socket.listed {
+                    socket.listed = true;
+                    self.to_read.push_back(socket.key);
+                }
+            }
+        }
+    }
+
+    /// Messages that stay leave the blocks that they came in. True if there are more of them.
+    pub(crate) fn leave_blocks(&mut self) -> bool {
+        self.block.held.look();
+        let held = self.block.held.bytes() + self.links.held_bytes();
+        self.ways.memory.note_blocks(self.own.shard, held, self.shard.chunk_bytes())
+            && self.shard.own_bodies()
+    }
+
+    /// What connections keep at their clients' will is noted; if it is too much, some go. True if some went.
+    pub(crate) fn note_clients(&mut self) -> bool {
+        let memory = &self.ways.memory;
+        let (kept, part) = (self.shard.kept_at_will(), memory.clients_part());
+        let crowd = memory.note_clients(self.own.shard, kept);
+        if crowd != self.crowd {
+            self.crowd = crowd;
+            self.shard.on_crowd(crowd != Crowd::Roomy);
+            self.tell_others();
+        }
+        if crowd != Crowd::Over || kept <= part {
+            return false;
+        }
+        let evicted = self.shard.evict(part / 100 * limits::MEMORY_EVICT_PERCENT);
+        let (shard, kept_mib) = (self.own.shard.0, kept >> 20);
+        warn!(
+            shard,
+            evicted, kept_mib, "connections kept too much unfinished or unread: the greediest were closed"
+        );
+        true
+    }
+
+    fn tell_others(&self) {
+        for (index, shard) in self.ways.shards.iter().enumerate() {
+            if index != usize::from(self.own.shard.0) {
+                shard.send(ToShardThread::MemoryChanged);
+            }
+        }
     }
 }
 
@@ -88,6 +206,20 @@ mod tests {
         assert!(!memory.note_blocks(ShardId(0), 500, 450));
         assert!(memory.note_blocks(ShardId(0), 500, 10), "49 % are wasted");
         assert!(!memory.note_blocks(ShardId(1), 0, 450), "its bodies came through the other shard");
+    }
+
+    #[test]
+    fn what_connections_keep_has_a_share_of_the_node() {
+        const M: u64 = 1 << 20;
+        let memory = NodeMemory::new(2, 400 * M);
+        assert_eq!(memory.clients_part(), 50 * M);
+        assert_eq!(memory.note_clients(ShardId(0), 49 * M), Crowd::Roomy);
+        assert_eq!(memory.note_clients(ShardId(1), 2 * M), Crowd::Crowded);
+        assert_eq!(memory.note_clients(ShardId(0), 40 * M), Crowd::Crowded, "42 is over 40 %");
+        assert_eq!(memory.note_clients(ShardId(0), 99 * M), Crowd::Over);
+        assert_eq!(memory.note_clients(ShardId(0), 90 * M), Crowd::Crowded);
+        assert_eq!(memory.note_clients(ShardId(0), 30 * M), Crowd::Roomy);
+        assert_eq!(NodeMemory::new(1, 64 * M).clients_part(), 32 * M, "large bodies must fit");
     }
 
     #[test]
@@ -106,6 +238,8 @@ mod tests {
         assert_eq!(memory.note(ShardId(0), 600 * M), Pressure::Calm);
         assert_eq!(memory.note(ShardId(1), 600 * M), Pressure::Full);
         assert_eq!(memory.note(ShardId(0), 380 * M), Pressure::Full, "980 is over 95 %");
+        assert_eq!(memory.note(ShardId(0), 501 * M), Pressure::Over, "1101 is over 110 %");
+        assert_eq!(memory.note(ShardId(0), 490 * M), Pressure::Full);
         assert_eq!(memory.note(ShardId(0), 340 * M), Pressure::Tight);
         assert_eq!(memory.note(ShardId(0), 400 * M), Pressure::Tight, "1000 is not over the bound");
         assert_eq!(memory.note(ShardId(0), 160 * M), Pressure::Tight, "760 is over 75 %");

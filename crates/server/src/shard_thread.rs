@@ -28,7 +28,7 @@ use crate::data_link::{DataLinks, Lost};
 use crate::half_open::HalfOpen;
 use crate::links::DataLink;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
-use crate::memory::NodeMemory;
+use crate::memory::{Crowd, NodeMemory};
 use crate::passwords::Passwords;
 use crate::receive::ReceiveBlock;
 
@@ -111,6 +111,7 @@ pub(crate) struct ShardThread {
     pub(crate) block: ReceiveBlock,
     pub(crate) effects: Effects,
     pub(crate) pressure: Pressure,
+    pub(crate) crowd: Crowd,
     pub(crate) stopping: Option<Instant>,
 }
 
@@ -134,6 +135,7 @@ impl ShardThread {
             block: ReceiveBlock::default(),
             effects: Effects::default(),
             pressure: Pressure::Calm,
+            crowd: Crowd::Roomy,
             stopping: None,
         }
     }
@@ -165,6 +167,7 @@ impl ShardThread {
             more = self.leave_blocks();
             more |= self.shard.end_turn(&mut self.effects);
             more |= self.carry_effects(now);
+            more |= self.note_clients();
             if self.stopping.is_some_and(|end| now >= end || self.open == 0) {
                 return;
             }
@@ -262,40 +265,6 @@ impl ShardThread {
                 self.shard.on_written(key);
             }
         }
-    }
-
-    fn note_memory(&mut self) {
-        let pressure = self.ways.memory.note(self.own.shard, self.shard.memory_bytes());
-        if pressure != self.pressure {
-            self.pressure = pressure;
-            self.shard.on_memory(pressure);
-            let what = match pressure {
-                Pressure::Calm => "memory: all publishers go on",
-                Pressure::Tight => "memory is tight: publishers of long queues wait, all others go on",
-                Pressure::Full => "memory is full: all publishers wait",
-            };
-            let (used, limit) = (self.ways.memory.used() >> 20, self.ways.memory.limit() >> 20);
-            info!(shard = self.own.shard.0, used_mib = used, limit_mib = limit, "{what}");
-            for (index, shard) in self.ways.shards.iter().enumerate() {
-                if index != usize::from(self.own.shard.0) {
-                    shard.send(ToShardThread::MemoryChanged);
-                }
-            }
-            for socket in self.sockets.iter_mut().flatten() {
-                if (socket.readable || socket.stalled) && !socket.listed {
-                    socket.listed = true;
-                    self.to_read.push_back(socket.key);
-                }
-            }
-        }
-    }
-
-    /// Messages that stay leave the blocks that they came in. True if there are more of them.
-    fn leave_blocks(&mut self) -> bool {
-        self.block.held.look();
-        let held = self.block.held.bytes() + self.links.held_bytes();
-        self.ways.memory.note_blocks(self.own.shard, held, self.shard.chunk_bytes())
-            && self.shard.own_bodies()
     }
 
     fn read_links(&mut self) {

@@ -97,9 +97,9 @@ impl Machine {
                 let len = output.len();
                 self.written += len as u64;
                 output.advance(len);
-                shard.on_written(key);
                 busy = true;
             }
+            busy |= shard.on_carried(key, 0);
         }
         for job in self.effects.passwords.drain(..) {
             shard.on_password(job.connection, &job.mechanism, job.job.run(&[1; 16]));

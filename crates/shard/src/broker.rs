@@ -20,6 +20,7 @@ use leveret_route::{Match, Table, VhostId};
 use crate::answers::OwnedAnswer;
 use crate::early::Early;
 use crate::effects::PasswordJob;
+use crate::kept::{AllKept, KeptBytes};
 use crate::outboxes::Outboxes;
 use crate::places::{Entry, Owed, Place, Places};
 use crate::pressure::Pressure;
@@ -49,6 +50,8 @@ pub(crate) struct Meta {
     pub(crate) waits_for: Vec<QueueHandle>,
     /// While it waits for memory: what it had published when that began, bytes.
     pub(crate) waits_since: Option<u64>,
+    /// What it keeps in memory (`kept.rs`).
+    pub(crate) kept: KeptBytes,
 }
 
 /// Deliveries from elsewhere that are on their way through a socket here.
@@ -115,6 +118,10 @@ pub(crate) struct Broker {
     pub(crate) retry: bool,
     /// Of the node.
     pub(crate) pressure: Pressure,
+    /// What all connections keep in memory (`kept.rs`).
+    pub(crate) kept: AllKept,
+    /// Connections of the node keep much.
+    pub(crate) crowded: bool,
     /// Queues here that throttle their publishers.
     pub(crate) throttling: Vec<QueueHandle>,
     /// Connections that published to a queue that throttles, in this turn for the first time.
@@ -162,6 +169,8 @@ impl Broker {
             holding: Vec::new(),
             retry: false,
             pressure: Pressure::Calm,
+            kept: AllKept::default(),
+            crowded: false,
             throttling: Vec::new(),
             begin_waiting: Vec::new(),
             release_due: false,

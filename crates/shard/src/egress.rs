@@ -6,7 +6,7 @@ use leveret_amqp::host::{Content, Delivery, Held, Message, QueueHandle};
 use leveret_link::record::{Record, RecordBody, RecordMessage};
 use leveret_model::{
     ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Position, QueueId, Refusal, Settlement,
-    ShardAddress, limits,
+    ShardAddress,
 };
 use leveret_queue::{Delivered, Egress, StoredBody, StoredMessage};
 
@@ -42,6 +42,8 @@ pub(crate) struct Outlet<'a> {
     pub(crate) connections: &'a mut Connections,
     pub(crate) metas: &'a mut [Meta],
     pub(crate) outboxes: &'a mut Outboxes,
+    /// Output of a connection above which it gets no deliveries.
+    pub(crate) output_high: usize,
     /// Where the last delivery to elsewhere went.
     pub(crate) recent: Option<(ShardAddress, OutboxIndex)>,
 }
@@ -62,7 +64,7 @@ impl Egress for Outlet<'_> {
         }
         let key = consumer.channel.connection;
         let Some(connection) = self.connections.get_mut(key) else { return Delivered::Gone };
-        if connection.output().len() >= limits::OUTPUT_BYTES_HIGH {
+        if connection.output().len() >= self.output_high {
             self.metas[key.slot as usize].parked.push((self.handle, *consumer));
             return Delivered::Full;
         }

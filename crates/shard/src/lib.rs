@@ -35,6 +35,7 @@ mod forward;
 mod home;
 mod host;
 mod ingress;
+mod kept;
 mod operations;
 mod outboxes;
 mod places;

@@ -35,6 +35,8 @@ pub enum Pressure {
     Tight,
     /// All publishers wait.
     Full,
+    /// And it grows all the same: who publishes on while it waits is closed sooner.
+    Over,
 }
 
 impl Pressure {
@@ -44,7 +46,7 @@ impl Pressure {
         match self {
             Self::Calm => false,
             Self::Tight => is_long(queue, 1),
-            Self::Full => true,
+            Self::Full | Self::Over => true,
         }
     }
 
@@ -59,7 +61,7 @@ impl Pressure {
         match self {
             Self::Calm => false,
             Self::Tight => is_long(queue, 2),
-            Self::Full => true,
+            Self::Full | Self::Over => true,
         }
     }
 }
@@ -197,7 +199,7 @@ impl Shard {
 
     fn waits(&self, key: ConnectionKey, connection: &ClientConnection) -> bool {
         // who only consumes does not wait (RabbitMQ: blocked connections)
-        let all = self.broker.pressure == Pressure::Full && connection.published_bytes() > 0;
+        let all = self.broker.pressure >= Pressure::Full && connection.published_bytes() > 0;
         all || !self.broker.meta(key).waits_for.is_empty()
     }
 
@@ -206,6 +208,10 @@ impl Shard {
     pub(crate) fn note_waiting(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connections.get(key) else { return };
         let (waits, published) = (self.waits(key, connection), connection.published_bytes());
+        let published_max = match self.broker.pressure {
+            Pressure::Over => limits::PUBLISHED_WHILE_OVER_BYTES_MAX,
+            _ => limits::PUBLISHED_WHILE_WAITING_BYTES_MAX,
+        };
         let Some(connection) = self.connections.get_mut(key) else { return };
         let meta = self.broker.meta_mut(key);
         match (waits, meta.waits_since) {
@@ -213,16 +219,14 @@ impl Shard {
                 meta.waits_since = Some(published);
                 connection.block(ALARM);
             }
-            (true, Some(before)) if published - before > limits::PUBLISHED_WHILE_WAITING_BYTES_MAX => {
-                let text = format!(
-                    "published {} bytes while the broker was low on memory",
-                    limits::PUBLISHED_WHILE_WAITING_BYTES_MAX
-                );
+            (true, Some(before)) if published - before > published_max => {
+                let text = format!("published {published_max} bytes while the broker was low on memory");
                 return self.close(key, ReplyCode::ConnectionForced, &text);
             }
             (false, Some(_)) => {
                 meta.waits_since = None;
                 connection.unblock();
+                self.broker.forgive_kept(key);
             }
             _ => return,
         }

@@ -52,7 +52,7 @@ pub enum ReadInterest {
 ///
 /// In a turn the driver calls, in this order: [`Shard::begin_turn`]; [`Shard::on_control`] until its control ring is
 /// empty; then any of the other `on_*` doors; [`Shard::end_turn`], which fills the [`Effects`](crate::Effects). Then it
-/// writes the output of whoever was touched, and says so with [`Shard::on_written`].
+/// writes the output of whoever was touched, and says so with [`Shard::on_carried`].
 #[derive(Debug)]
 pub struct Shard {
     pub(crate) connections: Connections,
@@ -116,8 +116,7 @@ impl Shard {
         }
     }
 
-    /// The socket took output. Owed whenever an output of half of `limits::OUTPUT_BYTES_HIGH` or more became shorter:
-    /// who waits for room goes on then.
+    /// The socket takes output again.
     pub fn on_written(&mut self, key: ConnectionKey) {
         if self.connections.get(key).is_some() {
             self.connections.touch(key);
@@ -129,6 +128,7 @@ impl Shard {
         let Some(mut connection) = self.connections.remove(key) else { return };
         let mut view = View { broker: &mut self.broker, connection: key };
         connection.lost(&mut view);
+        self.broker.count_kept(key, 0, 0);
         self.broker.metas[key.slot as usize] = Meta::default();
         self.settle_results();
     }
@@ -239,12 +239,9 @@ impl Shard {
         self.broker.arena.own_chunks(limits::OWN_BYTES_MAX)
     }
 
-    /// Memory that this shard holds for messages: arena and outboxes, bytes.
+    /// Memory that this shard holds for messages: arena, outboxes, and what connections keep, bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.broker.arena.bytes_held() + self.broker.outboxes.waiting_bytes()
+        self.broker.arena.bytes_held() + self.broker.outboxes.waiting_bytes() + self.broker.kept.bytes
     }
 }
-
-/// Bytes of output below which who waits for room goes on.
-pub(crate) const OUTPUT_BYTES_LOW: usize = limits::OUTPUT_BYTES_HIGH / 2;

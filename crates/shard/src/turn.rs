@@ -10,7 +10,7 @@ use crate::effects::Effects;
 use crate::egress::Outlet;
 use crate::host::View;
 use crate::places::Place;
-use crate::shard::{OUTPUT_BYTES_LOW, Shard};
+use crate::shard::Shard;
 
 impl Shard {
     /// Ends the turn; then the driver writes each touched socket, ring and link once. hot.
@@ -103,6 +103,7 @@ impl Shard {
     /// Queues that have messages and consumers with room bring them together, in the order in which they were listed; a
     /// queue that is not done goes behind the others. hot.
     fn dispatch(&mut self) {
+        let output_high = self.broker.output_high();
         let broker = &mut self.broker;
         let mut left = limits::SHARD_DISPATCH_MAX;
         let mut due = core::mem::take(&mut broker.dirty);
@@ -124,6 +125,7 @@ impl Shard {
                 connections: &mut self.connections,
                 metas: &mut broker.metas,
                 outboxes: &mut broker.outboxes,
+                output_high,
                 recent: None,
             };
             let outcome =
@@ -142,6 +144,7 @@ impl Shard {
     /// Where output is short, windows of homes elsewhere go back, and queues here that skipped a consumer go on. A
     /// connection whose output is long is looked at again when it was written.
     fn return_windows(&mut self) {
+        let low = self.broker.output_low();
         for at in 0..self.connections.touched().len() {
             let key = self.connections.touched()[at];
             let meta = self.broker.meta(key);
@@ -149,7 +152,7 @@ impl Shard {
                 continue;
             }
             let connection = self.connections.get_mut(key);
-            if connection.is_some_and(|connection| connection.output().len() < OUTPUT_BYTES_LOW) {
+            if connection.is_some_and(|connection| connection.output().len() < low) {
                 self.broker.output_has_room(key);
             }
         }

@@ -324,13 +324,12 @@ impl ShardHost {
             ways.oracle.buffers.output(ways.schedule.now, before);
             let bytes: Vec<u8> = output.iter().flatten().copied().collect();
             output.clear();
+            output.release_memory();
             ways.trace.bytes(&bytes);
             ways.network.send(ways.schedule, end, Item::Bytes(bytes.into()));
-            if before >= leveret_model::limits::OUTPUT_BYTES_HIGH / 2 {
-                self.shard.on_written(key);
-                more = true;
-            }
         }
+        let unread = socket.unread.len();
+        more |= self.shard.on_carried(key, unread);
         if self.shard.is_finished(key) {
             self.lose(key, ways);
             return true;

@@ -149,6 +149,12 @@ impl Output {
         }
     }
 
+    /// Memory that it takes: own bytes, written ones and spare included, and slices, each as if nobody else held it.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.own.capacity() + self.shared_bytes + self.shared.capacity() * size_of::<Shared>()
+    }
+
     /// Memory held for own bytes, written ones and spare included.
     #[must_use]
     pub const fn capacity(&self) -> usize {

@@ -87,9 +87,9 @@ impl Assembly {
         self.body_size - self.got
     }
 
-    /// Bytes of the body that are here.
-    pub(crate) fn got(&self) -> usize {
-        self.got as usize
+    /// Bytes that are here: address, content header, body.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        self.front.len() + self.got as usize
     }
 
     /// True if the body is long enough to be kept in chunks.

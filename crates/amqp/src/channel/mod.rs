@@ -245,12 +245,12 @@ impl<C> Channel<C> {
     /// The channel ends: the host hears of its consumers and gets everything back that was held.
     pub(crate) fn close<H: Host<Channel = C>>(mut self, shared: &mut Shared, host: &mut H) {
         if let Some(content) = &self.content {
-            shared.unfinished_bytes -= content.got();
+            shared.unfinished_bytes -= content.weight_bytes();
         }
         let mut consumers: Vec<ConsumerNumber> = self.consumers.numbers().collect();
         match &self.wait {
             Wait::Publish(held) => {
-                shared.held_bytes -= held.got();
+                shared.held_bytes -= held.weight_bytes();
                 shared.held_publishes -= 1;
             }
             // asked for and not answered: the host may know it already

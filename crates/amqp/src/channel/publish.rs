@@ -72,6 +72,7 @@ impl<C> Channel<C> {
         let Some(content) = self.whole_content(turn.shared, source, at) else {
             let mut assembly = turn.shared.spare.take().unwrap_or_default();
             assembly.start(fields);
+            turn.shared.unfinished_bytes += assembly.weight_bytes();
             self.content = Some(assembly);
             return Ok(0);
         };
@@ -174,6 +175,7 @@ impl<C> Channel<C> {
         turn.shared.published_bytes += frame.payload.len() as u64;
         if let Some(content) = &mut self.content {
             content.on_header(frame.payload, size);
+            turn.shared.unfinished_bytes += frame.payload.len();
         }
         if size == 0 {
             self.on_whole(turn)?;
@@ -254,7 +256,7 @@ impl<C> Channel<C> {
     /// The assembled message is whole.
     fn on_whole<H: Host<Channel = C>>(&mut self, turn: &mut Turn<'_, H>) -> Result<(), Exception> {
         let Some(mut assembly) = self.content.take() else { return Ok(()) };
-        turn.shared.unfinished_bytes -= assembly.got();
+        turn.shared.unfinished_bytes -= assembly.weight_bytes();
         assembly.finish();
         assembly.arrived = turn.arrived;
         assembly.number = self.confirms.as_mut().map(|confirms| confirms.draw());
@@ -266,7 +268,7 @@ impl<C> Channel<C> {
         match core::mem::replace(&mut self.wait, Wait::Nothing) {
             Wait::Publish(assembly) => {
                 turn.shared.held_publishes -= 1;
-                turn.shared.held_bytes -= assembly.got();
+                turn.shared.held_bytes -= assembly.weight_bytes();
                 self.offer(turn, assembly)
             }
             other => {
@@ -308,7 +310,7 @@ impl<C> Channel<C> {
     ) {
         assembly.number = number;
         turn.shared.held_publishes += 1;
-        turn.shared.held_bytes += assembly.got();
+        turn.shared.held_bytes += assembly.weight_bytes();
         self.wait = Wait::Publish(assembly);
     }
 

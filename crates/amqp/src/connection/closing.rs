@@ -2,14 +2,14 @@
 
 use alloc::boxed::Box;
 
-use leveret_model::limits::CLOSE_TIMEOUT;
+use leveret_model::limits::{CLOSE_TIMEOUT, OUTPUT_UNREAD_BYTES};
 use leveret_model::{ChannelNumber, Instant, Name, ReplyCode, Scope};
 use leveret_wire::method::{ChannelClose, ConnectionClose, ConnectionCloseOk};
 
 use super::{Connection, Phase, ZERO};
 use crate::channels::Slot;
 use crate::ending::Ended;
-use crate::exception::{Exception, MethodId};
+use crate::exception::{Exception, MethodId, reply_text};
 use crate::host::Host;
 
 impl<C> Connection<C> {
@@ -25,6 +25,17 @@ impl<C> Connection<C> {
             Phase::Handshake { .. } | Phase::Open => self.close_connection(&exception, host),
             Phase::Refused { .. } | Phase::Closing { .. } | Phase::Finished { .. } => {}
         }
+    }
+
+    /// Like `close` for a connection that keeps too much: one that does not read what it was sent would not read a close
+    /// either, and ends without a word.
+    pub fn evict<H: Host<Channel = C>>(&mut self, now: Instant, code: ReplyCode, text: &str, host: &mut H) {
+        if self.shared.output.len() <= OUTPUT_UNREAD_BYTES {
+            return self.close(now, code, text, host);
+        }
+        self.finish(Ended::ByServer(code, reply_text(code, text)), host);
+        self.shared.output.clear();
+        self.shared.output.release_memory();
     }
 
     /// The socket is gone: every channel closes towards the host.

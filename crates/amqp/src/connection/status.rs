@@ -7,6 +7,17 @@ use crate::channel::Channel;
 use crate::config::Client;
 use crate::ending::{Ended, State};
 
+/// Memory that a connection takes for itself, bytes: what is in no queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Messages that are begun, for as long as the client takes to end them.
+    pub begun: usize,
+    /// Output, for as long as the client does not read it.
+    pub unwritten: usize,
+    /// Frames and whole messages that wait for the broker: no longer than `limits::OPERATION_WAIT`.
+    pub waiting: usize,
+}
+
 impl<C> Connection<C> {
     /// Where the connection stands.
     #[must_use]
@@ -80,9 +91,25 @@ impl<C> Connection<C> {
         self.shared.published_bytes
     }
 
-    /// Bytes of bodies that are begun, or whole and held.
+    /// Bytes of messages that are begun, or whole and held.
     #[must_use]
     pub fn unfinished_bytes(&self) -> usize {
         self.shared.unfinished_bytes + self.shared.held_bytes
+    }
+
+    /// Output that is to be written, bytes.
+    #[must_use]
+    pub fn output_len(&self) -> usize {
+        self.shared.output.len()
+    }
+
+    /// Memory that the connection takes for itself.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        Kept {
+            begun: self.shared.unfinished_bytes,
+            unwritten: self.shared.output.memory_bytes(),
+            waiting: self.shared.held_bytes + self.deferred_bytes,
+        }
     }
 }

@@ -11,16 +11,16 @@ use crate::node::Node;
 use crate::speaker::{Heard, Speaker, publish};
 use crate::{PATIENCE, my_turn};
 
-const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 /// `--memory` of these nodes, and what may come on top of it.
-const MEMORY: u64 = 64 * MIB;
-const RSS_MAX: u64 = MEMORY + 64 * MIB;
+pub(crate) const MEMORY: u64 = 64 * MIB;
+pub(crate) const RSS_MAX: u64 = MEMORY + 64 * MIB;
 
 /// Without a byte taken for so long the node does not read.
 const STALL: Duration = Duration::from_millis(250);
 
 /// Writes messages until the node has not taken a byte for a while; gives what it did not take of the last ones.
-fn flood(speaker: &mut Speaker, queue: &str, body: &[u8]) -> (u64, Vec<u8>) {
+pub(crate) fn flood(speaker: &mut Speaker, queue: &str, body: &[u8]) -> (u64, Vec<u8>) {
     let mut burst = Vec::new();
     let in_burst = (64 * 1024 / (body.len() + 100)).max(1);
     for _ in 0..in_burst {
@@ -60,7 +60,7 @@ fn count(speaker: &mut Speaker, queue: &str) -> u32 {
 }
 
 /// Publishes so many and waits for all answers.
-fn publish_all(speaker: &mut Speaker, queue: &str, body: &[u8], messages: u64) {
+pub(crate) fn publish_all(speaker: &mut Speaker, queue: &str, body: &[u8], messages: u64) {
     let mut out = Vec::new();
     for _ in 0..messages {
         out.clear();

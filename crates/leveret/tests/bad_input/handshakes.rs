@@ -21,7 +21,7 @@ const SLACK: usize = 50;
 const KEPT: usize = 2 * limits::HANDSHAKES_MAX;
 
 /// As many descriptors as the system gives; the node does the same for itself.
-fn raise_descriptors() {
+pub(crate) fn raise_descriptors() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the maximum is allowed");
 }

@@ -7,6 +7,7 @@
 mod absent;
 mod bystander;
 mod cluster_port;
+mod crowds;
 mod floods;
 mod handshakes;
 mod node;

@@ -119,7 +119,7 @@ fn warnings(memory: &NodeMemory, overview: &Overview) -> Vec<Cow<'static, str>> 
     match memory.pressure() {
         Pressure::Calm => {}
         Pressure::Tight => warnings.push("memory is tight: publishers of long queues wait".into()),
-        Pressure::Full => warnings.push("memory is full: all publishers wait".into()),
+        Pressure::Full | Pressure::Over => warnings.push("memory is full: all publishers wait".into()),
     }
     warnings
 }

@@ -5,6 +5,7 @@ mod bounds;
 mod confirms;
 mod consuming;
 mod early;
+mod kept;
 mod links;
 mod many;
 mod memory;

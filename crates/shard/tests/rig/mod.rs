@@ -295,16 +295,15 @@ fn write(shard: &mut Shard, client: &mut Client) -> bool {
         bytes.extend_from_slice(chunk);
     }
     output.advance(most);
+    output.release_memory();
     client.receive(&bytes[..most]);
     client.unwritten = most < waiting;
-    if most > 0 {
-        shard.on_written(client.key);
-    }
+    let goes_on = shard.on_carried(client.key, 0);
     if shard.is_finished(client.key) && !client.unwritten {
         client.lost = true;
         shard.on_lost(client.key);
     }
-    most > 0
+    most > 0 || goes_on
 }
 
 /// Through the bytes of a link.
