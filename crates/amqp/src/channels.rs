@@ -77,6 +77,13 @@ impl<C> Channels<C> {
         })
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Channel<C>> {
+        self.slots.iter_mut().filter_map(|(_, slot)| match slot {
+            Slot::Open(channel) => Some(&mut **channel),
+            Slot::Closing => None,
+        })
+    }
+
     #[inline]
     fn find(&self, number: ChannelNumber) -> Result<usize, usize> {
         self.slots.binary_search_by_key(&number, |(number, _)| *number)

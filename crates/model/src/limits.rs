@@ -65,6 +65,10 @@ pub const TURN_READ_BYTES_MAX: usize = 256 * 1024;
 /// Bytes that all sockets of a shard may be read for in one turn; the others come first in the next one. So a crowd of
 /// publishers neither holds up who is served behind it, nor passes a memory bound by more than this in each shard.
 pub const SHARD_TURN_READ_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes that all sockets of a shard may be written in one turn, in equal parts; the rest goes on in the next.
+pub const TURN_WRITE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A socket is written so much in a turn at least, bytes.
+pub const TURN_WRITE_BYTES_EACH_MIN: usize = 16 * 1024;
 /// Messages that one queue may dispatch in one turn; the rest goes on in the next.
 pub const TURN_DISPATCH_MAX: usize = 4_096;
 
@@ -96,14 +100,17 @@ pub const MEMORY_TIGHT_GAP_BYTES: u64 = 2 * BODY_BYTES_MAX;
 pub const MEMORY_EASY_PERCENT: u64 = 5;
 /// Body bytes in a queue from which it is long while memory is tight. It is short again at half of that.
 pub const LONG_QUEUE_BYTES: u64 = 1024 * 1024;
-/// The same in messages, those that consumers hold included.
+/// Body bytes of a queue that consumers hold from which it is long too: more than [`LONG_QUEUE_BYTES`], for a large
+/// prefetch is no flood.
+pub const LONG_QUEUE_UNACKED_BYTES: u64 = 16 * 1024 * 1024;
+/// Messages from which a queue is long, those that consumers hold included.
 pub const LONG_QUEUE_MESSAGES: u64 = 10_000;
 /// What a connection may publish while it waits for memory, bytes: it is read a little for the sake of its acks, and what
 /// lies between them comes in. More is 320.
 pub const PUBLISHED_WHILE_WAITING_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// What receive blocks may hold beyond the large bodies that lie in queues, as a share of the memory bound, percent. More,
-/// and the bodies are copied out of them. This, bodies that are begun, outputs and what a socket was just read for come
-/// on top of [`MEMORY_BYTES_MAX`].
+/// and those bodies, messages that are begun and output are copied out of them. This, and what a socket was just read for,
+/// come on top of [`MEMORY_BYTES_MAX`].
 pub const MEMORY_WASTE_PERCENT: u64 = 12;
 /// Bytes of bodies that a shard copies out of receive blocks in one turn.
 pub const OWN_BYTES_MAX: usize = 1024 * 1024;
@@ -129,6 +136,8 @@ pub const KEPT_BYTES_FREE: u64 = 1024;
 pub const MEMORY_OVER_PERCENT: u64 = 110;
 /// Like [`PUBLISHED_WHILE_WAITING_BYTES_MAX`] then, bytes: a crowd that is read for its acks must not take the memory.
 pub const PUBLISHED_WHILE_OVER_BYTES_MAX: u64 = 64 * 1024;
+/// Connections whose slices of receive blocks are looked at so in one turn.
+pub const OWN_CONNECTIONS_MAX: usize = 256;
 /// A block of the message arena, bytes.
 pub const ARENA_BLOCK_BYTES: usize = 256 * 1024;
 /// Entries of a queue's tables whose memory is kept when they are empty again. What is larger is given back.
@@ -275,6 +284,8 @@ pub const DIAL_AGAIN: Duration = Duration::from_secs(1);
 
 /// Messages that all queues of a shard together may dispatch in one turn. The other queues go on in the next, first.
 pub const SHARD_DISPATCH_MAX: usize = 32_768;
+/// The same in bytes of bodies, about: many consumers of a long queue of large messages must not hold up the others.
+pub const SHARD_DISPATCH_BYTES_MAX: u64 = 1024 * 1024;
 /// Requests to queues that their shard has not heard of yet, and lanes to such queues. At the bound the oldest is
 /// forgotten: its asker's own bound ends it.
 pub const EARLY_RECORDS_MAX: usize = 4_096;

@@ -234,10 +234,10 @@ impl Arena {
         self.block_bytes + self.slots.bytes_held() + self.chunks.bytes()
     }
 
-    /// Of that, bodies in chunks.
+    /// Of that, bodies that may lie in blocks with others.
     #[must_use]
-    pub fn chunk_bytes(&self) -> u64 {
-        self.chunks.bytes()
+    pub fn bytes_in_blocks(&self) -> u64 {
+        self.chunks.bytes_in_blocks()
     }
 
     /// Copies bodies out of the blocks that they came in, about `budget_bytes` of them: a slice of 4 KiB holds a whole

@@ -60,8 +60,10 @@ impl NodeMemory {
         let gap = percent(100 - limits::MEMORY_TIGHT_PERCENT).max(limits::MEMORY_TIGHT_GAP_BYTES);
         let tight_above = self.bytes_max.saturating_sub(gap);
         let easy = if was == Pressure::Calm { 0 } else { percent(limits::MEMORY_EASY_PERCENT) };
+        let over_above =
+            if was == Pressure::Over { self.bytes_max } else { percent(limits::MEMORY_OVER_PERCENT) };
         let pressure = match (full, used > tight_above.saturating_sub(easy)) {
-            (true, _) if used > percent(limits::MEMORY_OVER_PERCENT) => Pressure::Over,
+            (true, _) if used > over_above => Pressure::Over,
             (true, _) => Pressure::Full,
             (false, true) => Pressure::Tight,
             (false, false) => Pressure::Calm,
@@ -161,7 +163,7 @@ impl ShardThread {
     pub(crate) fn leave_blocks(&mut self) -> bool {
         self.block.held.look();
         let held = self.block.held.bytes() + self.links.held_bytes();
-        self.ways.memory.note_blocks(self.own.shard, held, self.shard.chunk_bytes())
+        self.ways.memory.note_blocks(self.own.shard, held, self.shard.bytes_in_blocks())
             && self.shard.own_bodies()
     }
 
@@ -236,10 +238,12 @@ mod tests {
         const M: u64 = 1 << 20;
         let memory = NodeMemory::new(2, 1000 * M);
         assert_eq!(memory.note(ShardId(0), 600 * M), Pressure::Calm);
-        assert_eq!(memory.note(ShardId(1), 600 * M), Pressure::Full);
+        assert_eq!(memory.note(ShardId(1), 490 * M), Pressure::Full);
+        assert_eq!(memory.note(ShardId(1), 600 * M), Pressure::Over);
+        assert_eq!(memory.note(ShardId(0), 450 * M), Pressure::Over, "1050 is over the bound");
+        assert_eq!(memory.note(ShardId(0), 400 * M), Pressure::Full);
+        assert_eq!(memory.note(ShardId(0), 490 * M), Pressure::Full, "1090 is not over 110 %");
         assert_eq!(memory.note(ShardId(0), 380 * M), Pressure::Full, "980 is over 95 %");
-        assert_eq!(memory.note(ShardId(0), 501 * M), Pressure::Over, "1101 is over 110 %");
-        assert_eq!(memory.note(ShardId(0), 490 * M), Pressure::Full);
         assert_eq!(memory.note(ShardId(0), 340 * M), Pressure::Tight);
         assert_eq!(memory.note(ShardId(0), 400 * M), Pressure::Tight, "1000 is not over the bound");
         assert_eq!(memory.note(ShardId(0), 160 * M), Pressure::Tight, "760 is over 75 %");

@@ -11,7 +11,7 @@ use core::cmp::Reverse;
 
 use leveret_amqp::Connection;
 use leveret_amqp::host::Held;
-use leveret_model::{ChannelKey, ConnectionKey, Instant};
+use leveret_model::{ChannelKey, ConnectionKey, Instant, limits};
 
 use crate::publish::ChannelState;
 
@@ -36,6 +36,8 @@ pub(crate) struct Connections {
     timers: BinaryHeap<Reverse<(Instant, u32, u32)>>,
     /// Those with output to write, or whose interest or state may have changed, each once.
     touched: Vec<ConnectionKey>,
+    /// Where [`Connections::own_slices`] goes on.
+    next_to_own: usize,
 }
 
 impl Connections {
@@ -145,6 +147,25 @@ impl Connections {
                 return Some(key);
             }
         }
+    }
+
+    /// What some connections hold of receive blocks is copied out of them. True if there are more connections.
+    pub(crate) fn own_slices(&mut self) -> bool {
+        let mut left = limits::OWN_BYTES_MAX;
+        for _ in 0..limits::OWN_CONNECTIONS_MAX {
+            let Some(slot) = self.slots.get_mut(self.next_to_own) else {
+                self.next_to_own = 0;
+                return false;
+            };
+            if let Some(connection) = &mut slot.connection {
+                left = left.saturating_sub(connection.own_slices(left));
+            }
+            if left == 0 {
+                break;
+            }
+            self.next_to_own += 1;
+        }
+        true
     }
 
     /// Every delivery that is held, in a fixed order.

@@ -230,13 +230,14 @@ impl Shard {
 
     /// Of that, bodies that may lie in blocks with others.
     #[must_use]
-    pub fn chunk_bytes(&self) -> u64 {
-        self.broker.arena.chunk_bytes()
+    pub fn bytes_in_blocks(&self) -> u64 {
+        self.broker.arena.bytes_in_blocks()
     }
 
     /// The blocks that bodies came in hold much more than those: some of the bodies are copied out. True if there are more.
     pub fn own_bodies(&mut self) -> bool {
-        self.broker.arena.own_chunks(limits::OWN_BYTES_MAX)
+        let queues = self.broker.arena.own_chunks(limits::OWN_BYTES_MAX);
+        self.connections.own_slices() | queues
     }
 
     /// Memory that this shard holds for messages: arena, outboxes, and what connections keep, bytes.

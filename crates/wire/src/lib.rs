@@ -32,6 +32,6 @@ pub use frame::{
     decode_head,
 };
 pub use method::{METHODS, Method};
-pub use output::Output;
+pub use output::{Output, own_slices};
 pub use properties::{BasicProperties, ContentHeader, Properties};
 pub use spec::{EncodeMethod, FieldKind, MethodError, MethodField, MethodInfo, SentBy};

@@ -121,6 +121,12 @@ impl Output {
         }
     }
 
+    /// Copies slices of blocks that others hold too, about `budget_bytes` of them; what is in memory of its own stays. Gives
+    /// what was copied.
+    pub fn own_slices(&mut self, budget_bytes: usize) -> usize {
+        own_slices(self.shared.iter_mut().map(|shared| &mut shared.bytes), budget_bytes)
+    }
+
     /// Gives the memory back if all is written: an idle connection holds no buffer.
     pub fn release_memory(&mut self) {
         if self.is_empty() {
@@ -169,6 +175,19 @@ impl Output {
         self.shared.clear();
         self.shared_bytes = 0;
     }
+}
+
+/// Copies slices that others hold too, until about `budget_bytes` were copied. Gives how many were.
+pub fn own_slices<'a>(slices: impl IntoIterator<Item = &'a mut Bytes>, budget_bytes: usize) -> usize {
+    let mut copied = 0;
+    for slice in slices.into_iter().filter(|slice| !slice.is_unique()) {
+        if copied >= budget_bytes {
+            break;
+        }
+        copied += slice.len();
+        *slice = Bytes::copy_from_slice(slice);
+    }
+    copied
 }
 
 /// The chunks of an [`Output`], from the front.

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use leveret_model::limits::{GATHER_BYTES, SLICE_BYTES_MIN};
 use leveret_model::{Instant, PublishNumber};
-use leveret_wire::PublishFields;
+use leveret_wire::{PublishFields, own_slices};
 
 use crate::host::{Body, Content, Message, Publish};
 
@@ -166,6 +166,11 @@ impl Assembly {
         self.arrived = publish.arrived;
         self.got = (self.flat.len() + self.chunks.iter().map(Bytes::len).sum::<usize>()) as u64;
         self.body_size = self.got;
+    }
+
+    /// See `Output::own_slices`.
+    pub(crate) fn own_slices(&mut self, budget_bytes: usize) -> usize {
+        own_slices(&mut self.chunks, budget_bytes)
     }
 
     /// Empty again, buffers kept.

@@ -166,6 +166,14 @@ impl<C> Channel<C> {
         self.deferred.as_ref().map_or(0, |deferred| deferred.weight_bytes())
     }
 
+    /// A message that is begun or held leaves the blocks that it came in.
+    pub(crate) fn own_slices(&mut self, budget_bytes: usize) -> usize {
+        match (&mut self.content, &mut self.wait) {
+            (Some(message), _) | (None, Wait::Publish(message)) => message.own_slices(budget_bytes),
+            _ => 0,
+        }
+    }
+
     /// Everything deferred, to be replayed.
     pub(crate) fn take_deferred(&mut self) -> Option<Box<Deferred>> {
         self.deferred.take()

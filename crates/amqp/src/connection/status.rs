@@ -103,6 +103,18 @@ impl<C> Connection<C> {
         self.shared.output.len()
     }
 
+    /// Copies what it keeps out of the receive blocks that it came in: a slice holds its whole block, and what a client does
+    /// not end or read would hold the memory of all that came and went with it. About `budget_bytes`; gives what was copied.
+    pub fn own_slices(&mut self, budget_bytes: usize) -> usize {
+        let mut copied = self.shared.output.own_slices(budget_bytes);
+        if self.shared.unfinished_bytes + self.shared.held_bytes > 0 {
+            for channel in self.channels.iter_mut() {
+                copied += channel.own_slices(budget_bytes.saturating_sub(copied));
+            }
+        }
+        copied
+    }
+
     /// Memory that the connection takes for itself.
     #[must_use]
     pub fn kept(&self) -> Kept {

@@ -1,6 +1,6 @@
 //! Bodies that are kept as counted slices of the receive blocks that they came in.
 //!
-//! Invariant: `bytes` is the sum of all sets, contents and handles.
+//! Invariant: `bytes` is the sum of all sets, contents and handles; `in_blocks` of those that are not owned.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -22,6 +22,7 @@ pub(super) struct Chunks {
     sets: Vec<ChunkSet>,
     free: Vec<u32>,
     bytes: u64,
+    in_blocks: u64,
     /// Where [`Chunks::own`] goes on.
     next_to_own: usize,
 }
@@ -32,6 +33,7 @@ impl Chunks {
         let handles = list.capacity() * size_of::<Bytes>();
         let bytes = list.iter().map(|chunk| chunk.len() as u64).sum::<u64>() + handles as u64;
         self.bytes += bytes;
+        self.in_blocks += bytes;
         let set = ChunkSet { list, bytes, owned: false };
         if let Some(index) = self.free.pop() {
             self.sets[index as usize] = set;
@@ -52,12 +54,20 @@ impl Chunks {
     pub(super) fn drop_set(&mut self, index: u32) {
         let set = &mut self.sets[index as usize];
         self.bytes -= set.bytes;
+        if !set.owned {
+            self.in_blocks -= set.bytes;
+        }
         *set = ChunkSet { list: Vec::new(), bytes: 0, owned: true };
         self.free.push(index);
     }
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Of those that may lie in blocks with others.
+    pub(super) fn bytes_in_blocks(&self) -> u64 {
+        self.in_blocks
     }
 
     /// Copies about so many bytes out of the blocks that they came in; true if there are more.
@@ -74,6 +84,7 @@ impl Chunks {
             let whole = set.list.concat();
             copied += whole.len();
             self.bytes -= set.bytes;
+            self.in_blocks -= set.bytes;
             set.bytes = (whole.len() + size_of::<Bytes>()) as u64;
             self.bytes += set.bytes;
             set.list = vec![Bytes::from(whole)];

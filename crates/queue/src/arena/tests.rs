@@ -120,7 +120,7 @@ proptest! {
         }
         arena.compact(usize::MAX);
         prop_assert_eq!(arena.messages(), 0);
-        prop_assert_eq!(arena.chunk_bytes(), 0);
+        prop_assert_eq!((arena.chunks.bytes(), arena.bytes_in_blocks()), (0, 0));
         prop_assert!(arena.blocks.iter().all(|block| block.live == 0));
         prop_assert!(arena.blocks.len() - arena.vacant.len() == 1, "only the open block is left");
     }
@@ -163,13 +163,14 @@ fn bodies_that_are_owned_hold_no_block() {
     while arena.own_chunks(20_000) {}
     assert!(block.is_unique());
     assert!(!arena.own_chunks(1), "each is copied once");
+    assert!(arena.bytes_in_blocks() == 0 && arena.chunks.bytes() > 0);
     assert_eq!(body_of(arena.get(messages[9])), [&block[9..5_009], &block[9_009..9_509]].concat());
     for (at, message) in messages.into_iter().enumerate() {
         if at != 3 {
             arena.release(message);
         }
     }
-    assert_eq!(arena.chunk_bytes(), 0);
+    assert_eq!((arena.chunks.bytes(), arena.bytes_in_blocks()), (0, 0));
 }
 
 #[test]

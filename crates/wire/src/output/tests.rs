@@ -128,3 +128,17 @@ fn advancing_too_far_leaves_it_empty() {
     output.advance(10);
     assert!(output.is_empty());
 }
+
+#[test]
+fn slices_of_blocks_are_copied_once_and_nothing_else_changes() {
+    let block = Bytes::from(vec![7; 100_000]);
+    let mut output = Output::new();
+    output.bytes().extend_from_slice(b"own");
+    output.push_shared(block.slice(10..5_000));
+    assert_eq!(output.own_slices(1), 4_990);
+    assert!(block.is_unique(), "it holds the block no more");
+    let at = output.iter().nth(1).unwrap().as_ptr();
+    assert_eq!(output.own_slices(1), 0);
+    assert_eq!(output.iter().nth(1).unwrap().as_ptr(), at);
+    assert_eq!(output.iter().flatten().count(), 3 + 4_990);
+}
