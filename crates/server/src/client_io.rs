@@ -192,20 +192,23 @@ impl ShardThread {
         self.ways.control.send(ToControl::ClientGone(self.own.shard));
     }
 
-    /// True if somebody waited for room in its output, and goes on in the next turn.
-    pub(crate) fn write_socket(&mut self, key: ConnectionKey, now: Instant) -> bool {
+    /// Writes at most so many bytes. True if the next turn goes on with it: there is more to write, or somebody waited for
+    /// room in its output.
+    pub(crate) fn write_socket(&mut self, key: ConnectionKey, most: usize, now: Instant) -> bool {
         let Some(socket) = self.sockets.get_mut(key.slot as usize).and_then(Option::as_mut) else {
             return false;
         };
         if socket.key != key {
             return false;
         }
+        let mut more = false;
         if let Some(output) = self.shard.output(key)
             && !output.is_empty()
             && socket.writable
         {
-            match flush(&mut socket.stream, output) {
+            match flush(&mut socket.stream, output, most) {
                 Ok(Flushed::All) => {}
+                Ok(Flushed::Enough) => more = true,
                 Ok(Flushed::Partly) => socket.writable = false,
                 Err(error) => {
                     self.lose(key, Some(&error));
@@ -213,7 +216,10 @@ impl ShardThread {
                 }
             }
         }
-        let goes_on = self.shard.on_carried(key, socket.leftover.len());
+        if more {
+            self.shard.on_written(key);
+        }
+        more |= self.shard.on_carried(key, socket.leftover.len());
         let written = self.shard.output(key).is_none_or(|output| output.is_empty());
         if written && self.shard.is_finished(key) {
             self.lose(key, None);
@@ -232,7 +238,7 @@ impl ShardThread {
                 ReadInterest::Stop => {}
             }
         }
-        goes_on
+        more
     }
 }
 

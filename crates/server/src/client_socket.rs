@@ -43,25 +43,37 @@ pub(crate) enum Flushed {
     All,
     /// The socket takes no more for now.
     Partly,
+    /// It has taken as much as it was to get.
+    Enough,
 }
 
-/// Writes as much as the socket takes. hot.
-pub(crate) fn flush(stream: &mut TcpStream, output: &mut Output) -> io::Result<Flushed> {
+/// Writes as much as the socket takes, and no more than `most` bytes. hot.
+pub(crate) fn flush(stream: &mut TcpStream, output: &mut Output, most: usize) -> io::Result<Flushed> {
+    let mut left = most;
     while !output.is_empty() {
+        if left == 0 {
+            return Ok(Flushed::Enough);
+        }
         let mut chunks: [&[u8]; SLICES] = [&[]; SLICES];
         let count = output.chunks(&mut chunks);
         let written = if count == 1 {
-            stream.write(chunks[0])
+            stream.write(&chunks[0][..chunks[0].len().min(left)])
         } else {
             let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut room = left;
             for (slice, chunk) in slices.iter_mut().zip(&chunks[..count]) {
-                *slice = IoSlice::new(chunk);
+                let part = &chunk[..chunk.len().min(room)];
+                room -= part.len();
+                *slice = IoSlice::new(part);
             }
             stream.write_vectored(&slices[..count])
         };
         match written {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => output.advance(count),
+            Ok(count) => {
+                output.advance(count);
+                left -= count;
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Partly),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -69,4 +81,29 @@ pub(crate) fn flush(stream: &mut TcpStream, output: &mut Output) -> io::Result<F
     }
     output.release_memory();
     Ok(Flushed::All)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn a_write_is_bounded() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut stream =
+            TcpStream::from_std(std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let mut peer = listener.accept().unwrap().0;
+        let mut output = Output::new();
+        output.bytes().extend_from_slice(&[1; 600]);
+        output.push_shared(vec![2; 600].into());
+        output.bytes().extend_from_slice(&[3; 300]);
+        for (most, flushed, left) in [(1_000, Flushed::Enough, 500), (500, Flushed::All, 0)] {
+            assert_eq!(flush(&mut stream, &mut output, most).unwrap(), flushed);
+            assert_eq!(output.len(), left);
+        }
+        let mut got = [0; 1_500];
+        peer.read_exact(&mut got).unwrap();
+        assert_eq!([got[599], got[600], got[1_199], got[1_200]], [1, 2, 2, 3]);
+    }
 }

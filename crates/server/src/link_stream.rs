@@ -120,7 +120,7 @@ impl LinkStream {
 
     /// Writes what the socket takes.
     pub(crate) fn flush(&mut self) -> Result<(), LinkError> {
-        if self.writable && flush(&mut self.stream, &mut self.output)? == Flushed::Partly {
+        if self.writable && flush(&mut self.stream, &mut self.output, usize::MAX)? == Flushed::Partly {
             self.writable = false;
         }
         Ok(())

@@ -297,8 +297,10 @@ impl ShardThread {
     fn carry_effects(&mut self, now: Instant) -> bool {
         let mut more = false;
         let mut touched = std::mem::take(&mut self.effects.touched);
+        let each = limits::TURN_WRITE_BYTES_MAX / touched.len().max(1);
+        let each = each.max(limits::TURN_WRITE_BYTES_EACH_MIN);
         for key in touched.drain(..) {
-            more |= self.write_socket(key, now);
+            more |= self.write_socket(key, each, now);
         }
         self.effects.touched = touched;
         for (to, batch) in self.effects.batches.drain(..) {

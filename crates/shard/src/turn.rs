@@ -106,10 +106,11 @@ impl Shard {
         let output_high = self.broker.output_high();
         let broker = &mut self.broker;
         let mut left = limits::SHARD_DISPATCH_MAX;
+        let mut left_bytes = limits::SHARD_DISPATCH_BYTES_MAX;
         let mut due = core::mem::take(&mut broker.dirty);
         let mut done = 0;
         for handle in &due {
-            if left == 0 {
+            if left == 0 || left_bytes == 0 {
                 break;
             }
             done += 1;
@@ -128,9 +129,15 @@ impl Shard {
                 output_high,
                 recent: None,
             };
-            let outcome =
-                home.queue.dispatch(limits::TURN_DISPATCH_MAX.min(left), &mut broker.arena, &mut outlet);
+            let before = home.queue.ready_bytes();
+            let mut most = limits::TURN_DISPATCH_MAX.min(left);
+            if before > left_bytes {
+                // as if all of its messages were of one size
+                most = most.min((left_bytes * home.queue.ready() / before) as usize + 1);
+            }
+            let outcome = home.queue.dispatch(most, &mut broker.arena, &mut outlet);
             left -= outcome.delivered;
+            left_bytes = left_bytes.saturating_sub(before - home.queue.ready_bytes());
             if outcome.more {
                 broker.dirty.push(*handle);
             }

@@ -139,6 +139,35 @@ fn all_queues_together_have_a_share_of_a_turn_and_none_is_forgotten() {
     assert!(most <= limits::SHARD_DISPATCH_MAX + queues, "{most}");
 }
 
+/// The same in bytes: a long queue of large messages with many consumers.
+#[test]
+fn a_turn_dispatches_a_bounded_number_of_bytes() {
+    let mut rig = Rig::new(&[1]);
+    let owner = rig.connect(at(1, 0));
+    rig.declare(owner, "q");
+    let messages = 40 * 6;
+    for _ in 0..messages {
+        rig.publish(owner, "q", &"x".repeat(50_000));
+    }
+    rig.run();
+    let consumers: Vec<_> = (0..40).map(|_| rig.connect(at(1, 0))).collect();
+    for id in &consumers {
+        rig.says_consume(*id, "q", "c", true);
+    }
+    let mut got = 0;
+    while got < messages {
+        rig.turn(at(1, 0));
+        let deliveries = |heard: &Heard| matches!(heard, Heard::Deliver { .. });
+        let each = consumers.iter().map(|id| rig.heard_so_far(*id).iter().filter(|h| deliveries(h)).count());
+        let in_turn: usize = each.collect::<Vec<_>>().into_iter().sum();
+        assert!(
+            in_turn > 0 && in_turn as u64 * 50_000 <= limits::SHARD_DISPATCH_BYTES_MAX + 50_000,
+            "{in_turn}"
+        );
+        got += in_turn;
+    }
+}
+
 #[test]
 fn a_lane_that_is_full_stops_its_publishers_and_goes_on() {
     let mut rig = Rig::new(&[1, 1]);
