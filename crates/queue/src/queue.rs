@@ -60,6 +60,8 @@ pub struct Queue {
     id: QueueId,
     ready: Ready,
     unacked: HashMap<Position, Unacked, FixedState>,
+    /// Of the bodies in `unacked`.
+    unacked_bytes: u64,
     consumers: Consumers,
     /// Shards that are about to say what they have here, after a new link.
     named: Vec<Named>,
@@ -75,6 +77,7 @@ impl Queue {
             id,
             ready: Ready::new(),
             unacked: HashMap::with_hasher(FixedState::with_seed(seed.0)),
+            unacked_bytes: 0,
             consumers: Consumers::new(own, seed.part(1)),
             named: Vec::new(),
             listed: false,
@@ -149,6 +152,7 @@ impl Queue {
             return false;
         }
         held.remove();
+        self.unacked_bytes -= u64::from(entry.body_bytes);
         match how {
             Settlement::Ack | Settlement::Reject => arena.release(entry.message),
             Settlement::Requeue => self.ready.put_back(position, entry),
@@ -166,6 +170,7 @@ impl Queue {
             let consumer = self.consumers.holder(holder);
             self.consumers.at_mut(consumer).unacked += 1;
             self.unacked.insert(position, Unacked { entry, consumer });
+            self.unacked_bytes += u64::from(entry.body_bytes);
         }
         Some(Taken { position, message: entry.message, redelivered, remaining: self.ready.len() })
     }
@@ -184,6 +189,7 @@ impl Queue {
             arena.release(held.entry.message);
         }
         self.unacked = HashMap::with_hasher(self.unacked.hasher().clone());
+        self.unacked_bytes = 0;
         self.consumers.clear()
     }
 
@@ -224,6 +230,12 @@ impl Queue {
         self.unacked.len() as u64
     }
 
+    /// Bytes of the bodies of messages that are delivered and not settled.
+    #[must_use]
+    pub fn unacked_bytes(&self) -> u64 {
+        self.unacked_bytes
+    }
+
     /// Consumers.
     #[must_use]
     pub fn consumers(&self) -> u32 {
@@ -237,7 +249,7 @@ impl Queue {
     }
 
     fn requeue_where(&mut self, of: impl Fn(&ConsumerKey, Position) -> bool) -> u64 {
-        let Self { unacked, consumers, ready, .. } = self;
+        let Self { unacked, unacked_bytes, consumers, ready, .. } = self;
         let before = ready.len();
         // the table's order does not show: places are ordered, and consumers are woken in an order of their own below
         let mut settled = Vec::new();
@@ -245,6 +257,7 @@ impl Queue {
             let back = of(&consumers.at(held.consumer).key, position);
             if back {
                 ready.put_back(position, held.entry);
+                *unacked_bytes -= u64::from(held.entry.body_bytes);
                 settled.push(held.consumer);
             }
             !back

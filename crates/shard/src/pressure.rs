@@ -70,6 +70,7 @@ impl Pressure {
 #[cold]
 fn is_long(queue: &Queue, part: u64) -> bool {
     queue.ready_bytes() >= limits::LONG_QUEUE_BYTES / part
+        || queue.unacked_bytes() >= limits::LONG_QUEUE_UNACKED_BYTES / part
         || queue.ready() + queue.unacked() >= limits::LONG_QUEUE_MESSAGES / part
 }
 

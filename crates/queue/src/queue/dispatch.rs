@@ -96,9 +96,9 @@ impl Queue {
 
     /// Delivers one message to a consumer whose turn it is. hot.
     fn one<E: Egress>(&mut self, index: u32, arena: &mut Arena, egress: &mut E) -> (usize, RunEnd) {
-        let Self { ready, unacked, consumers, .. } = self;
+        let Self { ready, unacked, unacked_bytes, consumers, .. } = self;
         let Some((position, entry, redelivered)) = ready.first() else { return (0, RunEnd::Enough) };
-        let mut run = Run { consumer: consumers.at_mut(index), index, unacked, arena, egress };
+        let mut run = Run { consumer: consumers.at_mut(index), index, unacked, unacked_bytes, arena, egress };
         if let Err(end) = run.deliver_apart(position, entry, redelivered) {
             return (0, end);
         }
@@ -114,10 +114,10 @@ impl Queue {
         arena: &mut Arena,
         egress: &mut E,
     ) -> (usize, RunEnd) {
-        let Self { ready, unacked, consumers, .. } = self;
+        let Self { ready, unacked, unacked_bytes, consumers, .. } = self;
         let consumer = consumers.at_mut(index);
         let most = most.min(consumer.quota() as usize);
-        let mut run = Run { consumer, index, unacked, arena, egress };
+        let mut run = Run { consumer, index, unacked, unacked_bytes, arena, egress };
         let mut delivered = 0;
         while delivered < most
             && let Some((position, entry, true)) = ready.first()
@@ -154,6 +154,7 @@ struct Run<'a, E> {
     consumer: &'a mut Consumer,
     index: u32,
     unacked: &'a mut HashMap<Position, Unacked, FixedState>,
+    unacked_bytes: &'a mut u64,
     arena: &'a mut Arena,
     egress: &'a mut E,
 }
@@ -175,6 +176,7 @@ impl<E: Egress> Run<'_, E> {
             self.arena.release(entry.message);
         } else {
             consumer.unacked += 1;
+            *self.unacked_bytes += u64::from(entry.body_bytes);
             self.unacked.insert(position, Unacked { entry, consumer: self.index });
         }
         Ok(())

@@ -171,3 +171,31 @@ fn who_floods_between_its_acks_while_memory_is_full_is_closed_at_the_bound() {
     let heard = rig.heard(both);
     assert!(matches!(heard[..], [Heard::ConnectionClose(320, _)]), "{heard:?}");
 }
+
+/// What consumers hold makes a queue long as well, though only much of it.
+#[test]
+fn a_queue_whose_consumers_hold_much_is_long() {
+    let mut rig = Rig::new(&[1]);
+    let (consumer, publisher) = (rig.connect(at(1, 0)), rig.connect(at(1, 0)));
+    rig.declare(consumer, "q");
+    rig.consume(consumer, "q", "c", false);
+    let body = "x".repeat(1_000_000);
+    let flood = |rig: &mut Rig, times: u64| {
+        for _ in 0..times {
+            rig.publish(publisher, "q", &body);
+            rig.run();
+        }
+    };
+    let many = limits::LONG_QUEUE_UNACKED_BYTES / 1_000_000;
+    rig.shard(at(1, 0)).on_memory(Pressure::Tight);
+    flood(&mut rig, many);
+    rig.hears_nothing(publisher);
+    flood(&mut rig, 2);
+    rig.hears(publisher, &Heard::Blocked);
+    assert_eq!(rig.heard(consumer).len() as u64, many + 2);
+    for tag in 1..=many / 2 + 3 {
+        rig.ack(consumer, tag);
+    }
+    rig.run();
+    rig.hears(publisher, &Heard::Unblocked);
+}

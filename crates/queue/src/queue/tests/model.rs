@@ -322,7 +322,10 @@ impl Pair {
 
     fn check(&self) -> Result<(), TestCaseError> {
         let Self { bench, model } = self;
-        let held = model.held().len();
+        let held = model.held();
+        let held_bytes: u64 = held.iter().map(|message| message.bytes as u64).sum();
+        prop_assert_eq!(bench.queue.unacked_bytes(), held_bytes);
+        let held = held.len();
         let ready = model.messages.iter().filter(|message| message.holder.is_none());
         prop_assert_eq!(bench.queue.unacked(), held as u64);
         prop_assert_eq!(bench.queue.ready(), (model.messages.len() - held) as u64);
