@@ -77,7 +77,7 @@ fn a_crowd_that_never_reads_costs_a_bounded_memory() {
     owner.declare("shared");
     let crowd: Vec<Speaker> = (0..400)
         .map(|_| {
-            let mut slow = Speaker::open(node.amqp, &[]);
+            let mut slow = Speaker::open_narrow(node.amqp);
             slow.consume("shared", true);
             slow
         })
@@ -99,6 +99,32 @@ fn a_crowd_that_never_reads_costs_a_bounded_memory() {
         assert!(matches!(quick.hear(), Heard::Delivery { .. }));
     }
     drop(crowd);
+    node.assert_sound();
+    bystander.end();
+}
+
+/// Small pieces of a message that is never ended, each among much that goes at once: none holds what came with it.
+#[test]
+fn a_message_that_is_begun_does_not_hold_the_memory_of_its_neighbours() {
+    let _turn = my_turn();
+    let mut node = Node::start(&["--memory", "64MiB"]);
+    let bystander = Bystander::start(node.amqp);
+    let mut speaker = Speaker::open(node.amqp, &[]);
+    speaker.open_channel(2);
+    let mut bytes = Vec::new();
+    BasicPublish { routing_key: b"nowhere", ..Default::default() }.encode_frame(2, &mut bytes);
+    write_header_frame(&mut bytes, 2, &header(limits::BODY_BYTES_MAX));
+    speaker.say_bytes(&bytes);
+    let mut round = frame(FrameKind::Body, 2, &[1; 4_096]);
+    publish(1, "nowhere", &[2; 130_000], &mut round);
+    for _ in 0..2_000 {
+        speaker.say_bytes(&round);
+    }
+    // it has been taken, all of it
+    speaker.declare("after");
+    let rss = node.rss_bytes();
+    assert!(rss <= RSS_MAX, "{} MiB", rss / MIB);
+    bystander.judge("small pieces of a message that is never ended");
     node.assert_sound();
     bystander.end();
 }

@@ -16,6 +16,8 @@ use leveret_wire::{
     write_body_frames,
 };
 
+use socket2::{Domain, Socket, Type};
+
 use crate::PATIENCE;
 
 /// What came.
@@ -54,6 +56,15 @@ impl Speaker {
         Self::from_stream(stream)
     }
 
+    /// Like `open` over a connection of which the kernels at both ends keep little: small segments, a small window.
+    pub(crate) fn open_narrow(to: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
+        socket.set_tcp_mss(1_400).expect("before the connect");
+        socket.set_recv_buffer_size(16 * 1024).expect("a socket");
+        socket.connect(&to.into()).expect("connected");
+        Self::from_stream(socket.into()).greets().logs_in(&[]).opens(0)
+    }
+
     /// Says and hears on a connection that is there.
     pub(crate) fn from_stream(stream: TcpStream) -> Self {
         Self { stream, inbox: Vec::new(), read: 0, delivery: None }
@@ -61,17 +72,23 @@ impl Speaker {
 
     /// Up to connection.start.
     pub(crate) fn greet(to: SocketAddr) -> Self {
-        let mut speaker = Self::connect(to);
-        speaker.say_bytes(&PROTOCOL_HEADER);
-        assert_eq!(speaker.hear(), Heard::Method(0, "connection.start"));
-        speaker
+        Self::connect(to).greets()
+    }
+
+    fn greets(mut self) -> Self {
+        self.say_bytes(&PROTOCOL_HEADER);
+        assert_eq!(self.hear(), Heard::Method(0, "connection.start"));
+        self
     }
 
     /// Logged in and tuned.
     pub(crate) fn log_in(to: SocketAddr, capabilities: &[&str]) -> Self {
-        let mut speaker = Self::greet(to);
+        Self::greet(to).logs_in(capabilities)
+    }
+
+    fn logs_in(mut self, capabilities: &[&str]) -> Self {
         let properties = properties(capabilities);
-        speaker.say(
+        self.say(
             0,
             &ConnectionStartOk {
                 client_properties: Table(&properties),
@@ -80,8 +97,8 @@ impl Speaker {
                 locale: b"en_US",
             },
         );
-        assert_eq!(speaker.hear(), Heard::Method(0, "connection.tune"));
-        speaker
+        assert_eq!(self.hear(), Heard::Method(0, "connection.tune"));
+        self
     }
 
     /// In use, with channel 1 open.
@@ -91,12 +108,15 @@ impl Speaker {
 
     /// The same with heartbeats; this client sends none.
     pub(crate) fn open_with(to: SocketAddr, capabilities: &[&str], heartbeat: u16) -> Self {
-        let mut speaker = Self::log_in(to, capabilities);
-        speaker.say(0, &ConnectionTuneOk { channel_max: 2_047, frame_max: FRAME_BYTES_MAX, heartbeat });
-        speaker.say(0, &ConnectionOpen { virtual_host: b"/" });
-        assert_eq!(speaker.hear(), Heard::Method(0, "connection.open-ok"));
-        speaker.open_channel(1);
-        speaker
+        Self::log_in(to, capabilities).opens(heartbeat)
+    }
+
+    fn opens(mut self, heartbeat: u16) -> Self {
+        self.say(0, &ConnectionTuneOk { channel_max: 2_047, frame_max: FRAME_BYTES_MAX, heartbeat });
+        self.say(0, &ConnectionOpen { virtual_host: b"/" });
+        assert_eq!(self.hear(), Heard::Method(0, "connection.open-ok"));
+        self.open_channel(1);
+        self
     }
 
     pub(crate) fn open_channel(&mut self, channel: u16) {
