@@ -12,20 +12,20 @@
 //! on a view of before; nothing is said without the lease; each command is answered exactly once.
 
 mod decide;
+mod proposing;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use leveret_model::definition::{DestinationKind, Exchange};
-use leveret_model::directory::{Command, QueueRecord, Reply, ToShard};
+use leveret_model::directory::{Command, Reply, ToShard};
 use leveret_model::{Instant, NodeId, QueueId, Refusal, RequestId, ShardId, Ulid, limits, refusals};
 
 use self::decide::Step;
+use self::proposing::PROPOSAL_WAIT;
 use crate::control::Control;
 use crate::directory::map::{Dropped, ObjectName, Op, Record};
 use crate::directory::{Seen, SeenQueue};
-use crate::effects::Event;
 use crate::membership::Standing;
 use crate::refusal;
 
@@ -108,9 +108,6 @@ impl Desk {
     }
 }
 
-/// Longest time for the votes: R1's 2 s and as much again for rivals to give way.
-const PROPOSAL_WAIT: Duration = Duration::from_secs(4);
-
 impl Control {
     /// A client or a peer wants something.
     pub(crate) fn on_command(&mut self, now: Instant, origin: Origin, command: Command) -> CommandKey {
@@ -167,34 +164,6 @@ impl Control {
         }
     }
 
-    fn propose_queue(&mut self, now: Instant, key: CommandKey, record: QueueRecord) {
-        if self.peers().is_empty() && self.visible.is_alone(now) {
-            let reply = Reply::Queue { record: record.clone().into(), created: true };
-            self.directory.write(Op::Put(Record::Queue { record, standing: true }));
-            self.desk.set_phase(key, Phase::Finishing(reply, BTreeSet::new()), Instant::FAR);
-        } else {
-            let id = record.id.ulid;
-            self.directory.write(Op::Put(Record::Queue { record, standing: false }));
-            self.desk.proposals.insert(id, key);
-            self.desk.set_phase(key, Phase::Proposing(id), now + PROPOSAL_WAIT);
-        }
-        self.desk.finishing.push((key, true));
-    }
-
-    fn propose_exchange(&mut self, now: Instant, key: CommandKey, exchange: Exchange) {
-        let name = ObjectName::new(&exchange.vhost, &exchange.name);
-        if self.peers().is_empty() && self.visible.is_alone(now) {
-            self.write_exchange(&name, Some(exchange));
-            self.desk.set_phase(key, Phase::Finishing(Reply::Done, BTreeSet::new()), Instant::FAR);
-        } else {
-            let id = self.draw_ulid(now);
-            self.directory.write(Op::Put(Record::Proposal { id, name, value: Some(exchange) }));
-            self.desk.proposals.insert(id, key);
-            self.desk.set_phase(key, Phase::Proposing(id), now + PROPOSAL_WAIT);
-        }
-        self.desk.finishing.push((key, true));
-    }
-
     /// Writes the exchange register.
     fn write_exchange(&mut self, name: &ObjectName, value: Option<Exchange>) {
         let stamp = self.directory.stamp();
@@ -219,29 +188,6 @@ impl Control {
         }
     }
 
-    /// The proposal has every vote: it stands. Everyone else routes by a queue already, so only the own shards are awaited;
-    /// an exchange has no home that goes with it, so its register must be everywhere before the ok.
-    fn stand(&mut self, key: CommandKey, id: Ulid) {
-        self.desk.proposals.remove(&id);
-        let queue = QueueId { generation: 0, ulid: id };
-        let everyone = self.directory.own_queue(queue).is_none();
-        let reply = if let Some(record) = self.directory.own_queue(queue).cloned() {
-            self.directory.write(Op::Put(Record::Queue { record: record.clone(), standing: true }));
-            Reply::Queue { record: record.into(), created: true }
-        } else {
-            let exchange = match self.desk.commands.get(&key).map(|pending| &pending.command) {
-                Some(Command::DeclareExchange(exchange)) => exchange.clone(),
-                _ => return,
-            };
-            let name = ObjectName::new(&exchange.vhost, &exchange.name);
-            self.write_exchange(&name, Some(exchange));
-            self.directory.write(Op::Drop(Dropped::Proposal(id)));
-            Reply::Done
-        };
-        self.desk.set_phase(key, Phase::Finishing(reply, BTreeSet::new()), Instant::FAR);
-        self.desk.finishing.push((key, everyone));
-    }
-
     /// Visible everywhere. Auto-delete exchanges that lost their last binding by it go first (RabbitMQ: in one step).
     fn finish(&mut self, now: Instant, key: CommandKey, reply: Reply, mut sources: BTreeSet<ObjectName>) {
         while let Some(name) = sources.pop_first() {
@@ -264,60 +210,6 @@ impl Control {
             }
         }
         self.answer(key, reply);
-    }
-
-    /// A proposal gives way to a rival, to a refusal, or to time.
-    pub(crate) fn withdraw(&mut self, now: Instant, id: Ulid) {
-        let Some(key) = self.desk.proposals.remove(&id) else { return };
-        self.visible.forget(&key);
-        self.desk.finishing.retain(|(finishing, _)| *finishing != key);
-        let queue = QueueId { generation: 0, ulid: id };
-        let name = match self.directory.own_queue(queue) {
-            Some(record) => {
-                let name = ObjectName::new(&record.vhost, &record.name);
-                self.directory.write(Op::Drop(Dropped::Queue(queue)));
-                Some(name)
-            }
-            None => {
-                self.directory.write(Op::Drop(Dropped::Proposal(id)));
-                None
-            }
-        };
-        let Some(pending) = self.desk.commands.get(&key) else { return };
-        if let Phase::Removing(_, _, reply, sources) = pending.phase.clone() {
-            self.finish(now, key, reply, sources);
-            return;
-        }
-        let lost = name.or_else(|| match &pending.command {
-            Command::DeclareExchange(exchange) => Some(ObjectName::new(&exchange.vhost, &exchange.name)),
-            _ => None,
-        });
-        if let Some(ObjectName { vhost, name }) = lost {
-            self.effects.events.push(Event::ProposalLost { vhost, name });
-        }
-        let until = pending.wait_until.max(now + limits::PING_EVERY * 5);
-        self.desk.set_phase(key, Phase::Waiting, until);
-        self.desk.waiting.insert(key);
-        self.stirred = true;
-    }
-
-    /// A voter knows a live rival. What this node took for masked is not: withdrawn; else the homes settle it.
-    pub(crate) fn on_conflict(&mut self, now: Instant, from: NodeId, id: Ulid) {
-        let Some(&key) = self.desk.proposals.get(&id) else { return };
-        self.visible.on_conflict(&key, from);
-        let Some(pending) = self.desk.commands.get(&key) else { return };
-        match (&pending.phase, &pending.command) {
-            (Phase::Removing(..), _) => self.withdraw(now, id),
-            (_, Command::DeclareQueue { vhost, name, .. }) => {
-                let name = ObjectName::new(vhost, name);
-                if let Some(masked) = self.directory.masked(&name).cloned() {
-                    self.withdraw(now, id);
-                    let home = self.name_of(masked.home.node);
-                    self.answer(key, Reply::Refused(refusal::home_down(&name, masked.durable, &home)));
-                }
-            }
-            _ => {}
-        }
     }
 
     /// The queue's shard closed it, or not.

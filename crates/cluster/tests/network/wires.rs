@@ -98,6 +98,11 @@ impl World {
         let delay = self.draw_delay();
         let Some(ends) = self.links.get_mut(&link) else { return };
         let (from, to) = (ends.ends[side], ends.ends[1 - side]);
+        if let Some((of, at, frames)) = &mut self.heard
+            && (*of, *at) == (from, to)
+        {
+            frames.push(frame.clone());
+        }
         if self.cuts.contains(&(from, to)) {
             ends.held[side].push(frame);
             return;

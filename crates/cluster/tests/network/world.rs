@@ -84,6 +84,8 @@ pub struct World {
     pub cuts_refuse: bool,
     /// Until then the port of a killed node still accepts, and resets.
     pub lingers_until: Instant,
+    /// What goes from one node to another is kept, if somebody listens.
+    pub heard: Option<(At, At, Vec<Vec<u8>>)>,
     /// Addresses of nodes with another secret.
     pub strangers: BTreeSet<String>,
     /// When a pair could last not talk both ways.
@@ -110,6 +112,7 @@ impl World {
             cuts: BTreeSet::new(),
             lingers_until: Instant::ZERO,
             cuts_refuse: false,
+            heard: None,
             strangers: BTreeSet::new(),
             last_bad: BTreeMap::new(),
             links: BTreeMap::new(),
