@@ -67,6 +67,8 @@ pub(crate) enum Frame {
     },
     Conflict {
         proposal: Ulid,
+        /// For something that stands and is not Down, not for a rival proposal.
+        taken: bool,
     },
     Agreed {
         proposal: Ulid,
@@ -140,7 +142,9 @@ impl Frame {
                 rests_on: versions_out(&rests_on),
             }),
             Self::Ack { version } => Body::DeltaAck(wire::DeltaAck { version: version_out(to, version) }),
-            Self::Conflict { proposal } => Body::Conflict(wire::Conflict { proposal: proposal.0.into() }),
+            Self::Conflict { proposal, taken } => {
+                Body::Conflict(wire::Conflict { proposal: proposal.0.into(), taken })
+            }
             Self::Agreed { proposal } => Body::Agreed(wire::Agreed { proposal: proposal.0.into() }),
             Self::Digest { versions } => Body::Digest(wire::Digest { versions: versions_out(&versions) }),
             Self::MapRequest { node, known } => {
@@ -197,7 +201,9 @@ impl Frame {
                 Self::Delta { node, from: Version { counter: delta.from, ..to }, to, ops, rests_on }
             }
             Body::DeltaAck(ack) => Self::Ack { version: version_in(ack.version).1 },
-            Body::Conflict(conflict) => Self::Conflict { proposal: Ulid(conflict.proposal.into()) },
+            Body::Conflict(conflict) => {
+                Self::Conflict { proposal: Ulid(conflict.proposal.into()), taken: conflict.taken }
+            }
             Body::Agreed(agreed) => Self::Agreed { proposal: Ulid(agreed.proposal.into()) },
             Body::Digest(digest) => Self::Digest { versions: versions_in(digest.versions) },
             Body::MapRequest(request) => {

@@ -59,7 +59,7 @@ impl Control {
                 }
             }
             Frame::Ack { version } => self.visible.on_ack(peer, version),
-            Frame::Conflict { proposal } => self.on_conflict(now, peer, proposal),
+            Frame::Conflict { proposal, taken } => self.on_conflict(now, peer, proposal, taken),
             Frame::Agreed { proposal } => {
                 if let Some(key) = self.desk.proposals.get(&proposal) {
                     self.visible.on_agreed(key, peer);

@@ -87,9 +87,9 @@ impl Control {
         let mut lost = false;
         for notice in notices {
             match notice {
-                Notice::Conflict { proposer, proposal } => {
+                Notice::Conflict { proposer, proposal, taken } => {
                     self.agreed.retain(|agreed| *agreed != (proposer, proposal));
-                    self.send(proposer, Frame::Conflict { proposal });
+                    self.send(proposer, Frame::Conflict { proposal, taken });
                 }
                 Notice::Agreed { proposer, proposal } => self.agreed.push((proposer, proposal)),
                 Notice::Lost { proposal } => {

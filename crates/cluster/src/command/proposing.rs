@@ -104,13 +104,14 @@ impl Control {
     }
 
     /// A voter knows a live rival. What this node took for masked is not: withdrawn; else the homes settle it.
-    pub(crate) fn on_conflict(&mut self, now: Instant, from: NodeId, id: Ulid) {
+    pub(crate) fn on_conflict(&mut self, now: Instant, from: NodeId, id: Ulid, taken: bool) {
         let Some(&key) = self.desk.proposals.get(&id) else { return };
         self.visible.on_conflict(&key, from);
         let Some(pending) = self.desk.commands.get(&key) else { return };
         match (&pending.phase, &pending.command) {
             (Phase::Removing(..), _) => self.withdraw(now, id),
-            (_, Command::DeclareQueue { vhost, name, .. }) => {
+            // two rivals over a masked name settle it between them: were both to go, neither client had its queue
+            (_, Command::DeclareQueue { vhost, name, .. }) if taken => {
                 let name = ObjectName::new(vhost, name);
                 if let Some(masked) = self.directory.masked(&name).cloned() {
                     self.withdraw(now, id);

@@ -120,7 +120,7 @@ impl Directory {
             *refused = needed;
             let proposer = *proposer;
             self.notices.push(if needed {
-                Notice::Conflict { proposer, proposal }
+                Notice::Conflict { proposer, proposal, taken: true }
             } else {
                 Notice::Agreed { proposer, proposal }
             });

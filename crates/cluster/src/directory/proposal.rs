@@ -4,7 +4,7 @@
 //! has it is gone (withdrawn, standing, or its proposer is Down). Two proposals that share one voter can therefore not
 //! both be agreed to, which is all that "no two declare-oks for one name" needs.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use leveret_model::{NodeId, Ulid};
@@ -18,6 +18,8 @@ pub(crate) enum Notice {
         proposer: NodeId,
         /// The proposal.
         proposal: Ulid,
+        /// The rival is no proposal: it stands, and this node does not take its home for Down.
+        taken: bool,
     },
     /// To the proposer, once the shards route by it: the rival is gone, the vote is yours.
     Agreed {
@@ -39,7 +41,8 @@ pub(crate) struct Ballot {
     /// Proposals under way and who made them.
     pub(crate) pending: BTreeMap<Ulid, NodeId>,
     voted: Option<Ulid>,
-    refused: BTreeSet<Ulid>,
+    /// Refused, and whether for something that stands.
+    refused: BTreeMap<Ulid, bool>,
 }
 
 impl Ballot {
@@ -49,8 +52,9 @@ impl Ballot {
     }
 
     /// Refusals that stand against proposals of `proposer`; said again on a new link.
-    pub(crate) fn refused(&self, proposer: NodeId) -> impl Iterator<Item = Ulid> + '_ {
-        self.refused.iter().copied().filter(move |id| self.pending.get(id) == Some(&proposer))
+    pub(crate) fn refused(&self, proposer: NodeId) -> impl Iterator<Item = (Ulid, bool)> + '_ {
+        let refused = self.refused.iter().map(|(&id, &taken)| (id, taken));
+        refused.filter(move |(id, _)| self.pending.get(id) == Some(&proposer))
     }
 
     /// True without anything to remember.
@@ -68,7 +72,7 @@ impl Ballot {
     ) {
         let live: Vec<(Ulid, NodeId)> =
             self.pending.iter().filter(|&(_, &node)| !is_down(node)).map(|(&id, &node)| (id, node)).collect();
-        self.refused.retain(|id| self.pending.contains_key(id));
+        self.refused.retain(|id, _| self.pending.contains_key(id));
         if taken || !live.iter().any(|&(id, _)| Some(id) == self.voted) {
             self.voted = None;
         }
@@ -84,11 +88,11 @@ impl Ballot {
         }
         for (proposal, proposer) in live.into_iter().filter(|&(_, node)| node != own) {
             if self.voted == Some(proposal) {
-                if self.refused.remove(&proposal) {
+                if self.refused.remove(&proposal).is_some() {
                     notices.push(Notice::Agreed { proposer, proposal });
                 }
-            } else if self.refused.insert(proposal) {
-                notices.push(Notice::Conflict { proposer, proposal });
+            } else if self.refused.insert(proposal, taken).is_none_or(|before| taken && !before) {
+                notices.push(Notice::Conflict { proposer, proposal, taken });
             }
         }
     }
@@ -115,7 +119,10 @@ mod tests {
         ballot.pending.insert(Ulid(9), A);
         assert_eq!(count(&mut ballot, false, &[]), vec![]);
         ballot.pending.insert(Ulid(1), B);
-        assert_eq!(count(&mut ballot, false, &[]), vec![Notice::Conflict { proposer: B, proposal: Ulid(1) }]);
+        assert_eq!(
+            count(&mut ballot, false, &[]),
+            vec![Notice::Conflict { proposer: B, proposal: Ulid(1), taken: false }]
+        );
         assert_eq!(ballot.voted(), Some((Ulid(9), A)));
         ballot.pending.remove(&Ulid(9));
         assert_eq!(count(&mut ballot, false, &[]), vec![Notice::Agreed { proposer: B, proposal: Ulid(1) }]);
@@ -130,7 +137,7 @@ mod tests {
             ballot.pending.insert(Ulid(3), A);
             let notices = count(&mut ballot, false, &[]);
             assert_eq!(notices.contains(&Notice::Lost { proposal: own_id }), lost);
-            assert!(notices.contains(&Notice::Conflict { proposer: A, proposal: Ulid(3) }));
+            assert!(notices.contains(&Notice::Conflict { proposer: A, proposal: Ulid(3), taken: false }));
         }
     }
 
@@ -138,7 +145,10 @@ mod tests {
     fn a_standing_name_refuses_all_and_a_dead_proposer_counts_for_nothing() {
         let mut ballot = Ballot::default();
         ballot.pending.insert(Ulid(3), A);
-        assert_eq!(count(&mut ballot, true, &[]), vec![Notice::Conflict { proposer: A, proposal: Ulid(3) }]);
+        assert_eq!(
+            count(&mut ballot, true, &[]),
+            vec![Notice::Conflict { proposer: A, proposal: Ulid(3), taken: true }]
+        );
         assert_eq!(ballot.voted(), None);
         assert_eq!(count(&mut ballot, false, &[A]), vec![]);
         assert_eq!(ballot.voted(), None);

@@ -165,11 +165,11 @@ impl Directory {
     }
 
     /// Refusals that stand against proposals of `proposer`.
-    pub(crate) fn refused(&self, proposer: NodeId) -> Vec<Ulid> {
+    pub(crate) fn refused(&self, proposer: NodeId) -> Vec<(Ulid, bool)> {
         let ballots = self.queue_ballots.values().chain(self.exchange_ballots.values());
-        let mut ids: Vec<Ulid> = ballots.flat_map(|ballot| ballot.refused(proposer)).collect();
+        let mut ids: Vec<(Ulid, bool)> = ballots.flat_map(|ballot| ballot.refused(proposer)).collect();
         for removals in self.removals.values() {
-            ids.extend(removals.iter().filter(|(_, at)| **at == (proposer, true)).map(|(&id, _)| id));
+            ids.extend(removals.iter().filter(|(_, at)| **at == (proposer, true)).map(|(&id, _)| (id, true)));
         }
         ids
     }

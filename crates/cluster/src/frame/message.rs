@@ -193,6 +193,9 @@ pub(crate) struct Conflict {
     /// The proposal's ULID.
     #[prost(message, required, tag = "1")]
     pub(crate) proposal: Id,
+    /// What stands against it is there, and the sender does not take its home for Down; else it is a rival proposal.
+    #[prost(bool, tag = "2")]
+    pub(crate) taken: bool,
 }
 
 /// What stood against a proposal is gone, and every shard of the sender acts on the proposal.

@@ -81,8 +81,8 @@ impl Control {
     pub(super) fn greet(&mut self, now: Instant, node: NodeId) {
         let state = self.state(now);
         self.send(node, state);
-        for proposal in self.directory.refused(node) {
-            self.send(node, Frame::Conflict { proposal });
+        for (proposal, taken) in self.directory.refused(node) {
+            self.send(node, Frame::Conflict { proposal, taken });
         }
         if let Some(&version) = self.applied_versions.get(&node) {
             self.send(node, Frame::Ack { version });

@@ -194,6 +194,38 @@ fn two_sides_of_a_cut_each_declare_and_one_queue_remains_with_the_bindings_of_bo
     }
 }
 
+/// Each voter agrees to the proposal that it saw first; what refuses the other is no sign of the masked queue's home.
+#[test]
+fn of_two_rivals_over_a_masked_name_the_older_gets_it_and_the_other_its_answer() {
+    for seed in 0..60 {
+        let mut world = cluster(seed, 5);
+        let home = world.home(4);
+        world.ask_now(4, queue("q", home, false));
+        world.kill(4);
+        world.run(ms(2_500));
+        world.delay = (ms(0), ms(300));
+        let same = seed % 2 == 0;
+        let asks = [0, 1].map(|at| {
+            let home = world.home(at);
+            let request = world.ask(at, queue("q", home, !same && at == 1));
+            let pause = world.random.below(40);
+            world.run(ms(pause));
+            (at, request)
+        });
+        let answered = |world: &World| asks.iter().all(|&(at, request)| world.reply(at, request).is_some());
+        assert!(world.run_until(ms(4_000), answered), "seed {seed}: {:#?}", views(&world));
+        let mut created = 0;
+        for (at, request) in asks {
+            match world.reply(at, request).expect("is answered") {
+                Reply::Queue { created: true, .. } => created += 1,
+                Reply::Queue { created: false, .. } => assert!(same, "seed {seed}"),
+                refused => assert!(!same && code(refused) == 406, "seed {seed}: {refused:?}"),
+            }
+        }
+        assert_eq!(created, 1, "seed {seed}");
+    }
+}
+
 #[test]
 fn the_same_boot_brings_its_queues_back() {
     let mut world = cluster(2, 2);
