@@ -1,7 +1,8 @@
 //! One connection.
 //!
 //! Methods by kind:
-//! - input: `on_bytes` (see `connection/frames.rs`), `on_login`, `on_answer`, `on_settled`, `on_timer`, `resume`, `lost`;
+//! - input: `on_bytes` (see `connection/frames.rs`), `on_login`, `on_answer`, `on_settled`, `on_timer`, `resume`,
+//!   `on_written`, `on_heard`, `lost`;
 //! - commands: `deliver`, `cancel_consumer`, `close`, `block`, `unblock`;
 //! - output: `end_turn`, `output`, `next_deadline`, `wants_read`, `is_finished`;
 //! - the rest are getters.
@@ -29,6 +30,7 @@ use leveret_model::{
 use leveret_wire::method::{ConnectionBlocked, ConnectionUnblocked};
 use leveret_wire::{HEARTBEAT, Output};
 
+use crate::channel::Channel;
 use crate::channels::Channels;
 use crate::config::Config;
 use crate::ending::Ended;
@@ -82,6 +84,8 @@ pub struct Connection<C> {
     full_channels: u32,
     /// What all channels keep deferred.
     deferred_bytes: usize,
+    /// Channels that go on when the output is shorter, the first one first.
+    without_room: Vec<ChannelNumber>,
     /// connection.blocked holds.
     blocked: bool,
     /// The output is one heartbeat and nothing else.
@@ -122,6 +126,7 @@ impl<C> Connection<C> {
             generation: 0,
             full_channels: 0,
             deferred_bytes: 0,
+            without_room: Vec::new(),
             blocked: false,
             beat_only: false,
             now,
@@ -239,18 +244,45 @@ impl<C> Connection<C> {
             }
             _ => {}
         }
-        if self.blocked || !self.wants_read() {
+        // who does not take its output is not read because of that, and is alive only if it takes some
+        let excused = if self.output_is_full() { self.heartbeat.took() } else { !self.wants_read() };
+        if self.blocked || excused {
             self.heartbeat.on_unread();
         }
         match self.heartbeat.on_timer(now) {
-            Beat::Quiet => {}
-            Beat::Send => {
-                self.beat_only = self.shared.output.is_empty();
+            // who has not taken what is there hears us when it does
+            Beat::Send if self.shared.output.is_empty() => {
+                self.beat_only = true;
                 self.shared.output.bytes().extend_from_slice(&HEARTBEAT);
             }
+            Beat::Quiet | Beat::Send => {}
             // no close frame: nobody listens (RabbitMQ drops the socket)
             Beat::Missed => self.cut(Ended::HeartbeatMissed, host),
         }
+    }
+
+    /// Output was written: channels that stopped for want of room go on. True if there were any. hot.
+    #[inline]
+    pub fn on_written<H: Host<Channel = C>>(&mut self, now: Instant, host: &mut H) -> bool
+    where
+        C: Default,
+    {
+        self.heartbeat.on_taken();
+        if self.without_room.is_empty() || self.output_is_full() {
+            return false;
+        }
+        self.now = now;
+        for number in core::mem::take(&mut self.without_room) {
+            if self.channels.open(number).is_some_and(Channel::take_room) {
+                self.replay(number, host);
+            }
+        }
+        true
+    }
+
+    /// Bytes came that are not read yet: the client lives.
+    pub fn on_heard(&mut self) {
+        self.heartbeat.on_input();
     }
 
     /// When `on_timer` is to be called at the latest.
@@ -324,7 +356,13 @@ impl<C> Connection<C> {
             Phase::Finished { .. } => false,
             _ => true,
         };
-        taking && !self.is_full() && self.shared.output.len() < OUTPUT_BYTES_STOP
+        taking && !self.is_full() && !self.output_is_full()
+    }
+
+    /// The client asks and does not read the answers. hot.
+    #[inline]
+    fn output_is_full(&self) -> bool {
+        self.shared.output.len() >= OUTPUT_BYTES_STOP
     }
 
     /// The channels keep as much as they may.
@@ -345,7 +383,6 @@ impl<C> Connection<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::Channel;
     use crate::config::Client;
 
     /// 560 bytes when this was written; the bar is 3 KiB. Its buffers are all empty, so this is nearly all of it.

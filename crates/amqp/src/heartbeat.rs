@@ -2,7 +2,8 @@
 //!
 //! Any byte counts as a sign of life. We send when a whole half interval passed without output; the client is cut when
 //! two whole intervals passed without input. A connection that is not read (blocked, or full) cannot be heard, so its
-//! silence does not count (RabbitMQ: pauses the monitor while blocked).
+//! silence does not count (RabbitMQ: pauses the monitor while blocked). One that is not read because it does not take its
+//! own output must take some of it instead.
 
 use core::time::Duration;
 
@@ -34,12 +35,22 @@ pub(crate) struct Heartbeat {
     heard: bool,
     /// The socket was not read at some time in this half interval.
     unread: bool,
+    /// The client took output in this half interval.
+    took: bool,
 }
 
 impl Heartbeat {
     /// Off.
     pub(crate) const fn off() -> Self {
-        Self { half: Duration::ZERO, due: Instant::FAR, silent: 0, wrote: false, heard: false, unread: false }
+        Self {
+            half: Duration::ZERO,
+            due: Instant::FAR,
+            silent: 0,
+            wrote: false,
+            heard: false,
+            unread: false,
+            took: false,
+        }
     }
 
     /// Starts with the negotiated interval; 0 is off.
@@ -66,6 +77,17 @@ impl Heartbeat {
         self.unread = true;
     }
 
+    /// The client took some of its output. hot.
+    #[inline]
+    pub(crate) fn on_taken(&mut self) {
+        self.took = true;
+    }
+
+    /// The client took output in this half interval.
+    pub(crate) fn took(&self) -> bool {
+        self.took
+    }
+
     /// The next tick; [`Instant::FAR`] if off.
     pub(crate) fn due(&self) -> Instant {
         self.due
@@ -79,7 +101,7 @@ impl Heartbeat {
         self.due = now + self.half;
         self.silent = if self.heard || self.unread { 0 } else { self.silent.saturating_add(1) };
         let wrote = self.wrote;
-        (self.heard, self.unread, self.wrote) = (false, false, false);
+        (self.heard, self.unread, self.wrote, self.took) = (false, false, false, false);
         match (self.silent, wrote) {
             (4.., _) => Beat::Missed,
             (_, false) => Beat::Send,

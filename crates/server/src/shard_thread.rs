@@ -253,6 +253,10 @@ impl ShardThread {
             let Some(Some(socket)) = self.sockets.get_mut(token) else { continue };
             let key = socket.key;
             if event.is_readable() || event.is_read_closed() || event.is_error() {
+                // readiness comes by edge: these are new bytes behind others that were not read
+                if socket.readable && event.is_readable() {
+                    self.shard.on_heard(key);
+                }
                 socket.readable = true;
                 socket.read_closed |= event.is_read_closed() || event.is_error();
                 if !socket.listed {

@@ -118,8 +118,19 @@ impl Shard {
 
     /// The socket takes output again.
     pub fn on_written(&mut self, key: ConnectionKey) {
-        if self.connections.get(key).is_some() {
-            self.connections.touch(key);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let mut view = View { broker: &mut self.broker, connection: key };
+        let went_on = connection.on_written(view.broker.now, &mut view);
+        self.connections.touch(key);
+        if went_on {
+            self.settle_results();
+        }
+    }
+
+    /// Bytes came to a socket that is not read: its client is alive, which is all that can be known of it.
+    pub fn on_heard(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.on_heard();
         }
     }
 

@@ -5,9 +5,9 @@
 //!                            │            └─ at once: qos, ack, nack, reject, recover, confirm.select, close
 //!                            └─ basic.publish, header, body ──► Host::publish ──► Settled, Owed, Unroutable, GivenUp
 //!                                                                              └► NotNow: waits for resume
-//!   while it waits: frames ──► deferred ──► replayed through on_frame
+//!   while it waits: frames ──► deferred ──► replayed through on_frame, until the output is full: waits for room there
 //! ```
-//! Invariants: `content` is only there while nothing is waited for, so a message is never torn by an answer; a channel
+//! Invariants: `content` is only there while nothing but room is waited for, so a message is never torn by an answer; a channel
 //! that waits is never given a frame.
 
 mod answers;
@@ -54,6 +54,8 @@ enum Wait {
     Answer(Box<Pending>),
     /// A better time for a publish.
     Publish(Box<Assembly>),
+    /// Room in the output, for the answers to what is deferred.
+    Room,
 }
 
 /// What became of the bytes offered to a channel.
@@ -154,6 +156,24 @@ impl<C> Channel<C> {
     /// True while deliveries are not settled.
     pub(crate) fn holds_unacked(&self) -> bool {
         !self.unacked.is_empty()
+    }
+
+    /// Waits for room in the output, unless it waits for something else. True if it does.
+    pub(crate) fn wait_for_room(&mut self) -> bool {
+        let begins = !self.is_waiting();
+        if begins {
+            self.wait = Wait::Room;
+        }
+        begins
+    }
+
+    /// There is room in the output. True if it waited for that.
+    pub(crate) fn take_room(&mut self) -> bool {
+        let waited = matches!(self.wait, Wait::Room);
+        if waited {
+            self.wait = Wait::Nothing;
+        }
+        waited
     }
 
     /// A frame behind what is waited for, whole.
@@ -263,7 +283,7 @@ impl<C> Channel<C> {
             }
             // asked for and not answered: the host may know it already
             Wait::Answer(pending) => consumers.extend(pending.new_consumer()),
-            Wait::Nothing => {}
+            Wait::Nothing | Wait::Room => {}
         }
         if self.confirms_due {
             shared.confirms_due.retain(|due| *due != self.key.number);

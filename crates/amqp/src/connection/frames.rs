@@ -50,7 +50,8 @@ impl<C: Default> Connection<C> {
 
     /// One frame, one message, or one part of a large frame. hot.
     fn on_open_bytes<H: Host<Channel = C>>(&mut self, bytes: &Bytes, at: usize, host: &mut H) -> usize {
-        if self.is_full() {
+        // no more answers for who does not read them
+        if self.is_full() || self.output_is_full() {
             return 0;
         }
         if let Some(partial) = self.partial {
@@ -138,7 +139,8 @@ impl<C: Default> Connection<C> {
         Ok(Step::Taken(len))
     }
 
-    /// What was deferred goes on, until the channel waits again. Linear: each run is read once.
+    /// What was deferred goes on, until the channel waits again, for room in the output too. Linear: each run is read
+    /// once.
     pub(super) fn replay<H: Host<Channel = C>>(&mut self, number: ChannelNumber, host: &mut H) {
         let Some(open) = self.channels.open(number) else { return };
         if open.is_waiting() {
@@ -152,9 +154,13 @@ impl<C: Default> Connection<C> {
                 if !matches!(self.phase, Phase::Open) {
                     return;
                 }
+                let full = self.output_is_full();
                 if let Some(open) = self.channels.open(number)
-                    && open.is_waiting()
+                    && (full || open.is_waiting())
                 {
+                    if open.wait_for_room() {
+                        self.without_room.push(number);
+                    }
                     run.frames = run.frames.split_off(at);
                     deferred.put_back(run);
                     let after = deferred.weight_bytes();

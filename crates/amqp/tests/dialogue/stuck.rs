@@ -1,12 +1,14 @@
 //! Clients that do not take what is written to them: frozen, or away behind a system that still answers for them.
 
+use leveret_amqp::host::{Answer, Content, Message, Operation};
 use leveret_amqp::{Ended, State};
-use leveret_model::limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD};
-use leveret_model::{Refusal, ReplyCode};
+use leveret_model::limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP};
+use leveret_model::{ChannelKey, ConsumerNumber, Refusal, ReplyCode};
+use leveret_wire::HEARTBEAT;
 use leveret_wire::method::*;
 use std::time::Duration;
 
-use crate::support::Talk;
+use crate::support::{Talk, address, frame, header_payload, held};
 
 /// Half of the heartbeat interval of these clients.
 const HALF: Duration = Duration::from_secs(30);
@@ -76,4 +78,143 @@ fn a_stranger_that_takes_nothing_is_dropped_after_its_time() {
     assert!(talk.connection.is_finished() && !talk.connection.output().is_empty());
     talk.passes(CLOSE_TIMEOUT);
     assert!(talk.connection.output().is_empty());
+}
+
+/// A consumer whose output is full: it is not read any more.
+fn full() -> Talk {
+    let mut talk = Talk::on_channel_1();
+    let (channel, consumer) = talk.consumes("c", true);
+    talk.delivers(channel, consumer, 1, &vec![b'm'; OUTPUT_BYTES_STOP]);
+    assert!(!talk.connection.wants_read());
+    talk
+}
+
+#[test]
+fn a_client_that_takes_no_output_for_two_intervals_is_dropped_though_it_is_not_read() {
+    let mut talk = full();
+    let waiting = talk.connection.output().len();
+    for _ in 0..4 {
+        talk.passes(HALF);
+        assert_eq!(talk.connection.state(), State::Open);
+        assert_eq!(talk.connection.output().len(), waiting, "no heartbeat goes behind what is stuck");
+    }
+    talk.passes(HALF);
+    is_over(&mut talk, &Ended::HeartbeatMissed);
+}
+
+#[test]
+fn a_client_that_takes_its_output_slowly_stays() {
+    let mut talk = full();
+    for _ in 0..8 {
+        talk.passes(HALF);
+        talk.passes(HALF);
+        talk.takes(1);
+        assert!(!talk.connection.wants_read());
+    }
+    assert_eq!(talk.connection.state(), State::Open);
+}
+
+/// Its heartbeats wait in the socket: that they come is all that is known.
+#[test]
+fn a_client_that_is_not_read_but_heard_stays() {
+    let mut talk = full();
+    for _ in 0..8 {
+        talk.passes(HALF);
+        talk.passes(HALF);
+        talk.connection.on_heard();
+    }
+    assert_eq!(talk.connection.state(), State::Open);
+}
+
+/// RabbitMQ: the check of a blocked connection's heartbeats pauses. A client that waits to write does not read either.
+#[test]
+fn a_blocked_client_that_takes_no_output_is_not_cut() {
+    let mut talk = full();
+    talk.connection.block("memory");
+    for _ in 0..20 {
+        talk.passes(HALF);
+    }
+    assert_eq!(talk.connection.state(), State::Open);
+    talk.connection.unblock();
+    for _ in 0..5 {
+        talk.passes(HALF);
+    }
+    is_over(&mut talk, &Ended::HeartbeatMissed);
+}
+
+/// So many basic.get frames for channel 1.
+fn gets(count: usize) -> Vec<u8> {
+    frame(1, BasicGet { queue: b"q", no_ack: true }).repeat(count)
+}
+
+/// Answers gets of channel 1 with large messages as long as it asks; how many.
+fn serves(talk: &mut Talk, body: &[u8]) -> usize {
+    let mut served = 0;
+    while let Some((channel, operation)) = talk.next_request() {
+        assert!(matches!(operation, Operation::Get { .. }));
+        got(talk, channel, body);
+        served += 1;
+    }
+    served
+}
+
+fn got(talk: &mut Talk, channel: ChannelKey, body: &[u8]) {
+    let (address, header) = (address("e", "k"), header_payload(body.len()));
+    let message = Message { address: &address, header: &header, body: Content::Flat(body) };
+    let held = held(1, ConsumerNumber::default());
+    talk.answers(channel, Answer::Got { held, message, redelivered: false, remaining: 0 });
+}
+
+#[test]
+fn gets_behind_a_full_output_wait_until_it_is_written_and_keep_their_order() {
+    let body = vec![b'm'; 512 * 1024];
+    let mut talk = Talk::on_channel_1();
+    talk.says_bytes(&gets(9));
+    assert_eq!(serves(&mut talk, &body), 4, "four messages fill the output");
+    assert!(talk.connection.output().len() < 5 * body.len());
+    // what comes meanwhile is not taken
+    talk.says(1, BasicQos { prefetch_count: 1, ..Default::default() });
+    assert!(talk.unread_len() > 0);
+    // a little is no room yet
+    talk.takes(1);
+    assert_eq!(serves(&mut talk, &body), 0);
+    talk.takes(body.len());
+    assert_eq!(serves(&mut talk, &body), 1);
+    // what is taken now goes behind the gets
+    talk.takes(2 * body.len());
+    talk.goes_on();
+    assert_eq!(talk.unread_len(), 0);
+    assert_eq!(serves(&mut talk, &body), 2);
+    talk.takes(usize::MAX);
+    assert_eq!(serves(&mut talk, &body), 2);
+    talk.hears_after_messages(9, BasicQosOk);
+}
+
+#[test]
+fn frames_that_are_answered_at_once_stop_at_a_full_output() {
+    let mut talk = Talk::on_channel_1();
+    let mandatory = crate::support::publish_frames(1, "e", "k", true, &vec![b'm'; 1024 * 1024]);
+    talk.says_bytes(&mandatory.repeat(5));
+    assert!(talk.connection.output().len() < 3 * 1024 * 1024, "{}", talk.connection.output().len());
+    assert!(talk.unread_len() > 2 * 1024 * 1024);
+    talk.takes(usize::MAX);
+    talk.goes_on();
+    talk.takes(usize::MAX);
+    talk.goes_on();
+    assert_eq!(talk.unread_len(), 0);
+}
+
+#[test]
+fn a_channel_that_waits_for_room_can_end() {
+    let body = vec![b'm'; OUTPUT_BYTES_STOP];
+    let mut talk = Talk::on_channel_1();
+    talk.says_bytes(&gets(3));
+    assert_eq!(serves(&mut talk, &body), 1);
+    talk.connection.close(talk.now, ReplyCode::ConnectionForced, "stop", &mut talk.broker);
+    talk.broker.calls.clear();
+    talk.takes(usize::MAX);
+    assert!(talk.broker.calls.is_empty());
+    talk.says_bytes(&HEARTBEAT);
+    talk.says(0, ConnectionCloseOk);
+    assert!(talk.connection.is_finished());
 }

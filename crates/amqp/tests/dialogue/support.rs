@@ -121,6 +121,17 @@ impl Talk {
         self.says_bytes(&[]);
     }
 
+    /// The client takes so many bytes of the output, and they are gone.
+    pub(crate) fn takes(&mut self, bytes: usize) {
+        self.connection.end_turn();
+        let output = self.connection.output();
+        let bytes = bytes.min(output.len());
+        let taken: Vec<u8> = output.iter().flatten().copied().take(bytes).collect();
+        self.raw.extend(taken);
+        output.advance(bytes);
+        self.connection.on_written(self.now, &mut self.broker);
+    }
+
     pub(crate) fn unread_len(&self) -> usize {
         self.unread.len()
     }
@@ -213,6 +224,24 @@ impl Talk {
                 method_id: method.1,
             },
         );
+    }
+
+    /// What the broker was asked next, if anything.
+    pub(crate) fn next_request(&mut self) -> Option<(ChannelKey, Operation)> {
+        match self.broker.calls.pop_front()? {
+            Call::Request(channel, operation) => Some((channel, operation)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// So many messages, then that.
+    #[track_caller]
+    pub(crate) fn hears_after_messages<'m>(&mut self, count: usize, method: impl Into<Method<'m>>) {
+        let frames = self.all_frames();
+        let headers = frames.iter().filter(|frame| frame.kind == FrameKind::Header).count();
+        assert_eq!(headers, count);
+        self.heard.extend(frames.into_iter().next_back());
+        self.hears(1, method);
     }
 
     /// The next call, which is an operation.
