@@ -9,7 +9,8 @@ use leveret_amqp::host::{Held, Operation, QueueHandle};
 use leveret_link::record::{RecordMessage, RemoteConsumer};
 use leveret_model::directory::Reply;
 use leveret_model::{
-    ChannelKey, ConsumerNumber, Instant, NodeId, Position, Refusal, RequestId, Settlement, limits, refusals,
+    ChannelKey, ConsumerNumber, Instant, NodeId, Position, Refusal, ReplyCode, RequestId, Settlement, limits,
+    refusals,
 };
 
 use crate::answers::{OwnedAnswer, OwnedMessage};
@@ -48,10 +49,19 @@ impl Pending {
         self.since + if self.stage == Stage::Lease { limits::PUBLISH_WAIT } else { limits::OPERATION_WAIT }
     }
 
+    /// It is answered by a queue, never by "not found"; and somebody waits for that.
+    fn creates_queue(&self) -> bool {
+        !self.abandoned && matches!(self.operation, Operation::QueueDeclare { passive: false, .. })
+    }
+
     /// A home may have given it a message that it will not know of.
     fn may_hold_message(&self) -> bool {
         matches!(self.stage, Stage::Home(_, Question::Get { no_ack: false }))
     }
+}
+
+fn is_not_found(answer: &OwnedAnswer) -> bool {
+    matches!(answer, OwnedAnswer::Refused(refusal) if refusal.code == ReplyCode::NotFound)
 }
 
 impl Broker {
@@ -87,10 +97,9 @@ impl Broker {
                 self.answer(&pending, OwnedAnswer::Queue { messages: 0, consumers: 0 });
             }
             Reply::Queue { record, .. } => {
-                // the counts are the home's, unless it was dropped meanwhile
+                // the counts are the home's, unless it was dropped meanwhile: then the declare creates it after all
                 if self.table.queue_by_id(record.id).is_none() {
-                    let refusal = refusals::no_queue(&record.name, &record.vhost);
-                    return self.refuse_request(&pending, refusal);
+                    return self.begin_again(pending);
                 }
                 let handle = self.place(record.id, record.home);
                 self.ask(request, pending, handle, Question::Inspect);
@@ -111,6 +120,9 @@ impl Broker {
         };
         let Some(pending) = self.pending.remove(&request) else { return };
         let answer = answer(question, handle);
+        if pending.creates_queue() && is_not_found(&answer) {
+            return self.declare_again(request, pending, handle);
+        }
         let channel = pending.channel;
         match question {
             Question::Subscribe { consumer, terms } => {
@@ -125,6 +137,22 @@ impl Broker {
             Question::Get { .. } | Question::Purge | Question::Inspect => {}
         }
         self.answer(&pending, answer);
+    }
+
+    /// The queue that was declared was deleted before its home was asked, as the home says. Once the map says so too, the
+    /// control machine is asked again; until then it would only name the same home.
+    fn declare_again(&mut self, request: RequestId, pending: Pending, handle: QueueHandle) {
+        let known = self.places.get(handle).and_then(|entry| self.table.queue_by_id(entry.id));
+        match known {
+            Some(_) => self.wait(request, pending, Stage::Home(handle, Question::Inspect)),
+            None => self.begin_again(pending),
+        }
+    }
+
+    /// Under another id, so that what the old one may still bring finds nobody; within the time of the first.
+    fn begin_again(&mut self, pending: Pending) {
+        let request = self.draw_request();
+        self.start(request, pending);
     }
 
     /// A home elsewhere gave a message.
@@ -206,16 +234,23 @@ impl Broker {
         });
     }
 
-    /// The queue is gone or its home is Down: what waits for it is refused, or done.
+    /// The queue is gone or its home is Down: what waits for it is refused, or done, or begins again.
     pub(crate) fn end_requests_of(&mut self, ended: QueueHandle, why: &Refusal) {
         let asks = |(request, pending): (&RequestId, &Pending)| match pending.stage {
             Stage::Home(handle, question) if handle == ended => Some((*request, question)),
             Stage::Home(..) | Stage::Lease | Stage::Control => None,
         };
         let over: Vec<(RequestId, Question)> = self.pending.iter().filter_map(asks).collect();
+        let masked = self.places.get(ended).and_then(|entry| self.table.queue_by_id(entry.id));
+        let masked = masked.is_some_and(|queue| queue.masked);
         for (request, question) in over {
             let Some(pending) = self.pending.remove(&request) else { continue };
             match question {
+                // the name is free; that of a queue whose home is Down is not yet
+                Question::Inspect if !masked && pending.creates_queue() => {
+                    self.begin_again(pending);
+                    continue;
+                }
                 Question::Unsubscribe { .. } => {
                     self.answer(&pending, OwnedAnswer::Done);
                     continue;

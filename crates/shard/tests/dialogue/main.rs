@@ -4,6 +4,7 @@
 mod bounds;
 mod confirms;
 mod consuming;
+mod declaring;
 mod early;
 mod kept;
 mod links;

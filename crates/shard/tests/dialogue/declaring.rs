@@ -1,0 +1,79 @@
+//! A declare that creates is answered by a queue, whoever deletes that meanwhile.
+
+use leveret_model::RequestId;
+use leveret_model::directory::{Reply, ToShard};
+use leveret_wire::method::*;
+
+use crate::rig::client::Heard;
+use crate::rig::{ClientId, Rig, at};
+
+fn says_declare(rig: &mut Rig, id: ClientId, passive: bool) {
+    rig.client(id).says(1, QueueDeclare { queue: b"q", passive, ..Default::default() });
+    rig.run();
+}
+
+fn says_delete(rig: &mut Rig, id: ClientId) {
+    rig.client(id).says(1, QueueDelete { queue: b"q", ..Default::default() });
+    rig.run();
+}
+
+/// The new queue lives where it was declared last.
+fn is_made_anew(rig: &mut Rig, by: ClientId) {
+    let heard = rig.one(by);
+    assert_eq!(heard, Heard::Declared { messages: 0, consumers: 0 });
+    assert_eq!(rig.control.queues["q"].home, at(1, 0));
+    rig.publish(by, "q", "m");
+    rig.run();
+    assert_eq!(rig.counts(by, "q"), (1, 0));
+}
+
+#[test]
+fn a_declare_whose_question_was_under_way_at_the_deletion_creates() {
+    let mut rig = Rig::new(&[2]);
+    let (home, away, asks) = (rig.connect(at(1, 1)), rig.connect(at(1, 0)), rig.connect(at(1, 0)));
+    rig.declare(home, "q");
+    rig.publish(home, "q", "old");
+    rig.held_wires.insert((at(1, 0), at(1, 1)));
+    says_declare(&mut rig, away, false);
+    says_declare(&mut rig, asks, true);
+    says_delete(&mut rig, home);
+    is_made_anew(&mut rig, away);
+    // who only asked is told
+    let gone = Heard::ChannelClose(404, "NOT_FOUND - no queue 'q' in vhost '/'".into());
+    rig.hears(asks, &gone);
+    // the question to the old home comes too late, and its answer finds nobody
+    rig.held_wires.clear();
+    rig.hears_nothing(away);
+}
+
+#[test]
+fn a_declare_that_the_home_refuses_before_the_map_changes_creates() {
+    let mut rig = Rig::new(&[2]);
+    let (home, away) = (rig.connect(at(1, 1)), rig.connect(at(1, 0)));
+    rig.declare(home, "q");
+    rig.held_wires.insert((at(1, 0), at(1, 1)));
+    says_declare(&mut rig, away, false);
+    rig.held_mail.insert(at(1, 0));
+    says_delete(&mut rig, home);
+    rig.held_wires.clear();
+    rig.hears_nothing(away);
+    rig.held_mail.clear();
+    is_made_anew(&mut rig, away);
+}
+
+#[test]
+fn a_declare_whose_answer_names_a_queue_that_is_gone_creates() {
+    let mut rig = Rig::new(&[1]);
+    let a = rig.connect(at(1, 0));
+    rig.declare(a, "q");
+    let record = Box::new(rig.control.queues["q"].clone());
+    says_delete(&mut rig, a);
+    rig.heard(a);
+    rig.control.deaf = true;
+    says_declare(&mut rig, a, false);
+    rig.control.deaf = false;
+    // its third request
+    let reply = Reply::Queue { record, created: false };
+    rig.tell(at(1, 0), ToShard::Reply { request: RequestId(3), reply });
+    is_made_anew(&mut rig, a);
+}
