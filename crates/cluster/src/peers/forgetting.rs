@@ -87,15 +87,21 @@ impl Control {
             .filter(|node| *node != own && !self.members.contains_key(node))
             .collect();
         for node in strays {
-            let orphans = self.directory.orphans(node);
-            self.directory.adopt(orphans);
-            self.erase(node);
-            self.directory.forget(node);
+            self.forget_stray(node);
         }
     }
 
+    /// A node that never was a member here leaves no trace. Its map goes with what is known of it: if the map stayed and the
+    /// node came again, nobody would tell the shards of it, so it would never be routed by, nor acked, nor leased on.
+    pub(crate) fn forget_stray(&mut self, node: NodeId) {
+        let orphans = self.directory.orphans(node);
+        self.directory.adopt(orphans);
+        self.erase(node);
+        self.directory.forget(node);
+    }
+
     /// Takes a node out of every table but the directory's.
-    pub(crate) fn erase(&mut self, node: NodeId) {
+    fn erase(&mut self, node: NodeId) {
         if let Some(member) = self.members.remove(&node) {
             let address = member.hello.address;
             if !self.members.values().any(|other| other.hello.address == address) {

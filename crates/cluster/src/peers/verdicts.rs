@@ -28,12 +28,9 @@ impl Control {
                 None => standing,
             };
             let Some(member) = self.members.get_mut(&node) else { continue };
-            if standing.is_down() && !member.counted && member.link.is_none() {
-                // a newcomer that never was a member leaves no trace
-                if member.announced.is_none() {
-                    self.erase(node);
-                    continue;
-                }
+            if standing.is_down() && !member.counted && member.link.is_none() && member.announced.is_none() {
+                self.forget_stray(node);
+                continue;
             }
             let before = core::mem::replace(&mut member.standing, standing);
             if before != standing {

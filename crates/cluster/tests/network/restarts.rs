@@ -136,3 +136,29 @@ fn a_claimed_address_takes_nobody_for_dead() {
     assert_eq!(world.standing(0, 1), Some(Standing::Alive), "{:#?}", views(&world));
     assert!(!world.nodes[0].events.iter().any(|(_, event)| matches!(event, Event::Down { .. })));
 }
+
+/// A member that hears of the newcomer from others, loses it before it counts it and meets it again, must not keep half of
+/// what it knew: a map that stays without being routed by keeps the lease away for ever.
+#[test]
+fn a_newcomer_that_goes_before_it_is_a_member_everywhere_and_comes_again_is_leased_on() {
+    for seed in 0..200 {
+        let mut world = cluster(seed, 3);
+        let newcomer = world.start("n3", &["n1", "n2", "n0"]);
+        // one way at a time, again and again, while it tries to join at n0
+        for round in 0..6 {
+            let (from, to) = if (seed + round) % 2 == 0 { (0, newcomer) } else { (newcomer, 0) };
+            world.run(ms((seed * 7 + round * 13) % 60));
+            if (seed + round) % 3 == 0 {
+                world.cut_both(0, newcomer, true);
+            } else {
+                world.cut(from, to);
+            }
+            world.run(ms(300 + (seed * 37 + round * 101) % 1_500));
+            world.heal();
+        }
+        assert!(world.run_until(ms(3_000), World::agrees), "{seed}: {:#?}", views(&world));
+        let now = world.now;
+        let leased = |at: At| world.nodes[at].shards.iter().all(|shard| shard.lease > now);
+        assert!((0..4).all(leased), "{seed}: {:#?}", views(&world));
+    }
+}
