@@ -62,7 +62,9 @@ impl World {
         if std::mem::take(&mut client.deaf)
             && let Some(end) = client.end
         {
+            self.oracle.late = true;
             self.client_hears(id, end);
+            self.oracle.late = false;
         }
     }
 
