@@ -43,17 +43,18 @@ pub struct OutLane<T> {
 
 impl<T> Default for OutLane<T> {
     fn default() -> Self {
-        Self::new()
+        Self::new(LaneSequence(1))
     }
 }
 
 impl<T> OutLane<T> {
-    /// A lane on which nothing was sent.
+    /// A lane on which nothing was sent. The home knows lanes by their ingress, so `first` is higher than every sequence
+    /// that this ingress ever gave to the queue on a lane before.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(first: LaneSequence) -> Self {
         Self {
             waiting: VecDeque::new(),
-            next: 1,
+            next: first.0,
             bytes: 0,
             gap_answered: None,
             last_due: Instant::ZERO,
@@ -71,6 +72,12 @@ impl<T> OutLane<T> {
         self.last_due = due;
         self.waiting.push_back(Waiting { publish, bytes, due, overdue: false });
         sequence
+    }
+
+    /// The sequence that the next publish gets.
+    #[must_use]
+    pub fn next(&self) -> LaneSequence {
+        LaneSequence(self.next)
     }
 
     /// The lowest sequence that waits; the next one if none does.

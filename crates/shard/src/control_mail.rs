@@ -149,6 +149,7 @@ impl Broker {
         }
         // a queue of this shard has its entry since it came into the map
         let outbox = self.outboxes.join(home);
-        self.places.insert(id, Place::Away(alloc::boxed::Box::new(Away::new(home, outbox))))
+        let away = Away::new(home, outbox, self.places.lanes_from);
+        self.places.insert(id, Place::Away(alloc::boxed::Box::new(away)))
     }
 }

@@ -8,7 +8,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_amqp::host::QueueHandle;
 use leveret_link::record::RemoteConsumer;
-use leveret_model::{ChannelKey, ConsumerNumber, PublishNumber, QueueId, Seed, ShardAddress};
+use leveret_model::{ChannelKey, ConsumerNumber, LaneSequence, PublishNumber, QueueId, Seed, ShardAddress};
 use leveret_queue::{Lanes, MessageRef, OutLane, Queue};
 
 use crate::outboxes::OutboxIndex;
@@ -65,11 +65,11 @@ pub(crate) struct Away {
 }
 
 impl Away {
-    pub(crate) fn new(home: ShardAddress, outbox: OutboxIndex) -> Self {
+    pub(crate) fn new(home: ShardAddress, outbox: OutboxIndex, first: LaneSequence) -> Self {
         Self {
             home,
             outbox,
-            lane: OutLane::new(),
+            lane: OutLane::new(first),
             consumers: BTreeMap::new(),
             throttled: false,
             throttles: false,
@@ -109,6 +109,9 @@ pub(crate) struct Places {
     by_id: HashMap<QueueId, u32, FixedState>,
     /// The last one asked for by its id: records come in runs of one queue.
     recent: Cell<Option<(QueueId, QueueHandle)>>,
+    /// Where lanes begin: behind all that were left. A queue whose node was away may come back under its id, and its home
+    /// would take the first publishes of a lane that counts from 1 again for those that it has.
+    pub(crate) lanes_from: LaneSequence,
 }
 
 impl Places {
@@ -118,6 +121,7 @@ impl Places {
             free: Vec::new(),
             by_id: HashMap::with_hasher(FixedState::with_seed(seed.0)),
             recent: Cell::new(None),
+            lanes_from: LaneSequence(1),
         }
     }
 
@@ -137,6 +141,9 @@ impl Places {
         let slot =
             self.slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation)?;
         let entry = slot.entry.take()?;
+        if let Place::Away(away) = &entry.place {
+            self.lanes_from = self.lanes_from.max(away.lane.next());
+        }
         self.free.push(handle.slot);
         self.by_id.remove(&entry.id);
         self.recent.set(None);

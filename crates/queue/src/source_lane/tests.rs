@@ -60,7 +60,7 @@ impl World {
 
     fn new() -> Self {
         Self {
-            lane: OutLane::new(),
+            lane: OutLane::default(),
             to_home: VecDeque::new(),
             to_ingress: VecDeque::new(),
             lanes: Lanes::new(Seed(7)),
@@ -233,7 +233,7 @@ fn a_burst_behind_a_gap_is_sent_again_once() {
 
 #[test]
 fn a_gap_is_answered_anew_on_a_new_link() {
-    let mut lane = OutLane::new();
+    let mut lane = OutLane::default();
     lane.push(1, 1, NOW);
     lane.push(2, 1, NOW);
     assert!(lane.on_gap(LaneSequence(0)) && !lane.on_gap(LaneSequence(0)));
@@ -244,7 +244,7 @@ fn a_gap_is_answered_anew_on_a_new_link() {
 
 #[test]
 fn answers_from_a_liar_take_no_more_than_there_is() {
-    let mut lane = OutLane::new();
+    let mut lane = OutLane::default();
     (1..=3).for_each(|publish| {
         lane.push(publish, 1, NOW);
     });
@@ -258,7 +258,7 @@ fn answers_from_a_liar_take_no_more_than_there_is() {
 #[test]
 fn a_full_lane_says_so_and_a_gone_queue_empties_it() {
     use leveret_model::limits::{LANE_BYTES_MAX, LANE_MESSAGES_MAX};
-    let mut lane = OutLane::new();
+    let mut lane = OutLane::default();
     (0..LANE_MESSAGES_MAX as u64).for_each(|publish| {
         assert!(!lane.is_full());
         lane.push(publish, 1, NOW);
@@ -280,7 +280,7 @@ proptest! {
         dues in prop::collection::vec(0..30_u64, 1..40),
         stored in prop::collection::vec(0..40_u64, 0..8),
     ) {
-        let mut lane = OutLane::new();
+        let mut lane = OutLane::default();
         for (publish, due) in dues.iter().enumerate() {
             lane.push(publish, 1, Instant::from_nanos(*due));
         }

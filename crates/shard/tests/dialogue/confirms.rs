@@ -245,3 +245,24 @@ fn lanes_that_alternate_are_answered_once_each() {
     rig.hears(publisher, &confirm(1_000, true, true));
     assert_eq!((rig.counts(home, "x").0, rig.counts(home, "y").0), (500, 500));
 }
+
+/// Of a node that is Down every record leaves the map of others, and comes back under its id when the node does. The home
+/// was there all the time: it still knows how far this ingress had counted.
+#[test]
+fn what_is_published_to_a_queue_that_left_the_map_and_came_back_is_stored_as_well() {
+    let (mut rig, publisher, homes) = three_homes();
+    rig.publish(publisher, "c", "before");
+    rig.hears(publisher, &confirm(1, false, true));
+    let record = rig.control.queues["c"].clone();
+    let id = record.id;
+    for change in [Change::MaskQueue { id }, Change::DropQueue { id }, Change::PutQueue(record)] {
+        for (to, mail) in rig.control.announce(&change) {
+            if to.node == at(1, 0).node {
+                rig.tell(to, mail);
+            }
+        }
+    }
+    rig.publish(publisher, "c", "after");
+    rig.hears(publisher, &confirm(2, false, true));
+    assert_eq!(rig.counts(homes[2], "c").0, 2);
+}
