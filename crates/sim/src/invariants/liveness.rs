@@ -1,10 +1,12 @@
 //! 10 s after the last fault: every publish and request is answered, every client's consumer is known to its home or was
-//! cancelled, every ready message with a consumer that has credit was delivered.
+//! cancelled, no message waits while nobody holds one; a minute later, when those with little credit had their time, no
+//! message waits at all.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use leveret_model::Instant;
+use leveret_shard::QueueReport;
 
 use crate::client::{Client, Phase};
 use crate::oracle::Oracle;
@@ -46,17 +48,38 @@ pub(crate) fn check<'a>(
             );
             oracle.violation(now, "liveness", text);
         }
-        if queue.ready > 0 {
-            let text = format!(
-                "{} ready messages in {} at {:?}, {} unacked, {} consumers",
-                queue.ready, queue.name, queue.home, queue.unacked, queue.consumers
-            );
-            oracle.violation(now, "liveness", text);
+        // who holds nothing has credit; who holds something may have used it up
+        if queue.ready > 0 && queue.unacked == 0 {
+            oracle.violation(now, "liveness", left(&queue));
         }
     }
     for (queue, consumers) in believed {
         oracle.violation(now, "liveness", format!("{consumers} consumers of {queue}, which has no home"));
     }
+}
+
+/// No message waits for a consumer.
+pub(crate) fn is_drained<'a>(mut processes: impl Iterator<Item = &'a Process>) -> bool {
+    processes
+        .all(|p| p.shards.iter().all(|host| host.shard.report().queues.iter().all(|queue| queue.ready == 0)))
+}
+
+/// Judges when those with little credit had their time too.
+pub(crate) fn check_drained<'a>(
+    now: Instant,
+    processes: impl Iterator<Item = &'a Process>,
+    oracle: &mut Oracle,
+) {
+    for queue in processes.flat_map(|p| &p.shards).flat_map(|host| host.shard.report().queues) {
+        if queue.ready > 0 {
+            oracle.violation(now, "liveness", left(&queue));
+        }
+    }
+}
+
+fn left(queue: &QueueReport) -> String {
+    let QueueReport { name, home, ready, unacked, consumers, .. } = queue;
+    format!("{ready} ready messages in {name} at {home:?}, {unacked} unacked, {consumers} consumers")
 }
 
 fn answered(now: Instant, healed_at: Instant, client: &Client, oracle: &mut Oracle) {
