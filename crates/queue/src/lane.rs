@@ -9,16 +9,19 @@
 //! | `== L + 1` | append | stored, when it is |
 //! | `> L + 1` | gap | send again what comes after `L` |
 //!
+//! "Stored" is owed once for all publishes of a lane that a turn brought: the caller lists the queue when
+//! [`Lanes::touch`] says so, and takes what is owed at the end of the turn.
+//!
 //! Without `base` one publish that its ingress gave up would leave a hole for ever, and the lane with it. The other
 //! end is [`OutLane`](crate::OutLane); both are checked together in `source_lane/tests.rs`.
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use alloc::vec::Vec;
+
 use leveret_model::limits::LANES_PER_QUEUE_MAX;
-use leveret_model::{Boot, LaneSequence, NodeId, Seed, ShardAddress};
+use leveret_model::{Boot, LaneSequence, NodeId, ShardAddress};
 
 /// Who sends on a lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LaneKey {
     /// The shard of the publishers.
     pub ingress: ShardAddress,
@@ -29,13 +32,10 @@ pub struct LaneKey {
 /// What the home does with a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LaneVerdict {
-    /// Append it; the lane counts it as appended already.
+    /// Append it; the lane counts it as appended already, and owes its answer.
     Append,
-    /// It is here, or its ingress gave it up: answer "stored through".
-    Duplicate {
-        /// Everything up to here is answered.
-        through: LaneSequence,
-    },
+    /// It is here, or its ingress gave it up: the answer is owed again.
+    Duplicate,
     /// Something is missing before it: answer "gap".
     Gap {
         /// The ingress sends again what comes after.
@@ -45,66 +45,84 @@ pub enum LaneVerdict {
 
 #[derive(Clone, Copy, Debug)]
 struct Lane {
+    key: LaneKey,
     last: LaneSequence,
     /// When it was last used, in verdicts of this queue.
     used: u64,
+    /// Listed in `Lanes::owing`.
+    owes: bool,
 }
 
 /// The lanes into one queue.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Lanes {
-    lanes: HashMap<LaneKey, Lane, FixedState>,
+    /// In the order of their keys: there are as many as shards that publish here.
+    lanes: Vec<Lane>,
+    /// The one used last: publishes come in runs.
+    recent: usize,
     verdicts: u64,
+    /// Lanes that owe an answer, each once.
+    owing: Vec<LaneKey>,
+    /// The caller has listed this queue among those that owe.
+    touched: bool,
     /// A planted bug: what is sent again is appended again.
     #[cfg(feature = "planted")]
     pub planted_twice: bool,
 }
 
 impl Lanes {
-    /// No lanes yet.
-    #[must_use]
-    pub fn new(seed: Seed) -> Self {
-        Self {
-            lanes: HashMap::with_hasher(FixedState::with_seed(seed.0)),
-            verdicts: 0,
-            #[cfg(feature = "planted")]
-            planted_twice: false,
-        }
-    }
-
     /// Decides about a publish. hot.
     pub fn accept(&mut self, key: LaneKey, sequence: LaneSequence, base: LaneSequence) -> LaneVerdict {
         self.verdicts += 1;
-        let known = self.lanes.get_mut(&key);
-        let last = known.as_ref().map_or(0, |lane| lane.last.0);
+        let known = self.find(key);
+        let last = known.map_or(0, |at| self.lanes[at].last.0);
         let through = last.max(base.0.saturating_sub(1));
-        #[cfg(feature = "planted")]
-        if self.planted_twice && sequence.0 <= through {
-            return LaneVerdict::Append;
-        }
-        if sequence.0 <= through {
-            return LaneVerdict::Duplicate { through: LaneSequence(through) };
-        }
-        if sequence.0 != through + 1 {
+        if sequence.0 > through + 1 {
             return LaneVerdict::Gap { after: LaneSequence(through) };
         }
-        let lane = Lane { last: sequence, used: self.verdicts };
-        match known {
-            Some(known) => *known = lane,
-            None => self.open(key, lane),
+        let at = known.unwrap_or_else(|| self.open(key));
+        self.recent = at;
+        let lane = &mut self.lanes[at];
+        lane.used = self.verdicts;
+        lane.last = LaneSequence(through.max(sequence.0));
+        if !lane.owes {
+            lane.owes = true;
+            self.owing.push(key);
         }
-        LaneVerdict::Append
+        #[cfg(feature = "planted")]
+        if self.planted_twice {
+            return LaneVerdict::Append;
+        }
+        if sequence.0 > through { LaneVerdict::Append } else { LaneVerdict::Duplicate }
+    }
+
+    /// True if something is owed and the caller was not told since it was taken. hot.
+    pub fn touch(&mut self) -> bool {
+        !core::mem::replace(&mut self.touched, true) && !self.owing.is_empty()
+    }
+
+    /// Takes what is owed: of each lane all up to a sequence is stored, in the order in which the lanes came.
+    pub fn take_owed(&mut self, mut each: impl FnMut(LaneKey, LaneSequence)) {
+        self.touched = false;
+        let mut owing = core::mem::take(&mut self.owing);
+        for key in owing.drain(..) {
+            // none: it was forgotten meanwhile
+            let Some(at) = self.find(key) else { continue };
+            self.lanes[at].owes = false;
+            each(key, self.lanes[at].last);
+        }
+        self.owing = owing;
     }
 
     /// The last publish of the lane that was appended; 0 if none was.
     #[must_use]
     pub fn last(&self, key: LaneKey) -> LaneSequence {
-        self.lanes.get(&key).map_or(LaneSequence(0), |lane| lane.last)
+        self.find(key).map_or(LaneSequence(0), |at| self.lanes[at].last)
     }
 
     /// Forgets the lanes of a node that will not send on them again.
     pub fn forget(&mut self, node: NodeId) {
-        self.lanes.retain(|key, _| key.ingress.node != node);
+        self.lanes.retain(|lane| lane.key.ingress.node != node);
     }
 
     /// How many lanes are known.
@@ -119,14 +137,27 @@ impl Lanes {
         self.lanes.is_empty()
     }
 
+    /// hot.
+    #[inline]
+    fn find(&self, key: LaneKey) -> Option<usize> {
+        if self.lanes.get(self.recent).is_some_and(|lane| lane.key == key) {
+            return Some(self.recent);
+        }
+        self.lanes.binary_search_by_key(&key, |lane| lane.key).ok()
+    }
+
     #[cold]
-    fn open(&mut self, key: LaneKey, lane: Lane) {
+    fn open(&mut self, key: LaneKey) -> usize {
         if self.lanes.len() >= LANES_PER_QUEUE_MAX {
             // more than a full cluster has: the one unused for longest belongs to a boot that is long gone
-            let oldest = self.lanes.iter().min_by_key(|(_, lane)| lane.used).map(|(key, _)| *key);
-            oldest.map(|oldest| self.lanes.remove(&oldest));
+            let ages = self.lanes.iter().enumerate().map(|(at, lane)| (lane.owes, lane.used, at));
+            if let Some((_, _, oldest)) = ages.min() {
+                self.lanes.remove(oldest);
+            }
         }
-        self.lanes.insert(key, lane);
+        let at = self.lanes.partition_point(|lane| lane.key < key);
+        self.lanes.insert(at, Lane { key, last: LaneSequence(0), used: self.verdicts, owes: false });
+        at
     }
 }
 
@@ -139,16 +170,22 @@ mod tests {
         LaneKey { ingress: ShardAddress { node: NodeId(node), shard: ShardId(0) }, boot: Boot(boot) }
     }
 
+    fn owed(lanes: &mut Lanes) -> Vec<(LaneKey, u64)> {
+        let mut owed = Vec::new();
+        lanes.take_owed(|key, through| owed.push((key, through.0)));
+        owed
+    }
+
     fn accept(lanes: &mut Lanes, sequence: u64, base: u64) -> LaneVerdict {
         lanes.accept(key(1, 1), LaneSequence(sequence), LaneSequence(base))
     }
 
     #[test]
     fn each_sequence_is_appended_once_and_in_order() {
-        let mut lanes = Lanes::new(Seed(1));
+        let mut lanes = Lanes::default();
         assert_eq!(accept(&mut lanes, 2, 1), LaneVerdict::Gap { after: LaneSequence(0) });
         assert_eq!(accept(&mut lanes, 1, 1), LaneVerdict::Append);
-        assert_eq!(accept(&mut lanes, 1, 1), LaneVerdict::Duplicate { through: LaneSequence(1) });
+        assert_eq!(accept(&mut lanes, 1, 1), LaneVerdict::Duplicate);
         assert_eq!(accept(&mut lanes, 2, 1), LaneVerdict::Append);
         assert_eq!(accept(&mut lanes, 4, 2), LaneVerdict::Gap { after: LaneSequence(2) });
         assert_eq!(lanes.last(key(1, 1)), LaneSequence(2));
@@ -156,17 +193,53 @@ mod tests {
 
     #[test]
     fn a_raised_base_closes_the_hole_that_a_given_up_publish_left() {
-        let mut lanes = Lanes::new(Seed(1));
+        let mut lanes = Lanes::default();
         assert_eq!(accept(&mut lanes, 1, 1), LaneVerdict::Append);
         // 2 and 3 were given up by their ingress
         assert_eq!(accept(&mut lanes, 4, 4), LaneVerdict::Append);
         // a late copy of 3, sent before
-        assert_eq!(accept(&mut lanes, 3, 2), LaneVerdict::Duplicate { through: LaneSequence(4) });
+        assert_eq!(accept(&mut lanes, 3, 2), LaneVerdict::Duplicate);
+        assert_eq!(owed(&mut lanes), [(key(1, 1), 4)]);
+    }
+
+    #[test]
+    fn each_lane_owes_one_answer_for_all_that_came_since_the_last_one() {
+        let mut lanes = Lanes::default();
+        assert!(!lanes.touch(), "nothing is owed");
+        assert_eq!(owed(&mut lanes), []);
+        for sequence in 1..=3 {
+            accept(&mut lanes, sequence, 1);
+            lanes.accept(key(2, 1), LaneSequence(sequence), LaneSequence(1));
+            assert_eq!(lanes.touch(), sequence == 1, "the queue is listed once");
+        }
+        assert_eq!(owed(&mut lanes), [(key(1, 1), 3), (key(2, 1), 3)]);
+        assert_eq!(owed(&mut lanes), []);
+        // what is here already is answered again: the answer may have been lost
+        accept(&mut lanes, 2, 1);
+        assert!(lanes.touch());
+        assert_eq!(owed(&mut lanes), [(key(1, 1), 3)]);
+    }
+
+    #[test]
+    fn a_late_copy_of_what_was_given_up_is_answered_by_a_home_that_forgot() {
+        let mut lanes = Lanes::default();
+        assert_eq!(accept(&mut lanes, 3, 6), LaneVerdict::Duplicate);
+        assert_eq!(owed(&mut lanes), [(key(1, 1), 5)]);
+        lanes.forget(NodeId(1));
+        assert_eq!(owed(&mut lanes), []);
+    }
+
+    #[test]
+    fn a_lane_that_was_forgotten_owes_nothing() {
+        let mut lanes = Lanes::default();
+        accept(&mut lanes, 1, 1);
+        lanes.forget(NodeId(1));
+        assert_eq!(owed(&mut lanes), []);
     }
 
     #[test]
     fn a_home_that_forgot_goes_on_where_the_ingress_waits() {
-        let mut lanes = Lanes::new(Seed(1));
+        let mut lanes = Lanes::default();
         assert_eq!(accept(&mut lanes, 8, 8), LaneVerdict::Append);
         lanes.forget(NodeId(1));
         assert!(lanes.is_empty());
@@ -176,7 +249,7 @@ mod tests {
 
     #[test]
     fn lanes_are_bounded_and_the_one_unused_for_longest_goes() {
-        let mut lanes = Lanes::new(Seed(1));
+        let mut lanes = Lanes::default();
         let one = LaneSequence(1);
         for boot in 0..LANES_PER_QUEUE_MAX as u64 {
             lanes.accept(key(1, boot), one, one);

@@ -11,8 +11,8 @@ use leveret_auth::{Access, Permissions, Users};
 use leveret_link::record::Record;
 use leveret_model::directory::FromShard;
 use leveret_model::{
-    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, LaneSequence, Name, PublishNumber,
-    QueueId, Refusal, RequestId, Seed, Settlement, ShardAddress,
+    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, Name, PublishNumber, QueueId, Refusal,
+    RequestId, Seed, Settlement, ShardAddress,
 };
 use leveret_queue::Arena;
 use leveret_route::{Match, Table, VhostId};
@@ -105,8 +105,8 @@ pub(crate) struct Broker {
     pub(crate) passwords: Vec<PasswordJob>,
     pub(crate) control: Vec<FromShard>,
 
-    /// Lanes that are owed a `Stored` at the end of the turn.
-    pub(crate) stored_owed: Vec<(ShardAddress, QueueId, LaneSequence)>,
+    /// Queues with lanes that are owed a `Stored` at the end of the turn.
+    pub(crate) owing: Vec<QueueHandle>,
     pub(crate) owed_scratch: Vec<Owed>,
     /// The queues that the table found for a publish, and their handles where no channel remembers them.
     pub(crate) matches: Vec<Match>,
@@ -161,7 +161,7 @@ impl Broker {
             logins: Vec::new(),
             passwords: Vec::new(),
             control: Vec::new(),
-            stored_owed: Vec::new(),
+            owing: Vec::new(),
             owed_scratch: Vec::new(),
             matches: Vec::new(),
             targets: Vec::new(),

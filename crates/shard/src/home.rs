@@ -29,7 +29,11 @@ impl Broker {
             // its end is near and certain: it counts as not matched
             return self.outboxes.push(from, &Record::Gone { queue });
         }
-        match home.lanes.accept(LaneKey { ingress: from, boot }, sequence, base) {
+        let verdict = home.lanes.accept(LaneKey { ingress: from, boot }, sequence, base);
+        if home.lanes.touch() {
+            self.owing.push(handle);
+        }
+        match verdict {
             LaneVerdict::Append => {
                 let (body, len) = match message.body {
                     RecordBody::Flat(bytes) => (ArenaBody::Flat(bytes), bytes.len()),
@@ -47,9 +51,8 @@ impl Broker {
                 if long {
                     self.throttle(handle, from);
                 }
-                self.owe_stored(from, queue, sequence);
             }
-            LaneVerdict::Duplicate { through } => self.owe_stored(from, queue, through),
+            LaneVerdict::Duplicate => {}
             LaneVerdict::Gap { after } => {
                 self.flush_stored();
                 self.outboxes.push(from, &Record::Gap { queue, after });
@@ -57,29 +60,20 @@ impl Broker {
         }
     }
 
-    /// Runs of one lane are folded as they come, lanes that alternate at the end of the turn. hot.
-    fn owe_stored(&mut self, to: ShardAddress, queue: QueueId, through: LaneSequence) {
-        match self.stored_owed.last_mut() {
-            Some(last) if last.1 == queue && last.0 == to => last.2 = last.2.max(through),
-            _ => self.stored_owed.push((to, queue, through)),
-        }
-    }
-
     /// Sends what ingress shards are owed: one `Stored` for each lane.
     pub(crate) fn flush_stored(&mut self) {
-        let mut owed = core::mem::take(&mut self.stored_owed);
-        if owed.len() > 1 {
-            owed.sort_unstable();
+        let mut owing = core::mem::take(&mut self.owing);
+        for handle in owing.drain(..) {
+            let Some(Entry { id: queue, place: Place::Home(home) }) = self.places.get_mut(handle) else {
+                continue;
+            };
+            let queue = *queue;
+            let outboxes = &mut self.outboxes;
+            home.lanes.take_owed(|lane, through| {
+                outboxes.push(lane.ingress, &Record::Stored { queue, through });
+            });
         }
-        for at in 0..owed.len() {
-            let (to, queue, through) = owed[at];
-            // of one lane the last has the highest number
-            if owed.get(at + 1).is_none_or(|next| (next.0, next.1) != (to, queue)) {
-                self.outboxes.push(to, &Record::Stored { queue, through });
-            }
-        }
-        owed.clear();
-        self.stored_owed = owed;
+        self.owing = owing;
     }
 
     /// hot.
@@ -246,7 +240,7 @@ impl Broker {
         if self.places.handle(id).is_none() {
             let queue = Queue::new(id, self.own, self.seed.part(id.ulid.0 as u64));
             #[cfg_attr(not(feature = "planted"), allow(unused_mut))]
-            let mut home = Home::new(queue, self.seed.part(6));
+            let mut home = Home::new(queue);
             #[cfg(feature = "planted")]
             if let Some(bug) = self.planted {
                 bug.in_home(&mut home);

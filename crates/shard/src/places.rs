@@ -42,8 +42,8 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    pub(crate) fn new(queue: Queue, seed: Seed) -> Self {
-        Self { queue, lanes: Lanes::new(seed), closed: false, throttles: false, told: Vec::new() }
+    pub(crate) fn new(queue: Queue) -> Self {
+        Self { queue, lanes: Lanes::default(), closed: false, throttles: false, told: Vec::new() }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::vec::Vec;
 
-use leveret_model::{Boot, Instant, LaneSequence, NodeId, Seed, ShardAddress, ShardId};
+use leveret_model::{Boot, Instant, LaneSequence, NodeId, ShardAddress, ShardId};
 use proptest::prelude::*;
 
 use super::OutLane;
@@ -63,7 +63,7 @@ impl World {
             lane: OutLane::default(),
             to_home: VecDeque::new(),
             to_ingress: VecDeque::new(),
-            lanes: Lanes::new(Seed(7)),
+            lanes: Lanes::default(),
             away: false,
             logs: std::vec![Vec::new()],
             published: 0,
@@ -103,7 +103,7 @@ impl World {
                     self.logs.last_mut().expect("there is one").push(publish);
                     Answer::Stored(sequence)
                 }
-                LaneVerdict::Duplicate { through } => Answer::Stored(through),
+                LaneVerdict::Duplicate => Answer::Stored(self.lanes.last(Self::KEY)),
                 LaneVerdict::Gap { after } => Answer::Gap(after),
             }
         };
