@@ -12,9 +12,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use leveret_auth::{Credential, PasswordHash, Permissions, User, Users};
+use leveret_model::definition::{Binding, DestinationKind};
 use leveret_model::directory::{Change, QueueRecord, ToShard};
 use leveret_model::{
-    Arguments, Boot, ConnectionKey, Instant, Name, NodeId, QueueId, Seed, ShardAddress, ShardId, Ulid,
+    Arguments, Boot, ConnectionKey, Instant, Name, NodeId, QueueId, RoutingKey, Seed, ShardAddress, ShardId,
+    Ulid,
 };
 use leveret_shard::{Caller, Effects, Shard, ShardConfig};
 use leveret_wire::frame::{FRAME_END, write_head, write_header_frame};
@@ -36,16 +38,57 @@ struct Scenario {
     body_bytes: usize,
     /// Publisher confirms, and an ack for each delivery.
     confirmed: bool,
-    /// The publisher on one shard, queue and consumer on the other.
-    cross: bool,
+    /// Queues that each message goes to, by their name or, if there are several, by `amq.fanout`.
+    queues: usize,
+    /// The shards where they are in turn, each with a consumer of its own there; the publisher is on the first shard.
+    homes: &'static [usize],
 }
 
-const SCENARIOS: [Scenario; 4] = [
-    Scenario { name: "transient-16", body_bytes: 16, confirmed: false, cross: false },
-    Scenario { name: "transient-1k", body_bytes: 1_024, confirmed: false, cross: false },
-    Scenario { name: "confirmed-acked-1k", body_bytes: 1_024, confirmed: true, cross: false },
-    Scenario { name: "cross-shard-1k", body_bytes: 1_024, confirmed: false, cross: true },
+const ONE: Scenario =
+    Scenario { name: "transient-16", body_bytes: 16, confirmed: false, queues: 1, homes: &[0] };
+const SCENARIOS: [Scenario; 5] = [
+    ONE,
+    Scenario { name: "transient-1k", body_bytes: 1_024, ..ONE },
+    Scenario { name: "confirmed-acked-1k", body_bytes: 1_024, confirmed: true, ..ONE },
+    Scenario { name: "cross-shard-1k", body_bytes: 1_024, homes: &[1], ..ONE },
+    Scenario { name: "fanout-50-of-16", queues: 50, homes: &[0, 1], ..ONE },
 ];
+
+impl Scenario {
+    fn queue(&self, at: usize) -> String {
+        format!("perf-queue-{at}")
+    }
+
+    fn home(&self, at: usize) -> usize {
+        self.homes[at % self.homes.len()]
+    }
+
+    /// One for each of its homes.
+    fn shards(&self) -> usize {
+        1 + self.homes.iter().max().copied().unwrap_or_default()
+    }
+
+    /// The frames of one message.
+    fn message(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let queue = self.queue(0);
+        let publish = if self.queues == 1 {
+            BasicPublish { routing_key: queue.as_bytes(), ..Default::default() }
+        } else {
+            BasicPublish { exchange: b"amq.fanout", ..Default::default() }
+        };
+        say(&mut bytes, 1, publish);
+        let mut header = Vec::new();
+        let properties =
+            BasicProperties { content_type: Some(b"application/octet-stream"), ..Default::default() };
+        properties.encode_payload(self.body_bytes as u64, &mut header);
+        write_header_frame(&mut bytes, 1, &header);
+        write_head(&mut bytes, FrameKind::Body, 1, self.body_bytes as u32);
+        bytes.resize(bytes.len() + self.body_bytes, b'x');
+        bytes.push(FRAME_END);
+        bytes
+    }
+}
 
 /// The shards of one node, with their clients and rings.
 struct Machine {
@@ -137,19 +180,33 @@ impl Machine {
         key
     }
 
-    fn put_queue(&mut self, name: &str, home: usize) {
-        let record = QueueRecord {
-            vhost: Name::new("/"),
-            name: Name::new(name),
-            id: QueueId { generation: 0, ulid: Ulid(1) },
-            home: ShardAddress { node: NODE, shard: ShardId(home as u8) },
-            epoch: 0,
-            durable: false,
-            arguments: Arguments::default(),
-        };
+    fn put_queues(&mut self, scenario: Scenario) {
+        let mut changes = Vec::new();
+        for at in 0..scenario.queues {
+            let id = QueueId { generation: 0, ulid: Ulid(1 + at as u128) };
+            changes.push(Change::PutQueue(QueueRecord {
+                vhost: Name::new("/"),
+                name: Name::new(&scenario.queue(at)),
+                id,
+                home: ShardAddress { node: NODE, shard: ShardId(scenario.home(at) as u8) },
+                epoch: 0,
+                durable: false,
+                arguments: Arguments::default(),
+            }));
+            changes.push(Change::PutBinding(Binding {
+                vhost: Name::new("/"),
+                source: Name::new("amq.fanout"),
+                kind: DestinationKind::Queue,
+                destination: Name::new(&scenario.queue(at)),
+                key: RoutingKey::new(b""),
+                arguments: Arguments::default(),
+            }));
+        }
         for shard in &mut self.shards {
-            let change = Change::PutQueue(record.clone());
-            shard.on_control(ToShard::Change { sequence: 1, change });
+            for (at, change) in changes.iter().enumerate() {
+                let sequence = 1 + at as u64;
+                shard.on_control(ToShard::Change { sequence, change: change.clone() });
+            }
         }
         self.run();
     }
@@ -168,37 +225,26 @@ fn say<'m>(out: &mut Vec<u8>, channel: u16, method: impl Into<Method<'m>>) {
     method.into().encode_frame(channel, out);
 }
 
-/// The frames of one message to the queue.
-fn message(body_bytes: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    say(&mut bytes, 1, BasicPublish { routing_key: b"perf-queue", ..Default::default() });
-    let mut header = Vec::new();
-    let properties =
-        BasicProperties { content_type: Some(b"application/octet-stream"), ..Default::default() };
-    properties.encode_payload(body_bytes as u64, &mut header);
-    write_header_frame(&mut bytes, 1, &header);
-    write_head(&mut bytes, FrameKind::Body, 1, body_bytes as u32);
-    bytes.resize(bytes.len() + body_bytes, b'x');
-    bytes.push(FRAME_END);
-    bytes
-}
-
 fn run(scenario: Scenario, count: u64) -> u64 {
-    let mut machine = Machine::new(if scenario.cross { 2 } else { 1 });
-    let home = usize::from(scenario.cross);
-    machine.put_queue("perf-queue", home);
-    let (publisher, consumer) = (machine.connect(0), machine.connect(home));
-    let mut bytes = Vec::new();
-    let no_ack = !scenario.confirmed;
-    say(&mut bytes, 1, BasicConsume { queue: b"perf-queue", no_ack, ..Default::default() });
-    machine.read(home, consumer, &bytes.into());
+    let mut machine = Machine::new(scenario.shards() as u8);
+    machine.put_queues(scenario);
+    let publisher = machine.connect(0);
+    let mut consumers = Vec::new();
+    for at in 0..scenario.queues {
+        let consumer = machine.connect(scenario.home(at));
+        let mut bytes = Vec::new();
+        let (queue, no_ack) = (scenario.queue(at), !scenario.confirmed);
+        say(&mut bytes, 1, BasicConsume { queue: queue.as_bytes(), no_ack, ..Default::default() });
+        machine.read(scenario.home(at), consumer, &bytes.into());
+        consumers.push(consumer);
+    }
     if scenario.confirmed {
         let mut bytes = Vec::new();
         say(&mut bytes, 1, ConfirmSelect { no_wait: true });
         machine.read(0, publisher, &bytes.into());
     }
     machine.run();
-    let message = message(scenario.body_bytes);
+    let message = scenario.message();
     let in_block = (BLOCK_BYTES / message.len()) as u64;
     let block = Bytes::from(message.repeat(in_block as usize));
     let mut acks = Vec::new();
@@ -212,14 +258,19 @@ fn run(scenario: Scenario, count: u64) -> u64 {
             for tag in done + 1..=done + now {
                 say(&mut acks, 1, BasicAck { delivery_tag: tag, multiple: false });
             }
-            machine.read(home, consumer, &Bytes::copy_from_slice(&acks));
+            let acks = Bytes::copy_from_slice(&acks);
+            for (at, consumer) in consumers.iter().enumerate() {
+                machine.read(scenario.home(at), *consumer, &acks);
+            }
         }
         done += now;
     }
     machine.run();
-    let report = machine.shards[home].report();
-    assert_eq!((report.queues[0].ready, report.queues[0].unacked), (0, 0), "all was delivered and settled");
-    assert!(machine.written > count * scenario.body_bytes as u64, "the bodies were written");
+    for queue in machine.shards.iter().flat_map(|shard| shard.report().queues) {
+        assert_eq!((queue.ready, queue.unacked), (0, 0), "all was delivered and settled");
+    }
+    let deliveries = count * scenario.queues as u64;
+    assert!(machine.written > deliveries * scenario.body_bytes as u64, "the bodies were written");
     machine.written
 }
 
