@@ -37,7 +37,7 @@ impl ShardThread {
         if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
             warn!(%error, "a client's socket cannot be watched");
             self.shard.on_lost(key);
-            self.ways.control.send(ToControl::ClientGone(self.own.shard));
+            self.ways.control.send_idly(ToControl::ClientGone(self.own.shard));
             return;
         }
         let socket = ClientSocket {
@@ -189,7 +189,7 @@ impl ShardThread {
         }
         self.open -= 1;
         self.shard.on_lost(key);
-        self.ways.control.send(ToControl::ClientGone(self.own.shard));
+        self.ways.control.send_idly(ToControl::ClientGone(self.own.shard));
     }
 
     /// Writes at most so many bytes. True if the next turn goes on with it: there is more to write, or somebody waited for

@@ -15,6 +15,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
 use tracing::error;
 
+use self::accept::Callers;
 use crate::admin::Overview;
 use crate::allowance::Allowance;
 use crate::clock;
@@ -80,8 +81,7 @@ pub(crate) struct ControlThread {
     cluster_listener: TcpListener,
     ready: Sender<Result<usize, StartError>>,
     listen: SocketAddr,
-    /// Listeners with sockets left after a turn's accepts.
-    accept_more: bool,
+    callers: Callers,
     /// When listeners are asked again after they failed.
     accept_at: Instant,
     teller: Teller,
@@ -130,7 +130,7 @@ impl ControlThread {
             cluster_listener,
             ready: parts.ready,
             listen: parts.listen,
-            accept_more: false,
+            callers: Callers::default(),
             accept_at: Instant::FAR,
             teller: Teller::default(),
             complaints: Allowance::default(),
@@ -145,7 +145,7 @@ impl ControlThread {
         self.carry(clock::now());
         loop {
             let deadline = self.control.next_deadline().min(self.links.next_deadline()).min(self.accept_at);
-            let timeout = if self.accept_more || !self.mailbox.may_sleep() {
+            let timeout = if self.callers != Callers::default() || !self.mailbox.may_sleep() {
                 Some(std::time::Duration::ZERO)
             } else {
                 (deadline < Instant::FAR).then(|| deadline.since(clock::now()))
@@ -200,7 +200,8 @@ impl ControlThread {
     fn on_event(&mut self, event: &mio::event::Event) {
         match event.token() {
             MAILBOX => {}
-            CLIENTS | CLUSTER => self.accept_more = true,
+            CLIENTS => self.callers.clients = true,
+            CLUSTER => self.callers.nodes = true,
             Token(token) if token >= LINKS => self.links.on_event(token - LINKS, event),
             Token(_) => {}
         }

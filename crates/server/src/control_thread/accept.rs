@@ -14,45 +14,65 @@ use crate::mailbox::MailTo;
 use crate::node::StartError;
 use crate::shard_thread::ToShardThread;
 
+/// Listeners that may have somebody waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Callers {
+    pub(super) nodes: bool,
+    pub(super) clients: bool,
+}
+
+impl Callers {
+    const ALL: Self = Self { nodes: true, clients: true };
+}
+
 impl ControlThread {
     pub(super) fn accept(&mut self, now: Instant) {
         if self.accept_at <= now {
             self.accept_at = Instant::FAR;
-            self.accept_more = true;
-        }
-        if !std::mem::take(&mut self.accept_more) {
-            return;
+            self.callers = Callers::ALL;
         }
         let mut left = limits::ACCEPTS_PER_TURN_MAX;
-        while left > 0 {
-            match self.cluster_listener.accept() {
-                Ok((stream, from)) => self.links.accept(now, stream, from),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => {
-                    self.cannot_accept(now, &error);
-                    break;
-                }
-            }
-            left -= 1;
-        }
-        let Some(listener) = &self.client_listener else { return };
-        while left > 0 {
-            match listener.accept() {
-                Ok((stream, from)) => hand_out(&mut self.clients, &self.shards, stream, from),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => return self.cannot_accept(now, &error),
-            }
-            left -= 1;
-        }
-        self.accept_more = true;
+        let callers = std::mem::take(&mut self.callers);
+        self.callers.nodes = callers.nodes && self.accept_nodes(now, &mut left);
+        self.callers.clients = callers.clients && self.accept_clients(now, &mut left);
     }
 
-    /// Mostly for want of descriptors. The listener tells of each socket once, so nobody would ask again.
-    fn cannot_accept(&mut self, now: Instant, error: &io::Error) {
+    /// True if there may be more.
+    fn accept_nodes(&mut self, now: Instant, left: &mut usize) -> bool {
+        while *left > 0 {
+            match self.cluster_listener.accept() {
+                Ok((stream, from)) => self.links.accept(now, stream, from),
+                Err(error) => return self.cannot_accept(now, &error),
+            }
+            *left -= 1;
+        }
+        true
+    }
+
+    /// True if there may be more.
+    fn accept_clients(&mut self, now: Instant, left: &mut usize) -> bool {
+        let Some(listener) = &self.client_listener else { return false };
+        while *left > 0 {
+            match listener.accept() {
+                Ok((stream, from)) => hand_out(&mut self.clients, &self.shards, stream, from),
+                Err(error) => return self.cannot_accept(now, &error),
+            }
+            *left -= 1;
+        }
+        true
+    }
+
+    /// Nobody is there, or none can be taken, mostly for want of descriptors: the listener tells of each socket once, so
+    /// nobody would ask again. Never more.
+    fn cannot_accept(&mut self, now: Instant, error: &io::Error) -> bool {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return false;
+        }
         if let Some(unsaid) = self.complaints.take(now) {
             warn!(%error, unsaid, "a connection could not be accepted");
         }
         self.accept_at = now + limits::ACCEPT_AGAIN;
+        false
     }
 
     /// The node is ready: clients are let in. Another process that bound the port beside us may have opened it first.
@@ -64,7 +84,7 @@ impl ControlThread {
         let mut listener = TcpListener::from_std(socket.into());
         self.poll.registry().register(&mut listener, CLIENTS, Interest::READABLE).map_err(wrong)?;
         self.client_listener = Some(listener);
-        self.accept_more = true;
+        self.callers.clients = true;
         Ok(())
     }
 }
