@@ -9,6 +9,7 @@ use leveret_model::directory::QueueRecord;
 use leveret_model::surface::{self, Feature};
 use leveret_model::{Arguments, Name, Refusal, ReplyCode, Value, refusals};
 
+use crate::directory::Bound;
 use crate::directory::map::ObjectName;
 
 pub(crate) fn no_queue(name: &ObjectName) -> Refusal {
@@ -42,7 +43,7 @@ pub(crate) fn exchange_in_use(name: &ObjectName) -> Refusal {
 }
 
 /// A bound of the cluster was met.
-pub(crate) fn too_many(what: &str, most: usize) -> Refusal {
+pub(crate) fn too_many(Bound { what, most }: Bound) -> Refusal {
     Refusal::new(ReplyCode::PreconditionFailed, format!("the cluster has {most} {what}, which is its limit"))
 }
 

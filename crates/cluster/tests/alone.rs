@@ -5,6 +5,7 @@ use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind
 use leveret_model::directory::{Change, Command, FromShard, Reply, ToShard};
 use leveret_model::{
     Arguments, Boot, Incarnation, Instant, Name, NodeId, RequestId, RoutingKey, Seed, ShardAddress, ShardId,
+    Value, limits,
 };
 
 /// A control machine whose two shards apply everything at once.
@@ -233,4 +234,29 @@ fn exchange_bindings_come_and_go() {
     assert_eq!(alone.ask(Command::Unbind(bound.clone())), Reply::Done);
     let missing = binding("amq.topic", DestinationKind::Exchange, "y");
     assert_eq!(alone.refusal(Command::Bind(missing)).0, 404);
+}
+
+#[test]
+fn large_arguments_are_refused_when_they_fill_their_bound_and_make_room_when_they_go() {
+    let mut node = Alone::new();
+    let value = Value::LongString(vec![b'x'; 100_000].into());
+    let arguments = Arguments(vec![(RoutingKey::new(b"note"), value)]);
+    let large = |called: &str| {
+        let Command::DeclareQueue { vhost, name, home, durable, .. } = queue(called, false) else {
+            unreachable!()
+        };
+        Command::DeclareQueue { vhost, name, home, durable, arguments: arguments.clone() }
+    };
+    let mut made = 0;
+    while let Reply::Queue { created: true, .. } = node.ask(large(&format!("q{made}"))) {
+        made += 1;
+    }
+    assert_eq!(made, limits::DEFINITION_ARGUMENT_BYTES_MAX / arguments.weight_bytes() + 1);
+    let (code, text) = node.refusal(large("one more"));
+    assert_eq!((code, &*text), (406, "the cluster has 67108864 bytes of arguments, which is its limit"));
+    // what is there is equal, what has no arguments takes none
+    assert!(matches!(node.ask(large("q0")), Reply::Queue { created: false, .. }));
+    assert!(matches!(node.ask(queue("plain", false)), Reply::Queue { created: true, .. }));
+    node.ask(delete_queue("q0"));
+    assert!(matches!(node.ask(large("one more")), Reply::Queue { created: true, .. }));
 }

@@ -78,7 +78,10 @@ impl Control {
                 None => Step::Answer(Reply::Done),
             },
             Seen::Nothing if is_reserved(&name) => Step::Refuse(refusal::reserved("exchange", &name)),
-            Seen::Nothing => Step::ProposeExchange(exchange.clone().into()),
+            Seen::Nothing => match self.directory.no_room_for_exchange(&name, &exchange.arguments) {
+                Some(bound) => Step::Refuse(refusal::too_many(bound)),
+                None => Step::ProposeExchange(exchange.clone().into()),
+            },
         }
     }
 
@@ -137,8 +140,8 @@ impl Control {
             Seen::Nothing if is_reserved(name) => return Step::Refuse(refusal::reserved("queue", name)),
             Seen::Nothing => {}
         }
-        if self.directory.queue_count() >= limits::QUEUES_MAX {
-            return Step::Refuse(refusal::too_many("queues", limits::QUEUES_MAX));
+        if let Some(bound) = self.directory.no_room_for_queue(arguments) {
+            return Step::Refuse(refusal::too_many(bound));
         }
         Step::ProposeQueue(Box::new(QueueRecord {
             vhost: name.vhost.clone(),
@@ -198,8 +201,8 @@ impl Control {
         if self.directory.has_queue_binding(record.id, &BindingKey::of(binding)) {
             return Step::done();
         }
-        if self.directory.binding_count() >= limits::BINDINGS_MAX {
-            return Step::Refuse(refusal::too_many("bindings", limits::BINDINGS_MAX));
+        if let Some(bound) = self.directory.no_room_for_binding(&binding.arguments) {
+            return Step::Refuse(refusal::too_many(bound));
         }
         let lamport = self.directory.tick();
         let (queue, epoch) = (record.id, record.epoch);
@@ -251,8 +254,10 @@ impl Control {
                 Seen::Proposed | Seen::There(_) => Step::Wait,
             };
         }
-        if self.directory.binding_count() >= limits::BINDINGS_MAX {
-            return Step::Refuse(refusal::too_many("bindings", limits::BINDINGS_MAX));
+        if !self.directory.was_exchange_bound(&BindingKey::of(binding))
+            && let Some(bound) = self.directory.no_room_for_exchange_binding(&binding.arguments)
+        {
+            return Step::Refuse(refusal::too_many(bound));
         }
         let stamp = self.directory.stamp();
         self.directory.write(Op::Put(Record::ExchangeBinding {

@@ -13,6 +13,7 @@ mod merge;
 pub(crate) mod proposal;
 mod register;
 mod seen;
+mod size;
 mod told;
 pub(crate) mod visible;
 
@@ -29,6 +30,8 @@ use map::{BindingKey, Dropped, NodeMap, ObjectName, Op, Record, RecordKey, Stamp
 pub(crate) use merge::MergeStep;
 use proposal::{Ballot, Notice};
 pub(crate) use seen::{Seen, SeenQueue};
+pub(crate) use size::Bound;
+use size::Size;
 use told::Told;
 
 /// What an exchange name is, kept from refresh to refresh.
@@ -67,6 +70,7 @@ pub(crate) struct Directory {
     /// Bindings to queues, and registers of bindings to exchanges that stand.
     binding_count: usize,
     queue_count: usize,
+    size: Size,
     dirty_queues: BTreeSet<ObjectName>,
     dirty_exchanges: BTreeSet<ObjectName>,
     dirty_destinations: BTreeSet<Destination>,
@@ -101,6 +105,7 @@ impl Directory {
             exchange_bindings: BTreeMap::new(),
             binding_count: 0,
             queue_count: 0,
+            size: Size::default(),
             dirty_queues: BTreeSet::new(),
             dirty_exchanges: BTreeSet::new(),
             dirty_destinations: BTreeSet::new(),
@@ -234,6 +239,7 @@ impl Directory {
     }
 
     fn index(&mut self, node: NodeId, record: &Record, add: bool) {
+        self.size.count(record, add);
         match record {
             Record::Queue { record, standing } => {
                 let name = ObjectName::new(&record.vhost, &record.name);

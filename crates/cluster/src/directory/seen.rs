@@ -149,12 +149,8 @@ impl Directory {
         })
     }
 
-    /// Queues, over all maps.
-    pub(crate) const fn queue_count(&self) -> usize {
-        self.queue_count
-    }
-
     /// Bindings, over all maps.
+    #[cfg(test)]
     pub(crate) const fn binding_count(&self) -> usize {
         self.binding_count
     }
