@@ -45,6 +45,12 @@ pub const OUTPUT_BYTES_STOP: usize = 2 * 1024 * 1024;
 pub const OUTPUT_SPENT_BYTES_MAX: usize = 32 * 1024;
 /// Consumers of one channel. More is 530: not allowed.
 pub const CONSUMERS_PER_CHANNEL_MAX: usize = 10_000;
+/// Consumers of one connection, over all of its channels. More is 530: not allowed.
+pub const CONSUMERS_PER_CONNECTION_MAX: usize = 20_000;
+/// Consumers of all connections of a shard, 200 MB. More is 506: the client is to try another node.
+pub const CONSUMERS_PER_SHARD_MAX: usize = 500_000;
+/// What a consumer takes in its channel, its shard and its queue, bytes; measured with 600,000 of one queue.
+pub const CONSUMER_BYTES: usize = 400;
 /// Unacknowledged messages of one consumer without a prefetch limit. At the bound its deliveries pause, no error. By consumer
 /// and not by channel: a home grants, and the homes of a channel's other consumers are elsewhere. (RabbitMQ has no bound.)
 pub const UNACKED_PER_CONSUMER_MAX: usize = 20_000;

@@ -27,6 +27,7 @@ use crate::pressure::Pressure;
 use crate::purges::Purges;
 use crate::report::Traffic;
 use crate::requests::Pending;
+use crate::subscribed::Subscribed;
 
 /// What the broker keeps for a connection, beside the protocol's own state.
 #[derive(Debug, Default)]
@@ -82,7 +83,7 @@ pub(crate) struct Broker {
     /// Publishes that more than one home owes.
     pub(crate) owed: HashMap<(ChannelKey, PublishNumber), u32, FixedState>,
     /// Where each consumer of this shard's channels is.
-    pub(crate) consumers: HashMap<(ChannelKey, ConsumerNumber), QueueHandle, FixedState>,
+    pub(crate) subscribed: Subscribed,
     /// Operations under way, by their request.
     pub(crate) pending: BTreeMap<RequestId, Pending>,
     next_request: u64,
@@ -147,7 +148,7 @@ impl Broker {
             metas: Vec::new(),
             lease_until: Instant::ZERO,
             owed: HashMap::with_hasher(FixedState::with_seed(seed.part(4).0)),
-            consumers: HashMap::with_hasher(FixedState::with_seed(seed.part(5).0)),
+            subscribed: Subscribed::new(seed.part(5)),
             pending: BTreeMap::new(),
             next_request: 0,
             early: Early::default(),
@@ -262,7 +263,7 @@ impl Broker {
 
     /// A consumer of this shard ends without a word to its client.
     pub(crate) fn end_consumer(&mut self, channel: ChannelKey, consumer: ConsumerNumber) {
-        let Some(handle) = self.consumers.remove(&(channel, consumer)) else { return };
+        let Some(handle) = self.subscribed.remove(channel, consumer) else { return };
         let key = self.consumer_key(channel, consumer);
         let Some(entry) = self.places.get_mut(handle) else { return };
         match &mut entry.place {

@@ -185,7 +185,7 @@ impl Broker {
         if let Some((_, away)) = self.places.away_mut(queue) {
             away.consumers.remove(&(channel, consumer));
         }
-        if self.consumers.remove(&(channel, consumer)).is_some() {
+        if self.subscribed.remove(channel, consumer).is_some() {
             self.cancels.push_back((channel, consumer));
         }
     }
@@ -196,7 +196,7 @@ impl Broker {
         if let Some(Entry { place: Place::Away(away), .. }) = self.places.get_mut(handle) {
             let consumers: Vec<_> = core::mem::take(&mut away.consumers).into_keys().collect();
             for at in consumers {
-                if self.consumers.remove(&at).is_some() {
+                if self.subscribed.remove(at.0, at.1).is_some() {
                     self.cancels.push_back(at);
                 }
             }

@@ -258,7 +258,7 @@ impl Broker {
             if key.at != self.own {
                 let record = Record::Cancelled { queue: *id, channel: key.channel, consumer: key.number };
                 self.outboxes.push(key.at, &record);
-            } else if self.consumers.remove(&(key.channel, key.number)).is_some() {
+            } else if self.subscribed.remove(key.channel, key.number).is_some() {
                 self.cancels.push_back((key.channel, key.number));
             }
         }

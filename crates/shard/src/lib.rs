@@ -49,6 +49,7 @@ mod report;
 mod requests;
 mod resubscribe;
 mod shard;
+mod subscribed;
 mod turn;
 
 #[cfg(feature = "planted")]

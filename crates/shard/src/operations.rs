@@ -66,6 +66,11 @@ impl Broker {
             return self.refuse_request(&pending, refusal);
         }
         let (id, home) = (queue.record.id, queue.record.home);
+        if let Question::Subscribe { .. } = question
+            && let Some(refusal) = self.subscribed.no_room(pending.channel.connection)
+        {
+            return self.refuse_request(&pending, refusal);
+        }
         let handle = self.place(id, home);
         self.ask(request, pending, handle, question);
     }
@@ -83,7 +88,7 @@ impl Broker {
     /// to the consumer. Without a link none comes, and what was on the old one goes back at the next.
     fn cancel(&mut self, request: RequestId, pending: Pending, consumer: ConsumerNumber) {
         let channel = pending.channel;
-        let handle = self.consumers.get(&(channel, consumer)).copied();
+        let handle = self.subscribed.get(channel, consumer);
         if let Some(handle) = handle
             && let Some(Entry { id, place: Place::Away(away) }) = self.places.get(handle)
             && self.outboxes.at(away.outbox).up
@@ -113,7 +118,7 @@ impl Broker {
             Some(Place::Home(_)) => {}
             Some(Place::Away(_)) | None => {
                 if let Question::Subscribe { consumer, .. } = question {
-                    self.consumers.insert((pending.channel, consumer), handle);
+                    self.subscribed.insert(pending.channel, consumer, handle);
                 }
                 self.send(request, pending.channel, question, handle);
             }
@@ -158,7 +163,7 @@ impl Broker {
                 if queue.subscribe(subscription).is_err() {
                     return OwnedAnswer::Refused(self.in_exclusive_use(id));
                 }
-                self.consumers.insert((channel, consumer), handle);
+                self.subscribed.insert(channel, consumer, handle);
                 self.mark_dirty(handle);
                 OwnedAnswer::Done
             }

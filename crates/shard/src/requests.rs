@@ -127,7 +127,7 @@ impl Broker {
         match question {
             Question::Subscribe { consumer, terms } => {
                 if !matches!(answer, OwnedAnswer::Done) {
-                    self.consumers.remove(&(channel, consumer));
+                    self.subscribed.remove(channel, consumer);
                 } else if let Some(Entry { place: Place::Away(away), .. }) = self.places.get_mut(handle) {
                     let known = RemoteConsumer { channel, number: consumer, terms };
                     away.consumers.insert((channel, consumer), known);
@@ -182,7 +182,7 @@ impl Broker {
 
     /// The home has ended a consumer.
     fn forget_consumer(&mut self, channel: ChannelKey, consumer: ConsumerNumber) {
-        if let Some(handle) = self.consumers.remove(&(channel, consumer))
+        if let Some(handle) = self.subscribed.remove(channel, consumer)
             && let Some(Entry { place: Place::Away(away), .. }) = self.places.get_mut(handle)
         {
             away.consumers.remove(&(channel, consumer));
@@ -256,7 +256,7 @@ impl Broker {
                     continue;
                 }
                 Question::Subscribe { consumer, .. } => {
-                    self.consumers.remove(&(pending.channel, consumer));
+                    self.subscribed.remove(pending.channel, consumer);
                 }
                 Question::Get { .. } | Question::Purge | Question::Inspect => {}
             }

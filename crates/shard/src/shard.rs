@@ -251,9 +251,11 @@ impl Shard {
         self.connections.own_slices() | queues
     }
 
-    /// Memory that this shard holds for messages: arena, outboxes, and what connections keep, bytes.
+    /// Memory that this shard holds for clients: arena, outboxes, what connections keep, and consumers, bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.broker.arena.bytes_held() + self.broker.outboxes.waiting_bytes() + self.broker.kept.bytes
+        let broker = &self.broker;
+        let messages = broker.arena.bytes_held() + broker.outboxes.waiting_bytes();
+        messages + broker.kept.bytes + broker.subscribed.bytes()
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use leveret_model::limits;
 use leveret_shard::ReadInterest;
 
+use leveret_wire::method::{BasicConsume, ChannelOpen};
+
 use crate::rig::client::Heard;
 use crate::rig::{ClientId, Rig, at};
 
@@ -272,4 +274,29 @@ fn late_answers_find_nobody_in_a_slot_that_is_used_again() {
         })
         .collect();
     assert_eq!(bodies, ["1", "2"]);
+}
+
+/// `limits::CONSUMERS_PER_CONNECTION_MAX`: channels are many, so their own bound is none for a connection.
+#[test]
+fn a_connection_with_too_many_consumers_on_its_channels_is_closed_with_530() {
+    let mut rig = Rig::new(&[1]);
+    let (greedy, modest) = (rig.connect(at(1, 0)), rig.connect(at(1, 0)));
+    rig.declare(modest, "q");
+    let channels = (limits::CONSUMERS_PER_CONNECTION_MAX / 5_000) as u16;
+    for channel in 2..=channels + 1 {
+        rig.client(greedy).says(channel, ChannelOpen);
+        for _ in 0..5_000 {
+            rig.client(greedy)
+                .says(channel, BasicConsume { queue: b"q", no_wait: true, ..Default::default() });
+        }
+        rig.run();
+    }
+    assert_eq!(rig.counts(modest, "q"), (0, limits::CONSUMERS_PER_CONNECTION_MAX as u32));
+    rig.heard(greedy);
+    rig.client(greedy).says(1, BasicConsume { queue: b"q", ..Default::default() });
+    rig.run();
+    let text = "NOT_ALLOWED - more than 20000 consumers on one connection";
+    rig.hears(greedy, &Heard::ConnectionClose(530, text.into()));
+    assert_eq!(rig.counts(modest, "q"), (0, 0));
+    rig.consume(modest, "q", "m", true);
 }
