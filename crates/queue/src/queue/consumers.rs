@@ -7,7 +7,6 @@
 //! Invariant: a consumer stands in its line exactly if it is subscribed, not asleep and has quota. An entry stays while
 //! it is subscribed or holds deliveries; entries of `basic.get` never subscribe.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
@@ -82,6 +81,9 @@ pub(super) struct Consumer {
     /// Its output was full; until it is woken.
     asleep: bool,
     in_line: bool,
+    /// Its neighbours there.
+    ahead: u32,
+    behind: u32,
     prefetch: u32,
     rank: LineRank,
     credit: Option<Credit>,
@@ -98,6 +100,8 @@ impl Consumer {
             subscribed: false,
             asleep: false,
             in_line: false,
+            ahead: NOBODY,
+            behind: NOBODY,
             prefetch: 0,
             rank: (Reverse(0), 0),
             credit: None,
@@ -136,12 +140,17 @@ impl Consumer {
     }
 }
 
+/// No entry: beyond the end of a line.
+const NOBODY: u32 = u32::MAX;
+
+/// A list through the entries themselves, so that each leaves it at the same cost: a client may end with 20,000 of them.
 #[derive(Debug)]
 struct Line {
     rank: LineRank,
     /// Subscribed consumers of this rank; without any the line goes.
     members: u32,
-    waiting: VecDeque<u32>,
+    first: u32,
+    last: u32,
 }
 
 #[derive(Debug)]
@@ -216,7 +225,7 @@ impl Consumers {
         self.exclusive = exclusive;
         match self.lines.binary_search_by_key(&rank, |line| line.rank) {
             Ok(line) => self.lines[line].members += 1,
-            Err(line) => self.lines.insert(line, Line { rank, members: 1, waiting: VecDeque::new() }),
+            Err(line) => self.lines.insert(line, Line { rank, members: 1, first: NOBODY, last: NOBODY }),
         }
         self.enlist(index);
         Ok(())
@@ -316,22 +325,51 @@ impl Consumers {
 
     /// The first line from `from` on in which somebody waits: its number, who is first, and whether alone. hot.
     pub(super) fn first_awake(&self, from: usize) -> Option<(usize, u32, bool)> {
-        let lines = self.lines.iter().enumerate().skip(from);
-        lines
-            .filter_map(|(number, line)| Some((number, *line.waiting.front()?, line.waiting.len() == 1)))
-            .next()
+        let mut lines = self.lines.iter().enumerate().skip(from);
+        let (number, line) = lines.find(|(_, line)| line.first != NOBODY)?;
+        Some((number, line.first, line.first == line.last))
     }
 
     /// The first of a line goes to its end, or out of it if it can take no more. hot.
     pub(super) fn next_turn(&mut self, line: usize, asleep: bool) {
-        let Some(index) = self.lines[line].waiting.pop_front() else { return };
+        let index = self.lines[line].first;
+        if index == NOBODY {
+            return;
+        }
         let consumer = self.at_mut(index);
         consumer.asleep |= asleep;
         if consumer.asleep || consumer.quota() == 0 {
             consumer.in_line = false;
             self.awake -= 1;
+            self.step_out(line, index);
+        } else if self.lines[line].last != index {
+            self.step_out(line, index);
+            self.step_in(line, index);
+        }
+    }
+
+    /// To the end of a line. hot.
+    fn step_in(&mut self, line: usize, index: u32) {
+        let ahead = core::mem::replace(&mut self.lines[line].last, index);
+        let consumer = self.at_mut(index);
+        (consumer.ahead, consumer.behind) = (ahead, NOBODY);
+        if ahead == NOBODY {
+            self.lines[line].first = index;
         } else {
-            self.lines[line].waiting.push_back(index);
+            self.at_mut(ahead).behind = index;
+        }
+    }
+
+    /// Out of a line. hot.
+    fn step_out(&mut self, line: usize, index: u32) {
+        let Consumer { ahead, behind, .. } = *self.at(index);
+        match ahead {
+            NOBODY => self.lines[line].first = behind,
+            _ => self.at_mut(ahead).behind = behind,
+        }
+        match behind {
+            NOBODY => self.lines[line].last = ahead,
+            _ => self.at_mut(behind).ahead = ahead,
         }
     }
 
@@ -344,7 +382,7 @@ impl Consumers {
         consumer.in_line = true;
         let rank = consumer.rank;
         if let Ok(line) = self.lines.binary_search_by_key(&rank, |line| line.rank) {
-            self.lines[line].waiting.push_back(index);
+            self.step_in(line, index);
             self.awake += 1;
         }
     }
@@ -359,13 +397,12 @@ impl Consumers {
         // an exclusive one was the only one
         self.exclusive = false;
         let Ok(number) = self.lines.binary_search_by_key(&rank, |line| line.rank) else { return };
-        let line = &mut self.lines[number];
-        line.members -= 1;
         if in_line {
-            line.waiting.retain(|&waiting| waiting != index);
+            self.step_out(number, index);
             self.awake -= 1;
         }
-        if line.members == 0 {
+        self.lines[number].members -= 1;
+        if self.lines[number].members == 0 {
             self.lines.remove(number);
         }
     }
