@@ -12,6 +12,7 @@ mod consumers;
 mod dispatch;
 mod ready;
 mod resubscribe;
+mod subscription;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +24,9 @@ use hashbrown::hash_map::Entry as MapEntry;
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
 use leveret_model::{ConsumerKey, NodeId, Position, QueueId, Seed, Settlement, ShardAddress};
 
-pub use self::consumers::{SubscribeRefused, Subscription, Window};
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
 pub use self::resubscribe::HeldPlace;
+pub use self::subscription::{SubscribeRefused, Subscription, Window};
 
 use self::consumers::Consumers;
 use self::ready::{Entry, Ready};

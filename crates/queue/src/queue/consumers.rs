@@ -15,58 +15,7 @@ use hashbrown::HashMap;
 use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
 use leveret_model::{Address, ConsumerKey, ConsumerTerms, Seed, ShardAddress};
 
-/// What bounds the deliveries under way to a consumer, beside its prefetch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Window {
-    /// The room in its connection's output, which [`Egress`](super::Egress) knows: a consumer of this shard.
-    Output,
-    /// So much, until [`Queue::credit`](super::Queue::credit) opens it again: a consumer elsewhere.
-    Credit {
-        /// Messages under way at most.
-        messages: u32,
-        /// Bytes under way at which it closes.
-        bytes: u64,
-    },
-}
-
-/// A consumer that comes to a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subscription {
-    /// Who.
-    pub key: ConsumerKey,
-    /// How; a prefetch of 0 is `limits::UNACKED_PER_CONSUMER_MAX`.
-    pub terms: ConsumerTerms,
-    /// What bounds the deliveries under way.
-    pub window: Window,
-}
-
-/// Why a consumer is refused. The queue is as it was; the client gets 403.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SubscribeRefused {
-    /// Another consumer is exclusive.
-    #[error("queue has an exclusive consumer")]
-    Exclusive,
-    /// It wants to be the only one and is not.
-    #[error("exclusive use refused, queue has other consumers")]
-    NotAlone,
-}
-
-/// An open window.
-#[derive(Clone, Copy, Debug)]
-struct Credit {
-    messages: u32,
-    /// Below zero after a message that was larger than what was left.
-    bytes: i64,
-    messages_max: u32,
-    bytes_max: i64,
-}
-
-impl Credit {
-    fn full(messages: u32, bytes: u64) -> Self {
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        Self { messages, bytes, messages_max: messages, bytes_max: bytes }
-    }
-}
+use super::subscription::{Credit, SubscribeRefused, Subscription, Window};
 
 /// Where a line stands: priority, then distance.
 type LineRank = (Reverse<i32>, u8);
@@ -112,26 +61,21 @@ impl Consumer {
     /// Messages that it can take now, the output aside.
     pub(super) fn quota(&self) -> u32 {
         let prefetch = if self.no_ack { u32::MAX } else { self.prefetch.saturating_sub(self.unacked) };
-        match self.credit {
-            Some(credit) if credit.bytes <= 0 => 0,
-            Some(credit) => prefetch.min(credit.messages),
-            None => prefetch,
-        }
+        self.credit.map_or(prefetch, |credit| prefetch.min(credit.messages()))
     }
 
     /// A message of so many bytes went to it. hot.
     #[inline]
     pub(super) fn spend(&mut self, bytes: usize) {
         if let Some(credit) = &mut self.credit {
-            credit.messages -= 1;
-            credit.bytes -= bytes as i64;
+            credit.spend(bytes);
         }
     }
 
     /// Its window is open as far as bytes go. hot.
     #[inline]
     pub(super) fn has_bytes(&self) -> bool {
-        self.credit.is_none_or(|credit| credit.bytes > 0)
+        self.credit.is_none_or(|credit| credit.has_bytes())
     }
 
     /// Bytes matter to its window.
@@ -243,9 +187,7 @@ impl Consumers {
 
     pub(super) fn credit(&mut self, index: u32, messages: u32, bytes: u64) {
         if let Some(credit) = &mut self.at_mut(index).credit {
-            credit.messages = credit.messages.saturating_add(messages).min(credit.messages_max);
-            let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-            credit.bytes = credit.bytes.saturating_add(bytes).min(credit.bytes_max);
+            credit.open(messages, bytes);
         }
         self.enlist(index);
     }
