@@ -1,6 +1,7 @@
 //! Nodes that are not taken in: the cluster is full, another process has their identity, their secret is another.
 
 use leveret_cluster::{Event, TurnAway};
+use leveret_model::directory::Reply;
 use leveret_model::limits;
 
 use crate::commands::{code, queue};
@@ -137,4 +138,65 @@ fn a_node_whose_disk_was_rolled_back_serves_nothing() {
     assert!(world.run_until(ms(3_000), stopped), "{:#?}", views(&world));
     assert!(!world.nodes[back].listening);
     assert!(!world.nodes[0].control.status().queues.is_empty(), "what it had is masked, not taken over");
+}
+
+/// A disk that was put back from an old copy: peers know more of the node's own map than it does itself. Whatever it wrote
+/// from there on would be taken for what they have already, so it serves nothing.
+#[test]
+fn a_node_whose_peer_knows_more_of_its_map_than_itself_serves_nothing_and_says_so() {
+    let mut world = cluster(5, 3);
+    let home = world.home(2);
+    assert!(matches!(world.ask_now(2, queue("old", home, false)), Reply::Queue { created: true, .. }));
+    world.heard = Some((0, 2, Vec::new()));
+    world.run(ms(300));
+    let (_, _, said) = world.heard.take().expect("was put");
+    assert!(!said.is_empty());
+    (0..3).for_each(|at| world.kill(at));
+    // it comes back as the same start with nothing, among others that know nothing either; then the echoes of before come
+    let again = world.start_again(2, 0, "n2", &["n9"]);
+    let peer = world.start_again(0, 1, "n9", &["n2"]);
+    assert!(
+        world.run_until(ms(3_000), |world| { [again, peer].iter().all(|&at| world.nodes[at].listening) })
+    );
+    world.run(ms(500));
+    assert!(world.nodes[again].shards.iter().all(|shard| shard.lease > world.now));
+    let (&link, ends) = world.links.iter().find(|(_, ends)| ends.ends.contains(&again)).expect("they met");
+    let from = ends.ends.into_iter().find(|&end| end != again).expect("two ends");
+    let side = usize::from(ends.ends[1] == from);
+    for frame in said {
+        world.carry(link, side, frame);
+    }
+    let peer = world.nodes[from].id;
+    let told = |world: &World| {
+        world.nodes[again].events.iter().any(|(_, event)| *event == Event::RolledBack { peer })
+    };
+    assert!(world.run_until(ms(300), told), "{:#?}", views(&world));
+    world.run(ms(10));
+    // for good: neither the lease nor answers come back
+    for _ in 0..50 {
+        world.run(ms(100));
+        assert!(world.nodes[again].shards.iter().all(|shard| shard.lease <= world.now));
+    }
+    let home = world.home(again);
+    let reply = world.ask_now(again, queue("new", home, false));
+    assert!(matches!(reply, Reply::Refused(_)), "{reply:?}");
+    assert!(world.nodes[again].control.status().queues.is_empty());
+}
+
+/// The same where the number of the start went back too: that alone is enough.
+#[test]
+fn an_earlier_start_of_a_node_that_is_known_serves_nothing() {
+    let mut world = cluster(6, 2);
+    world.kill(1);
+    let later = world.start_again(1, 1, "n1", &["n0", "n1"]);
+    assert!(world.run_until(ms(3_000), World::agrees), "{:#?}", views(&world));
+    world.kill(later);
+    let earlier = world.start_again(later, u64::MAX, "n1", &["n0", "n1"]);
+    let cloned = |world: &World| {
+        world.nodes[earlier].events.iter().any(|(_, event)| matches!(event, Event::Clone { .. }))
+    };
+    assert!(world.run_until(ms(3_000), cloned), "{:#?}", views(&world));
+    world.run(ms(3_000));
+    assert!(world.nodes[earlier].shards.iter().all(|shard| shard.lease <= world.now));
+    assert!(world.nodes[0].shards.iter().all(|shard| shard.lease > world.now), "{:#?}", views(&world));
 }

@@ -133,10 +133,10 @@ impl World {
         self.start_with((id, Incarnation(1)), address, claimed, seeds)
     }
 
-    /// Starts a process with the identity of a node that was started before, so many incarnations later.
+    /// Starts a process with the identity of a node that was started before, so many incarnations later (`u64::MAX`: one before).
     pub fn start_again(&mut self, of: At, later: u64, address: &str, seeds: &[&str]) -> At {
         let hello = &self.nodes[of].hello;
-        let identity = (hello.node, Incarnation(hello.incarnation.0 + later));
+        let identity = (hello.node, Incarnation(hello.incarnation.0.wrapping_add(later)));
         self.start_with(identity, address, address, seeds)
     }
 
