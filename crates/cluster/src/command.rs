@@ -24,7 +24,7 @@ use leveret_model::{Instant, NodeId, QueueId, Refusal, RequestId, ShardId, Ulid,
 use self::decide::Step;
 use self::proposing::PROPOSAL_WAIT;
 use crate::control::Control;
-use crate::directory::map::{Dropped, ObjectName, Op, Record};
+use crate::directory::map::{Dropped, ObjectName, Op, Record, Version};
 use crate::directory::{Seen, SeenQueue};
 use crate::membership::Standing;
 use crate::refusal;
@@ -81,10 +81,17 @@ pub(crate) struct Desk {
     closing: BTreeSet<QueueId>,
     /// To be made visible at the end of this input: everyone, or the own shards alone.
     pub(crate) finishing: Vec<(CommandKey, bool)>,
+    /// Steps of merges that wait to be visible.
+    pub(crate) unions: BTreeMap<CommandKey, (QueueId, Version)>,
     next: u64,
 }
 
 impl Desk {
+    pub(crate) fn draw_key(&mut self) -> CommandKey {
+        self.next += 1;
+        CommandKey(self.next)
+    }
+
     pub(crate) fn next_deadline(&self) -> Instant {
         self.deadlines.first().map_or(Instant::FAR, |(at, _)| *at)
     }
@@ -111,8 +118,7 @@ impl Desk {
 impl Control {
     /// A client or a peer wants something.
     pub(crate) fn on_command(&mut self, now: Instant, origin: Origin, command: Command) -> CommandKey {
-        self.desk.next += 1;
-        let key = CommandKey(self.desk.next);
+        let key = self.desk.draw_key();
         let until = now + limits::PUBLISH_WAIT;
         let phase = Phase::Waiting;
         self.desk.commands.insert(key, Pending { origin, command, phase, until, wait_until: until });
@@ -173,6 +179,9 @@ impl Control {
 
     /// The votes are in, or everyone acts on it.
     pub(crate) fn on_visible(&mut self, now: Instant, key: CommandKey) {
+        if let Some((loser, version)) = self.desk.unions.remove(&key) {
+            return self.directory.united(loser, version);
+        }
         let Some(pending) = self.desk.commands.get(&key) else { return };
         match pending.phase.clone() {
             Phase::Proposing(id) => self.stand(key, id),

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use leveret_model::directory::ToShard;
-use leveret_model::{Instant, NodeId, ShardId, limits};
+use leveret_model::{Instant, NodeId, QueueId, ShardId, limits};
 
 use crate::command::{CommandKey, Phase};
 use crate::control::{AfterApplied, Control};
@@ -35,7 +35,7 @@ impl Control {
     fn work(&mut self, now: Instant) {
         loop {
             self.directory.refresh();
-            let mut more = self.merge();
+            let mut more = self.merge(now);
             more |= self.tell_notices(now);
             if more {
                 continue;
@@ -66,7 +66,7 @@ impl Control {
         self.has_lease(now) || self.stopped
     }
 
-    fn merge(&mut self) -> bool {
+    fn merge(&mut self, now: Instant) -> bool {
         let steps = self.directory.merge();
         let more = !steps.is_empty();
         for step in steps {
@@ -74,12 +74,24 @@ impl Control {
                 MergeStep::TookOver { name, from, bindings } => {
                     Event::MergeWon { vhost: name.vhost, name: name.name, from, bindings }
                 }
+                MergeStep::United { loser, version } => {
+                    self.await_union(now, loser, version);
+                    continue;
+                }
                 MergeStep::Renamed { name, renamed, winner } => {
                     Event::MergeLost { vhost: name.vhost, name: name.name, renamed, winner }
                 }
             });
         }
         more
+    }
+
+    /// R1 for a step of a merge: no command waits for it.
+    fn await_union(&mut self, now: Instant, loser: QueueId, version: Version) {
+        let key = self.desk.draw_key();
+        self.desk.unions.insert(key, (loser, version));
+        let peers = self.peers();
+        self.visible.wait(now, key, version, 0, peers.into_iter());
     }
 
     fn tell_notices(&mut self, now: Instant) -> bool {

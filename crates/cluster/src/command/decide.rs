@@ -230,7 +230,12 @@ impl Control {
             Err(step) => return step,
             Ok(record) => record,
         };
-        if !self.directory.has_queue_binding(record.id, &BindingKey::of(binding)) {
+        let key = BindingKey::of(binding);
+        // a life that loses to this one would bring it back: its bindings are this one's (R3)
+        if self.directory.is_bound_in_another_life(record.id, &key) {
+            return Step::Wait;
+        }
+        if !self.directory.has_queue_binding(record.id, &key) {
             return Step::done();
         }
         self.directory.write(Op::Drop(Dropped::Binding(record.id, binding.clone().into())));

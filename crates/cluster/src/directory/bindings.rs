@@ -97,8 +97,8 @@ impl Directory {
         }
     }
 
-    /// The binding of the life that counts: of its epoch, from an exchange that is there, made after its last deletion.
-    /// Void ones of this node's queues are dropped from its map.
+    /// The binding of the life that counts, or of another that it merges with (R3): of its epoch, from an exchange that is
+    /// there, made after its last deletion. Void ones of this node's queues are dropped from its map.
     fn queue_binding(&mut self, key: &BindingKey) -> Option<Binding> {
         let (source, name) = (key.source(), key.destination());
         let chosen = self.choose(&name, false).map(|(_, id)| id);
@@ -115,9 +115,10 @@ impl Directory {
                 if home == self.own {
                     void.push(Dropped::Binding(id, binding.clone().into()));
                 }
-            } else if chosen == Some(id)
-                && self.queue_record(home, id).is_some_and(|(record, _)| record.epoch == *epoch)
-                && self.is_routed(&source)
+            } else if self.queue_record(home, id).is_some_and(|(record, standing)| {
+                let counts = chosen == Some(id) || standing && !self.standing(home).is_down();
+                counts && record.epoch == *epoch
+            }) && self.is_routed(&source)
             {
                 wanted = Some(binding.clone());
             }

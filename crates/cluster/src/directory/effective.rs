@@ -23,12 +23,13 @@ pub(super) struct Batch {
     pub(super) binding_drops: Vec<Change>,
     queue_drops: Vec<Change>,
     exchange_drops: Vec<Change>,
-    masks: Vec<Change>,
     renames: Vec<Change>,
     exchange_puts: Vec<Change>,
     queue_puts: Vec<Change>,
     new_masks: Vec<Change>,
     unmasks: Vec<Change>,
+    /// After what takes their names: a shard may read its sockets in between.
+    masks: Vec<Change>,
     pub(super) binding_puts: Vec<Change>,
 }
 
@@ -56,12 +57,12 @@ impl Directory {
             batch.binding_drops,
             batch.queue_drops,
             batch.exchange_drops,
-            batch.masks,
             batch.renames,
             batch.exchange_puts,
             batch.queue_puts,
             batch.new_masks,
             batch.unmasks,
+            batch.masks,
             batch.binding_puts,
         ] {
             self.changes.extend(part);
@@ -259,18 +260,18 @@ impl Directory {
         self.told.queues.insert(id, (record, masked));
     }
 
-    /// The name loses a life. Its bindings are told anew after it: a table drops them with the last life of a name.
+    /// The name loses a life. With the last one a table drops its bindings: they are told anew if another comes.
     fn untell_name(&mut self, name: &ObjectName, id: QueueId, batch: &mut Batch) {
         let destination = (DestinationKind::Queue, name.clone());
-        let bindings = self.told.bindings.remove_to(&destination);
-        batch.binding_drops.extend(bindings.into_iter().map(Change::DropBinding));
-        self.dirty_destinations.insert(destination);
         if let Some(ids) = self.told.names.get_mut(name) {
             ids.remove(&id);
             if ids.is_empty() {
                 self.told.names.remove(name);
+                let bindings = self.told.bindings.remove_to(&destination);
+                batch.binding_drops.extend(bindings.into_iter().map(Change::DropBinding));
             }
         }
+        self.dirty_destinations.insert(destination);
     }
 
     fn lives_elsewhere(&self, name: &ObjectName, id: QueueId) -> bool {

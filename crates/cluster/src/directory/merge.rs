@@ -1,8 +1,13 @@
 //! R3: two standing lives of one queue name meet. The smaller `QueueId` whose home is Alive wins.
 //!
-//! The winner's home takes over the loser's bindings; when the loser's home sees them all there, it renames its queue to
-//! `<name>~<ulid>`, where it keeps its messages. Each home writes its own map alone, so the two steps need no agreement,
-//! and repeat harmlessly until both are done. Nothing is deleted.
+//! The winner's home takes over the loser's bindings; when the loser's home sees them all there, it says so, and when
+//! everyone acts on that (R1), it renames its queue to `<name>~<ulid>`, where it keeps its messages. Each home writes its
+//! own map alone, so the steps need no agreement, and repeat harmlessly until all are done. Nothing is deleted.
+//!
+//! Invariant: nobody routes past a binding of either life. Until the rename the bindings of both lead to the name
+//! (`bindings`); the rename drops the loser's, so before it everyone that counts must have the winner's. Who acts on a
+//! map acts on all that it rests on, so the loser's home writes its own record again once it has seen the winner's
+//! bindings, and awaits that version.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -11,7 +16,7 @@ use alloc::vec::Vec;
 use leveret_model::{Name, NodeId, QueueId, SHORT_STRING_BYTES_MAX};
 
 use super::Directory;
-use super::map::{BindingKey, ObjectName, Op, Record};
+use super::map::{BindingKey, ObjectName, Op, Record, Version};
 use crate::membership::Standing;
 
 /// What a merge did here.
@@ -26,6 +31,14 @@ pub(crate) enum MergeStep {
         /// How many.
         bindings: usize,
     },
+    /// This node's queue lost, and the winner has all its bindings: once everyone acts on this version of the own map it
+    /// may lose its name ([`Directory::united`]).
+    United {
+        /// This node's queue.
+        loser: QueueId,
+        /// The version.
+        version: Version,
+    },
     /// This node's queue lost its name.
     Renamed {
         /// The old name.
@@ -37,10 +50,21 @@ pub(crate) enum MergeStep {
     },
 }
 
+/// A queue of this node whose bindings the winner has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Union {
+    winner: QueueId,
+    /// The version of this node's map that said so.
+    version: Version,
+    /// Everyone acts on that.
+    visible: bool,
+}
+
 impl Directory {
     /// Does this node's part in all merges that can go on. Call [`Directory::refresh`] after it.
     pub(crate) fn merge(&mut self) -> Vec<MergeStep> {
         let mut steps = Vec::new();
+        self.forget_unions();
         for name in self.contested.clone() {
             let lives = self.standing_lives(&name);
             let Some(&(winner, home)) =
@@ -55,13 +79,61 @@ impl Directory {
                         steps.push(MergeStep::TookOver { name: name.clone(), from: loser_home, bindings });
                     }
                 }
-                if loser_home == self.own && self.missing(winner, home, loser, loser_home).is_empty() {
-                    let renamed = self.rename(&name, loser);
-                    steps.push(MergeStep::Renamed { name: name.clone(), renamed, winner: home });
+                if loser_home == self.own {
+                    steps.extend(self.yield_name(&name, loser, (winner, home)));
                 }
             }
         }
         steps
+    }
+
+    /// The loser's part.
+    fn yield_name(
+        &mut self,
+        name: &ObjectName,
+        loser: QueueId,
+        (winner, home): (QueueId, NodeId),
+    ) -> Option<MergeStep> {
+        if !self.missing(winner, home, loser, self.own).is_empty() {
+            self.unions.remove(&loser);
+            return None;
+        }
+        match self.unions.get(&loser) {
+            Some(union) if union.winner == winner && !union.visible => None,
+            Some(union) if union.winner == winner => {
+                self.unions.remove(&loser);
+                let renamed = self.rename(name, loser);
+                Some(MergeStep::Renamed { name: name.clone(), renamed, winner: home })
+            }
+            _ => {
+                let record = self.own_queue(loser)?.clone();
+                self.write(Op::Put(Record::Queue { record, standing: true }));
+                let version = self.version();
+                self.unions.insert(loser, Union { winner, version, visible: false });
+                Some(MergeStep::United { loser, version })
+            }
+        }
+    }
+
+    /// Everyone acts on the version that [`MergeStep::United`] wrote.
+    pub(crate) fn united(&mut self, loser: QueueId, version: Version) {
+        if let Some(union) = self.unions.get_mut(&loser).filter(|union| union.version == version) {
+            union.visible = true;
+        }
+    }
+
+    /// A queue that has its name alone again, or is gone, begins anew when it meets another.
+    fn forget_unions(&mut self) {
+        if self.unions.is_empty() {
+            return;
+        }
+        let mut unions = core::mem::take(&mut self.unions);
+        unions.retain(|&loser, _| {
+            let record = self.own_queue(loser);
+            record
+                .is_some_and(|record| self.contested.contains(&ObjectName::new(&record.vhost, &record.name)))
+        });
+        self.unions = unions;
     }
 
     fn standing_lives(&self, name: &ObjectName) -> Vec<(QueueId, NodeId)> {

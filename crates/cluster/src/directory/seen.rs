@@ -108,6 +108,19 @@ impl Directory {
         })
     }
 
+    /// Another life of the queue's name, whose home is not Down, has the binding.
+    pub(crate) fn is_bound_in_another_life(&self, queue: QueueId, key: &BindingKey) -> bool {
+        let deleted = self.deleted(&key.source());
+        self.queues.get(&key.destination()).is_some_and(|lives| {
+            lives.iter().filter(|&(&id, &home)| id != queue && !self.standing(home).is_down()).any(
+                |(&id, home)| {
+                    let record = self.maps[home].records.get(&RecordKey::Binding(id, key.clone()));
+                    record.is_some_and(|record| record.lamport() > deleted)
+                },
+            )
+        })
+    }
+
     /// Somebody wrote the register of this binding between exchanges.
     pub(crate) fn was_exchange_bound(&self, key: &BindingKey) -> bool {
         self.latest_exchange_binding(key).is_some()

@@ -8,6 +8,7 @@ use leveret_model::directory::{Command, Reply};
 use leveret_model::{Instant, Name, RequestId};
 
 use crate::commands::{binding, code, delete_queue, exchange, queue};
+use crate::merges::is_merged;
 use crate::world::{At, World, ms};
 use crate::{cluster, views};
 
@@ -176,7 +177,7 @@ fn two_sides_of_a_cut_each_declare_and_one_queue_remains_with_the_bindings_of_bo
         // the other node of the bigger side knows
         assert_eq!(world.nodes[1].shards[0].serving("q").map(|q| q.id), Some(ids[0]));
         world.heal();
-        assert!(world.run_until(ms(2_000), World::agrees), "seed {seed}: {:#?}", views(&world));
+        assert!(world.run_until(ms(2_000), is_merged), "seed {seed}: {:#?}", views(&world));
         let (winner, loser) = (*ids.iter().min().expect("two"), *ids.iter().max().expect("two"));
         let renamed = format!("q~{}", loser.ulid);
         for at in 0..3 {

@@ -1,0 +1,131 @@
+//! R3: two lives of one name meet, and nobody routes past a binding whose ok went out on either side meanwhile.
+
+use leveret_cluster::Event;
+use leveret_model::Instant;
+use leveret_model::definition::Binding;
+use leveret_model::directory::{Command, Reply};
+
+use crate::commands::{binding, queue};
+use crate::world::{At, World, ms};
+use crate::{cluster, views};
+
+/// Nodes 0 and 1 on one side, 2 and 3 on the other; each side declares `q` and binds it.
+fn two_lives(seed: u64) -> (World, [Binding; 2]) {
+    let mut world = cluster(seed, 4);
+    for (a, b) in [(0, 2), (0, 3), (1, 2), (1, 3)] {
+        world.cut_both(a, b, seed.is_multiple_of(2));
+    }
+    world.run(ms(3_500));
+    let bound = [0, 2].map(|at| {
+        let home = world.home(at);
+        let declared = world.ask_now(at, queue("q", home, false));
+        assert!(matches!(declared, Reply::Queue { created: true, .. }), "{declared:?}");
+        let bound = binding("amq.topic", "q", &format!("from{at}"));
+        assert_eq!(world.ask_now(at, Command::Bind(bound.clone())), Reply::Done);
+        bound
+    });
+    world.delay = [(ms(0), ms(2)), (ms(0), ms(40)), (ms(30), ms(150))][(seed % 3) as usize];
+    world.apply_delay_max = [ms(1), ms(20)][(seed % 2) as usize];
+    (world, bound)
+}
+
+fn assert_honest(world: &World, seed: u64, at: At, bound: &Binding) {
+    assert!(
+        world.is_honest(at, bound),
+        "seed {seed}: at {:?} n{at} has a lease and does not route by {bound:?}: {:?} {:#?}",
+        world.now,
+        world.nodes[at].shards[0].queues,
+        views(world)
+    );
+}
+
+/// All agree, and the life that lost its name knows it.
+pub fn is_merged(world: &World) -> bool {
+    let lost = |(_, event): &(Instant, Event)| matches!(event, Event::MergeLost { .. });
+    world.agrees() && world.nodes.iter().any(|node| node.events.iter().any(lost))
+}
+
+#[test]
+fn while_two_lives_become_one_no_side_routes_past_its_own_bindings() {
+    for seed in crate::seeds(60) {
+        let (mut world, bound) = two_lives(seed);
+        world.heal();
+        let end = world.now + ms(4_000);
+        while world.step(end) {
+            for at in 0..4 {
+                assert_honest(&world, seed, at, &bound[at / 2]);
+            }
+        }
+        assert!(is_merged(&world), "seed {seed}: {:#?}", views(&world));
+        for at in 0..4 {
+            bound.iter().for_each(|bound| assert_honest(&world, seed, at, bound));
+        }
+    }
+}
+
+/// Binds at every node, from before the sides meet until after they are one.
+#[test]
+fn a_bind_that_races_a_merge_holds_from_its_ok_on() {
+    for seed in crate::seeds(12) {
+        let (mut world, _) = two_lives(seed);
+        let mut asked = Vec::new();
+        let mut bound: Vec<(Binding, At, Instant)> = Vec::new();
+        let begin = world.now;
+        let mut healed = false;
+        for round in 0..60_u64 {
+            if !healed && world.now > begin + ms(100 + seed * 3 % 50) {
+                healed = true;
+                world.heal();
+            }
+            let at = world.random.below(4) as At;
+            let binding = binding("amq.topic", "q", &format!("k{round}"));
+            asked.push((at, world.ask(at, Command::Bind(binding.clone())), binding));
+            let end = world.now + ms(world.random.below(20));
+            while world.step(end) {
+                asked.retain(|(at, request, binding)| match world.nodes[*at].replies.get(request) {
+                    None => true,
+                    Some((ok, Reply::Done)) => {
+                        bound.push((binding.clone(), *at, *ok));
+                        false
+                    }
+                    Some(_) => false,
+                });
+                for (binding, from, ok) in &bound {
+                    for at in (0..4).filter(|&at| world.could_talk(at, *from, *ok - ms(2_000))) {
+                        assert_honest(&world, seed, at, binding);
+                    }
+                }
+            }
+        }
+        assert!(bound.len() > 10, "seed {seed}: {} were bound", bound.len());
+        assert!(world.run_until(ms(4_000), is_merged), "seed {seed}: {:#?}", views(&world));
+        for at in 0..4 {
+            bound.iter().for_each(|(bound, ..)| assert_honest(&world, seed, at, bound));
+        }
+    }
+}
+
+/// Both lives have the binding; the other would bring it back.
+#[test]
+fn an_unbind_that_races_a_merge_is_not_undone_by_it() {
+    for seed in crate::seeds(30) {
+        let (mut world, _) = two_lives(seed);
+        let both = binding("amq.topic", "q", "both");
+        for at in [0, 2] {
+            assert_eq!(world.ask_now(at, Command::Bind(both.clone())), Reply::Done);
+        }
+        world.heal();
+        let won = |world: &World, at: At| {
+            let won = |(_, event): &(Instant, Event)| matches!(event, Event::MergeWon { .. });
+            world.nodes[at].events.iter().any(won)
+        };
+        assert!(world.run_until(ms(3_000), |world| won(world, 0) || won(world, 2)), "seed {seed}");
+        let winner = if won(&world, 0) { 0 } else { 2 };
+        let unbound = world.ask_now(winner, Command::Unbind(both.clone()));
+        assert_eq!(unbound, Reply::Done, "seed {seed}");
+        assert!(world.run_until(ms(4_000), is_merged), "seed {seed}: {:#?}", views(&world));
+        for node in &world.nodes {
+            assert!(!node.shards[0].bindings.contains(&both), "seed {seed}: it came back");
+        }
+    }
+}
