@@ -235,13 +235,14 @@ impl Oracle {
         }
     }
 
-    /// The one queue that has the name now, if there is no doubt.
-    pub(crate) fn only_life(&self, base: Base) -> Option<QueueId> {
+    /// The one queue that has the name now, if there is no doubt: what a client hears of it may have been said by a home
+    /// that ended meanwhile.
+    pub(crate) fn only_life(&self, now: Instant, base: Base) -> Option<QueueId> {
         let lives = |life: &Life| {
             life.base == base
                 && life.renamed.is_none()
                 && life.dropped.is_none()
-                && !self.ended.contains_key(&life.home.node)
+                && self.ended.get(&life.home.node).is_none_or(|ended| *ended + LATE > now)
         };
         let mut living = self.lives.iter().filter(|(_, life)| lives(life)).map(|(id, _)| *id);
         let first = living.next();
@@ -252,7 +253,7 @@ impl Oracle {
     pub(crate) fn bound(&mut self, now: Instant, exchange: Exchange, key: &str, base: Base) {
         let place = (exchange, key.to_owned(), base);
         let sure = !self.late && self.doubts.get(&place).is_none_or(|until| *until < now);
-        let queue = self.only_life(base).filter(|_| sure);
+        let queue = self.only_life(now, base).filter(|_| sure);
         let all = self.bounds.entry(place).or_default();
         if all.last().is_some_and(|last| last.ended.is_none() && last.queue == queue) {
             return;
@@ -303,5 +304,40 @@ impl Oracle {
             life.base == base
                 && self.ended.get(&life.home.node).is_some_and(|at| *at >= since && life.born <= *at)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leveret_model::{Arguments, Name, ShardId, Ulid};
+
+    #[test]
+    fn an_ok_that_a_dead_home_may_have_said_binds_no_other_life_of_the_name() {
+        let at = |s: u64| Instant::from_nanos(s * 1_000_000_000);
+        let mut oracle = Oracle::default();
+        let [dead, other] = [1, 2].map(|number| {
+            let id = QueueId { generation: 0, ulid: Ulid(number) };
+            let home = ShardAddress { node: NodeId(number), shard: ShardId(0) };
+            let (vhost, name) = (Name::new("/"), Name::new("q4"));
+            let record = QueueRecord {
+                vhost,
+                name,
+                id,
+                home,
+                epoch: 0,
+                durable: true,
+                arguments: Arguments::default(),
+            };
+            oracle.on_change(at(1), home.node, &Change::PutQueue(record));
+            id
+        });
+        oracle.ended.insert(oracle.lives[&dead].home.node, at(20));
+        let mut bound = |now: Instant| {
+            oracle.bound(now, Exchange::Direct, "k", Base(4));
+            oracle.bounds[&(Exchange::Direct, "k".to_owned(), Base(4))].last().and_then(|bound| bound.queue)
+        };
+        assert_eq!(bound(at(21)), None);
+        assert_eq!(bound(at(31)), Some(other));
     }
 }
