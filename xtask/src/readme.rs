@@ -24,6 +24,8 @@ fn render() -> String {
     list(&mut text, Status::Later);
     text.push_str("\nAccepted and without effect, by decision:\n\n");
     list(&mut text, Status::Ignored);
+    text.push_str("\nRefused with 406, as RabbitMQ does for a classic queue:\n\n");
+    list(&mut text, Status::Foreign);
     text
 }
 

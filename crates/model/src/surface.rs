@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use crate::Value;
+
 /// What a line of the table speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
@@ -29,6 +31,59 @@ pub enum Status {
     Later,
     /// Accepted and without effect, by decision.
     Ignored,
+    /// Of another type of queue than those that are here: refused with 406 (RabbitMQ: check_arguments_type_and_value).
+    Foreign,
+}
+
+/// What values an argument takes, as RabbitMQ checks them. Of what is [`Status::Later`] nothing is known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepts {
+    /// Any value.
+    Any,
+    /// `t`
+    Bool,
+    /// One of these strings.
+    OneOf(&'static [&'static str]),
+    /// An integer of any width, within these bounds.
+    Integer(i64, i64),
+}
+
+impl Accepts {
+    /// True if the argument may have this value.
+    #[must_use]
+    pub fn takes(self, value: &Value) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Bool => matches!(value, Value::Bool(_)),
+            Self::OneOf(known) => {
+                matches!(value, Value::LongString(text) if known.iter().any(|one| one.as_bytes() == &text[..]))
+            }
+            Self::Integer(least, most) => value.as_integer().is_some_and(|n| (least..=most).contains(&n)),
+        }
+    }
+}
+
+impl fmt::Display for Accepts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Any => f.write_str("anything"),
+            Self::Bool => f.write_str("a boolean"),
+            Self::Integer(least, most) => write!(f, "an integer from {least} to {most}"),
+            Self::OneOf(known) => {
+                for (at, one) in known.iter().enumerate() {
+                    let between = if at == 0 {
+                        ""
+                    } else if at + 1 < known.len() {
+                        ", "
+                    } else {
+                        " or "
+                    };
+                    write!(f, "{between}'{one}'")?;
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 /// One line: a method, or something at a method.
@@ -42,6 +97,8 @@ pub struct Entry {
     pub name: &'static str,
     /// How far it is built.
     pub status: Status,
+    /// What values it takes, if it is an argument.
+    pub accepts: Accepts,
     /// One line for people.
     pub note: &'static str,
 }
@@ -73,26 +130,44 @@ pub fn missing(place: &str, feature: Feature, name: &[u8]) -> Option<&'static En
 }
 
 const fn method(place: &'static str, status: Status, note: &'static str) -> Entry {
-    Entry { place, feature: Feature::Method, name: place, status, note }
+    Entry { place, feature: Feature::Method, name: place, status, accepts: Accepts::Any, note }
 }
 
 const fn flag(place: &'static str, name: &'static str, status: Status, note: &'static str) -> Entry {
-    Entry { place, feature: Feature::Flag, name, status, note }
+    Entry { place, feature: Feature::Flag, name, status, accepts: Accepts::Any, note }
 }
 
 const fn argument(place: &'static str, name: &'static str, status: Status, note: &'static str) -> Entry {
-    Entry { place, feature: Feature::Argument, name, status, note }
+    Entry { place, feature: Feature::Argument, name, status, accepts: Accepts::Any, note }
+}
+
+/// An argument whose values are checked.
+const fn typed(
+    place: &'static str,
+    name: &'static str,
+    status: Status,
+    accepts: Accepts,
+    note: &'static str,
+) -> Entry {
+    Entry { place, feature: Feature::Argument, name, status, accepts, note }
 }
 
 const fn property(place: &'static str, name: &'static str, status: Status, note: &'static str) -> Entry {
-    Entry { place, feature: Feature::Property, name, status, note }
+    Entry { place, feature: Feature::Property, name, status, accepts: Accepts::Any, note }
 }
 
 const fn header(place: &'static str, name: &'static str, status: Status, note: &'static str) -> Entry {
-    Entry { place, feature: Feature::Header, name, status, note }
+    Entry { place, feature: Feature::Header, name, status, accepts: Accepts::Any, note }
 }
 
-use Status::{Here, Ignored, Later};
+use Status::{Foreign, Here, Ignored, Later};
+
+const MODES: Accepts = Accepts::OneOf(&["default", "lazy"]);
+/// The names that RabbitMQ has had for where a queue is to live.
+const LOCATORS: Accepts =
+    Accepts::OneOf(&["client-local", "balanced", "min-masters", "least-leaders", "random"]);
+const QUORUM: &str = "of quorum queues";
+const STREAM: &str = "of streams";
 
 /// The table (RabbitMQ: the union of its classic queue's and LavinMQ's surface).
 pub const SURFACE: &[Entry] = &[
@@ -118,9 +193,10 @@ pub const SURFACE: &[Entry] = &[
     flag("queue.declare", "exclusive", Later, ""),
     flag("queue.declare", "auto-delete", Later, ""),
     flag("queue.declare", "empty queue name", Later, "server-named queues"),
+    flag("queue.declare", "queue amq.rabbitmq.reply-to", Later, "direct reply-to"),
     argument("queue.declare", "x-queue-type", Here, "classic; quorum and stream are refused with 406"),
-    argument("queue.declare", "x-queue-mode", Ignored, "every queue may keep its messages on disk"),
-    argument("queue.declare", "x-queue-version", Ignored, "there is one version"),
+    typed("queue.declare", "x-queue-mode", Ignored, MODES, "every queue may keep its messages on disk"),
+    typed("queue.declare", "x-queue-version", Ignored, Accepts::Integer(1, 2), "there is one version"),
     argument("queue.declare", "x-message-ttl", Later, ""),
     argument("queue.declare", "x-expires", Later, ""),
     argument("queue.declare", "x-max-length", Later, ""),
@@ -135,8 +211,16 @@ pub const SURFACE: &[Entry] = &[
     argument("queue.declare", "x-consumer-timeout", Later, ""),
     argument("queue.declare", "x-message-deduplication", Later, ""),
     argument("queue.declare", "x-name-prefix", Later, "comes with server-named queues"),
-    argument("queue.declare", "x-queue-master-locator", Ignored, "a queue lives where it is declared"),
-    argument("queue.declare", "x-queue-leader-locator", Ignored, "a queue lives where it is declared"),
+    typed("queue.declare", "x-queue-master-locator", Ignored, LOCATORS, "a queue lives where it is declared"),
+    typed("queue.declare", "x-queue-leader-locator", Ignored, LOCATORS, "a queue lives where it is declared"),
+    argument("queue.declare", "x-quorum-initial-group-size", Foreign, QUORUM),
+    argument("queue.declare", "x-quorum-target-group-size", Foreign, QUORUM),
+    argument("queue.declare", "x-max-in-memory-length", Foreign, QUORUM),
+    argument("queue.declare", "x-max-in-memory-bytes", Foreign, QUORUM),
+    argument("queue.declare", "x-max-age", Foreign, STREAM),
+    argument("queue.declare", "x-stream-max-segment-size-bytes", Foreign, STREAM),
+    argument("queue.declare", "x-stream-filter-size-bytes", Foreign, STREAM),
+    argument("queue.declare", "x-initial-cluster-size", Foreign, STREAM),
     method("queue.delete", Here, ""),
     flag("queue.delete", "empty queue name", Later, ""),
     method("queue.purge", Here, ""),
@@ -154,7 +238,13 @@ pub const SURFACE: &[Entry] = &[
     flag("basic.consume", "no-local", Ignored, "RabbitMQ ignores it as well"),
     argument("basic.consume", "x-priority", Later, ""),
     argument("basic.consume", "x-stream-offset", Later, ""),
-    argument("basic.consume", "x-cancel-on-ha-failover", Ignored, "there are no mirrors to fail over to"),
+    typed(
+        "basic.consume",
+        "x-cancel-on-ha-failover",
+        Ignored,
+        Accepts::Bool,
+        "there are no mirrors to fail over to",
+    ),
     method("basic.cancel", Here, "both directions"),
     method("basic.publish", Here, "with mandatory and basic.return"),
     flag("basic.publish", "immediate", Later, "RabbitMQ answers 540 as well"),

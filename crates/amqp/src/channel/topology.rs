@@ -5,32 +5,52 @@
 //! existing one again is fine.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use leveret_model::definition::ExchangeKind;
-use leveret_model::surface::{Feature, Status, find};
-use leveret_model::{Arguments, Name, ReplyCode, RoutingKey, Value};
+use leveret_model::surface::Status;
+use leveret_model::{Arguments, Name, ReplyCode, RoutingKey, Value, refusals};
 use leveret_wire::Table;
 use leveret_wire::method::{
     ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind, QueueBind, QueueDeclare, QueueDelete,
     QueuePurge, QueueUnbind,
 };
 
+use super::properties::DIRECT_REPLY_TO;
 use crate::exception::{Exception, MethodId};
 use crate::host::{Bind, Operation};
-use crate::surface::{demand, demand_flag};
+use crate::surface::{demand_argument, demand_flag};
 
-/// The values of an arguments table: known ones that are not built are refused by name, ignored ones are left out, unknown
-/// ones are kept.
+/// The values of an arguments table: known ones that are not built, or have a value that they do not take, are refused by
+/// name; ignored ones are left out, unknown ones are kept.
 pub(super) fn to_arguments(place: &str, method: MethodId, table: Table<'_>) -> Result<Arguments, Exception> {
-    let Arguments(mut entries) = table
+    demand_arguments(place, method, read_arguments(method, table)?)
+}
+
+fn read_arguments(method: MethodId, table: Table<'_>) -> Result<Arguments, Exception> {
+    table
         .to_arguments()
-        .map_err(|error| Exception::new(ReplyCode::SyntaxError, method, format!("arguments: {error}")))?;
-    for (key, _) in &entries {
-        demand(place, Feature::Argument, key, method)?;
+        .map_err(|error| Exception::new(ReplyCode::SyntaxError, method, format!("arguments: {error}")))
+}
+
+fn demand_arguments(place: &str, method: MethodId, arguments: Arguments) -> Result<Arguments, Exception> {
+    let mut kept = Vec::new();
+    for (key, value) in arguments.0 {
+        let entry = demand_argument(place, &key, &value, method)?;
+        if entry.is_none_or(|entry| entry.status != Status::Ignored) {
+            kept.push((key, value));
+        }
     }
-    entries
-        .retain(|(key, _)| find(place, Feature::Argument, key).is_none_or(|e| e.status != Status::Ignored));
-    Ok(Arguments(entries))
+    Ok(Arguments(kept))
+}
+
+/// The name of an exchange or a queue, without ends of lines (RabbitMQ: strip_cr_lf): it is shown in logs and lists.
+fn to_plain_name(method: MethodId, what: &str, bytes: &[u8]) -> Result<Name, Exception> {
+    let name = to_name(method, what, bytes)?;
+    if name.contains(['\r', '\n']) {
+        return Ok(Name::new(&name.replace(['\r', '\n'], "")));
+    }
+    Ok(name)
 }
 
 /// A name from a short string.
@@ -41,10 +61,11 @@ pub(super) fn to_name(method: MethodId, what: &str, bytes: &[u8]) -> Result<Name
 
 /// The name of a queue; an empty one is for servers to draw, or stands for the last one declared.
 pub(super) fn queue_name(place: &str, method: MethodId, bytes: &[u8]) -> Result<Name, Exception> {
-    if bytes.is_empty() {
+    let name = to_plain_name(method, "queue name", bytes)?;
+    if name.is_empty() {
         demand_flag(place, "empty queue name", method)?;
     }
-    to_name(method, "queue name", bytes)
+    Ok(name)
 }
 
 /// The default exchange is refused to a passive declare too (RabbitMQ 3.10.8 and 4 check that first).
@@ -96,6 +117,9 @@ pub(super) fn exchange_unbind(id: MethodId, m: &ExchangeUnbind<'_>) -> Result<Op
 
 pub(super) fn queue_declare(id: MethodId, m: &QueueDeclare<'_>, name: Name) -> Result<Operation, Exception> {
     const PLACE: &str = "queue.declare";
+    if m.queue == DIRECT_REPLY_TO {
+        demand_flag(PLACE, "queue amq.rabbitmq.reply-to", id)?;
+    }
     if m.passive {
         // ignores all other fields (RabbitMQ)
         let arguments = Arguments::default();
@@ -106,23 +130,25 @@ pub(super) fn queue_declare(id: MethodId, m: &QueueDeclare<'_>, name: Name) -> R
             demand_flag(PLACE, flag, id)?;
         }
     }
-    let arguments = to_arguments(PLACE, id, m.arguments)?;
+    let arguments = read_arguments(id, m.arguments)?;
+    // before the others: which of them are taken depends on it
     if let Some(kind) = arguments.get("x-queue-type")
-        && kind.as_bytes() != Some(b"classic")
+        && !matches!(kind, Value::LongString(kind) if **kind == *b"classic")
     {
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, wrong_queue_type(kind)));
     }
+    let arguments = demand_arguments(PLACE, id, arguments)?;
     Ok(Operation::QueueDeclare { name, passive: false, durable: m.durable, arguments })
 }
 
 /// Never silently another type of queue than was asked for.
 fn wrong_queue_type(kind: &Value) -> alloc::string::String {
-    match kind.as_bytes() {
-        Some(known @ (b"quorum" | b"stream")) => {
+    match kind {
+        Value::LongString(known) if matches!(&known[..], b"quorum" | b"stream") => {
             format!("x-queue-type '{}' is not there yet, only 'classic'", known.escape_ascii())
         }
-        Some(other) => format!("unknown x-queue-type '{}'", other.escape_ascii()),
-        None => "x-queue-type must be a string".into(),
+        Value::LongString(other) => format!("unknown x-queue-type '{}'", other.escape_ascii()),
+        _ => "x-queue-type must be a string".into(),
     }
 }
 
@@ -163,9 +189,9 @@ fn bind(
 
 /// The name of an exchange that is declared or changed; the default one cannot be (RabbitMQ: check_not_default_exchange).
 fn exchange_name(id: MethodId, bytes: &[u8]) -> Result<Name, Exception> {
-    if bytes.is_empty() {
-        let text = "operation not permitted on the default exchange";
-        return Err(Exception::new(ReplyCode::AccessRefused, id, text));
+    let name = to_plain_name(id, "exchange name", bytes)?;
+    if name.is_empty() {
+        return Err(Exception::refused(refusals::default_exchange(), id));
     }
-    to_name(id, "exchange name", bytes)
+    Ok(name)
 }

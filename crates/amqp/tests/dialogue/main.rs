@@ -2,6 +2,7 @@
 //!
 //! `says` is the client, `hears` what the connection answers, in order; `broker` holds what was asked of the host.
 
+mod argument_values;
 mod channels;
 mod consuming;
 mod handshake;

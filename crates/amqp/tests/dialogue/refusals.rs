@@ -25,6 +25,9 @@ fn with_flag(place: &str, flag: &str) -> (Method<'static>, (u16, u16)) {
             (QueueDeclare { queue, auto_delete: true, ..Default::default() }.into(), (50, 10))
         }
         ("queue.declare", "empty queue name") => (QueueDeclare::default().into(), (50, 10)),
+        ("queue.declare", "queue amq.rabbitmq.reply-to") => {
+            (QueueDeclare { queue: b"amq.rabbitmq.reply-to", ..Default::default() }.into(), (50, 10))
+        }
         ("queue.delete", "empty queue name") => (QueueDelete::default().into(), (50, 40)),
         ("queue.purge", "empty queue name") => (QueuePurge::default().into(), (50, 30)),
         ("queue.bind", "empty queue name") => (QueueBind { exchange, ..Default::default() }.into(), (50, 20)),

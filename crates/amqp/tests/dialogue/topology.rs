@@ -161,9 +161,10 @@ fn other_types_of_queues_are_406() {
         (Value::LongString(b"stream"[..].into()), "x-queue-type 'stream' is not there yet, only 'classic'"),
         (Value::LongString(b"warren"[..].into()), "unknown x-queue-type 'warren'"),
         (Value::I32(4), "x-queue-type must be a string"),
+        (Value::Bytes(b"classic"[..].into()), "x-queue-type must be a string"),
     ] {
         let mut talk = Talk::on_channel_1();
-        let table = arguments(&[("x-queue-type", kind)]);
+        let table = arguments(&[("x-initial-cluster-size", Value::I32(3)), ("x-queue-type", kind)]);
         talk.says(
             1,
             QueueDeclare { queue: b"q", durable: true, arguments: Table(&table), ..Default::default() },
