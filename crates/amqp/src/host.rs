@@ -280,6 +280,14 @@ pub trait Host {
         publish: Publish<'_>,
     ) -> Result<Published, Refusal>;
 
+    /// The content of a publish is at fault: is something wrong with its exchange, which is to be said first (RabbitMQ: write
+    /// permission, then whether it is there, then internal, then user-id and the others)? What cannot be known now is not
+    /// wrong.
+    ///
+    /// # Errors
+    /// 403 or 404, as for the publish.
+    fn may_publish(&mut self, channel: ChannelKey, exchange: &[u8]) -> Result<(), Refusal>;
+
     /// Something that takes time; `Connection::on_answer` follows.
     fn request(&mut self, channel: ChannelKey, operation: Operation);
 

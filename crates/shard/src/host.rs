@@ -65,6 +65,10 @@ impl Host for View<'_> {
         self.broker.publish(channel, state, publish)
     }
 
+    fn may_publish(&mut self, _: ChannelKey, exchange: &[u8]) -> Result<(), Refusal> {
+        self.broker.may_publish(self.connection, exchange)
+    }
+
     fn request(&mut self, channel: ChannelKey, operation: Operation) {
         self.broker.request(channel, operation);
     }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use leveret_amqp::host::{Body, Publish, Published, QueueHandle};
 use leveret_auth::Access;
-use leveret_model::{ChannelKey, Refusal, ReplyCode, limits, refusals};
+use leveret_model::{ChannelKey, ConnectionKey, Refusal, ReplyCode, limits, refusals};
 use leveret_queue::ArenaBody;
 use leveret_route::{ExchangeId, MessageHeaders, VhostId};
 
@@ -246,20 +246,33 @@ impl Broker {
         Ok(None)
     }
 
-    /// Asks the table; the queues are in `targets` then.
-    fn route_by_bindings(&mut self, vhost: VhostId, publish: &Publish<'_>) -> Result<ExchangeId, Refusal> {
-        let Some(exchange) = self.table.exchange(vhost, publish.exchange) else {
-            let name = String::from_utf8_lossy(publish.exchange);
-            return Err(refusals::no_exchange(&name, &self.vhost_name(vhost)));
+    /// The exchange that a client publishes to.
+    fn exchange_of_publish(&self, vhost: VhostId, name: &[u8]) -> Result<ExchangeId, Refusal> {
+        let shown = || String::from_utf8_lossy(name);
+        let Some(exchange) = self.table.exchange(vhost, name) else {
+            return Err(refusals::no_exchange(&shown(), &self.vhost_name(vhost)));
         };
         if self.table.definition(exchange).is_some_and(|exchange| exchange.internal) {
-            let text = format!(
-                "cannot publish to internal exchange '{}' in vhost '{}'",
-                String::from_utf8_lossy(publish.exchange),
-                self.vhost_name(vhost)
-            );
+            let vhost = self.vhost_name(vhost);
+            let text = format!("cannot publish to internal exchange '{}' in vhost '{vhost}'", shown());
             return Err(Refusal::new(ReplyCode::AccessRefused, text));
         }
+        Ok(exchange)
+    }
+
+    /// Is anything known to be wrong with the exchange of a publish?
+    pub(crate) fn may_publish(&self, connection: ConnectionKey, exchange: &[u8]) -> Result<(), Refusal> {
+        let vhost = self.meta(connection).vhost.ok_or_else(no_vhost)?;
+        self.authorize(connection, Access::Write, "exchange", &String::from_utf8_lossy(exchange))?;
+        if exchange.is_empty() || !self.has_lease() {
+            return Ok(());
+        }
+        self.exchange_of_publish(vhost, exchange).map(drop)
+    }
+
+    /// Asks the table; the queues are in `targets` then.
+    fn route_by_bindings(&mut self, vhost: VhostId, publish: &Publish<'_>) -> Result<ExchangeId, Refusal> {
+        let exchange = self.exchange_of_publish(vhost, publish.exchange)?;
         let mut matches = core::mem::take(&mut self.matches);
         let mut targets = core::mem::take(&mut self.targets);
         matches.clear();

@@ -77,7 +77,7 @@ impl<C> Channel<C> {
             return Ok(0);
         };
         if content.concerns_broker {
-            properties::check(turn.shared, content.header)?;
+            self.check_properties(turn, content.header, fields.exchange)?;
         }
         turn.shared.published_bytes += content.wire_len as u64;
         let number = self.confirms.as_mut().map(|confirms| confirms.draw());
@@ -144,6 +144,20 @@ impl<C> Channel<C> {
         })
     }
 
+    /// Looks at properties that concern the broker. What is wrong with the exchange comes first.
+    #[inline(never)]
+    fn check_properties<H: Host<Channel = C>>(
+        &self,
+        turn: &mut Turn<'_, H>,
+        header: &[u8],
+        exchange: &[u8],
+    ) -> Result<(), Exception> {
+        properties::check(turn.shared, header).map_err(|at_fault| {
+            let refused = turn.host.may_publish(self.key, exchange).err();
+            refused.map_or(at_fault, |refusal| Exception::refused(refusal, MethodId::PUBLISH))
+        })
+    }
+
     /// A content header frame, which is due.
     pub(super) fn on_header<H: Host<Channel = C>>(
         &mut self,
@@ -170,7 +184,8 @@ impl<C> Channel<C> {
             return Err(Exception::new(ReplyCode::PreconditionFailed, MethodId::PUBLISH, text));
         }
         if header.properties.concern_broker() {
-            properties::check(turn.shared, frame.payload)?;
+            let exchange = self.content.as_ref().map_or(&b""[..], |content| content.names().0);
+            self.check_properties(turn, frame.payload, exchange)?;
         }
         turn.shared.published_bytes += frame.payload.len() as u64;
         if let Some(content) = &mut self.content {

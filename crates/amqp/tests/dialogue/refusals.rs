@@ -1,7 +1,7 @@
 //! What is not built answers 540 and names it, straight from the declared table.
 
-use leveret_model::Value;
 use leveret_model::surface::{Feature, SURFACE, Status, find};
+use leveret_model::{Refusal, ReplyCode, Value};
 use leveret_wire::frame::write_header_frame;
 use leveret_wire::method::*;
 use leveret_wire::{BasicProperties, METHODS, Method, SentBy, Table};
@@ -128,6 +128,22 @@ fn a_user_id_is_that_of_the_login() {
         publishes(&mut talk, &claims(b"boss"), whole);
         let text = "PRECONDITION_FAILED - user_id property set to 'boss' but authenticated user was 'guest'";
         talk.hears_channel_close(1, 406, (60, 40), text);
+    }
+}
+
+/// RabbitMQ's order of checks: a user without the right, or with a wrong name, hears of that and not of the properties.
+#[test]
+fn what_is_wrong_with_the_exchange_comes_before_the_properties() {
+    for properties in [
+        BasicProperties { user_id: Some(b"boss"), ..Default::default() },
+        BasicProperties { expiration: Some(b"1000"), ..Default::default() },
+    ] {
+        for whole in [true, false] {
+            let mut talk = Talk::on_channel_1();
+            talk.broker.exchange = Some(Refusal::new(ReplyCode::NotFound, "no exchange 'x'"));
+            publishes(&mut talk, &properties, whole);
+            talk.hears_channel_close(1, 404, (60, 40), "NOT_FOUND - no exchange 'x'");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod links;
 mod many;
 mod memory;
 mod random;
+mod refusals;
 mod repeats;
 #[path = "../rig/mod.rs"]
 mod rig;

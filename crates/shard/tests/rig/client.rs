@@ -201,10 +201,21 @@ impl Client {
         mandatory: bool,
         body: &[u8],
     ) {
+        self.publishes_with(channel, (exchange, key), mandatory, &BasicProperties::default(), body);
+    }
+
+    pub(crate) fn publishes_with(
+        &mut self,
+        channel: u16,
+        (exchange, key): (&str, &str),
+        mandatory: bool,
+        properties: &BasicProperties<'_>,
+        body: &[u8],
+    ) {
         let (exchange, routing_key) = (exchange.as_bytes(), key.as_bytes());
         self.says(channel, BasicPublish { exchange, routing_key, mandatory, ..Default::default() });
         let mut header = Vec::new();
-        BasicProperties::default().encode_payload(body.len() as u64, &mut header);
+        properties.encode_payload(body.len() as u64, &mut header);
         write_header_frame(&mut self.unread, channel, &header);
         for piece in body.chunks(100_000) {
             write_head(&mut self.unread, FrameKind::Body, channel, piece.len() as u32);

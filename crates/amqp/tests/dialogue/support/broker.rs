@@ -24,6 +24,8 @@ pub(crate) struct Broker {
     /// Answers to the next publishes; then mandatory ones are unroutable, all others settled.
     pub(crate) outcomes: VecDeque<Result<Published, Refusal>>,
     pub(crate) vhost: Option<Refusal>,
+    /// What is wrong with every exchange.
+    pub(crate) exchange: Option<Refusal>,
     pub(crate) pending: BTreeSet<ChannelKey>,
     /// Chunks of the last large publish.
     pub(crate) chunks: Vec<Bytes>,
@@ -72,6 +74,10 @@ impl Host for Broker {
             arrived: publish.arrived,
         });
         outcome
+    }
+
+    fn may_publish(&mut self, _: ChannelKey, _: &[u8]) -> Result<(), Refusal> {
+        self.exchange.clone().map_or(Ok(()), Err)
     }
 
     fn request(&mut self, channel: ChannelKey, operation: Operation) {
