@@ -1,0 +1,83 @@
+//! What time does to a connection: deadlines, heartbeats, and signs of life.
+
+use leveret_model::Instant;
+use leveret_wire::HEARTBEAT;
+
+use super::{Connection, Phase};
+use crate::channel::Channel;
+use crate::ending::Ended;
+use crate::heartbeat::Beat;
+use crate::host::Host;
+
+impl<C> Connection<C> {
+    /// A deadline may have passed.
+    pub fn on_timer<H: Host<Channel = C>>(&mut self, now: Instant, host: &mut H) {
+        self.now = now;
+        match self.phase {
+            Phase::Handshake { until, .. } if now >= until => {
+                return self.cut(Ended::HandshakeTimeout, host);
+            }
+            Phase::Refused { until } | Phase::Closing { until, .. } if now >= until => {
+                return self.cut(Ended::Lost, host);
+            }
+            Phase::Finished { until } => {
+                if now >= until {
+                    self.shared.output.clear();
+                }
+                return;
+            }
+            _ => {}
+        }
+        // who does not take its output is not read because of that, and is alive only if it takes some
+        let excused = if self.output_is_full() { self.heartbeat.took() } else { !self.wants_read() };
+        if self.blocked || excused {
+            self.heartbeat.on_unread();
+        }
+        match self.heartbeat.on_timer(now) {
+            // who has not taken what is there hears us when it does
+            Beat::Send if self.shared.output.is_empty() => {
+                self.beat_only = true;
+                self.shared.output.bytes().extend_from_slice(&HEARTBEAT);
+            }
+            Beat::Quiet | Beat::Send => {}
+            // no close frame: nobody listens (RabbitMQ drops the socket)
+            Beat::Missed => self.cut(Ended::HeartbeatMissed, host),
+        }
+    }
+
+    /// Output was written: channels that stopped for want of room go on. True if there were any. hot.
+    #[inline]
+    pub fn on_written<H: Host<Channel = C>>(&mut self, now: Instant, host: &mut H) -> bool
+    where
+        C: Default,
+    {
+        self.heartbeat.on_taken();
+        if self.without_room.is_empty() || self.output_is_full() {
+            return false;
+        }
+        self.now = now;
+        for number in core::mem::take(&mut self.without_room) {
+            if self.channels.open(number).is_some_and(Channel::take_room) {
+                self.replay(number, host);
+            }
+        }
+        true
+    }
+
+    /// Bytes came that are not read yet: the client lives.
+    pub fn on_heard(&mut self) {
+        self.heartbeat.on_input();
+    }
+
+    /// When `on_timer` is to be called at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let phase = match self.phase {
+            Phase::Handshake { until, .. } | Phase::Refused { until } | Phase::Closing { until, .. } => until,
+            Phase::Open => Instant::FAR,
+            Phase::Finished { until } => return (!self.shared.output.is_empty()).then_some(until),
+        };
+        let next = phase.min(self.heartbeat.due());
+        (next < Instant::FAR).then_some(next)
+    }
+}
