@@ -38,6 +38,7 @@ use crate::exception::{Exception, MethodId};
 use crate::handshake::Handshake;
 use crate::heartbeat::Heartbeat;
 use crate::host::{Answer, Delivery, Held, Host};
+use crate::stuck::Stuck;
 use crate::turn::{Shared, Turn};
 
 const ZERO: ChannelNumber = ChannelNumber(0);
@@ -77,6 +78,8 @@ pub struct Connection<C> {
     channels: Channels<C>,
     partial: Option<Partial>,
     heartbeat: Heartbeat,
+    /// Runs if there are no heartbeats.
+    stuck: Stuck,
     ended: Option<Box<Ended>>,
     /// Counts the openings of channels.
     generation: u32,
@@ -122,6 +125,7 @@ impl<C> Connection<C> {
             channels: Channels::new(),
             partial: None,
             heartbeat: Heartbeat::off(),
+            stuck: Stuck::off(),
             ended: None,
             generation: 0,
             full_channels: 0,

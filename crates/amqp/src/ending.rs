@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use leveret_model::limits::OUTPUT_STUCK_TIMEOUT;
 use leveret_model::{Name, ReplyCode};
 use leveret_wire::ProtocolHeader;
 
@@ -35,6 +36,8 @@ pub enum Ended {
     HandshakeTimeout,
     /// Nothing was heard for two heartbeat intervals.
     HeartbeatMissed,
+    /// It has no heartbeats, and took nothing of its output for `limits::OUTPUT_STUCK_TIMEOUT`.
+    OutputStuck,
     /// The socket went away.
     Lost,
 }
@@ -54,6 +57,10 @@ impl fmt::Display for Ended {
             Self::LoginRefused(text) => write!(f, "login refused: {text}"),
             Self::HandshakeTimeout => f.write_str("the handshake took too long"),
             Self::HeartbeatMissed => f.write_str("missed heartbeats from the client"),
+            Self::OutputStuck => {
+                let minutes = OUTPUT_STUCK_TIMEOUT.as_secs() / 60;
+                write!(f, "the client took none of its output for {minutes} minutes")
+            }
             Self::Lost => f.write_str("the client dropped the connection"),
         }
     }

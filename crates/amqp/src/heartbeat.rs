@@ -88,6 +88,11 @@ impl Heartbeat {
         self.took
     }
 
+    /// The client took output, or bytes came, since the last time that this was asked; for a connection without heartbeats.
+    pub(crate) fn take_signs_of_life(&mut self) -> bool {
+        core::mem::take(&mut self.took) | core::mem::take(&mut self.heard)
+    }
+
     /// The next tick; [`Instant::FAR`] if off.
     pub(crate) fn due(&self) -> Instant {
         self.due

@@ -23,6 +23,7 @@ mod exception;
 mod handshake;
 mod heartbeat;
 pub mod host;
+mod stuck;
 mod surface;
 mod turn;
 

@@ -43,6 +43,11 @@ pub const OUTPUT_BYTES_STOP: usize = 2 * 1024 * 1024;
 /// Bytes of an output that are written and still lie in front of what is waiting. Past it what waits is moved down
 /// (once more than half of the buffer is spent, so the moves cost no more than the writes did).
 pub const OUTPUT_SPENT_BYTES_MAX: usize = 32 * 1024;
+/// Time in which a client without heartbeats has to take some of the output that waits for it, or to say something. Past it
+/// the socket is dropped: the system of a frozen process answers for it, so nothing else would ever end that. Long, for who
+/// switches heartbeats off works for minutes without a look at the socket (RabbitMQ: consumer_timeout is as long, and without
+/// heartbeats there is no other bound).
+pub const OUTPUT_STUCK_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Consumers of one channel. More is 530: not allowed.
 pub const CONSUMERS_PER_CHANNEL_MAX: usize = 10_000;
 /// Consumers of one connection, over all of its channels. More is 530: not allowed.

@@ -99,6 +99,9 @@ impl<C> Connection<C> {
         let next = state.on_method(&mut self.shared, host, &method)?;
         if let Method::ConnectionTuneOk(tuned) = method {
             self.heartbeat.start(self.now, tuned.heartbeat);
+            if tuned.heartbeat == 0 {
+                self.stuck.start(self.now);
+            }
         }
         self.set_handshake(next);
         Ok(len)

@@ -28,6 +28,12 @@ impl<C> Connection<C> {
             }
             _ => {}
         }
+        if now >= self.stuck.due() {
+            let lives = self.heartbeat.take_signs_of_life() || self.blocked;
+            if self.stuck.on_look(now, !lives && !self.shared.output.is_empty()) {
+                return self.cut(Ended::OutputStuck, host);
+            }
+        }
         // who does not take its output is not read because of that, and is alive only if it takes some
         let excused = if self.output_is_full() { self.heartbeat.took() } else { !self.wants_read() };
         if self.blocked || excused {
@@ -77,7 +83,8 @@ impl<C> Connection<C> {
             Phase::Open => Instant::FAR,
             Phase::Finished { until } => return (!self.shared.output.is_empty()).then_some(until),
         };
-        let next = phase.min(self.heartbeat.due());
+        let stuck = if self.shared.output.is_empty() { Instant::FAR } else { self.stuck.due() };
+        let next = phase.min(self.heartbeat.due()).min(stuck);
         (next < Instant::FAR).then_some(next)
     }
 }

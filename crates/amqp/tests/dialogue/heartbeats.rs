@@ -81,5 +81,10 @@ fn a_client_may_do_without() {
     talk.connection.on_login(talk.now, Ok("guest".into()));
     talk.says_bytes(&frame(0, ConnectionTuneOk { channel_max: 1, frame_max: 4096, heartbeat: 0 }));
     talk.says_bytes(&frame(0, ConnectionOpen { virtual_host: b"/" }));
+    // start, tune and open-ok are taken; only output that is not would keep a clock running (`stuck.rs`)
+    assert_eq!(talk.all_frames().len(), 3);
     assert_eq!(talk.connection.next_deadline(), None);
+    talk.passes(Duration::from_secs(100_000));
+    talk.hears_nothing();
+    assert_eq!((talk.connection.next_deadline(), talk.connection.is_finished()), (None, false));
 }

@@ -2,7 +2,9 @@
 
 use leveret_amqp::host::{Answer, Content, Message, Operation};
 use leveret_amqp::{Ended, State};
-use leveret_model::limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP};
+use leveret_model::limits::{
+    CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP, OUTPUT_STUCK_TIMEOUT,
+};
 use leveret_model::{ChannelKey, ConsumerNumber, Refusal, ReplyCode};
 use leveret_wire::HEARTBEAT;
 use leveret_wire::method::*;
@@ -140,6 +142,65 @@ fn a_blocked_client_that_takes_no_output_is_not_cut() {
         talk.passes(HALF);
     }
     is_over(&mut talk, &Ended::HeartbeatMissed);
+}
+
+/// No heartbeats; its output is full, or holds one short message.
+fn without_heartbeats(bytes: usize) -> Talk {
+    let config = leveret_amqp::Config::new("0.1.0", "test");
+    let mut talk = Talk::open_tuned(config, &crate::support::all_capabilities(), 131_072, 0);
+    talk.says(1, ChannelOpen);
+    talk.hears(1, ChannelOpenOk);
+    let (channel, consumer) = talk.consumes("c", true);
+    talk.delivers(channel, consumer, 1, &vec![b'm'; bytes]);
+    talk
+}
+
+/// `limits::OUTPUT_STUCK_TIMEOUT`: the system of a frozen client would keep its socket for ever.
+#[test]
+fn a_client_without_heartbeats_that_takes_nothing_is_dropped_in_the_end() {
+    for bytes in [1, OUTPUT_BYTES_STOP] {
+        let mut talk = without_heartbeats(bytes);
+        let since = talk.now;
+        while talk.connection.state() == State::Open {
+            let next = talk.connection.next_deadline().expect("a clock runs");
+            let wait = next.since(talk.now);
+            talk.passes(wait);
+        }
+        is_over(&mut talk, &Ended::OutputStuck);
+        let lasted = talk.now.since(since);
+        assert!(lasted >= OUTPUT_STUCK_TIMEOUT && lasted <= OUTPUT_STUCK_TIMEOUT * 3 / 2, "{lasted:?}");
+    }
+}
+
+#[test]
+fn a_client_without_heartbeats_that_takes_or_says_something_stays() {
+    let most = OUTPUT_STUCK_TIMEOUT - Duration::from_secs(60);
+    let quarters = |talk: &mut Talk| (0..4).for_each(|_| talk.passes(most / 4));
+    // it takes some
+    let mut talk = without_heartbeats(OUTPUT_BYTES_STOP * 2);
+    for _ in 0..10 {
+        quarters(&mut talk);
+        talk.takes(1);
+    }
+    // it speaks, but does not read
+    let mut other = without_heartbeats(10_000);
+    for _ in 0..10 {
+        quarters(&mut other);
+        other.says(1, BasicAck { delivery_tag: 0, multiple: true });
+    }
+    // nothing waits for it
+    let mut idle = without_heartbeats(1);
+    idle.takes(usize::MAX);
+    (0..40).for_each(|_| idle.passes(OUTPUT_STUCK_TIMEOUT));
+    assert!(idle.connection.output().is_empty(), "no heartbeat was asked for");
+    assert_eq!(idle.connection.next_deadline(), None);
+    // it is blocked, and waits to write
+    let mut blocked = without_heartbeats(OUTPUT_BYTES_STOP);
+    blocked.connection.block("memory");
+    (0..40).for_each(|_| blocked.passes(OUTPUT_STUCK_TIMEOUT));
+    for talk in [talk, other, idle, blocked] {
+        assert_eq!(talk.connection.state(), State::Open);
+    }
 }
 
 /// So many basic.get frames for channel 1.

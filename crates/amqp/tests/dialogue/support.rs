@@ -70,11 +70,15 @@ impl Talk {
     }
 
     pub(crate) fn open_with(config: Config, capabilities: &[&str], frame_max: u32) -> Self {
+        Self::open_tuned(config, capabilities, frame_max, 60)
+    }
+
+    pub(crate) fn open_tuned(config: Config, capabilities: &[&str], frame_max: u32, heartbeat: u16) -> Self {
         let mut talk = Self::with(config);
         talk.says_header();
         talk.says_start_ok("PLAIN", b"\0guest\0guest", capabilities);
         talk.connection.on_login(talk.now, Ok(Name::new("guest")));
-        talk.says(0, ConnectionTuneOk { channel_max: 2047, frame_max, heartbeat: 60 });
+        talk.says(0, ConnectionTuneOk { channel_max: 2047, frame_max, heartbeat });
         talk.says(0, ConnectionOpen { virtual_host: b"/" });
         talk.heard.clear();
         talk.collect();
