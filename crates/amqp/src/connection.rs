@@ -35,6 +35,7 @@ use crate::channels::Channels;
 use crate::config::Config;
 use crate::ending::Ended;
 use crate::exception::{Exception, MethodId};
+use crate::gets::Gets;
 use crate::handshake::Handshake;
 use crate::heartbeat::Heartbeat;
 use crate::host::{Answer, Delivery, Held, Host};
@@ -121,6 +122,7 @@ impl<C> Connection<C> {
                 chunks: Vec::new(),
                 published_bytes: 0,
                 held_publishes: 0,
+                gets: Gets::new(),
             },
             channels: Channels::new(),
             partial: None,
@@ -183,6 +185,7 @@ impl<C> Connection<C> {
             Some(Err(exception)) => self.raise(channel.number, &exception, host),
         }
         self.replay(channel.number, host);
+        self.go_on_getting(host);
         true
     }
 

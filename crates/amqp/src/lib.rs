@@ -20,6 +20,7 @@ mod config;
 mod connection;
 mod ending;
 mod exception;
+mod gets;
 mod handshake;
 mod heartbeat;
 pub mod host;

@@ -10,6 +10,7 @@ use leveret_wire::{EncodeMethod, Output};
 
 use crate::channel::Assembly;
 use crate::config::{Client, Config};
+use crate::gets::Gets;
 
 /// What the channels of a connection share.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) published_bytes: u64,
     /// Channels that hold a publish until `resume`.
     pub(crate) held_publishes: usize,
+    /// Channels that ask for a message, or wait to.
+    pub(crate) gets: Gets,
 }
 
 impl Shared {

@@ -43,6 +43,10 @@ pub const OUTPUT_BYTES_STOP: usize = 2 * 1024 * 1024;
 /// Bytes of an output that are written and still lie in front of what is waiting. Past it what waits is moved down
 /// (once more than half of the buffer is spent, so the moves cost no more than the writes did).
 pub const OUTPUT_SPENT_BYTES_MAX: usize = 32 * 1024;
+/// `basic.get` under way at once, over all channels of a connection. Each may bring a message of [`BODY_BYTES_MAX`] behind an
+/// output that was short of [`OUTPUT_BYTES_STOP`] when it was asked for, and thousands of channels can ask. At the bound the
+/// others wait for their turn.
+pub const GETS_AT_ONCE_MAX: usize = 4;
 /// Time in which a client without heartbeats has to take some of the output that waits for it, or to say something. Past it
 /// the socket is dropped: the system of a frozen process answers for it, so nothing else would ever end that. Long, for who
 /// switches heartbeats off works for minutes without a look at the socket (RabbitMQ: consumer_timeout is as long, and without

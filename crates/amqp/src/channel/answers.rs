@@ -21,7 +21,12 @@ impl<C> Channel<C> {
         answer: Answer<'_>,
     ) -> Option<Result<(), Exception>> {
         match core::mem::replace(&mut self.wait, Wait::Nothing) {
-            Wait::Answer(pending) => Some(self.reply(shared, *pending, answer)),
+            Wait::Answer(pending) => {
+                if pending.is_get() {
+                    shared.gets.end();
+                }
+                Some(self.reply(shared, *pending, answer))
+            }
             other => {
                 self.wait = other;
                 None

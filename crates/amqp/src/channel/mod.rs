@@ -42,7 +42,7 @@ use self::deferred::Deferred;
 use self::operations::Pending;
 use self::unacked::Unacked;
 use crate::exception::{Exception, MethodId};
-use crate::host::{Held, Host};
+use crate::host::{Held, Host, Operation};
 use crate::turn::{Shared, Turn};
 
 /// What a channel waits for.
@@ -52,6 +52,8 @@ enum Wait {
     Nothing,
     /// The answer to an operation.
     Answer(Box<Pending>),
+    /// Its turn to ask for a message.
+    Turn(Box<(Pending, Operation)>),
     /// A better time for a publish.
     Publish(Box<Assembly>),
     /// Room in the output, for the answers to what is deferred.
@@ -282,7 +284,13 @@ impl<C> Channel<C> {
                 shared.held_publishes -= 1;
             }
             // asked for and not answered: the host may know it already
-            Wait::Answer(pending) => consumers.extend(pending.new_consumer()),
+            Wait::Answer(pending) => {
+                consumers.extend(pending.new_consumer());
+                if pending.is_get() {
+                    shared.gets.end();
+                }
+            }
+            Wait::Turn(_) => shared.gets.leave(self.key.number),
             Wait::Nothing | Wait::Room => {}
         }
         if self.confirms_due {

@@ -1,5 +1,6 @@
 //! Operations: methods that wait for the broker. At most one is under way in a channel.
 
+use alloc::boxed::Box;
 use alloc::format;
 
 use leveret_model::limits::{CONSUMERS_PER_CHANNEL_MAX, HELD_AT_GET_MAX};
@@ -67,6 +68,11 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// It asks for a message.
+    pub(super) fn is_get(&self) -> bool {
+        matches!(self.reply, Reply::Got { .. })
+    }
+
     /// The consumer that is being added.
     pub(super) fn new_consumer(&self) -> Option<ConsumerNumber> {
         match self.reply {
@@ -120,9 +126,26 @@ impl<C> Channel<C> {
             }
             other => return Err(misplaced(id, other.name())),
         };
-        self.wait = Wait::Answer(alloc::boxed::Box::new(Pending { method: id, reply }));
+        let pending = Pending { method: id, reply };
+        if pending.is_get() && !turn.shared.gets.begin(self.key.number) {
+            self.wait = Wait::Turn(Box::new((pending, operation)));
+            return Ok(());
+        }
+        self.wait = Wait::Answer(Box::new(pending));
         turn.host.request(self.key, operation);
         Ok(())
+    }
+
+    /// It is its turn: it asks for its message.
+    pub(crate) fn get_now<H: Host<Channel = C>>(&mut self, host: &mut H) {
+        match core::mem::replace(&mut self.wait, Wait::Nothing) {
+            Wait::Turn(turn) => {
+                let (pending, operation) = *turn;
+                self.wait = Wait::Answer(Box::new(pending));
+                host.request(self.key, operation);
+            }
+            other => unreachable!("who stands in line waits for its turn, not {other:?}"),
+        }
     }
 
     fn consume(&mut self, id: MethodId, m: &BasicConsume<'_>) -> Result<(Operation, Reply), Exception> {

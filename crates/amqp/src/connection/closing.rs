@@ -143,6 +143,7 @@ impl<C> Connection<C> {
         if let Slot::Open(open) = slot {
             self.count_deferred(open.deferred_bytes(), 0);
             open.close(&mut self.shared, host);
+            self.go_on_getting(host);
         }
     }
 }

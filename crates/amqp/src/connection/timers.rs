@@ -1,4 +1,4 @@
-//! What time does to a connection: deadlines, heartbeats, and signs of life.
+//! What time and the socket do to a connection: deadlines, heartbeats, signs of life, and room in the output.
 
 use leveret_model::Instant;
 use leveret_wire::HEARTBEAT;
@@ -67,7 +67,26 @@ impl<C> Connection<C> {
                 self.replay(number, host);
             }
         }
+        self.go_on_getting(host);
         true
+    }
+
+    /// Channels whose turn it is ask for their message. With a full output that is when there is room again.
+    pub(super) fn go_on_getting<H: Host<Channel = C>>(&mut self, host: &mut H) {
+        while let Some(first) = self.shared.gets.first() {
+            if self.output_is_full() {
+                if !self.without_room.contains(&first) {
+                    self.without_room.push(first);
+                }
+                return;
+            }
+            let Some(number) = self.shared.gets.next() else { return };
+            match self.channels.open(number) {
+                Some(open) => open.get_now(host),
+                // its connection is about to end
+                None => self.shared.gets.end(),
+            }
+        }
     }
 
     /// Bytes came that are not read yet: the client lives.
