@@ -1,6 +1,6 @@
 //! How a connection stands, and how it ended.
 
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use leveret_model::limits::OUTPUT_STUCK_TIMEOUT;
 use leveret_model::{Name, ReplyCode};
@@ -46,15 +46,15 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ByClient => f.write_str("closed by the client"),
-            Self::ByServer(code, text) => write!(f, "closed with {} {text}", code.code()),
+            Self::ByServer(code, text) => write!(f, "closed with {} {}", code.code(), OneLine(text)),
             Self::NotAmqp(ProtocolHeader::Tls) => f.write_str("a TLS client came to the plain port"),
             Self::NotAmqp(ProtocolHeader::Http) => f.write_str("an HTTP client came to the AMQP port"),
             Self::NotAmqp(ProtocolHeader::OtherAmqp([id, major, minor, revision])) => {
                 write!(f, "the client speaks AMQP {id} {major}-{minor}-{revision}, not 0-9-1")
             }
             Self::NotAmqp(_) => f.write_str("the client does not speak AMQP"),
-            Self::BrokeHandshake(text) => write!(f, "the handshake was broken: {text}"),
-            Self::LoginRefused(text) => write!(f, "login refused: {text}"),
+            Self::BrokeHandshake(text) => write!(f, "the handshake was broken: {}", OneLine(text)),
+            Self::LoginRefused(text) => write!(f, "login refused: {}", OneLine(text)),
             Self::HandshakeTimeout => f.write_str("the handshake took too long"),
             Self::HeartbeatMissed => f.write_str("missed heartbeats from the client"),
             Self::OutputStuck => {
@@ -63,5 +63,18 @@ impl fmt::Display for Ended {
             }
             Self::Lost => f.write_str("the client dropped the connection"),
         }
+    }
+}
+
+/// Words with names in them that a client chose: control characters are escaped, so that no name begins a line of the log
+/// that is not ours, or commands the terminal on which it is read.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+        }
+        Ok(())
     }
 }

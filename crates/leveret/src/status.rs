@@ -205,7 +205,7 @@ fn section<T>(
     }
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(columns);
-    table.add_rows(rows.iter().map(row));
+    table.add_rows(rows.iter().map(|one| row(one).into_iter().map(|cell| on_one_line(&cell))));
     for &column in right {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -214,6 +214,11 @@ fn section<T>(
     text.push_str(&table.trim_fmt());
     text.push('\n');
     text
+}
+
+/// Names are chosen by clients: none may break a row, or command the terminal.
+fn on_one_line(cell: &str) -> String {
+    cell.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn show_time(seconds: u64) -> String {
@@ -251,6 +256,16 @@ mod tests {
         );
         assert!(text.contains("web1:5672 (down)"), "the home of an away queue is marked: {text}");
         assert!(text.contains("nodes: 1") && text.contains("connections: 0"), "{text}");
+    }
+
+    #[test]
+    fn names_with_control_characters_do_not_reach_the_terminal() {
+        let report: Report =
+            serde_json::from_str(r#"{"queues":[{"name":"red\u001b[31m\u009b1m\nrow","vhost":"/"}]}"#)
+                .expect("the document is valid");
+        let text = render(&report);
+        assert!(text.contains("red\u{fffd}[31m\u{fffd}1m\u{fffd}row"), "{text}");
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     }
 
     #[test]

@@ -142,6 +142,20 @@ fn asking_for_more_than_was_offered_is_530() {
     }
 }
 
+/// The client hears its own words as they are; the log keeps to one line.
+#[test]
+fn a_name_with_ends_of_lines_begins_no_line_of_the_log() {
+    let mut talk = Talk::on_channel_1();
+    talk.consumes("c\n2026 INFO all is \x1b[32mwell", true);
+    let consumer_tag = b"c\n2026 INFO all is \x1b[32mwell";
+    talk.says(1, BasicConsume { queue: b"q", consumer_tag, ..Default::default() });
+    let text = "NOT_ALLOWED - attempt to reuse consumer tag 'c\n2026 INFO all is \x1b[32mwell'";
+    talk.hears_connection_close(530, (60, 20), text);
+    let logged = talk.connection.reason().expect("it ended").to_string();
+    let escaped = r"attempt to reuse consumer tag 'c\n2026 INFO all is \u{1b}[32mwell'";
+    assert_eq!(logged, format!("closed with 530 NOT_ALLOWED - {escaped}"));
+}
+
 /// RabbitMQ: a vhost that is unknown or closed to the user is 530.
 #[test]
 fn a_refused_vhost_is_530() {
