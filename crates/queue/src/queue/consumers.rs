@@ -1,7 +1,7 @@
 //! The consumers of a queue, and the lines in which they wait for messages.
 //!
-//! Read first: [`Consumers::enlist`]. Consumers of one priority and one distance from the queue share a line and take
-//! turns; lines are asked from the highest priority down, at equal priority the nearest first. In a line stand only
+//! Read first: [`Consumers::enlist`]. Consumers of one priority, on this node or on another, share a line and take
+//! turns; lines are asked from the highest priority down, at equal priority those of this node first. In a line stand only
 //! those that can take a message now, so a queue whose consumers are all busy is seen at once (`awake` is 0).
 //!
 //! Invariant: a consumer stands in its line exactly if it is subscribed, not asleep and has quota. An entry stays while
@@ -13,12 +13,12 @@ use core::cmp::Reverse;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
-use leveret_model::{Address, ConsumerKey, ConsumerTerms, Seed, ShardAddress};
+use leveret_model::{ConsumerKey, ConsumerTerms, Seed, ShardAddress};
 
 use super::subscription::{Credit, SubscribeRefused, Subscription, Window};
 
-/// Where a line stands: priority, then distance.
-type LineRank = (Reverse<i32>, u8);
+/// Where a line stands: priority, then whether it is on another node.
+type LineRank = (Reverse<i32>, bool);
 
 #[derive(Debug)]
 pub(super) struct Consumer {
@@ -52,7 +52,7 @@ impl Consumer {
             ahead: NOBODY,
             behind: NOBODY,
             prefetch: 0,
-            rank: (Reverse(0), 0),
+            rank: (Reverse(0), false),
             credit: None,
             ordinal: 0,
         }
@@ -150,7 +150,7 @@ impl Consumers {
             }
         };
         let index = self.holder(&new.key);
-        let rank = (Reverse(priority), self.distance(new.key.at));
+        let rank = (Reverse(priority), self.is_remote(new.key.at));
         let consumer = self.at_mut(index);
         *consumer = Consumer {
             no_ack,
@@ -359,12 +359,9 @@ impl Consumers {
         }
     }
 
-    /// This shard, this node, elsewhere.
-    fn distance(&self, at: ShardAddress) -> u8 {
-        match Address::seen_from(self.own, at) {
-            Address::Here => 0,
-            Address::Shard(_) => 1,
-            Address::Node(..) => 2,
-        }
+    /// On another node. Which shard of a node a connection came to is chance, and nobody's reason to be served less: clients
+    /// count on turns (RabbitMQ: round robin among consumers of one priority).
+    fn is_remote(&self, at: ShardAddress) -> bool {
+        at.node != self.own.node
     }
 }

@@ -160,7 +160,16 @@ fn a_higher_priority_is_served_first_while_it_can_take_more() {
 }
 
 #[test]
-fn the_nearest_is_served_first_at_equal_priority() {
+fn consumers_on_all_shards_of_the_node_take_turns() {
+    let window = Window::Credit { messages: 9, bytes: 9_999 };
+    let beside = Subscription { window, ..plain(key(1, 1, 1, 2)) };
+    let mut bench = Bench::with(&[plain(local(1)), beside]);
+    bench.append(4);
+    assert_eq!(bench.dispatch(), [(1, 1), (2, 2), (1, 3), (2, 4)]);
+}
+
+#[test]
+fn consumers_of_the_node_are_served_first_at_equal_priority() {
     let window = Window::Credit { messages: 9, bytes: 9_999 };
     let far = Subscription { window, ..plain(key(2, 0, 1, 3)) };
     let beside =
@@ -169,7 +178,7 @@ fn the_nearest_is_served_first_at_equal_priority() {
     let far_and_high = Subscription { terms: ConsumerTerms { priority: 1, prefetch: 1, ..far.terms }, ..far };
     let mut bench = Bench::with(&[far, beside, here, Subscription { key: key(2, 0, 1, 4), ..far_and_high }]);
     bench.append(4);
-    assert_eq!(bench.dispatch(), [(4, 1), (1, 2), (2, 3), (3, 4)]);
+    assert_eq!(bench.dispatch(), [(4, 1), (2, 2), (1, 3), (3, 4)]);
 }
 
 #[test]

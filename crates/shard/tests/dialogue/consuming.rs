@@ -306,3 +306,18 @@ fn the_window_of_a_remote_consumer_stays_open_for_ever() {
     }
     assert_eq!(got, 100_000);
 }
+
+/// RabbitMQ: round robin. The shard that a connection came to is no reason to starve it.
+#[test]
+fn consumers_on_both_shards_of_a_node_take_turns() {
+    let mut rig = Rig::new(&[2]);
+    let home = rig.connect(at(1, 0));
+    rig.declare(home, "q");
+    let workers = [at(1, 1), at(1, 0)].map(|place| rig.connect(place));
+    for id in workers {
+        rig.consume(id, "q", "c", true);
+    }
+    publish_all(&mut rig, home, &["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(rig.bodies(workers[0]), ["1", "3", "5"]);
+    assert_eq!(rig.bodies(workers[1]), ["2", "4", "6"]);
+}

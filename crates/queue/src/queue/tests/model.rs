@@ -92,12 +92,8 @@ impl Model {
 
     fn best(&self) -> Option<usize> {
         let rank = |peer: &Peer| {
-            let distance = match peer.asked.key.at {
-                OWN => 0,
-                at if at.node == OWN.node => 1,
-                _ => 2,
-            };
-            (-i64::from(peer.asked.terms.priority), distance, peer.since)
+            let remote = peer.asked.key.at.node != OWN.node;
+            (-i64::from(peer.asked.terms.priority), remote, peer.since)
         };
         let waiting = (0..self.peers.len()).filter(|&at| self.peers[at].since.is_some());
         waiting.min_by_key(|&at| rank(&self.peers[at]))
