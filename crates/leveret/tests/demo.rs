@@ -48,6 +48,14 @@ fn a_message_that_is_dropped_on_purpose_is_found_out() {
 }
 
 #[test]
+fn what_is_confirmed_after_the_death_is_known_is_no_excuse() {
+    let (code, stdout, stderr) = demo(&["--ignore-returns"]);
+    assert_eq!(code, Some(1), "{stdout}{stderr}");
+    assert!(row(&stdout, "burrow ").last() >= Some(&1), "{stdout}");
+    assert!(stderr.contains("lost"), "{stderr}");
+}
+
+#[test]
 fn a_demo_that_is_told_to_stop_leaves_nothing_behind() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));

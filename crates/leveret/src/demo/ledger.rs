@@ -33,7 +33,8 @@ impl Label {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Awaited,
-    Confirmed,
+    /// Then.
+    Confirmed(Instant),
     /// Nacked, or returned because no queue took it: nothing was promised.
     Refused,
 }
@@ -51,7 +52,8 @@ struct Stream {
     entries: Vec<Entry>,
     redelivered: u64,
     wrong: u64,
-    home_died: bool,
+    /// Since then it is known that the queue's home is dead.
+    known_dead: Option<Instant>,
 }
 
 /// The sums of one stream.
@@ -68,7 +70,7 @@ pub(super) struct Tally {
     pub(super) delivered: u64,
     /// Deliveries that said that they may be a second one.
     pub(super) redelivered: u64,
-    /// Confirmed, never arrived, and their queue's home was killed.
+    /// Never arrived, and confirmed before it was known that the queue's home is dead.
     pub(super) gone: u64,
     /// Confirmed, never arrived, and no excuse.
     pub(super) lost: u64,
@@ -93,7 +95,7 @@ impl Ledger {
     /// A new stream of messages to that queue.
     pub(super) fn open(&self, name: &'static str) -> StreamId {
         let mut pages = self.lock();
-        pages.streams.push(Stream { name, entries: Vec::new(), redelivered: 0, wrong: 0, home_died: false });
+        pages.streams.push(Stream { name, entries: Vec::new(), redelivered: 0, wrong: 0, known_dead: None });
         StreamId(pages.streams.len() - 1)
     }
 
@@ -112,7 +114,7 @@ impl Ledger {
 
     /// A publish was confirmed, or nacked.
     pub(super) fn answered(&self, label: Label, confirmed: bool) {
-        self.answer(label, if confirmed { Answer::Confirmed } else { Answer::Refused });
+        self.answer(label, if confirmed { Answer::Confirmed(Instant::now()) } else { Answer::Refused });
     }
 
     fn answer(&self, label: Label, answer: Answer) {
@@ -142,9 +144,10 @@ impl Ledger {
         });
     }
 
-    /// The home of the stream's queue was killed, with its memory.
-    pub(super) fn home_died(&self, stream: StreamId) {
-        self.change(|pages| pages.streams[stream.0].home_died = true);
+    /// The home of the stream's queue was killed, with its memory, and the cluster knew it at that time: what was
+    /// confirmed before is gone; whoever confirms later promises what nobody can keep.
+    pub(super) fn home_known_dead(&self, stream: StreamId, at: Instant) {
+        self.change(|pages| pages.streams[stream.0].known_dead = Some(at));
     }
 
     /// A publisher or consumer cannot go on; whoever waits is told.
@@ -222,12 +225,12 @@ impl Stream {
             match entry.answer {
                 Answer::Awaited => tally.awaited += 1,
                 Answer::Refused => tally.refused += 1,
-                Answer::Confirmed => {
+                Answer::Confirmed(at) => {
                     tally.confirmed += 1;
-                    match (entry.delivered, self.home_died) {
+                    match (entry.delivered, self.known_dead) {
                         (true, _) => {}
-                        (false, true) => tally.gone += 1,
-                        (false, false) => tally.lost += 1,
+                        (false, Some(dead)) if at < dead => tally.gone += 1,
+                        (false, _) => tally.lost += 1,
                     }
                 }
             }
@@ -272,9 +275,20 @@ mod tests {
         let tally = ledger.tally(stream);
         assert_eq!((tally.sent, tally.confirmed, tally.refused, tally.awaited), (5, 2, 2, 1));
         assert_eq!((tally.delivered, tally.lost, tally.gone, tally.wrong), (1, 1, 0, 0));
-        ledger.home_died(stream);
+    }
+
+    #[test]
+    fn a_dead_home_excuses_only_what_was_confirmed_before_that_was_known() {
+        let ledger = Ledger::default();
+        let stream = stream_of(&ledger, 3);
+        let label = |number| Label { stream, number };
+        ledger.answered(label(1), true);
+        let known = Instant::now();
+        ledger.answered(label(2), true);
+        ledger.answered(label(3), false);
+        ledger.home_known_dead(stream, known);
         let tally = ledger.tally(stream);
-        assert_eq!((tally.lost, tally.gone), (0, 1), "a dead node's memory is an excuse");
+        assert_eq!((tally.gone, tally.lost, tally.refused), (1, 1, 1));
     }
 
     #[test]

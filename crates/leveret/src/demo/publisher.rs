@@ -28,6 +28,18 @@ pub(super) struct Target {
     pub(super) routing_key: &'static str,
 }
 
+/// What a publisher is to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Errand {
+    pub(super) to: Target,
+    pub(super) stream: StreamId,
+    /// So many messages, or without end.
+    pub(super) count: Option<u64>,
+    /// Does not hear that messages are returned, so that it takes for promised what was not: to see that such a
+    /// promise is found out.
+    pub(super) deaf: bool,
+}
+
 /// A running publisher.
 #[derive(Debug)]
 pub(super) struct Publisher {
@@ -36,30 +48,22 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Connects and starts to publish, without end or up to `count` messages.
-    pub(super) fn start(
-        ledger: &Arc<Ledger>,
-        broker: SocketAddr,
-        target: Target,
-        stream: StreamId,
-        count: Option<u64>,
-    ) -> Result<Self> {
+    /// Connects and starts to publish.
+    pub(super) fn start(ledger: &Arc<Ledger>, broker: SocketAddr, errand: Errand) -> Result<Self> {
         let mut client = Client::connect(broker)?;
         client.select_confirms()?;
         let stop = Arc::new(AtomicBool::new(false));
         let work = Work {
             client,
             ledger: Arc::clone(ledger),
-            target,
-            stream,
+            errand,
             stop: Arc::clone(&stop),
             awaited: VecDeque::new(),
             slowest: Duration::ZERO,
         };
         let ledger = Arc::clone(ledger);
         let thread = thread::spawn(move || {
-            work.run(count.unwrap_or(u64::MAX))
-                .inspect_err(|error| ledger.fail(format!("a publisher: {error:#}")))
+            work.run().inspect_err(|error| ledger.fail(format!("a publisher: {error:#}")))
         });
         Ok(Self { stop, thread })
     }
@@ -82,8 +86,7 @@ impl Publisher {
 struct Work {
     client: Client,
     ledger: Arc<Ledger>,
-    target: Target,
-    stream: StreamId,
+    errand: Errand,
     stop: Arc<AtomicBool>,
     /// When each publish without an answer was sent, by its number.
     awaited: VecDeque<(u64, Instant)>,
@@ -91,7 +94,8 @@ struct Work {
 }
 
 impl Work {
-    fn run(mut self, count: u64) -> Result<Duration> {
+    fn run(mut self) -> Result<Duration> {
+        let count = self.errand.count.unwrap_or(u64::MAX);
         let mut next = Instant::now();
         let mut sent = 0;
         while sent < count && !self.stop.load(Ordering::Relaxed) {
@@ -116,8 +120,8 @@ impl Work {
     }
 
     fn publish(&mut self, expected: u64, now: Instant) -> Result<()> {
-        let label = self.ledger.send(self.stream);
-        let Target { exchange, routing_key } = self.target;
+        let label = self.ledger.send(self.errand.stream);
+        let Target { exchange, routing_key } = self.errand.to;
         let number = self.client.publish(exchange, routing_key, &label.encode())?;
         assert_eq!(
             (number, label.number),
@@ -135,7 +139,7 @@ impl Work {
             match happened {
                 Event::Answered { number, confirmed } => self.on_answer(number, confirmed),
                 Event::Returned(body) => {
-                    if let Some(label) = Label::decode(&body) {
+                    if let Some(label) = Label::decode(&body).filter(|_| !self.errand.deaf) {
                         self.ledger.returned(label);
                     }
                 }
@@ -147,7 +151,7 @@ impl Work {
     }
 
     fn on_answer(&mut self, number: u64, confirmed: bool) {
-        self.ledger.answered(Label { stream: self.stream, number }, confirmed);
+        self.ledger.answered(Label { stream: self.errand.stream, number }, confirmed);
         if let Ok(at) = self.awaited.binary_search_by_key(&number, |(number, _)| *number)
             && let Some((_, since)) = self.awaited.remove(at)
         {

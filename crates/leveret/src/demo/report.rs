@@ -56,8 +56,9 @@ pub(super) fn render(tallies: &[Tally]) -> String {
 /// Ends the table: what the columns mean.
 pub(super) const LEGEND: &str = "\
 confirmed: the broker promised them. refused: nacked or returned, nothing was promised. delivered: different messages
-that arrived; redelivered: deliveries marked as perhaps a second one. gone: confirmed, and in the memory of the node
-that was killed (queues are kept in memory for now). lost: confirmed, and never seen again.
+that arrived; redelivered: deliveries marked as perhaps a second one. gone: in the memory of the node that was killed,
+and confirmed before the others knew of its death (queues are kept in memory for now). lost: confirmed, and never seen
+again.
 ";
 
 const COLUMNS: [&str; 8] =
