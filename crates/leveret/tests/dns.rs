@@ -5,10 +5,10 @@ mod node;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use node::{LEVERET, Node, wait_until};
+use node::{LEVERET, Node, PATIENCE};
 
 const NAME: &str = "cluster.test";
 
@@ -25,20 +25,23 @@ struct Zone {
 /// A DNS server (RFC 1035 §4) whose records are changed while it runs.
 struct Dns {
     address: String,
-    zone: Arc<Mutex<Zone>>,
+    zone: Arc<(Mutex<Zone>, Condvar)>,
 }
 
 impl Dns {
     fn start(addresses: &[IpAddr]) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = socket.local_addr().expect("bound").to_string();
-        let zone = Arc::new(Mutex::new(Zone { addresses: addresses.to_vec(), ..Zone::default() }));
+        let zone = Mutex::new(Zone { addresses: addresses.to_vec(), ..Zone::default() });
+        let zone = Arc::new((zone, Condvar::new()));
         let shared = Arc::clone(&zone);
         thread::spawn(move || {
             let mut query = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut query) {
-                let mut zone = shared.lock().expect("nobody panics with it");
+                let (zone, asked) = &*shared;
+                let mut zone = zone.lock().expect("nobody panics with it");
                 zone.questions += 1;
+                asked.notify_all();
                 if !zone.down {
                     let _ = socket.send_to(&answer(&query[..length], &zone.addresses), from);
                 }
@@ -48,17 +51,17 @@ impl Dns {
     }
 
     fn change(&self, change: impl FnOnce(&mut Zone)) {
-        change(&mut self.zone.lock().expect("nobody panics with it"));
-    }
-
-    fn questions(&self) -> usize {
-        self.zone.lock().expect("nobody panics with it").questions
+        change(&mut self.zone.0.lock().expect("nobody panics with it"));
     }
 
     /// Waits until the name was looked up so many times more: a look-up asks for A and for AAAA.
     fn wait_for_look_ups(&self, more: usize) {
-        let before = self.questions();
-        wait_until(|| self.questions() >= before + 2 * more, || format!("{} questions", self.questions()));
+        let (zone, asked) = &*self.zone;
+        let zone = zone.lock().expect("nobody panics with it");
+        let enough = zone.questions + 2 * more;
+        let waited = asked.wait_timeout_while(zone, PATIENCE, |zone| zone.questions < enough);
+        let (zone, timeout) = waited.expect("nobody panics with it");
+        assert!(!timeout.timed_out(), "{} questions, not {enough}", zone.questions);
     }
 
     /// Starts a node that looks the name up here.
@@ -167,10 +170,9 @@ fn a_node_serves_while_its_dns_server_is_down_and_says_so_once() {
     let first = Node::start(&directory.path().join("first"), &[]);
     let dns = Dns::start(&[v4(1)]);
     let second = dns.node("127.0.0.1:0", &directory.path().join("second"), first.cluster_port());
-    let found = second.lines_with("DNS names these seeds");
-    assert_eq!(found, 1, "{}", second.log());
+    second.wait_for_lines(&["DNS names these seeds"], 1);
     dns.change(|zone| zone.down = true);
-    wait_until(|| second.lines_with("DNS gives no seeds") > 0, || second.log());
+    second.wait_for_lines(&["DNS gives no seeds"], 1);
     let url = second.url();
     let words =
         ["bench", "throughput", "--body", "16", "--messages", "500", "--warmup", "0", "--rounds", "1"];
@@ -181,5 +183,5 @@ fn a_node_serves_while_its_dns_server_is_down_and_says_so_once() {
     assert_eq!(second.lines_with("DNS gives no seeds"), 1, "{}", second.log());
     second.wait_for_members(vec![first.cluster(), second.cluster()]);
     dns.change(|zone| zone.down = false);
-    wait_until(|| second.lines_with("DNS names these seeds") > found, || second.log());
+    second.wait_for_lines(&["DNS names these seeds"], 2);
 }

@@ -1,28 +1,34 @@
-//! A node as a process of its own, for tests that need real ones.
+//! A node as a process of its own, for tests that need real ones. Nothing sleeps: what is waited for is a line of its
+//! banner or of its log.
 
 #![allow(dead_code, reason = "each test that includes this uses a part of it")]
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 pub(crate) const LEVERET: &str = env!("CARGO_BIN_EXE_leveret");
-/// Between two looks at something that a node does by itself.
-const LOOK: Duration = Duration::from_millis(20);
 /// A node that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a node has logged so far.
+#[derive(Debug, Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    grown: Condvar,
+}
 
 /// A running node, killed when it goes.
 pub(crate) struct Node {
     process: Child,
     pub(crate) banner: Vec<String>,
     directory: PathBuf,
-    log: Arc<Mutex<String>>,
+    log: Arc<Log>,
 }
 
 impl Node {
@@ -37,15 +43,9 @@ impl Node {
         command.args(["serve", "--listen", "127.0.0.1:0", "--cluster-listen", cluster, "--data-dir"]);
         command.arg(directory).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the program runs");
-        let log = Arc::new(Mutex::new(String::new()));
-        let (written, mut stderr) = (Arc::clone(&log), process.stderr.take().expect("piped"));
-        thread::spawn(move || {
-            let mut block = [0; 4096];
-            while let Ok(length @ 1..) = stderr.read(&mut block) {
-                let text = String::from_utf8_lossy(&block[..length]);
-                written.lock().expect("nobody panics with it").push_str(&text);
-            }
-        });
+        let log = Arc::new(Log::default());
+        let (lines, stderr) = (Arc::clone(&log), process.stderr.take().expect("piped"));
+        thread::spawn(move || gather(stderr, &lines));
         let mut node = Self { process, banner: Vec::new(), directory: directory.to_owned(), log };
         for line in BufReader::new(node.process.stdout.take().expect("piped")).lines() {
             node.banner.push(line.expect("UTF-8"));
@@ -80,12 +80,22 @@ impl Node {
 
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
-        self.log.lock().expect("nobody panics with it").clone()
+        self.log.lines.lock().expect("nobody panics with it").join("\n")
     }
 
     /// How many lines of its log contain that.
     pub(crate) fn lines_with(&self, text: &str) -> usize {
         self.log().lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until so many lines of its log contain all of these.
+    pub(crate) fn wait_for_lines(&self, parts: &[&str], count: usize) {
+        let fits = |line: &&String| parts.iter().all(|part| line.contains(part));
+        let lines = self.log.lines.lock().expect("nobody panics with it");
+        let too_few = |lines: &mut Vec<String>| lines.iter().filter(fits).count() < count;
+        let waited = self.log.grown.wait_timeout_while(lines, PATIENCE, too_few);
+        let (lines, timeout) = waited.expect("nobody panics with it");
+        assert!(!timeout.timed_out(), "no {count} lines with {parts:?}: {lines:#?}");
     }
 
     /// Cluster addresses of the nodes that it sees alive, itself included, in order.
@@ -105,7 +115,10 @@ impl Node {
     /// Waits until it sees these nodes alive, itself included.
     pub(crate) fn wait_for_members(&self, mut expected: Vec<&str>) {
         expected.sort_unstable();
-        wait_until(|| self.members() == expected, || format!("{:?}: {}", self.members(), self.log()));
+        for other in expected.iter().filter(|address| **address != self.cluster()) {
+            self.wait_for_lines(&["a node joined", &format!("address={other}")], 1);
+        }
+        assert_eq!(self.members(), expected, "{}", self.log());
     }
 }
 
@@ -116,13 +129,9 @@ impl Drop for Node {
     }
 }
 
-/// Looks again and again until something has come true by itself.
-pub(crate) fn wait_until(mut true_now: impl FnMut() -> bool, say: impl FnOnce() -> String) {
-    let deadline = Instant::now() + PATIENCE;
-    while !true_now() {
-        if Instant::now() > deadline {
-            panic!("in vain: {}", say());
-        }
-        thread::park_timeout(LOOK);
+fn gather(stderr: ChildStderr, log: &Log) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        log.lines.lock().expect("nobody panics with it").push(line);
+        log.grown.notify_all();
     }
 }
