@@ -1,10 +1,13 @@
 //! The command line: which commands there are, and how their errors look (one line on standard error).
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, ConfigError, ServeArgs};
 use crate::{bench, demo, serve, status};
@@ -34,9 +37,10 @@ enum Command {
 
 /// Parses the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => return report_usage(&error),
+        Err(error) => return report_usage(&error, &words),
     };
     let result = match cli.command {
         Command::Serve(args) => serve::run(&args),
@@ -57,12 +61,14 @@ pub(crate) fn run() -> ExitCode {
 /// Writes to standard output; a reader that has gone is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("standard output cannot be written; make room there, or send it elsewhere")
+        }
         _ => Ok(()),
     }
 }
 
-fn report_usage(error: &clap::Error) -> ExitCode {
+fn report_usage(error: &clap::Error, words: &[OsString]) -> ExitCode {
     if matches!(
         error.kind(),
         ErrorKind::DisplayHelp
@@ -73,12 +79,12 @@ fn report_usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     }
-    eprintln!("leveret: {}", usage_line(error));
+    eprintln!("leveret: {}", usage_line(error, words));
     ExitCode::from(2)
 }
 
 /// What clap says over several lines, in one.
-fn usage_line(error: &clap::Error) -> String {
+fn usage_line(error: &clap::Error, words: &[OsString]) -> String {
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();
@@ -89,23 +95,28 @@ fn usage_line(error: &clap::Error) -> String {
         line.push_str("; ");
         line.push_str(tip.strip_prefix("tip: ").unwrap_or(tip));
     }
-    format!("{line}; `{}` lists what there is", help_for(&text))
+    format!("{line}; `{}` lists what there is", help_for(words))
 }
 
-/// The help that fits: of the command whose usage clap shows.
-fn help_for(text: &str) -> String {
-    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("leveret");
-    let words = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-']));
-    words.collect::<Vec<_>>().join(" ") + " --help"
+/// The help that fits: of the innermost command that these words name.
+fn help_for(words: &[OsString]) -> String {
+    let (mut command, mut help) = (Cli::command(), "leveret".to_owned());
+    for word in words.iter().skip(1) {
+        let Some(inner) = command.find_subcommand(word) else { break };
+        help.push(' ');
+        help.push_str(inner.get_name());
+        command = inner.clone();
+    }
+    help + " --help"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn usage(arguments: &[&str]) -> String {
-        usage_line(&Cli::try_parse_from(arguments).expect_err("this command line is wrong"))
+        let words: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        usage_line(&Cli::try_parse_from(arguments).expect_err("this command line is wrong"), &words)
     }
 
     #[test]
@@ -131,5 +142,15 @@ mod tests {
     fn an_option_without_its_value_is_named_in_one_line() {
         let line = usage(&["leveret", "serve", "--listen"]);
         assert!(line.contains("--listen") && !line.contains('\n'), "{line}");
+        assert!(line.ends_with("; `leveret serve --help` lists what there is"), "{line}");
+    }
+
+    #[test]
+    fn a_bad_value_points_to_the_help_of_the_innermost_command() {
+        let line = usage(&["leveret", "bench", "throughput", "--url", "http://x"]);
+        assert!(line.contains("http://x") && line.contains("amqp://") && !line.contains('\n'), "{line}");
+        assert!(line.ends_with("; `leveret bench throughput --help` lists what there is"), "{line}");
+        let line = usage(&["leveret", "bench", "--url", "throughput"]);
+        assert!(line.ends_with("; `leveret bench --help` lists what there is"), "{line}");
     }
 }

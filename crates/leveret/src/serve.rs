@@ -21,8 +21,9 @@ use crate::logging;
 
 /// Loads the settings, starts the node, and waits for SIGTERM or SIGINT: a quick stop, exit code 0.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    let config::Loaded { settings, unknown_variables } = config::load(args, &config::environment())?;
-    let secret = config::read_secret(&settings)?;
+    let loaded = config::load(args, &config::environment())?;
+    let secret = config::read_secret(&loaded)?;
+    let config::Loaded { settings, unknown_variables, .. } = loaded;
     logging::start(settings.log_format, settings.log_level.clone())?;
     logging::end_on_panic();
     for name in unknown_variables {

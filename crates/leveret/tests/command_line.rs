@@ -1,5 +1,6 @@
 //! `leveret` as an operator meets it: what a mistake says, which exit code it has, and a node from start to stop.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
@@ -74,12 +75,16 @@ fn a_wrong_command_line_or_configuration_has_exit_code_2() {
     let file = directory.path().join("leveret.toml");
     std::fs::write(&file, "listen = \"127.0.0.1:0\"\nclusterlisten = \"x\"\n").expect("written");
     let file = file.to_str().expect("UTF-8");
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
         (&["serve", "--lisen", "x"], "--lisen"),
         (&["serve", "--listen", "localhost"], "--listen localhost: is not ADDR:PORT"),
         (&["serve", "--config", "/nowhere.toml"], "config file /nowhere.toml: cannot be read"),
         (&["serve", "--config", file], "leveret.toml:2: unknown key \"clusterlisten\""),
-        (&["serve", "--secret-file", "/nowhere"], "secret_file /nowhere: cannot be read"),
+        (&["serve", "--secret-file", "/nowhere"], "--secret-file /nowhere: cannot be read"),
+        (
+            &["serve", "--dns-server", "127.0.0.1:53"],
+            "--dns-server 127.0.0.1:53: is there to be asked for --dns",
+        ),
     ];
     for (arguments, expected) in cases {
         let (code, line) = refused(&mut leveret(arguments));
@@ -88,6 +93,19 @@ fn a_wrong_command_line_or_configuration_has_exit_code_2() {
     }
     let (code, line) = refused(leveret(&["serve"]).env("LEVERET_SHARDS", "none"));
     assert!(line.contains("LEVERET_SHARDS=none") && code == Some(2), "{line}");
+}
+
+#[test]
+fn a_standard_output_that_takes_nothing_is_named() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for command in [&mut serve(directory.path()), &mut leveret(&["print-config-docs"])] {
+        let full = File::options().write(true).open("/dev/full").expect("Linux has it");
+        let output = command.stdout(full).output().expect("the program runs");
+        let text = String::from_utf8(output.stderr).expect("UTF-8");
+        let last = text.lines().last().expect("it says why");
+        assert!(last.starts_with("leveret: standard output cannot be written; make room"), "{text}");
+        assert_eq!(output.status.code(), Some(1));
+    }
 }
 
 #[test]

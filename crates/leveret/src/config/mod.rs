@@ -17,7 +17,7 @@ mod values;
 mod tests;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) use flags::ServeArgs;
 pub(crate) use options::Settings;
@@ -32,6 +32,8 @@ pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     /// Environment variables that look like ours and are none: a typing error, or a container platform's own.
     pub(crate) unknown_variables: Vec<String>,
+    /// The path of the secret file as it was given, and where.
+    secret_place: String,
 }
 
 /// Reads the three sources.
@@ -39,7 +41,10 @@ pub(crate) fn load(args: &ServeArgs, environment: &Environment) -> Result<Loaded
     let sources = sources::Sources::open(&args.given, environment)?;
     let settings = Settings::from_sources(&sources)?;
     check_exposure(&settings, &sources)?;
-    Ok(Loaded { settings, unknown_variables: sources.unknown_variables() })
+    check_dns(&settings, &sources)?;
+    let secret = settings.secret_file.as_deref().unwrap_or(Path::new("")).display().to_string();
+    let secret_place = sources.place("secret_file", &secret);
+    Ok(Loaded { settings, unknown_variables: sources.unknown_variables(), secret_place })
 }
 
 /// The data directory for a command that talks to a running node: flag, environment, or the user's own.
@@ -51,21 +56,40 @@ pub(crate) fn data_dir(flag: Option<&str>, environment: &Environment) -> Result<
 }
 
 /// The bytes of the secret file, without the line end that an editor leaves.
-pub(crate) fn read_secret(settings: &Settings) -> Result<Option<Vec<u8>>, ConfigError> {
-    let Some(path) = &settings.secret_file else { return Ok(None) };
-    let wrong = |what: String| ConfigError::new(format!("secret_file {}: {what}", path.display()));
-    let mut bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read ({error})")))?;
+pub(crate) fn read_secret(loaded: &Loaded) -> Result<Option<Vec<u8>>, ConfigError> {
+    let Some(path) = &loaded.settings.secret_file else { return Ok(None) };
+    let wrong = |what: String| ConfigError::new(format!("{}: {what}", loaded.secret_place));
+    let mut bytes = std::fs::read(path).map_err(|error| {
+        wrong(format!(
+            "cannot be read ({error}); name a file that this user may read, or make one with {MAKE_SECRET}"
+        ))
+    })?;
     while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
         bytes.pop();
     }
     let (min, max) = (leveret_model::limits::LINK_SECRET_BYTES_MIN, leveret_model::limits::SECRET_BYTES_MAX);
     if bytes.len() < min || bytes.len() > max {
         return Err(wrong(format!(
-            "holds {} bytes, a secret has {min} to {max}; make one with `head -c 48 /dev/urandom | base64 -w 0`",
+            "holds {} bytes, a secret has {min} to {max}; make one with {MAKE_SECRET}",
             bytes.len()
         )));
     }
     Ok(Some(bytes))
+}
+
+/// How a secret comes into a file.
+const MAKE_SECRET: &str = "`head -c 48 /dev/urandom | base64 -w 0 > FILE`";
+
+/// A setting that would do nothing is a mistake that is found last.
+fn check_dns(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), ConfigError> {
+    match settings.dns_server {
+        Some(server) if settings.dns.is_none() => {
+            let what =
+                "is there to be asked for --dns, which is not given; add --dns NAME, or leave this out";
+            Err(sources.wrong("dns_server", &server.to_string(), what))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The cluster port fails closed: without a secret, links stay on this machine.

@@ -175,7 +175,7 @@ options! {
 
     /// DNS server to ask for `dns`.
     ///
-    /// Only used together with `dns`.
+    /// Only together with `dns`; without it the start is refused.
     dns_server: Option<SocketAddr> = maybe(values::address), "ADDR:PORT", Fallback::Absent("those of `/etc/resolv.conf`");
 
     /// File with the secret that all nodes of the group share.

@@ -113,9 +113,14 @@ impl<'a> Sources<'a> {
 
     /// An error about a value that parsed and still cannot be.
     pub(crate) fn wrong(&self, key: &str, value: &str, what: &str) -> ConfigError {
+        ConfigError::new(format!("{}: {what}", self.place(key, value)))
+    }
+
+    /// The option's value and who gave it, for people.
+    pub(crate) fn place(&self, key: &str, value: &str) -> String {
         let option = options::declared(key);
         let origin = self.pick(option).ok().flatten().map_or(Origin::Fallback, |picked| picked.origin);
-        wrong(option, &origin, value, what)
+        place(option, &origin, value)
     }
 
     /// Variables with our prefix that no option has.
@@ -130,10 +135,15 @@ impl<'a> Sources<'a> {
             return Ok(Some(Picked { texts: texts.clone(), origin: Origin::Flag }));
         }
         if let Some(text) = self.variable(option)? {
-            let texts = match option.repeatable {
-                true => text.split(',').map(|part| part.trim().to_owned()).collect(),
-                false => vec![text],
-            };
+            if !option.repeatable {
+                return Ok(Some(Picked { texts: vec![text], origin: Origin::Variable }));
+            }
+            let texts: Vec<String> = text.split(',').map(|part| part.trim().to_owned()).collect();
+            if let Some(at) = texts.iter().position(String::is_empty) {
+                let shape = option.shape;
+                let what = format!("item {} of {} is empty; write {shape},{shape}", at + 1, texts.len());
+                return Err(wrong(option, &Origin::Variable, &text, &what));
+            }
             return Ok(Some(Picked { texts, origin: Origin::Variable }));
         }
         if let Some((file, entry)) = self.file.as_ref().and_then(|file| Some((file, file.entry(option.key)?)))
@@ -174,16 +184,22 @@ impl<'a> Sources<'a> {
 }
 
 fn wrong(option: &Declared, origin: &Origin, value: &str, what: &str) -> ConfigError {
+    ConfigError::new(format!("{}: {what}", place(option, origin, value)))
+}
+
+fn place(option: &Declared, origin: &Origin, value: &str) -> String {
     // One line stays one line whatever the value holds, and a long value is cut.
     let mut shown: String = value.chars().take(80).flat_map(char::escape_debug).collect();
     if value.chars().count() > 80 {
         shown.push('…');
     }
-    let place = match origin {
+    if shown.is_empty() {
+        shown.push_str("\"\"");
+    }
+    match origin {
         Origin::Flag => format!("--{} {shown}", option.flag()),
         Origin::Variable => format!("{}={shown}", option.variable()),
         Origin::File(name, line) => format!("{name}:{line}: {} = {shown}", option.key),
         Origin::Fallback => format!("--{} (default {shown})", option.flag()),
-    };
-    ConfigError::new(format!("{place}: {what}"))
+    }
 }

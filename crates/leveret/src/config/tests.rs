@@ -103,7 +103,7 @@ fn every_wrong_value_is_one_line_with_option_value_and_remedy() {
         ("listen", "localhost:5672", "--listen localhost:5672: is not ADDR:PORT"),
         ("listen", "127.0.0.1:70000", "is not ADDR:PORT"),
         ("listen", "a\nb", "--listen a\\nb: is not ADDR:PORT"),
-        ("cluster_listen", "", "--cluster-listen : is not ADDR:PORT"),
+        ("cluster_listen", "", "--cluster-listen \"\": is not ADDR:PORT"),
         ("cluster_listen", "0.0.0.0:25672", "set --secret-file"),
         ("data_dir", "", "is not a path"),
         ("name", "two words", "is not a name"),
@@ -114,6 +114,11 @@ fn every_wrong_value_is_one_line_with_option_value_and_remedy() {
         ("dns", "nodes:0", "is not NAME or NAME:PORT"),
         ("dns", "http://nodes", "is not NAME or NAME:PORT"),
         ("dns_server", "ns1", "--dns-server ns1: is not ADDR:PORT"),
+        (
+            "dns_server",
+            "127.0.0.1:53",
+            "--dns-server 127.0.0.1:53: is there to be asked for --dns, which is not given",
+        ),
         ("secret_file", "", "is not a path"),
         ("shards", "0", "--shards 0: is not a number from 1 to 64"),
         ("shards", "many", "is not a number from 1 to 64"),
@@ -153,6 +158,11 @@ fn a_wrong_variable_and_a_wrong_line_name_their_place() {
     assert_eq!(error, "LEVERET_SHARDS=x: is not a number from 1 to 64");
     let error = load_with("\n# comment\nshards = 99\n", &[], &[]).expect_err("wrong");
     assert_eq!(error, "FILE:3: shards = 99: is not a number from 1 to 64");
+    for (list, item) in [(",,", "item 1 of 3"), ("127.0.0.1:1, ", "item 2 of 2")] {
+        let env = variables(&[("LEVERET_SEED", list)]);
+        let error = load(&ServeArgs::default(), &env).expect_err(list).to_string();
+        assert_eq!(error, format!("LEVERET_SEED={list}: {item} is empty; write ADDR:PORT,ADDR:PORT"));
+    }
 }
 
 #[test]
@@ -187,8 +197,14 @@ fn a_file_that_is_not_there_is_named() {
 fn a_secret_is_read_without_its_line_end_and_a_short_one_refused() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("secret");
-    let with_file = settings(&[("secret_file", path.to_str().expect("UTF-8"))]).expect("valid");
-    assert!(read_secret(&with_file).expect_err("missing").to_string().contains("cannot be read"));
+    let name = path.to_str().expect("UTF-8");
+    let with_file = load(&flags(&[("secret_file", name)]), &variables(&[])).expect("valid");
+    let missing = read_secret(&with_file).expect_err("missing").to_string();
+    assert!(missing.starts_with(&format!("--secret-file {name}: cannot be read (")), "{missing}");
+    assert!(missing.contains("; name a file that this user may read, or make one with `head "), "{missing}");
+    let by_variable = load(&flags(&[]), &variables(&[("LEVERET_SECRET_FILE", name)])).expect("valid");
+    let missing = read_secret(&by_variable).expect_err("missing").to_string();
+    assert!(missing.starts_with(&format!("LEVERET_SECRET_FILE={name}: cannot be read (")), "{missing}");
     std::fs::write(&path, "0123456789abcdef0123456789abcdef\r\n").expect("written");
     assert_eq!(
         read_secret(&with_file).expect("valid").as_deref(),
@@ -201,7 +217,7 @@ fn a_secret_is_read_without_its_line_end_and_a_short_one_refused() {
             .to_string()
             .contains("holds 5 bytes, a secret has 32 to 4096")
     );
-    assert_eq!(read_secret(&settings(&[]).expect("valid")).expect("none"), None);
+    assert_eq!(read_secret(&load(&flags(&[]), &variables(&[])).expect("valid")).expect("none"), None);
 }
 
 #[test]
