@@ -186,6 +186,10 @@ pub const SURFACE: &[Entry] = &[
     flag("exchange.declare", "auto-delete", Later, ""),
     argument("exchange.declare", "alternate-exchange", Later, ""),
     argument("exchange.declare", "x-delayed-type", Later, ""),
+    argument("exchange.declare", "x-message-deduplication", Later, ""),
+    argument("exchange.declare", "x-deduplication-header", Later, ""),
+    argument("exchange.declare", "x-cache-size", Later, ""),
+    argument("exchange.declare", "x-cache-ttl", Later, ""),
     method("exchange.delete", Here, ""),
     method("exchange.bind", Here, ""),
     method("exchange.unbind", Here, ""),
@@ -210,6 +214,9 @@ pub const SURFACE: &[Entry] = &[
     argument("queue.declare", "x-single-active-consumer", Later, ""),
     argument("queue.declare", "x-consumer-timeout", Later, ""),
     argument("queue.declare", "x-message-deduplication", Later, ""),
+    argument("queue.declare", "x-deduplication-header", Later, ""),
+    argument("queue.declare", "x-cache-size", Later, ""),
+    argument("queue.declare", "x-cache-ttl", Later, ""),
     argument("queue.declare", "x-name-prefix", Later, "comes with server-named queues"),
     typed("queue.declare", "x-queue-master-locator", Ignored, LOCATORS, "a queue lives where it is declared"),
     typed("queue.declare", "x-queue-leader-locator", Ignored, LOCATORS, "a queue lives where it is declared"),
@@ -221,6 +228,8 @@ pub const SURFACE: &[Entry] = &[
     argument("queue.declare", "x-stream-max-segment-size-bytes", Foreign, STREAM),
     argument("queue.declare", "x-stream-filter-size-bytes", Foreign, STREAM),
     argument("queue.declare", "x-initial-cluster-size", Foreign, STREAM),
+    argument("queue.declare", "x-ha-policy", Ignored, "RabbitMQ ignores it as well since 3.0"),
+    argument("queue.declare", "x-ha-policy-params", Ignored, "RabbitMQ ignores it as well since 3.0"),
     method("queue.delete", Here, ""),
     flag("queue.delete", "empty queue name", Later, ""),
     method("queue.purge", Here, ""),
@@ -245,6 +254,9 @@ pub const SURFACE: &[Entry] = &[
         Accepts::Bool,
         "there are no mirrors to fail over to",
     ),
+    argument("basic.consume", "x-stream-filter", Later, ""),
+    argument("basic.consume", "x-stream-match-unfiltered", Later, ""),
+    argument("basic.consume", "x-filter-match-type", Later, ""),
     method("basic.cancel", Here, "both directions"),
     method("basic.publish", Here, "with mandatory and basic.return"),
     flag("basic.publish", "immediate", Later, "RabbitMQ answers 540 as well"),
@@ -278,6 +290,28 @@ mod tests {
                 Some(&SURFACE[at]),
                 "{entry}"
             );
+        }
+    }
+    /// Silence about one of these would be taken for a yes (RabbitMQ: documents of queues, quorum queues and streams,
+    /// and of mirrors up to 2.8; LavinMQ: of deduplication and streams).
+    #[test]
+    fn arguments_that_other_brokers_heed_have_a_line() {
+        let known = [
+            ("queue.declare", "x-max-in-memory-length x-max-in-memory-bytes x-quorum-initial-group-size"),
+            ("queue.declare", "x-quorum-target-group-size x-initial-cluster-size x-max-age"),
+            ("queue.declare", "x-stream-max-segment-size-bytes x-stream-filter-size-bytes"),
+            ("queue.declare", "x-ha-policy x-ha-policy-params"),
+            ("queue.declare", "x-message-deduplication x-deduplication-header x-cache-size x-cache-ttl"),
+            ("exchange.declare", "x-message-deduplication x-deduplication-header x-cache-size x-cache-ttl"),
+            (
+                "basic.consume",
+                "x-stream-offset x-stream-filter x-stream-match-unfiltered x-filter-match-type",
+            ),
+        ];
+        for (place, names) in known {
+            for name in names.split(' ') {
+                assert!(find(place, Feature::Argument, name.as_bytes()).is_some(), "{place} {name}");
+            }
         }
     }
 }
