@@ -26,7 +26,7 @@ usage: cargo xtask COMMAND
   tidy [--ratchet]            check the rules that the compiler does not; --ratchet lowers the recorded sizes
   gen [--check]               write (or compare) the files that are generated
   icount [--write] [NAME ...] count instructions per message under callgrind; compare with docs/proof/icount.md
-  soak NAME [--hours N]       run a long test; names: sim
+  soak NAME [--hours N]       run a long test; names: sim, chaos
   ci                          what continuous integration runs (.ci/run)
 ";
 

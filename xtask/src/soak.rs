@@ -44,3 +44,14 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     );
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usage_lists_every_long_test() {
+        let names = SOAKS.iter().map(|soak| soak.name).collect::<Vec<_>>().join(", ");
+        assert!(crate::USAGE.contains(&format!("run a long test; names: {names}\n")), "{}", crate::USAGE);
+    }
+}

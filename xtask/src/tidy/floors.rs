@@ -23,6 +23,7 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
 
 pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
+    let workspace = workspace_dependencies(tree)?;
     for manifest in &tree.sources {
         let Some(room) = manifest.room().filter(|room| manifest.path == format!("crates/{room}/Cargo.toml"))
         else {
@@ -37,10 +38,16 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
             continue;
         };
         let table: toml::Table = manifest.text.parse().with_context(|| manifest.path.clone())?;
-        for imported in imports(&table) {
+        let package = table.get("package").and_then(|package| package.get("name")?.as_str());
+        if package.is_some_and(|name| name != "leveret" && name != format!("{PREFIX}{room}")) {
+            let what = format!("the package of {room} is called {PREFIX}{room}, so that imports are seen");
+            problems.push(Problem::new(&manifest.path, 1, what));
+        }
+        for Import { key, room: imported } in imports(&table, &workspace) {
             if !allowed.contains(&imported.as_str()) {
-                let line =
-                    manifest.text.lines().position(|line| line.starts_with(&format!("leveret-{imported}")));
+                let own_table = format!(".{key}]");
+                let mut lines = manifest.text.lines();
+                let line = lines.position(|line| line.starts_with(&key) || line.ends_with(&own_table));
                 let what = format!("{room} may not import {imported} (xtask/src/tidy/floors.rs)");
                 problems.push(Problem::new(&manifest.path, line.unwrap_or(0) + 1, what));
             }
@@ -49,18 +56,46 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// Rooms named in any of a manifest's dependency tables.
-fn imports(table: &toml::Table) -> Vec<String> {
+/// A room among a manifest's dependencies.
+struct Import {
+    /// What the manifest calls it.
+    key: String,
+    room: String,
+}
+
+/// What the packages of rooms are called by.
+const PREFIX: &str = "leveret-";
+
+/// The root's table, from which manifests inherit.
+fn workspace_dependencies(tree: &Tree<'_>) -> Result<toml::Table> {
+    let Some(root) = tree.file("Cargo.toml") else { return Ok(toml::Table::new()) };
+    let root: toml::Table = root.text.parse().context("Cargo.toml")?;
+    let table = root.get("workspace").and_then(|workspace| workspace.get("dependencies")?.as_table());
+    Ok(table.cloned().unwrap_or_default())
+}
+
+/// Rooms in any of a manifest's dependency tables, whatever they are called there.
+fn imports(table: &toml::Table, workspace: &toml::Table) -> Vec<Import> {
     let mut found = Vec::new();
     for (key, value) in table {
         let Some(inner) = value.as_table() else { continue };
         if key.ends_with("dependencies") {
-            found.extend(inner.keys().filter_map(|name| name.strip_prefix("leveret-")).map(str::to_owned));
+            found.extend(inner.iter().filter_map(|(name, value)| {
+                let room = package(name, value, workspace).strip_prefix(PREFIX)?.to_owned();
+                Some(Import { key: name.clone(), room })
+            }));
         } else if key == "target" {
-            found.extend(inner.values().filter_map(toml::Value::as_table).flat_map(imports));
+            let tables = inner.values().filter_map(toml::Value::as_table);
+            found.extend(tables.flat_map(|table| imports(table, workspace)));
         }
     }
     found
+}
+
+/// The package behind a dependency: its own name, unless the manifest or the workspace renames it.
+fn package<'a>(name: &'a str, dependency: &'a toml::Value, workspace: &'a toml::Table) -> &'a str {
+    let renamed = |value: &'a toml::Value| value.get("package")?.as_str();
+    renamed(dependency).or_else(|| renamed(workspace.get(name)?)).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -75,6 +110,33 @@ mod tests {
         let problems = check(&tree_of(&[("crates/queue/Cargo.toml", manifest)])).expect("valid TOML");
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].to_string().starts_with("crates/queue/Cargo.toml:3: queue may not import wire"));
+    }
+
+    #[test]
+    fn an_import_under_another_name_is_found() {
+        let root =
+            "[workspace.dependencies]\ny = { package = \"leveret-server\", path = \"crates/server\" }\n";
+        let manifest = "[dependencies]\nx = { package = \"leveret-queue\", path = \"../queue\" }\ny.workspace = true\n\
+                        [dev-dependencies.z]\npackage = \"leveret-sim\"\n";
+        let problems = check(&tree_of(&[("Cargo.toml", root), ("crates/amqp/Cargo.toml", manifest)]));
+        let problems: Vec<String> = problems.expect("valid TOML").iter().map(Problem::to_string).collect();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(
+            problems[0].starts_with("crates/amqp/Cargo.toml:2: amqp may not import queue"),
+            "{problems:?}"
+        );
+        assert!(
+            problems[1].starts_with("crates/amqp/Cargo.toml:3: amqp may not import server"),
+            "{problems:?}"
+        );
+        assert!(problems[2].contains("amqp may not import sim"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_package_that_hides_its_room_is_found() {
+        let manifest = "[package]\nname = \"hutch\"\n";
+        let problems = check(&tree_of(&[("crates/queue/Cargo.toml", manifest)])).expect("valid TOML");
+        assert_eq!(problems.len(), 1, "{problems:?}");
     }
 
     #[test]
