@@ -58,8 +58,22 @@ fn what_is_confirmed_after_the_death_is_known_is_no_excuse() {
 #[test]
 fn a_demo_that_is_told_to_stop_leaves_nothing_behind() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
+    starts_and_stops(scratch.path());
+}
+
+#[test]
+fn a_long_temporary_directory_is_no_hindrance() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let long = scratch.path().join("d".repeat(100));
+    std::fs::create_dir(&long).expect("made");
+    let pid = starts_and_stops(&long);
+    assert!(!Path::new(&format!("/tmp/leveret-demo-{pid}")).exists(), "a directory stays behind");
+}
+
+/// Waits for its first node and tells it to stop; gives its process id.
+fn starts_and_stops(scratch: &Path) -> u32 {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
-    command.arg("demo").env("TMPDIR", scratch.path()).stdout(Stdio::piped());
+    command.arg("demo").env("TMPDIR", scratch).stdout(Stdio::piped());
     let mut demo = command.spawn().expect("the program runs");
     let mut lines = BufReader::new(demo.stdout.take().expect("piped")).lines();
     // Its first line is said when the first node serves.
@@ -72,8 +86,9 @@ fn a_demo_that_is_told_to_stop_leaves_nothing_behind() {
     for node in nodes {
         assert!(!Path::new(&format!("/proc/{node}")).exists(), "node {node} runs on");
     }
-    let left = std::fs::read_dir(scratch.path()).expect("readable").count();
+    let left = std::fs::read_dir(scratch).expect("readable").count();
     assert_eq!(left, 0, "directories stay behind");
+    demo.id()
 }
 
 /// The children of all threads of a process.

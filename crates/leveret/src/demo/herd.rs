@@ -22,6 +22,10 @@ use signal_hook::iterator::Signals;
 const LOG_LINES_MAX: usize = 8;
 /// Event loops of each node: two, so that messages also cross shards.
 const SHARDS: &str = "2";
+/// Of a socket's path: `sun_path` has 104 bytes on some systems, 108 on Linux (unix(7)), the last of them zero.
+const SOCKET_PATH_BYTES_MAX: usize = 103;
+/// In the demonstration's directory, at most.
+const SOCKET: &str = "n9/admin.sock";
 
 /// All nodes.
 #[derive(Debug)]
@@ -79,9 +83,10 @@ pub(super) struct Node {
 impl Herd {
     /// Makes the directory and sees to it that everything is put away at the end.
     pub(super) fn gather() -> Result<Self> {
-        let directory = std::env::temp_dir().join(format!("leveret-demo-{}", std::process::id()));
-        fs::create_dir(&directory)
-            .with_context(|| format!("cannot make the directory {}", directory.display()))?;
+        let directory = directory(&std::env::temp_dir());
+        fs::create_dir(&directory).with_context(|| {
+            format!("cannot make the directory {}; set TMPDIR to where it can be", directory.display())
+        })?;
         let kept = Arc::new(Kept { directory, children: Mutex::default() });
         let herd = Self { kept: Arc::clone(&kept), started: 0 };
         // A release build aborts on a panic, which runs no destructor.
@@ -210,6 +215,16 @@ impl Kept {
     }
 }
 
+/// For the nodes' data: in the user's directory for such things, or where sockets have short enough paths.
+fn directory(temporary: &Path) -> PathBuf {
+    let name = format!("leveret-demo-{}", std::process::id());
+    let directory = temporary.join(&name);
+    match directory.join(SOCKET).as_os_str().len() {
+        0..=SOCKET_PATH_BYTES_MAX => directory,
+        _ => Path::new("/tmp").join(name),
+    }
+}
+
 fn remove(directory: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -246,5 +261,20 @@ impl Starting {
             bail!("node {number} is ready and did not say where it listens");
         };
         Ok(Node { number, amqp, cluster, took: self.since.elapsed(), joined })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_temporary_directory_is_left_for_a_short_one() {
+        let name = format!("leveret-demo-{}", std::process::id());
+        let room = SOCKET_PATH_BYTES_MAX - "/".len() - name.len() - "/".len() - SOCKET.len();
+        let longest = PathBuf::from("/".to_owned() + &"d".repeat(room - 1));
+        assert_eq!(directory(&longest), longest.join(&name));
+        let longer = PathBuf::from("/".to_owned() + &"d".repeat(room));
+        assert_eq!(directory(&longer), Path::new("/tmp").join(&name));
     }
 }
