@@ -247,8 +247,15 @@ pub(super) struct RelayArgs {
 pub(super) struct Pids(pub(super) Vec<u32>);
 
 fn parse_pids(text: &str) -> Result<Pids, String> {
-    let pids: Result<_, _> = text.split(',').map(str::parse).collect();
-    pids.map(Pids).map_err(|_| "process ids are numbers, joined by commas".to_owned())
+    let mut pids = Vec::new();
+    for word in text.split(',') {
+        let pid = word.parse().map_err(|_| "process ids are numbers, joined by commas".to_owned())?;
+        // Named twice, it still is one process.
+        if !pids.contains(&pid) {
+            pids.push(pid);
+        }
+    }
+    Ok(Pids(pids))
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
@@ -289,6 +296,7 @@ mod tests {
     #[test]
     fn pids_of_several_nodes_are_joined_by_commas() {
         assert_eq!(parse_pids("7,8"), Ok(Pids(vec![7, 8])));
+        assert_eq!(parse_pids("7,8,7"), Ok(Pids(vec![7, 8])), "one process counts once");
         assert!(parse_pids("7,x").is_err());
     }
 }

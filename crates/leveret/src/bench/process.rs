@@ -85,6 +85,8 @@ impl Stat {
 fn family(pids: &[u32]) -> Vec<u32> {
     let parents = parents();
     let mut family = pids.to_vec();
+    family.sort_unstable();
+    family.dedup();
     let mut next = 0;
     while let Some(pid) = family.get(next).copied() {
         let children = parents.iter().filter(|(_, parent)| **parent == pid).map(|(child, _)| *child);
@@ -206,6 +208,12 @@ mod tests {
         let spent = after.cpu_since(&before);
         assert!(spent >= Duration::from_millis(40), "{spent:?}");
         assert!(after.rss_bytes > 100_000);
+    }
+
+    #[test]
+    fn a_process_that_is_named_twice_counts_once() {
+        let pid = std::process::id();
+        assert_eq!(family(&[pid, pid]), family(&[pid]));
     }
 
     #[test]

@@ -139,7 +139,22 @@ fn table(case: &CaseResult) -> Table {
         row.extend(pairs.iter().map(|pair| right(ratio(case, name, *pair).map_or("–".to_owned(), figure))));
         table.add_row(row);
     }
+    table.add_row(faults_row(case, pairs.len()));
     table
+}
+
+/// That nothing went wrong is a figure as well: it was counted.
+fn faults_row(case: &CaseResult, pairs: usize) -> Vec<Cell> {
+    let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+    let names = Faults::default().named().map(|(name, _)| name);
+    let mut row = vec![Cell::new(names.join(" / "))];
+    row.extend(
+        case.rounds
+            .iter()
+            .map(|(_, rounds)| right(faults(rounds).named().map(|(_, count)| count.to_string()).join(" / "))),
+    );
+    row.extend((0..pairs).map(|_| right("–".to_owned())));
+    row
 }
 
 /// Prints one JSON document.
@@ -255,7 +270,14 @@ mod tests {
         let cases = [case];
         let (mut text, mut document_bytes) = (Vec::new(), Vec::new());
         tables(&mut text, "throughput", &Roll::new(), &cases).unwrap();
-        assert!(String::from_utf8(text).unwrap().contains("FAULTS at B: 7 lost"));
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("FAULTS at B: 7 lost"), "{text}");
+        let row = text.lines().find(|line| line.contains("lost / duplicated / reordered / damaged"));
+        let row = row.expect("counts stand in the table, those that are 0 too");
+        assert!(
+            row.contains(" 7 / 0 / 0 / 0 / 0 / 0 ") && row.matches(" 0 / 0 / 0 / 0 / 0 / 0 ").count() == 2,
+            "{row}"
+        );
         document(&mut document_bytes, "throughput", &Roll::new(), &cases).unwrap();
         let value: Value = serde_json::from_slice(&document_bytes).unwrap();
         assert_eq!(value.pointer("/cases/0/peers/B/faults/lost"), Some(&json!(7)));
