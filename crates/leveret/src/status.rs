@@ -153,39 +153,42 @@ fn read(answer: &str) -> anyhow::Result<serde_json::Value> {
 
 fn render(report: &Report) -> String {
     let node = &report.node;
+    let [name, data_dir] = [&node.name, &node.data_dir].map(|text| tame(text));
     let mut text = format!(
         "node {} ({}) version {}, up {}\n  AMQP on {}, cluster on {}, data in {}\n  messages {} of {} MiB\n",
-        node.name,
-        node.id,
-        node.version,
+        name,
+        short(&node.id),
+        tame(&node.version),
         show_time(node.uptime_s),
-        node.listen,
-        node.cluster_listen,
-        node.data_dir,
+        tame(&node.listen),
+        tame(&node.cluster_listen),
+        data_dir,
         report.memory.used >> 20,
         report.memory.limit >> 20,
     );
     for warning in &report.warnings {
-        text.push_str(&format!("  warning: {warning}\n"));
+        text.push_str(&format!("  warning: {}\n", tame(warning)));
     }
     // Only the home of a queue can count it: ask `status` there.
     let count = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
     text.push_str(&section("nodes", &["name", "id", "standing", "address"], &[], &report.nodes, |peer| {
-        vec![peer.name.clone(), peer.id.clone(), peer.standing.clone(), peer.address.clone()]
+        vec![peer.name.clone(), short(&peer.id), peer.standing.clone(), peer.address.clone()]
     }));
     let columns = ["vhost", "queue", "home", "ready", "unacked", "consumers", "durable"];
     text.push_str(&section("queues", &columns, &[3, 4, 5], &report.queues, |queue| {
         let durable = if queue.durable { "yes" } else { "no" };
         // The home is an id; people know the name that goes with it.
-        let home =
-            report.nodes.iter().find(|peer| peer.id == queue.home).map_or(&queue.home, |peer| &peer.name);
-        let home = if queue.away { format!("{home} (down)") } else { home.clone() };
+        let home = report.nodes.iter().find(|peer| peer.id == queue.home);
+        let mut home = home.map_or_else(|| short(&queue.home), |peer| peer.name.clone());
+        if queue.away {
+            home.push_str(" (down)");
+        }
         let mut row = vec![queue.vhost.clone(), queue.name.clone(), home];
         row.extend([count(queue.ready), count(queue.unacked), count(queue.consumers), durable.to_owned()]);
         row
     }));
     let columns = ["connection", "user", "vhost", "channels", "state"];
-    text.push_str(&section("connections", &columns, &[3], &report.connections, |connection| {
+    text.push_str(&section("connections of this node", &columns, &[3], &report.connections, |connection| {
         let Connection { name, user, vhost, channels, state } = connection;
         vec![name.clone(), user.clone(), vhost.clone(), channels.to_string(), state.clone()]
     }));
@@ -205,7 +208,7 @@ fn section<T>(
     }
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(columns);
-    table.add_rows(rows.iter().map(|one| row(one).into_iter().map(|cell| on_one_line(&cell))));
+    table.add_rows(rows.iter().map(|one| row(one).iter().map(|cell| tame(cell)).collect::<Vec<_>>()));
     for &column in right {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -216,9 +219,23 @@ fn section<T>(
     text
 }
 
-/// Names are chosen by clients: none may break a row, or command the terminal.
-fn on_one_line(cell: &str) -> String {
-    cell.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+/// A text of somebody else's for a terminal: what is no letter there, but moves its cursor, ends a line or turns its
+/// direction around, is spelt out.
+fn tame(text: &str) -> String {
+    let wild = |c: char| {
+        let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
+    };
+    let mut tamed = String::with_capacity(text.len());
+    for c in text.chars() {
+        if wild(c) { tamed.extend(c.escape_debug()) } else { tamed.push(c) }
+    }
+    tamed
+}
+
+/// What people see of an id, here and in logs.
+fn short(id: &str) -> String {
+    id.chars().take(8).collect()
 }
 
 fn show_time(seconds: u64) -> String {
@@ -255,17 +272,38 @@ mod tests {
             "{line}"
         );
         assert!(text.contains("web1:5672 (down)"), "the home of an away queue is marked: {text}");
-        assert!(text.contains("nodes: 1") && text.contains("connections: 0"), "{text}");
+        assert!(text.contains("nodes: 1") && text.contains("connections of this node: 0"), "{text}");
     }
 
     #[test]
-    fn names_with_control_characters_do_not_reach_the_terminal() {
-        let report: Report =
-            serde_json::from_str(r#"{"queues":[{"name":"red\u001b[31m\u009b1m\nrow","vhost":"/"}]}"#)
-                .expect("the document is valid");
+    fn a_name_cannot_forge_rows_nor_command_the_terminal() {
+        let evil = "a\u{1b}[2J\nb  /  forged\r\u{202e}";
+        let report = Report {
+            node: Node { name: evil.into(), ..Node::default() },
+            nodes: vec![Peer { name: evil.into(), ..Peer::default() }],
+            queues: vec![Queue { name: evil.into(), home: "01H".into(), ..Queue::default() }],
+            connections: vec![Connection { name: evil.into(), ..Connection::default() }],
+            warnings: vec![evil.into()],
+            ..Report::default()
+        };
         let text = render(&report);
-        assert!(text.contains("red\u{fffd}[31m\u{fffd}1m\u{fffd}row"), "{text}");
+        assert_eq!(text.matches(r"a\u{1b}[2J\nb  /  forged\r\u{202e}").count(), 5, "{text}");
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert!(text.lines().all(|line| !line.trim_start().starts_with('b')), "{text}");
+    }
+
+    #[test]
+    fn tables_show_the_first_digits_of_an_id() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let report = Report {
+            node: Node { id: id.into(), ..Node::default() },
+            nodes: vec![Peer { id: id.into(), name: "web1".into(), ..Peer::default() }],
+            queues: vec![Queue { home: id.into(), ..Queue::default() }],
+            ..Report::default()
+        };
+        let text = render(&report);
+        assert!(!text.contains(id) && text.matches("01234567").count() == 2, "{text}");
+        assert_eq!(text.matches("web1").count(), 2, "the home goes by its name: {text}");
     }
 
     #[test]

@@ -165,9 +165,12 @@ fn a_node_says_where_it_is_answers_status_and_stops_on_sigterm() {
     let status = leveret(&["status", "--json", "--data-dir", &directory]).output().expect("the program runs");
     let report: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
     assert_eq!(report["node"]["listen"], address.as_str());
+    let id = report["node"]["id"].as_str().expect("an id").to_owned();
+    assert!(id.len() == 32 && report["nodes"][0]["id"] == id.as_str(), "all 128 bits: {report}");
     assert_eq!(report["nodes"].as_array().map(Vec::len), Some(1));
     let tables = leveret(&["status", "--data-dir", &directory]).output().expect("the program runs");
-    assert!(String::from_utf8_lossy(&tables.stdout).contains(&address));
+    let tables = String::from_utf8_lossy(&tables.stdout).into_owned();
+    assert!(tables.contains(&address) && tables.contains(&id[..8]) && !tables.contains(&id), "{tables}");
     let pid = rustix::process::Pid::from_child(&node.process);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the process is there");
     assert_eq!(node.process.wait().expect("it ends").code(), Some(0));

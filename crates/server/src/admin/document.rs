@@ -34,7 +34,7 @@ pub(super) fn of(
     let sum = |of: fn(&Traffic) -> u64| -> u64 { reports.iter().map(|report| of(&report.traffic)).sum() };
     json!({
         "node": {
-            "id": facts.id.to_string(), "name": facts.name, "version": env!("CARGO_PKG_VERSION"),
+            "id": whole(facts.id), "name": facts.name, "version": env!("CARGO_PKG_VERSION"),
             "uptime_s": clock::now().since(facts.started).as_secs(),
             "listen": facts.listen.to_string(), "cluster_listen": facts.cluster_listen,
             "data_dir": facts.data_dir,
@@ -53,9 +53,14 @@ pub(super) fn of(
     })
 }
 
+/// All digits: for programs, which compare and keep ids; people see the first eight.
+fn whole(id: NodeId) -> String {
+    format!("{:032x}", id.0)
+}
+
 fn nodes(facts: &NodeFacts, others: &[NodeStatus]) -> Vec<Value> {
     let own = json!({
-        "id": facts.id.to_string(), "name": facts.name, "standing": "this node", "address": facts.cluster_listen,
+        "id": whole(facts.id), "name": facts.name, "standing": "this node", "address": facts.cluster_listen,
     });
     let others = others.iter().map(|node| {
         let standing = match node.standing {
@@ -65,7 +70,7 @@ fn nodes(facts: &NodeFacts, others: &[NodeStatus]) -> Vec<Value> {
             Standing::Down { .. } => "down",
         };
         json!({
-            "id": node.node.to_string(), "name": node.name.as_str(), "standing": standing, "address": node.address,
+            "id": whole(node.node), "name": node.name.as_str(), "standing": standing, "address": node.address,
         })
     });
     std::iter::once(own).chain(others).collect()
@@ -75,7 +80,7 @@ fn nodes(facts: &NodeFacts, others: &[NodeStatus]) -> Vec<Value> {
 fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Vec<Value> {
     let own = reports.iter().flat_map(|report| &report.queues).map(|queue| {
         json!({
-            "name": queue.name.as_str(), "vhost": queue.vhost.as_str(), "home": queue.home.node.to_string(),
+            "name": queue.name.as_str(), "vhost": queue.vhost.as_str(), "home": whole(queue.home.node),
             "shard": queue.home.shard.0, "ready": queue.ready, "unacked": queue.unacked,
             "consumers": queue.consumers, "durable": queue.durable, "away": false,
         })
@@ -84,7 +89,7 @@ fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Ve
     let elsewhere = elsewhere.map(|queue| {
         let record = &queue.record;
         json!({
-            "name": record.name.as_str(), "vhost": record.vhost.as_str(), "home": record.home.node.to_string(),
+            "name": record.name.as_str(), "vhost": record.vhost.as_str(), "home": whole(record.home.node),
             "shard": record.home.shard.0, "ready": null, "unacked": null, "consumers": null,
             "durable": record.durable, "away": queue.masked,
         })
