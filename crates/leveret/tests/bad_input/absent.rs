@@ -1,5 +1,4 @@
-//! Who connects and says nothing, or half of something. Alone among the tests it takes no turn: it only
-//! waits, and longest of all, so it comes first by its name.
+//! Who connects and says nothing, or half of something.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -8,13 +7,16 @@ use std::time::Instant;
 use leveret_model::limits;
 use leveret_wire::FrameKind;
 
-use crate::PATIENCE;
+use crate::bystander::Bystander;
 use crate::node::Node;
 use crate::speaker::{Speaker, frame};
+use crate::{PATIENCE, my_turn};
 
 #[test]
 fn who_says_nothing_is_dropped_in_time() {
+    let _turn = my_turn();
     let mut node = Node::start(&[]);
+    let bystander = Bystander::start(node.amqp);
     let mut link = TcpStream::connect(node.cluster).expect("connected");
     link.set_read_timeout(Some(PATIENCE)).expect("a socket");
     let begun = Instant::now();
@@ -24,10 +26,13 @@ fn who_says_nothing_is_dropped_in_time() {
     assert_eq!(link.read(&mut [0; 1]).expect("an end"), 0);
     assert!(begun.elapsed() >= limits::LINK_HANDSHAKE_TIMEOUT / 2);
     node.logs(&[&link.local_addr().expect("a socket").to_string(), "timed out"]);
+    bystander.judge("a link that says nothing");
     for mut speaker in [silent, half] {
         speaker.hears_end();
         assert!(begun.elapsed() >= limits::HANDSHAKE_TIMEOUT);
         node.logs(&[&speaker.name(), "the handshake took too long"]);
     }
+    bystander.judge("clients that say nothing");
     node.assert_sound();
+    bystander.end();
 }

@@ -26,7 +26,8 @@ static TURN: Mutex<()> = Mutex::new(());
 /// Waits until no other test runs. One that failed leaves nothing behind that the next could trip over.
 ///
 /// The bar is for the node, not for what else this machine does meanwhile: whoever may, goes before other programs. The
-/// threads and processes that the caller starts inherit that.
+/// threads and processes that the caller starts inherit that. What it takes away is the machine's part: on two cores that
+/// compiled all the while, the largest p99 of the reference (see [`bystander`]) was 39 ms without it and 8 ms with it.
 fn my_turn() -> MutexGuard<'static, ()> {
     // Refused to all but root, and then it has to do without.
     let _ = rustix::process::setpriority_process(None, -15);
