@@ -1,27 +1,39 @@
 //! Log lines on standard error: for people, or as JSON on request.
 //!
-//! The filter is a list of targets and levels, not patterns: it costs nothing at start and one comparison per call
+//! Who logs waits for nobody: a thread of the log's own writes (`backlog.rs`). The filter is a list of targets and levels, not patterns: it costs nothing at start and one comparison per call
 //! site later. Nothing on the path of a message logs at all.
+
+mod backlog;
 
 use std::io::IsTerminal;
 use std::panic::{PanicHookInfo, set_hook};
 
+use leveret_model::limits;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::backlog::Backlog;
 use crate::config::LogFormat;
 
-/// Sets the process's log up. Called once, before any thread starts.
+static BACKLOG: Backlog = Backlog::new();
+
+/// Sets the process's log up. Called once, before any other thread starts; [`flush`] comes before the end.
 pub(crate) fn start(format: LogFormat, filter: Targets) -> anyhow::Result<()> {
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(&BACKLOG);
     match format {
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init()?,
         LogFormat::Human => registry.with(lines.with_ansi(false)).try_init()?,
         LogFormat::Auto => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init()?,
     }
+    std::thread::Builder::new().name("log".into()).spawn(|| BACKLOG.write_to(std::io::stderr()))?;
     Ok(())
+}
+
+/// Waits until all lines are written, or a second: nobody may be there who reads them.
+pub(crate) fn flush() {
+    BACKLOG.flush(limits::LOG_FLUSH_WAIT);
 }
 
 /// A panic is a bug of ours, and what the thread held may be half done: one line that says where, then the end of the
@@ -29,6 +41,7 @@ pub(crate) fn start(format: LogFormat, filter: Targets) -> anyhow::Result<()> {
 pub(crate) fn end_on_panic() {
     set_hook(Box::new(|info| {
         tracing::error!("{}", last_words(info));
+        flush();
         std::process::abort();
     }));
 }

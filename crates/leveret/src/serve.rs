@@ -21,6 +21,12 @@ use crate::logging;
 
 /// Loads the settings, starts the node, and waits for SIGTERM or SIGINT: a quick stop, exit code 0.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let result = serve(args);
+    logging::flush();
+    result
+}
+
+fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let loaded = config::load(args, &config::environment())?;
     let secret = config::read_secret(&loaded)?;
     let config::Loaded { settings, unknown_variables, .. } = loaded;
@@ -79,6 +85,7 @@ fn stop_signal(ready: Arc<AtomicBool>) -> std::io::Result<Receiver<()>> {
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for _ in signals.forever() {
             if !ready.load(Ordering::Acquire) || sender.send(()).is_err() {
+                logging::flush();
                 std::process::exit(0);
             }
         }

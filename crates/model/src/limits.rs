@@ -326,6 +326,13 @@ pub const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
 /// Pause after a socket could not be accepted, for want of descriptors: the others wait in the kernel's queue.
 pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
+// ---- the log ----------------------------------------------------------------------------------------------------
+
+/// Log lines that wait for whoever reads them, bytes. Others are dropped and counted, and a line says how many.
+pub const LOG_BYTES_MAX: usize = 128 * 1024;
+/// A node that ends waits so long for its last lines to be read.
+pub const LOG_FLUSH_WAIT: Duration = Duration::from_secs(1);
+
 // ---- threads ----------------------------------------------------------------------------------------------------
 
 /// Readiness events that a shard takes from the kernel in one turn. The others come with the next.
