@@ -198,10 +198,26 @@ impl Control {
         self.settle(now);
     }
 
-    /// What the registry says now: all addresses, each time that it is asked.
+    /// What the registry says now: all addresses, each time that it is asked; none if it cannot say.
     pub fn on_seeds(&mut self, now: Instant, addresses: &[String]) {
+        self.take_seeds(now, addresses, true);
+    }
+
+    /// Addresses that are known before the registry's first answer: they are tried at once.
+    pub fn on_first_seeds(&mut self, now: Instant, addresses: &[String]) {
+        self.take_seeds(now, addresses, false);
+    }
+
+    fn take_seeds(&mut self, now: Instant, addresses: &[String], whole: bool) {
         self.note_time(now);
-        self.dials.on_seeds(addresses);
+        // silence means something once everyone could be called
+        if let Join::Joining { quiet_since, .. } = &mut self.join
+            && whole
+            && !self.dials.was_asked()
+        {
+            *quiet_since = now;
+        }
+        self.dials.on_seeds(addresses, whole);
         self.dials.hurry(now);
         self.dial_due(now);
         self.settle(now);
@@ -265,8 +281,8 @@ impl Control {
         let joining = match self.join {
             Join::Joining { since, quiet_since, said } => {
                 let slow = if said { Instant::FAR } else { since + limits::JOIN_SLOW_AFTER };
-                let turned_away = self.dials.is_turned_away();
-                let alone = if turned_away { Instant::FAR } else { quiet_since + limits::ALONE_AFTER };
+                let waits = self.dials.is_turned_away() || !self.dials.was_asked();
+                let alone = if waits { Instant::FAR } else { quiet_since + limits::ALONE_AFTER };
                 if self.lease_told.is_none() && self.links.is_empty() {
                     alone.min(slow).max(self.next_ping)
                 } else {

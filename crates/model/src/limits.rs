@@ -354,6 +354,8 @@ pub const TRICKLE_EVERY: Duration = Duration::from_millis(100);
 pub const TRICKLE_BYTES: usize = 16 * 1024;
 /// How often a DNS name with seeds is looked up. Its time to live is not waited for: a node that comes is found soon.
 pub const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
+/// A look-up that takes longer has failed. A newcomer that nobody answers waits for the first one before it serves alone.
+pub const LOOK_UP_WAIT: Duration = Duration::from_secs(4);
 /// Longest request line on the admin socket, bytes. More is a drop.
 pub const ADMIN_REQUEST_BYTES_MAX: usize = 256;
 /// Admin connections at once: they cost a descriptor and a thread each. More wait until one ends.

@@ -36,8 +36,10 @@ pub(crate) enum ToControl {
     SessionLost { node: NodeId, session: SessionNumber },
     /// Tell the admin socket what you know, with queues behind this one.
     Overview { after: Option<QueueId>, to: Sender<Overview> },
-    /// What the registry found.
+    /// What the registry found, each time that it was asked.
     Seeds(Vec<String>),
+    /// What is known before the registry was asked.
+    FirstSeeds(Vec<String>),
     /// End.
     Stop,
 }
@@ -191,6 +193,7 @@ impl ControlThread {
                     let _ = to.try_send(self.overview(after));
                 }
                 ToControl::Seeds(seeds) => self.control.on_seeds(now, &seeds),
+                ToControl::FirstSeeds(seeds) => self.control.on_first_seeds(now, &seeds),
                 ToControl::Stop => return false,
             }
         }

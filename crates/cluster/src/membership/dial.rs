@@ -48,9 +48,9 @@ impl Dials {
         Self { entries: BTreeMap::new(), seeds: BTreeSet::new(), asked: false, next_seeds: Instant::ZERO }
     }
 
-    /// What the registry says now.
-    pub(crate) fn on_seeds(&mut self, addresses: &[String]) {
-        self.asked = true;
+    /// What the registry says now, or so far if it has not answered yet (`whole` is false).
+    pub(crate) fn on_seeds(&mut self, addresses: &[String], whole: bool) {
+        self.asked |= whole;
         let seeds: BTreeSet<String> = addresses.iter().take(limits::SEEDS_MAX).cloned().collect();
         // a registry that names other addresses each day: what was no seed but a guess goes with it
         self.entries.retain(|address, entry| {
@@ -71,7 +71,7 @@ impl Dials {
         self.entries.len()
     }
 
-    /// The registry was asked.
+    /// The registry has answered, if only that it cannot.
     pub(crate) const fn was_asked(&self) -> bool {
         self.asked
     }
@@ -192,7 +192,7 @@ mod tests {
     fn two_seeds_at_a_time_and_never_oneself_again() {
         let mut dials = Dials::new();
         let mut random = SplitMix::new(Seed(1));
-        dials.on_seeds(&["a".into(), "b".into(), "c".into()]);
+        dials.on_seeds(&["a".into(), "b".into(), "c".into()], true);
         assert_eq!(dials.seeds_due(at(0), &mut random, |_| false, true).len(), 2);
         dials.on_failed("a", DialFailure::Myself, at(0));
         for address in ["b", "c"] {
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_seed_that_turned_this_node_away_counts_until_its_next_word() {
         let mut dials = Dials::new();
-        dials.on_seeds(&["a".into(), "b".into()]);
+        dials.on_seeds(&["a".into(), "b".into()], true);
         dials.on_turned_away("a", TurnAway::Full);
         dials.on_failed("b", DialFailure::Refused, at(0));
         assert!(dials.is_turned_away());
@@ -215,7 +215,7 @@ mod tests {
         dials.on_failed("b", DialFailure::Secret, at(0));
         assert_eq!(dials.turned_away("b"), Some(TurnAway::Secret));
         // the registry names it no longer
-        dials.on_seeds(&["a".into()]);
+        dials.on_seeds(&["a".into()], true);
         assert!(!dials.is_turned_away());
     }
 

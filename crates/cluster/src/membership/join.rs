@@ -2,7 +2,7 @@
 //!
 //! A newcomer is ready when everyone that it counts has echoed it, and it has echoed them; then the client listener
 //! opens and the others list it. One that gets no answer from anyone is a cluster of one after 1 s, at once if nobody
-//! is named at all. To be turned away is an answer: the cluster is there, so nobody serves beside it.
+//! is named at all; the second begins when the registry has named all that it can, for before nobody could answer. To be turned away is an answer: the cluster is there, so nobody serves beside it.
 
 use leveret_model::{Instant, limits};
 
@@ -13,7 +13,7 @@ pub(crate) enum Join {
     Joining {
         /// Since when.
         since: Instant,
-        /// Since when nobody answered: the start, or the last time that this node was turned away.
+        /// Since when nobody answers: the registry's first answer, or the last time that this node was turned away.
         quiet_since: Instant,
         /// It was said that it is slow.
         said: bool,
@@ -27,7 +27,7 @@ pub(crate) enum Join {
 pub(crate) struct Surroundings {
     /// Addresses to try that are not this node's own.
     pub(crate) seeds: usize,
-    /// The registry was asked.
+    /// The registry has answered, if only that it cannot.
     pub(crate) asked: bool,
     /// The last word of some seed was that it does not take this node in.
     pub(crate) turned_away: bool,
@@ -49,8 +49,8 @@ impl Join {
         match self {
             Self::Ready => true,
             Self::Joining { quiet_since, .. } if seen.counted == 0 && seen.links == 0 => {
-                (seen.asked && seen.seeds == 0)
-                    || (!seen.turned_away && now >= quiet_since + limits::ALONE_AFTER)
+                let silent = !seen.turned_away && now >= quiet_since + limits::ALONE_AFTER;
+                seen.asked && (seen.seeds == 0 || silent)
             }
             Self::Joining { .. } => {
                 seen.unstated == 0 && seen.counted > 0 && seen.unechoed == 0 && seen.lease > now
@@ -86,6 +86,11 @@ mod tests {
         assert!(!is_over(0, Surroundings { seeds: 0, asked: false, ..NOBODY }));
         assert!(!is_over(999, NOBODY));
         assert!(is_over(1_000, NOBODY));
+    }
+
+    #[test]
+    fn a_node_whose_registry_has_not_answered_does_not_serve_alone() {
+        assert!(!is_over(60_000, Surroundings { asked: false, ..NOBODY }));
     }
 
     #[test]
