@@ -95,6 +95,8 @@ pub enum Event {
         name: Name,
         /// Queues that are away with it.
         queues: usize,
+        /// Vhosts and names of the first [`NAMES_SAID`](leveret_model::limits::NAMES_SAID) of them.
+        names: Vec<(Name, Name)>,
     },
     /// A node is heard again.
     Back {

@@ -26,6 +26,7 @@ mod world;
 
 use commands::{binding, code, delete_exchange, delete_queue, exchange, queue};
 use leveret_cluster::{Event, Standing};
+use leveret_model::Name;
 use leveret_model::definition::ExchangeKind;
 use leveret_model::directory::{Command, Reply};
 use world::{At, World, ms};
@@ -216,7 +217,11 @@ fn a_killed_node_is_down_within_200_ms_and_its_names_are_free_2_s_later() {
     world.run(ms(2_000));
     let home = world.home(1);
     assert!(matches!(world.ask_now(1, queue("q", home, false)), Reply::Queue { created: true, .. }));
-    assert!(world.nodes[0].events.iter().any(|(_, event)| matches!(event, Event::Down { queues: 1, .. })));
+    let away = world.nodes[0].events.iter().find_map(|(_, event)| match event {
+        Event::Down { queues, names, .. } => Some((*queues, names.clone())),
+        _ => None,
+    });
+    assert_eq!(away, Some((1, vec![(Name::new("/"), Name::new("q"))])));
     // the address comes back as another node: nothing of the old one returns
     world.start("n2", &["n0", "n1", "n2"]);
     assert!(world.run_until(ms(2_000), World::agrees), "{:#?}", views(&world));

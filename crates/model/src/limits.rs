@@ -325,6 +325,8 @@ pub const COMPLAINTS_AT_ONCE: u32 = 20;
 pub const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
 /// Pause after a socket could not be accepted, for want of descriptors: the others wait in the kernel's queue.
 pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// Names that a line for people lists: queues that are away, nodes that were joined. Of others it says how many.
+pub const NAMES_SAID: usize = 20;
 
 // ---- the log ----------------------------------------------------------------------------------------------------
 

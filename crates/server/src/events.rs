@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use leveret_cluster::Event as ClusterEvent;
-use leveret_model::{Instant, limits};
+use leveret_model::{Instant, Name, limits};
 use tracing::{debug, error, info, warn};
 
 use crate::allowance::Allowance;
@@ -41,6 +41,21 @@ impl Teller {
     }
 }
 
+/// Which queues are away: a name alone if its vhost is the usual one.
+fn away(queues: usize, names: &[(Name, Name)]) -> String {
+    let names: Vec<String> = names
+        .iter()
+        .map(|(vhost, name)| match vhost.as_str() {
+            "/" => format!("'{name}'"),
+            vhost => format!("'{name}' in '{vhost}'"),
+        })
+        .collect();
+    match queues - names.len() {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
 fn log(event: &ClusterEvent, unsaid: u64) {
     match event {
         ClusterEvent::Ready { others } => info!(others, "ready"),
@@ -51,8 +66,10 @@ fn log(event: &ClusterEvent, unsaid: u64) {
         ClusterEvent::Unreachable { node, name } => {
             warn!(%node, %name, "a node is not heard here, but others hear it: it still counts");
         }
-        ClusterEvent::Down { node, name, queues } => {
-            warn!(%node, %name, queues, "a node is down; its queues are away with it");
+        ClusterEvent::Down { node, name, queues: 0, .. } => warn!(%node, %name, "a node is down"),
+        ClusterEvent::Down { node, name, queues, names } => {
+            let away = away(*queues, names);
+            warn!(%node, %name, queues, away, "a node is down; its queues are away with it");
         }
         ClusterEvent::Back { node, name } => info!(%node, %name, "a node is back"),
         ClusterEvent::Forgotten { node, name } => {
@@ -85,5 +102,18 @@ fn log(event: &ClusterEvent, unsaid: u64) {
         ClusterEvent::Full { node } => {
             warn!(%node, unsaid, "a node was turned away: the cluster is full");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queues_that_are_away_are_named_and_the_rest_is_counted() {
+        let name = |vhost, name| (Name::new(vhost), Name::new(name));
+        let names = [name("/", "orders"), name("shop", "mail, and more")];
+        assert_eq!(away(2, &names), "'orders', 'mail, and more' in 'shop'");
+        assert_eq!(away(9, &names), "'orders', 'mail, and more' in 'shop' and 7 more");
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use leveret_model::definition::{DestinationKind, Exchange};
 use leveret_model::directory::QueueRecord;
-use leveret_model::{NodeId, QueueId, Ulid};
+use leveret_model::{Name, NodeId, QueueId, Ulid, limits};
 
 use super::map::{BindingKey, ObjectName, Record, RecordKey, Version};
 use super::mask::Rank;
@@ -152,14 +152,20 @@ impl Directory {
         self.maps.get(&node).map_or_else(Vec::new, |map| map.rests_on.iter().map(|(&n, &v)| (n, v)).collect())
     }
 
-    /// Queues that live at a node.
-    pub(crate) fn queues_at(&self, node: NodeId) -> usize {
-        self.maps.get(&node).map_or(0, |map| {
-            map.records
-                .values()
-                .filter(|record| matches!(record, Record::Queue { standing: true, .. }))
-                .count()
-        })
+    /// Queues that live at a node: how many, and the names of the first ones.
+    pub(crate) fn queues_at(&self, node: NodeId) -> (usize, Vec<(Name, Name)>) {
+        let mut names = Vec::new();
+        let records = self.maps.get(&node).into_iter().flat_map(|map| map.records.values());
+        let queues = records.filter_map(|record| match record {
+            Record::Queue { record, standing: true } => Some(record),
+            _ => None,
+        });
+        let count = queues.inspect(|queue| {
+            if names.len() < limits::NAMES_SAID {
+                names.push((queue.vhost.clone(), queue.name.clone()));
+            }
+        });
+        (count.count(), names)
     }
 
     /// Bindings, over all maps.

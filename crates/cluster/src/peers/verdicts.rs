@@ -67,8 +67,8 @@ impl Control {
                 for shard in 0..self.config.shards {
                     self.effects.to_shards.push((ShardId(shard), ToShard::NodeDown { node }));
                 }
-                let queues = self.directory.queues_at(node);
-                Event::Down { node, name, queues }
+                let (queues, names) = self.directory.queues_at(node);
+                Event::Down { node, name, queues, names }
             }
         };
         self.effects.events.push(event);
