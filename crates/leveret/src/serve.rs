@@ -5,12 +5,11 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
 
 use anyhow::Context as _;
-use leveret_server::{Node, NodeConfig};
+use crossbeam_channel::{Receiver, bounded};
+use leveret_model::limits;
+use leveret_server::{Node, NodeConfig, Peer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -37,9 +36,8 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     }
     raise_descriptors();
     let data_dir = settings.data_dir.clone();
-    let ready = Arc::new(AtomicBool::new(false));
     // Before any other thread: a signal must find its handler from the first moment.
-    let stop = stop_signal(Arc::clone(&ready)).context("signals cannot be handled")?;
+    let stop = stop_signal().context("signals cannot be handled")?;
     let node = Node::start(&node_config(settings, secret))?;
     print(&format!("listening for AMQP on {}\n", node.listen()))?;
     print(&format!("listening for cluster on {}\n", node.cluster_listen()))?;
@@ -48,24 +46,37 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         "data in {}; durable queues and persistent messages are kept in memory\n",
         data_dir.display()
     ))?;
-    let others = match node.wait_ready() {
-        Ok(others) => others,
+    match node.wait_ready(&stop) {
+        Ok(Some(peers)) => {
+            print(&others(&peers))?;
+            print("ready\n")?;
+            // The sender lives as long as the process, so this ends with a signal only.
+            let _ = stop.recv();
+        }
+        Ok(None) => {}
         Err(error) => {
             node.stop();
             return Err(error.into());
         }
-    };
-    print(&match others {
-        0 => "alone: no other node answered\n".to_owned(),
-        1 => "joined 1 other node\n".to_owned(),
-        n => format!("joined {n} other nodes\n"),
-    })?;
-    ready.store(true, Ordering::Release);
-    print("ready\n")?;
-    // The sender lives as long as the process, so this ends with a signal only.
-    let _ = stop.recv();
-    node.stop();
+    }
+    tracing::info!("stopping: a quick stop, messages in memory are lost");
+    let lost = node.stop();
+    tracing::info!(lost, "stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who the node's peers are, in a line.
+fn others(peers: &[Peer]) -> String {
+    if peers.is_empty() {
+        return "alone: no other node answered\n".to_owned();
+    }
+    let named = peers.iter().take(limits::NAMES_SAID);
+    let named: Vec<String> = named.map(|Peer { name, address }| format!("{name} ({address})")).collect();
+    let count = if peers.len() == 1 { "1 other node" } else { &format!("{} other nodes", peers.len()) };
+    match peers.len() - named.len() {
+        0 => format!("joined {count}: {}\n", named.join(", ")),
+        more => format!("joined {count}: {} and {more} more\n", named.join(", ")),
+    }
 }
 
 /// As many connections as the system allows: the soft limit is for programs that use `select`.
@@ -78,16 +89,14 @@ fn raise_descriptors() {
     }
 }
 
-/// Tells when to stop. A node that nobody could connect to yet holds nothing and ends at once.
-fn stop_signal(ready: Arc<AtomicBool>) -> std::io::Result<Receiver<()>> {
+/// Tells when to stop.
+fn stop_signal() -> std::io::Result<Receiver<()>> {
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let (sender, receiver) = channel();
+    let (sender, receiver) = bounded(1);
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for _ in signals.forever() {
-            if !ready.load(Ordering::Acquire) || sender.send(()).is_err() {
-                logging::flush();
-                std::process::exit(0);
-            }
+            // one that is told already stops
+            let _ = sender.try_send(());
         }
     })?;
     Ok(receiver)
@@ -122,6 +131,16 @@ fn default_name(listen: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn peers_are_named_and_of_many_it_is_said_how_many_more_there_are() {
+        let peer = |number: usize| Peer { name: format!("n{number}"), address: format!("10.0.0.{number}:7") };
+        let peers: Vec<Peer> = (1..=limits::NAMES_SAID + 3).map(peer).collect();
+        assert_eq!(others(&[]), "alone: no other node answered\n");
+        assert_eq!(others(&peers[..2]), "joined 2 other nodes: n1 (10.0.0.1:7), n2 (10.0.0.2:7)\n");
+        assert_eq!(others(&peers[2..3]), "joined 1 other node: n3 (10.0.0.3:7)\n");
+        assert!(others(&peers).ends_with("n20 (10.0.0.20:7) and 3 more\n"), "{}", others(&peers));
+    }
 
     #[test]
     fn a_node_without_a_name_is_called_after_host_and_port() {

@@ -156,6 +156,32 @@ fn of_two_nodes_that_bind_one_port_at_the_same_moment_the_second_to_open_it_says
 }
 
 #[test]
+fn a_node_that_is_stopped_while_it_joins_says_so_and_leaves_no_socket_behind() {
+    // a seed that says nothing: the node waits for it for a second
+    let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let seed = mute.local_addr().expect("an address").to_string();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let process = serve(directory.path())
+        .args(["--seed", &seed])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let mut node = Node { process, facts: Vec::new(), directory };
+    let stdout = BufReader::new(node.process.stdout.take().expect("piped"));
+    let mut lines = stdout.lines().map(|line| line.expect("UTF-8"));
+    assert!(lines.any(|line| line.starts_with("data in ")));
+    let socket = node.directory.path().join("admin.sock");
+    assert!(socket.exists());
+    let pid = rustix::process::Pid::from_child(&node.process);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the process is there");
+    let log = std::io::read_to_string(node.process.stderr.take().expect("piped")).expect("UTF-8");
+    assert_eq!(node.process.wait().expect("it ends").code(), Some(0), "{log}");
+    assert!(!socket.exists());
+    assert!(log.contains("stopping: a quick stop, messages in memory are lost"), "{log}");
+}
+
+#[test]
 fn a_node_says_where_it_is_answers_status_and_stops_on_sigterm() {
     let mut node = Node::start();
     let address = node.fact("listening for AMQP on ").to_owned();

@@ -22,7 +22,7 @@ use crate::clock;
 use crate::events::Teller;
 use crate::links::{Identity, LinkEvent, Links};
 use crate::mailbox::{MailTo, Mailbox, mailbox};
-use crate::node::StartError;
+use crate::node::{Peer, StartError};
 use crate::shard_thread::ToShardThread;
 
 /// Mail to the control thread.
@@ -58,7 +58,7 @@ pub(crate) struct ControlParts {
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
     pub(crate) listen: SocketAddr,
     pub(crate) seed: Seed,
-    pub(crate) ready: Sender<Result<usize, StartError>>,
+    pub(crate) ready: Sender<Result<Vec<Peer>, StartError>>,
 }
 
 /// An event loop that is not running yet.
@@ -81,7 +81,7 @@ pub(crate) struct ControlThread {
     client_socket: Option<Socket>,
     client_listener: Option<TcpListener>,
     cluster_listener: TcpListener,
-    ready: Sender<Result<usize, StartError>>,
+    ready: Sender<Result<Vec<Peer>, StartError>>,
     listen: SocketAddr,
     callers: Callers,
     /// When listeners are asked again after they failed.
@@ -256,10 +256,19 @@ impl ControlThread {
         for event in effects.events.drain(..) {
             self.teller.tell(now, &event);
         }
-        if let Some(others) = effects.ready.take() {
+        if effects.ready.take().is_some() {
             let opened = self.open_clients();
-            let _ = self.ready.send(opened.map(|()| others));
+            let _ = self.ready.send(opened.map(|()| self.peers()));
         }
+    }
+
+    /// The nodes that count here, by name.
+    fn peers(&self) -> Vec<Peer> {
+        let nodes = self.control.nodes().into_iter().filter(|node| node.counted);
+        let mut peers: Vec<Peer> =
+            nodes.map(|node| Peer { name: node.name.to_string(), address: node.address }).collect();
+        peers.sort_unstable();
+        peers
     }
 
     fn overview(&self, after: Option<QueueId>) -> Overview {

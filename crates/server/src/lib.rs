@@ -29,4 +29,4 @@ mod receive;
 mod registry;
 mod shard_thread;
 
-pub use node::{Node, NodeConfig, StartError};
+pub use node::{Node, NodeConfig, Peer, StartError};

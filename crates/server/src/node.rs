@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, bounded, select};
 use leveret_auth::Users;
 use leveret_link::handshake::{Hello, PROTOCOL, Purpose, Secret, SecretTooShort};
 use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
@@ -101,19 +101,28 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+/// Another node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Peer {
+    /// Its name, for people.
+    pub name: String,
+    /// Where it listens for other nodes.
+    pub address: String,
+}
+
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
     listen: SocketAddr,
     cluster_listen: SocketAddr,
-    admin: PathBuf,
+    admin: AdminSocket,
     admin_door: StdUnixListener,
     id: NodeId,
     control: MailTo<ToControl>,
     shards: Vec<MailTo<ToShardThread>>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<u64>>,
     control_thread: Option<JoinHandle<()>>,
-    ready: Receiver<Result<usize, StartError>>,
+    ready: Receiver<Result<Vec<Peer>, StartError>>,
     _lock: File,
 }
 
@@ -141,8 +150,7 @@ impl Node {
             flag: "--cluster-listen",
             error,
         })?;
-        let admin = config.data_dir.join("admin.sock");
-        let admin_listener = open_admin(&admin, &config.data_dir)?;
+        let (admin, admin_listener) = open_admin(&config.data_dir)?;
 
         let id = NodeId(u128::from_le_bytes(random()));
         let boot = Boot(u64::from_le_bytes(random()));
@@ -191,13 +199,16 @@ impl Node {
         })
     }
 
-    /// Waits until clients are let in; gives the number of other nodes then.
+    /// Waits until clients are let in; gives the other nodes that count then, or nothing if it is to stop before.
     ///
     /// # Errors
     /// [`StartError::Listen`] if another process opened the client port first; then nobody can connect here, and the
     /// node is to be stopped. [`StartError::Ended`] if it ended by itself.
-    pub fn wait_ready(&self) -> Result<usize, StartError> {
-        self.ready.recv().unwrap_or(Err(StartError::Ended))
+    pub fn wait_ready(&self, stop: &Receiver<()>) -> Result<Option<Vec<Peer>>, StartError> {
+        select! {
+            recv(self.ready) -> ready => ready.unwrap_or(Err(StartError::Ended)).map(Some),
+            recv(stop) -> _ => Ok(None),
+        }
     }
 
     /// Where clients connect.
@@ -215,7 +226,7 @@ impl Node {
     /// The admin socket.
     #[must_use]
     pub fn admin(&self) -> &Path {
-        &self.admin
+        &self.admin.0
     }
 
     /// This node's identity.
@@ -224,20 +235,18 @@ impl Node {
         self.id
     }
 
-    /// A quick stop: clients get 320, then every thread ends.
-    pub fn stop(mut self) {
+    /// A quick stop: clients get 320, then every thread ends. Gives the messages that are lost with the node's memory.
+    pub fn stop(mut self) -> u64 {
         for shard in &self.shards {
             shard.send(ToShardThread::Stop);
         }
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+        let messages = self.threads.drain(..).map(|thread| thread.join().unwrap_or(0)).sum();
         self.control.send(ToControl::Stop);
         if let Some(thread) = self.control_thread.take() {
             let _ = thread.join();
         }
         let _ = rustix::net::shutdown(&self.admin_door, rustix::net::Shutdown::Both);
-        let _ = fs::remove_file(&self.admin);
+        messages
     }
 }
 
@@ -258,7 +267,7 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-type ShardThreads = (Vec<MailTo<ToShardThread>>, Vec<JoinHandle<()>>);
+type ShardThreads = (Vec<MailTo<ToShardThread>>, Vec<JoinHandle<u64>>);
 
 /// Starts the shards' threads; all addresses are there before the first one runs.
 fn start_shards(
@@ -342,16 +351,28 @@ fn lock_data_dir(path: &Path) -> Result<File, StartError> {
     Ok(file)
 }
 
-fn open_admin(path: &Path, data_dir: &Path) -> Result<StdUnixListener, StartError> {
+fn open_admin(data_dir: &Path) -> Result<(AdminSocket, StdUnixListener), StartError> {
     let wrong = |error| StartError::DataDir { path: data_dir.to_owned(), error };
+    let path = data_dir.join("admin.sock");
     // We hold the lock: a socket that lies here is a dead process's.
-    match fs::remove_file(path) {
+    match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
         _ => {}
     }
-    let listener = StdUnixListener::bind(path).map_err(wrong)?;
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(wrong)?;
-    Ok(listener)
+    let listener = StdUnixListener::bind(&path).map_err(wrong)?;
+    let socket = AdminSocket(path);
+    fs::set_permissions(&socket.0, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(wrong)?;
+    Ok((socket, listener))
+}
+
+/// The admin socket's file, which goes with the node however it ends.
+#[derive(Debug)]
+struct AdminSocket(PathBuf);
+
+impl Drop for AdminSocket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 #[cfg(test)]

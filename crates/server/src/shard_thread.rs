@@ -140,8 +140,8 @@ impl ShardThread {
         }
     }
 
-    /// Runs until told to stop.
-    pub(crate) fn run(mut self) {
+    /// Runs until told to stop; gives the messages that are lost with it.
+    pub(crate) fn run(mut self) -> u64 {
         let mut events = Events::with_capacity(limits::SHARD_EVENTS_MAX);
         let mut more = false;
         loop {
@@ -150,7 +150,7 @@ impl ShardThread {
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 warn!(%error, "the event loop of a shard failed");
-                return;
+                return self.shard.messages();
             }
             self.mailbox.awake();
             let now = clock::now();
@@ -169,7 +169,7 @@ impl ShardThread {
             more |= self.carry_effects(now);
             more |= self.note_clients();
             if self.stopping.is_some_and(|end| now >= end || self.open == 0) {
-                return;
+                return self.shard.messages();
             }
         }
     }

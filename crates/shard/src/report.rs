@@ -72,6 +72,16 @@ pub struct ShardReport {
 }
 
 impl Shard {
+    /// Messages in its queues, those that consumers hold included.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        let homes = self.broker.places.from(0).filter_map(|(_, entry)| match &entry.place {
+            Place::Home(home) => Some(home.queue.ready() + home.queue.unacked()),
+            _ => None,
+        });
+        homes.sum()
+    }
+
     /// What the shard tells of itself.
     #[must_use]
     pub fn report(&self) -> ShardReport {
