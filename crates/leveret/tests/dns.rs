@@ -3,7 +3,7 @@
 
 mod node;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
 use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -210,4 +210,18 @@ fn a_node_serves_while_its_dns_server_is_down_and_says_so_once() {
     second.wait_for_members(vec![first.cluster(), second.cluster()]);
     dns.change(|zone| zone.down = false);
     second.wait_for_lines(&["DNS names these seeds"], 2);
+}
+
+#[test]
+fn an_address_that_is_never_dialled_is_named_once() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    // whoever is dialled here hangs up, and so is dialled again and again; with it nobody's address (RFC 5737)
+    let door = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = door.local_addr().expect("an address").port().to_string();
+    let dns = Dns::start(&[v4(1), Ipv4Addr::new(192, 0, 2, 1).into()]);
+    let node = dns.node("127.0.0.1:0", directory.path(), &port);
+    for _ in 0..8 {
+        drop(door.accept().expect("it dials on"));
+    }
+    assert_eq!(node.lines_with("--secret-file"), 1, "{}", node.log());
 }

@@ -327,6 +327,9 @@ pub const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
 pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Names that a line for people lists: queues that are away, nodes that were joined. Of others it says how many.
 pub const NAMES_SAID: usize = 20;
+/// Addresses of which a node remembers that it said that it does not dial them. At the bound all are forgotten, and said
+/// once more.
+pub const UNDIALLED_MAX: usize = 2 * (SEEDS_MAX + NODES_MAX);
 
 // ---- the log ----------------------------------------------------------------------------------------------------
 

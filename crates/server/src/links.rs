@@ -6,7 +6,7 @@
 mod data;
 mod shaking;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::net::SocketAddr;
 
@@ -101,6 +101,8 @@ pub(crate) struct Links {
     sessions: Sessions<DataLink>,
     /// Lines about peers that were not believed.
     complaints: Allowance,
+    /// Addresses of which it was said that they are not dialled.
+    undialled: BTreeSet<String>,
     own_dials: OwnDials,
     pub(crate) events: Vec<LinkEvent>,
 }
@@ -115,6 +117,7 @@ impl Links {
             next: 0,
             sockets: BTreeMap::new(),
             complaints: Allowance::default(),
+            undialled: BTreeSet::new(),
             own_dials: OwnDials::default(),
             events: Vec::new(),
         }
@@ -136,11 +139,11 @@ impl Links {
 
     fn dial_for(&mut self, now: Instant, address: &str, errand: Errand) {
         let Ok(to) = address.parse::<SocketAddr>() else {
-            warn!(address, "not an address of the form ADDR:PORT; it is not dialled");
+            self.say_undialled(address, "it is not of the form ADDR:PORT");
             return self.end_dial(address, errand, DialFailure::Unreachable);
         };
         if !self.may_link(to) {
-            warn!(address, "not dialled: without a secret (--secret-file) links run over loopback only");
+            self.say_undialled(address, "without a secret (--secret-file) links run over loopback only");
             return self.end_dial(address, errand, DialFailure::Unreachable);
         }
         match TcpStream::connect(to) {
@@ -157,10 +160,23 @@ impl Links {
         }
     }
 
+    /// Once for each address: it comes up again with each redial.
+    fn say_undialled(&mut self, address: &str, why: &str) {
+        if self.undialled.len() == limits::UNDIALLED_MAX {
+            self.undialled.clear();
+        }
+        if self.undialled.insert(address.to_owned()) {
+            warn!(address, "an address is not dialled: {why}");
+        }
+    }
+
     /// Somebody dialled the cluster port.
     pub(crate) fn accept(&mut self, now: Instant, stream: TcpStream, from: SocketAddr) {
         if !self.may_link(from) {
-            return warn!(%from, "dropped: without a secret (--secret-file) links run over loopback only");
+            if let Some(unsaid) = self.complaints.take(now) {
+                warn!(%from, unsaid, "dropped: without a secret (--secret-file) links run over loopback only");
+            }
+            return;
         }
         let accepted = |socket: &LinkSocket| matches!(socket, LinkSocket::Shaking(s) if !s.is_dialled());
         if self.sockets.values().filter(|socket| accepted(socket)).count() >= limits::LINK_HANDSHAKES_MAX
