@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::{
-    Arguments, ChannelKey, ConsumerNumber, ConsumerTerms, Instant, Name, Position, PublishNumber, Refusal,
-    RoutingKey, Settlement,
+    Arguments, ChannelKey, ChannelNumber, ConsumerNumber, ConsumerTerms, Instant, Name, Position,
+    PublishNumber, Refusal, ReplyCode, RoutingKey, Settlement,
 };
 
 /// A queue as the shard's table knows it; the channel only carries it around.
@@ -293,6 +293,9 @@ pub trait Host {
 
     /// The client settled a delivery. hot.
     fn settle(&mut self, channel: ChannelKey, held: Held, how: Settlement);
+
+    /// The channel is closed for something that its client asked; for the log.
+    fn channel_refused(&mut self, channel: ChannelNumber, code: ReplyCode, text: &Name);
 
     /// The channel is gone: its consumers end, then each delivery that it held is given back in order, which the
     /// connection does through [`Host::settle`] *after* this call. A pending request is forgotten.

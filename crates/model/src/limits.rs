@@ -323,8 +323,11 @@ pub const DROPPED_QUEUES_KEPT: usize = 1_024;
 pub const COMPLAINTS_AT_ONCE: u32 = 20;
 /// Then one line each.
 pub const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
+/// A client whose socket took nothing for so long, with output waiting, does not read: that is said once, and shown.
+pub const UNREAD_AFTER: Duration = Duration::from_secs(5);
 /// Pause after a socket could not be accepted, for want of descriptors: the others wait in the kernel's queue.
 pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
 /// Names that a line for people lists: queues that are away, nodes that were joined. Of others it says how many.
 pub const NAMES_SAID: usize = 20;
 /// Addresses of which a node remembers that it said that it does not dial them. At the bound all are forgotten, and said

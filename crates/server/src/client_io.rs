@@ -22,7 +22,7 @@ impl ShardThread {
         self.sockets.get(key.slot as usize)?.as_ref().filter(|socket| socket.key == key)
     }
 
-    fn socket_mut(&mut self, key: ConnectionKey) -> Option<&mut ClientSocket> {
+    pub(crate) fn socket_mut(&mut self, key: ConnectionKey) -> Option<&mut ClientSocket> {
         self.sockets.get_mut(key.slot as usize)?.as_mut().filter(|socket| socket.key == key)
     }
 
@@ -52,6 +52,9 @@ impl ShardThread {
             trickle_at: Instant::ZERO,
             trickles: false,
             half_open: true,
+            full_since: now,
+            watched: false,
+            told_unread: false,
         };
         if self.sockets.len() <= key.slot as usize {
             self.sockets.resize_with(key.slot as usize + 1, || None);
@@ -209,7 +212,10 @@ impl ShardThread {
             match flush(&mut socket.stream, output, most) {
                 Ok(Flushed::All) => {}
                 Ok(Flushed::Enough) => more = true,
-                Ok(Flushed::Partly) => socket.writable = false,
+                Ok(Flushed::Partly) => {
+                    socket.writable = false;
+                    self.blame.on_full(socket, output.len(), now);
+                }
                 Err(error) => {
                     self.lose(key, Some(&error));
                     return true;

@@ -34,6 +34,12 @@ pub(crate) struct ClientSocket {
     pub(crate) trickles: bool,
     /// It counts among the node's half-open handshakes.
     pub(crate) half_open: bool,
+    /// When it last took some of its output and not all of it.
+    pub(crate) full_since: Instant,
+    /// In the thread's heap of full sockets.
+    pub(crate) watched: bool,
+    /// It was said that its client does not read.
+    pub(crate) told_unread: bool,
 }
 
 /// What a flush came to.

@@ -11,6 +11,7 @@
 
 mod admin;
 mod allowance;
+mod blame;
 mod client_io;
 mod client_socket;
 mod clock;

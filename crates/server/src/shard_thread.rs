@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::admin::ShardPage;
 use crate::allowance::Allowance;
+use crate::blame::Blame;
 use crate::client_socket::ClientSocket;
 use crate::clock;
 use crate::control_thread::ToControl;
@@ -104,6 +105,8 @@ pub(crate) struct ShardThread {
     pub(crate) half_open: VecDeque<(ConnectionKey, Instant)>,
     /// Lines about handshakes that were dropped.
     pub(crate) complaints: Allowance,
+    /// Lines about clients that stay.
+    pub(crate) blame: Blame,
     /// Sockets that are read a little now and then, the next one first.
     pub(crate) trickling: BinaryHeap<Reverse<(Instant, ConnectionKey)>>,
     pub(crate) links: DataLinks,
@@ -129,6 +132,7 @@ impl ShardThread {
             to_read: VecDeque::new(),
             half_open: VecDeque::new(),
             complaints: Allowance::default(),
+            blame: Blame::default(),
             trickling: BinaryHeap::new(),
             links: DataLinks::default(),
             arrivals: Arrivals::default(),
@@ -163,6 +167,7 @@ impl ShardThread {
                 self.shard.on_timer();
             }
             self.drop_old_handshakes(now);
+            self.tell_unread(now);
             self.note_memory();
             more = self.leave_blocks();
             more |= self.shard.end_turn(&mut self.effects);
@@ -178,7 +183,7 @@ impl ShardThread {
         if more || !self.to_read.is_empty() || self.links.has_unread() || !self.mailbox.may_sleep() {
             return Some(Duration::ZERO);
         }
-        let mut deadline = self.shard.next_deadline();
+        let mut deadline = self.shard.next_deadline().min(self.blame.next_deadline());
         if let Some(end) = self.stopping {
             deadline = deadline.min(end);
         }
@@ -299,6 +304,7 @@ impl ShardThread {
     /// One write for each touched socket, ring and link.
     /// True if that made room which the next turn can use.
     fn carry_effects(&mut self, now: Instant) -> bool {
+        self.tell_refusals(now);
         let mut more = false;
         let mut touched = std::mem::take(&mut self.effects.touched);
         let each = limits::TURN_WRITE_BYTES_MAX / touched.len().max(1);

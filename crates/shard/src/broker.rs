@@ -19,7 +19,7 @@ use leveret_route::{Match, Table, VhostId};
 
 use crate::answers::OwnedAnswer;
 use crate::early::Early;
-use crate::effects::PasswordJob;
+use crate::effects::{ChannelRefusals, PasswordJob};
 use crate::kept::{AllKept, KeptBytes};
 use crate::outboxes::Outboxes;
 use crate::places::{Entry, Owed, Place, Places};
@@ -53,6 +53,8 @@ pub(crate) struct Meta {
     pub(crate) waits_since: Option<u64>,
     /// What it keeps in memory (`kept.rs`).
     pub(crate) kept: KeptBytes,
+    /// It has not taken any output for long.
+    pub(crate) unread: bool,
 }
 
 /// Deliveries from elsewhere that are on their way through a socket here.
@@ -104,6 +106,7 @@ pub(crate) struct Broker {
 
     // effects
     pub(crate) passwords: Vec<PasswordJob>,
+    pub(crate) refused: ChannelRefusals,
     pub(crate) control: Vec<FromShard>,
 
     /// Queues with lanes that are owed a `Stored` at the end of the turn.
@@ -161,6 +164,7 @@ impl Broker {
             cancels: VecDeque::new(),
             logins: Vec::new(),
             passwords: Vec::new(),
+            refused: ChannelRefusals::default(),
             control: Vec::new(),
             owing: Vec::new(),
             owed_scratch: Vec::new(),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use leveret_auth::HashJob;
 use leveret_link::Batch;
 use leveret_model::directory::FromShard;
-use leveret_model::{ConnectionKey, ShardAddress};
+use leveret_model::{ChannelNumber, ConnectionKey, Name, ReplyCode, ShardAddress};
 
 /// A password to be hashed off the shard; the outcome comes back through `Shard::on_password`.
 #[derive(Debug)]
@@ -16,6 +16,28 @@ pub struct PasswordJob {
     pub mechanism: alloc::string::String,
     /// The slow part.
     pub job: alloc::boxed::Box<HashJob>,
+}
+
+/// A channel that was closed for something that its client asked, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelRefusal {
+    /// The connection, as the driver named it.
+    pub peer: alloc::string::String,
+    /// The channel.
+    pub channel: ChannelNumber,
+    /// The reply code.
+    pub code: ReplyCode,
+    /// The reply text.
+    pub text: Name,
+}
+
+/// Those of a turn.
+#[derive(Debug, Default)]
+pub struct ChannelRefusals {
+    /// As many as may be logged at once.
+    pub first: Vec<ChannelRefusal>,
+    /// How many others there were.
+    pub more: u64,
 }
 
 /// The effects of a turn, reused from turn to turn: one buffer per destination.
@@ -29,4 +51,6 @@ pub struct Effects {
     pub control: Vec<FromShard>,
     /// Passwords to hash.
     pub passwords: Vec<PasswordJob>,
+    /// Channels that were closed in this turn; those of the turn before are gone.
+    pub refused: ChannelRefusals,
 }

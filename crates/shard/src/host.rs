@@ -5,10 +5,12 @@ use alloc::vec::Vec;
 
 use leveret_amqp::host::{Held, Host, Operation, Publish, Published};
 use leveret_auth::{Mechanism, Origin, Verdict};
-use leveret_model::{ChannelKey, ConnectionKey, ConsumerNumber, Name, Refusal, ReplyCode, Settlement};
+use leveret_model::{
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Name, Refusal, ReplyCode, Settlement, limits,
+};
 
 use crate::broker::Broker;
-use crate::effects::PasswordJob;
+use crate::effects::{ChannelRefusal, PasswordJob};
 use crate::publish::ChannelState;
 
 /// One connection's view of the broker.
@@ -75,6 +77,15 @@ impl Host for View<'_> {
 
     fn settle(&mut self, channel: ChannelKey, held: Held, how: Settlement) {
         self.broker.settle(channel, held, how);
+    }
+
+    fn channel_refused(&mut self, channel: ChannelNumber, code: ReplyCode, text: &Name) {
+        if self.broker.refused.first.len() == limits::COMPLAINTS_AT_ONCE as usize {
+            self.broker.refused.more += 1;
+            return;
+        }
+        let peer = self.broker.meta(self.connection).name.clone();
+        self.broker.refused.first.push(ChannelRefusal { peer, channel, code, text: text.clone() });
     }
 
     fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {

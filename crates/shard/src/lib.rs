@@ -55,7 +55,7 @@ mod turn;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 
-pub use effects::{Effects, PasswordJob};
+pub use effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob};
 pub use pressure::Pressure;
 pub use records::BatchError;
 pub use report::{ConnectionReport, QueueReport, ShardReport, Traffic};

@@ -128,6 +128,7 @@ impl Shard {
                 channels: connection.channel_count(),
                 state: match connection.state() {
                     State::Handshake => "handshake",
+                    State::Open if self.broker.meta(key).unread => "not reading",
                     State::Open => "running",
                     State::Closing | State::Finished => "closing",
                 },

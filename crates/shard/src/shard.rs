@@ -119,11 +119,19 @@ impl Shard {
     /// The socket takes output again.
     pub fn on_written(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connections.get_mut(key) else { return };
+        self.broker.meta_mut(key).unread = false;
         let mut view = View { broker: &mut self.broker, connection: key };
         let went_on = connection.on_written(view.broker.now, &mut view);
         self.connections.touch(key);
         if went_on {
             self.settle_results();
+        }
+    }
+
+    /// The socket has taken no output for long; so it is until [`Shard::on_written`].
+    pub fn on_unread(&mut self, key: ConnectionKey) {
+        if self.connections.get(key).is_some() {
+            self.broker.meta_mut(key).unread = true;
         }
     }
 

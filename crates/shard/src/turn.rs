@@ -27,6 +27,9 @@ impl Shard {
         self.broker.outboxes.flush(&mut effects.batches);
         effects.control.append(&mut self.broker.control);
         effects.passwords.append(&mut self.broker.passwords);
+        effects.refused.first.clear();
+        effects.refused.more = 0;
+        core::mem::swap(&mut effects.refused, &mut self.broker.refused);
         !self.broker.dirty.is_empty()
     }
 

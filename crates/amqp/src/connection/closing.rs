@@ -84,6 +84,7 @@ impl<C> Connection<C> {
             method_id: exception.method().method,
         };
         self.shared.send(number, &close);
+        host.channel_refused(number, exception.code(), &text);
         self.forget(slot, host);
     }
 

@@ -107,7 +107,9 @@ fn a_closed_channel_ignores_everything_until_close_ok() {
     talk.says(1, QueuePurge { queue: b"nope", no_wait: false });
     let (channel, _) = talk.asked();
     talk.refuses(channel, ReplyCode::NotFound, "no queue 'nope' in vhost '/'");
-    talk.hears_channel_close(1, 404, (50, 30), "NOT_FOUND - no queue 'nope' in vhost '/'");
+    let text = "NOT_FOUND - no queue 'nope' in vhost '/'";
+    talk.hears_channel_close(1, 404, (50, 30), text);
+    assert_eq!(talk.broker.refused, [(1, 404, text.to_owned())]);
     assert_eq!(talk.broker.calls.pop_front(), Some(Call::Closed(1, vec![])));
     talk.publishes(1, "", "q", b"late");
     talk.publishes(1, "", "q", &[7; 50_000]);

@@ -91,6 +91,8 @@ fn a_consumer_that_never_reads_costs_a_bounded_output() {
     bystander.judge("a consumer that never reads");
     let rss = node.rss_bytes();
     assert!(rss <= RSS_MAX, "{} MiB", rss / MIB);
+    node.logs(&[&slow.name(), "does not read"]);
+    assert_eq!(state(&node, &slow.name()), "not reading");
     // what its socket did not take is the queue's: another consumer gets it
     let left = u64::from(count(&mut publisher, "slow"));
     assert!(left >= messages / 2, "{left} of {messages}");
@@ -103,9 +105,18 @@ fn a_consumer_that_never_reads_costs_a_bounded_output() {
     for _ in 0..messages - left {
         assert!(matches!(slow.hear(), Heard::Delivery { .. }));
     }
+    assert_eq!(state(&node, &slow.name()), "running");
     bystander.judge("a consumer that reads at last");
     node.assert_sound();
     bystander.end();
+}
+
+/// What `status` says of a connection.
+fn state(node: &Node, name: &str) -> String {
+    let status = node.status();
+    let connections = status["connections"].as_array().expect("a list");
+    let one = connections.iter().find(|c| c["name"].as_str().is_some_and(|n| n.starts_with(name)));
+    one.expect("it is there")["state"].as_str().expect("a word").to_owned()
 }
 
 #[test]

@@ -367,11 +367,10 @@ fn large_body(node: &Node) {
     for size in [limits::BODY_BYTES_MAX + 1, u64::MAX] {
         let mut speaker = Speaker::open(node.amqp, &[]);
         speaker.open_channel(2);
-        let mut bytes = Vec::new();
-        BasicPublish { routing_key: b"q", ..Default::default() }.encode_frame(1, &mut bytes);
-        write_header_frame(&mut bytes, 1, &header(size));
-        speaker.say_bytes(&bytes);
+        speaker.say(1, &BasicPublish { routing_key: b"q", ..Default::default() });
+        speaker.say_bytes(&frame(FrameKind::Header, 1, &header(size)));
         speaker.hears_close(1, 406, (60, 40));
+        node.logs(&[&speaker.name(), "channel closed", "channel=1", "code=406", "PRECONDITION_FAILED"]);
         // the client is in the midst of the body; it may go on, and other channels live
         speaker.say_bytes(&frame(FrameKind::Body, 1, &[0; 100_000]).repeat(20));
         speaker.say(2, &QueueDeclare { queue: b"beside", ..Default::default() });

@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use leveret_amqp::host::{Body, Held, Host, Operation, Publish, Published, QueueHandle};
-use leveret_model::{ChannelKey, ConsumerNumber, Instant, Position, Refusal, Settlement};
+use leveret_model::{
+    ChannelKey, ChannelNumber, ConsumerNumber, Instant, Name, Position, Refusal, ReplyCode, Settlement,
+};
 
 /// What the host was asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +29,8 @@ pub(crate) struct Broker {
     /// What is wrong with every exchange.
     pub(crate) exchange: Option<Refusal>,
     pub(crate) pending: BTreeSet<ChannelKey>,
+    /// Channels that were closed, and why.
+    pub(crate) refused: Vec<(u16, u16, String)>,
     /// Chunks of the last large publish.
     pub(crate) chunks: Vec<Bytes>,
     pub(crate) chunked: bool,
@@ -87,6 +91,10 @@ impl Host for Broker {
 
     fn settle(&mut self, _: ChannelKey, held: Held, verdict: Settlement) {
         self.calls.push_back(Call::Settle(held.position, verdict));
+    }
+
+    fn channel_refused(&mut self, channel: ChannelNumber, code: ReplyCode, text: &Name) {
+        self.refused.push((channel.0, code.code(), text.to_string()));
     }
 
     fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {
