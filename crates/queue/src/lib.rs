@@ -17,11 +17,15 @@ extern crate std;
 
 mod arena;
 mod lane;
+#[cfg(feature = "planted")]
+mod planted;
 mod queue;
 mod source_lane;
 
 pub use arena::{Arena, ArenaBody, MessageRef, StoredBody, StoredMessage};
 pub use lane::{LaneKey, LaneVerdict, Lanes};
+#[cfg(feature = "planted")]
+pub use planted::Planted;
 pub use queue::{
     Delivered, DispatchOutcome, Egress, HeldPlace, Queue, SubscribeRefused, Subscription, Taken, Window,
 };

@@ -125,10 +125,11 @@ impl Queue {
         }
     }
 
-    /// A planted bug: what is requeued goes to the end.
+    /// Plants a bug; to be called before anything else.
     #[cfg(feature = "planted")]
-    pub fn plant_requeue_at_tail(&mut self) {
-        self.ready.planted_tail = true;
+    pub fn plant(&mut self, bug: crate::Planted) {
+        self.ready.planted = Some(bug);
+        self.consumers.planted = Some(bug);
     }
 
     /// The output of a consumer has room again after [`Delivered::Full`].
@@ -241,6 +242,12 @@ impl Queue {
     #[must_use]
     pub fn consumers(&self) -> u32 {
         self.consumers.subscribed()
+    }
+
+    /// Consumers whose prefetch and window would take a message now. Asked of each one's own numbers, not of the lines, so
+    /// that it can tell that the lines are wrong; whether its output takes it the shard knows.
+    pub fn with_credit(&self) -> impl Iterator<Item = ConsumerKey> + '_ {
+        self.consumers.with_credit()
     }
 
     /// True without messages and consumers.

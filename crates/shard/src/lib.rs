@@ -53,6 +53,8 @@ mod subscribed;
 mod turn;
 
 #[cfg(feature = "planted")]
+pub use leveret_queue::Planted as PlantedInQueue;
+#[cfg(feature = "planted")]
 pub use planted::Planted;
 
 pub use effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob};

@@ -53,6 +53,11 @@ impl Outboxes {
         outbox
     }
 
+    /// The outbox for a shard, to be looked at.
+    pub(crate) fn known(&self, to: ShardAddress) -> Option<&Outbox> {
+        self.by_address.get(&to).and_then(|index| self.slots[index.0 as usize].as_ref())
+    }
+
     /// The outbox for a shard that can be reached, or for which something is kept.
     pub(crate) fn find(&mut self, to: ShardAddress) -> Option<OutboxIndex> {
         if let Some(index) = self.by_address.get(&to) {

@@ -8,8 +8,8 @@ use crate::shard::Shard;
 pub enum Planted {
     /// What a lane sends again is appended again.
     ResendWithoutDedup,
-    /// What is requeued goes to the end of the queue.
-    RequeueAtTail,
+    /// A bug of every queue.
+    InQueue(leveret_queue::Planted),
     /// A new link does not say what this shard consumes and holds.
     NoResubscription,
 }
@@ -26,7 +26,7 @@ impl Planted {
     pub(crate) fn in_home(self, home: &mut Home) {
         match self {
             Self::ResendWithoutDedup => home.lanes.planted_twice = true,
-            Self::RequeueAtTail => home.queue.plant_requeue_at_tail(),
+            Self::InQueue(bug) => home.queue.plant(bug),
             Self::NoResubscription => {}
         }
     }

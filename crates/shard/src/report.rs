@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use leveret_amqp::State;
-use leveret_model::{Name, QueueId, ShardAddress};
+use leveret_model::{ConsumerKey, Name, QueueId, ShardAddress};
 
 use crate::places::{Home, Place};
 use crate::shard::Shard;
@@ -41,6 +41,8 @@ pub struct QueueReport {
     pub unacked: u64,
     /// Consumers.
     pub consumers: u32,
+    /// Some consumer has credit: prefetch, window and output take a message now. Then nothing is ready between turns.
+    pub has_credit: bool,
 }
 
 /// A client's connection.
@@ -88,6 +90,19 @@ impl Shard {
         self.report_page(0, usize::MAX).0
     }
 
+    /// The way to a consumer takes a delivery now.
+    fn takes(&self, consumer: &ConsumerKey) -> bool {
+        if consumer.at != self.broker.own {
+            return self
+                .broker
+                .outboxes
+                .known(consumer.at)
+                .is_some_and(|outbox| outbox.up && outbox.deliverable);
+        }
+        let connection = self.connections.get(consumer.channel.connection);
+        connection.is_some_and(|connection| connection.output_len() < self.broker.output_low())
+    }
+
     /// The same with at most so many queues, beginning at `from` (0, or where the page before says that the next one
     /// begins); connections are on the first page.
     #[must_use]
@@ -105,6 +120,7 @@ impl Shard {
                 ready: home.queue.ready(),
                 unacked: home.queue.unacked(),
                 consumers: home.queue.consumers(),
+                has_credit: !home.closed && home.queue.with_credit().any(|key| self.takes(&key)),
             }
         };
         let mut queues = Vec::new();

@@ -1,6 +1,8 @@
 //! Bugs that are planted in the machines, so that a test can show that the invariants see them.
 
 use leveret_cluster::Control;
+#[cfg(feature = "planted")]
+use leveret_shard::PlantedInQueue;
 use leveret_shard::Shard;
 
 /// A planted bug, chosen at run time; only the feature `planted` compiles them in.
@@ -27,10 +29,16 @@ impl Planted {
     pub const ALL: &'static [(Self, &'static str, &'static str)] = &[
         (Self::InControl(leveret_cluster::Planted::AckBeforeApplied), "ack-before-applied", "bindings"),
         (Self::InShard(leveret_shard::Planted::ResendWithoutDedup), "resend-without-dedup", "no_phantom"),
-        (Self::InShard(leveret_shard::Planted::RequeueAtTail), "requeue-at-tail", "order"),
+        (Self::in_queue(PlantedInQueue::RequeueAtTail), "requeue-at-tail", "order"),
+        (Self::in_queue(PlantedInQueue::StarvedHolder), "starved-holder", "liveness"),
         (Self::InControl(leveret_cluster::Planted::DownWithoutVeto), "down-without-veto", "bindings"),
         (Self::InShard(leveret_shard::Planted::NoResubscription), "no-resubscription", "liveness"),
     ];
+
+    #[cfg(feature = "planted")]
+    const fn in_queue(bug: PlantedInQueue) -> Self {
+        Self::InShard(leveret_shard::Planted::InQueue(bug))
+    }
 
     /// The bug with this name.
     #[must_use]

@@ -25,6 +25,8 @@ const HASH: &str =
     "$argon2id$v=19$m=8,t=1,p=1$BwcHBwcHBwcHBwcHBwcHBw$9oZaudjIrswZItTRTg1kuq3wfp/Bu0kw6XwQIEphN/k";
 /// User and password of every client.
 pub(crate) const USER: &str = "sim";
+/// A thread that was woken has its turn within this.
+const WAKE_MAX: Duration = Duration::from_micros(80);
 /// Mail without an end: more in one mailbox than this is a leak.
 const MAIL_MAX: usize = 50_000;
 
@@ -118,6 +120,17 @@ impl Process {
         self.control.listening && self.control.control.status().lease > self.now(world)
     }
 
+    /// A shard has done all that it could do with what it knows: no mail, no input, no turn under way or due.
+    pub(crate) fn is_at_rest(&self, shard: usize, world: Instant) -> bool {
+        let (turns, host) = (&self.turns[shard], &self.shards[shard]);
+        let soon = world + WAKE_MAX;
+        !turns.busy
+            && world >= self.still_until
+            && host.mail.is_empty()
+            && host.ready.is_empty()
+            && turns.next.is_none_or(|(at, _)| at > soon)
+    }
+
     fn turns(&mut self, actor: Actor) -> &mut Turns {
         match actor {
             Actor::Shard(shard) => &mut self.turns[usize::from(shard)],
@@ -132,7 +145,7 @@ impl Process {
             turns.again = true;
             return;
         }
-        let soon = ways.schedule.dice.micros(2, 80);
+        let soon = ways.schedule.dice.micros(2, WAKE_MAX.as_micros() as u64);
         let at = ways.schedule.now + soon;
         self.turn_by(actor, at, ways);
     }

@@ -358,6 +358,7 @@ impl World {
             self.drain();
         }
         let processes = self.processes.values();
+        liveness::look(now, processes.clone(), &mut self.oracle);
         self.one_home.look(now, processes.clone(), &mut self.oracle);
         self.directories.look(now, at(HEAL_AT), processes, &mut self.oracle);
         if let Some((_, text)) = self.oracle.buffers.take_over() {

@@ -38,6 +38,8 @@ pub(super) struct Consumer {
     credit: Option<Credit>,
     /// Counts subscriptions of the queue: the order in which consumers are cancelled.
     ordinal: u64,
+    #[cfg(feature = "planted")]
+    pub(super) planted: Option<crate::Planted>,
 }
 
 impl Consumer {
@@ -55,11 +57,21 @@ impl Consumer {
             rank: (Reverse(0), false),
             credit: None,
             ordinal: 0,
+            #[cfg(feature = "planted")]
+            planted: None,
         }
     }
 
     /// Messages that it can take now, the output aside.
     pub(super) fn quota(&self) -> u32 {
+        #[cfg(feature = "planted")]
+        if self.planted == Some(crate::Planted::StarvedHolder) && self.prefetch > 10 && self.unacked > 0 {
+            return 0;
+        }
+        self.credit_left()
+    }
+
+    fn credit_left(&self) -> u32 {
         let prefetch = if self.no_ack { u32::MAX } else { self.prefetch.saturating_sub(self.unacked) };
         self.credit.map_or(prefetch, |credit| prefetch.min(credit.messages()))
     }
@@ -111,6 +123,8 @@ pub(super) struct Consumers {
     /// Consumers in all lines.
     awake: u32,
     subscriptions: u64,
+    #[cfg(feature = "planted")]
+    pub(super) planted: Option<crate::Planted>,
 }
 
 impl Consumers {
@@ -125,6 +139,8 @@ impl Consumers {
             exclusive: false,
             awake: 0,
             subscriptions: 0,
+            #[cfg(feature = "planted")]
+            planted: None,
         }
     }
 
@@ -151,6 +167,8 @@ impl Consumers {
         };
         let index = self.holder(&new.key);
         let rank = (Reverse(priority), self.is_remote(new.key.at));
+        #[cfg(feature = "planted")]
+        let planted = self.planted;
         let consumer = self.at_mut(index);
         *consumer = Consumer {
             no_ack,
@@ -163,6 +181,8 @@ impl Consumers {
                 Window::Credit { messages, bytes } => Some(Credit::full(messages, bytes)),
             },
             ordinal,
+            #[cfg(feature = "planted")]
+            planted,
             ..Consumer::idle(new.key)
         };
         self.subscribed += 1;
@@ -244,6 +264,11 @@ impl Consumers {
 
     pub(super) fn awake(&self) -> u32 {
         self.awake
+    }
+
+    pub(super) fn with_credit(&self) -> impl Iterator<Item = ConsumerKey> + '_ {
+        let open = |consumer: &&Consumer| consumer.subscribed && consumer.credit_left() > 0;
+        self.entries.iter().flatten().filter(open).map(|consumer| consumer.key)
     }
 
     /// Subscribed consumers, in the order in which they came.

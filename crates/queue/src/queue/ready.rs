@@ -23,9 +23,8 @@ pub(super) struct Ready {
     returned: BTreeMap<Position, Entry>,
     next: u64,
     bytes: u64,
-    /// A planted bug: what came back waits behind what never left.
     #[cfg(feature = "planted")]
-    pub(super) planted_tail: bool,
+    pub(super) planted: Option<crate::Planted>,
 }
 
 impl Ready {
@@ -36,7 +35,7 @@ impl Ready {
             next: 1,
             bytes: 0,
             #[cfg(feature = "planted")]
-            planted_tail: false,
+            planted: None,
         }
     }
 
@@ -55,6 +54,11 @@ impl Ready {
         if let Some((_, entry, returned)) = first {
             self.bytes -= u64::from(entry.body_bytes);
             if returned {
+                #[cfg(feature = "planted")]
+                if self.planted == Some(crate::Planted::RequeueReversed) {
+                    self.returned.pop_last();
+                    return first;
+                }
                 self.returned.pop_first();
             } else {
                 self.fresh.pop_front();
@@ -66,8 +70,18 @@ impl Ready {
     /// The message with the lowest place, and whether it came back. hot.
     pub(super) fn first(&self) -> Option<(Position, Entry, bool)> {
         #[cfg(feature = "planted")]
-        if let Some(entry) = self.fresh.front().filter(|_| self.planted_tail) {
-            return Some((self.first_fresh(), *entry, false));
+        match self.planted {
+            Some(crate::Planted::RequeueAtTail) => {
+                if let Some(entry) = self.fresh.front() {
+                    return Some((self.first_fresh(), *entry, false));
+                }
+            }
+            Some(crate::Planted::RequeueReversed) => {
+                if let Some((position, entry)) = self.returned.last_key_value() {
+                    return Some((*position, *entry, true));
+                }
+            }
+            _ => {}
         }
         if let Some((position, entry)) = self.returned.first_key_value() {
             return Some((*position, *entry, true));

@@ -372,3 +372,20 @@ fn what_a_node_that_is_down_held_comes_back_in_place() {
     assert_eq!(bench.dispatch(), [(2, 1)]);
     assert!(bench.outputs.seen[0].2, "redelivered");
 }
+
+#[test]
+fn credit_is_seen_of_each_consumer() {
+    let terms = ConsumerTerms { prefetch: 1, ..PLAIN };
+    let mut bench = Bench::with(&[
+        Subscription { terms, ..plain(local(1)) },
+        Subscription { window: Window::Credit { messages: 1, bytes: 1_000 }, ..plain(key(2, 0, 1, 2)) },
+    ]);
+    let open = |bench: &Bench| bench.queue.with_credit().map(|key| key.number.0).collect::<Vec<_>>();
+    assert_eq!(open(&bench), [1, 2]);
+    bench.append(1);
+    bench.dispatch();
+    assert_eq!(open(&bench), [2]);
+    bench.append(1);
+    bench.dispatch();
+    assert_eq!(open(&bench), []);
+}

@@ -1,6 +1,9 @@
 //! 10 s after the last fault: every publish and request is answered, every client's consumer is known to its home or was
-//! cancelled, no message waits while nobody holds one; a minute later, when those with little credit had their time, no
-//! message waits at all.
+//! cancelled, no message waits for nobody; a minute later, when those with little credit had their time, no message waits
+//! at all.
+//!
+//! A message does not wait for a consumer with credit, at any time: a shard at rest (nothing in its mailbox, no turn due)
+//! has given whatever it could give, whichever faults there are.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,13 +51,29 @@ pub(crate) fn check<'a>(
             );
             oracle.violation(now, "liveness", text);
         }
-        // who holds nothing has credit; who holds something may have used it up
+        // a window that never opened again is no credit, and nobody is left to open it
         if queue.ready > 0 && queue.unacked == 0 {
             oracle.violation(now, "liveness", left(&queue));
         }
     }
     for (queue, consumers) in believed {
         oracle.violation(now, "liveness", format!("{consumers} consumers of {queue}, which has no home"));
+    }
+}
+
+/// Judges shards at rest: no message waits while a consumer has credit.
+pub(crate) fn look<'a>(now: Instant, processes: impl Iterator<Item = &'a Process>, oracle: &mut Oracle) {
+    for process in processes {
+        for (shard, host) in process.shards.iter().enumerate() {
+            if !process.is_at_rest(shard, now) {
+                continue;
+            }
+            for queue in host.shard.report().queues {
+                if queue.ready > 0 && queue.has_credit {
+                    oracle.violation(now, "liveness", format!("{}, and one has credit", left(&queue)));
+                }
+            }
+        }
     }
 }
 
