@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use leveret_model::Instant;
+use leveret_model::{Instant, NodeId};
 use leveret_wire::{ContentHeader, FrameKind, Method};
 
 use crate::body;
+use crate::event::HostId;
 use crate::oracle::{Answer, Fate, MessageId};
 use crate::request::Request;
 use crate::topology::Base;
@@ -39,9 +40,9 @@ pub(crate) struct Consumer {
     pub(crate) base: Base,
     pub(crate) prefetch: u16,
     pub(crate) no_ack: bool,
-    /// A message was requeued while all of the prefetch was held and nobody else consumes: the next one must be
-    /// redelivered.
-    pub(crate) expects_redelivered: Option<Instant>,
+    /// So many messages were requeued while all of the prefetch was held and nobody else consumes: as many that come
+    /// next must be redelivered.
+    pub(crate) expects_redelivered: Option<(Instant, usize)>,
 }
 
 /// A message that is not settled.
@@ -51,6 +52,18 @@ pub(crate) struct Holding {
     pub(crate) base: Base,
     /// `None` for a message taken by `basic.get`.
     pub(crate) consumer: Option<String>,
+    /// Who took it, as the oracle knows it.
+    pub(crate) taker: u32,
+}
+
+impl Holding {
+    /// It must come again.
+    pub(crate) fn give_back(self, ways: &mut Ways<'_>) {
+        ways.oracle.fate(self.message, self.base, Fate::Returned(ways.schedule.now));
+        if Base::SINGLE.contains(&self.base) {
+            ways.oracle.order.gave_back(self.taker, self.message, ways.alone.contains(&self.base));
+        }
+    }
 }
 
 /// How far a channel is.
@@ -67,6 +80,8 @@ pub(crate) enum ChannelPhase {
 #[derive(Debug)]
 pub(crate) struct Channel {
     pub(crate) publisher: u32,
+    /// Where its client is connected.
+    pub(crate) at: (NodeId, HostId),
     pub(crate) phase: ChannelPhase,
     pub(crate) confirms: bool,
     pub(crate) requests: VecDeque<Request>,
@@ -88,9 +103,10 @@ pub(crate) enum Settling {
 }
 
 impl Channel {
-    pub(crate) fn new(publisher: u32, requests: VecDeque<Request>) -> Self {
+    pub(crate) fn new(publisher: u32, at: (NodeId, HostId), requests: VecDeque<Request>) -> Self {
         Self {
             publisher,
+            at,
             phase: ChannelPhase::Opening,
             confirms: false,
             requests,
@@ -131,12 +147,15 @@ impl Channel {
 
     /// The channel is gone: what was not answered is unknown, what was held must come again.
     pub(crate) fn end(&mut self, ways: &mut Ways<'_>) {
-        let now = ways.schedule.now;
         for id in std::mem::take(&mut self.unanswered).into_values() {
             ways.oracle.answered(id, Answer::Unknown);
         }
         for holding in std::mem::take(&mut self.held).into_values() {
-            ways.oracle.fate(holding.message, holding.base, Fate::Returned(now));
+            holding.give_back(ways);
+        }
+        let asked = self.requests.front().filter(|_| self.asked_at.is_some()).and_then(Request::taker);
+        for taker in self.consumers.values().map(|consumer| consumer.id).chain(asked) {
+            ways.oracle.losses.ended(ways.schedule.now, taker, false);
         }
         self.consumers.clear();
         self.requests.clear();
@@ -187,26 +206,36 @@ impl Channel {
                     return ways.oracle.violation(now, "no_phantom", text);
                 };
                 let (consumer_id, base, no_ack) = (known.id, known.base, known.no_ack);
-                let soon = |since: Instant| now.since(since) < EXPECTED_WITHIN;
-                if known.expects_redelivered.take().is_some_and(soon) && !redelivered {
-                    let text = format!("{id:?} of {base:?} overtook a message that was requeued before it");
-                    ways.oracle.violation(now, "order", text);
+                if let Some((since, count)) = known.expects_redelivered.take()
+                    && now.since(since) < EXPECTED_WITHIN
+                {
+                    known.expects_redelivered = Some((since, count - 1)).filter(|(_, left)| *left > 0);
+                    if !redelivered {
+                        let text =
+                            format!("{id:?} of {base:?} overtook a message that was requeued before it");
+                        ways.oracle.violation(now, "order", text);
+                    }
                 }
                 ways.trace.say(now, || {
                     format!("{consumer} gets {id:?} of {base:?}, tag {tag}, again {redelivered}")
                 });
                 ways.trace.event(now, 21, &[u64::from(id.publisher), id.number, u64::from(redelivered)]);
-                ways.oracle.delivered(now, (id, base, checksum), Some(consumer_id), redelivered, no_ack);
+                ways.oracle.delivered(now, (id, base, checksum), consumer_id, redelivered, no_ack);
                 if !no_ack {
-                    self.held.insert(tag, Holding { message: id, base, consumer: Some(consumer) });
+                    let holding = Holding { message: id, base, consumer: Some(consumer), taker: consumer_id };
+                    self.held.insert(tag, holding);
                 }
             }
             Coming::Got { tag, redelivered } => {
                 self.asked_at = None;
-                let Some(Request::Get { base, no_ack }) = self.requests.pop_front() else { return };
-                ways.oracle.delivered(now, (id, base, checksum), None, redelivered, no_ack);
+                let Some(Request::Get { base, no_ack, consumer: taker }) = self.requests.pop_front() else {
+                    return;
+                };
+                ways.oracle.consumes(taker, base, false);
+                ways.oracle.losses.ended(now, taker, true);
+                ways.oracle.delivered(now, (id, base, checksum), taker, redelivered, no_ack);
                 if !no_ack {
-                    self.held.insert(tag, Holding { message: id, base, consumer: None });
+                    self.held.insert(tag, Holding { message: id, base, consumer: None, taker });
                 }
             }
         }

@@ -222,9 +222,10 @@ impl Client {
     }
 
     pub(crate) fn open_channel(&mut self, number: u16, ways: &mut Ways<'_>) {
+        let Some((_, node, host)) = self.at else { return };
         let publisher = ways.oracle.new_publisher();
         let requests = self.role.script(number, ways).into();
-        self.channels.insert(number, Channel::new(publisher, requests));
+        self.channels.insert(number, Channel::new(publisher, (node, host), requests));
         self.say(number, ChannelOpen);
     }
 
@@ -268,7 +269,9 @@ impl Client {
             Method::BasicCancel(cancel) => {
                 let tag = String::from_utf8_lossy(cancel.consumer_tag).into_owned();
                 ways.trace.say(now, || format!("client {} channel {number}: {tag} was cancelled", self.id.0));
-                channel.consumers.remove(&tag);
+                if let Some(consumer) = channel.consumers.remove(&tag) {
+                    ways.oracle.losses.ended(now, consumer.id, false);
+                }
                 self.again_at = Some(now + ways.schedule.dice.millis(100, 600));
             }
             answer => channel.on_answer(answer, ways),
@@ -284,7 +287,7 @@ impl Client {
             }
             if let Some(request) = channel.requests.front_mut() {
                 channel.asked_at = Some(now);
-                request.send(*number, &mut self.out, ways);
+                request.send((*number, channel.at), &mut self.out, ways);
             }
         }
     }
@@ -349,8 +352,12 @@ impl Client {
         for tag in tags {
             if let Some(holding) = channel.held.remove(&tag) {
                 ways.trace.say(now, || format!("client {} settles {:?}: {how:?}", self.id.0, holding));
-                let fate = if how == Settling::Requeue { Fate::Returned(now) } else { Fate::Settled };
-                ways.oracle.fate(holding.message, holding.base, fate);
+                match how {
+                    Settling::Requeue => holding.give_back(ways),
+                    Settling::Ack | Settling::Drop => {
+                        ways.oracle.fate(holding.message, holding.base, Fate::Settled);
+                    }
+                }
             }
         }
         match (how, multiple) {

@@ -2,7 +2,7 @@
 //!
 //! An answer that never came is *unknown*: it proves nothing, neither that a message is there nor that it is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use leveret_model::directory::{Change, QueueRecord};
@@ -12,6 +12,7 @@ use crate::event::HostId;
 use crate::invariants::Violation;
 use crate::invariants::buffers::Buffers;
 use crate::invariants::order::Order;
+use crate::losses::Losses;
 use crate::topology::{Base, Exchange, base_of};
 
 /// One message: the channel opening that published it, and its number there.
@@ -102,6 +103,9 @@ pub(crate) struct Oracle {
     /// Deletions that clients asked for.
     pub(crate) deleted: BTreeMap<Base, Vec<Instant>>,
     pub(crate) order: Order,
+    pub(crate) losses: Losses,
+    /// What consumers without acknowledgements may have lost; known at the end.
+    pub(crate) excused: BTreeSet<(MessageId, Base)>,
     /// When a node's process began.
     pub(crate) began: BTreeMap<NodeId, Instant>,
     /// A client reads what came while it did not read: when it was said, nobody knows.
@@ -122,11 +126,6 @@ impl Oracle {
         self.next_publisher += 1;
         self.sent.push(Vec::new());
         self.next_publisher - 1
-    }
-
-    pub(crate) fn new_consumer(&mut self) -> u32 {
-        self.next_consumer += 1;
-        self.next_consumer - 1
     }
 
     // ---- publishing -----------------------------------------------------------------------------------------
@@ -160,7 +159,7 @@ impl Oracle {
         &mut self,
         now: Instant,
         (id, base, checksum): (MessageId, Base, u64),
-        consumer: Option<u32>,
+        consumer: u32,
         redelivered: bool,
         settled: bool,
     ) {
@@ -171,9 +170,18 @@ impl Oracle {
             self.violation(now, "no_phantom", format!("{id:?} came with another body"));
         }
         let fate = if settled { Fate::Settled } else { Fate::Held };
-        let at = self.deliveries.entry((id, base)).or_insert(Delivered { fresh: 0, fate, acked: settled });
+        self.losses.got(now, consumer, id);
+        let fresh = Delivered { fresh: 0, fate: Fate::Settled, acked: settled };
+        let at = self.deliveries.entry((id, base)).or_insert(fresh);
+        let held = at.fate == Fate::Held;
         at.fate = fate;
         if redelivered {
+            if let Some((before, place)) = self.order.again(consumer, id, held) {
+                let text = format!(
+                    "consumer {consumer} of {base:?} got {id:?}, place {place}, again before place {before}"
+                );
+                self.violation(now, "order", text);
+            }
             return;
         }
         at.fresh += 1;
@@ -181,12 +189,24 @@ impl Oracle {
             let text = format!("{id:?} came from {base:?} again, and not as redelivered");
             self.violation(now, "no_phantom", text);
         }
-        if let Some(consumer) = consumer
-            && let Some(last) = self.order.note(consumer, id.publisher, id.number)
-        {
+        if let Some(last) = self.order.first(consumer, id, Base::SINGLE.contains(&base)) {
             let text = format!("consumer {consumer} of {base:?} got {id:?} after {last}");
             self.violation(now, "order", text);
         }
+    }
+
+    /// A consumer is asked for, or a get.
+    pub(crate) fn consuming(&mut self, base: Base, renamed: bool) -> u32 {
+        self.next_consumer += 1;
+        let consumer = self.next_consumer - 1;
+        self.order.begin(consumer, self.only_life(base).filter(|_| !renamed));
+        consumer
+    }
+
+    /// It was answered.
+    pub(crate) fn consumes(&mut self, consumer: u32, base: Base, renamed: bool) {
+        let life = self.only_life(base).filter(|_| !renamed);
+        self.order.began(consumer, life);
     }
 
     pub(crate) fn fate(&mut self, id: MessageId, base: Base, fate: Fate) {

@@ -30,7 +30,9 @@ impl Planted {
         (Self::InControl(leveret_cluster::Planted::AckBeforeApplied), "ack-before-applied", "bindings"),
         (Self::InShard(leveret_shard::Planted::ResendWithoutDedup), "resend-without-dedup", "no_phantom"),
         (Self::in_queue(PlantedInQueue::RequeueAtTail), "requeue-at-tail", "order"),
+        (Self::in_queue(PlantedInQueue::RequeueReversed), "requeue-reversed", "order"),
         (Self::in_queue(PlantedInQueue::StarvedHolder), "starved-holder", "liveness"),
+        (Self::in_queue(PlantedInQueue::DroppedUnacknowledged), "dropped-unacknowledged", "confirmed_kept"),
         (Self::InControl(leveret_cluster::Planted::DownWithoutVeto), "down-without-veto", "bindings"),
         (Self::InShard(leveret_shard::Planted::NoResubscription), "no-resubscription", "liveness"),
     ];

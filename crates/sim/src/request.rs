@@ -1,6 +1,6 @@
 //! What a client asks and waits for, one at a time per channel.
 
-use leveret_model::{Arguments, RoutingKey, Value};
+use leveret_model::{Arguments, NodeId, RoutingKey, Value};
 use leveret_wire::method::{
     BasicCancel, BasicConsume, BasicGet, BasicQos, ConfirmSelect, ExchangeBind, ExchangeDeclare,
     ExchangeDelete, QueueBind, QueueDeclare, QueueDelete, QueueUnbind,
@@ -8,6 +8,7 @@ use leveret_wire::method::{
 use leveret_wire::{Method, Table, encode_arguments};
 
 use crate::channel::{Channel, Consumer};
+use crate::event::HostId;
 use crate::topology::{Base, Exchange, base_of};
 use crate::world::Ways;
 
@@ -35,13 +36,19 @@ pub(crate) enum Request {
     Get {
         base: Base,
         no_ack: bool,
+        consumer: u32,
     },
     Delete(Base),
 }
 
 impl Request {
     /// Writes it.
-    pub(crate) fn send(&mut self, channel: u16, out: &mut Vec<u8>, ways: &mut Ways<'_>) {
+    pub(crate) fn send(
+        &mut self,
+        (channel, at): (u16, (NodeId, HostId)),
+        out: &mut Vec<u8>,
+        ways: &mut Ways<'_>,
+    ) {
         self.note(ways);
         let arguments = self.arguments();
         let arguments = Table(&arguments);
@@ -92,7 +99,12 @@ impl Request {
                 .into());
             }
             Self::Consume { queue, tag, no_ack, consumer, .. } => {
-                *consumer = ways.oracle.new_consumer();
+                if let Some((base, renamed)) = base_of(queue) {
+                    *consumer = ways.oracle.consuming(base, renamed);
+                    if *no_ack {
+                        ways.oracle.losses.asked(ways.schedule.now, *consumer, base, at, false);
+                    }
+                }
                 say(BasicConsume {
                     queue: queue.as_bytes(),
                     consumer_tag: tag.as_bytes(),
@@ -102,12 +114,24 @@ impl Request {
                 .into());
             }
             Self::Cancel(tag) => say(BasicCancel { consumer_tag: tag.as_bytes(), no_wait: false }.into()),
-            Self::Get { base, no_ack } => {
+            Self::Get { base, no_ack, consumer } => {
+                *consumer = ways.oracle.consuming(*base, false);
+                if *no_ack {
+                    ways.oracle.losses.asked(ways.schedule.now, *consumer, *base, at, true);
+                }
                 say(BasicGet { queue: base.name().as_bytes(), no_ack: *no_ack }.into());
             }
             Self::Delete(base) => {
                 say(QueueDelete { queue: base.name().as_bytes(), ..Default::default() }.into());
             }
+        }
+    }
+
+    /// Who it lets messages go to.
+    pub(crate) fn taker(&self) -> Option<u32> {
+        match self {
+            Self::Consume { consumer, .. } | Self::Get { consumer, .. } => Some(*consumer),
+            _ => None,
         }
     }
 
@@ -146,19 +170,24 @@ impl Request {
                 ways.oracle.unbound(exchange, key, base);
             }
             (Self::Consume { queue, tag, prefetch, no_ack, consumer }, Method::BasicConsumeOk(_)) => {
-                let Some((base, _)) = base_of(&queue) else { return };
+                let Some((base, renamed)) = base_of(&queue) else { return };
+                ways.oracle.consumes(consumer, base, renamed);
                 let known =
                     Consumer { id: consumer, queue, base, prefetch, no_ack, expects_redelivered: None };
                 channel.consumers.insert(tag, known);
             }
             (Self::Cancel(tag), Method::BasicCancelOk(_)) => {
-                channel.consumers.remove(&tag);
+                if let Some(consumer) = channel.consumers.remove(&tag) {
+                    ways.oracle.losses.ended(now, consumer.id, true);
+                }
+            }
+            (Self::Get { consumer, .. }, Method::BasicGetEmpty(_)) => {
+                ways.oracle.losses.ended(now, consumer, true);
             }
             (Self::Qos(_), Method::BasicQosOk(_))
             | (Self::DeclareExchange(_), Method::ExchangeDeclareOk(_))
             | (Self::DeleteExchange(_), Method::ExchangeDeleteOk(_))
             | (Self::BindExchange(..), Method::ExchangeBindOk(_))
-            | (Self::Get { .. }, Method::BasicGetEmpty(_))
             | (Self::Delete(_), Method::QueueDeleteOk(_)) => {}
             (request, answer) => {
                 ways.oracle.violation(now, "liveness", format!("{request:?} was answered by {answer:?}"));

@@ -101,12 +101,14 @@ impl ShardHost {
                 ShardMail::Control(mail) => self.shard.on_control(mail),
                 ShardMail::Client(end) => self.take_client(end, ways),
                 ShardMail::SessionUp { node, boot, session, links } => {
+                    ways.oracle.losses.link_ended(ways.schedule.now, self.own.node, node);
                     self.links_up(node, links, ways);
                     for (from, batch) in self.arrivals.on_up(node, boot, session) {
                         self.take_batch(from, boot, session, &batch, ways);
                     }
                 }
                 ShardMail::SessionDown { node } => {
+                    ways.oracle.losses.link_ended(ways.schedule.now, self.own.node, node);
                     self.links_down(node, ways);
                     self.arrivals.on_down(node);
                     self.shard.on_link_down(node);

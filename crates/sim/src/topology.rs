@@ -120,7 +120,7 @@ impl Base {
     /// Emptied by `basic.get` without acknowledgement: what a cut takes is gone.
     pub(crate) const GRABBED: Self = Self(8);
 
-    /// A message that was on its way out of it may be gone.
+    /// A message that was on its way out of it may be gone (`losses.rs`).
     pub(crate) fn may_lose(self) -> bool {
         self == Self::NO_ACK || self == Self::GRABBED
     }

@@ -223,7 +223,7 @@ impl Client {
         }
     }
 
-    /// Gives one back while all of the prefetch is held: then nothing newer may come before it.
+    /// Gives some back while all of the prefetch is held: then nothing newer may come before them.
     fn requeue_when_full(&mut self, base: Base, ways: &mut Ways<'_>) -> bool {
         let alone = ways.alone.contains(&base);
         let Some(channel) = self.channels.get_mut(&1).filter(|channel| channel.is_open()) else {
@@ -240,11 +240,14 @@ impl Client {
         if !ways.schedule.dice.chance(300) {
             return false;
         }
-        let Some(tag) = ways.schedule.dice.pick(&held) else { return false };
+        let Some(at) = (!held.is_empty()).then(|| ways.schedule.dice.below(held.len())) else { return false };
+        let multiple = ways.schedule.dice.chance(500);
         if alone {
-            consumer.expects_redelivered = Some(ways.schedule.now);
+            // with all before it, those that it took by another consumer of this channel included
+            let count = if multiple { at + 1 } else { 1 };
+            consumer.expects_redelivered = Some((ways.schedule.now, count));
         }
-        self.settle(1, tag, Settling::Requeue, false, ways);
+        self.settle(1, held[at], Settling::Requeue, multiple, ways);
         true
     }
 
@@ -276,8 +279,8 @@ impl Client {
         let next: Vec<Request> = match (dice.below(100), place) {
             (0..45, Some((exchange, key, base))) => vec![Request::Bind(exchange, key, base)],
             (45..75, Some((exchange, key, base))) => vec![Request::Unbind(exchange, key, base)],
-            (75..86, _) => vec![Request::Get { base: Base::GOTTEN, no_ack: false }],
-            (86..95, _) => vec![Request::Get { base: Base::GRABBED, no_ack: true }],
+            (75..86, _) => vec![Request::Get { base: Base::GOTTEN, no_ack: false, consumer: 0 }],
+            (86..95, _) => vec![Request::Get { base: Base::GRABBED, no_ack: true, consumer: 0 }],
             (95, _) if index == 0 => {
                 vec![Request::Delete(Base::DELETED), Request::DeclareQueue(Base::DELETED)]
             }

@@ -166,6 +166,7 @@ impl World {
         self.wait_for_drained();
         let (now, oracle) = (self.schedule.now, &mut self.oracle);
         liveness::check_drained(now, self.processes.values(), oracle);
+        oracle.excused = oracle.losses.excused(oracle, &self.network.truth);
         confirmed_kept::check(now, oracle);
         unacked_returns::check(now, oracle);
         order::check(now, oracle);
@@ -200,6 +201,7 @@ impl World {
             traffic.returned += u64::from(sent.returned);
         }
         traffic.delivered = self.oracle.deliveries.len() as u64;
+        traffic.requeues_judged = self.oracle.order.judged().again;
         traffic.events = self.trace.events();
         let simulated = self.schedule.now.since(Instant::ZERO);
         Outcome {

@@ -3,7 +3,7 @@
 //! | file | promise |
 //! |---|---|
 //! | `no_phantom` | nothing is delivered that was not published, nor twice without `redelivered` |
-//! | `order` | first deliveries come in publish order per channel, queue and consumer; what is requeued goes in front |
+//! | `order` | first deliveries come in publish order, what was given back before what stands behind it |
 //! | `unacked_returns` | what a channel held when it died is delivered again |
 //! | `confirmed_kept` | a confirmed message is delivered, unless its home died |
 //! | `one_home` | a queue incarnation has one home always, a name one while views agree |

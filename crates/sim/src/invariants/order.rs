@@ -1,37 +1,130 @@
-//! First deliveries come in publish order per publishing channel, queue and consumer.
+//! Messages leave a queue in the order in which they stand there: as they were published, and what was given back at its
+//! old place in front.
 //!
-//! Judged as deliveries come, in `Oracle::delivered`: the numbers that one consumer sees of one publishing channel rise,
-//! `redelivered` ones left out. What is requeued goes to its old place in front: judged in `Channel::on_message` where a
-//! lone consumer that held all of its prefetch gave one back. Here is what can be judged at the end.
+//! First deliveries, judged in [`Order::first`]: the numbers that one consumer sees of one publishing channel rise, and
+//! they begin above what anybody had seen of the same life of the queue when the consumer was asked for; a `basic.get` is
+//! a consumer of one message. (What two consumers see at the same time says nothing: their ways are of different length.)
+//!
+//! What comes again, judged in [`Order::again`] at queues with one consumer at a time: first deliveries have shown its
+//! places. Of two messages that one channel gave back, the one in front first, the one in front comes first, whether the
+//! channel did it by nack or by its end, and whoever the consumer is then: from its settlement on it lies ready in front
+//! of the other. Not judged are messages whose place nobody saw, and lives of a queue that are in doubt.
+//!
+//! That nothing new comes before what was given back is judged in `Channel::on_message`, where a lone consumer that held
+//! all of its prefetch gave some back. Here is also what can be judged at the end.
 
 use std::collections::BTreeMap;
 
-use leveret_model::Instant;
+use leveret_model::{Instant, QueueId};
 
-use crate::oracle::Oracle;
+use crate::oracle::{MessageId, Oracle};
 
-/// The last first delivery of each publisher that each consumer saw.
+/// What consumers saw.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
-    last: BTreeMap<(u32, u32), u64>,
+    takers: BTreeMap<u32, Taker>,
+    lives: BTreeMap<QueueId, Seen>,
+    /// Pairs of consumer and publisher, and messages that came again with a place.
+    judged: Judged,
+}
+
+/// How much was judged.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Judged {
+    pub(crate) first: u64,
+    pub(crate) again: u64,
+}
+
+/// A consumer, or a get.
+#[derive(Debug, Default)]
+struct Taker {
+    life: Option<QueueId>,
+    /// The last first delivery of each publisher.
+    last: BTreeMap<u32, u64>,
+    /// It was given again what it still held: the home had judged its node Down, and which of the two it means is open.
+    doubted: bool,
+}
+
+/// What clients saw of one life of a queue.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The highest number of each publisher.
+    last: BTreeMap<u32, u64>,
+    /// Places, as far as first deliveries showed them; only with one consumer at a time.
+    places: BTreeMap<MessageId, u64>,
+    /// Given back and not come again: place, and which settlement it was.
+    back: BTreeMap<u64, u64>,
+    settlements: u64,
 }
 
 impl Order {
-    /// Notes a first delivery; answers the number before it if that was not smaller.
-    pub(crate) fn note(&mut self, consumer: u32, publisher: u32, number: u64) -> Option<u64> {
-        let last = self.last.insert((consumer, publisher), number).unwrap_or(0);
-        (number <= last).then_some(last)
+    /// A consumer is asked for, at the only life of its queue.
+    pub(crate) fn begin(&mut self, taker: u32, life: Option<QueueId>) {
+        let last = life.and_then(|life| self.lives.get(&life)).map(|seen| seen.last.clone());
+        self.takers.insert(taker, Taker { life, last: last.unwrap_or_default(), doubted: false });
+    }
+
+    /// It is there. If the name may mean another life by now, what was seen before says nothing.
+    pub(crate) fn began(&mut self, taker: u32, life: Option<QueueId>) {
+        let at = self.takers.entry(taker).or_default();
+        if at.life != life {
+            *at = Taker::default();
+        }
+    }
+
+    /// A first delivery; answers the number before it if that was not smaller. `single`: one consumer at a time.
+    pub(crate) fn first(&mut self, taker: u32, id: MessageId, single: bool) -> Option<u64> {
+        let at = self.takers.entry(taker).or_default();
+        let last = at.last.insert(id.publisher, id.number);
+        self.judged.first += u64::from(last.is_some());
+        if let Some(seen) = at.life.map(|life| self.lives.entry(life).or_default()) {
+            let highest = seen.last.entry(id.publisher).or_default();
+            *highest = id.number.max(*highest);
+            if single {
+                let place = seen.places.len() as u64;
+                seen.places.insert(id, place);
+            }
+        }
+        last.filter(|last| id.number <= *last)
+    }
+
+    /// A message is given back by the channel that held it; `alone`: the home knows no other consumer.
+    pub(crate) fn gave_back(&mut self, taker: u32, id: MessageId, alone: bool) {
+        let Some(at) = self.takers.get(&taker).filter(|at| !at.doubted) else { return };
+        let Some(seen) = at.life.and_then(|life| self.lives.get_mut(&life)) else { return };
+        if !alone {
+            return seen.back.clear();
+        }
+        if let Some(place) = seen.places.get(&id) {
+            seen.settlements += 1;
+            seen.back.insert(*place, seen.settlements);
+        }
+    }
+
+    /// A message comes again; `held`: some client still holds it. Answers the place that should have come before, and its.
+    pub(crate) fn again(&mut self, taker: u32, id: MessageId, held: bool) -> Option<(u64, u64)> {
+        let at = self.takers.get_mut(&taker)?;
+        let seen = self.lives.get_mut(&at.life?)?;
+        if held {
+            at.doubted = true;
+            seen.back.clear();
+            return None;
+        }
+        let place = *seen.places.get(&id)?;
+        let settlement = seen.back.remove(&place)?;
+        self.judged.again += 1;
+        let before = seen.back.range(..place).find(|(_, before)| **before < settlement);
+        before.map(|(before, _)| (*before, place))
+    }
+
+    pub(crate) fn judged(&self) -> Judged {
+        self.judged
     }
 }
 
-/// How many pairs of consumer and publisher were judged: an order over nothing proves nothing.
-pub(crate) fn judged(oracle: &Oracle) -> usize {
-    oracle.order.last.len()
-}
-
-/// A run in which nobody consumed from anybody judged nothing.
+/// A run in which nobody consumed twice from anybody judged nothing.
 pub(crate) fn check(now: Instant, oracle: &mut Oracle) {
-    if judged(oracle) == 0 {
-        oracle.violation(now, "order", "no consumer ever saw a message: nothing was judged".into());
+    if oracle.order.judged().first == 0 {
+        oracle.violation(now, "order", "no consumer ever saw two messages: nothing was judged".into());
     }
 }

@@ -1,6 +1,6 @@
 //! What a channel held when it died, or gave back, is delivered again.
 //!
-//! Exempt: queues without acknowledgements, deleted queues, homes that died, and messages that another client acked.
+//! Exempt: deleted queues, homes that died, and messages that another client acked.
 
 use leveret_model::Instant;
 
@@ -12,8 +12,7 @@ pub(crate) fn check(now: Instant, oracle: &mut Oracle) {
     for ((id, base), delivered) in &oracle.deliveries {
         let Fate::Returned(since) = delivered.fate else { continue };
         let Some(sent) = oracle.message(*id) else { continue };
-        let exempt = base.may_lose()
-            || delivered.acked
+        let exempt = delivered.acked
             || oracle.deleted_since(*base, sent.sent_at)
             || oracle.home_ended_since(*base, sent.sent_at);
         if !exempt {
