@@ -47,6 +47,8 @@ pub struct QueueStatus {
     pub record: QueueRecord,
     /// Its home is Down, or it lost its name for now.
     pub masked: bool,
+    /// It was more than a proposal.
+    pub stood: bool,
 }
 
 /// All that the control machine knows.
@@ -100,8 +102,13 @@ impl Control {
     #[must_use]
     pub fn queues_after(&self, after: Option<QueueId>, most: usize) -> Vec<QueueStatus> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let queues = self.directory.told().queues.range((from, Bound::Unbounded)).take(most);
-        queues.map(|(_, (record, masked))| QueueStatus { record: record.clone(), masked: *masked }).collect()
+        let told = self.directory.told();
+        let status = |(id, (record, masked)): (&QueueId, &(QueueRecord, bool))| QueueStatus {
+            record: record.clone(),
+            masked: *masked,
+            stood: told.stood.contains(id),
+        };
+        told.queues.range((from, Bound::Unbounded)).take(most).map(status).collect()
     }
 
     fn node_status(&self, member: &crate::membership::member::Member) -> NodeStatus {

@@ -60,5 +60,5 @@ pub use planted::Planted;
 pub use effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob};
 pub use pressure::Pressure;
 pub use records::BatchError;
-pub use report::{ConnectionReport, QueueReport, ShardReport, Traffic};
+pub use report::{ConnectionReport, QueueReport, Routes, ShardReport, Traffic};
 pub use shard::{Caller, ReadInterest, Shard, ShardConfig};

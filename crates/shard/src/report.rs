@@ -4,6 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use leveret_amqp::State;
+use leveret_model::definition::{Binding, Exchange};
+use leveret_model::directory::QueueRecord;
 use leveret_model::{ConsumerKey, Name, QueueId, ShardAddress};
 
 use crate::places::{Home, Place};
@@ -73,6 +75,17 @@ pub struct ShardReport {
     pub memory_bytes: u64,
 }
 
+/// What a shard routes by.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Routes {
+    /// Exchanges, those that each vhost has included.
+    pub exchanges: Vec<Exchange>,
+    /// Queues, and whether routes leave them out.
+    pub queues: Vec<(QueueRecord, bool)>,
+    /// Bindings.
+    pub bindings: Vec<Binding>,
+}
+
 impl Shard {
     /// Messages in its queues, those that consumers hold included.
     #[must_use]
@@ -82,6 +95,21 @@ impl Shard {
             _ => None,
         });
         homes.sum()
+    }
+
+    /// What the shard routes by, copied.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        let table = &self.broker.table;
+        Routes {
+            exchanges: table.exchanges().map(|(_, exchange)| exchange.clone()).collect(),
+            queues: table.queues().map(|queue| (queue.record.clone(), queue.masked)).collect(),
+            bindings: table
+                .exchanges()
+                .flat_map(|(id, _)| table.bindings_of(id))
+                .map(|binding| binding.to_binding())
+                .collect(),
+        }
     }
 
     /// What the shard tells of itself.

@@ -362,7 +362,9 @@ impl World {
         let processes = self.processes.values();
         liveness::look(now, processes.clone(), &mut self.oracle);
         self.one_home.look(now, processes.clone(), &mut self.oracle);
-        self.directories.look(now, at(HEAL_AT), processes, &mut self.oracle);
+        if self.season != Season::Busy {
+            self.directories.look(now, processes, &mut self.oracle);
+        }
         if let Some((_, text)) = self.oracle.buffers.take_over() {
             self.oracle.violation(now, "buffers", text);
         }

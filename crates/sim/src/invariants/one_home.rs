@@ -1,8 +1,8 @@
 //! A queue incarnation has one home, in every execution; a name has one incarnation while views agree.
 //!
 //! Views agree when every node of a set counts exactly that set and has its lease, for two seconds (without the lease a
-//! node that others hear still counts, though nothing reaches it). Two proposals for one name may meet
-//! even then; one is withdrawn before any ok. So two lives are judged only when both lasted for two seconds of agreement.
+//! node that others hear still counts, though nothing reaches it). Two proposals for one name may meet even then; one is
+//! withdrawn before any ok, so proposals are not judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,8 +18,6 @@ const AGREED_FOR: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(crate) struct OneHome {
     agree_since: BTreeMap<Vec<NodeId>, Instant>,
-    /// Since when two lives of a name are seen together by nodes that agree.
-    together_since: BTreeMap<(QueueId, QueueId), Instant>,
 }
 
 impl OneHome {
@@ -46,22 +44,16 @@ impl OneHome {
             members.len() == set.len() && members.iter().all(|p| set.contains(&p.hello.node))
         });
         self.agree_since.retain(|set, _| sets.contains_key(set));
-        let mut together = BTreeMap::new();
         for (set, members) in sets {
             let since = *self.agree_since.entry(set.clone()).or_insert(now);
             if now.since(since) < AGREED_FOR {
                 continue;
             }
             for (name, one, other) in rivals(&set, &members) {
-                let since = self.together_since.get(&(one, other)).copied().unwrap_or(now);
-                together.insert((one, other), since);
-                if now.since(since) >= AGREED_FOR {
-                    let text = format!("{name} has two lives while {set:?} agree: {one:?} and {other:?}");
-                    oracle.violation(now, "one_home", text);
-                }
+                let text = format!("{name} has two lives while {set:?} agree: {one:?} and {other:?}");
+                oracle.violation(now, "one_home", text);
             }
         }
-        self.together_since = together;
     }
 }
 
@@ -70,7 +62,9 @@ fn rivals(set: &[NodeId], members: &[&Process]) -> Vec<(Name, QueueId, QueueId)>
     let mut names: BTreeMap<Name, BTreeSet<QueueId>> = BTreeMap::new();
     for member in members {
         let queues = member.control.control.status().queues;
-        for queue in queues.into_iter().filter(|queue| !queue.masked && set.contains(&queue.record.home.node))
+        for queue in queues
+            .into_iter()
+            .filter(|queue| !queue.masked && queue.stood && set.contains(&queue.record.home.node))
         {
             names.entry(queue.record.name).or_default().insert(queue.record.id);
         }
