@@ -12,13 +12,15 @@ use leveret_model::{Instant, NodeId};
 
 use crate::event::HostId;
 use crate::oracle::{Answer, MessageId, Oracle};
-use crate::topology::Base;
+use crate::topology::{Base, Exchange};
 use crate::truth::Truth;
 
 /// With a good way for so long a home has learnt that a consumer is gone, slow shards on both sides included.
 const LEARNT_WITHIN: Duration = Duration::from_secs(2);
 /// A node that died is Down at all homes by then.
 const DOWN_WITHIN: Duration = Duration::from_secs(10);
+/// Ends of links in so short a time are one.
+const FLAP: Duration = Duration::from_millis(500);
 const STEP: Duration = Duration::from_millis(250);
 
 /// A consumer or a get without acknowledgements.
@@ -74,34 +76,21 @@ impl Losses {
 
     /// Confirmed messages that did not come from queues without acknowledgements, and may have been lost on their way out.
     pub(crate) fn excused(&self, oracle: &Oracle, truth: &Truth) -> BTreeSet<(MessageId, Base)> {
-        let (mut excused, mut spent) = (BTreeSet::new(), BTreeSet::new());
+        let mut excused = BTreeSet::new();
         for base in Base::ALL.into_iter().filter(|base| base.may_lose()) {
             let homes: BTreeSet<NodeId> =
                 oracle.lives.values().filter(|life| life.base == base).map(|life| life.home.node).collect();
-            let takers: Vec<(u32, &Taker, Vec<Instant>)> = self
-                .takers
-                .iter()
-                .filter(|(_, taker)| taker.base == base)
-                .map(|(number, taker)| (*number, taker, self.interruptions(taker, &homes, oracle, truth)))
-                .collect();
-            for (publisher, all) in oracle.sent.iter().enumerate() {
-                for (at, sent) in all.iter().enumerate() {
-                    let id = MessageId { publisher: publisher as u32, number: at as u64 + 1 };
-                    let to = sent.exchange.behind().matches(&base.name(), &sent.key);
-                    let confirmed = matches!(sent.answer, Answer::Confirmed(_));
-                    if !to || !confirmed || oracle.deliveries.contains_key(&(id, base)) {
-                        continue;
-                    }
-                    let by = takers.iter().find(|(number, taker, interruptions)| {
-                        !(taker.is_get && spent.contains(number))
-                            && interruptions.iter().any(|until| {
-                                sent.sent_at < *until && was_under_way(id, taker, *until, &takers)
-                            })
-                    });
-                    if let Some((number, ..)) = by {
-                        spent.insert(*number);
-                        excused.insert((id, base));
-                    }
+            let of_base = self.takers.values().filter(|taker| taker.base == base);
+            let takers: Vec<(&Taker, Vec<Instant>)> =
+                of_base.map(|taker| (taker, self.interruptions(taker, &homes, oracle, truth))).collect();
+            // what each get may have lost: one message, and one more each time that it was asked again
+            let mut lost: Vec<Vec<usize>> = vec![Vec::new(); takers.len()];
+            let missing = missing(oracle, base);
+            let could: Vec<Vec<usize>> =
+                missing.iter().map(|(id, sent_at)| who_lost(*id, *sent_at, &takers)).collect();
+            for (at, (id, _)) in missing.iter().enumerate() {
+                if assign(at, &could, &takers, &mut lost, &mut BTreeSet::new()) {
+                    excused.insert((*id, base));
                 }
             }
         }
@@ -125,13 +114,15 @@ impl Losses {
             *other == node && homes.contains(own) && taker.asked_at <= *at && *at <= over
         });
         let mut all: Vec<Instant> = links.map(|(at, ..)| *at).collect();
+        // the shards of a home hear of the same end one by one, and of the next link soon after
+        all.sort_unstable();
+        all.reverse();
+        all.dedup_by(|earlier, later| later.since(*earlier) < FLAP);
         if let Ended::Lossy(at) = taker.ended {
-            if let Some(died) = oracle.ended.get(&node).filter(|died| **died <= at + LEARNT_WITHIN) {
-                all.push(*died + DOWN_WITHIN);
-            }
-            for home in homes.iter().filter_map(|home| oracle.hosts.get(home)) {
-                all.push(learnt(at, taker.at.1, *home, truth));
-            }
+            let died = oracle.ended.get(&node).filter(|died| **died <= at + LEARNT_WITHIN);
+            let known = homes.iter().filter_map(|home| oracle.hosts.get(home));
+            let learnt = known.map(|home| learnt(at, taker.at.1, *home, truth));
+            all.extend(learnt.chain(died.map(|died| *died + DOWN_WITHIN)).max());
         }
         all
     }
@@ -149,12 +140,58 @@ fn learnt(since: Instant, host: HostId, home: HostId, truth: &Truth) -> Instant 
     at + LEARNT_WITHIN
 }
 
-fn was_under_way(
-    id: MessageId,
-    taker: &Taker,
-    until: Instant,
-    takers: &[(u32, &Taker, Vec<Instant>)],
+/// Confirmed messages that went there and never came.
+fn missing(oracle: &Oracle, base: Base) -> Vec<(MessageId, Instant)> {
+    let mut missing = Vec::new();
+    for (publisher, all) in oracle.sent.iter().enumerate() {
+        for (at, sent) in all.iter().enumerate() {
+            let id = MessageId { publisher: publisher as u32, number: at as u64 + 1 };
+            let to = sent.exchange == Exchange::Default && sent.key == base.name();
+            let confirmed = matches!(sent.answer, Answer::Confirmed(_));
+            if to && confirmed && !oracle.deliveries.contains_key(&(id, base)) {
+                missing.push((id, sent.sent_at));
+            }
+        }
+    }
+    missing
+}
+
+/// Takers to which a message may have been under way when something ended.
+fn who_lost(id: MessageId, sent_at: Instant, takers: &[(&Taker, Vec<Instant>)]) -> Vec<usize> {
+    let could = |(taker, interruptions): &(&Taker, Vec<Instant>)| {
+        interruptions.iter().any(|until| sent_at < *until && was_under_way(id, taker, *until, takers))
+    };
+    (0..takers.len()).filter(|at| could(&takers[*at])).collect()
+}
+
+/// Finds a taker for a lost message, and if need be another one for a message that has it (an augmenting path).
+fn assign(
+    message: usize,
+    could: &[Vec<usize>],
+    takers: &[(&Taker, Vec<Instant>)],
+    lost: &mut [Vec<usize>],
+    tried: &mut BTreeSet<usize>,
 ) -> bool {
+    for at in &could[message] {
+        if !tried.insert(*at) {
+            continue;
+        }
+        let (taker, interruptions) = &takers[*at];
+        if !taker.is_get || lost[*at].len() < interruptions.len() {
+            lost[*at].push(message);
+            return true;
+        }
+        for place in 0..lost[*at].len() {
+            if assign(lost[*at][place], could, takers, lost, tried) {
+                lost[*at][place] = message;
+                return true;
+            }
+        }
+    }
+    false
+}
+
+fn was_under_way(id: MessageId, taker: &Taker, until: Instant, takers: &[(&Taker, Vec<Instant>)]) -> bool {
     let of_publisher = |got: &&(Instant, MessageId)| got.1.publisher == id.publisher;
     let behind = |taker: &Taker, by: Instant| {
         let mut got = taker.got.iter().filter(of_publisher);
@@ -165,5 +202,5 @@ fn was_under_way(
     !behind(taker, until)
         && takers
             .iter()
-            .all(|(_, other, _)| !behind(other, taker.asked_at) && !(other.asked_at > until && before(other)))
+            .all(|(other, _)| !behind(other, taker.asked_at) && !(other.asked_at > until && before(other)))
 }
