@@ -62,23 +62,24 @@ impl Cost {
 pub struct Overgrant;
 
 /// The sender's side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
+    most: Cost,
     /// Sent and not granted back.
     outstanding: Cost,
 }
 
 impl Window {
-    /// An open window. A new link begins with one: what was outstanding on the old one is void.
+    /// An open window for so much. A new link begins with one: what was outstanding on the old one is void.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { outstanding: Cost::NONE }
+    pub const fn new(most: Cost) -> Self {
+        Self { most, outstanding: Cost::NONE }
     }
 
     /// What may be sent now; the last record may overshoot the bytes. hot.
     #[must_use]
     pub const fn room(&self) -> Cost {
-        Cost::WINDOW.less(self.outstanding)
+        self.most.less(self.outstanding)
     }
 
     /// False until the next grant.
@@ -107,17 +108,19 @@ impl Window {
 }
 
 /// The receiver's side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meter {
+    /// The sender's window.
+    most: Cost,
     /// Processed and not granted.
     owed: Cost,
 }
 
 impl Meter {
-    /// Nothing owed.
+    /// Nothing owed to a sender with that window.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { owed: Cost::NONE }
+    pub const fn new(most: Cost) -> Self {
+        Self { most, owed: Cost::NONE }
     }
 
     /// So much was processed: appended, refused, or handed to its channel. hot.
@@ -128,7 +131,7 @@ impl Meter {
     /// The grant that is due, once half a window was processed.
     #[must_use]
     pub fn take_grant(&mut self) -> Option<Record<'static>> {
-        let due = self.owed.records >= Cost::WINDOW.records / 2 || self.owed.bytes >= Cost::WINDOW.bytes / 2;
+        let due = self.owed.records >= self.most.records / 2 || self.owed.bytes >= self.most.bytes / 2;
         due.then(|| {
             let Cost { records, bytes } = core::mem::take(&mut self.owed);
             Record::Grant { records, bytes }
@@ -153,7 +156,7 @@ mod tests {
             choices in prop::collection::vec(any::<bool>(), 1..64),
         ) {
             let mut waiting: VecDeque<u64> = sizes.iter().copied().cycle().take(sizes.len() * copies).collect();
-            let (mut window, mut meter) = (Window::new(), Meter::new());
+            let (mut window, mut meter) = (Window::new(Cost::WINDOW), Meter::new(Cost::WINDOW));
             let mut unprocessed: VecDeque<u64> = VecDeque::new();
             let mut choices = choices.iter().cycle();
             while let Some(&bytes) = waiting.front() {
@@ -180,7 +183,7 @@ mod tests {
 
     #[test]
     fn small_records_close_the_window_by_count_and_half_of_them_open_it() {
-        let (mut window, mut meter) = (Window::new(), Meter::new());
+        let (mut window, mut meter) = (Window::new(Cost::WINDOW), Meter::new(Cost::WINDOW));
         let one = Cost { records: 1, bytes: 1 };
         for _ in 0..limits::FORWARD_RECORDS_MAX {
             assert!(window.is_open());
@@ -199,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_grant_for_what_was_never_sent_is_refused() {
-        let mut window = Window::new();
+        let mut window = Window::new(Cost::WINDOW);
         window.on_sent(Cost { records: 2, bytes: 10 });
         assert_eq!(window.on_grant(Cost { records: 1, bytes: 11 }), Err(Overgrant));
         assert_eq!(window.on_grant(Cost { records: 3, bytes: 1 }), Err(Overgrant));

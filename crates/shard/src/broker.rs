@@ -18,6 +18,7 @@ use leveret_queue::Arena;
 use leveret_route::{Match, Table, VhostId};
 
 use crate::answers::OwnedAnswer;
+use crate::bounds::Bounds;
 use crate::early::Early;
 use crate::effects::{ChannelRefusals, PasswordJob};
 use crate::kept::{AllKept, KeptBytes};
@@ -126,6 +127,7 @@ pub(crate) struct Broker {
     pub(crate) kept: AllKept,
     /// Connections of the node keep much.
     pub(crate) crowded: bool,
+    pub(crate) bounds: Bounds,
     /// Queues here that throttle their publishers.
     pub(crate) throttling: Vec<QueueHandle>,
     /// Connections that published to a queue that throttles, in this turn for the first time.
@@ -156,6 +158,7 @@ impl Broker {
             next_request: 0,
             early: Early::default(),
             purges: Purges::default(),
+            bounds: Bounds::default(),
             #[cfg(feature = "planted")]
             planted: None,
             dropped: VecDeque::new(),

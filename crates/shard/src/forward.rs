@@ -39,6 +39,8 @@ pub(crate) struct Outbox {
     batch: Batch,
     /// Own bytes of the last batch that was given away whole: the next one is about as long.
     last_bytes: usize,
+    /// What may be unprocessed at the other end.
+    most: Cost,
     window: Window,
     meter: Meter,
     /// The link is there; always so for a ring.
@@ -54,15 +56,16 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn new(to: ShardAddress, lossy: bool, up: bool) -> Self {
+    pub(crate) fn new(to: ShardAddress, most: Cost, lossy: bool, up: bool) -> Self {
         let mut outbox = Self {
             to,
             touched: false,
             places: 0,
             batch: Batch::new(),
             last_bytes: 0,
-            window: Window::new(),
-            meter: Meter::new(),
+            most,
+            window: Window::new(most),
+            meter: Meter::new(most),
             up,
             deliverable: !lossy,
             lossy,
@@ -203,8 +206,8 @@ impl Outbox {
         self.up = true;
         self.deliverable = !self.lossy;
         self.batch = Batch::new();
-        self.window = Window::new();
-        self.meter = Meter::new();
+        self.window = Window::new(self.most);
+        self.meter = Meter::new(self.most);
         self.pushed = 0;
         self.processed = 0;
     }

@@ -4,10 +4,11 @@ use leveret_amqp::host::QueueHandle;
 use leveret_link::record::{Record, RecordBody, RecordMessage, RemoteConsumer};
 use leveret_model::{
     Boot, ChannelKey, ConsumerKey, ConsumerNumber, LaneSequence, Position, QueueId, Refusal, ReplyCode,
-    RequestId, Settlement, ShardAddress, limits, refusals,
+    RequestId, Settlement, ShardAddress, refusals,
 };
 use leveret_queue::{ArenaBody, LaneKey, LaneVerdict, Queue, Subscription, Window};
 
+use crate::bounds::Bounds;
 use crate::broker::Broker;
 use crate::egress::stored_message;
 use crate::places::{Entry, Home, Place};
@@ -142,8 +143,9 @@ impl Broker {
         consumer: RemoteConsumer,
     ) {
         let record = Record::Subscribe { request, queue, consumer };
+        let bounds = self.bounds;
         let Some((handle, home)) = self.asked(from, request, queue, record) else { return };
-        if home.queue.subscribe(subscription(from, consumer)).is_ok() {
+        if home.queue.subscribe(subscription(from, consumer, bounds)).is_ok() {
             self.outboxes.push(from, &Record::Done { request });
         } else {
             let refusal = self.in_exclusive_use(queue);
@@ -273,13 +275,10 @@ impl Broker {
 }
 
 /// A consumer of another shard, as the queue is told.
-pub(crate) fn subscription(from: ShardAddress, consumer: RemoteConsumer) -> Subscription {
+pub(crate) fn subscription(from: ShardAddress, consumer: RemoteConsumer, bounds: Bounds) -> Subscription {
     Subscription {
         key: ConsumerKey { at: from, channel: consumer.channel, number: consumer.number },
         terms: consumer.terms,
-        window: Window::Credit {
-            messages: limits::CONSUMER_WINDOW_MESSAGES,
-            bytes: limits::CONSUMER_WINDOW_BYTES,
-        },
+        window: Window::Credit { messages: bounds.consumer_messages, bytes: bounds.consumer_bytes },
     }
 }

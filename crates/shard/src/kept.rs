@@ -143,7 +143,8 @@ impl Broker {
 
     /// Output of a connection above which it gets no deliveries.
     pub(crate) fn output_high(&self) -> usize {
-        if self.crowded { limits::OUTPUT_BYTES_CROWDED } else { limits::OUTPUT_BYTES_HIGH }
+        let high = self.bounds.output_bytes_high;
+        if self.crowded { high.min(limits::OUTPUT_BYTES_CROWDED) } else { high }
     }
 
     /// Output of a connection below which who waits for room goes on.

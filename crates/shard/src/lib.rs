@@ -24,6 +24,7 @@ extern crate alloc;
 extern crate std;
 
 mod answers;
+mod bounds;
 mod broker;
 mod commands;
 mod connections;
@@ -57,6 +58,7 @@ pub use leveret_queue::Planted as PlantedInQueue;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 
+pub use bounds::Bounds;
 pub use effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob};
 pub use pressure::Pressure;
 pub use records::BatchError;

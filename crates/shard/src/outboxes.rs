@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_link::Batch;
+use leveret_link::credit::Cost;
 use leveret_link::record::Record;
 use leveret_model::{NodeId, Seed, ShardAddress};
 
@@ -20,6 +21,8 @@ pub(crate) struct OutboxIndex(u32);
 #[derive(Debug)]
 pub(crate) struct Outboxes {
     own: NodeId,
+    /// What may be unprocessed at one other shard.
+    pub(crate) most: Cost,
     slots: Vec<Option<Outbox>>,
     vacant: Vec<OutboxIndex>,
     by_address: HashMap<ShardAddress, OutboxIndex, FixedState>,
@@ -34,6 +37,7 @@ impl Outboxes {
     pub(crate) fn new(own: NodeId, seed: Seed) -> Self {
         Self {
             own,
+            most: Cost::WINDOW,
             slots: Vec::new(),
             vacant: Vec::new(),
             by_address: HashMap::with_hasher(FixedState::with_seed(seed.0)),
@@ -119,7 +123,7 @@ impl Outboxes {
 
     fn open(&mut self, to: ShardAddress) -> OutboxIndex {
         let lossy = to.node != self.own;
-        let outbox = Outbox::new(to, lossy, !lossy || self.up.contains(&to.node));
+        let outbox = Outbox::new(to, self.most, lossy, !lossy || self.up.contains(&to.node));
         let index = self.vacant.pop().unwrap_or_else(|| {
             self.slots.push(None);
             OutboxIndex(self.slots.len() as u32 - 1)

@@ -10,6 +10,8 @@ pub enum Planted {
     ResendWithoutDedup,
     /// A bug of every queue.
     InQueue(leveret_queue::Planted),
+    /// Credit between shards and output have no end.
+    Unbounded,
     /// A new link does not say what this shard consumes and holds.
     NoResubscription,
 }
@@ -17,6 +19,14 @@ pub enum Planted {
 impl Shard {
     /// Plants a bug; to be called before anything else.
     pub fn plant(&mut self, bug: Planted) {
+        if bug == Planted::Unbounded {
+            let forward = leveret_link::credit::Cost { records: u32::MAX, bytes: u64::MAX };
+            self.set_bounds(crate::Bounds {
+                forward,
+                output_bytes_high: usize::MAX,
+                ..crate::Bounds::default()
+            });
+        }
         self.plant_in_broker(bug);
     }
 }
@@ -27,7 +37,7 @@ impl Planted {
         match self {
             Self::ResendWithoutDedup => home.lanes.planted_twice = true,
             Self::InQueue(bug) => home.queue.plant(bug),
-            Self::NoResubscription => {}
+            Self::NoResubscription | Self::Unbounded => {}
         }
     }
 }

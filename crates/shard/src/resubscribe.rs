@@ -117,6 +117,7 @@ impl Broker {
         consumers: &[RemoteConsumer],
         held: &[HeldDelivery],
     ) {
+        let bounds = self.bounds;
         let Some((_, home)) = self.places.home_mut(queue) else {
             // it was known once, or nobody could have subscribed
             return self.cancel_there(
@@ -126,7 +127,7 @@ impl Broker {
             );
         };
         let subscriptions: Vec<Subscription> =
-            consumers.iter().map(|consumer| subscription(from, *consumer)).collect();
+            consumers.iter().map(|consumer| subscription(from, *consumer, bounds)).collect();
         let held: Vec<_> = held.iter().map(|held| (held.channel, held.consumer, held.position)).collect();
         home.queue.name(from, &subscriptions, &held);
     }

@@ -118,6 +118,10 @@ pub(crate) struct Oracle {
 const LATE: Duration = Duration::from_secs(10);
 
 impl Oracle {
+    pub(crate) fn new(buffers: Buffers) -> Self {
+        Self { buffers, ..Self::default() }
+    }
+
     pub(crate) fn violation(&mut self, at: Instant, invariant: &'static str, text: String) {
         self.violations.push(Violation { at, invariant, text });
     }

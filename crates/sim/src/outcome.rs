@@ -24,6 +24,8 @@ pub struct Traffic {
     pub bindings_judged: u64,
     /// Messages that came again and whose place was known.
     pub requeues_judged: u64,
+    /// How often a bound was met: a window or an output that was full.
+    pub bounds_met: u64,
     /// Events.
     pub events: u64,
 }

@@ -34,6 +34,7 @@ impl Planted {
         (Self::in_queue(PlantedInQueue::StarvedHolder), "starved-holder", "liveness"),
         (Self::in_queue(PlantedInQueue::DroppedUnacknowledged), "dropped-unacknowledged", "confirmed_kept"),
         (Self::InControl(leveret_cluster::Planted::DownWithoutVeto), "down-without-veto", "bindings"),
+        (Self::InShard(leveret_shard::Planted::Unbounded), "unbounded", "buffers"),
         (Self::InShard(leveret_shard::Planted::NoResubscription), "no-resubscription", "liveness"),
     ];
 

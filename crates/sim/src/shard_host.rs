@@ -314,6 +314,9 @@ impl ShardHost {
     fn write_socket(&mut self, key: ConnectionKey, ways: &mut Ways<'_>) -> bool {
         let Some(socket) = self.sockets.get_mut(&key) else { return false };
         let end = socket.end;
+        if let Some(output) = self.shard.output(key) {
+            ways.oracle.buffers.output(ways.schedule.now, output.len());
+        }
         if ways.network.is_full(end) && self.shard.output(key).is_some_and(|output| !output.is_empty()) {
             self.full.insert(key);
             return false;
@@ -322,8 +325,6 @@ impl ShardHost {
         if let Some(output) = self.shard.output(key)
             && !output.is_empty()
         {
-            let before = output.len();
-            ways.oracle.buffers.output(ways.schedule.now, before);
             let bytes: Vec<u8> = output.iter().flatten().copied().collect();
             output.clear();
             output.release_memory();

@@ -15,6 +15,7 @@ use crate::control_host::ControlMail;
 use crate::dials::Dialled;
 use crate::event::{End, Event, HostId, ProcessId, Schedule};
 use crate::faults::{FaultCounts, FaultPlan, Lasting};
+use crate::invariants::buffers::Buffers;
 use crate::invariants::directories::Directories;
 use crate::invariants::one_home::OneHome;
 use crate::invariants::{bindings, confirmed_kept, liveness, order, unacked_returns};
@@ -126,13 +127,14 @@ impl World {
             _ => (Duration::from_millis(1), Duration::from_millis(30)),
         };
         let plan = FaultPlan::draw(dice);
+        let oracle = Oracle::new(Buffers::draw(dice));
         Self {
             seed: options.seed,
             planted: options.planted,
             network: Network::new(usize::from(hosts), usual),
             schedule,
             trace: Trace::new(options.trace),
-            oracle: Oracle::default(),
+            oracle,
             hellos: BTreeMap::new(),
             processes: BTreeMap::new(),
             next_process: 0,
@@ -201,6 +203,7 @@ impl World {
             traffic.returned += u64::from(sent.returned);
         }
         traffic.delivered = self.oracle.deliveries.len() as u64;
+        traffic.bounds_met = self.oracle.buffers.met;
         traffic.requeues_judged = self.oracle.order.judged().again;
         traffic.events = self.trace.events();
         let simulated = self.schedule.now.since(Instant::ZERO);
