@@ -48,6 +48,8 @@ pub(crate) struct Client {
     pub(crate) channels: BTreeMap<u16, Channel>,
     /// It does not read for now.
     pub(crate) deaf: bool,
+    /// Something came meanwhile.
+    pub(crate) missed: bool,
     /// Something ended and has to be begun anew then.
     pub(crate) again_at: Option<Instant>,
 }
@@ -64,6 +66,7 @@ impl Client {
             out: Vec::new(),
             channels: BTreeMap::new(),
             deaf: false,
+            missed: false,
             again_at: None,
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::client::{Client, Phase};
 use crate::event::{ClientId, End, Event, HostId};
+use crate::faults::FaultKind;
 use crate::network::{HostState, Owner, Purpose};
 use crate::topology::{Base, base_of};
 use crate::workload::Role;
@@ -43,6 +44,7 @@ impl World {
         let mut ways = ways!(self);
         let client = &mut self.clients[id.0 as usize];
         if client.end != Some(end) || client.deaf {
+            client.missed |= client.end == Some(end);
             return;
         }
         let other = ways.network.other_owner(end);
@@ -58,6 +60,11 @@ impl World {
 
     /// A client reads again.
     pub(crate) fn client_reads(&mut self, id: ClientId) {
+        let client = &mut self.clients[id.0 as usize];
+        let missed = std::mem::take(&mut client.missed);
+        if missed {
+            self.count(FaultKind::SlowReader);
+        }
         let client = &mut self.clients[id.0 as usize];
         if std::mem::take(&mut client.deaf)
             && let Some(end) = client.end

@@ -81,6 +81,8 @@ impl Network {
             Some(_) => self.is_cut(to, dial.from_host),
         };
         if cut {
+            let (from, to) = if dial.reply.is_none() { (dial.from_host, to) } else { (to, dial.from_host) };
+            self.hit(from, to);
             return self.dial_again(schedule, id, dial);
         }
         match dial.reply {

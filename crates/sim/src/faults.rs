@@ -68,16 +68,20 @@ impl FaultKind {
     ];
 }
 
-/// How often each kind happened.
+/// How often each kind hit something: a cut held back or a delay slowed what was on its way, a pause put off a turn, a
+/// silence lost something, memory stopped a publisher, a client did not read what came, a stranger was turned away, a new
+/// process began after a crash. What ends a connection or a process hits by itself, and no slow shard of many turns is
+/// spared.
 pub type FaultCounts = BTreeMap<FaultKind, u64>;
 
 /// A fault that lasts, and what it did: undone when it ends.
 #[derive(Clone, Debug)]
 pub(crate) enum Lasting {
-    Cuts(Vec<(HostId, HostId)>),
-    Slow(Vec<(HostId, HostId)>),
-    Still(HostId),
-    Memory(ProcessId),
+    /// With what the ways between them had met before.
+    Cuts(FaultKind, Vec<(HostId, HostId)>, u64),
+    Slow(Vec<(HostId, HostId)>, u64),
+    Still(HostId, ProcessId),
+    Memory(FaultKind, ProcessId),
     Deaf(ClientId),
 }
 

@@ -27,13 +27,20 @@ impl World {
         }
     }
 
-    fn count(&mut self, kind: FaultKind) {
+    /// Silences that were heard of since.
+    pub(crate) fn count_silences(&mut self) {
+        for _ in 0..std::mem::take(&mut self.network.silences) {
+            self.count(FaultKind::DataSilence);
+        }
+    }
+
+    pub(crate) fn count(&mut self, kind: FaultKind) {
         let now = self.schedule.now;
         self.trace.event(now, 9, &[kind as u64]);
         *self.counts.entry(kind).or_default() += 1;
     }
 
-    /// True if it happened.
+    /// True if it hit something already; the others are counted when they do, or when they end and have.
     fn inject(&mut self, kind: FaultKind) -> bool {
         let now = self.schedule.now;
         match kind {
@@ -46,8 +53,9 @@ impl World {
                 for (from, to) in &shape {
                     self.network.cut(&mut self.schedule, *from, *to);
                 }
-                self.lasts(Lasting::Cuts(shape));
-                true
+                let before = self.network.hits(&shape);
+                self.lasts(Lasting::Cuts(kind, shape, before));
+                false
             }
             FaultKind::Delay => {
                 let shape = cut_shape(FaultKind::FullCut, self.hosts, &mut self.schedule.dice);
@@ -56,18 +64,19 @@ impl World {
                 for (from, to) in &shape {
                     self.network.slow(now, *from, *to, extra);
                 }
-                self.lasts(Lasting::Slow(shape));
-                true
+                let before = self.network.hits(&shape);
+                self.lasts(Lasting::Slow(shape, before));
+                false
             }
             FaultKind::Crash | FaultKind::SilentCrash => self.crash(kind == FaultKind::SilentCrash),
             FaultKind::Pause => self.pause(),
             FaultKind::Starvation => self.starve(),
             FaultKind::DataSilence => self.silence(),
-            FaultKind::TightMemory => self.press(Pressure::Tight),
-            FaultKind::FullMemory => self.press(Pressure::Full),
+            FaultKind::TightMemory => self.press(kind, Pressure::Tight),
+            FaultKind::FullMemory => self.press(kind, Pressure::Full),
             FaultKind::SlowReader => self.deafen(),
             FaultKind::Stranger => self.stranger_comes(),
-            // follows each crash
+            // follows each crash, and is counted when the new process begins
             FaultKind::Restart => false,
         }
     }
@@ -93,15 +102,15 @@ impl World {
         let Some(pipe) = self.schedule.dice.pick(&pipes) else { return false };
         self.trace.say(self.schedule.now, || format!("{pipe:?} falls silent"));
         self.network.silence(&mut self.schedule, pipe);
-        true
+        false
     }
 
-    fn press(&mut self, pressure: Pressure) -> bool {
+    fn press(&mut self, kind: FaultKind, pressure: Pressure) -> bool {
         let Some(process) = self.some_process() else { return false };
         self.trace.say(self.schedule.now, || format!("memory of {process:?} is {pressure:?}"));
         self.set_pressure(process, pressure);
-        self.lasts(Lasting::Memory(process));
-        true
+        self.lasts(Lasting::Memory(kind, process));
+        false
     }
 
     fn set_pressure(&mut self, process: ProcessId, pressure: Pressure) {
@@ -118,7 +127,7 @@ impl World {
         self.trace.say(self.schedule.now, || format!("client {} does not read", id.0));
         self.clients[id.0 as usize].deaf = true;
         self.lasts(Lasting::Deaf(id));
-        true
+        false
     }
 
     fn lasts(&mut self, what: Lasting) {
@@ -143,7 +152,6 @@ impl World {
         let Some(process) = self.some_process() else { return false };
         self.plan.crashes_left -= 1;
         self.end_process(process, silent);
-        self.count(FaultKind::Restart);
         true
     }
 
@@ -153,8 +161,8 @@ impl World {
         let time = self.schedule.dice.millis(50, 4_000).min(left);
         let Some(host) = self.set_still(process, time) else { return false };
         self.trace.say(self.schedule.now, || format!("{process:?} on {host:?} stands still for {time:?}"));
-        self.lasts_for(Lasting::Still(host), time);
-        true
+        self.lasts_for(Lasting::Still(host, process), time);
+        false
     }
 
     fn starve(&mut self) -> bool {
@@ -172,18 +180,36 @@ impl World {
         let now = self.schedule.now;
         self.trace.say(now, || format!("ends: {lasting:?}"));
         match lasting {
-            Lasting::Cuts(shape) => {
+            Lasting::Cuts(kind, shape, before) => {
+                if self.network.hits(&shape) > before {
+                    self.count(kind);
+                }
                 for (from, to) in shape {
                     self.network.heal(&mut self.schedule, from, to);
                 }
             }
-            Lasting::Slow(shape) => {
+            Lasting::Slow(shape, before) => {
+                if self.network.hits(&shape) > before {
+                    self.count(FaultKind::Delay);
+                }
                 for (from, to) in shape {
                     self.network.slow(now, from, to, Duration::ZERO);
                 }
             }
-            Lasting::Still(host) => self.network.truth.set_still(now, host, false),
-            Lasting::Memory(process) => self.set_pressure(process, Pressure::Calm),
+            Lasting::Still(host, process) => {
+                let process = self.processes.get_mut(&process);
+                if process.is_some_and(|process| std::mem::take(&mut process.was_put_off)) {
+                    self.count(FaultKind::Pause);
+                }
+                self.network.truth.set_still(now, host, false);
+            }
+            Lasting::Memory(kind, process) => {
+                let mut shards = self.processes.get_mut(&process).into_iter().flat_map(|p| &mut p.shards);
+                if shards.any(|host| std::mem::take(&mut host.stopped)) {
+                    self.count(kind);
+                }
+                self.set_pressure(process, Pressure::Calm);
+            }
             Lasting::Deaf(client) => self.client_reads(client),
         }
     }

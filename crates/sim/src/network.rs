@@ -87,6 +87,8 @@ struct Pipe {
     ends: [PipeEnd; 2],
     /// What is said on it is lost, and nobody is told.
     silent: bool,
+    /// It fell silent by a fault that nothing was lost by yet.
+    unheard: bool,
 }
 
 /// One direction between two hosts.
@@ -94,6 +96,8 @@ struct Pipe {
 struct Way {
     cuts: u32,
     extra: Duration,
+    /// How often something was held back by a cut or came later.
+    hits: u64,
 }
 
 /// What runs on a host.
@@ -117,6 +121,8 @@ pub(crate) struct Network {
     next_pipe: u32,
     pub(crate) dials: Dials,
     pub(crate) truth: Truth,
+    /// Silences that something was lost by, until they are counted.
+    pub(crate) silences: u64,
 }
 
 impl Network {
@@ -129,6 +135,7 @@ impl Network {
             next_pipe: 0,
             dials: Dials::default(),
             truth: Truth::new(hosts),
+            silences: 0,
         }
     }
 
@@ -139,6 +146,16 @@ impl Network {
     fn way_mut(&mut self, from: HostId, to: HostId) -> &mut Way {
         let hosts = self.hosts.len();
         &mut self.ways[from.index() * hosts + to.index()]
+    }
+
+    /// How often a cut or a delay between these hosts met something.
+    pub(crate) fn hits(&self, shape: &[(HostId, HostId)]) -> u64 {
+        shape.iter().map(|(from, to)| self.way(*from, *to).hits).sum()
+    }
+
+    /// Something met a cut or a delay.
+    pub(crate) fn hit(&mut self, from: HostId, to: HostId) {
+        self.way_mut(from, to).hits += 1;
     }
 
     pub(crate) fn is_cut(&self, from: HostId, to: HostId) -> bool {
@@ -222,7 +239,7 @@ impl Network {
         };
         let (process, host) = acceptor;
         let ends = [end(dialler.0, dialler.1), end(Owner::Thread(process, Actor::Control), Some(host))];
-        self.pipes.insert(id, Pipe { purpose, ends, silent: false });
+        self.pipes.insert(id, Pipe { purpose, ends, silent: false, unheard: false });
         let own = End { pipe: id, side: Side::Dialler };
         let port = if purpose == Purpose::Client { Port::Amqp } else { Port::Cluster };
         self.send(schedule, own, Item::Open(port));
@@ -241,8 +258,17 @@ impl Network {
     fn launch(&mut self, schedule: &mut Schedule, from: End, item: Item) {
         let Some(pipe) = self.pipes.get(&from.pipe) else { return };
         if pipe.silent {
+            if let Some(pipe) = self.pipes.get_mut(&from.pipe) {
+                self.silences += u64::from(std::mem::take(&mut pipe.unheard));
+            }
             return self.forget_if_done(from.pipe);
         }
+        if let (Some(own), Some(other)) = (pipe.end(from.side).host, pipe.end(from.side.other()).host)
+            && self.way(own, other).extra > Duration::ZERO
+        {
+            self.hit(own, other);
+        }
+        let Some(pipe) = self.pipes.get(&from.pipe) else { return };
         let to = End { pipe: from.pipe, side: from.side.other() };
         let delay = self.delay(schedule, pipe.end(from.side).host, pipe.end(to.side).host);
         let Some(pipe) = self.pipes.get_mut(&from.pipe) else { return };
@@ -260,6 +286,7 @@ impl Network {
         if let (Some(from), Some(to)) = (other.host, end.host)
             && self.is_cut(from, to)
         {
+            self.hit(from, to);
             return None;
         }
         let off = end.host.is_some_and(|host| self.hosts[host.index()] == HostState::Off);

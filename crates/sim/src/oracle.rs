@@ -322,11 +322,12 @@ impl Oracle {
         self.deleted.get(&base).is_some_and(|all| all.iter().any(|at| *at + LATE >= since))
     }
 
-    /// Did a home of this name end at that time or later?
-    pub(crate) fn home_ended_since(&self, base: Base, since: Instant) -> bool {
+    /// Did a home of this name end at that time or later, that had the queue by the other?
+    pub(crate) fn home_ended_since(&self, base: Base, since: Instant, by: Instant) -> bool {
         self.lives.values().any(|life| {
             life.base == base
-                && self.ended.get(&life.home.node).is_some_and(|at| *at >= since && life.born <= *at)
+                && life.born <= by
+                && self.ended.get(&life.home.node).is_some_and(|at| *at >= since)
         })
     }
 }

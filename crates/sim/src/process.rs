@@ -53,6 +53,8 @@ pub(crate) struct Process {
     turns: Vec<Turns>,
     /// All threads stand still until then.
     pub(crate) still_until: Instant,
+    /// A turn had to wait for that.
+    pub(crate) was_put_off: bool,
     /// Shards are slow between the halves of their turns until then.
     pub(crate) starved_until: Instant,
 }
@@ -101,6 +103,7 @@ impl Process {
             clock,
             turns: vec![Turns::default(); usize::from(SHARDS) + 1],
             still_until: Instant::ZERO,
+            was_put_off: false,
             starved_until: Instant::ZERO,
             hello,
         }
@@ -216,6 +219,7 @@ impl Process {
         turns.next = None;
         if ways.schedule.now < self.still_until {
             let until = self.still_until;
+            self.was_put_off = true;
             return self.turn_by(actor, until, ways);
         }
         let now = self.now(ways.schedule.now);

@@ -57,6 +57,8 @@ pub(crate) struct ShardHost {
     /// How short of memory the node is, and what the shard was told of it.
     pub(crate) pressure: Pressure,
     told: Pressure,
+    /// A publisher was not read while memory was short.
+    pub(crate) stopped: bool,
     /// Connections whose client does not read.
     full: BTreeSet<ConnectionKey>,
     /// To other threads of the process.
@@ -82,6 +84,7 @@ impl ShardHost {
             now: Instant::ZERO,
             pressure: Pressure::Calm,
             told: Pressure::Calm,
+            stopped: false,
             full: BTreeSet::new(),
             to_shards: Vec::new(),
             to_control: Vec::new(),
@@ -251,6 +254,7 @@ impl ShardHost {
                 continue;
             }
             if self.shard.read_interest(*key) == ReadInterest::Stop {
+                self.stopped |= self.told != Pressure::Calm;
                 continue;
             }
             socket.offer = false;

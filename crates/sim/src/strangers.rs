@@ -5,6 +5,7 @@ use leveret_link::sessions::{DataLinkKey, Round};
 use leveret_model::Instant;
 
 use crate::event::{End, ProcessId};
+use crate::faults::FaultKind;
 use crate::network::{Item, Owner, Purpose};
 use crate::shaking::{hello_of, nonce};
 use crate::world::{Ways, World, ways};
@@ -18,6 +19,7 @@ pub(crate) struct Stranger {
     end: End,
     /// Answers with a forged code, once.
     forges: bool,
+    turned_away: bool,
 }
 
 impl World {
@@ -55,12 +57,13 @@ impl World {
         let dialler = (Owner::Stranger(number), None);
         let end = self.network.open(&mut self.schedule, dialler, (to, host), Purpose::Stranger);
         self.network.send(&mut self.schedule, end, Item::Bytes(says.into()));
-        self.strangers.push(Stranger { end, forges });
-        true
+        self.strangers.push(Stranger { end, forges, turned_away: false });
+        false
     }
 
     /// Something came to one.
     pub(crate) fn stranger_hears(&mut self, number: u32) {
+        let mut closed = false;
         let ways: Ways<'_> = ways!(self);
         let Some(stranger) = self.strangers.get_mut(number as usize) else { return };
         while let Some(item) = ways.network.read(stranger.end) {
@@ -69,9 +72,15 @@ impl World {
                     let code = nonce(&mut ways.schedule.dice);
                     ways.network.send(ways.schedule, stranger.end, Item::Bytes(code.to_vec().into()));
                 }
-                Item::Close => ways.network.close(ways.schedule, stranger.end),
+                Item::Close => {
+                    closed = !std::mem::replace(&mut stranger.turned_away, true);
+                    ways.network.close(ways.schedule, stranger.end);
+                }
                 Item::Bytes(_) | Item::Open(_) => {}
             }
+        }
+        if closed {
+            self.count(FaultKind::Stranger);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::control_host::ControlMail;
 use crate::dials::Dialled;
 use crate::event::{End, Event, HostId, ProcessId, Schedule};
-use crate::faults::{FaultCounts, FaultPlan, Lasting};
+use crate::faults::{FaultCounts, FaultKind, FaultPlan, Lasting};
 use crate::invariants::buffers::Buffers;
 use crate::invariants::directories::Directories;
 use crate::invariants::one_home::OneHome;
@@ -317,10 +317,14 @@ impl World {
         let hello = process.hello.clone();
         ways.trace
             .say(ways.schedule.now, || format!("host {} starts {} as {}", host.0, hello.name, hello.node));
+        let again = ways.oracle.hosts.values().any(|known| *known == host);
         ways.oracle.began.insert(hello.node, ways.schedule.now);
         ways.oracle.hosts.insert(hello.node, host);
         ways.network.hosts[host.index()] = HostState::Runs(id);
         process.mail_control(ControlMail::Seeds(addresses), &mut ways);
+        if again {
+            self.count(FaultKind::Restart);
+        }
         self.hellos.insert(id, hello);
         self.processes.insert(id, process);
     }
@@ -353,6 +357,7 @@ impl World {
     fn look(&mut self) {
         let now = self.schedule.now;
         self.schedule.after(LOOK_EVERY, Event::Look);
+        self.count_silences();
         if self.season == Season::Busy && now >= at(HEAL_AT) {
             self.heal_all();
             self.season = Season::Settling;

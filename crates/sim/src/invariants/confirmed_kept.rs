@@ -2,6 +2,9 @@
 //!
 //! Judged after all queues were drained, so "still queued" means delivered too. Exempt: messages that could go to a
 //! queue that was deleted, and what was under way to a consumer without acknowledgements and got lost (`losses.rs`).
+//!
+//! One queue that it came from is enough here, for nobody sees which queues a publish was routed to; that it reached all to
+//! which it had to go is what `bindings` judges, queue by queue.
 
 use leveret_model::Instant;
 
@@ -15,7 +18,7 @@ pub(crate) fn check(now: Instant, oracle: &mut Oracle) {
         for (at, sent) in all.iter().enumerate() {
             let id = MessageId { publisher: publisher as u32, number: at as u64 + 1 };
             let Answer::Confirmed(confirmed_at) = sent.answer else { continue };
-            if !sent.returned && must_have_come(oracle, id, sent) && !came(oracle, id) {
+            if !sent.returned && !came(oracle, id) && must_have_come(oracle, id, sent, confirmed_at) {
                 lost.push(format!(
                     "{id:?} to {:?} \"{}\", sent at {:.6} s, confirmed at {:.6} s, never came",
                     sent.exchange,
@@ -36,7 +39,7 @@ fn came(oracle: &Oracle, id: MessageId) -> bool {
 }
 
 /// None of the queues that it can have gone to is exempt.
-fn must_have_come(oracle: &Oracle, id: MessageId, sent: &Sent) -> bool {
+fn must_have_come(oracle: &Oracle, id: MessageId, sent: &Sent, confirmed_at: Instant) -> bool {
     let could = |base: &Base| {
         oracle.bounds.keys().any(|(exchange, key, to)| {
             *to == *base && *exchange == sent.exchange.behind() && exchange.matches(key, &sent.key)
@@ -45,6 +48,6 @@ fn must_have_come(oracle: &Oracle, id: MessageId, sent: &Sent) -> bool {
     Base::ALL.iter().filter(|base| could(base)).all(|base| {
         !oracle.excused.contains(&(id, *base))
             && !oracle.deleted_since(*base, sent.sent_at)
-            && !oracle.home_ended_since(*base, sent.sent_at)
+            && !oracle.home_ended_since(*base, sent.sent_at, confirmed_at)
     })
 }

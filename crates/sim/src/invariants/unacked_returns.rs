@@ -14,7 +14,7 @@ pub(crate) fn check(now: Instant, oracle: &mut Oracle) {
         let Some(sent) = oracle.message(*id) else { continue };
         let exempt = delivered.acked
             || oracle.deleted_since(*base, sent.sent_at)
-            || oracle.home_ended_since(*base, sent.sent_at);
+            || oracle.home_ended_since(*base, sent.sent_at, since);
         if !exempt {
             let since = since.as_nanos() as f64 / 1e9;
             lost.push(format!("{id:?} of {base:?} was given back at {since:.6} s and never came again"));

@@ -16,6 +16,7 @@ impl Network {
     pub(crate) fn silence(&mut self, schedule: &mut Schedule, id: PipeId) {
         let Some(pipe) = self.pipes.get_mut(&id) else { return };
         pipe.silent = true;
+        pipe.unheard = true;
         for end in &mut pipe.ends {
             end.flight.clear();
         }
