@@ -39,6 +39,12 @@ impl Shard {
 
 impl Broker {
     fn on_change(&mut self, change: &Change) {
+        #[cfg(feature = "planted")]
+        if self.planted == Some(crate::planted::Planted::StaleTable)
+            && matches!(change, Change::DropBinding(_))
+        {
+            return;
+        }
         match change {
             Change::PutQueue(record) => self.on_put_queue(change, record),
             Change::DropQueue { id } => self.on_drop_queue(change, *id),

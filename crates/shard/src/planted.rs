@@ -12,6 +12,8 @@ pub enum Planted {
     InQueue(leveret_queue::Planted),
     /// Credit between shards and output have no end.
     Unbounded,
+    /// A binding that ends stays in the route table.
+    StaleTable,
     /// A new link does not say what this shard consumes and holds.
     NoResubscription,
 }
@@ -37,7 +39,7 @@ impl Planted {
         match self {
             Self::ResendWithoutDedup => home.lanes.planted_twice = true,
             Self::InQueue(bug) => home.queue.plant(bug),
-            Self::NoResubscription | Self::Unbounded => {}
+            Self::NoResubscription | Self::StaleTable | Self::Unbounded => {}
         }
     }
 }

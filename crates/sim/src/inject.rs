@@ -110,7 +110,7 @@ impl World {
         self.trace.say(self.schedule.now, || format!("memory of {process:?} is {pressure:?}"));
         self.set_pressure(process, pressure);
         self.lasts(Lasting::Memory(kind, process));
-        false
+        kind == FaultKind::TightMemory
     }
 
     fn set_pressure(&mut self, process: ProcessId, pressure: Pressure) {
@@ -205,7 +205,8 @@ impl World {
             }
             Lasting::Memory(kind, process) => {
                 let mut shards = self.processes.get_mut(&process).into_iter().flat_map(|p| &mut p.shards);
-                if shards.any(|host| std::mem::take(&mut host.stopped)) {
+                let stopped = shards.any(|host| std::mem::take(&mut host.stopped));
+                if stopped && kind != FaultKind::TightMemory {
                     self.count(kind);
                 }
                 self.set_pressure(process, Pressure::Calm);

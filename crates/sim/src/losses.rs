@@ -202,5 +202,5 @@ fn was_under_way(id: MessageId, taker: &Taker, until: Instant, takers: &[(&Taker
     !behind(taker, until)
         && takers
             .iter()
-            .all(|(other, _)| !behind(other, taker.asked_at) && !(other.asked_at > until && before(other)))
+            .all(|(other, _)| !(behind(other, taker.asked_at) || (other.asked_at > until && before(other))))
 }

@@ -50,6 +50,7 @@ impl Request {
         ways: &mut Ways<'_>,
     ) {
         self.note(ways);
+        self.enter(at, ways);
         let arguments = self.arguments();
         let arguments = Table(&arguments);
         let mut say = |method: Method<'_>| method.encode_frame(channel, out);
@@ -58,21 +59,9 @@ impl Request {
             Self::Qos(prefetch) => {
                 say(BasicQos { prefetch_size: 0, prefetch_count: *prefetch, global: false }.into());
             }
-            Self::DeclareExchange(exchange) => say(ExchangeDeclare {
-                exchange: exchange.name().as_bytes(),
-                kind: exchange.kind().as_bytes(),
-                ..Default::default()
+            Self::DeclareExchange(_) | Self::DeleteExchange(_) | Self::BindExchange(..) => {
+                self.send_exchange(channel, out);
             }
-            .into()),
-            Self::DeleteExchange(exchange) => {
-                say(ExchangeDelete { exchange: exchange.name().as_bytes(), ..Default::default() }.into());
-            }
-            Self::BindExchange(source, destination) => say(ExchangeBind {
-                source: source.name().as_bytes(),
-                destination: destination.name().as_bytes(),
-                ..Default::default()
-            }
-            .into()),
             Self::DeclareQueue(base) => {
                 say(QueueDeclare {
                     queue: base.name().as_bytes(),
@@ -98,13 +87,7 @@ impl Request {
                 }
                 .into());
             }
-            Self::Consume { queue, tag, no_ack, consumer, .. } => {
-                if let Some((base, renamed)) = base_of(queue) {
-                    *consumer = ways.oracle.consuming(base, renamed);
-                    if *no_ack {
-                        ways.oracle.losses.asked(ways.schedule.now, *consumer, base, at, false);
-                    }
-                }
+            Self::Consume { queue, tag, no_ack, .. } => {
                 say(BasicConsume {
                     queue: queue.as_bytes(),
                     consumer_tag: tag.as_bytes(),
@@ -114,16 +97,50 @@ impl Request {
                 .into());
             }
             Self::Cancel(tag) => say(BasicCancel { consumer_tag: tag.as_bytes(), no_wait: false }.into()),
-            Self::Get { base, no_ack, consumer } => {
-                *consumer = ways.oracle.consuming(*base, false);
-                if *no_ack {
-                    ways.oracle.losses.asked(ways.schedule.now, *consumer, *base, at, true);
-                }
+            Self::Get { base, no_ack, .. } => {
                 say(BasicGet { queue: base.name().as_bytes(), no_ack: *no_ack }.into());
             }
             Self::Delete(base) => {
                 say(QueueDelete { queue: base.name().as_bytes(), ..Default::default() }.into());
             }
+        }
+    }
+
+    fn send_exchange(&self, channel: u16, out: &mut Vec<u8>) {
+        let mut say = |method: Method<'_>| method.encode_frame(channel, out);
+        match self {
+            Self::DeclareExchange(exchange) => say(ExchangeDeclare {
+                exchange: exchange.name().as_bytes(),
+                kind: exchange.kind().as_bytes(),
+                ..Default::default()
+            }
+            .into()),
+            Self::DeleteExchange(exchange) => {
+                say(ExchangeDelete { exchange: exchange.name().as_bytes(), ..Default::default() }.into());
+            }
+            Self::BindExchange(source, destination) => say(ExchangeBind {
+                source: source.name().as_bytes(),
+                destination: destination.name().as_bytes(),
+                ..Default::default()
+            }
+            .into()),
+            _ => {}
+        }
+    }
+
+    /// Whoever takes messages gets a number of its own.
+    fn enter(&mut self, at: (NodeId, HostId), ways: &mut Ways<'_>) {
+        let (base, renamed, no_ack, is_get, number) = match self {
+            Self::Consume { queue, no_ack, consumer, .. } => {
+                let Some((base, renamed)) = base_of(queue) else { return };
+                (base, renamed, *no_ack, false, consumer)
+            }
+            Self::Get { base, no_ack, consumer } => (*base, false, *no_ack, true, consumer),
+            _ => return,
+        };
+        *number = ways.oracle.consuming(base, renamed);
+        if no_ack {
+            ways.oracle.losses.asked(ways.schedule.now, *number, base, at, is_get);
         }
     }
 
