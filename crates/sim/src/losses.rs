@@ -3,7 +3,7 @@
 //!
 //! A message was under way to a taker at a time only if the taker had seen none behind it of the same publisher by then,
 //! nobody had when it was asked for, and nobody who was asked for later saw one before it: a queue gives in order, and
-//! one way keeps it. How long a home goes on giving to a connection that is gone is what the network needs to tell it.
+//! one way keeps it. (What others saw counts while the name has one life.) How long a home goes on giving to a connection that is gone is what the network needs to tell it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -86,8 +86,10 @@ impl Losses {
             // what each get may have lost: one message, and one more each time that it was asked again
             let mut lost: Vec<Vec<usize>> = vec![Vec::new(); takers.len()];
             let missing = missing(oracle, base);
-            let could: Vec<Vec<usize>> =
-                missing.iter().map(|(id, sent_at)| who_lost(*id, *sent_at, &takers)).collect();
+            let could: Vec<Vec<usize>> = missing
+                .iter()
+                .map(|(id, sent_at)| who_lost(oracle, base, (*id, *sent_at), &takers))
+                .collect();
             for (at, (id, _)) in missing.iter().enumerate() {
                 if assign(at, &could, &takers, &mut lost, &mut BTreeSet::new()) {
                     excused.insert((*id, base));
@@ -157,9 +159,19 @@ fn missing(oracle: &Oracle, base: Base) -> Vec<(MessageId, Instant)> {
 }
 
 /// Takers to which a message may have been under way when something ended.
-fn who_lost(id: MessageId, sent_at: Instant, takers: &[(&Taker, Vec<Instant>)]) -> Vec<usize> {
+fn who_lost(
+    oracle: &Oracle,
+    base: Base,
+    (id, sent_at): (MessageId, Instant),
+    takers: &[(&Taker, Vec<Instant>)],
+) -> Vec<usize> {
+    // what others saw may be of another life, whose order is its own
+    let lived = oracle.lives.values().filter(|life| life.base == base);
+    let ended = |node: &NodeId| oracle.ended.get(node).is_some_and(|at| *at < sent_at);
+    let one_life = lived.filter(|life| !ended(&life.home.node)).count() == 1;
+    let others = if one_life { takers } else { &[] };
     let could = |(taker, interruptions): &(&Taker, Vec<Instant>)| {
-        interruptions.iter().any(|until| sent_at < *until && was_under_way(id, taker, *until, takers))
+        interruptions.iter().any(|until| sent_at < *until && was_under_way(id, taker, *until, others))
     };
     (0..takers.len()).filter(|at| could(&takers[*at])).collect()
 }
