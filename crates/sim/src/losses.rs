@@ -142,15 +142,16 @@ fn learnt(since: Instant, host: HostId, home: HostId, truth: &Truth) -> Instant 
     at + LEARNT_WITHIN
 }
 
-/// Confirmed messages that went there and never came.
+/// Confirmed messages that went there, were not returned, did not die with their home, and never came.
 fn missing(oracle: &Oracle, base: Base) -> Vec<(MessageId, Instant)> {
     let mut missing = Vec::new();
     for (publisher, all) in oracle.sent.iter().enumerate() {
         for (at, sent) in all.iter().enumerate() {
             let id = MessageId { publisher: publisher as u32, number: at as u64 + 1 };
             let to = sent.exchange == Exchange::Default && sent.key == base.name();
-            let confirmed = matches!(sent.answer, Answer::Confirmed(_));
-            if to && confirmed && !oracle.deliveries.contains_key(&(id, base)) {
+            let Answer::Confirmed(by) = sent.answer else { continue };
+            let died = oracle.home_ended_since(base, sent.sent_at, by);
+            if to && !died && !sent.returned && !oracle.deliveries.contains_key(&(id, base)) {
                 missing.push((id, sent.sent_at));
             }
         }
