@@ -231,7 +231,7 @@ impl Channel {
                 let Some(Request::Get { base, no_ack, consumer: taker }) = self.requests.pop_front() else {
                     return;
                 };
-                ways.oracle.consumes(taker, base, false);
+                ways.oracle.consumes(now, taker, base, false);
                 ways.oracle.losses.ended(now, taker, true);
                 ways.oracle.delivered(now, (id, base, checksum), taker, redelivered, no_ack);
                 if !no_ack {

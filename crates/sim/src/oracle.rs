@@ -200,16 +200,16 @@ impl Oracle {
     }
 
     /// A consumer is asked for, or a get.
-    pub(crate) fn consuming(&mut self, base: Base, renamed: bool) -> u32 {
+    pub(crate) fn consuming(&mut self, now: Instant, base: Base, renamed: bool) -> u32 {
         self.next_consumer += 1;
         let consumer = self.next_consumer - 1;
-        self.order.begin(consumer, self.only_life(base).filter(|_| !renamed));
+        self.order.begin(consumer, self.only_life(now, base).filter(|_| !renamed));
         consumer
     }
 
     /// It was answered.
-    pub(crate) fn consumes(&mut self, consumer: u32, base: Base, renamed: bool) {
-        let life = self.only_life(base).filter(|_| !renamed);
+    pub(crate) fn consumes(&mut self, now: Instant, consumer: u32, base: Base, renamed: bool) {
+        let life = self.only_life(now, base).filter(|_| !renamed);
         self.order.began(consumer, life);
     }
 

@@ -138,7 +138,7 @@ impl Request {
             Self::Get { base, no_ack, consumer } => (*base, false, *no_ack, true, consumer),
             _ => return,
         };
-        *number = ways.oracle.consuming(base, renamed);
+        *number = ways.oracle.consuming(ways.schedule.now, base, renamed);
         if no_ack {
             ways.oracle.losses.asked(ways.schedule.now, *number, base, at, is_get);
         }
@@ -188,7 +188,7 @@ impl Request {
             }
             (Self::Consume { queue, tag, prefetch, no_ack, consumer }, Method::BasicConsumeOk(_)) => {
                 let Some((base, renamed)) = base_of(&queue) else { return };
-                ways.oracle.consumes(consumer, base, renamed);
+                ways.oracle.consumes(now, consumer, base, renamed);
                 let known =
                     Consumer { id: consumer, queue, base, prefetch, no_ack, expects_redelivered: None };
                 channel.consumers.insert(tag, known);
