@@ -368,19 +368,6 @@ impl Network {
         self.launch(schedule, end, Item::Close);
     }
 
-    /// Breaks a connection: what is on its way is lost, both ends will know.
-    pub(crate) fn reset(&mut self, schedule: &mut Schedule, id: PipeId) {
-        for side in [Side::Dialler, Side::Acceptor] {
-            let Some(pipe) = self.pipes.get_mut(&id) else { return };
-            let end = pipe.end_mut(side);
-            end.flight.clear();
-            end.last_arrival = schedule.now;
-            end.flight.push_back((schedule.now, Item::Close));
-            let late = schedule.dice.millis(0, 40);
-            schedule.after(late, Event::Arrive(End { pipe: id, side }));
-        }
-    }
-
     /// Open connections of a kind, in order.
     pub(crate) fn pipes(&self, wanted: impl Fn(Purpose) -> bool) -> Vec<PipeId> {
         let open = |pipe: &Pipe| pipe.ends.iter().all(|end| end.mouth == Mouth::Open);

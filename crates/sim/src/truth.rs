@@ -24,6 +24,9 @@ pub(crate) struct Truth {
 impl Truth {
     /// A longer delay counts as a cut.
     pub(crate) const DELAY_MAX: Duration = Duration::from_millis(300);
+    /// From the end of a link to the first echo on the next one: a redial each 250 ms, and a round trip each for the connection,
+    /// the proofs, the hellos and the ping. That is longer than it takes to be judged Down.
+    const REDIAL_MAX: Duration = Duration::from_millis(250 + 4 * 2 * 300);
 
     pub(crate) fn new(hosts: usize) -> Self {
         Self {
@@ -67,6 +70,12 @@ impl Truth {
         }
     }
 
+    /// Their control link broke: until it is dialled again nothing passes, and a slow way makes that long.
+    pub(crate) fn on_reset(&mut self, now: Instant, a: HostId, b: HostId) {
+        let pair = self.pair(a, b);
+        self.over[pair].push((now, now + Self::REDIAL_MAX));
+    }
+
     /// The two could exchange frames both ways all that time.
     pub(crate) fn direct(&self, a: HostId, b: HostId, from: Instant, to: Instant) -> bool {
         let pair = self.pair(a, b);
@@ -91,5 +100,16 @@ mod tests {
         assert!(!truth.direct(HostId(0), HostId(2), at(6), at(9)));
         assert!(truth.direct(HostId(0), HostId(2), at(7), at(9)));
         assert!(truth.direct(HostId(0), HostId(1), at(0), at(9)));
+    }
+
+    #[test]
+    fn a_link_that_broke_is_no_way_until_it_can_be_dialled_again() {
+        let at = |s: u64| Instant::from_nanos(s * 1_000_000_000);
+        let mut truth = Truth::new(2);
+        truth.on_reset(at(5), HostId(1), HostId(0));
+        assert!(!truth.direct(HostId(0), HostId(1), at(1), at(6)));
+        assert!(!truth.direct(HostId(0), HostId(1), at(7), at(9)));
+        assert!(truth.direct(HostId(0), HostId(1), at(1), at(5)));
+        assert!(truth.direct(HostId(0), HostId(1), at(8), at(9)));
     }
 }

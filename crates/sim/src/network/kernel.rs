@@ -12,6 +12,25 @@ use crate::event::{End, Event, HostId, PipeId, ProcessId, Schedule, Side};
 const SOCKET_BYTES: usize = 4 * 1024;
 
 impl Network {
+    /// Breaks a connection: what is on its way is lost, both ends will know.
+    pub(crate) fn reset(&mut self, schedule: &mut Schedule, id: PipeId) {
+        if let Some(pipe) = self.pipes.get(&id)
+            && pipe.purpose == Purpose::Control
+            && let (Some(a), Some(b)) = (pipe.end(Side::Dialler).host, pipe.end(Side::Acceptor).host)
+        {
+            self.truth.on_reset(schedule.now, a, b);
+        }
+        for side in [Side::Dialler, Side::Acceptor] {
+            let Some(pipe) = self.pipes.get_mut(&id) else { return };
+            let end = pipe.end_mut(side);
+            end.flight.clear();
+            end.last_arrival = schedule.now;
+            end.flight.push_back((schedule.now, Item::Close));
+            let late = schedule.dice.millis(0, 40);
+            schedule.after(late, Event::Arrive(End { pipe: id, side }));
+        }
+    }
+
     /// Nothing goes over the connection any more, and nobody is told; other connections between the same hosts live.
     pub(crate) fn silence(&mut self, schedule: &mut Schedule, id: PipeId) {
         let Some(pipe) = self.pipes.get_mut(&id) else { return };
