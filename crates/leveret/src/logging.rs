@@ -1,7 +1,8 @@
 //! Log lines on standard error: for people, or as JSON on request.
 //!
-//! Who logs waits for nobody: a thread of the log's own writes (`backlog.rs`). The filter is a list of targets and levels, not patterns: it costs nothing at start and one comparison per call
-//! site later. Nothing on the path of a message logs at all.
+//! Who logs waits for nobody: a thread of the log's own writes (`backlog.rs`). The filter is a list of targets and levels,
+//! not patterns: it costs nothing at start and one comparison per call site later. Nothing on the path of a message logs at
+//! all.
 
 mod backlog;
 

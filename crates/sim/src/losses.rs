@@ -3,7 +3,8 @@
 //!
 //! A message was under way to a taker at a time only if the taker had seen none behind it of the same publisher by then,
 //! nobody had when it was asked for, and nobody who was asked for later saw one before it: a queue gives in order, and
-//! one way keeps it. (What others saw counts while the name has one life.) How long a home goes on giving to a connection that is gone is what the network needs to tell it.
+//! one way keeps it. (What others saw counts while the name has one life.) How long a home goes on giving to a connection
+//! that is gone is what the network needs to tell it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
