@@ -39,7 +39,8 @@ struct Taker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     Not,
-    /// By its own cancel, or answered: all that was under way came before.
+    /// By its own cancel, or answered: all that was under way came before, unless the node of the client answered because
+    /// it had just lost the home.
     Orderly(Instant),
     /// With its channel or connection, or cancelled by the server.
     Lossy(Instant),
@@ -121,13 +122,28 @@ impl Losses {
         all.sort_unstable();
         all.reverse();
         all.dedup_by(|earlier, later| later.since(*earlier) < FLAP);
-        if let Ended::Lossy(at) = taker.ended {
+        if let Some(at) = self.ended_lossily(taker, homes) {
             let died = oracle.ended.get(&node).filter(|died| **died <= at + LEARNT_WITHIN);
             let known = homes.iter().filter_map(|home| oracle.hosts.get(home));
             let learnt = known.map(|home| learnt(at, taker.at.1, *home, truth));
             all.extend(learnt.chain(died.map(|died| *died + DOWN_WITHIN)).max());
         }
         all
+    }
+
+    /// An end that leaves what was under way, or is still to be sent by a home that does not know yet.
+    fn ended_lossily(&self, taker: &Taker, homes: &BTreeSet<NodeId>) -> Option<Instant> {
+        let lost_home = |at: Instant| {
+            let mut links = self.links.iter();
+            links.any(|(lost, own, other)| {
+                *own == taker.at.0 && homes.contains(other) && *lost <= at && at.since(*lost) < FLAP
+            })
+        };
+        match taker.ended {
+            Ended::Lossy(at) => Some(at),
+            Ended::Orderly(at) if lost_home(at) => Some(at),
+            Ended::Orderly(_) | Ended::Not => None,
+        }
     }
 }
 
