@@ -13,15 +13,20 @@
 //! Read first: [`crate::record`]. Invariant: `records`, `cost` and `beside_bytes` are those of what is left, at every
 //! moment; the heads of a parsed batch were checked, its fields are checked as they are read.
 
+mod read;
+
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use leveret_model::{ChannelKey, ConsumerNumber, LaneSequence, Position, QueueId, limits};
+use leveret_model::{ChannelKey, ConsumerNumber, Position, QueueId, limits};
 
 use crate::codec::{self, MessageParts, kind};
 use crate::credit::Cost;
 use crate::fields::{Damage, Put, Take};
-use crate::record::Record;
+use crate::record::{LaneTarget, Record};
+
+pub use self::read::Records;
+use self::read::{chunks_of, record_cost, take_head};
 
 /// Bytes in front of a record's kind.
 const HEAD_BYTES: usize = 8;
@@ -41,6 +46,15 @@ pub struct Batch {
     beside_bytes: usize,
     records: u32,
     cost: Cost,
+    /// The last record is a publish that was pushed for itself, and begins there in `own`: it may get more queues.
+    open_publish: Option<OpenPublish>,
+}
+
+/// Where a publish begins, and how many queues it has.
+#[derive(Clone, Copy, Debug)]
+struct OpenPublish {
+    at: usize,
+    targets: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -84,19 +98,32 @@ impl Batch {
         self.write(counted, |own, beside| codec::encode(record, own, beside))
     }
 
-    /// Adds a [`Record::Publish`] from its pieces. hot.
-    pub fn push_publish(
-        &mut self,
-        queue: QueueId,
-        sequence: LaneSequence,
-        base: LaneSequence,
-        message: MessageParts<'_>,
-    ) -> Cost {
-        self.write(true, |own, beside| {
-            own.u8(kind::PUBLISH);
-            codec::publish_fields(own, queue, sequence, base);
-            codec::encode_message(message, own, beside)
-        })
+    /// Adds a [`Record::Publish`] from its pieces, for one queue. hot.
+    pub fn push_publish(&mut self, target: LaneTarget, message: MessageParts<'_>) -> Cost {
+        let at = self.built().len();
+        let cost = self.write(true, |own, beside| {
+            let body = codec::encode_publish(message, own, beside);
+            own.raw(&target.to_bytes());
+            body
+        });
+        self.open_publish = Some(OpenPublish { at, targets: 1 });
+        cost
+    }
+
+    /// The message of the last [`Batch::push_publish`] goes to one more queue. False if that record is not the last one any
+    /// more, or has as many as one takes (`limits::PUBLISH_TARGETS_MAX`): it is to be pushed again. hot.
+    #[must_use]
+    pub fn add_target(&mut self, target: LaneTarget) -> bool {
+        let (Some(open), Own::Built(own)) = (&mut self.open_publish, &mut self.own) else { return false };
+        if open.targets >= limits::PUBLISH_TARGETS_MAX {
+            return false;
+        }
+        open.targets += 1;
+        own.raw(&target.to_bytes());
+        let own_bytes = own.len() - open.at - HEAD_BYTES;
+        own[open.at..open.at + 4].copy_from_slice(&(own_bytes as u32).to_le_bytes());
+        self.cost.bytes += LaneTarget::BYTES as u64;
+        true
     }
 
     /// Adds a [`Record::Deliver`] from its pieces. hot.
@@ -122,7 +149,7 @@ impl Batch {
     /// The records, in order. A batch that was built here reads without errors.
     #[must_use]
     pub fn iter(&self) -> Records<'_> {
-        Records { own: self.own_bytes(), beside: self.beside() }
+        Records::new(self.own_bytes(), self.beside())
     }
 
     /// Records in it.
@@ -201,7 +228,9 @@ impl Batch {
             beside_bytes: taken.beside_bytes,
             records: taken.records,
             cost: taken.cost,
+            open_publish: None,
         };
+        self.open_publish = None;
         self.own_at = own_end;
         self.beside_at = beside_end;
         self.beside_bytes -= taken.beside_bytes;
@@ -263,6 +292,7 @@ impl Batch {
             beside_bytes: taken.beside_bytes,
             records,
             cost: taken.cost,
+            open_publish: None,
         })
     }
 
@@ -288,20 +318,29 @@ impl Batch {
         &self.beside[self.beside_at..]
     }
 
-    /// Head, then what `fields` writes; `fields` gives the bytes that it left beside. hot.
-    fn write(&mut self, counted: bool, fields: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> usize) -> Cost {
+    /// The own bytes, to be written to. hot.
+    fn built(&mut self) -> &mut Vec<u8> {
         if let Own::Received(bytes) = &self.own {
             self.own = Own::Built(bytes[self.own_at..].to_vec());
             self.own_at = 0;
         }
         let Own::Built(own) = &mut self.own else { unreachable!("made so above") };
+        own
+    }
+
+    /// Head, then what `fields` writes; `fields` gives the bytes that it left beside. hot.
+    fn write(&mut self, counted: bool, fields: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> usize) -> Cost {
+        let mut beside = core::mem::take(&mut self.beside);
+        let own = self.built();
         let at = own.len();
         own.raw(&[0; HEAD_BYTES]);
-        let body = fields(own, &mut self.beside);
+        let body = fields(own, &mut beside);
         let own_bytes = own.len() - at - HEAD_BYTES;
         own[at..at + 4].copy_from_slice(&(own_bytes as u32).to_le_bytes());
         own[at + 4..at + HEAD_BYTES].copy_from_slice(&(body as u32).to_le_bytes());
+        self.beside = beside;
         self.records += 1;
+        self.open_publish = None;
         self.beside_bytes += body;
         if !counted {
             return Cost::NONE;
@@ -309,40 +348,6 @@ impl Batch {
         let cost = Cost::record(HEAD_BYTES + own_bytes + body);
         self.cost = self.cost.plus(cost);
         cost
-    }
-}
-
-impl<'a> IntoIterator for &'a Batch {
-    type Item = Result<Record<'a>, Damage>;
-    type IntoIter = Records<'a>;
-    fn into_iter(self) -> Records<'a> {
-        self.iter()
-    }
-}
-
-/// The records of a batch, in order. After an error there is nothing more.
-#[derive(Clone, Debug)]
-pub struct Records<'a> {
-    own: &'a [u8],
-    beside: &'a [Bytes],
-}
-
-impl<'a> Iterator for Records<'a> {
-    type Item = Result<Record<'a>, Damage>;
-
-    /// hot.
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.own.is_empty() {
-            return None;
-        }
-        let mut take = Take::new(self.own);
-        let record = take_head(&mut take).and_then(|(own, body)| {
-            let chunks = chunks_of(self.beside, body);
-            self.beside = &self.beside[chunks.len()..];
-            codec::decode(own, chunks)
-        });
-        self.own = if record.is_ok() { take.rest() } else { &[] };
-        Some(record)
     }
 }
 
@@ -364,28 +369,6 @@ impl Taken {
         self.records += 1;
         self.cost = self.cost.plus(cost);
     }
-}
-
-/// A record's own bytes and the length of what lies beside.
-fn take_head<'a>(take: &mut Take<'a>) -> Result<(&'a [u8], usize), Damage> {
-    let own = take.u32()? as usize;
-    let body = take.u32()? as usize;
-    Ok((take.bytes(own)?, body))
-}
-
-fn record_cost(own: &[u8], body: usize) -> Cost {
-    if own.first() == Some(&kind::GRANT) { Cost::NONE } else { Cost::record(HEAD_BYTES + own.len() + body) }
-}
-
-/// The slices at the front that make up `body` bytes.
-fn chunks_of(beside: &[Bytes], body: usize) -> &[Bytes] {
-    let mut bytes = 0;
-    let mut count = 0;
-    while bytes < body && count < beside.len() {
-        bytes += beside[count].len();
-        count += 1;
-    }
-    &beside[..count]
 }
 
 #[cfg(test)]

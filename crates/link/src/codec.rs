@@ -10,14 +10,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use leveret_model::{ConsumerNumber, LaneSequence, Position, QueueId, ReplyCode, RequestId};
+use leveret_model::{ConsumerNumber, LaneSequence, Position, ReplyCode, RequestId};
 
 use crate::fields::{Damage, Put, Take, total};
-use crate::record::{Record, RecordBody, RecordMessage};
+use crate::record::{LaneTargets, Record, RecordBody, RecordMessage};
 
 /// The kind byte of each record. A number is never given to another kind again.
 pub(crate) mod kind {
-    pub(crate) const PUBLISH: u8 = 1;
+    // 1 was a publish to one queue, until protocol 3
     pub(crate) const STORED: u8 = 2;
     pub(crate) const GAP: u8 = 3;
     pub(crate) const GONE: u8 = 4;
@@ -40,6 +40,7 @@ pub(crate) mod kind {
     pub(crate) const GRANT: u8 = 21;
     pub(crate) const RESUBSCRIBE_END: u8 = 22;
     pub(crate) const THROTTLE: u8 = 23;
+    pub(crate) const PUBLISH: u8 = 24;
 }
 
 /// The body of a message that is written into a batch.
@@ -72,7 +73,18 @@ impl<'a> From<&'a RecordMessage<'_>> for MessageParts<'a> {
     }
 }
 
-/// Writes a message's fields, the last ones of its record; gives the bytes that stay beside. hot.
+/// Writes kind and fields of a PUBLISH without its queues, which end it: more may be added. Gives the bytes that stay
+/// beside. hot.
+pub(crate) fn encode_publish(message: MessageParts<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
+    own.u8(kind::PUBLISH);
+    own.u32(match message.body {
+        BodyParts::Flat(bytes) => bytes.len() as u32,
+        BodyParts::Chunks(_) => 0,
+    });
+    encode_message(message, own, beside)
+}
+
+/// Writes a message's fields; gives the bytes that stay beside. hot.
 pub(crate) fn encode_message(message: MessageParts<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
     // two short strings (AMQP 0-9-1 §4.2.5.3) are 512 bytes at most
     assert!(message.address.len() <= usize::from(u16::MAX), "an address is two short strings");
@@ -95,10 +107,10 @@ pub(crate) fn encode_message(message: MessageParts<'_>, own: &mut Vec<u8>, besid
 /// Writes kind and fields; gives the bytes that stay beside the own ones.
 pub(crate) fn encode(record: &Record<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
     match record {
-        Record::Publish { queue, sequence, base, message } => {
-            own.u8(kind::PUBLISH);
-            publish_fields(own, *queue, *sequence, *base);
-            return encode_message(message.into(), own, beside);
+        Record::Publish { message, targets } => {
+            let body = encode_publish(message.into(), own, beside);
+            own.raw(targets.as_bytes());
+            return body;
         }
         Record::Deliver { queue, channel, consumer, position, redelivered, message } => {
             own.u8(kind::DELIVER);
@@ -187,13 +199,6 @@ fn request_only(own: &mut Vec<u8>, kind: u8, request: RequestId) {
     own.u64(request.0);
 }
 
-/// The fields in front of a PUBLISH's message.
-pub(crate) fn publish_fields(own: &mut Vec<u8>, queue: QueueId, sequence: LaneSequence, base: LaneSequence) {
-    own.queue(queue);
-    own.u64(sequence.0);
-    own.u64(base.0);
-}
-
 /// Reads kind and fields. `beside` are the slices of the body, empty if it is in `own` or there is none. hot.
 ///
 /// # Errors
@@ -202,26 +207,25 @@ pub(crate) fn decode<'a>(own: &'a [u8], beside: &[Bytes]) -> Result<Record<'a>, 
     let mut take = Take::new(own);
     let kind = take.u8()?;
     let record = match kind {
-        kind::PUBLISH => Record::Publish {
-            queue: take.queue()?,
-            sequence: LaneSequence(take.u64()?),
-            base: LaneSequence(take.u64()?),
-            message: take_message(&mut take, beside)?,
-        },
+        kind::PUBLISH => {
+            let flat = take.u32()? as usize;
+            let message = take_message(&mut take, beside, Some(flat))?;
+            Record::Publish { message, targets: LaneTargets::read(take.rest())? }
+        }
         kind::DELIVER => Record::Deliver {
             queue: take.queue()?,
             channel: take.channel()?,
             consumer: ConsumerNumber(take.u32()?),
             position: Position(take.u64()?),
             redelivered: take.flag()?,
-            message: take_message(&mut take, beside)?,
+            message: take_message(&mut take, beside, None)?,
         },
         kind::GOT => Record::Got {
             request: RequestId(take.u64()?),
             position: Position(take.u64()?),
             redelivered: take.flag()?,
             remaining: take.u64()?,
-            message: take_message(&mut take, beside)?,
+            message: take_message(&mut take, beside, None)?,
         },
         _ if !beside.is_empty() => return Err(Damage::Value("body")),
         _ => decode_without_body(kind, &mut take)?,
@@ -257,13 +261,21 @@ fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, 
     })
 }
 
-fn take_message<'a>(take: &mut Take<'a>, beside: &[Bytes]) -> Result<RecordMessage<'a>, Damage> {
+/// A message whose flat body has so many bytes, or all that are left. hot.
+fn take_message<'a>(
+    take: &mut Take<'a>,
+    beside: &[Bytes],
+    flat: Option<usize>,
+) -> Result<RecordMessage<'a>, Damage> {
     let address_bytes = take.u16()?.into();
     let header_bytes = take.u32()? as usize;
     let address = take.bytes(address_bytes)?;
     let header = take.bytes(header_bytes)?;
-    // a body beside leaves nothing here, and `end` refuses what is left nevertheless
-    let body =
-        if beside.is_empty() { RecordBody::Flat(take.rest()) } else { RecordBody::Chunks(beside.to_vec()) };
+    let body = match flat {
+        // a body beside leaves nothing here, and `end` refuses what is left nevertheless
+        _ if !beside.is_empty() => RecordBody::Chunks(beside.to_vec()),
+        Some(bytes) => RecordBody::Flat(take.bytes(bytes)?),
+        None => RecordBody::Flat(take.rest()),
+    };
     Ok(RecordMessage { address, header, body })
 }

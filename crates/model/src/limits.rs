@@ -170,6 +170,9 @@ pub const ARENA_SPARE_BLOCKS: usize = 4;
 
 /// Records between two shards that may be unprocessed. At the bound the rest waits at the sender.
 pub const FORWARD_RECORDS_MAX: u32 = 16_384;
+/// Queues of one publish in one record; those of a wider fan-out come in several, each with the message: a record of the
+/// largest message must fit a frame ([`LINK_FRAME_BYTES_MAX`]), and 36 KiB of queues are many beside one message.
+pub const PUBLISH_TARGETS_MAX: usize = 1_024;
 /// Bytes of records between two shards that may be unprocessed.
 pub const FORWARD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Deliveries to a consumer on another shard or node that its socket has not taken yet, messages.

@@ -21,6 +21,7 @@ use crate::answers::OwnedAnswer;
 use crate::bounds::Bounds;
 use crate::early::Early;
 use crate::effects::{ChannelRefusals, PasswordJob};
+use crate::forward::PublishSerial;
 use crate::kept::{AllKept, KeptBytes};
 use crate::outboxes::Outboxes;
 use crate::places::{Entry, Owed, Place, Places};
@@ -113,6 +114,8 @@ pub(crate) struct Broker {
     /// Queues with lanes that are owed a `Stored` at the end of the turn.
     pub(crate) owing: Vec<QueueHandle>,
     pub(crate) owed_scratch: Vec<Owed>,
+    /// The last publish that went elsewhere.
+    pub(crate) last_publish: PublishSerial,
     /// The queues that the table found for a publish, and their handles where no channel remembers them.
     pub(crate) matches: Vec<Match>,
     pub(crate) targets: Vec<QueueHandle>,
@@ -171,6 +174,7 @@ impl Broker {
             control: Vec::new(),
             owing: Vec::new(),
             owed_scratch: Vec::new(),
+            last_publish: PublishSerial::default(),
             matches: Vec::new(),
             targets: Vec::new(),
             dirty: Vec::new(),

@@ -7,9 +7,9 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use leveret_link::credit::{Cost, Meter, Overgrant, Window};
-use leveret_link::record::Record;
+use leveret_link::record::{LaneTarget, Record};
 use leveret_link::{Batch, BodyParts, MessageParts};
-use leveret_model::{ChannelKey, ConsumerNumber, LaneSequence, Position, QueueId, ShardAddress};
+use leveret_model::{ChannelKey, ConsumerNumber, Position, QueueId, ShardAddress};
 use leveret_queue::{StoredBody, StoredMessage};
 
 /// Bytes that a batch reserves at its begin at most: what one socket brings in a turn (`limits::TURN_READ_BYTES_MAX`) and
@@ -28,6 +28,10 @@ enum UnderWay {
     GivenAgain(HeldAt),
 }
 
+/// Counts the publishes of a shard that go elsewhere, from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PublishSerial(pub(crate) u64);
+
 /// Records for one other shard.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -37,6 +41,8 @@ pub(crate) struct Outbox {
     /// Queues there that this shard has an entry for.
     pub(crate) places: u32,
     batch: Batch,
+    /// The last publish with a number of its own that was pushed.
+    last_publish: PublishSerial,
     /// Own bytes of the last batch that was given away whole: the next one is about as long.
     last_bytes: usize,
     /// What may be unprocessed at the other end.
@@ -62,6 +68,7 @@ impl Outbox {
             touched: false,
             places: 0,
             batch: Batch::new(),
+            last_publish: PublishSerial::default(),
             last_bytes: 0,
             most,
             window: Window::new(most),
@@ -89,20 +96,29 @@ impl Outbox {
         self.pushed += 1;
     }
 
-    /// A publish. hot.
-    pub(crate) fn push_publish(
-        &mut self,
-        queue: QueueId,
-        sequence: LaneSequence,
-        base: LaneSequence,
-        message: &StoredMessage<'_>,
-    ) {
+    /// A publish to one queue. hot.
+    pub(crate) fn push_publish(&mut self, target: LaneTarget, message: &StoredMessage<'_>) {
         if !self.up {
             return;
         }
         self.make_room();
-        self.batch.push_publish(queue, sequence, base, parts(message));
+        self.batch.push_publish(target, parts(message));
         self.pushed += 1;
+    }
+
+    /// A publish to one queue, perhaps of several there: its message goes once. hot.
+    #[inline]
+    pub(crate) fn push_shared_publish<'a>(
+        &mut self,
+        serial: PublishSerial,
+        target: LaneTarget,
+        message: impl FnOnce() -> StoredMessage<'a>,
+    ) {
+        if self.last_publish == serial && self.batch.add_target(target) {
+            return;
+        }
+        self.last_publish = serial;
+        self.push_publish(target, &message());
     }
 
     /// A delivery. hot.

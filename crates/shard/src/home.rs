@@ -1,12 +1,12 @@
 //! Records that reach the home of a queue: publishes over lanes, consumers elsewhere and what they settle.
 
 use leveret_amqp::host::QueueHandle;
-use leveret_link::record::{Record, RecordBody, RecordMessage, RemoteConsumer};
+use leveret_link::record::{LaneTarget, LaneTargets, Record, RecordBody, RecordMessage, RemoteConsumer};
 use leveret_model::{
-    Boot, ChannelKey, ConsumerKey, ConsumerNumber, LaneSequence, Position, QueueId, Refusal, ReplyCode,
-    RequestId, Settlement, ShardAddress, refusals,
+    Boot, ChannelKey, ConsumerKey, ConsumerNumber, Position, QueueId, Refusal, ReplyCode, RequestId,
+    Settlement, ShardAddress, refusals,
 };
-use leveret_queue::{ArenaBody, LaneKey, LaneVerdict, Queue, Subscription, Window};
+use leveret_queue::{ArenaBody, LaneKey, LaneVerdict, MessageRef, Queue, Subscription, Window};
 
 use crate::bounds::Bounds;
 use crate::broker::Broker;
@@ -14,21 +14,46 @@ use crate::egress::stored_message;
 use crate::places::{Entry, Home, Place};
 
 impl Broker {
-    /// A publish on a lane: appended once and in order. hot.
+    /// A message on the lanes of one queue or several: appended to each once and in order. hot.
     pub(crate) fn on_publish(
         &mut self,
         from: ShardAddress,
         boot: Boot,
-        queue: QueueId,
-        (sequence, base): (LaneSequence, LaneSequence),
         message: RecordMessage<'_>,
+        targets: LaneTargets<'_>,
     ) {
+        let (body, len) = match message.body {
+            RecordBody::Flat(bytes) => (ArenaBody::Flat(bytes), bytes.len()),
+            RecordBody::Chunks(chunks) => {
+                let len = chunks.iter().map(bytes::Bytes::len).sum();
+                (ArenaBody::Chunks(chunks), len)
+            }
+        };
+        let stored = self.arena.insert(message.address, message.header, body, targets.count());
+        for target in targets {
+            if !self.append(from, boot, target, (stored, len)) {
+                self.arena.release(stored);
+            }
+        }
+    }
+
+    /// True if the queue keeps the message. hot.
+    #[inline(always)]
+    fn append(
+        &mut self,
+        from: ShardAddress,
+        boot: Boot,
+        LaneTarget { queue, sequence, base }: LaneTarget,
+        (message, body_len): (MessageRef, usize),
+    ) -> bool {
         let Some((handle, home)) = self.places.home_mut(queue) else {
-            return self.publish_not_here(from, queue);
+            self.publish_not_here(from, queue);
+            return false;
         };
         if home.closed {
             // its end is near and certain: it counts as not matched
-            return self.outboxes.push(from, &Record::Gone { queue });
+            self.outboxes.push(from, &Record::Gone { queue });
+            return false;
         }
         let verdict = home.lanes.accept(LaneKey { ingress: from, boot }, sequence, base);
         if home.lanes.touch() {
@@ -36,15 +61,7 @@ impl Broker {
         }
         match verdict {
             LaneVerdict::Append => {
-                let (body, len) = match message.body {
-                    RecordBody::Flat(bytes) => (ArenaBody::Flat(bytes), bytes.len()),
-                    RecordBody::Chunks(chunks) => {
-                        let len = chunks.iter().map(bytes::Bytes::len).sum();
-                        (ArenaBody::Chunks(chunks), len)
-                    }
-                };
-                let stored = self.arena.insert(message.address, message.header, body, 1);
-                home.queue.append(stored, len);
+                home.queue.append(message, body_len);
                 let long = self.pressure.finds_long(&home.queue);
                 if home.queue.touch() {
                     self.dirty.push(handle);
@@ -59,6 +76,7 @@ impl Broker {
                 self.outboxes.push(from, &Record::Gap { queue, after });
             }
         }
+        verdict == LaneVerdict::Append
     }
 
     /// Sends what ingress shards are owed: one `Stored` for each lane.

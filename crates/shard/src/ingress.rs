@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 
 use leveret_amqp::host::QueueHandle;
+use leveret_link::record::LaneTarget;
 use leveret_model::{ChannelKey, Instant, LaneSequence, PublishNumber, QueueId};
 
 use crate::broker::Broker;
@@ -75,7 +76,7 @@ impl Broker {
         let base = away.lane.base();
         let outbox = self.outboxes.at(away.outbox);
         for (sequence, owed) in away.lane.resend_from(after) {
-            outbox.push_publish(*id, sequence, base, &self.arena.get(owed.message));
+            outbox.push_publish(LaneTarget { queue: *id, sequence, base }, &self.arena.get(owed.message));
         }
     }
 

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use leveret_amqp::host::{Body, Publish, Published, QueueHandle};
 use leveret_auth::Access;
+use leveret_link::record::LaneTarget;
 use leveret_model::{ChannelKey, ConnectionKey, Refusal, ReplyCode, limits, refusals};
 use leveret_queue::ArenaBody;
 use leveret_route::{ExchangeId, MessageHeaders, VhostId};
@@ -134,6 +135,8 @@ impl Broker {
         let message = self.arena.insert(publish.address, publish.header, body, targets.len() as u32);
         let shared = targets.len() > 1;
         let mut elsewhere = 0u32;
+        self.last_publish.0 += 1;
+        let serial = self.last_publish;
         for handle in targets {
             let mut long = false;
             match self.places.get_mut(*handle) {
@@ -150,8 +153,9 @@ impl Broker {
                     let owed = Owed { message, publisher, shared, given_up: false };
                     let sequence = away.lane.push(owed, body_len as u64, due);
                     long = away.throttled || self.pressure.finds_full(&away.lane);
-                    let stored = self.arena.get(message);
-                    self.outboxes.at(away.outbox).push_publish(*id, sequence, away.lane.base(), &stored);
+                    let target = LaneTarget { queue: *id, sequence, base: away.lane.base() };
+                    let outbox = self.outboxes.at(away.outbox);
+                    outbox.push_shared_publish(serial, target, || self.arena.get(message));
                     self.wait_deadline = self.wait_deadline.min(due);
                     self.traffic.published_away += 1;
                 }

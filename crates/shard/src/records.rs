@@ -41,9 +41,7 @@ impl Shard {
     fn on_record(&mut self, from: ShardAddress, boot: Boot, record: Record<'_>) -> Result<(), Overgrant> {
         let broker = &mut self.broker;
         match record {
-            Record::Publish { queue, sequence, base, message } => {
-                broker.on_publish(from, boot, queue, (sequence, base), message);
-            }
+            Record::Publish { message, targets } => broker.on_publish(from, boot, message, targets),
             Record::Deliver { queue, channel, consumer, position, redelivered, message } => {
                 let to = (queue, channel, consumer);
                 broker.on_deliver(&mut self.connections, to, position, redelivered, &message);

@@ -1,13 +1,17 @@
+mod publish;
+
 use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use leveret_model::{ChannelNumber, ConnectionKey, ConsumerTerms, ReplyCode, RequestId, Settlement, Ulid};
+use leveret_model::{
+    ChannelNumber, ConnectionKey, ConsumerTerms, LaneSequence, ReplyCode, RequestId, Settlement, Ulid,
+};
 
 use super::*;
-use crate::record::{HeldDelivery, RecordBody, RecordMessage, RemoteConsumer};
+use crate::record::{HeldDelivery, LaneTargets, RecordBody, RecordMessage, RemoteConsumer};
 
 fn queue() -> impl Strategy<Value = QueueId> {
     any::<(u32, u128)>().prop_map(|(generation, ulid)| QueueId { generation, ulid: Ulid(ulid) })
@@ -37,6 +41,24 @@ fn held() -> impl Strategy<Value = HeldDelivery> {
         consumer: ConsumerNumber(consumer),
         position: Position(position),
     })
+}
+
+fn target() -> impl Strategy<Value = LaneTarget> {
+    (queue(), any::<(u64, u64)>()).prop_map(|(queue, (sequence, base))| LaneTarget {
+        queue,
+        sequence: LaneSequence(sequence),
+        base: LaneSequence(base),
+    })
+}
+
+fn row(targets: &[LaneTarget]) -> LaneTargets<'static> {
+    let bytes: Vec<u8> = targets.iter().flat_map(|target| target.to_bytes()).collect();
+    LaneTargets::read(bytes.leak()).unwrap()
+}
+
+/// The publish with this number on the lane of a queue.
+pub(crate) fn publish(sequence: u64) -> LaneTarget {
+    LaneTarget { queue: QueueId::default(), sequence: LaneSequence(sequence), base: LaneSequence(1) }
 }
 
 fn message() -> impl Strategy<Value = RecordMessage<'static>> {
@@ -126,12 +148,8 @@ fn plain_record() -> impl Strategy<Value = Record<'static>> {
 fn message_record() -> impl Strategy<Value = Record<'static>> {
     let numbers = any::<(u64, u64, u32, bool)>();
     prop_oneof![
-        (queue(), numbers, message()).prop_map(|(queue, (sequence, base, ..), message)| Record::Publish {
-            queue,
-            sequence: LaneSequence(sequence),
-            base: LaneSequence(base),
-            message
-        }),
+        (message(), prop::collection::vec(target(), 1..4))
+            .prop_map(|(message, targets)| Record::Publish { message, targets: row(&targets) }),
         (queue(), channel(), numbers, message()).prop_map(
             |(queue, channel, (position, _, consumer, redelivered), message)| Record::Deliver {
                 queue,
@@ -252,7 +270,7 @@ proptest! {
 
     #[test]
     fn any_bytes_behind_a_true_head_are_records_or_damage(
-        kind in 0..24u8,
+        kind in 0..26u8,
         fields in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let mut own = ((fields.len() + 1) as u32).to_le_bytes().to_vec();
@@ -284,15 +302,11 @@ fn the_direct_pushes_write_what_push_writes() {
     let message = RecordMessage { address: b"\0\x01q", header: b"h", body: RecordBody::Flat(b"body") };
     let key = ChannelKey { number: ChannelNumber(3), ..ChannelKey::default() };
     let mut direct = Batch::new();
-    direct.push_publish(id, LaneSequence(2), LaneSequence(1), flat(b"body"));
+    let target = LaneTarget { queue: id, sequence: LaneSequence(2), base: LaneSequence(1) };
+    direct.push_publish(target, flat(b"body"));
     direct.push_deliver(id, (key, ConsumerNumber(1)), Position(9), true, flat(b"body"));
     let slow = built(&[
-        Record::Publish {
-            queue: id,
-            sequence: LaneSequence(2),
-            base: LaneSequence(1),
-            message: message.clone(),
-        },
+        Record::Publish { message: message.clone(), targets: row(&[target]) },
         Record::Deliver {
             queue: id,
             channel: key,
@@ -315,7 +329,7 @@ fn a_large_body_is_a_slice_of_the_receive_block() {
         header: b"h",
         body: codec::BodyParts::Chunks(&[body.clone(), Bytes::new(), body.clone()]),
     };
-    batch.push_publish(QueueId::default(), LaneSequence(1), LaneSequence(1), parts);
+    batch.push_publish(publish(1), parts);
     assert!(batch.own_bytes().len() < 100, "the body is not flattened");
     let payload = on_the_link(batch);
     let block = payload.as_ptr_range();
@@ -341,8 +355,8 @@ fn a_record_larger_than_the_window_passes_an_open_one() {
     let body = Bytes::from(vec![0; 2 * limits::FORWARD_BYTES_MAX as usize]);
     let parts = MessageParts { address: b"", header: b"", body: codec::BodyParts::Chunks(&[body]) };
     let mut batch = Batch::new();
-    batch.push_publish(QueueId::default(), LaneSequence(1), LaneSequence(1), parts);
-    batch.push_publish(QueueId::default(), LaneSequence(2), LaneSequence(1), parts);
+    batch.push_publish(publish(1), parts);
+    batch.push_publish(publish(2), parts);
     let first = batch.split_to(Cost::WINDOW);
     assert_eq!(first.records(), 1);
     assert!(first.len_bytes() <= limits::LINK_FRAME_BYTES_MAX);

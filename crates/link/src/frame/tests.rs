@@ -1,10 +1,10 @@
 use std::vec;
 
-use leveret_model::{LaneSequence, QueueId, RequestId};
+use leveret_model::RequestId;
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::tests::{built, joined, record};
+use crate::batch::tests::{built, joined, publish, record};
 use crate::record::{Record, RecordBody};
 use crate::{BodyParts, MessageParts};
 
@@ -33,7 +33,7 @@ fn some_records() -> Batch {
     batch.push(&Record::Done { request: RequestId(5) });
     let body = [Bytes::from(vec![1; 5_000]), Bytes::from(vec![2; 5_000])];
     let parts = MessageParts { address: b"\0\x01q", header: b"h", body: BodyParts::Chunks(&body) };
-    batch.push_publish(QueueId::default(), LaneSequence(1), LaneSequence(1), parts);
+    batch.push_publish(publish(1), parts);
     batch.push(&Record::Done { request: RequestId(6) });
     batch
 }
@@ -126,13 +126,14 @@ fn the_largest_message_fits_in_a_frame() {
     let body = [Bytes::from(vec![0; limits::BODY_BYTES_MAX as usize])];
     let parts = MessageParts { address: &[1; 512], header: &header, body: BodyParts::Chunks(&body) };
     let mut batch = Batch::new();
-    batch.push_publish(QueueId::default(), LaneSequence(1), LaneSequence(1), parts);
+    batch.push_publish(publish(1), parts);
+    while batch.add_target(publish(1)) {}
     let mut out = Vec::new();
     let bytes = encode_records(ShardId(0), ShardId(0), batch, &mut out).unwrap();
     assert_eq!(bytes, out.iter().map(Bytes::len).sum::<usize>());
     let mut batch = Batch::new();
     let parts = MessageParts { body: BodyParts::Chunks(&[body[0].clone(), body[0].clone()]), ..parts };
-    batch.push_publish(QueueId::default(), LaneSequence(1), LaneSequence(1), parts);
+    batch.push_publish(publish(1), parts);
     let refused = encode_records(ShardId(0), ShardId(0), batch, &mut out);
     assert!(matches!(refused, Err(FrameError::TooLarge(_))));
 }

@@ -12,9 +12,9 @@ use crate::fields::{Damage, Put, Take};
 use crate::sessions::{DataLinkKey, Round};
 
 /// The version that this build speaks. It talks with the one before and the one behind.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 /// The oldest that it talks with: no node of version 1 was ever released.
-pub const PROTOCOL_OLDEST: u16 = 2;
+pub const PROTOCOL_OLDEST: u16 = 3;
 
 pub(super) const MAGIC: &[u8; 8] = b"LEVERET\0";
 /// Magic, protocol, length.

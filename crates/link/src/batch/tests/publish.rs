@@ -1,0 +1,46 @@
+//! One message for several queues.
+
+use super::*;
+
+#[test]
+fn a_publish_takes_more_queues_while_it_is_the_last_record() {
+    let targets: Vec<_> = (1..=3).map(publish).collect();
+    let message = RecordMessage { address: b"\0\x01q", header: b"h", body: RecordBody::Flat(b"body") };
+    let mut batch = Batch::new();
+    assert!(!batch.add_target(targets[0]), "no publish yet");
+    batch.push(&Record::Done { request: RequestId(1) });
+    assert!(!batch.add_target(targets[0]), "no publish");
+    batch.push_publish(targets[0], flat(b"body"));
+    assert!(batch.add_target(targets[1]) && batch.add_target(targets[2]));
+    let whole = [
+        Record::Done { request: RequestId(1) },
+        Record::Publish { message: message.clone(), targets: row(&targets) },
+    ];
+    assert_eq!(read(&batch), whole);
+    assert_eq!(batch.cost(), built(&whole).cost());
+    batch.push(&Record::Done { request: RequestId(2) });
+    assert!(!batch.add_target(targets[0]), "something lies behind it");
+    let payload = on_the_link(batch);
+    let mut back = Batch::parse(&payload).unwrap();
+    back.push_publish(targets[1], flat(b"body"));
+    assert!(back.add_target(targets[2]), "behind what a link brought");
+    assert_eq!(read(&back)[3], Record::Publish { message, targets: row(&targets[1..]) });
+    let first = back.split_to(Cost { records: 1, bytes: 1 });
+    assert_eq!((first.records(), back.records()), (1, 3));
+    assert!(!back.add_target(targets[0]), "bytes have moved");
+}
+
+#[test]
+fn a_publish_to_very_many_queues_takes_several_records() {
+    let mut batch = Batch::new();
+    batch.push_publish(publish(1), flat(b"body"));
+    let added = (2..).map(publish).take_while(|target| batch.add_target(*target)).count();
+    assert_eq!(added, limits::PUBLISH_TARGETS_MAX - 1);
+}
+
+#[test]
+fn a_publish_without_queues_or_with_a_piece_of_one_is_damage() {
+    for bytes in [0, 1, LaneTarget::BYTES - 1, LaneTarget::BYTES + 1] {
+        assert!(LaneTargets::read(&vec![0; bytes]).is_err(), "{bytes}");
+    }
+}
