@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use leveret_model::{
     ChannelKey, ConsumerNumber, ConsumerTerms, LaneSequence, Position, QueueId, ReplyCode, RequestId,
-    Settlement, Ulid,
+    Settlement, Ulid, Unread,
 };
 
 use crate::fields::Damage;
@@ -132,6 +132,15 @@ pub struct RemoteConsumer {
     pub terms: ConsumerTerms,
 }
 
+/// A consumer as RESUB names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedConsumer {
+    /// Who and how.
+    pub consumer: RemoteConsumer,
+    /// What it was sent on links before and its client has not read: [`Record::Credit`] follows when it has.
+    pub unread: Unread,
+}
+
 /// One forward record. Ingress = shard of the publisher, home = shard of the queue, egress = shard of the consumer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record<'a> {
@@ -252,7 +261,7 @@ pub enum Record<'a> {
         /// The queue.
         queue: QueueId,
         /// Consumers of this shard.
-        consumers: Vec<RemoteConsumer>,
+        consumers: Vec<NamedConsumer>,
         /// Deliveries that this shard's channels hold, settlements under way included.
         held: Vec<HeldDelivery>,
     },

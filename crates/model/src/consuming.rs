@@ -15,6 +15,15 @@ pub struct ConsumerTerms {
     pub priority: i32,
 }
 
+/// Deliveries of a consumer that have not left through its socket: so much of its window at a home elsewhere is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Unread {
+    /// How many.
+    pub messages: u32,
+    /// What they weigh: address, header and body, bytes.
+    pub bytes: u64,
+}
+
 /// What becomes of a delivery that was held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settlement {

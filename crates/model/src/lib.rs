@@ -21,7 +21,7 @@ pub mod surface;
 mod time;
 
 pub use arguments::{Arguments, Value};
-pub use consuming::{ConsumerTerms, Settlement};
+pub use consuming::{ConsumerTerms, Settlement, Unread};
 pub use ids::*;
 pub use name::{Name, NameError, RoutingKey, SHORT_STRING_BYTES_MAX};
 pub use reply::{Refusal, ReplyCode, Scope};

@@ -22,7 +22,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as MapEntry;
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
-use leveret_model::{ConsumerKey, NodeId, Position, QueueId, Seed, Settlement, ShardAddress};
+use leveret_model::{ConsumerKey, NodeId, Position, QueueId, Seed, Settlement, ShardAddress, Unread};
 
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
 pub use self::resubscribe::HeldPlace;
@@ -110,7 +110,7 @@ impl Queue {
     /// # Errors
     /// RabbitMQ: exclusive consumers. The queue is as it was; the caller refuses with 403.
     pub fn subscribe(&mut self, subscription: Subscription) -> Result<(), SubscribeRefused> {
-        self.consumers.subscribe(subscription)
+        self.consumers.subscribe(subscription, Unread::default())
     }
 
     /// A consumer ends; false if it was none. What it holds stays held by its channel.

@@ -4,11 +4,12 @@
 //! that may be lost, requests that wait, publishes that are not answered. Home: at the end what RESUB lacks is requeued
 //! and what it names stays; deliveries wait for that.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use leveret_amqp::host::QueueHandle;
-use leveret_link::record::{HeldDelivery, Record, RemoteConsumer};
-use leveret_model::{NodeId, QueueId, ShardAddress, limits};
+use leveret_link::record::{HeldDelivery, NamedConsumer, Record};
+use leveret_model::{ChannelKey, ConsumerNumber, NodeId, QueueId, ShardAddress, Unread, limits};
 use leveret_queue::Subscription;
 
 use crate::broker::Broker;
@@ -63,8 +64,9 @@ impl Broker {
             .filter(|(_, entry)| matches!(&entry.place, Place::Away(away) if away.home.node == node))
             .map(|(handle, _)| handle)
             .collect();
+        let unread = self.unread();
         for handle in &handles {
-            self.resubscribe(*handle, &held);
+            self.resubscribe(*handle, &held, &unread);
         }
         for (index, settles) in settles {
             let outbox = self.outboxes.at(index);
@@ -91,13 +93,33 @@ impl Broker {
         held
     }
 
+    /// What homes elsewhere will hear of when it is read. (Credit that was on its way counts as given back.)
+    fn unread(&self) -> BTreeMap<(ChannelKey, ConsumerNumber), Unread> {
+        let mut unread: BTreeMap<_, Unread> = BTreeMap::new();
+        for credit in self.metas.iter().flat_map(|meta| &meta.credit) {
+            let of = unread.entry((credit.channel, credit.consumer)).or_default();
+            of.messages += credit.messages;
+            of.bytes += credit.bytes;
+        }
+        unread
+    }
+
     /// RESUB for one queue: consumers, and all that is held, settlements under way included.
-    fn resubscribe(&mut self, handle: QueueHandle, held: &[HeldThere]) {
+    fn resubscribe(
+        &mut self,
+        handle: QueueHandle,
+        held: &[HeldThere],
+        unread: &BTreeMap<(ChannelKey, ConsumerNumber), Unread>,
+    ) {
         let Some(Entry { id, place: Place::Away(away) }) = self.places.get(handle) else { return };
         let from = held.partition_point(|(at, _)| at.slot < handle.slot);
         let to = held.partition_point(|(at, _)| at.slot <= handle.slot);
         let held: Vec<HeldDelivery> = held[from..to].iter().map(|(_, held)| *held).collect();
-        let consumers: Vec<RemoteConsumer> = away.consumers.values().copied().collect();
+        let named = |(at, consumer): (&_, &_)| NamedConsumer {
+            consumer: *consumer,
+            unread: unread.get(at).copied().unwrap_or_default(),
+        };
+        let consumers: Vec<NamedConsumer> = away.consumers.iter().map(named).collect();
         if consumers.is_empty() && held.is_empty() {
             return;
         }
@@ -114,7 +136,7 @@ impl Broker {
         &mut self,
         from: ShardAddress,
         queue: QueueId,
-        consumers: &[RemoteConsumer],
+        consumers: &[NamedConsumer],
         held: &[HeldDelivery],
     ) {
         let bounds = self.bounds;
@@ -123,11 +145,11 @@ impl Broker {
             return self.cancel_there(
                 from,
                 queue,
-                consumers.iter().map(|consumer| (consumer.channel, consumer.number)),
+                consumers.iter().map(|named| (named.consumer.channel, named.consumer.number)),
             );
         };
-        let subscriptions: Vec<Subscription> =
-            consumers.iter().map(|consumer| subscription(from, *consumer, bounds)).collect();
+        let subscribed = |named: &NamedConsumer| (subscription(from, named.consumer, bounds), named.unread);
+        let subscriptions: Vec<(Subscription, Unread)> = consumers.iter().map(subscribed).collect();
         let held: Vec<_> = held.iter().map(|held| (held.channel, held.consumer, held.position)).collect();
         home.queue.name(from, &subscriptions, &held);
     }
@@ -180,7 +202,7 @@ impl Broker {
 /// RESUB for one queue, in records that move under credit however much is held.
 fn pieces<'a>(
     queue: QueueId,
-    consumers: &'a [RemoteConsumer],
+    consumers: &'a [NamedConsumer],
     held: &'a [HeldDelivery],
 ) -> impl Iterator<Item = Record<'static>> + 'a {
     let consumers = consumers.chunks(limits::RESUBSCRIBE_PIECE_MAX).map(move |piece| Record::Resubscribe {

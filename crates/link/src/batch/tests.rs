@@ -7,11 +7,11 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use leveret_model::{
-    ChannelNumber, ConnectionKey, ConsumerTerms, LaneSequence, ReplyCode, RequestId, Settlement, Ulid,
+    ChannelNumber, ConnectionKey, ConsumerTerms, LaneSequence, ReplyCode, RequestId, Settlement, Ulid, Unread,
 };
 
 use super::*;
-use crate::record::{HeldDelivery, LaneTargets, RecordBody, RecordMessage, RemoteConsumer};
+use crate::record::{HeldDelivery, LaneTargets, NamedConsumer, RecordBody, RecordMessage, RemoteConsumer};
 
 fn queue() -> impl Strategy<Value = QueueId> {
     any::<(u32, u128)>().prop_map(|(generation, ulid)| QueueId { generation, ulid: Ulid(ulid) })
@@ -33,6 +33,13 @@ fn remote() -> impl Strategy<Value = RemoteConsumer> {
             terms: ConsumerTerms { no_ack, exclusive, prefetch, priority },
         },
     )
+}
+
+fn named() -> impl Strategy<Value = NamedConsumer> {
+    (remote(), any::<(u32, u64)>()).prop_map(|(consumer, (messages, bytes))| NamedConsumer {
+        consumer,
+        unread: Unread { messages, bytes },
+    })
 }
 
 fn held() -> impl Strategy<Value = HeldDelivery> {
@@ -109,7 +116,7 @@ fn consumer_record() -> impl Strategy<Value = Record<'static>> {
             channel,
             consumer
         }),
-        (queue(), prop::collection::vec(remote(), 0..5), prop::collection::vec(held(), 0..5))
+        (queue(), prop::collection::vec(named(), 0..5), prop::collection::vec(held(), 0..5))
             .prop_map(|(queue, consumers, held)| Record::Resubscribe { queue, consumers, held }),
         Just(Record::ResubscribeEnd),
         (request(), queue(), channel(), any::<bool>())

@@ -2,14 +2,14 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::{ConsumerNumber, ConsumerTerms, Position, RequestId, Settlement};
+use leveret_model::{ConsumerNumber, ConsumerTerms, Position, RequestId, Settlement, Unread};
 
 use super::kind;
 use crate::fields::{Damage, Put, Take};
-use crate::record::{HeldDelivery, Record, RemoteConsumer};
+use crate::record::{HeldDelivery, NamedConsumer, Record, RemoteConsumer};
 
 /// Bytes of one consumer in a RESUBSCRIBE.
-const CONSUMER_BYTES: usize = 14 + 4 + 1 + 1 + 2 + 4;
+const CONSUMER_BYTES: usize = 14 + 4 + 1 + 1 + 2 + 4 + 4 + 8;
 /// Bytes of one held delivery in a RESUBSCRIBE.
 const HELD_BYTES: usize = 14 + 4 + 8;
 
@@ -59,8 +59,10 @@ pub(super) fn encode(record: &Record<'_>, own: &mut Vec<u8>) {
             own.u8(kind::RESUBSCRIBE);
             own.queue(*queue);
             own.u32(consumers.len() as u32);
-            for consumer in consumers {
+            for NamedConsumer { consumer, unread } in consumers {
                 put_consumer(own, consumer);
+                own.u32(unread.messages);
+                own.u64(unread.bytes);
             }
             own.u32(held.len() as u32);
             for delivery in held {
@@ -146,7 +148,7 @@ pub(super) fn decode<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, Da
             queue: take.queue()?,
             consumers: {
                 let count = take.count(CONSUMER_BYTES)?;
-                (0..count).map(|_| take_consumer(take)).collect::<Result<_, _>>()?
+                (0..count).map(|_| take_named(take)).collect::<Result<_, _>>()?
             },
             held: {
                 let count = take.count(HELD_BYTES)?;
@@ -162,6 +164,12 @@ pub(super) fn decode<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, Da
         },
         unknown => return Err(Damage::Kind(unknown)),
     })
+}
+
+fn take_named(take: &mut Take<'_>) -> Result<NamedConsumer, Damage> {
+    let consumer = take_consumer(take)?;
+    let unread = Unread { messages: take.u32()?, bytes: take.u64()? };
+    Ok(NamedConsumer { consumer, unread })
 }
 
 fn take_held(take: &mut Take<'_>) -> Result<HeldDelivery, Damage> {

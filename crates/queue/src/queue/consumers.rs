@@ -13,7 +13,7 @@ use core::cmp::Reverse;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
-use leveret_model::{ConsumerKey, ConsumerTerms, Seed, ShardAddress};
+use leveret_model::{ConsumerKey, ConsumerTerms, Seed, ShardAddress, Unread};
 
 use super::subscription::{Credit, SubscribeRefused, Subscription, Window};
 
@@ -144,7 +144,7 @@ impl Consumers {
         }
     }
 
-    pub(super) fn subscribe(&mut self, new: Subscription) -> Result<(), SubscribeRefused> {
+    pub(super) fn subscribe(&mut self, new: Subscription, unread: Unread) -> Result<(), SubscribeRefused> {
         let ConsumerTerms { no_ack, exclusive, prefetch, priority } = new.terms;
         let known = self.find(&new.key).filter(|&index| self.at(index).subscribed);
         let others = self.subscribed - u32::from(known.is_some());
@@ -178,7 +178,7 @@ impl Consumers {
             rank,
             credit: match new.window {
                 Window::Output => None,
-                Window::Credit { messages, bytes } => Some(Credit::full(messages, bytes)),
+                Window::Credit { messages, bytes } => Some(Credit::new(messages, bytes, unread)),
             },
             ordinal,
             #[cfg(feature = "planted")]

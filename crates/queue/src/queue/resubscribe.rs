@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
-use leveret_model::{ChannelKey, ConsumerKey, ConsumerNumber, NodeId, Position, ShardAddress};
+use leveret_model::{ChannelKey, ConsumerKey, ConsumerNumber, NodeId, Position, ShardAddress, Unread};
 
 use super::{Queue, Subscription};
 
@@ -21,20 +21,20 @@ pub type HeldPlace = (ChannelKey, ConsumerNumber, Position);
 #[derive(Debug)]
 pub(super) struct Named {
     at: ShardAddress,
-    consumers: Vec<Subscription>,
+    consumers: Vec<(Subscription, Unread)>,
     held: HashSet<Position, FixedState>,
 }
 
 impl Queue {
     /// A piece of what shard `at` says on a new link.
-    pub fn name(&mut self, at: ShardAddress, consumers: &[Subscription], held: &[HeldPlace]) {
+    pub fn name(&mut self, at: ShardAddress, consumers: &[(Subscription, Unread)], held: &[HeldPlace]) {
         let known = self.named.iter().position(|named| named.at == at).unwrap_or_else(|| {
             let held = HashSet::with_hasher(self.unacked.hasher().clone());
             self.named.push(Named { at, consumers: Vec::new(), held });
             self.named.len() - 1
         });
         let named = &mut self.named[known];
-        named.consumers.extend(consumers.iter().filter(|subscription| subscription.key.at == at));
+        named.consumers.extend(consumers.iter().filter(|(subscription, _)| subscription.key.at == at));
         for &(channel, number, position) in held {
             let holder = ConsumerKey { at, channel, number };
             // what was given elsewhere meanwhile, or is not known, is void
@@ -45,7 +45,8 @@ impl Queue {
         }
     }
 
-    /// The end of what shard `at` says: its consumers become exactly those that were named, with fresh windows and awake;
+    /// The end of what shard `at` says: its consumers become exactly those that were named, awake, their windows open but
+    /// for what their clients have not read;
     /// what the queue believes is held there and was not named goes back to its place. Returns the consumers that cannot
     /// be (another became exclusive meanwhile): they are to be cancelled.
     #[must_use]
@@ -54,15 +55,15 @@ impl Queue {
         let named = known.map(|known| self.named.swap_remove(known));
         let consumers = named.as_ref().map_or(&[][..], |named| &named.consumers);
         let mut keys: HashSet<ConsumerKey, FixedState> = HashSet::with_hasher(self.unacked.hasher().clone());
-        keys.extend(consumers.iter().map(|subscription| subscription.key));
+        keys.extend(consumers.iter().map(|(subscription, _)| subscription.key));
         for key in self.consumers.subscribed_where(|key| key.at == at && !keys.contains(key)) {
             self.unsubscribe(&key);
         }
         let is_held = |position| named.as_ref().is_some_and(|named| named.held.contains(&position));
         self.requeue_where(|key, position| key.at == at && !is_held(position));
         let mut refused = Vec::new();
-        for subscription in consumers {
-            if self.subscribe(*subscription).is_err() {
+        for (subscription, unread) in consumers {
+            if self.consumers.subscribe(*subscription, *unread).is_err() {
                 self.unsubscribe(&subscription.key);
                 refused.push(subscription.key);
             }

@@ -1,6 +1,6 @@
 //! How a consumer comes to a queue, and what bounds the deliveries under way to it.
 
-use leveret_model::{ConsumerKey, ConsumerTerms};
+use leveret_model::{ConsumerKey, ConsumerTerms, Unread};
 
 /// What bounds the deliveries under way to a consumer, beside its prefetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +49,16 @@ pub(super) struct Credit {
 }
 
 impl Credit {
-    pub(super) fn full(messages: u32, bytes: u64) -> Self {
+    /// All of it but what is in use.
+    pub(super) fn new(messages: u32, bytes: u64, unread: Unread) -> Self {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        Self { messages, bytes, messages_max: messages, bytes_max: bytes }
+        let unread_bytes = i64::try_from(unread.bytes).unwrap_or(i64::MAX);
+        Self {
+            messages: messages.saturating_sub(unread.messages),
+            bytes: bytes.saturating_sub(unread_bytes),
+            messages_max: messages,
+            bytes_max: bytes,
+        }
     }
 
     /// So much of it opens again.

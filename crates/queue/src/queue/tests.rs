@@ -8,7 +8,9 @@ use std::vec;
 use std::vec::Vec;
 
 use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
-use leveret_model::{ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ConsumerTerms, ShardId, Ulid};
+use leveret_model::{
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ConsumerTerms, ShardId, Ulid, Unread,
+};
 
 use super::*;
 use crate::{ArenaBody, StoredBody, StoredMessage};

@@ -15,7 +15,7 @@ pub(crate) fn interest(rig: &mut Rig, id: ClientId) -> ReadInterest {
     rig.shard(at).read_interest(key)
 }
 
-fn output(rig: &mut Rig, id: ClientId) -> usize {
+pub(crate) fn output(rig: &mut Rig, id: ClientId) -> usize {
     let (at, key) = (rig.client(id).at, rig.client(id).key);
     rig.shard(at).output(key).unwrap().len()
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use leveret_link::Batch;
 use leveret_model::directory::{Change, ToShard};
-use leveret_model::{Boot, NodeId};
+use leveret_model::{Boot, NodeId, limits};
 
+use crate::bounds::output;
 use crate::rig::client::Heard;
 use crate::rig::{ClientId, Rig, at};
 
@@ -220,6 +221,27 @@ fn a_consumer_cancelled_during_the_cut_is_done_at_once_and_gone_after_it() {
         rig.hears_nothing(away);
         assert_eq!(rig.counts(home, "q"), (1, 0));
     }
+}
+
+/// Its window is in use by what it has not read: each new link would send it another one else.
+#[test]
+fn a_consumer_that_does_not_read_gets_no_window_anew_with_each_link() {
+    let (mut rig, home, slow) = two_nodes();
+    rig.consume(slow, "q", "c", true);
+    rig.client(slow).takes = 0;
+    let body = "x".repeat(1_000);
+    for _ in 0..3_000 {
+        rig.publish(home, "q", &body);
+    }
+    rig.run();
+    let before = output(&mut rig, slow);
+    assert!(before > limits::CONSUMER_WINDOW_BYTES as usize - 2_000, "{before}");
+    for _ in 0..3 {
+        flap(&mut rig);
+    }
+    assert_eq!(output(&mut rig, slow), before);
+    rig.client(slow).takes = usize::MAX;
+    assert_eq!(rig.heard(slow).len(), 3_000, "and the window opens again");
 }
 
 /// RESUB of the first new link is there, its end is not; the second new link names the queue no more.

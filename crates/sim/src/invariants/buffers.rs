@@ -65,8 +65,7 @@ impl Buffers {
 
     pub(crate) fn output(&mut self, now: Instant, bytes: usize) {
         self.met += u64::from(bytes >= self.bounds.output_bytes_high);
-        // what a home elsewhere sent under the consumer's window passes the mark, and a new link opens that window anew while
-        // the deliveries of the old one are still here (seed 588)
+        // what a home elsewhere sent under the consumer's window passes the mark
         let mark = self.bounds.output_bytes_high + MESSAGE_BYTES_MAX;
         let window = self.bounds.consumer_bytes as usize + MESSAGE_BYTES_MAX;
         if bytes > mark + window + REPLY_BYTES_MAX {

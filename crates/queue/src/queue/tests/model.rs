@@ -72,7 +72,7 @@ impl Model {
         self.peers.iter_mut().find(|peer| peer.asked.key == *key)
     }
 
-    fn subscribe(&mut self, terms: Subscription) -> bool {
+    fn subscribe(&mut self, terms: Subscription, unread: Unread) -> bool {
         let others = self.peers.iter().filter(|peer| peer.asked.key != terms.key);
         let refused = others.clone().any(|peer| peer.asked.terms.exclusive)
             || (terms.terms.exclusive && others.count() > 0);
@@ -82,7 +82,9 @@ impl Model {
             self.peers.retain(|peer| peer.asked.key != terms.key);
             let (messages, bytes) = match terms.window {
                 Window::Output => (0, 0),
-                Window::Credit { messages, bytes } => (messages, bytes as i64),
+                Window::Credit { messages, bytes } => {
+                    (messages.saturating_sub(unread.messages), bytes as i64 - unread.bytes as i64)
+                }
             };
             self.peers.push(Peer { asked: terms, asleep: false, messages, bytes, since: None, came });
             self.refresh();
@@ -171,7 +173,10 @@ impl Pair {
                 model.messages.push(Message { name, position, bytes, redelivered: false, holder: None });
             }
             Deed::Subscribe(terms) => {
-                prop_assert_eq!(bench.queue.subscribe(terms).is_ok(), model.subscribe(terms));
+                prop_assert_eq!(
+                    bench.queue.subscribe(terms).is_ok(),
+                    model.subscribe(terms, Unread::default())
+                );
             }
             Deed::Unsubscribe(key) => {
                 prop_assert_eq!(bench.queue.unsubscribe(&key), model.find(&key).is_some());
@@ -280,17 +285,17 @@ impl Pair {
         if !model.held().iter().any(|message| message.position == void) {
             named.push((key(1, 0, 1, 1).channel, ConsumerNumber(1), Position(void)));
         }
-        let listed: Vec<_> = consumers.iter().filter(|terms| terms.key.at == at).copied().collect();
+        let listed: Vec<_> = consumers.iter().filter(|(terms, _)| terms.key.at == at).copied().collect();
         consumers.chunks(piece).for_each(|piece| bench.queue.name(at, piece, &[]));
         named.chunks(piece).for_each(|piece| bench.queue.name(at, &[], piece));
         let cancelled = bench.queue.reconcile(at);
-        model
-            .peers
-            .retain(|peer| peer.asked.key.at != at || listed.iter().any(|terms| terms.key == peer.asked.key));
+        model.peers.retain(|peer| {
+            peer.asked.key.at != at || listed.iter().any(|(terms, _)| terms.key == peer.asked.key)
+        });
         model.requeue_where(|holder, position| holder.at == at && !kept.contains(&(*holder, position)));
         let mut refused = Vec::new();
-        for terms in listed {
-            if !model.subscribe(terms) {
+        for (terms, unread) in listed {
+            if !model.subscribe(terms, unread) {
                 model.peers.retain(|peer| peer.asked.key != terms.key);
                 refused.push(terms.key);
             }

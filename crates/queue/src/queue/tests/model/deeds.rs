@@ -27,16 +27,25 @@ pub(super) enum Deed {
 #[derive(Clone, Debug)]
 pub(super) struct Resubscription {
     pub(super) at: ShardAddress,
-    pub(super) consumers: Vec<Subscription>,
+    pub(super) consumers: Vec<(Subscription, Unread)>,
     pub(super) keep: u64,
     pub(super) void: u64,
     pub(super) piece: usize,
 }
 
 fn resubscription() -> impl Strategy<Value = Resubscription> {
-    (some_key(), prop::collection::vec(terms(), 0..4), any::<u64>(), 0..60_u64, 1..6_usize).prop_map(
-        |(key, consumers, keep, void, piece)| Resubscription { at: key.at, consumers, keep, void, piece },
-    )
+    (some_key(), prop::collection::vec((terms(), unread()), 0..4), any::<u64>(), 0..60_u64, 1..6_usize)
+        .prop_map(|(key, consumers, keep, void, piece)| Resubscription {
+            at: key.at,
+            consumers,
+            keep,
+            void,
+            piece,
+        })
+}
+
+fn unread() -> impl Strategy<Value = Unread> {
+    (0..6_u32, 0..70_u64).prop_map(|(messages, bytes)| Unread { messages, bytes })
 }
 
 fn some_key() -> impl Strategy<Value = ConsumerKey> {
