@@ -159,20 +159,22 @@ fn learnt(since: Instant, host: HostId, home: HostId, truth: &Truth) -> Instant 
     at + LEARNT_WITHIN
 }
 
-/// Confirmed messages that went there, were not returned, did not die with their home, and never came.
+/// Confirmed messages that went there, were not returned, and never came. Those that may have died with a home come last,
+/// since that excuses them already where it is not asked which life of the name they went to.
 fn missing(oracle: &Oracle, base: Base) -> Vec<(MessageId, Instant)> {
-    let mut missing = Vec::new();
+    let (mut missing, mut may_have_died) = (Vec::new(), Vec::new());
     for (publisher, all) in oracle.sent.iter().enumerate() {
         for (at, sent) in all.iter().enumerate() {
             let id = MessageId { publisher: publisher as u32, number: at as u64 + 1 };
             let to = sent.exchange == Exchange::Default && sent.key == base.name();
             let Answer::Confirmed(by) = sent.answer else { continue };
             let died = oracle.home_ended_since(base, sent.sent_at, by);
-            if to && !died && !sent.returned && !oracle.deliveries.contains_key(&(id, base)) {
-                missing.push((id, sent.sent_at));
+            if to && !sent.returned && !oracle.deliveries.contains_key(&(id, base)) {
+                if died { &mut may_have_died } else { &mut missing }.push((id, sent.sent_at));
             }
         }
     }
+    missing.append(&mut may_have_died);
     missing
 }
 
