@@ -89,11 +89,6 @@ impl Queues {
         slot
     }
 
-    /// The record that takes the messages for a name.
-    pub(crate) fn serving(&self, label: Slot<Label>) -> Option<&QueueEntry> {
-        self.labels[label].first.map(|slot| &self.entries[slot]).filter(|entry| !entry.masked)
-    }
-
     pub(crate) fn insert(&mut self, record: QueueRecord, address: Address, label: Slot<Label>) {
         let hash = self.state.hash_one(record.id);
         let slot = self.entries.insert(QueueEntry { record, address, masked: false, label, next: None });

@@ -9,7 +9,7 @@ use crate::bindings::Target;
 use crate::exchange::{ExchangeId, Index, Node};
 use crate::fanout;
 use crate::headers::Headers;
-use crate::queues::Label;
+use crate::queues::{Label, QueueEntry};
 use crate::slots::Slot;
 use crate::table::Table;
 
@@ -29,6 +29,30 @@ impl Table {
     /// Past [`EXCHANGE_HOPS_MAX`] exchanges the walk ends; those nearest to the first have been served.
     pub fn route(&self, exchange: ExchangeId, key: &[u8], headers: &dyn Headers, out: &mut Vec<Match>) {
         out.clear();
+        self.walk(exchange, key, headers, |entry| {
+            if !entry.masked {
+                out.push(Match { id: entry.record.id, address: entry.address });
+            }
+        });
+    }
+
+    /// Would the message go to a queue that is masked, were it not?
+    #[must_use]
+    pub fn reaches_masked(&self, exchange: ExchangeId, key: &[u8], headers: &dyn Headers) -> bool {
+        let mut masked = false;
+        self.walk(exchange, key, headers, |entry| masked |= entry.masked);
+        masked
+    }
+
+    /// Shows the queue of each name that the message reaches: the one that serves, or a masked one if none does. hot.
+    #[inline]
+    fn walk(
+        &self,
+        exchange: ExchangeId,
+        key: &[u8],
+        headers: &dyn Headers,
+        mut each: impl FnMut(&QueueEntry),
+    ) {
         let Some(start) = self.live(exchange) else { return };
         let walk = self.next_walk();
         let mut exchanges = self.walk_list.take();
@@ -39,7 +63,7 @@ impl Table {
         while let Some(slot) = exchanges.get(at).copied() {
             at += 1;
             self.route_one(&self.exchanges[slot], key, headers, |target| match target {
-                Target::Queue(label) => self.reach(label, walk, out),
+                Target::Queue(label) => self.reach(label, walk, &mut each),
                 Target::Exchange(next) => {
                     let next_node = &self.exchanges[next];
                     if next_node.visited.get() != walk && exchanges.len() <= EXCHANGE_HOPS_MAX {
@@ -105,13 +129,12 @@ impl Table {
         }
     }
 
-    fn reach(&self, label: Slot<Label>, walk: u64, out: &mut Vec<Match>) {
-        if self.queues.labels[label].visited.replace(walk) == walk {
+    fn reach(&self, label: Slot<Label>, walk: u64, each: &mut impl FnMut(&QueueEntry)) {
+        let label = &self.queues.labels[label];
+        if label.visited.replace(walk) == walk {
             return;
         }
-        if let Some(entry) = self.queues.serving(label) {
-            out.push(Match { id: entry.record.id, address: entry.address });
-        }
+        label.first.into_iter().for_each(|first| each(&self.queues.entries[first]));
     }
 
     fn next_walk(&self) -> u64 {

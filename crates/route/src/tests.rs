@@ -161,7 +161,14 @@ fn a_masked_queue_gets_nothing_and_keeps_its_record_and_bindings() {
     assert_eq!((routed(&table, "amq.fanout", ""), routed(&table, "", "q")), (Vec::new(), Vec::new()));
     assert!(table.queue(table.vhost("/").unwrap(), b"q").unwrap().masked);
     assert_eq!(table.bindings_to(id(1)).count(), 1);
+    let reaches_masked = |table: &Table, exchange: &[u8], key: &[u8]| {
+        let exchange = table.exchange(table.vhost("/").unwrap(), exchange).unwrap();
+        table.reaches_masked(exchange, key, &NoHeaders)
+    };
+    assert!(reaches_masked(&table, b"amq.fanout", b"") && reaches_masked(&table, b"", b"q"));
+    assert!(!reaches_masked(&table, b"amq.direct", b"") && !reaches_masked(&table, b"", b"other"));
     table.apply(&Change::UnmaskQueue { id: id(1) });
+    assert!(!reaches_masked(&table, b"amq.fanout", b""));
     assert_eq!((routed(&table, "amq.fanout", ""), routed(&table, "", "q")), (Vec::from([1]), Vec::from([1])));
 }
 

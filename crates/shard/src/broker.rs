@@ -114,6 +114,10 @@ pub(crate) struct Broker {
     /// Queues with lanes that are owed a `Stored` at the end of the turn.
     pub(crate) owing: Vec<QueueHandle>,
     pub(crate) owed_scratch: Vec<Owed>,
+    /// When a queue was last masked (its home went Down), and when a binding last left. What was held then is looked at
+    /// (`Broker::lost_a_home`).
+    pub(crate) masked_at: Instant,
+    pub(crate) unbound_at: Instant,
     /// The last publish that went elsewhere.
     pub(crate) last_publish: PublishSerial,
     /// The queues that the table found for a publish, and their handles where no channel remembers them.
@@ -174,6 +178,8 @@ impl Broker {
             control: Vec::new(),
             owing: Vec::new(),
             owed_scratch: Vec::new(),
+            masked_at: Instant::ZERO,
+            unbound_at: Instant::ZERO,
             last_publish: PublishSerial::default(),
             matches: Vec::new(),
             targets: Vec::new(),

@@ -49,6 +49,7 @@ impl Broker {
             Change::PutQueue(record) => self.on_put_queue(change, record),
             Change::DropQueue { id } => self.on_drop_queue(change, *id),
             Change::MaskQueue { id } => {
+                self.masked_at = self.now;
                 self.table.apply(change);
                 if let Some((handle, _)) = self.places.away_mut(*id)
                     && let Some(queue) = self.table.queue_by_id(*id)
@@ -58,11 +59,14 @@ impl Broker {
                     self.end_away(handle, &down);
                 }
             }
+            Change::DropBinding(_) => {
+                self.unbound_at = self.now;
+                self.table.apply(change);
+            }
             Change::UnmaskQueue { .. }
             | Change::PutExchange(_)
             | Change::DropExchange { .. }
-            | Change::PutBinding(_)
-            | Change::DropBinding(_) => {
+            | Change::PutBinding(_) => {
                 self.table.apply(change);
             }
         }

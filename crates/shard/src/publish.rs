@@ -60,6 +60,11 @@ impl Broker {
         state: &mut ChannelState,
         mut publish: Publish<'_>,
     ) -> Result<Published, Refusal> {
+        if publish.arrived < self.masked_at && publish.number.is_some() && self.lost_a_home(channel, &publish)
+        {
+            self.traffic.given_up += 1;
+            return Ok(Published::GivenUp);
+        }
         let cache = state.cache.get_or_insert_with(Box::default);
         match self.route(channel, cache, &publish)? {
             Route::Cached(slot) => Ok(self.publish_to(channel, &cache[slot].targets, &mut publish)),
@@ -313,6 +318,21 @@ impl Broker {
         }
         self.wake_at(publish.arrived + limits::PUBLISH_WAIT);
         Published::NotNow
+    }
+
+    /// The publish was held, and a home that was in reach when it came may be Down by now: routed now it would miss queues
+    /// of that home, and be confirmed all the same. (Bindings of a masked queue leave the map with it if another one of
+    /// its name is masked too: then nobody knows any more.)
+    #[cold]
+    fn lost_a_home(&self, channel: ChannelKey, publish: &Publish<'_>) -> bool {
+        if publish.arrived < self.unbound_at {
+            return true;
+        }
+        let vhost = self.meta(channel.connection).vhost;
+        let Some(exchange) = vhost.and_then(|vhost| self.table.exchange(vhost, publish.exchange)) else {
+            return false;
+        };
+        self.table.reaches_masked(exchange, publish.routing_key, &MessageHeaders::new(publish.header))
     }
 
     pub(crate) fn vhost_name(&self, vhost: VhostId) -> String {

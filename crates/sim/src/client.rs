@@ -102,6 +102,7 @@ impl Client {
         let Some(end) = self.end.filter(|_| !self.out.is_empty()) else { return self.out.clear() };
         let bytes = std::mem::take(&mut self.out);
         ways.trace.bytes(&bytes);
+        ways.oracle.reads.wrote(end.pipe, bytes.len());
         ways.network.send(ways.schedule, end, Item::Bytes(bytes.into()));
     }
 
@@ -304,7 +305,7 @@ impl Client {
         len: usize,
         ways: &mut Ways<'_>,
     ) {
-        let Some((_, node, host)) = self.at else { return };
+        let (Some((_, node, host)), Some(end)) = (self.at, self.end) else { return };
         let Some(channel) = self.channels.get_mut(&number) else { return };
         let id = MessageId { publisher: channel.publisher, number: channel.numbers + 1 };
         let body = body::make(id, len, ways.schedule.dice.bits());
@@ -312,6 +313,7 @@ impl Client {
             exchange,
             key: key.to_owned(),
             sent_at: ways.schedule.now,
+            read_at: None,
             ingress: (node, host),
             answer: Answer::Pending,
             returned: false,
@@ -336,6 +338,7 @@ impl Client {
         properties.encode_payload(body.len() as u64, &mut header);
         write_header_frame(&mut self.out, number, &header);
         write_body_frames(&mut self.out, number, &body, 131_072);
+        ways.oracle.reads.published(end.pipe, self.out.len(), id);
         ways.trace.event(ways.schedule.now, 20, &[u64::from(id.publisher), id.number]);
     }
 

@@ -23,6 +23,7 @@ mod oracle;
 mod outcome;
 mod planted;
 mod process;
+mod reads;
 mod request;
 mod scheduler;
 mod shaking;

@@ -8,11 +8,12 @@ use std::time::Duration;
 use leveret_model::directory::{Change, QueueRecord};
 use leveret_model::{Instant, NodeId, QueueId, ShardAddress};
 
-use crate::event::HostId;
+use crate::event::{HostId, PipeId};
 use crate::invariants::Violation;
 use crate::invariants::buffers::Buffers;
 use crate::invariants::order::Order;
 use crate::losses::Losses;
+use crate::reads::Reads;
 use crate::topology::{Base, Exchange, base_of};
 
 /// One message: the channel opening that published it, and its number there.
@@ -38,6 +39,8 @@ pub(crate) struct Sent {
     pub(crate) exchange: Exchange,
     pub(crate) key: String,
     pub(crate) sent_at: Instant,
+    /// When the ingress had it: from then on the network must not matter.
+    pub(crate) read_at: Option<Instant>,
     pub(crate) ingress: (NodeId, HostId),
     pub(crate) answer: Answer,
     pub(crate) returned: bool,
@@ -104,6 +107,7 @@ pub(crate) struct Oracle {
     pub(crate) deleted: BTreeMap<Base, Vec<Instant>>,
     pub(crate) order: Order,
     pub(crate) losses: Losses,
+    pub(crate) reads: Reads,
     /// What consumers without acknowledgements may have lost; known at the end.
     pub(crate) excused: BTreeSet<(MessageId, Base)>,
     /// When a node's process began.
@@ -148,6 +152,15 @@ impl Oracle {
     pub(crate) fn message_mut(&mut self, id: MessageId) -> Option<&mut Sent> {
         let index = usize::try_from(id.number).ok()?.checked_sub(1)?;
         self.sent.get_mut(id.publisher as usize)?.get_mut(index)
+    }
+
+    /// A shard took so many bytes from a client.
+    pub(crate) fn read(&mut self, now: Instant, pipe: PipeId, bytes: usize) {
+        for id in self.reads.read(pipe, bytes) {
+            if let Some(sent) = self.message_mut(id) {
+                sent.read_at = Some(now);
+            }
+        }
     }
 
     pub(crate) fn answered(&mut self, id: MessageId, answer: Answer) {

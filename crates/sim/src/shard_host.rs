@@ -189,7 +189,7 @@ impl ShardHost {
                 self.read_socket(key, end, ways);
             }
         }
-        self.offer_all();
+        self.offer_all(ways);
         if self.shard.next_deadline() <= self.now {
             self.shard.on_timer();
         }
@@ -248,7 +248,7 @@ impl ShardHost {
         }
     }
 
-    fn offer_all(&mut self) {
+    fn offer_all(&mut self, ways: &mut Ways<'_>) {
         for (key, socket) in &mut self.sockets {
             if !socket.offer || socket.unread.is_empty() {
                 continue;
@@ -260,6 +260,7 @@ impl ShardHost {
             socket.offer = false;
             let bytes = socket.unread.split().freeze();
             let consumed = self.shard.on_bytes(*key, &bytes);
+            ways.oracle.read(ways.schedule.now, socket.end.pipe, consumed);
             socket.unread = BytesMut::from(&bytes[consumed..]);
             // stopped in the middle: offered again when it may be read again, with or without more behind it
             socket.offer = consumed < bytes.len() && self.shard.read_interest(*key) == ReadInterest::Stop;
@@ -270,6 +271,7 @@ impl ShardHost {
         let Some(socket) = self.sockets.remove(&key) else { return };
         self.keys.remove(&socket.end);
         ways.network.close(ways.schedule, socket.end);
+        ways.oracle.reads.closed(socket.end.pipe);
         self.shard.on_lost(key);
         self.to_control.push(ControlMail::ClientGone(self.own.shard.0));
     }

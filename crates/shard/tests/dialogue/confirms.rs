@@ -171,6 +171,49 @@ fn without_a_lease_for_two_seconds_a_publish_is_nacked_and_the_next_has_its_own_
     assert_eq!(rig.counts(homes[0], "a").0, 1);
 }
 
+/// Its home was in reach when it came: a confirm without that queue would promise what is not so.
+#[test]
+fn a_held_publish_that_would_miss_a_home_that_went_down_is_nacked() {
+    let (mut rig, publisher, homes) = three_homes();
+    let plain = rig.connect(at(1, 0));
+    rig.bind(homes[0], "a", "amq.direct", "a");
+    let until = rig.now;
+    rig.lease(1, until);
+    to_all(&mut rig, publisher, "held");
+    rig.client(publisher).publishes(1, ("amq.direct", "a"), false, b"elsewhere");
+    to_all(&mut rig, plain, "without confirms");
+    rig.pass(Duration::from_millis(1_000));
+    let id = rig.control.queues["c"].id;
+    for (to, mail) in rig.control.announce(&Change::MaskQueue { id }) {
+        rig.tell(to, mail);
+    }
+    rig.lease(1, Instant::FAR);
+    assert_eq!(rig.heard(publisher), [confirm(1, false, false), confirm(2, false, true)]);
+    assert_eq!(rig.counts(homes[0], "a").0, 2, "what does not miss it, and who asks for no confirm");
+    to_all(&mut rig, publisher, "later");
+    rig.hears(publisher, &confirm(3, false, true));
+}
+
+/// With two masked queues of one name the bindings of one leave the map.
+#[test]
+fn a_held_publish_is_nacked_when_bindings_left_with_a_home() {
+    let (mut rig, publisher, homes) = three_homes();
+    let until = rig.now;
+    rig.lease(1, until);
+    to_all(&mut rig, publisher, "held");
+    rig.pass(Duration::from_millis(1_000));
+    let id = rig.control.queues["c"].id;
+    let binding = rig.control.bindings.iter().find(|binding| binding.destination.as_str() == "c").cloned();
+    for change in [Change::DropBinding(binding.expect("it is bound")), Change::MaskQueue { id }] {
+        for (to, mail) in rig.control.announce(&change) {
+            rig.tell(to, mail);
+        }
+    }
+    rig.lease(1, Instant::FAR);
+    rig.hears(publisher, &confirm(1, false, false));
+    assert_eq!(rig.counts(homes[0], "a").0, 0);
+}
+
 #[test]
 fn a_lease_that_ends_is_seen_by_the_route_cache() {
     let (mut rig, publisher, _) = three_homes();

@@ -30,7 +30,7 @@ pub(crate) struct Control {
     pub(crate) shards: Vec<ShardAddress>,
     pub(crate) queues: BTreeMap<Name, QueueRecord>,
     exchanges: BTreeMap<Name, Exchange>,
-    bindings: Vec<Binding>,
+    pub(crate) bindings: Vec<Binding>,
     sequences: BTreeMap<NodeId, u64>,
     applied: BTreeMap<ShardAddress, u64>,
     waiting: Vec<Waiting>,

@@ -1,10 +1,8 @@
 //! A confirmed publish misses no binding if, from 2 s before the bind-ok until the publish, home and ingress could
 //! exchange frames both ways, directly or through one same live node.
 //!
-//! "Until the publish" is until it is routed, and no client sees when that is: without a lease the ingress holds it (R4)
-//! and routes it up to two seconds later, by what it knows then, and a home that is Down by then is masked (R5). So reach
-//! is demanded until the confirm. (Judged until the sending, seeds 36 and 41 break: a cut begins 0.2 s after a publish
-//! that is held, and the lease comes back with the verdict.)
+//! "The publish" is when the ingress has read it. It may hold it for want of a lease (R4) and route it up to two seconds
+//! later; when a home was found Down meanwhile (R5) it answers with a nack, so that no confirm rests on a map that changed.
 //!
 //! A declared queue counts as bound to the default exchange. Exempt: publishes sent before the ok, unbinds, homes that
 //! died or lost a merge, what was under way to a consumer without acknowledgements and got lost (`losses.rs`).
@@ -71,6 +69,7 @@ fn text(
 /// The binding was there for this publish, without any doubt.
 fn holds(oracle: &Oracle, truth: &Truth, bound: &Bound, sent: &Sent, confirmed_at: Instant) -> bool {
     let Some(life) = bound.queue.and_then(|id| oracle.lives.get(&id)) else { return false };
+    let Some(read_at) = sent.read_at else { return false };
     let home = life.home.node;
     let from = bound.ok_at - BEFORE;
     bound.ok_at < sent.sent_at
@@ -78,8 +77,8 @@ fn holds(oracle: &Oracle, truth: &Truth, bound: &Bound, sent: &Sent, confirmed_a
         && life.renamed.is_none()
         && life.dropped.is_none()
         && !oracle.ended.contains_key(&home)
-        && runs(oracle, sent.ingress.0, from, confirmed_at)
-        && in_reach(oracle, truth, home, sent.ingress.0, (from, confirmed_at))
+        && runs(oracle, sent.ingress.0, from, read_at)
+        && in_reach(oracle, truth, home, sent.ingress.0, (from, read_at))
 }
 
 /// The node's process ran all that time.
