@@ -92,6 +92,8 @@ pub(crate) struct Channel {
     pub(crate) consumers: BTreeMap<String, Consumer>,
     pub(crate) held: BTreeMap<u64, Holding>,
     content: Option<Content>,
+    /// Consumers that ended with it, until its node is known to know.
+    pub(crate) leaving: Vec<u32>,
 }
 
 /// How a delivery ends.
@@ -116,6 +118,7 @@ impl Channel {
             consumers: BTreeMap::new(),
             held: BTreeMap::new(),
             content: None,
+            leaving: Vec::new(),
         }
     }
 
@@ -156,6 +159,7 @@ impl Channel {
         let asked = self.requests.front().filter(|_| self.asked_at.is_some()).and_then(Request::taker);
         for taker in self.consumers.values().map(|consumer| consumer.id).chain(asked) {
             ways.oracle.losses.ended(ways.schedule.now, taker, false);
+            self.leaving.push(taker);
         }
         self.consumers.clear();
         self.requests.clear();

@@ -23,6 +23,7 @@ use crate::event::{ClientId, End, HostId, ProcessId};
 use crate::network::Item;
 use crate::oracle::{Answer, Fate, MessageId, Sent};
 use crate::process::USER;
+use crate::reads::Written;
 use crate::topology::{self, Exchange};
 use crate::workload::{Role, Season};
 use crate::world::Ways;
@@ -83,12 +84,14 @@ impl Client {
 
     /// The connection is gone, for whatever reason.
     pub(crate) fn disconnected(&mut self, ways: &mut Ways<'_>) {
-        if let Some(end) = self.end.take() {
-            ways.network.close(ways.schedule, end);
-        }
+        let end = self.end.take();
+        end.into_iter().for_each(|end| ways.network.close(ways.schedule, end));
         ways.trace.say(ways.schedule.now, || format!("client {} lost its connection", self.id.0));
         for channel in self.channels.values_mut() {
             channel.end(ways);
+            if let Some(End { pipe, .. }) = end {
+                channel.leaving.drain(..).for_each(|id| ways.oracle.reads.said(pipe, 0, Written::End(id)));
+            }
         }
         self.channels.clear();
         self.phase = Phase::Away;
@@ -99,10 +102,13 @@ impl Client {
 
     /// Writes what is to be written.
     pub(crate) fn flush(&mut self, ways: &mut Ways<'_>) {
-        let Some(end) = self.end.filter(|_| !self.out.is_empty()) else { return self.out.clear() };
+        let Some(end) = self.end else { return self.out.clear() };
+        ways.oracle.reads.wrote(end.pipe, self.out.len());
+        if self.out.is_empty() {
+            return;
+        }
         let bytes = std::mem::take(&mut self.out);
         ways.trace.bytes(&bytes);
-        ways.oracle.reads.wrote(end.pipe, bytes.len());
         ways.network.send(ways.schedule, end, Item::Bytes(bytes.into()));
     }
 
@@ -251,7 +257,10 @@ impl Client {
                 channel.phase = ChannelPhase::Closed(now);
                 self.say(number, ChannelCloseOk);
             }
-            Method::ChannelCloseOk(_) => channel.phase = ChannelPhase::Closed(now),
+            Method::ChannelCloseOk(_) => {
+                channel.phase = ChannelPhase::Closed(now);
+                channel.leaving.drain(..).for_each(|taker| ways.oracle.losses.learnt(now, taker));
+            }
             Method::BasicDeliver(deliver) => {
                 let consumer = String::from_utf8_lossy(deliver.consumer_tag).into_owned();
                 channel.coming(Coming::Delivery {
@@ -338,7 +347,7 @@ impl Client {
         properties.encode_payload(body.len() as u64, &mut header);
         write_header_frame(&mut self.out, number, &header);
         write_body_frames(&mut self.out, number, &body, 131_072);
-        ways.oracle.reads.published(end.pipe, self.out.len(), id);
+        ways.oracle.reads.said(end.pipe, self.out.len(), Written::Publish(id));
         ways.trace.event(ways.schedule.now, 20, &[u64::from(id.publisher), id.number]);
     }
 

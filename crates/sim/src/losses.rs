@@ -4,7 +4,7 @@
 //! A message was under way to a taker at a time only if the taker had seen none behind it of the same publisher by then,
 //! nobody had when it was asked for, and nobody who was asked for later saw one before it: a queue gives in order, and
 //! one way keeps it. (What others saw counts while the name has one life.) How long a home goes on giving to a connection
-//! that is gone is what the network needs to tell it.
+//! that is gone is what its node needs to read that, and the network to tell the home.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,6 +20,8 @@ use crate::truth::Truth;
 const LEARNT_WITHIN: Duration = Duration::from_secs(2);
 /// A node that died is Down at all homes by then.
 const DOWN_WITHIN: Duration = Duration::from_secs(10);
+/// A silent link is found out by then, and a new one there.
+const SILENT_WITHIN: Duration = Duration::from_secs(5);
 /// Ends of links in so short a time are one.
 const FLAP: Duration = Duration::from_millis(500);
 const STEP: Duration = Duration::from_millis(250);
@@ -31,6 +33,8 @@ struct Taker {
     at: (NodeId, HostId),
     asked_at: Instant,
     got: Vec<(Instant, MessageId)>,
+    /// When its node was sure to know of its end: a close can wait behind what its channel asked before.
+    learnt_at: Option<Instant>,
     is_get: bool,
     ended: Ended,
 }
@@ -57,7 +61,7 @@ pub(crate) struct Losses {
 impl Losses {
     pub(crate) fn asked(&mut self, now: Instant, taker: u32, base: Base, at: (NodeId, HostId), is_get: bool) {
         let (got, ended) = (Vec::new(), Ended::Not);
-        self.takers.insert(taker, Taker { base, at, asked_at: now, got, is_get, ended });
+        self.takers.insert(taker, Taker { base, at, asked_at: now, got, learnt_at: None, is_get, ended });
     }
 
     pub(crate) fn got(&mut self, now: Instant, taker: u32, id: MessageId) {
@@ -66,9 +70,16 @@ impl Losses {
         }
     }
 
-    pub(crate) fn ended(&mut self, now: Instant, taker: u32, orderly: bool) {
-        if let Some(taker) = self.takers.get_mut(&taker).filter(|taker| taker.ended == Ended::Not) {
+    pub(crate) fn ended(&mut self, now: Instant, id: u32, orderly: bool) {
+        if let Some(taker) = self.takers.get_mut(&id).filter(|taker| taker.ended == Ended::Not) {
             taker.ended = if orderly { Ended::Orderly(now) } else { Ended::Lossy(now) };
+        }
+    }
+
+    /// Its node knows by now that it ended.
+    pub(crate) fn learnt(&mut self, now: Instant, taker: u32) {
+        if let Some(taker) = self.takers.get_mut(&taker) {
+            taker.learnt_at = Some(now);
         }
     }
 
@@ -123,10 +134,16 @@ impl Losses {
         all.reverse();
         all.dedup_by(|earlier, later| later.since(*earlier) < FLAP);
         if let Some(at) = self.ended_lossily(taker, homes) {
+            let at = taker.learnt_at.map_or(at, |learnt_at| learnt_at.max(at));
             let died = oracle.ended.get(&node).filter(|died| **died <= at + LEARNT_WITHIN);
             let known = homes.iter().filter_map(|home| oracle.hosts.get(home));
             let learnt = known.map(|home| learnt(at, taker.at.1, *home, truth));
-            all.extend(learnt.chain(died.map(|died| *died + DOWN_WITHIN)).max());
+            // what was told on a link that is silent is told again on the next one
+            let silent = self.links.iter().filter(|(ended, own, other)| {
+                *other == node && homes.contains(own) && at <= *ended && ended.since(at) < SILENT_WITHIN
+            });
+            let known = learnt.chain(died.map(|died| *died + DOWN_WITHIN));
+            all.extend(known.chain(silent.map(|(ended, ..)| *ended)).max());
         }
         all
     }

@@ -13,7 +13,7 @@ use crate::invariants::Violation;
 use crate::invariants::buffers::Buffers;
 use crate::invariants::order::Order;
 use crate::losses::Losses;
-use crate::reads::Reads;
+use crate::reads::{Reads, Written};
 use crate::topology::{Base, Exchange, base_of};
 
 /// One message: the channel opening that published it, and its number there.
@@ -156,9 +156,21 @@ impl Oracle {
 
     /// A shard took so many bytes from a client.
     pub(crate) fn read(&mut self, now: Instant, pipe: PipeId, bytes: usize) {
-        for id in self.reads.read(pipe, bytes) {
-            if let Some(sent) = self.message_mut(id) {
-                sent.read_at = Some(now);
+        for what in self.reads.read(pipe, bytes) {
+            match what {
+                Written::Publish(id) => {
+                    self.message_mut(id).into_iter().for_each(|sent| sent.read_at = Some(now));
+                }
+                Written::End(taker) => self.losses.learnt(now, taker),
+            }
+        }
+    }
+
+    /// A shard heard that a client's connection is gone.
+    pub(crate) fn closed(&mut self, now: Instant, pipe: PipeId) {
+        for what in self.reads.closed(pipe) {
+            if let Written::End(taker) = what {
+                self.losses.learnt(now, taker);
             }
         }
     }

@@ -1,9 +1,18 @@
-//! When nodes read publishes: a publish is made when its last byte is read, however long it waited in a socket.
+//! When nodes read what clients wrote: a publish is made when its last byte is read, and a node knows that the consumers of a
+//! connection ended when it hears that it is gone, however long that waited in a socket.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::event::PipeId;
 use crate::oracle::MessageId;
+
+/// Something that a client wrote.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Written {
+    Publish(MessageId),
+    /// Nothing more: a consumer ended with the connection.
+    End(u32),
+}
 
 /// What clients wrote on each connection, and how much of it was read.
 #[derive(Debug, Default)]
@@ -15,30 +24,32 @@ pub(crate) struct Reads {
 struct Stream {
     written: u64,
     read: u64,
-    /// Where publishes end.
-    publishes: VecDeque<(u64, MessageId)>,
+    /// Where each ends.
+    waiting: VecDeque<(u64, Written)>,
 }
 
 impl Reads {
-    /// A publish ends so many bytes behind what was written.
-    pub(crate) fn published(&mut self, pipe: PipeId, behind: usize, id: MessageId) {
+    /// Something ends so many bytes behind what was written.
+    pub(crate) fn said(&mut self, pipe: PipeId, behind: usize, what: Written) {
         let stream = self.pipes.entry(pipe).or_default();
-        stream.publishes.push_back((stream.written + behind as u64, id));
+        stream.waiting.push_back((stream.written + behind as u64, what));
     }
 
     pub(crate) fn wrote(&mut self, pipe: PipeId, bytes: usize) {
         self.pipes.entry(pipe).or_default().written += bytes as u64;
     }
 
-    /// A shard took bytes: the publishes that it has whole by now.
-    pub(crate) fn read(&mut self, pipe: PipeId, bytes: usize) -> Vec<MessageId> {
+    /// A shard took bytes: what it has whole by now.
+    pub(crate) fn read(&mut self, pipe: PipeId, bytes: usize) -> Vec<Written> {
         let stream = self.pipes.entry(pipe).or_default();
         stream.read += bytes as u64;
-        let whole = stream.publishes.iter().take_while(|(end, _)| *end <= stream.read).count();
-        stream.publishes.drain(..whole).map(|(_, id)| id).collect()
+        let whole = stream.waiting.iter().take_while(|(end, _)| *end <= stream.read).count();
+        stream.waiting.drain(..whole).map(|(_, what)| what).collect()
     }
 
-    pub(crate) fn closed(&mut self, pipe: PipeId) {
-        self.pipes.remove(&pipe);
+    /// A shard heard that the connection is gone: what it will never read.
+    pub(crate) fn closed(&mut self, pipe: PipeId) -> Vec<Written> {
+        let waiting = self.pipes.remove(&pipe).unwrap_or_default().waiting;
+        waiting.into_iter().map(|(_, what)| what).collect()
     }
 }

@@ -271,7 +271,7 @@ impl ShardHost {
         let Some(socket) = self.sockets.remove(&key) else { return };
         self.keys.remove(&socket.end);
         ways.network.close(ways.schedule, socket.end);
-        ways.oracle.reads.closed(socket.end.pipe);
+        ways.oracle.closed(ways.schedule.now, socket.end.pipe);
         self.shard.on_lost(key);
         self.to_control.push(ControlMail::ClientGone(self.own.shard.0));
     }
