@@ -234,20 +234,21 @@ impl Broker {
         });
     }
 
-    /// The queue is gone or its home is Down: what waits for it is refused, or done, or begins again.
+    /// The queue is gone, or masked since its home is Down or a rival has its name: what waits for it is refused, or done, or
+    /// begins again.
     pub(crate) fn end_requests_of(&mut self, ended: QueueHandle, why: &Refusal) {
         let asks = |(request, pending): (&RequestId, &Pending)| match pending.stage {
             Stage::Home(handle, question) if handle == ended => Some((*request, question)),
             Stage::Home(..) | Stage::Lease | Stage::Control => None,
         };
         let over: Vec<(RequestId, Question)> = self.pending.iter().filter_map(asks).collect();
-        let masked = self.places.get(ended).and_then(|entry| self.table.queue_by_id(entry.id));
-        let masked = masked.is_some_and(|queue| queue.masked);
+        let is_down = self.is_down(ended);
         for (request, question) in over {
             let Some(pending) = self.pending.remove(&request) else { continue };
             match question {
-                // the name is free; that of a queue whose home is Down is not yet
-                Question::Inspect if !masked && pending.creates_queue() => {
+                // it asks the map again: there the name is free, or a rival's that won a merge (R3); that of a queue whose
+                // home is Down is neither yet
+                Question::Inspect if !is_down && !pending.abandoned => {
                     self.begin_again(pending);
                     continue;
                 }
@@ -264,6 +265,16 @@ impl Broker {
                 self.refuse_request(&pending, why.clone());
             }
         }
+    }
+
+    /// The queue is masked, and nothing else serves its name.
+    fn is_down(&self, queue: QueueHandle) -> bool {
+        let known = self.places.get(queue).and_then(|entry| self.table.queue_by_id(entry.id));
+        known.filter(|known| known.masked).is_some_and(|known| {
+            let vhost = self.table.vhost(&known.record.vhost);
+            let first = vhost.and_then(|vhost| self.table.queue(vhost, known.record.name.as_bytes()));
+            first.is_none_or(|first| first.masked)
+        })
     }
 
     /// A lease is there: what waited for one goes on.

@@ -1,7 +1,7 @@
 //! A declare that creates is answered by a queue, whoever deletes that meanwhile.
 
-use leveret_model::RequestId;
-use leveret_model::directory::{Reply, ToShard};
+use leveret_model::directory::{Change, Reply, ToShard};
+use leveret_model::{Name, QueueId, RequestId, Ulid};
 use leveret_wire::method::*;
 
 use crate::rig::client::Heard;
@@ -76,4 +76,77 @@ fn a_declare_whose_answer_names_a_queue_that_is_gone_creates() {
     let reply = Reply::Queue { record, created: false };
     rig.tell(at(1, 0), ToShard::Reply { request: RequestId(3), reply });
     is_made_anew(&mut rig, a);
+}
+
+fn announce(rig: &mut Rig, change: &Change) {
+    for (to, mail) in rig.control.announce(change) {
+        rig.tell(to, mail);
+    }
+}
+
+/// Two lives of the name meet (R3): the one that everybody knows loses to one of node 2, with a message in it.
+fn a_rival_wins(rig: &mut Rig) {
+    let loser = rig.control.queues["q"].clone();
+    let mut winner = loser.clone();
+    (winner.id, winner.home) = (QueueId { generation: 0, ulid: Ulid(0) }, at(2, 0));
+    announce(rig, &Change::PutQueue(winner.clone()));
+    announce(rig, &Change::MaskQueue { id: loser.id });
+    rig.control.queues.insert(Name::new("q"), winner);
+    let publisher = rig.connect(at(2, 0));
+    rig.publish(publisher, "q", "m");
+    rig.run();
+}
+
+/// A queue of shard 1, and two that wait for it on shard 0: one declares it, one asks whether it is there.
+fn two_that_wait(rig: &mut Rig) -> [ClientId; 2] {
+    let (home, declares, asks) = (rig.connect(at(1, 1)), rig.connect(at(1, 0)), rig.connect(at(1, 0)));
+    rig.declare(home, "q");
+    rig.held_wires.insert((at(1, 0), at(1, 1)));
+    says_declare(rig, declares, false);
+    says_declare(rig, asks, true);
+    [declares, asks]
+}
+
+#[test]
+fn a_declare_that_waits_for_the_loser_of_a_merge_is_answered_by_the_winner() {
+    let mut rig = Rig::new(&[2, 1]);
+    let waiting = two_that_wait(&mut rig);
+    rig.held_wires.insert((at(1, 0), at(2, 0)));
+    a_rival_wins(&mut rig);
+    waiting.into_iter().for_each(|id| rig.hears_nothing(id));
+    rig.held_wires.remove(&(at(1, 0), at(2, 0)));
+    for id in waiting {
+        rig.hears(id, &Heard::Declared { messages: 1, consumers: 0 });
+    }
+    // what the loser says comes too late
+    rig.held_wires.clear();
+    waiting.into_iter().for_each(|id| rig.hears_nothing(id));
+}
+
+#[test]
+fn a_declare_that_waits_for_the_loser_when_that_is_renamed_is_answered_by_the_winner() {
+    let mut rig = Rig::new(&[2, 1]);
+    let waiting = two_that_wait(&mut rig);
+    let mut renamed = rig.control.queues["q"].clone();
+    renamed.name = Name::new("q~1");
+    let mut winner = rig.control.queues["q"].clone();
+    (winner.id, winner.home) = (QueueId { generation: 0, ulid: Ulid(0) }, at(2, 0));
+    rig.control.queues.insert(Name::new("q"), winner.clone());
+    announce(&mut rig, &Change::PutQueue(winner));
+    announce(&mut rig, &Change::PutQueue(renamed));
+    for id in waiting {
+        rig.hears(id, &Heard::Declared { messages: 0, consumers: 0 });
+    }
+}
+
+#[test]
+fn a_declare_that_waits_for_a_home_that_goes_down_is_told_so() {
+    let mut rig = Rig::new(&[2, 1]);
+    let waiting = two_that_wait(&mut rig);
+    let id = rig.control.queues["q"].id;
+    announce(&mut rig, &Change::MaskQueue { id });
+    for id in waiting {
+        let Heard::ChannelClose(404, text) = rig.one(id) else { panic!("404") };
+        assert!(text.contains("of queue 'q' in vhost '/' is down or inaccessible"), "{text}");
+    }
 }
