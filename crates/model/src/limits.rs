@@ -259,6 +259,11 @@ pub const SHARDS_DEFAULT_MAX: u8 = 16;
 pub const MEMORY_BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// Longest secret of a group, bytes. More is a wrong file; refused at start.
 pub const SECRET_BYTES_MAX: usize = 4_096;
+/// What is read of a secret file, bytes: the longest secret and the line ends that an editor leaves. A larger file, or a
+/// device that never ends, is a wrong one; refused at start.
+pub const SECRET_FILE_BYTES_MAX: usize = SECRET_BYTES_MAX + 16;
+/// What is read of a configuration file, bytes: a thousand times what all options take. A larger one is refused at start.
+pub const CONFIG_FILE_BYTES_MAX: usize = 1024 * 1024;
 /// Port for the links between nodes where none is given (RabbitMQ's, so firewalls know it).
 pub const CLUSTER_PORT: u16 = 25_672;
 /// Bytes of a group's secret, 256 bits. Less is refused at start: an acceptor shows a code made with it to whoever dials.

@@ -1,15 +1,15 @@
 //! The TOML file: each key to its texts and its line. Unknown keys are errors, since a typing error that does nothing
 //! is found last.
 
+use std::io::{ErrorKind, Read as _};
 use std::ops::Range;
+use std::path::Path;
 
+use leveret_model::limits::CONFIG_FILE_BYTES_MAX;
 use toml::de::{DeTable, DeValue};
 
 use super::options;
 use super::sources::ConfigError;
-
-/// Largest file that is read, bytes.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// A file that was read.
 pub(crate) struct File {
@@ -30,14 +30,12 @@ impl File {
     /// Reads and checks all keys, not the values.
     pub(crate) fn read(name: &str) -> Result<Self, ConfigError> {
         let unreadable = |what: String| ConfigError::new(format!("config file {name}: {what}"));
-        let size = std::fs::metadata(name)
-            .map_err(|error| unreadable(format!("cannot be read ({error}); check --config")))?
-            .len();
-        if size > FILE_BYTES_MAX {
-            return Err(unreadable(format!("has {size} bytes, {FILE_BYTES_MAX} at most; check --config")));
-        }
-        let text = std::fs::read_to_string(name)
-            .map_err(|error| unreadable(format!("cannot be read ({error}); check --config")))?;
+        let bytes = read_at_most(Path::new(name), CONFIG_FILE_BYTES_MAX)
+            .map_err(|what| unreadable(format!("{what}; check --config")))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            unreadable(format!("is not UTF-8 at byte {at}; check --config"))
+        })?;
         Self::parse(name, &text)
     }
 
@@ -77,6 +75,22 @@ impl File {
         }
         Ok(Self { name: name.to_owned(), entries })
     }
+}
+
+/// The content of a file, or what is wrong with it. What a name leads to need not be a file that ends: no more is read than
+/// shows that it is too long.
+pub(super) fn read_at_most(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
+    let unreadable = |error: std::io::Error| match error.kind() {
+        ErrorKind::IsADirectory => "is a directory, not a file".to_owned(),
+        _ => format!("cannot be read ({error})"),
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > bytes_max {
+        return Err(format!("has more than {bytes_max} bytes"));
+    }
+    Ok(bytes)
 }
 
 fn scalar(value: &DeValue<'_>) -> Option<String> {

@@ -19,6 +19,8 @@ mod tests;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use leveret_model::limits::{LINK_SECRET_BYTES_MIN, SECRET_BYTES_MAX, SECRET_FILE_BYTES_MAX};
+
 pub(crate) use flags::ServeArgs;
 pub(crate) use options::Settings;
 pub(crate) use page::render as render_page;
@@ -59,15 +61,16 @@ pub(crate) fn data_dir(flag: Option<&str>, environment: &Environment) -> Result<
 pub(crate) fn read_secret(loaded: &Loaded) -> Result<Option<Vec<u8>>, ConfigError> {
     let Some(path) = &loaded.settings.secret_file else { return Ok(None) };
     let wrong = |what: String| ConfigError::new(format!("{}: {what}", loaded.secret_place));
-    let mut bytes = std::fs::read(path).map_err(|error| {
-        wrong(format!(
-            "cannot be read ({error}); name a file that this user may read, or make one with {MAKE_SECRET}"
-        ))
+    let mut bytes = file::read_at_most(path, SECRET_FILE_BYTES_MAX).map_err(|what| {
+        wrong(format!("{what}; name a file that this user may read, or make one with {MAKE_SECRET}"))
     })?;
+    if bytes.is_empty() {
+        return Err(wrong(format!("is empty; make a secret with {MAKE_SECRET}")));
+    }
     while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
         bytes.pop();
     }
-    let (min, max) = (leveret_model::limits::LINK_SECRET_BYTES_MIN, leveret_model::limits::SECRET_BYTES_MAX);
+    let (min, max) = (LINK_SECRET_BYTES_MIN, SECRET_BYTES_MAX);
     if bytes.len() < min || bytes.len() > max {
         return Err(wrong(format!(
             "holds {} bytes, a secret has {min} to {max}; make one with {MAKE_SECRET}",

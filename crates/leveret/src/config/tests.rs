@@ -220,6 +220,47 @@ fn a_secret_is_read_without_its_line_end_and_a_short_one_refused() {
     assert_eq!(read_secret(&load(&flags(&[]), &variables(&[])).expect("valid")).expect("none"), None);
 }
 
+/// A name may lead to anything: what is read of it is bounded, and the line says what to do.
+#[test]
+fn a_secret_file_that_is_empty_endless_or_a_directory_is_refused() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let refusal = |name: &str| {
+        let loaded = load(&flags(&[("secret_file", name)]), &variables(&[])).expect("valid");
+        read_secret(&loaded).expect_err(name).to_string()
+    };
+    let path = directory.path().join("secret");
+    let name = path.to_str().expect("UTF-8");
+    std::fs::write(&path, "").expect("written");
+    assert!(refusal(name).starts_with(&format!("--secret-file {name}: is empty; make a secret with `head ")));
+    let most = SECRET_FILE_BYTES_MAX;
+    let too_long = format!("has more than {most} bytes; name a file that this user may read, or make one");
+    std::fs::write(&path, vec![b'\n'; most + 1]).expect("written");
+    assert!(refusal(name).starts_with(&format!("--secret-file {name}: {too_long}")));
+    assert!(refusal("/dev/zero").starts_with(&format!("--secret-file /dev/zero: {too_long}")));
+    std::fs::write(&path, vec![b'\n'; most]).expect("written");
+    assert!(refusal(name).contains("holds 0 bytes, a secret has 32 to 4096"));
+    let name = directory.path().to_str().expect("UTF-8");
+    let line = refusal(name);
+    assert!(line.starts_with(&format!("--secret-file {name}: is a directory, not a file; name ")), "{line}");
+}
+
+#[test]
+fn a_configuration_file_that_is_endless_no_text_or_a_directory_is_refused() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let refusal = |name: &str| {
+        load(&flags(&[("config", name)]), &variables(&[])).map(|_| ()).expect_err(name).to_string()
+    };
+    let most = leveret_model::limits::CONFIG_FILE_BYTES_MAX;
+    let line = format!("config file /dev/zero: has more than {most} bytes; check --config");
+    assert_eq!(refusal("/dev/zero"), line);
+    let name = directory.path().to_str().expect("UTF-8");
+    assert_eq!(refusal(name), format!("config file {name}: is a directory, not a file; check --config"));
+    let path = directory.path().join("leveret.toml");
+    std::fs::write(&path, b"name = \"\xff\"").expect("written");
+    let name = path.to_str().expect("UTF-8");
+    assert_eq!(refusal(name), format!("config file {name}: is not UTF-8 at byte 8; check --config"));
+}
+
 #[test]
 fn the_manual_on_disk_is_current() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
