@@ -132,8 +132,9 @@ fn a_message_that_is_begun_does_not_hold_the_memory_of_its_neighbours() {
 /// It was told that it is blocked, is read a little for the sake of its acks, and publishes on and on.
 #[test]
 fn a_flooder_that_holds_deliveries_is_closed_when_it_has_published_enough() {
-    let turn = my_turn();
+    let _turn = my_turn();
     let mut node = Node::start(&["--memory", "64MiB"]);
+    let bystander = Bystander::start(node.amqp);
     let mut both = Speaker::open(node.amqp, &["connection.blocked"]);
     both.declare("flood");
     both.declare("work");
@@ -144,8 +145,6 @@ fn a_flooder_that_holds_deliveries_is_closed_when_it_has_published_enough() {
     assert!(matches!(both.hear(), Heard::Delivery { tag: 1, .. }));
     let mut flooder = Speaker::open(node.amqp, &[]);
     flood(&mut flooder, "flood", &[7; 10_000]);
-    // nothing is busy from here on
-    drop(turn);
     let mut floods_on = both.stream.try_clone().map(Speaker::from_stream).expect("a socket");
     let writer = thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -170,7 +169,9 @@ fn a_flooder_that_holds_deliveries_is_closed_when_it_has_published_enough() {
     let mut getter = Speaker::open(node.amqp, &[]);
     getter.say(1, &BasicGet { queue: b"work", no_ack: true });
     assert!(matches!(getter.hear(), Heard::Delivery { body, .. } if body == b"m"));
+    bystander.judge("a flooder that holds deliveries");
     node.assert_sound();
+    bystander.end();
 }
 
 /// Twice as long as the bound takes at the rate of such a connection, 16 KiB in 100 ms.
