@@ -1,6 +1,5 @@
 //! Control frames' fields from and to the model's nouns. To the model is checked: the peer may be of another version.
 
-use alloc::boxed::Box;
 use alloc::string::ToString;
 
 use leveret_link::Damage;
@@ -9,9 +8,7 @@ use leveret_model::directory::{Command, QueueRecord, Reply};
 use leveret_model::{Name, NodeId, Refusal, ReplyCode, RoutingKey, ShardAddress, ShardId, Ulid};
 
 use super::arguments;
-use super::message::{
-    Body, CommandKind, ControlFrame, Declared, DeleteExchange, DeleteQueue, Done, Id, Refused, ReplyKind,
-};
+use super::message::{Body, CommandKind, ControlFrame, DeleteQueue, Done, Id, Refused, ReplyKind};
 use super::record::{Binding, Exchange, Queue, QueueId};
 
 impl From<Body> for ControlFrame {
@@ -155,23 +152,9 @@ impl TryFrom<&Queue> for QueueRecord {
 }
 
 impl From<&Command> for CommandKind {
+    /// Of a command that is passed on to the home of its queue.
     fn from(command: &Command) -> Self {
         match command {
-            Command::DeclareExchange(exchange) => Self::DeclareExchange(exchange.into()),
-            Command::DeleteExchange { vhost, name, if_unused } => Self::DeleteExchange(DeleteExchange {
-                vhost: vhost.to_string(),
-                name: name.to_string(),
-                if_unused: *if_unused,
-            }),
-            Command::DeclareQueue { vhost, name, home, durable, arguments } => Self::DeclareQueue(Queue {
-                vhost: vhost.to_string(),
-                name: name.to_string(),
-                node: home.node.into(),
-                shard: home.shard.0.into(),
-                durable: *durable,
-                arguments: arguments::encode(arguments),
-                ..Queue::default()
-            }),
             Command::DeleteQueue { vhost, name, if_unused, if_empty } => Self::DeleteQueue(DeleteQueue {
                 vhost: vhost.to_string(),
                 name: name.to_string(),
@@ -180,6 +163,9 @@ impl From<&Command> for CommandKind {
             }),
             Command::Bind(binding) => Self::Bind(binding.into()),
             Command::Unbind(binding) => Self::Unbind(binding.into()),
+            Command::DeclareExchange(_) | Command::DeleteExchange { .. } | Command::DeclareQueue { .. } => {
+                unreachable!("each node does this itself: {command:?}")
+            }
         }
     }
 }
@@ -188,45 +174,33 @@ impl TryFrom<&CommandKind> for Command {
     type Error = Damage;
     fn try_from(command: &CommandKind) -> Result<Self, Damage> {
         Ok(match command {
-            CommandKind::DeclareExchange(exchange) => Self::DeclareExchange(exchange.try_into()?),
-            CommandKind::DeleteExchange(delete) => Self::DeleteExchange {
-                vhost: name(&delete.vhost)?,
-                name: name(&delete.name)?,
-                if_unused: delete.if_unused,
-            },
-            CommandKind::DeclareQueue(queue) => {
-                let record = QueueRecord::try_from(queue)?;
-                Self::DeclareQueue {
-                    vhost: record.vhost,
-                    name: record.name,
-                    home: record.home,
-                    durable: record.durable,
-                    arguments: record.arguments,
-                }
-            }
             CommandKind::DeleteQueue(delete) => Self::DeleteQueue {
                 vhost: name(&delete.vhost)?,
                 name: name(&delete.name)?,
                 if_unused: delete.if_unused,
                 if_empty: delete.if_empty,
             },
-            CommandKind::Bind(binding) => Self::Bind(binding.try_into()?),
-            CommandKind::Unbind(binding) => Self::Unbind(binding.try_into()?),
+            CommandKind::Bind(binding) => Self::Bind(queue_binding(binding)?),
+            CommandKind::Unbind(binding) => Self::Unbind(queue_binding(binding)?),
         })
     }
 }
 
+/// Of those between exchanges each node keeps registers of its own.
+fn queue_binding(binding: &Binding) -> Result<definition::Binding, Damage> {
+    if binding.to_exchange { Err(Damage::Value("destination")) } else { binding.try_into() }
+}
+
 impl From<&Reply> for ReplyKind {
+    /// Of an answer to a command that was passed on.
     fn from(reply: &Reply) -> Self {
         match reply {
             Reply::Done => Self::Done(Done {}),
-            Reply::Queue { record, created } => {
-                Self::Queue(Declared { queue: record.as_ref().into(), created: *created })
-            }
             Reply::Deleted { messages } => Self::Deleted(*messages),
             Reply::Refused(refusal) => {
                 Self::Refused(Refused { code: refusal.code.code().into(), text: refusal.text.clone() })
             }
+            Reply::Queue { .. } => unreachable!("no declaration is passed on: {reply:?}"),
         }
     }
 }
@@ -236,9 +210,6 @@ impl TryFrom<&ReplyKind> for Reply {
     fn try_from(reply: &ReplyKind) -> Result<Self, Damage> {
         Ok(match reply {
             ReplyKind::Done(Done {}) => Self::Done,
-            ReplyKind::Queue(declared) => {
-                Self::Queue { record: Box::new((&declared.queue).try_into()?), created: declared.created }
-            }
             ReplyKind::Deleted(messages) => Self::Deleted { messages: *messages },
             ReplyKind::Refused(refused) => {
                 let code = u16::try_from(refused.code).ok().and_then(ReplyCode::from_code);

@@ -15,7 +15,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::record::{Binding, Entry, Exchange, Queue};
+use super::record::{Binding, Entry};
 
 /// The envelope of every control frame.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -251,46 +251,23 @@ pub(crate) struct Request {
     /// The lowest id that the sender still waits for: answers below it may be forgotten.
     #[prost(uint64, tag = "8")]
     pub(crate) oldest: u64,
-    /// What is wanted; `None` is of a later version and is refused with 540.
-    #[prost(oneof = "CommandKind", tags = "2, 3, 4, 5, 6, 7")]
+    /// What is wanted; `None` is of another version, and ends the link.
+    #[prost(oneof = "CommandKind", tags = "5, 6, 7")]
     pub(crate) command: Option<CommandKind>,
 }
 
-/// What a request wants.
+/// What a request wants: what a queue's home alone can do. Tags 2 to 4 were declarations, which no node ever sent.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(crate) enum CommandKind {
-    /// Declare an exchange.
-    #[prost(message, tag = "2")]
-    DeclareExchange(Exchange),
-    /// Delete an exchange.
-    #[prost(message, tag = "3")]
-    DeleteExchange(DeleteExchange),
-    /// Declare a queue; id and epoch mean nothing.
-    #[prost(message, tag = "4")]
-    DeclareQueue(Queue),
     /// Delete a queue.
     #[prost(message, tag = "5")]
     DeleteQueue(DeleteQueue),
-    /// Bind.
+    /// Bind; the destination is a queue.
     #[prost(message, tag = "6")]
     Bind(Binding),
-    /// Unbind.
+    /// Unbind; the same.
     #[prost(message, tag = "7")]
     Unbind(Binding),
-}
-
-/// Delete an exchange.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub(crate) struct DeleteExchange {
-    /// Its vhost.
-    #[prost(string, tag = "1")]
-    pub(crate) vhost: String,
-    /// Its name.
-    #[prost(string, tag = "2")]
-    pub(crate) name: String,
-    /// Only without bindings.
-    #[prost(bool, tag = "3")]
-    pub(crate) if_unused: bool,
 }
 
 /// Delete a queue.
@@ -316,20 +293,17 @@ pub(crate) struct Response {
     /// Which request.
     #[prost(uint64, tag = "1")]
     pub(crate) id: u64,
-    /// The answer.
-    #[prost(oneof = "ReplyKind", tags = "2, 3, 4, 5")]
+    /// The answer; `None` is of another version, and ends the link.
+    #[prost(oneof = "ReplyKind", tags = "2, 4, 5")]
     pub(crate) reply: Option<ReplyKind>,
 }
 
-/// What a response says.
+/// What a response says. Tag 3 answered declarations, which no node ever sent.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(crate) enum ReplyKind {
     /// Done.
     #[prost(message, tag = "2")]
     Done(Done),
-    /// The queue is there.
-    #[prost(message, tag = "3")]
-    Queue(Declared),
     /// Deleted, with so many ready messages.
     #[prost(uint64, tag = "4")]
     Deleted(u64),
@@ -341,17 +315,6 @@ pub(crate) enum ReplyKind {
 /// Done, and nothing to say.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(crate) struct Done {}
-
-/// A declared queue.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct Declared {
-    /// The queue as it is.
-    #[prost(message, required, tag = "1")]
-    pub(crate) queue: Queue,
-    /// Made by this command.
-    #[prost(bool, tag = "2")]
-    pub(crate) created: bool,
-}
 
 /// A refusal.
 #[derive(Clone, PartialEq, Eq, prost::Message)]

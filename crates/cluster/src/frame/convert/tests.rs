@@ -58,27 +58,21 @@ fn queue() -> impl Strategy<Value = QueueRecord> {
     )
 }
 
+/// What is passed on to the home of a queue.
 fn command() -> impl Strategy<Value = Command> {
+    let to_queue = |binding| definition::Binding { kind: DestinationKind::Queue, ..binding };
     prop_oneof![
-        exchange().prop_map(Command::DeclareExchange),
-        (any_name(), any_name(), any::<bool>())
-            .prop_map(|(vhost, name, if_unused)| { Command::DeleteExchange { vhost, name, if_unused } }),
-        queue().prop_map(|QueueRecord { vhost, name, home, durable, arguments, .. }| {
-            Command::DeclareQueue { vhost, name, home, durable, arguments }
-        }),
         (any_name(), any_name(), any::<(bool, bool)>()).prop_map(|(vhost, name, (if_unused, if_empty))| {
             Command::DeleteQueue { vhost, name, if_unused, if_empty }
         }),
-        binding().prop_map(Command::Bind),
-        binding().prop_map(Command::Unbind),
+        binding().prop_map(move |binding| Command::Bind(to_queue(binding))),
+        binding().prop_map(move |binding| Command::Unbind(to_queue(binding))),
     ]
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
     prop_oneof![
         Just(Reply::Done),
-        (queue(), any::<bool>())
-            .prop_map(|(record, created)| Reply::Queue { record: Box::new(record), created }),
         any::<u64>().prop_map(|messages| Reply::Deleted { messages }),
         (prop::sample::select(ReplyCode::ALL), any::<String>())
             .prop_map(|(code, text)| Reply::Refused(Refusal::new(code, text))),
@@ -113,8 +107,37 @@ proptest! {
     }
 
     #[test]
+    fn queues_and_exchanges_come_back_as_they_were(queue in queue(), exchange in exchange()) {
+        let back = Queue::decode(&Queue::from(&queue).encode_to_vec()[..]).unwrap();
+        prop_assert_eq!(shown(&QueueRecord::try_from(&back).unwrap()), shown(&queue));
+        let back = Exchange::decode(&Exchange::from(&exchange).encode_to_vec()[..]).unwrap();
+        prop_assert_eq!(shown(&definition::Exchange::try_from(&back).unwrap()), shown(&exchange));
+    }
+
+    #[test]
     fn any_bytes_are_a_frame_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         drop(ControlFrame::decode(&bytes[..]));
+    }
+}
+
+/// Declarations and bindings between exchanges are each node's own, so no peer may have them done here; nor does any
+/// answer name a queue.
+#[test]
+fn a_command_or_an_answer_that_no_node_sends_is_damage() {
+    use crate::frame::Frame;
+    // the frame with that tag, of id 1, with an empty message under the other tag
+    let with = |frame: u8, tag: u8| [frame << 3 | 2, 4, 1 << 3, 1, tag << 3 | 2, 0];
+    let (request, response) = (11, 12);
+    for tag in [2, 3, 4, 9] {
+        assert_eq!(Frame::decode(&with(request, tag)), Err(Damage::Value("command")), "command {tag}");
+    }
+    assert_eq!(Frame::decode(&with(response, 3)), Err(Damage::Value("reply")));
+    for (frame, tag) in [(request, 5), (request, 6), (request, 7), (response, 2)] {
+        assert!(matches!(Frame::decode(&with(frame, tag)), Ok(Some(_))), "{frame} {tag}");
+    }
+    for kind in [CommandKind::Bind, CommandKind::Unbind] {
+        let between_exchanges = kind(Binding { to_exchange: true, ..Binding::default() });
+        assert_eq!(Command::try_from(&between_exchanges), Err(Damage::Value("destination")));
     }
 }
 
