@@ -21,7 +21,7 @@ pub(crate) mod kind {
     pub(crate) const STORED: u8 = 2;
     pub(crate) const GAP: u8 = 3;
     pub(crate) const GONE: u8 = 4;
-    pub(crate) const NOT_HOME: u8 = 5;
+    // 5 was "not home", on which nobody acted
     pub(crate) const SUBSCRIBE: u8 = 6;
     pub(crate) const UNSUBSCRIBE: u8 = 7;
     pub(crate) const DELIVER: u8 = 8;
@@ -149,7 +149,6 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
             own.u64(after.0);
         }
         Record::Gone { queue } => queue_only(own, kind::GONE, *queue),
-        Record::NotHome { queue } => queue_only(own, kind::NOT_HOME, *queue),
         Record::Throttle { queue, on } => {
             queue_only(own, kind::THROTTLE, *queue);
             own.flag(*on);
@@ -240,7 +239,6 @@ fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, 
         kind::STORED => Record::Stored { queue: take.queue()?, through: LaneSequence(take.u64()?) },
         kind::GAP => Record::Gap { queue: take.queue()?, after: LaneSequence(take.u64()?) },
         kind::GONE => Record::Gone { queue: take.queue()? },
-        kind::NOT_HOME => Record::NotHome { queue: take.queue()? },
         kind::THROTTLE => Record::Throttle { queue: take.queue()?, on: take.flag()? },
         kind::PURGE => Record::Purge { request: RequestId(take.u64()?), queue: take.queue()? },
         kind::INSPECT => Record::Inspect { request: RequestId(take.u64()?), queue: take.queue()? },

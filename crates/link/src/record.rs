@@ -179,11 +179,6 @@ pub enum Record<'a> {
         /// Wait.
         on: bool,
     },
-    /// Home → ingress: not here (unknown or moved); ask the directory and send again.
-    NotHome {
-        /// The queue.
-        queue: QueueId,
-    },
     /// Egress → home: a consumer.
     Subscribe {
         /// To answer with [`Record::Done`] or [`Record::Refused`].

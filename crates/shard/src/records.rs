@@ -74,8 +74,6 @@ impl Shard {
             Record::Gap { queue, after } => broker.on_gap(queue, after),
             Record::Gone { queue } => broker.on_gone(queue),
             Record::Throttle { queue, on } => broker.on_throttle(queue, on),
-            // The home says when it knows the queue, with a gap; else the directory says what became of it.
-            Record::NotHome { .. } => {}
             Record::Subscribe { request, queue, consumer } => {
                 broker.on_subscribe(from, request, queue, consumer);
             }

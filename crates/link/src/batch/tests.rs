@@ -132,7 +132,6 @@ fn plain_record() -> impl Strategy<Value = Record<'static>> {
         (queue(), lane()).prop_map(|(queue, through)| Record::Stored { queue, through }),
         (queue(), lane()).prop_map(|(queue, after)| Record::Gap { queue, after }),
         queue().prop_map(|queue| Record::Gone { queue }),
-        queue().prop_map(|queue| Record::NotHome { queue }),
         (queue(), any::<bool>()).prop_map(|(queue, on)| Record::Throttle { queue, on }),
         (request(), queue()).prop_map(|(request, queue)| Record::Purge { request, queue }),
         (request(), queue()).prop_map(|(request, queue)| Record::Inspect { request, queue }),
@@ -378,4 +377,14 @@ fn a_cleared_batch_takes_records_again() {
     let record = Record::Done { request: RequestId(3) };
     batch.push(&record);
     assert_eq!(read(&batch), [record]);
+}
+
+#[test]
+fn a_number_of_a_record_that_is_no_more_is_an_unknown_kind() {
+    let mut bytes = on_the_link(built(&[Record::Gone { queue: QueueId::default() }])).to_vec();
+    let kind = BATCH_HEAD_BYTES + HEAD_BYTES;
+    assert_eq!(bytes[kind], 4);
+    bytes[kind] = 5;
+    let batch = Batch::parse(&bytes.into()).expect("its heads are true");
+    assert_eq!(batch.iter().collect::<Result<Vec<_>, _>>(), Err(Damage::Kind(5)));
 }
