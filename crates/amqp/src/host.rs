@@ -28,7 +28,7 @@ pub struct Held {
     pub queue: QueueHandle,
     /// Its place there.
     pub position: Position,
-    /// The consumer it went to; 0 for `basic.get`.
+    /// The consumer it went to; [`ConsumerNumber::OF_GET`] for `basic.get`.
     pub consumer: ConsumerNumber,
 }
 

@@ -115,7 +115,7 @@ impl<'a> IntoIterator for LaneTargets<'a> {
 pub struct HeldDelivery {
     /// The channel that holds it.
     pub channel: ChannelKey,
-    /// The consumer it came to; 0 for `basic.get`.
+    /// The consumer it came to; [`ConsumerNumber::OF_GET`] for `basic.get`.
     pub consumer: ConsumerNumber,
     /// Its place in the queue.
     pub position: Position,
@@ -190,8 +190,8 @@ pub enum Record<'a> {
     },
     /// Egress → home: no more deliveries; what is held stays held.
     Unsubscribe {
-        /// To answer with [`Record::Done`]; `RequestId(0)` wants no answer.
-        request: RequestId,
+        /// To answer with [`Record::Done`], if somebody waits for that.
+        request: Option<RequestId>,
         /// The queue.
         queue: QueueId,
         /// The channel.

@@ -89,9 +89,14 @@ pub struct ChannelKey {
     pub generation: u32,
 }
 
-/// A consumer of one channel opening; never reused there. 0 stands for a message taken by `basic.get`.
+/// A consumer of one channel opening, from 1; never reused there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ConsumerNumber(pub u32);
+
+impl ConsumerNumber {
+    /// No consumer: a message that the channel took by `basic.get`.
+    pub const OF_GET: Self = Self(0);
+}
 
 /// A consumer as a queue's home knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

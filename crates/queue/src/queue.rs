@@ -165,7 +165,7 @@ impl Queue {
     }
 
     /// `basic.get` for a channel. `holder` names the channel; its consumer number is
-    /// 0, as in the [`HeldPlace`] and at the settlement.
+    /// [`ConsumerNumber::OF_GET`](leveret_model::ConsumerNumber::OF_GET), as in the [`HeldPlace`] and at the settlement.
     pub fn get(&mut self, holder: &ConsumerKey, no_ack: bool) -> Option<Taken> {
         let (position, entry, redelivered) = self.ready.take_first()?;
         if !no_ack {

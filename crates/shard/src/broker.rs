@@ -290,8 +290,7 @@ impl Broker {
             }
             Place::Away(away) => {
                 away.consumers.remove(&(channel, consumer));
-                let request = RequestId(0);
-                let record = Record::Unsubscribe { request, queue: entry.id, channel, consumer };
+                let record = Record::Unsubscribe { request: None, queue: entry.id, channel, consumer };
                 self.outboxes.at(away.outbox).push(&record);
             }
         }

@@ -175,7 +175,7 @@ impl Broker {
     pub(crate) fn on_unsubscribe(
         &mut self,
         from: ShardAddress,
-        request: RequestId,
+        request: Option<RequestId>,
         queue: QueueId,
         channel: ChannelKey,
         consumer: ConsumerNumber,
@@ -186,7 +186,7 @@ impl Broker {
         } else {
             self.early.forget_consumer(from, channel, consumer);
         }
-        if request != RequestId(0) {
+        if let Some(request) = request {
             self.outboxes.push(from, &Record::Done { request });
         }
     }
@@ -213,7 +213,7 @@ impl Broker {
     ) {
         let record = Record::Get { request, queue, channel, no_ack };
         let Some((_, home)) = self.asked(from, request, queue, record) else { return };
-        let holder = ConsumerKey { at: from, channel, number: ConsumerNumber::default() };
+        let holder = ConsumerKey { at: from, channel, number: ConsumerNumber::OF_GET };
         let Some(taken) = home.queue.get(&holder, no_ack) else {
             return self.outboxes.push(from, &Record::Empty { request });
         };

@@ -93,7 +93,7 @@ impl Broker {
             && let Some(Entry { id, place: Place::Away(away) }) = self.places.get(handle)
             && self.outboxes.at(away.outbox).up
         {
-            let record = Record::Unsubscribe { request, queue: *id, channel, consumer };
+            let record = Record::Unsubscribe { request: Some(request), queue: *id, channel, consumer };
             self.outboxes.at(away.outbox).push(&record);
             return self.wait(request, pending, Stage::Home(handle, Question::Unsubscribe { consumer }));
         }
@@ -142,7 +142,9 @@ impl Broker {
                 let consumer = RemoteConsumer { channel, number: consumer, terms };
                 Record::Subscribe { request, queue, consumer }
             }
-            Question::Unsubscribe { consumer } => Record::Unsubscribe { request, queue, channel, consumer },
+            Question::Unsubscribe { consumer } => {
+                Record::Unsubscribe { request: Some(request), queue, channel, consumer }
+            }
             Question::Get { no_ack } => Record::Get { request, queue, channel, no_ack },
             Question::Purge => Record::Purge { request, queue },
             Question::Inspect => Record::Inspect { request, queue },
@@ -171,10 +173,10 @@ impl Broker {
                 self.end_consumer(channel, consumer);
                 OwnedAnswer::Done
             }
-            Question::Get { no_ack } => match queue.get(&key(ConsumerNumber::default()), no_ack) {
+            Question::Get { no_ack } => match queue.get(&key(ConsumerNumber::OF_GET), no_ack) {
                 Some(taken) => {
                     let held =
-                        Held { queue: handle, position: taken.position, consumer: ConsumerNumber::default() };
+                        Held { queue: handle, position: taken.position, consumer: ConsumerNumber::OF_GET };
                     let message = if no_ack {
                         OwnedMessage::take(&mut self.arena, taken.message)
                     } else {

@@ -165,7 +165,7 @@ impl Broker {
         record: &RecordMessage<'_>,
     ) {
         let Some(pending) = self.pending.get(&request) else { return };
-        let (channel, consumer) = (pending.channel, ConsumerNumber::default());
+        let (channel, consumer) = (pending.channel, ConsumerNumber::OF_GET);
         if let Stage::Home(handle, _) = pending.stage
             && let Some(Entry { id, place: Place::Away(away) }) = self.places.get(handle)
             && redelivered

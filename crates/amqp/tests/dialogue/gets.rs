@@ -43,7 +43,7 @@ fn numbers(keys: &[ChannelKey]) -> Vec<u16> {
 fn got(talk: &mut Talk, channel: ChannelKey, body: &[u8]) {
     let (address, header) = (address("e", "k"), header_payload(body.len()));
     let message = Message { address: &address, header: &header, body: Content::Flat(body) };
-    let held = held(1, ConsumerNumber::default());
+    let held = held(1, ConsumerNumber::OF_GET);
     talk.answers(channel, Answer::Got { held, message, redelivered: false, remaining: 0 });
 }
 

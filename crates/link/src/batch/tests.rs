@@ -83,6 +83,7 @@ fn message() -> impl Strategy<Value = RecordMessage<'static>> {
 fn consumer_record() -> impl Strategy<Value = Record<'static>> {
     let settle = prop_oneof![Just(Settlement::Ack), Just(Settlement::Requeue), Just(Settlement::Reject)];
     let request = || any::<u64>().prop_map(RequestId);
+    let answered = prop::option::of((1..=u64::MAX).prop_map(RequestId));
     let consumer = || any::<u32>().prop_map(ConsumerNumber);
     prop_oneof![
         (request(), queue(), remote()).prop_map(|(request, queue, consumer)| Record::Subscribe {
@@ -90,7 +91,7 @@ fn consumer_record() -> impl Strategy<Value = Record<'static>> {
             queue,
             consumer
         }),
-        (request(), queue(), channel(), consumer()).prop_map(|(request, queue, channel, consumer)| {
+        (answered, queue(), channel(), consumer()).prop_map(|(request, queue, channel, consumer)| {
             Record::Unsubscribe { request, queue, channel, consumer }
         }),
         (queue(), channel(), consumer(), any::<(u32, u64)>()).prop_map(

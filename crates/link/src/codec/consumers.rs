@@ -8,6 +8,8 @@ use super::kind;
 use crate::fields::{Damage, Put, Take};
 use crate::record::{HeldDelivery, NamedConsumer, Record, RemoteConsumer};
 
+/// On the link, the request of one that wants no answer: shards count their requests from 1.
+const UNANSWERED: u64 = 0;
 /// Bytes of one consumer in a RESUBSCRIBE.
 const CONSUMER_BYTES: usize = 14 + 4 + 1 + 1 + 2 + 4 + 4 + 8;
 /// Bytes of one held delivery in a RESUBSCRIBE.
@@ -24,7 +26,7 @@ pub(super) fn encode(record: &Record<'_>, own: &mut Vec<u8>) {
         }
         Record::Unsubscribe { request, queue, channel, consumer } => {
             own.u8(kind::UNSUBSCRIBE);
-            own.u64(request.0);
+            own.u64(request.map_or(UNANSWERED, |request| request.0));
             own.queue(*queue);
             own.channel(*channel);
             own.u32(consumer.0);
@@ -115,7 +117,7 @@ pub(super) fn decode<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, Da
             consumer: take_consumer(take)?,
         },
         kind::UNSUBSCRIBE => Record::Unsubscribe {
-            request: RequestId(take.u64()?),
+            request: Some(take.u64()?).filter(|request| *request != UNANSWERED).map(RequestId),
             queue: take.queue()?,
             channel: take.channel()?,
             consumer: ConsumerNumber(take.u32()?),

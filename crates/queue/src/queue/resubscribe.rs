@@ -14,7 +14,7 @@ use leveret_model::{ChannelKey, ConsumerKey, ConsumerNumber, NodeId, Position, S
 
 use super::{Queue, Subscription};
 
-/// A delivery that a shard says its channels hold: the channel, the consumer (0 for `basic.get`), the place.
+/// A delivery that a shard says its channels hold: the channel, the consumer ([`ConsumerNumber::OF_GET`] for `basic.get`), the place.
 pub type HeldPlace = (ChannelKey, ConsumerNumber, Position);
 
 /// What one shard has said so far on its newest link.
