@@ -3,7 +3,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use leveret_model::limits::{BODY_BYTES_MAX, CHANNEL_MAX, FRAME_BYTES_MAX, HEARTBEAT_S};
+use leveret_model::limits::{
+    BODY_BYTES_MAX, CHANNEL_MAX, FRAME_BYTES_MAX, HEARTBEAT_S, SHOWN_NAME_BYTES_MAX,
+};
 use leveret_model::{Arguments, Name, RoutingKey, Value};
 use leveret_wire::{FieldValue, Table, encode_arguments};
 
@@ -91,9 +93,6 @@ pub(crate) struct Capabilities {
     pub(crate) consumer_cancel_notify: bool,
 }
 
-/// Longest name that is kept for people to read, bytes; the rest is cut.
-const SHOWN_BYTES_MAX: usize = 255;
-
 impl Client {
     /// From valid client properties.
     pub(crate) fn from_properties(properties: Table<'_>) -> Self {
@@ -119,7 +118,7 @@ impl Client {
 fn shown(value: Option<FieldValue<'_>>) -> Box<str> {
     match value {
         Some(FieldValue::LongString(bytes)) => {
-            let cut = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
+            let cut = &bytes[..bytes.len().min(SHOWN_NAME_BYTES_MAX)];
             alloc::string::String::from_utf8_lossy(cut).into()
         }
         _ => Box::default(),

@@ -22,7 +22,6 @@ use leveret_model::directory::{Command, Reply, ToShard};
 use leveret_model::{Instant, NodeId, QueueId, Refusal, RequestId, ShardId, Ulid, limits, refusals};
 
 use self::decide::Step;
-use self::proposing::PROPOSAL_WAIT;
 use crate::control::Control;
 use crate::directory::map::{Dropped, ObjectName, Op, Record, Version};
 use crate::directory::{Seen, SeenQueue};
@@ -213,7 +212,11 @@ impl Control {
                 let id = self.draw_ulid(now);
                 self.directory.write(Op::Put(Record::Proposal { id, name: name.clone(), value: None }));
                 self.desk.proposals.insert(id, key);
-                self.desk.set_phase(key, Phase::Removing(id, name, reply, sources), now + PROPOSAL_WAIT);
+                self.desk.set_phase(
+                    key,
+                    Phase::Removing(id, name, reply, sources),
+                    now + limits::PROPOSAL_WAIT,
+                );
                 self.desk.finishing.push((key, true));
                 return;
             }

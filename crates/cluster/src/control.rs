@@ -5,7 +5,6 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
-use core::time::Duration;
 
 use leveret_model::directory::FromShard;
 use leveret_model::{
@@ -343,10 +342,8 @@ impl Control {
 
     /// Verdicts of silence need a thread that was there to hear: after a pause of its own it listens for a while first.
     fn note_time(&mut self, now: Instant) {
-        const LATE: Duration = Duration::from_millis(300);
-        const LISTEN: Duration = Duration::from_millis(400);
-        if !self.links.is_empty() && now > self.next_ping + LATE {
-            self.patient_until = now + LISTEN;
+        if !self.links.is_empty() && now > self.next_ping + limits::LATE_BY {
+            self.patient_until = now + limits::LISTEN_AFTER_PAUSE;
         }
     }
 

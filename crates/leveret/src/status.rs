@@ -7,22 +7,18 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
+use leveret_model::limits::{STATUS_ANSWER_BYTES_MAX, STATUS_ANSWER_WAIT};
 use serde::Deserialize;
 
 use crate::{cli, config};
 
 /// File name of the admin socket in the data directory.
 const ADMIN_SOCKET: &str = "admin.sock";
-/// A node answers from memory, part by part, and names a part that is silent; longer means that it hangs.
-const ANSWER_WAIT: Duration = Duration::from_secs(15);
-/// Bytes of an answer: a million queues of 200 bytes each.
-const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Flags of `leveret status`. A queue that lives elsewhere is listed with its home, which alone can count it.
 #[derive(Debug, clap::Args)]
@@ -129,11 +125,11 @@ fn ask(data_dir: &Path, question: &str) -> anyhow::Result<String> {
         }
         Err(error) => return Err(error).with_context(|| format!("admin socket {}", path.display())),
     };
-    socket.set_read_timeout(Some(ANSWER_WAIT))?;
-    socket.set_write_timeout(Some(ANSWER_WAIT))?;
+    socket.set_read_timeout(Some(STATUS_ANSWER_WAIT))?;
+    socket.set_write_timeout(Some(STATUS_ANSWER_WAIT))?;
     socket.write_all(format!("{question}\n").as_bytes()).context("the node does not take the question")?;
     let mut answer = String::new();
-    let mut lines = BufReader::new(socket.take(ANSWER_BYTES_MAX));
+    let mut lines = BufReader::new(socket.take(STATUS_ANSWER_BYTES_MAX));
     lines.read_line(&mut answer).context("the node does not answer")?;
     if answer.is_empty() {
         bail!("the node in {} closed the admin socket without an answer; see its log", data_dir.display());

@@ -1,8 +1,12 @@
 //! Every bound of the broker, with its unit, its reason, and what happens when it is met.
 //!
-//! A buffer, table, loop or wait without a line here is a defect.
+//! A buffer, table, loop or wait without a line here is a defect. Those of the cluster are in `limits/cluster.rs`.
+
+mod cluster;
 
 use core::time::Duration;
+
+pub use cluster::*;
 
 // ---- AMQP connections -------------------------------------------------------------------------------------------
 
@@ -195,59 +199,22 @@ pub const PUBLISH_WAIT: Duration = Duration::from_secs(2);
 /// its channel alone (`refusals::no_answer`).
 pub const OPERATION_WAIT: Duration = Duration::from_secs(8);
 
-// ---- cluster ----------------------------------------------------------------------------------------------------
-
-/// Pings on a control link, one each (R4).
-pub const PING_EVERY: Duration = Duration::from_millis(100);
-/// A node is heard while its last echo of our ping is younger (R4).
-pub const HEARD_WITHIN: Duration = Duration::from_millis(1_200);
-/// A lease rests on echoes of pings sent within this time (R4).
-pub const LEASE_WITHIN: Duration = Duration::from_millis(1_500);
-/// R1 waits for a node whose ping was echoed within this time, and a masked name may be declared anew after it.
-pub const ECHO_WAIT: Duration = Duration::from_secs(2);
-/// A dead link is dialled again each; no back-off.
-pub const REDIAL_EVERY: Duration = Duration::from_millis(250);
-/// A joiner that got no answer at all opens its listener after this.
-pub const ALONE_AFTER: Duration = Duration::from_secs(1);
-/// A joiner says who is missing after this.
-pub const JOIN_SLOW_AFTER: Duration = Duration::from_secs(5);
-/// Anti-entropy with one random peer each.
-pub const DIGEST_EVERY: Duration = Duration::from_secs(1);
-/// A node without a disk is forgotten, with its records, after it was Down for this; its registers are taken over first.
-pub const FORGET_AFTER: Duration = Duration::from_secs(600);
-/// Time for the node whose turn it is to take over the registers of one that is to be forgotten. Then everyone does.
-pub const ADOPT_WITHIN: Duration = Duration::from_secs(60);
-/// Nodes that are Down and not forgotten yet, as many as a cluster has. Above it the longest dead is forgotten early: each
-/// start of a node without a disk is a new one.
-pub const DEAD_NODES_MAX: usize = NODES_MAX;
-/// Nodes that are remembered as forgotten, for as long again, so that a peer that is behind does not bring them back. At the
-/// bound the oldest goes; if a peer still knows it, it is learnt and forgotten once more.
-pub const FORGOTTEN_NODES_KEPT: usize = 8 * DEAD_NODES_MAX;
-/// Seeds that a registry may give. More are left out.
-pub const SEEDS_MAX: usize = 64;
-/// Nodes of a cluster. More are refused at the hello.
-pub const NODES_MAX: usize = 128;
-/// A data link that is silent is probed each (TCP keepalive, whole seconds).
-pub const LINK_PROBE_EVERY: Duration = Duration::from_secs(1);
-/// Probes without an answer that end a data link, and its session with it.
-pub const LINK_PROBES: u32 = 3;
-/// Largest frame of a link, bytes. More ends the link.
-pub const LINK_FRAME_BYTES_MAX: usize = 20 * 1024 * 1024;
-/// Time for a link's authentication. Past it the socket is dropped.
-pub const LINK_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Bytes read from a link before it is authenticated. More is a drop.
-pub const LINK_HANDSHAKE_BYTES_MAX: usize = 1_024;
-/// Bytes read from one link before others get their turn: more than the 8 MiB window in eight turns. The rest goes on next.
-pub const LINK_TURN_READ_BYTES_MAX: usize = 1024 * 1024;
-/// Links that have not finished authentication. At the bound the oldest is dropped.
-pub const LINK_HANDSHAKES_MAX: usize = 64;
-
 // ---- AMQP connections, continued --------------------------------------------------------------------------------
 
 /// Largest frame before connection.tune-ok, bytes (RabbitMQ 4.1: initial_frame_max, for long tokens). More is a drop.
 pub const FIRST_FRAME_BYTES_MAX: u32 = 8_192;
 /// Small pieces of a large body are gathered up to this before they become one chunk, bytes.
 pub const GATHER_BYTES: usize = 64 * 1024;
+/// Bytes of frames that all channels of a connection keep deferred. At the bound the connection is not read.
+pub const DEFERRED_PER_CONNECTION_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes of whole messages that a connection holds because they cannot be routed now. At the bound it is not read.
+pub const HELD_PUBLISH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Names that a client gives to itself are kept for people up to this, bytes; the rest is cut.
+pub const SHOWN_NAME_BYTES_MAX: usize = 255;
+/// Numbers of confirms for which a channel keeps room when none is owed; what a burst took beyond them is given back.
+pub const CONFIRMS_KEEP: usize = 64;
+/// Deliveries that were settled out of order and may stay as holes of a channel's table; of more, no more than are held.
+pub const UNACKED_HOLES_FREE: usize = 64;
 
 // ---- configuration ----------------------------------------------------------------------------------------------
 
@@ -290,24 +257,6 @@ pub const LOGIN_CACHE_TIME: Duration = Duration::from_secs(600);
 pub const LOGIN_CACHE_ENTRIES_MAX: usize = 10_000;
 /// Memory of one compiled permission pattern, bytes. More is refused where it is set.
 pub const PERMISSION_PATTERN_BYTES_MAX: usize = 1024 * 1024;
-/// Time for a command that another node answers (its lease, its votes and R1 included). Then it is refused with 405.
-pub const FORWARDED_WAIT: Duration = Duration::from_secs(6);
-/// A second redial this much after the first was refused: two refusals and a reset link are evidence of a dead process.
-pub const REFUSED_REDIAL_AFTER: Duration = Duration::from_millis(50);
-/// For so long after a node was last heard a dial that comes to nothing is repeated that soon, so that a killed process is
-/// known to be gone within 200 ms even if its port outlived its links.
-pub const HASTY_REDIAL_WITHIN: Duration = Duration::from_millis(500);
-/// Records in one piece of a map: a record came in an AMQP frame, so that many always fit in a link's frame.
-pub const MAP_PIECE_RECORDS_MAX: usize = 100;
-/// A map that was asked for and did not come is asked for again after this.
-pub const MAP_REQUEST_AGAIN: Duration = Duration::from_millis(500);
-/// Bytes of frames that all channels of a connection keep deferred. At the bound the connection is not read.
-pub const DEFERRED_PER_CONNECTION_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// Bytes of whole messages that a connection holds because they cannot be routed now. At the bound it is not read.
-pub const HELD_PUBLISH_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// A dial that got no answer at all is tried again beside the first after this: its packets may have been lost in a cut
-/// that is over.
-pub const DIAL_AGAIN: Duration = Duration::from_secs(1);
 
 // ---- shards -----------------------------------------------------------------------------------------------------
 
@@ -368,6 +317,17 @@ pub const STOP_GRACE: Duration = Duration::from_millis(500);
 pub const TRICKLE_EVERY: Duration = Duration::from_millis(100);
 /// Bytes that it is read for then.
 pub const TRICKLE_BYTES: usize = 16 * 1024;
+/// A block that sockets of clients are read into, bytes: bodies stay in it as slices.
+pub const RECEIVE_BLOCK_BYTES: usize = 256 * 1024;
+/// A socket is not read into less room than this, bytes: a new block costs less than many short reads.
+pub const RECEIVE_ROOM_BYTES_MIN: usize = 64 * 1024;
+/// Room for one read from a link, bytes.
+pub const LINK_READ_BYTES: usize = 256 * 1024;
+/// Blocks that are looked at in each turn, and with each one that joins them, for what nobody holds any more. The others have
+/// their turn later.
+pub const BLOCKS_LOOKED_AT: usize = 32;
+/// Slices that one write to a client gathers; the rest has the next one. The kernel's bound is 1,024.
+pub const WRITE_SLICES_MAX: usize = 64;
 /// How often a DNS name with seeds is looked up. Its time to live is not waited for: a node that comes is found soon.
 pub const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
 /// A look-up that takes longer has failed. A newcomer that nobody answers waits for the first one before it serves alone.
@@ -383,3 +343,8 @@ pub const ADMIN_WAIT: Duration = Duration::from_secs(2);
 pub const STATUS_PAGE_QUEUES: usize = 2_000;
 /// Renamed queues that `status` warns of. Of more, the latest.
 pub const RENAMED_WARNINGS_MAX: usize = 100;
+/// `status` waits so long for the answer of a node. It answers from memory, part by part, and names a part that is silent;
+/// longer means that it hangs, which is then said.
+pub const STATUS_ANSWER_WAIT: Duration = Duration::from_secs(15);
+/// What `status` reads of an answer, bytes: a million queues of 200 bytes each. More is an error.
+pub const STATUS_ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;

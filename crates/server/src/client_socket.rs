@@ -2,12 +2,10 @@
 
 use std::io::{self, IoSlice, Write};
 
+use leveret_model::limits::WRITE_SLICES_MAX;
 use leveret_model::{ConnectionKey, Instant};
 use leveret_wire::Output;
 use mio::net::TcpStream;
-
-/// Slices that one write gathers.
-const SLICES: usize = 64;
 
 /// A socket and what its event loop knows about it. No buffer while no bytes are in it.
 #[derive(Debug)]
@@ -60,12 +58,12 @@ pub(crate) fn flush(stream: &mut TcpStream, output: &mut Output, most: usize) ->
         if left == 0 {
             return Ok(Flushed::Enough);
         }
-        let mut chunks: [&[u8]; SLICES] = [&[]; SLICES];
+        let mut chunks: [&[u8]; WRITE_SLICES_MAX] = [&[]; WRITE_SLICES_MAX];
         let count = output.chunks(&mut chunks);
         let written = if count == 1 {
             stream.write(&chunks[0][..chunks[0].len().min(left)])
         } else {
-            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut slices = [IoSlice::new(&[]); WRITE_SLICES_MAX];
             let mut room = left;
             for (slice, chunk) in slices.iter_mut().zip(&chunks[..count]) {
                 let part = &chunk[..chunk.len().min(room)];

@@ -9,9 +9,7 @@
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
-
-/// Blocks that are looked at in each turn, and with each one that joins them.
-const LOOKS: usize = 32;
+use leveret_model::limits::BLOCKS_LOOKED_AT;
 
 /// The blocks that one reader left behind.
 #[derive(Debug, Default)]
@@ -32,7 +30,7 @@ impl HeldBlocks {
 
     /// Forgets some of those that nobody counts on any more; to be called now and then.
     pub(crate) fn look(&mut self) {
-        for _ in 0..LOOKS.min(self.held.len()) {
+        for _ in 0..BLOCKS_LOOKED_AT.min(self.held.len()) {
             let Some((mut block, size)) = self.held.pop_front() else { return };
             // it can be had back whole if nobody else counts on it
             if block.try_reclaim(size) {
@@ -65,7 +63,7 @@ mod tests {
         }
         assert_eq!(blocks.bytes(), 100_000);
         slices.truncate(40);
-        for _ in 0..100 / LOOKS + 1 {
+        for _ in 0..100 / BLOCKS_LOOKED_AT + 1 {
             blocks.look();
         }
         assert_eq!(blocks.bytes(), 40_000);

@@ -13,9 +13,6 @@ use crate::client_socket::{Flushed, flush};
 use crate::held_blocks::HeldBlocks;
 use crate::receive::{Filled, fill};
 
-/// Room for a read, bytes.
-const ROOM_BYTES: usize = 256 * 1024;
-
 /// Why a link ends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkError {
@@ -75,15 +72,16 @@ impl LinkStream {
             while let Some(frame) = frame::decode(&mut self.received)? {
                 each(frame);
             }
-            let wanted = frame::missing(&self.received)?.max(ROOM_BYTES / 4);
+            let wanted = frame::missing(&self.received)?.max(limits::LINK_READ_BYTES / 4);
             if self.received.capacity() - self.received.len() < wanted && !self.received.try_reclaim(wanted) {
-                let mut fresh = BytesMut::with_capacity(self.received.len() + wanted.max(ROOM_BYTES));
+                let mut fresh =
+                    BytesMut::with_capacity(self.received.len() + wanted.max(limits::LINK_READ_BYTES));
                 fresh.extend_from_slice(&self.received);
                 let size = std::mem::replace(&mut self.size, fresh.capacity());
                 self.held.leave(std::mem::replace(&mut self.received, fresh), size);
             }
             let before = self.received.len();
-            match fill(self.stream.as_fd(), &mut self.received, ROOM_BYTES)? {
+            match fill(self.stream.as_fd(), &mut self.received, limits::LINK_READ_BYTES)? {
                 Filled::More { drained } => {
                     read += self.received.len() - before;
                     self.readable = !drained || self.read_closed;

@@ -11,14 +11,10 @@ use std::io;
 use std::os::fd::AsFd;
 
 use bytes::{Bytes, BytesMut};
+use leveret_model::limits::{RECEIVE_BLOCK_BYTES, RECEIVE_ROOM_BYTES_MIN};
 use rustix::io::Errno;
 
 use crate::held_blocks::HeldBlocks;
-
-/// Size of a block, bytes.
-const BLOCK_BYTES: usize = 256 * 1024;
-/// A socket is not read into less room than this, bytes.
-const ROOM_BYTES_MIN: usize = 64 * 1024;
 
 /// The block of a thread.
 #[derive(Debug, Default)]
@@ -49,10 +45,10 @@ pub(crate) enum Received {
 impl ReceiveBlock {
     /// Reads once, behind what was left over from the last read of this socket; at most `most` bytes. hot.
     pub(crate) fn read(&mut self, socket: impl AsFd, leftover: &[u8], most: usize) -> io::Result<Received> {
-        let wanted = leftover.len() + ROOM_BYTES_MIN.min(most);
+        let wanted = leftover.len() + RECEIVE_ROOM_BYTES_MIN.min(most);
         self.block.clear();
         if self.block.capacity() < wanted && !self.block.try_reclaim(wanted) {
-            let fresh = BytesMut::with_capacity(BLOCK_BYTES.max(wanted));
+            let fresh = BytesMut::with_capacity(RECEIVE_BLOCK_BYTES.max(wanted));
             let size = std::mem::replace(&mut self.size, fresh.capacity());
             self.held.leave(std::mem::replace(&mut self.block, fresh), size);
         }

@@ -1,4 +1,4 @@
-//! Every bound in `model/limits.rs` is one that somebody keeps.
+//! Every bound in `model/limits.rs`, or in a part of it, is one that somebody keeps.
 
 use anyhow::Result;
 
@@ -6,22 +6,28 @@ use super::{Problem, Tree};
 use crate::source::{code_only, line_of, words};
 
 const LIMITS: &str = "crates/model/src/limits.rs";
+const PARTS: &str = "crates/model/src/limits/";
 
 pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
-    let Some(limits) = tree.file(LIMITS) else { return Ok(vec![Problem::new(LIMITS, 1, "is missing")]) };
-    let code = code_only(&limits.text);
+    if tree.file(LIMITS).is_none() {
+        return Ok(vec![Problem::new(LIMITS, 1, "is missing")]);
+    }
+    let is_limits = |path: &str| path == LIMITS || path.starts_with(PARTS);
     let elsewhere: Vec<String> = tree
         .rust()
-        .filter(|source| source.path != LIMITS && source.room().is_some())
+        .filter(|source| !is_limits(&source.path) && source.room().is_some())
         .map(|source| code_only(&source.text))
         .collect();
     let mut problems = Vec::new();
-    for (at, mark) in code.match_indices("pub const ") {
-        let name: String =
-            code[at + mark.len()..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        if !elsewhere.iter().any(|code| words(code, &name).next().is_some()) {
-            let what = format!("{name} is kept by nobody: use it or take it out");
-            problems.push(Problem::new(LIMITS, line_of(&code, at), what));
+    for limits in tree.rust().filter(|source| is_limits(&source.path)) {
+        let code = code_only(&limits.text);
+        for (at, mark) in code.match_indices("pub const ") {
+            let name: String =
+                code[at + mark.len()..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if !elsewhere.iter().any(|code| words(code, &name).next().is_some()) {
+                let what = format!("{name} is kept by nobody: use it or take it out");
+                problems.push(Problem::new(&limits.path, line_of(&code, at), what));
+            }
         }
     }
     Ok(problems)
@@ -36,9 +42,13 @@ mod tests {
     fn a_bound_that_is_only_named_in_a_comment_is_unused() {
         let tree = tree_of(&[
             (LIMITS, "pub const A: u8 = 1;\npub const B: u8 = 2;\n"),
+            ("crates/model/src/limits/part.rs", "pub const C: u8 = A;\n"),
             ("crates/x/src/lib.rs", "// B\nuse limits::A;"),
         ]);
         let found = check(&tree).expect("no error");
-        assert_eq!(found, [Problem::new(LIMITS, 2, "B is kept by nobody: use it or take it out")]);
+        let unused = |path, line, name| {
+            Problem::new(path, line, format!("{name} is kept by nobody: use it or take it out"))
+        };
+        assert_eq!(found, [unused(LIMITS, 2, "B"), unused("crates/model/src/limits/part.rs", 1, "C")]);
     }
 }

@@ -9,9 +9,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use leveret_model::PublishNumber;
-
-/// Capacity that an empty window may keep.
-const WINDOW_KEEP: usize = 64;
+use leveret_model::limits::CONFIRMS_KEEP;
 
 /// A number above the contiguous run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +107,7 @@ impl Confirms {
             self.window[at] = State::Told;
             tell(Confirm { number: PublishNumber(number), multiple: false, ok });
         }
-        if self.window.is_empty() && self.window.capacity() > WINDOW_KEEP {
+        if self.window.is_empty() && self.window.capacity() > CONFIRMS_KEEP {
             self.window = VecDeque::new();
         } else {
             self.early = early;

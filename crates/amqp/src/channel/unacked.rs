@@ -6,11 +6,9 @@
 use alloc::collections::VecDeque;
 
 use leveret_model::DeliveryTag;
+use leveret_model::limits::UNACKED_HOLES_FREE;
 
 use crate::host::Held;
-
-/// Holes below this number are not worth a sweep.
-const SWEEP_HOLES_MIN: usize = 64;
 
 /// One delivery; `held` is empty in a hole.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +97,7 @@ impl Unacked {
             self.entries.pop_back();
             self.holes -= 1;
         }
-        if self.holes > SWEEP_HOLES_MIN && self.holes > self.entries.len() / 2 {
+        if self.holes > UNACKED_HOLES_FREE && self.holes > self.entries.len() / 2 {
             self.entries.retain(|entry| entry.held.is_some());
             self.holes = 0;
         }
@@ -108,7 +106,7 @@ impl Unacked {
 
     /// Gives a large table back once it is empty: an idle channel keeps no buffer.
     fn release(&mut self) {
-        if self.entries.is_empty() && self.entries.capacity() > SWEEP_HOLES_MIN {
+        if self.entries.is_empty() && self.entries.capacity() > UNACKED_HOLES_FREE {
             self.entries = VecDeque::new();
         }
     }

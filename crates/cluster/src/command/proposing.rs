@@ -1,7 +1,6 @@
 //! R2, the proposer's side: a creation waits for everyone's vote, then stands, or gives way.
 
 use alloc::collections::BTreeSet;
-use core::time::Duration;
 
 use leveret_model::definition::Exchange;
 use leveret_model::directory::{Command, QueueRecord, Reply};
@@ -13,9 +12,6 @@ use crate::directory::map::{Dropped, ObjectName, Op, Record};
 use crate::effects::Event;
 use crate::refusal;
 
-/// Longest time for the votes: R1's 2 s and as much again for rivals to give way.
-pub(super) const PROPOSAL_WAIT: Duration = Duration::from_secs(4);
-
 impl Control {
     pub(super) fn propose_queue(&mut self, now: Instant, key: CommandKey, record: QueueRecord) {
         if self.peers().is_empty() && self.visible.is_alone(now) {
@@ -26,7 +22,7 @@ impl Control {
             let id = record.id.ulid;
             self.directory.write(Op::Put(Record::Queue { record, standing: false }));
             self.desk.proposals.insert(id, key);
-            self.desk.set_phase(key, Phase::Proposing(id), now + PROPOSAL_WAIT);
+            self.desk.set_phase(key, Phase::Proposing(id), now + limits::PROPOSAL_WAIT);
         }
         self.desk.finishing.push((key, true));
     }
@@ -40,7 +36,7 @@ impl Control {
             let id = self.draw_ulid(now);
             self.directory.write(Op::Put(Record::Proposal { id, name, value: Some(exchange) }));
             self.desk.proposals.insert(id, key);
-            self.desk.set_phase(key, Phase::Proposing(id), now + PROPOSAL_WAIT);
+            self.desk.set_phase(key, Phase::Proposing(id), now + limits::PROPOSAL_WAIT);
         }
         self.desk.finishing.push((key, true));
     }

@@ -9,10 +9,8 @@ use crate::directory::map::{Record, Version};
 use crate::effects::LinkKey;
 use crate::frame::{Frame, Versions};
 
-/// Names, ids and the head of a record, beside the arguments that its client sent in one frame.
-const RECORD_HEAD_BYTES_MAX: usize = 2_048;
 const PIECE_BYTES_MAX: usize =
-    limits::MAP_PIECE_RECORDS_MAX * (limits::FRAME_BYTES_MAX as usize + RECORD_HEAD_BYTES_MAX);
+    limits::MAP_PIECE_RECORDS_MAX * (limits::FRAME_BYTES_MAX as usize + limits::RECORD_HEAD_BYTES_MAX);
 const _: () =
     assert!(PIECE_BYTES_MAX < limits::LINK_FRAME_BYTES_MAX, "a piece of a map fits in a link's frame");
 
