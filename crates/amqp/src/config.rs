@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use leveret_model::limits::{
-    BODY_BYTES_MAX, CHANNEL_MAX, FRAME_BYTES_MAX, HEARTBEAT_S, SHOWN_NAME_BYTES_MAX,
+    BODY_BYTES_MAX, CHANNEL_MAX, FRAME_BYTES_MAX, HEARTBEAT_S, SHOWN_NAME_BYTES_MAX, UNACKED_PER_CHANNEL_MAX,
 };
 use leveret_model::{Arguments, Name, RoutingKey, Value};
 use leveret_wire::{FieldValue, Table, encode_arguments};
@@ -20,6 +20,8 @@ pub struct Config {
     pub heartbeat_s: u16,
     /// Largest message body, bytes.
     pub body_bytes_max: u64,
+    /// Messages that a channel may hold, over all its consumers and gets.
+    pub unacked_per_channel_max: usize,
     /// The entries of connection.start's `server-properties`, encoded.
     pub server_properties: Vec<u8>,
     /// SASL mechanisms, separated by spaces.
@@ -62,6 +64,7 @@ impl Config {
             channel_max: CHANNEL_MAX,
             heartbeat_s: HEARTBEAT_S,
             body_bytes_max: BODY_BYTES_MAX,
+            unacked_per_channel_max: UNACKED_PER_CHANNEL_MAX,
             server_properties,
             mechanisms: "PLAIN AMQPLAIN",
         }

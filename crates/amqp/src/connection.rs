@@ -3,7 +3,7 @@
 //! Methods by kind:
 //! - input: `on_bytes` (see `connection/frames.rs`), `on_login`, `on_answer`, `on_settled`, `on_timer`, `resume`,
 //!   `on_written`, `on_heard`, `lost`;
-//! - commands: `deliver`, `cancel_consumer`, `close`, `block`, `unblock`;
+//! - commands: `deliver`, `offer`, `end_pauses`, `cancel_consumer`, `close`, `block`, `unblock`;
 //! - output: `end_turn`, `output`, `next_deadline`, `wants_read`, `is_finished`;
 //! - the rest are getters.
 //!
@@ -12,6 +12,7 @@
 mod closing;
 mod frames;
 mod opening;
+mod pauses;
 mod status;
 mod timers;
 
@@ -47,6 +48,15 @@ const ZERO: ChannelNumber = ChannelNumber(0);
 /// The channel or consumer of a delivery is gone: the caller gives the message back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vanished;
+
+/// Why a message was not taken that may as well stay where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTaken {
+    /// The channel or the consumer is gone.
+    Vanished,
+    /// The channel holds as many as it may: its consumers pause, and [`Connection::end_pauses`] says when they go on.
+    Paused,
+}
 
 /// Where a connection stands.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +132,7 @@ impl<C> Connection<C> {
                 chunks: Vec::new(),
                 published_bytes: 0,
                 held_publishes: 0,
+                paused: Vec::new(),
                 gets: Gets::new(),
             },
             channels: Channels::new(),
@@ -196,13 +207,24 @@ impl<C> Connection<C> {
         }
     }
 
-    /// Writes a message for a consumer and remembers it unless the consumer wants no acks. hot.
+    /// Writes a message for a consumer and remembers it unless the consumer wants no acks. It has left its queue's home and is
+    /// taken even if the channel pauses; but then no more is to be asked for. hot.
     ///
     /// # Errors
     /// [`Vanished`] if the channel or the consumer is gone.
     pub fn deliver(&mut self, channel: ChannelKey, delivery: &Delivery<'_>) -> Result<(), Vanished> {
         let open = self.channels.opening(channel).ok_or(Vanished)?;
-        if open.deliver(&mut self.shared, delivery) { Ok(()) } else { Err(Vanished) }
+        open.deliver::<false>(&mut self.shared, delivery).map_err(|_| Vanished)
+    }
+
+    /// The same for a message that may stay where it is. hot.
+    ///
+    /// # Errors
+    /// [`NotTaken`]; nothing has changed for the message.
+    #[inline]
+    pub fn offer(&mut self, channel: ChannelKey, delivery: &Delivery<'_>) -> Result<(), NotTaken> {
+        let open = self.channels.opening(channel).ok_or(NotTaken::Vanished)?;
+        open.deliver::<true>(&mut self.shared, delivery)
     }
 
     /// The consumer ended at the server: the client is told if it can take it, and it is forgotten either way.

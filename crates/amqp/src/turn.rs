@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) published_bytes: u64,
     /// Channels that hold a publish until `resume`.
     pub(crate) held_publishes: usize,
+    /// Channels whose consumers pause; each once (`Channel::paused`).
+    pub(crate) paused: Vec<ChannelNumber>,
     /// Channels that ask for a message, or wait to.
     pub(crate) gets: Gets,
 }

@@ -64,13 +64,15 @@ pub const CONSUMERS_PER_CONNECTION_MAX: usize = 20_000;
 pub const CONSUMERS_PER_SHARD_MAX: usize = 500_000;
 /// What a consumer takes in its channel, its shard and its queue, bytes; measured with 600,000 of one queue.
 pub const CONSUMER_BYTES: usize = 400;
-/// Unacknowledged messages of one consumer without a prefetch limit. At the bound its deliveries pause, no error. By consumer
-/// and not by channel: a home grants, and the homes of a channel's other consumers are elsewhere. (RabbitMQ has no bound.)
+/// Unacknowledged messages of one consumer without a prefetch limit: what its queue's home grants, which knows nothing of the
+/// channel's other consumers. At the bound its deliveries pause, no error. (RabbitMQ has no bound.)
 pub const UNACKED_PER_CONSUMER_MAX: usize = 20_000;
-/// Messages that a channel may hold when it takes one more by `basic.get` to be acknowledged, consumers' included. At the bound
-/// the get is 406, which closes the channel and gives all of it back: to wait would be to wait for the channel's own acks,
-/// which come behind the get. (RabbitMQ has no bound.)
-pub const HELD_AT_GET_MAX: usize = 100_000;
+/// Unacknowledged messages of one channel, of all its consumers and gets. At the bound deliveries to its consumers pause, no
+/// error, until there is room for one to each; what the windows of consumers elsewhere let through by then still comes
+/// ([`CONSUMER_WINDOW_MESSAGES`] each). A `basic.get` or `basic.consume` that wants acks is 406 then, which closes the channel
+/// and gives all of it back: the get would wait for the channel's own acks, which come behind it, and consumers that come and
+/// go would each bring a window. (RabbitMQ has no bound.)
+pub const UNACKED_PER_CHANNEL_MAX: usize = 100_000;
 /// How long a refused login is held when the client cannot take a close frame (RabbitMQ holds about 3 s; shorter frees the slot).
 pub const LOGIN_REFUSED_HOLD: Duration = Duration::from_secs(1);
 /// Time after connection.close within which close-ok must come, and within which the last words of a connection that is over

@@ -49,6 +49,10 @@ pub(crate) struct Meta {
     pub(crate) parked: Vec<(QueueHandle, ConsumerKey)>,
     /// Window to be given back to homes elsewhere once its output is short enough; runs of one consumer are folded.
     pub(crate) credit: Vec<Credit>,
+    /// Consumers of a channel of it pause, or did a moment ago (`pauses.rs`).
+    pub(crate) pauses: bool,
+    /// Window that is not given back while the consumer's channel pauses.
+    pub(crate) withheld: BTreeMap<(ChannelKey, ConsumerNumber), Credit>,
     /// Queues that it published to and that throttle.
     pub(crate) waits_for: Vec<QueueHandle>,
     /// While it waits for memory: what it had published when that began, bytes.

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use leveret_amqp::NotTaken;
 use leveret_amqp::host::{Content, Delivery, Held, Message, QueueHandle};
 use leveret_link::record::{Record, RecordBody, RecordMessage};
 use leveret_model::{
@@ -70,12 +71,16 @@ impl Egress for Outlet<'_> {
         }
         let held = Held { queue: self.handle, position, consumer: consumer.number };
         let delivery = Delivery { held, redelivered, message: message(&stored) };
-        match connection.deliver(consumer.channel, &delivery) {
+        match connection.offer(consumer.channel, &delivery) {
             Ok(()) => {
                 self.connections.touch(key);
                 Delivered::Taken
             }
-            Err(_) => Delivered::Gone,
+            Err(NotTaken::Paused) => {
+                self.metas[key.slot as usize].pauses = true;
+                Delivered::Full
+            }
+            Err(NotTaken::Vanished) => Delivered::Gone,
         }
     }
 }

@@ -39,6 +39,7 @@ mod ingress;
 mod kept;
 mod operations;
 mod outboxes;
+mod pauses;
 mod places;
 #[cfg(feature = "planted")]
 mod planted;

@@ -158,11 +158,17 @@ impl Shard {
         for at in 0..self.connections.touched().len() {
             let key = self.connections.touched()[at];
             let meta = self.broker.meta(key);
-            if meta.generation != key.generation || (meta.credit.is_empty() && meta.parked.is_empty()) {
+            let idle = meta.credit.is_empty() && meta.parked.is_empty() && !meta.pauses;
+            if meta.generation != key.generation || idle {
                 continue;
             }
-            let connection = self.connections.get_mut(key);
-            if connection.is_some_and(|connection| connection.output().len() < low) {
+            let pauses = meta.pauses;
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let is_short = connection.output().len() < low;
+            if pauses || connection.has_pauses() {
+                self.note_pauses(key);
+            }
+            if is_short {
                 self.broker.output_has_room(key);
             }
         }

@@ -10,17 +10,33 @@ use leveret_wire::{write_body_frames, write_body_frames_shared, write_deliver};
 
 use super::Channel;
 use super::confirms::Confirm;
+use super::pause::pause;
+use crate::connection::NotTaken;
 use crate::host::{Content, Delivery, Held, Message};
 use crate::turn::Shared;
 
 impl<C> Channel<C> {
-    /// Writes a delivery and remembers it unless the consumer wants no acks; false if there is no such consumer. hot.
-    pub(crate) fn deliver(&mut self, shared: &mut Shared, delivery: &Delivery<'_>) -> bool {
-        let Some(consumer) = self.consumers.get(delivery.held.consumer) else { return false };
-        self.last_tag += 1;
+    /// Writes a delivery and remembers it unless the consumer wants no acks. Beyond what a channel may hold its consumers
+    /// pause, and what was only offered is not taken. hot.
+    pub(crate) fn deliver<const OFFERED: bool>(
+        &mut self,
+        shared: &mut Shared,
+        delivery: &Delivery<'_>,
+    ) -> Result<(), NotTaken> {
+        let Some(consumer) = self.consumers.get(delivery.held.consumer) else {
+            return Err(NotTaken::Vanished);
+        };
+        let tag = self.last_tag + 1;
         if !consumer.no_ack {
-            self.unacked.hold(DeliveryTag(self.last_tag), delivery.held);
+            if self.unacked.len() >= shared.config.unacked_per_channel_max {
+                pause(&mut self.paused, self.key.number, shared);
+                if OFFERED {
+                    return Err(NotTaken::Paused);
+                }
+            }
+            self.unacked.hold(DeliveryTag(tag), delivery.held);
         }
+        self.last_tag = tag;
         let message = &delivery.message;
         write_deliver(
             shared.output.bytes(),
@@ -32,7 +48,7 @@ impl<C> Channel<C> {
             message.header,
         );
         self.send_body(shared, message.body);
-        true
+        Ok(())
     }
 
     /// Writes the answer to `basic.get`.

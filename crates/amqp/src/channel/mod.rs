@@ -17,6 +17,7 @@ mod consumers;
 mod deferred;
 mod deliver;
 mod operations;
+mod pause;
 mod properties;
 mod publish;
 mod settle;
@@ -102,6 +103,8 @@ pub(crate) struct Channel<C> {
     /// It is on `Shared::confirms_due`.
     confirms_due: bool,
     unacked: Unacked,
+    /// Its consumers pause; it is on `Shared::paused`.
+    paused: bool,
     consumers: Consumers,
     /// The last delivery tag; the first is 1.
     last_tag: u64,
@@ -123,6 +126,7 @@ impl<C: Default> Channel<C> {
             confirms: None,
             confirms_due: false,
             unacked: Unacked::default(),
+            paused: false,
             consumers: Consumers::default(),
             last_tag: 0,
             last_consumer: 0,
@@ -295,6 +299,9 @@ impl<C> Channel<C> {
         }
         if self.confirms_due {
             shared.confirms_due.retain(|due| *due != self.key.number);
+        }
+        if self.paused {
+            shared.paused.retain(|paused| *paused != self.key.number);
         }
         host.channel_closed(self.key, &consumers);
         while let Some(held) = self.unacked.take_first() {

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::format;
 
-use leveret_model::limits::{CONSUMERS_PER_CHANNEL_MAX, HELD_AT_GET_MAX};
+use leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
 use leveret_model::surface::Feature;
 use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode};
 use leveret_wire::Method;
@@ -18,7 +18,7 @@ use super::{Channel, Wait};
 use crate::exception::{Exception, MethodId};
 use crate::host::{Host, Operation};
 use crate::surface::{demand, demand_flag};
-use crate::turn::Turn;
+use crate::turn::{Shared, Turn};
 
 /// What an answer is turned into.
 #[derive(Debug, PartialEq, Eq)]
@@ -109,19 +109,17 @@ impl<C> Channel<C> {
             Method::QueueBind(m) => (queue_bind(id, &m)?, Reply::QueueBindOk.unless(m.no_wait)),
             Method::QueueUnbind(m) => (queue_unbind(id, &m)?, Reply::QueueUnbindOk),
             Method::QueuePurge(m) => (queue_purge(id, &m)?, Reply::QueuePurgeOk.unless(m.no_wait)),
-            Method::BasicConsume(m) => self.consume(id, &m)?,
+            Method::BasicConsume(m) => {
+                self.demand_room(turn.shared, id, m.no_ack)?;
+                self.consume(id, &m)?
+            }
             Method::BasicCancel(m) => match self.cancel(turn, id, &m)? {
                 Some(both) => both,
                 None => return Ok(()),
             },
             Method::BasicGet(m) => {
                 let queue = queue_name("basic.get", id, m.queue)?;
-                if !m.no_ack && self.unacked.len() >= HELD_AT_GET_MAX {
-                    let text = format!(
-                        "channel holds {HELD_AT_GET_MAX} unacknowledged messages, which is the limit"
-                    );
-                    return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
-                }
+                self.demand_room(turn.shared, id, m.no_ack)?;
                 (Operation::Get { queue, no_ack: m.no_ack }, Reply::Got { no_ack: m.no_ack })
             }
             other => return Err(misplaced(id, other.name())),
@@ -134,6 +132,16 @@ impl<C> Channel<C> {
         self.wait = Wait::Answer(Box::new(pending));
         turn.host.request(self.key, operation);
         Ok(())
+    }
+
+    /// `limits::UNACKED_PER_CHANNEL_MAX`
+    fn demand_room(&self, shared: &Shared, id: MethodId, no_ack: bool) -> Result<(), Exception> {
+        if no_ack || !self.is_full(shared) {
+            return Ok(());
+        }
+        let max = shared.config.unacked_per_channel_max;
+        let text = format!("channel holds {max} unacknowledged messages, which is the limit");
+        Err(Exception::new(ReplyCode::PreconditionFailed, id, text))
     }
 
     /// It is its turn: it asks for its message.

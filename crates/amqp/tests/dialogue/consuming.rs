@@ -2,7 +2,7 @@
 
 use leveret_amqp::host::{Answer, Content, Delivery, Message, Operation};
 use leveret_amqp::{Config, Vanished};
-use leveret_model::limits::HELD_AT_GET_MAX;
+use leveret_model::limits::UNACKED_PER_CHANNEL_MAX;
 use leveret_model::{ConsumerNumber, ConsumerTerms, Name, Position, Settlement};
 use leveret_wire::Method;
 use leveret_wire::method::*;
@@ -272,7 +272,7 @@ fn a_get_beyond_what_a_channel_may_hold_closes_it_and_gives_all_back() {
     let mut talk = Talk::on_channel_1();
     let (channel, consumer) = talk.consumes("c", false);
     talk.all_frames();
-    for position in 1..=HELD_AT_GET_MAX as u64 {
+    for position in 1..=UNACKED_PER_CHANNEL_MAX as u64 {
         talk.delivers(channel, consumer, position, b"");
         talk.all_frames();
     }
@@ -286,7 +286,7 @@ fn a_get_beyond_what_a_channel_may_hold_closes_it_and_gives_all_back() {
     talk.hears_channel_close(1, 406, (60, 70), text);
     let given_back =
         talk.broker.calls.drain(..).filter(|call| matches!(call, Call::Settle(_, Settlement::Requeue)));
-    assert_eq!(given_back.count(), HELD_AT_GET_MAX);
+    assert_eq!(given_back.count(), UNACKED_PER_CHANNEL_MAX);
 }
 
 /// AMQP 0-9-1 §1.8.3.10; RabbitMQ: the count is what is left ready.

@@ -10,6 +10,7 @@ mod kept;
 mod links;
 mod many;
 mod memory;
+mod pauses;
 mod random;
 mod refusals;
 mod repeats;

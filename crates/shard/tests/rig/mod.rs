@@ -59,6 +59,10 @@ fn users() -> Users {
 impl Rig {
     /// Nodes 1, 2, … with so many shards each; links are up, leases last for ever.
     pub(crate) fn new(shards: &[u8]) -> Self {
+        Self::with(shards, leveret_amqp::Config::new("0.1.0", "rig"))
+    }
+
+    pub(crate) fn with(shards: &[u8], protocol: leveret_amqp::Config) -> Self {
         let mut rig = Self {
             now: Instant::ZERO + Duration::from_secs(100),
             shards: BTreeMap::new(),
@@ -70,7 +74,7 @@ impl Rig {
             held_wires: BTreeSet::new(),
             cut: BTreeSet::new(),
         };
-        let protocol = Arc::new(leveret_amqp::Config::new("0.1.0", "rig"));
+        let protocol = Arc::new(protocol);
         for (index, count) in shards.iter().enumerate() {
             for shard in 0..*count {
                 let own = at(index as u128 + 1, shard);

@@ -1,0 +1,42 @@
+//! When the consumers of a channel pause, and when they go on.
+//!
+//! Invariant: a channel is on `Shared::paused`, once, exactly while `paused` is set and it is open.
+
+use leveret_model::{ChannelNumber, ConsumerNumber};
+
+use super::Channel;
+use crate::turn::Shared;
+
+impl<C> Channel<C> {
+    /// Its consumers pause.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Holds as many messages as it may.
+    pub(super) fn is_full(&self, shared: &Shared) -> bool {
+        self.unacked.len() >= shared.config.unacked_per_channel_max
+    }
+
+    /// Ends the pause, if the channel may hold one more for each of its consumers: so those that wake up were paid for by as
+    /// many settlements. True if it did.
+    pub(crate) fn end_pause(&mut self, max: usize) -> bool {
+        let room = self.consumers.len().clamp(1, (max / 2).max(1));
+        let ends = self.paused && self.unacked.len() + room <= max;
+        self.paused &= !ends;
+        ends
+    }
+
+    pub(crate) fn consumer_numbers(&self) -> impl Iterator<Item = ConsumerNumber> {
+        self.consumers.numbers()
+    }
+}
+
+/// The channel is full, and a consumer wants more.
+#[cold]
+pub(super) fn pause(paused: &mut bool, channel: ChannelNumber, shared: &mut Shared) {
+    if !*paused {
+        *paused = true;
+        shared.paused.push(channel);
+    }
+}
