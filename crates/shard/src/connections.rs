@@ -1,16 +1,15 @@
 //! The connections of a shard, by key; and the one timer that each of them has.
 //!
-//! Invariants: a slot's generation rises with each use, so a stale key finds nobody. A connection's earliest entry in the
-//! heap of timers is at `timer_at`, and no entry is pushed that is not earlier; so a connection has as many entries as
-//! its deadline moved forward, and those that are stale go as they come due.
+//! Invariants: a slot's generation rises with each use, so a stale key finds nobody. The timers have one entry for each
+//! connection whose `timer_at` is not [`Instant::FAR`], at that time, and none for a slot without a connection. It is never
+//! later than the connection wants, and may be earlier; but a handshake that is over wakes nobody.
 
 use alloc::boxed::Box;
-use alloc::collections::BinaryHeap;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
-use leveret_amqp::Connection;
 use leveret_amqp::host::Held;
+use leveret_amqp::{Connection, State};
 use leveret_model::{ChannelKey, ConnectionKey, Instant, limits};
 
 use crate::publish::ChannelState;
@@ -24,8 +23,10 @@ struct Slot {
     connection: Option<Box<ClientConnection>>,
     /// On the shard's list of this turn.
     touched: bool,
-    /// Its earliest timer.
+    /// Its timer.
     timer_at: Instant,
+    /// That is the one of its handshake.
+    shaking: bool,
 }
 
 /// All of them.
@@ -33,7 +34,8 @@ struct Slot {
 pub(crate) struct Connections {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    timers: BinaryHeap<Reverse<(Instant, u32, u32)>>,
+    /// When each slot's connection is due.
+    timers: BTreeSet<(Instant, u32)>,
     /// Those with output to write, or whose interest or state may have changed, each once.
     touched: Vec<ConnectionKey>,
     /// Where [`Connections::own_slices`] goes on.
@@ -44,15 +46,20 @@ impl Connections {
     /// A new connection, made with its key.
     pub(crate) fn add(&mut self, make: impl FnOnce(ConnectionKey) -> ClientConnection) -> ConnectionKey {
         let slot = self.free.pop().unwrap_or_else(|| {
-            let unused = Slot { generation: 0, connection: None, touched: false, timer_at: Instant::FAR };
-            self.slots.push(unused);
+            self.slots.push(Slot {
+                generation: 0,
+                connection: None,
+                touched: false,
+                timer_at: Instant::FAR,
+                shaking: false,
+            });
             self.slots.len() as u32 - 1
         });
         let at = &mut self.slots[slot as usize];
         at.generation = at.generation.wrapping_add(1);
         let key = ConnectionKey { slot, generation: at.generation };
         // nothing of the connection that was here before holds
-        (at.touched, at.timer_at) = (false, Instant::FAR);
+        (at.touched, at.shaking) = (false, true);
         at.connection = Some(Box::new(make(key)));
         self.arm(key);
         key
@@ -62,6 +69,7 @@ impl Connections {
         let slot = self.slots.get_mut(key.slot as usize).filter(|slot| slot.generation == key.generation)?;
         let connection = slot.connection.take()?;
         self.free.push(key.slot);
+        self.set_timer(key.slot, Instant::FAR);
         Some(connection)
     }
 
@@ -117,36 +125,40 @@ impl Connections {
         self.touched = touched;
     }
 
-    /// Sets the timer of a connection forward if it wants to be called earlier than it will be.
+    /// Sets the timer of a connection forward if it wants to be called earlier than it will be; and anew once its handshake
+    /// is over. hot.
     fn arm(&mut self, key: ConnectionKey) {
-        let Some(deadline) = self.get(key).and_then(ClientConnection::next_deadline) else { return };
         let slot = &mut self.slots[key.slot as usize];
-        if deadline < slot.timer_at {
-            slot.timer_at = deadline;
-            self.timers.push(Reverse((deadline, key.slot, key.generation)));
+        let Some(connection) = slot.connection.as_deref() else { return };
+        let deadline = connection.next_deadline().unwrap_or(Instant::FAR);
+        let shaken = slot.shaking && connection.state() != State::Handshake;
+        if deadline < slot.timer_at || shaken {
+            slot.shaking &= !shaken;
+            self.set_timer(key.slot, deadline);
+        }
+    }
+
+    /// [`Instant::FAR`] is none.
+    fn set_timer(&mut self, slot: u32, at: Instant) {
+        let before = core::mem::replace(&mut self.slots[slot as usize].timer_at, at);
+        if before < Instant::FAR {
+            self.timers.remove(&(before, slot));
+        }
+        if at < Instant::FAR {
+            self.timers.insert((at, slot));
         }
     }
 
     /// When the first timer is due.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.timers.peek().map_or(Instant::FAR, |Reverse((at, ..))| *at)
+        self.timers.first().map_or(Instant::FAR, |(at, _)| *at)
     }
 
     /// The next connection whose timer is due, to be touched, which sets the timer anew.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<ConnectionKey> {
-        loop {
-            let Reverse((at, slot, generation)) = *self.timers.peek()?;
-            if at > now {
-                return None;
-            }
-            self.timers.pop();
-            let key = ConnectionKey { slot, generation };
-            let place = &mut self.slots[slot as usize];
-            if place.generation == generation && place.connection.is_some() && place.timer_at == at {
-                place.timer_at = Instant::FAR;
-                return Some(key);
-            }
-        }
+        let (_, slot) = *self.timers.first().filter(|(at, _)| *at <= now)?;
+        self.set_timer(slot, Instant::FAR);
+        Some(ConnectionKey { slot, generation: self.slots[slot as usize].generation })
     }
 
     /// What some connections hold of receive blocks is copied out of them. True if there are more connections.
@@ -210,13 +222,12 @@ mod tests {
         let mut connections = Connections::default();
         let old = add(&mut connections, Instant::ZERO);
         assert!(connections.remove(old).is_some());
+        assert_eq!(connections.next_deadline(), Instant::FAR);
         let later = Instant::ZERO + Duration::from_secs(1);
         let new = add(&mut connections, later);
-        assert_eq!((new.slot, connections.timers.len()), (old.slot, 2));
+        assert_eq!((new.slot, connections.timers.len()), (old.slot, 1));
         assert!(connections.get(old).is_none());
         let due = connections.next_deadline();
-        assert_eq!(connections.pop_due(due), None);
-        assert_eq!(connections.next_deadline(), due + Duration::from_secs(1));
-        assert_eq!(connections.pop_due(due + Duration::from_secs(1)), Some(new));
+        assert_eq!(connections.pop_due(due), Some(new));
     }
 }

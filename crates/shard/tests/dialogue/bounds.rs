@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leveret_model::limits;
+use leveret_model::{Instant, limits};
 use leveret_shard::ReadInterest;
 
 use leveret_wire::method::{BasicConsume, ChannelOpen};
@@ -216,6 +216,17 @@ fn heartbeats_come_in_time_from_the_first_one_on() {
     // a client that is silent for two intervals is dropped
     rig.pass(Duration::from_secs(4));
     assert!(rig.client(id).lost);
+}
+
+/// A thousand idle connections would each wake their shard once more.
+#[test]
+fn a_handshake_that_is_over_wakes_nobody() {
+    let mut rig = Rig::new(&[1]);
+    let id = rig.connect_with(at(1, 0), 60);
+    assert!(rig.shard(at(1, 0)).next_deadline() > rig.now + limits::HANDSHAKE_TIMEOUT);
+    rig.break_socket(id);
+    rig.run();
+    assert_eq!(rig.shard(at(1, 0)).next_deadline(), Instant::FAR);
 }
 
 #[test]
