@@ -4,10 +4,15 @@
 //! two whole intervals passed without input. A connection that is not read (blocked, or full) cannot be heard, so its
 //! silence does not count (RabbitMQ: pauses the monitor while blocked). One that is not read because it does not take its
 //! own output must take some of it instead.
+//!
+//! Half intervals end in slots of the clock that connections with the same interval share, so that one wake-up of their
+//! thread is for many of them. Invariant: no half interval is longer than it should be; the first one is shorter by less
+//! than a slot, and the client's silence in it does not count.
 
 use core::time::Duration;
 
 use leveret_model::Instant;
+use leveret_model::limits::HEARTBEAT_SLOTS;
 
 /// What the tick of a heartbeat asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +63,9 @@ impl Heartbeat {
         *self = Self::off();
         if interval_s > 0 {
             self.half = Duration::from_millis(u64::from(interval_s) * 500);
-            self.due = now + self.half;
+            let due = (now + self.half).as_nanos();
+            self.due = Instant::from_nanos(due - due % (self.half / HEARTBEAT_SLOTS).as_nanos() as u64);
+            self.heard = true;
         }
     }
 
@@ -103,7 +110,9 @@ impl Heartbeat {
         if now < self.due {
             return Beat::Quiet;
         }
-        self.due = now + self.half;
+        // to the end of the half interval that is under way: a thread that was late is not late for ever
+        let late = now.since(self.due).as_nanos() % self.half.as_nanos();
+        self.due = now + self.half - Duration::from_nanos(late as u64);
         self.silent = if self.heard || self.unread { 0 } else { self.silent.saturating_add(1) };
         let wrote = self.wrote;
         (self.heard, self.unread, self.wrote, self.took) = (false, false, false, false);
@@ -127,10 +136,34 @@ mod tests {
     fn a_silent_client_is_cut_after_two_intervals() {
         let mut beat = Heartbeat::off();
         beat.start(at(0), 10);
-        assert_eq!(beat.on_timer(at(5_000)), Beat::Send);
-        assert_eq!(beat.on_timer(at(10_000)), Beat::Send);
-        assert_eq!(beat.on_timer(at(15_000)), Beat::Send);
-        assert_eq!(beat.on_timer(at(20_000)), Beat::Missed);
+        // the last thing heard was what started it
+        for tick in 1..5 {
+            assert_eq!(beat.on_timer(at(tick * 5_000)), Beat::Send);
+        }
+        assert_eq!(beat.on_timer(at(25_000)), Beat::Missed);
+    }
+
+    #[test]
+    fn connections_that_come_one_behind_the_other_are_due_together() {
+        let due = |ms| {
+            let mut beat = Heartbeat::off();
+            beat.start(at(ms), 60);
+            let first = beat.due();
+            assert!(at(ms + 30_000 - 1_875) < first && first <= at(ms + 30_000), "{ms}: {first:?}");
+            first
+        };
+        let slots: std::collections::BTreeSet<_> = (0..30_000).map(due).collect();
+        assert_eq!(slots.len(), HEARTBEAT_SLOTS as usize);
+    }
+
+    #[test]
+    fn a_late_tick_does_not_put_off_the_next_one() {
+        let mut beat = Heartbeat::off();
+        beat.start(at(0), 10);
+        beat.on_timer(at(5_900));
+        assert_eq!(beat.due(), at(10_000));
+        beat.on_timer(at(31_000));
+        assert_eq!(beat.due(), at(35_000), "those that were missed altogether do not count");
     }
 
     #[test]

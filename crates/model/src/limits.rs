@@ -20,6 +20,12 @@ pub const FRAME_OVERHEAD_BYTES: u32 = 8;
 pub const CHANNEL_MAX: u16 = 2_047;
 /// Heartbeat that the broker offers, seconds (RabbitMQ's default). Twice that without a byte drops the socket.
 pub const HEARTBEAT_S: u16 = 60;
+/// Moments in half a heartbeat interval at which connections are looked at. Those of one moment share a wake-up of their
+/// thread, a sixteenth of all of them if they came evenly.
+pub const HEARTBEAT_SLOTS: u32 = 16;
+/// Connections whose timers a shard looks at in a turn. The others, which may be all that were made at once, have the next
+/// turns: sockets are read and written between.
+pub const TIMERS_PER_TURN_MAX: usize = 64;
 /// Time from accept to connection.open-ok (RabbitMQ: handshake_timeout). Past it the socket is dropped.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections of a node, over all its shards, that have not finished their handshake. At the bound the oldest is dropped.

@@ -228,10 +228,11 @@ impl Shard {
         self.connections.next_deadline().min(self.broker.wait_deadline)
     }
 
-    /// Time passed.
+    /// Time passed. What is due beyond a bound stays so for the next turn.
     pub fn on_timer(&mut self) {
         let now = self.broker.now;
-        while let Some(key) = self.connections.pop_due(now) {
+        for _ in 0..limits::TIMERS_PER_TURN_MAX {
+            let Some(key) = self.connections.pop_due(now) else { break };
             let Some(connection) = self.connections.get_mut(key) else { continue };
             let mut view = View { broker: &mut self.broker, connection: key };
             connection.on_timer(now, &mut view);

@@ -1,5 +1,6 @@
 //! Slow clients, floods, timers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use leveret_model::{Instant, limits};
@@ -214,8 +215,30 @@ fn heartbeats_come_in_time_from_the_first_one_on() {
     let before = rig.shard(at(1, 0)).next_deadline();
     assert!(before <= rig.now + Duration::from_secs(1));
     // a client that is silent for two intervals is dropped
-    rig.pass(Duration::from_secs(4));
+    rig.pass(Duration::from_secs(4) - Duration::from_nanos(1));
+    assert!(!rig.client(id).lost);
+    rig.pass(Duration::from_secs(1) + Duration::from_nanos(1));
     assert!(rig.client(id).lost);
+}
+
+#[test]
+fn connections_share_wake_ups_for_their_heartbeats_and_a_turn_has_a_bound_of_them() {
+    let mut rig = Rig::new(&[1]);
+    let (all, spread) = (limits::TIMERS_PER_TURN_MAX * 2 + 1, Duration::from_millis(1));
+    for _ in 0..all {
+        rig.connect_with(at(1, 0), 60);
+        rig.pass(spread);
+    }
+    let end = rig.now + Duration::from_secs(31);
+    let mut turns_at = BTreeMap::<Instant, usize>::new();
+    while rig.shard(at(1, 0)).next_deadline() <= end {
+        rig.now = rig.now.max(rig.shard(at(1, 0)).next_deadline());
+        rig.turn(at(1, 0));
+        *turns_at.entry(rig.now).or_default() += 1;
+    }
+    // all came within 129 ms, so no more than one end of a slot lies between them
+    assert!(turns_at.len() <= 2, "{turns_at:?}");
+    assert!((3..=4).contains(&turns_at.values().sum::<usize>()), "each turn has its bound: {turns_at:?}");
 }
 
 /// A thousand idle connections would each wake their shard once more.
