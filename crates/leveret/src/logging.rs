@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use self::backlog::Backlog;
 use crate::config::LogFormat;
 
-static BACKLOG: Backlog = Backlog::new();
+static BACKLOG: Backlog = Backlog::new(limits::LOG_WRITE_EVERY);
 
 /// Sets the process's log up. Called once, before any other thread starts; [`flush`] comes before the end.
 pub(crate) fn start(format: LogFormat, filter: Targets) -> anyhow::Result<()> {

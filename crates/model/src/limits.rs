@@ -303,6 +303,9 @@ pub const UNDIALLED_MAX: usize = 2 * (SEEDS_MAX + NODES_MAX);
 
 /// Log lines that wait for whoever reads them, bytes. Others are dropped and counted, and a line says how many.
 pub const LOG_BYTES_MAX: usize = 128 * 1024;
+/// From one write of log lines to the next; lines that come meanwhile are written together. A node that is killed loses
+/// them.
+pub const LOG_WRITE_EVERY: Duration = Duration::from_millis(10);
 /// A node that ends waits so long for its last lines to be read.
 pub const LOG_FLUSH_WAIT: Duration = Duration::from_secs(1);
 

@@ -1,12 +1,13 @@
 //! Lines on their way to standard error, which may be a pipe that nobody reads.
 //!
-//! Threads that log put whole lines behind each other; a thread of the log's own writes them. Invariants: nobody but
-//! that thread ever waits for the reader; what does not fit under [`limits::LOG_BYTES_MAX`] is dropped and counted, and
-//! the count is a line of its own as soon as the reader goes on.
+//! Threads that log put whole lines behind each other; a thread of the log's own writes them: the first of a burst at
+//! once, the others together, so that a line does not cost a wake-up and a write each. Invariants: nobody but that thread
+//! ever waits for the reader; what does not fit under [`limits::LOG_BYTES_MAX`] is dropped and counted, and the count is a
+//! line of its own as soon as the reader goes on.
 
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leveret_model::limits;
 use tracing::Metadata;
@@ -14,6 +15,19 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// The target of the line that says how many were dropped. It always fits.
 const OWN_TARGET: &str = "leveret::log";
+/// So many lines are written at once, bytes.
+const MANY_BYTES: usize = limits::LOG_BYTES_MAX / 2;
+
+/// What the log's thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sleeper {
+    /// It does not.
+    Nobody,
+    /// A line.
+    Line,
+    /// The time of the next write, or many lines before.
+    Many,
+}
 
 #[derive(Debug)]
 struct Waiting {
@@ -22,16 +36,21 @@ struct Waiting {
     dropped: u64,
     /// What was taken is not written yet.
     writing: bool,
+    sleeper: Sleeper,
+    /// Somebody waits until all is written.
+    hurried: bool,
 }
 
 /// The lines that wait.
 #[derive(Debug)]
 pub(super) struct Backlog {
     waiting: Mutex<Waiting>,
-    /// There are lines.
+    /// There is what the log's thread waits for.
     filled: Condvar,
-    /// There are none, and all are written.
+    /// There are no lines, and all are written.
     emptied: Condvar,
+    /// From one write to the next.
+    write_every: Duration,
 }
 
 /// Where one line goes.
@@ -41,13 +60,30 @@ pub(super) struct Line {
     bytes_max: usize,
 }
 
+/// What the log's thread has.
+struct Writer<W> {
+    out: W,
+    taken: Vec<u8>,
+    /// When it wrote last.
+    wrote: Option<Instant>,
+}
+
+impl<W: Write> Writer<W> {
+    const fn new(out: W) -> Self {
+        Self { out, taken: Vec::new(), wrote: None }
+    }
+}
+
 impl Backlog {
-    pub(super) const fn new() -> Self {
-        Self {
-            waiting: Mutex::new(Waiting { bytes: Vec::new(), dropped: 0, writing: false }),
-            filled: Condvar::new(),
-            emptied: Condvar::new(),
-        }
+    pub(super) const fn new(write_every: Duration) -> Self {
+        let waiting = Waiting {
+            bytes: Vec::new(),
+            dropped: 0,
+            writing: false,
+            sleeper: Sleeper::Nobody,
+            hurried: false,
+        };
+        Self { waiting: Mutex::new(waiting), filled: Condvar::new(), emptied: Condvar::new(), write_every }
     }
 
     /// What it holds is whole at each moment, so a thread that panicked with it does no harm.
@@ -62,28 +98,55 @@ impl Backlog {
             return;
         }
         waiting.bytes.extend_from_slice(line);
-        self.filled.notify_one();
-    }
-
-    /// The work of the log's thread, for ever.
-    pub(super) fn write_to(&self, mut out: impl Write) -> ! {
-        let mut taken = Vec::new();
-        loop {
-            self.write_next(&mut taken, &mut out);
+        let wakes = match waiting.sleeper {
+            Sleeper::Nobody => false,
+            Sleeper::Line => true,
+            Sleeper::Many => waiting.bytes.len() >= MANY_BYTES,
+        };
+        if wakes {
+            waiting.sleeper = Sleeper::Nobody;
+            drop(waiting);
+            self.filled.notify_one();
         }
     }
 
+    /// The work of the log's thread, for ever.
+    pub(super) fn write_to(&self, out: impl Write) -> ! {
+        let mut writer = Writer::new(out);
+        loop {
+            self.write_next(&mut writer);
+        }
+    }
+
+    /// Waits for lines and for the time to write them.
+    fn wait(&self, wrote: Option<Instant>) -> MutexGuard<'_, Waiting> {
+        let mut waiting = self.lock();
+        while waiting.bytes.is_empty() {
+            waiting.sleeper = Sleeper::Line;
+            waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        let rest = wrote.map_or(Duration::ZERO, |at| self.write_every.saturating_sub(at.elapsed()));
+        if !rest.is_zero() {
+            waiting.sleeper = Sleeper::Many;
+            let few = |waiting: &mut Waiting| !waiting.hurried && waiting.bytes.len() < MANY_BYTES;
+            let waited = self.filled.wait_timeout_while(waiting, rest, few);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        waiting.sleeper = Sleeper::Nobody;
+        waiting
+    }
+
     /// Waits for lines, writes them, and says how many were dropped meanwhile.
-    fn write_next(&self, taken: &mut Vec<u8>, out: &mut impl Write) {
-        let empty = |waiting: &mut Waiting| waiting.bytes.is_empty();
-        let waits = self.filled.wait_while(self.lock(), empty);
-        let mut waiting = waits.unwrap_or_else(PoisonError::into_inner);
+    fn write_next(&self, writer: &mut Writer<impl Write>) {
+        let Writer { out, taken, wrote } = writer;
+        let mut waiting = self.wait(*wrote);
         std::mem::swap(&mut waiting.bytes, taken);
         waiting.writing = true;
         drop(waiting);
         // who closes the log does not want it
         let _ = out.write_all(taken).and_then(|()| out.flush());
         taken.clear();
+        *wrote = Some(Instant::now());
         let dropped = std::mem::take(&mut self.lock().dropped);
         if dropped > 0 {
             tracing::error!(target: OWN_TARGET, dropped, "log lines are missing here: nobody read them in time");
@@ -98,8 +161,12 @@ impl Backlog {
     /// Waits until all lines are written, but not for ever.
     pub(super) fn flush(&self, most: Duration) {
         let unwritten = |waiting: &mut Waiting| waiting.writing || !waiting.bytes.is_empty();
+        let mut waiting = self.lock();
+        waiting.hurried = true;
+        self.filled.notify_one();
         // in vain if nobody reads
-        drop(self.emptied.wait_timeout_while(self.lock(), most, unwritten));
+        let waited = self.emptied.wait_timeout_while(waiting, most, unwritten);
+        waited.unwrap_or_else(PoisonError::into_inner).0.hurried = false;
     }
 }
 
@@ -130,16 +197,52 @@ impl Write for Line {
 
 #[cfg(test)]
 mod tests {
+    use crossbeam_channel::{Sender, unbounded};
     use tracing::subscriber::with_default;
 
     use super::*;
 
-    static BACKLOG: Backlog = Backlog::new();
+    static BACKLOG: Backlog = Backlog::new(Duration::ZERO);
+
+    /// What was written, a write at a time.
+    #[derive(Clone)]
+    struct Writes(Sender<String>);
+
+    impl Write for Writes {
+        fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+            self.0.send(String::from_utf8(lines.to_vec()).unwrap()).unwrap();
+            Ok(lines.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_first_line_is_written_at_once_and_those_behind_it_together() {
+        // the test would not see the end of this time
+        static BACKLOG: Backlog = Backlog::new(Duration::from_secs(3_600));
+        let (sender, writes) = unbounded();
+        std::thread::spawn(|| BACKLOG.write_to(Writes(sender)));
+        let push = |line: &str| BACKLOG.push(line.as_bytes(), limits::LOG_BYTES_MAX);
+        push("first\n");
+        assert_eq!(writes.recv().unwrap(), "first\n");
+        (0..100).for_each(|_| push("next\n"));
+        // who ends waits for no hour
+        BACKLOG.flush(Duration::from_secs(60));
+        assert_eq!(writes.try_iter().collect::<Vec<_>>(), ["next\n".repeat(100)]);
+        // and many lines do not wait for the reader's room to run out
+        let long = "x".repeat(MANY_BYTES / 2);
+        push(&long);
+        push(&long);
+        assert_eq!(writes.recv().unwrap().len(), MANY_BYTES);
+    }
 
     #[test]
     fn what_does_not_fit_is_dropped_counted_and_said_when_there_is_room() {
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(&BACKLOG).finish();
-        let mut lines = Vec::new();
+        let mut lines: Vec<u8> = Vec::new();
         with_default(subscriber, || {
             let long = "x".repeat(1_000);
             for number in 0..1_000 {
@@ -147,17 +250,17 @@ mod tests {
             }
             let dropped = BACKLOG.lock().dropped;
             assert!(BACKLOG.lock().bytes.len() <= limits::LOG_BYTES_MAX);
-            let mut taken = Vec::new();
-            BACKLOG.write_next(&mut taken, &mut lines);
-            let written = String::from_utf8(lines.clone()).unwrap();
+            let mut writer = Writer::new(&mut lines);
+            BACKLOG.write_next(&mut writer);
+            let written = String::from_utf8(writer.out.clone()).unwrap();
             assert_eq!(written.lines().count() as u64 + dropped, 1_000);
             assert!(
                 dropped > 0 && written.lines().all(|line| line.ends_with("\"")),
                 "whole lines: {written}"
             );
-            lines.clear();
-            BACKLOG.write_next(&mut taken, &mut lines);
-            let said = String::from_utf8(lines.clone()).unwrap();
+            writer.out.clear();
+            BACKLOG.write_next(&mut writer);
+            let said = String::from_utf8(writer.out.clone()).unwrap();
             assert!(said.contains(&format!("dropped={dropped}")) && said.lines().count() == 1, "{said}");
         });
         BACKLOG.flush(Duration::ZERO);
