@@ -4,6 +4,7 @@
 //! and log collectors read standard error.
 
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -29,12 +30,17 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let loaded = config::load(args, &config::environment())?;
     let secret = config::read_secret(&loaded)?;
     let config::Loaded { settings, unknown_variables, .. } = loaded;
+    // Before any other thread, and the log has one.
+    let raised = raise_descriptors();
+    make_room_for_descriptors();
     logging::start(settings.log_format, settings.log_level.clone())?;
     logging::end_on_panic();
     for name in unknown_variables {
         tracing::warn!("{name} is no setting of leveret: see docs/configuration.md");
     }
-    raise_descriptors();
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is; connections beyond it will wait");
+    }
     let data_dir = settings.data_dir.clone();
     // Before any other thread: a signal must find its handler from the first moment.
     let stop = stop_signal().context("signals cannot be handled")?;
@@ -80,12 +86,23 @@ fn others(peers: &[Peer]) -> String {
 }
 
 /// As many connections as the system allows: the soft limit is for programs that use `select`.
-fn raise_descriptors() {
+fn raise_descriptors() -> rustix::io::Result<()> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current != maximum
-        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
-    {
-        tracing::warn!(%error, "the limit of open files stays as it is; connections beyond it will wait");
+    if current == maximum {
+        Ok(())
+    } else {
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    }
+}
+
+/// Once there are threads, whoever needs a descriptor beyond the process's table waits until the kernel has heard of all
+/// CPUs (Linux: `expand_files` calls `synchronize_rcu`): 0.1 to 1 s on a busy machine. The table never shrinks.
+fn make_room_for_descriptors() {
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let last = most.min(limits::DESCRIPTORS_READY) - 1;
+    // without it there is only the wait
+    if let Ok((end, _)) = std::io::pipe() {
+        drop(rustix::io::fcntl_dupfd_cloexec(end, last as RawFd));
     }
 }
 

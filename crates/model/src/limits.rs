@@ -290,6 +290,9 @@ pub const COMPLAINTS_AT_ONCE: u32 = 20;
 pub const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
 /// A client whose socket took nothing for so long, with output waiting, does not read: that is said once, and shown.
 pub const UNREAD_AFTER: Duration = Duration::from_secs(5);
+/// Descriptors for which the process has room from its start, in 512 KiB of the kernel's memory. With more, each time that
+/// their number doubles, the thread that accepts waits for the kernel.
+pub const DESCRIPTORS_READY: u64 = 65_536;
 /// Pause after a socket could not be accepted, for want of descriptors: the others wait in the kernel's queue.
 pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 

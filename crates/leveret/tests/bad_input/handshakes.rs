@@ -83,3 +83,13 @@ fn of_10_000_half_open_handshakes_the_oldest_go_at_1_000() {
     node.assert_sound();
     bystander.end();
 }
+
+/// Who accepts must not wait until the kernel has made room.
+#[test]
+fn a_node_has_room_for_descriptors_before_it_needs_it() {
+    let _turn = my_turn();
+    raise_descriptors();
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let room = Node::start(&[]).descriptors_ready();
+    assert!(room >= most.min(limits::DESCRIPTORS_READY), "room for {room} of {most}");
+}

@@ -91,11 +91,20 @@ impl Node {
 
     /// Memory of the process that is in RAM, bytes.
     pub(crate) fn rss_bytes(&self) -> u64 {
+        self.number_of("VmRSS:") * 1024
+    }
+
+    /// Descriptors that its table has room for.
+    pub(crate) fn descriptors_ready(&self) -> u64 {
+        self.number_of("FDSize:")
+    }
+
+    /// From proc(5)'s status.
+    fn number_of(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
         let status = status.expect("the node runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says it");
-        let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
-        kib * 1024
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux says it");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// What `leveret status --json` says.
