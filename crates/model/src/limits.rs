@@ -291,7 +291,7 @@ pub const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
 /// A client whose socket took nothing for so long, with output waiting, does not read: that is said once, and shown.
 pub const UNREAD_AFTER: Duration = Duration::from_secs(5);
 /// Descriptors for which the process has room from its start, in 512 KiB of the kernel's memory. With more, each time that
-/// their number doubles, the thread that accepts waits for the kernel.
+/// their number doubles, the first shard waits for the kernel.
 pub const DESCRIPTORS_READY: u64 = 65_536;
 /// Pause after a socket could not be accepted, for want of descriptors: the others wait in the kernel's queue.
 pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -321,7 +321,8 @@ pub const CONTROL_EVENTS_MAX: usize = 256;
 /// Pieces of mail from the shards that the control thread takes before it looks at links and timers again: well below
 /// [`HEARD_WITHIN`] of work, so that a flood of commands never makes a node look Down. The rest waits its turn.
 pub const CONTROL_MAIL_PER_TURN_MAX: usize = 256;
-/// Sockets accepted in one turn, so that a storm of them leaves room for pings. The others wait in the kernel's queue.
+/// Sockets accepted in one turn, so that a storm of them leaves room for pings, and for who is served already. The others
+/// wait in the kernel's queue.
 pub const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// Connections that the kernel keeps for a listener until they are accepted. More are not answered, and try again.
 pub const LISTEN_BACKLOG: i32 = 1_024;

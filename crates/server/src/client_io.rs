@@ -13,7 +13,6 @@ use mio::{Interest, Token};
 use tracing::{debug, info, warn};
 
 use crate::client_socket::{ClientSocket, Flushed, flush};
-use crate::control_thread::ToControl;
 use crate::receive::Received;
 use crate::shard_thread::ShardThread;
 
@@ -28,6 +27,7 @@ impl ShardThread {
 
     pub(crate) fn take_client(&mut self, mut stream: TcpStream, caller: Caller, now: Instant) {
         if self.open >= limits::CONNECTIONS_MAX || self.stopping.is_some() {
+            self.ways.clients.gone(self.own.shard);
             debug!(peer = %caller.name, "no room for another connection");
             return;
         }
@@ -37,7 +37,7 @@ impl ShardThread {
         if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
             warn!(%error, "a client's socket cannot be watched");
             self.shard.on_lost(key);
-            self.ways.control.send_idly(ToControl::ClientGone(self.own.shard));
+            self.ways.clients.gone(self.own.shard);
             return;
         }
         let socket = ClientSocket {
@@ -192,7 +192,7 @@ impl ShardThread {
         }
         self.open -= 1;
         self.shard.on_lost(key);
-        self.ways.control.send_idly(ToControl::ClientGone(self.own.shard));
+        self.ways.clients.gone(self.own.shard);
     }
 
     /// Writes at most so many bytes. True if the next turn goes on with it: there is more to write, or somebody waited for

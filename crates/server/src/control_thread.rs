@@ -1,4 +1,4 @@
-//! The control thread: accepts sockets, keeps the links, and drives the control machine.
+//! The control thread: accepts other nodes, keeps the links, and drives the control machine.
 
 mod accept;
 
@@ -15,7 +15,6 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
 use tracing::error;
 
-use self::accept::Callers;
 use crate::admin::Overview;
 use crate::allowance::Allowance;
 use crate::clock;
@@ -30,8 +29,6 @@ use crate::shard_thread::ToShardThread;
 pub(crate) enum ToControl {
     /// From a shard's machine.
     Shard(ShardId, FromShard),
-    /// A client's socket of that shard is gone.
-    ClientGone(ShardId),
     /// A data link of that session broke.
     SessionLost { node: NodeId, session: SessionNumber },
     /// Tell the admin socket what you know, with queues behind this one.
@@ -45,8 +42,7 @@ pub(crate) enum ToControl {
 }
 
 const MAILBOX: Token = Token(0);
-const CLIENTS: Token = Token(1);
-const CLUSTER: Token = Token(2);
+const CLUSTER: Token = Token(1);
 const LINKS: usize = 1 << 40;
 
 /// What the thread is made of.
@@ -76,15 +72,13 @@ pub(crate) struct ControlThread {
     effects: Effects,
     links: Links,
     shards: Vec<MailTo<ToShardThread>>,
-    /// Clients of each shard: a new one goes where the fewest are.
-    clients: Vec<usize>,
     client_socket: Option<Socket>,
-    client_listener: Option<TcpListener>,
     cluster_listener: TcpListener,
     ready: Sender<Result<Vec<Peer>, StartError>>,
     listen: SocketAddr,
-    callers: Callers,
-    /// When listeners are asked again after they failed.
+    /// Another node may be at the cluster port.
+    called: bool,
+    /// When the listener is asked again after it failed.
     accept_at: Instant,
     teller: Teller,
     /// Lines about sockets that could not be accepted.
@@ -125,14 +119,12 @@ impl ControlThread {
             control: Control::new(now, config),
             effects: Effects::default(),
             links: Links::new(parts.identity, links_registry, LINKS),
-            clients: vec![0; shards.len()],
             shards,
             client_socket: Some(parts.client_socket),
-            client_listener: None,
             cluster_listener,
             ready: parts.ready,
             listen: parts.listen,
-            callers: Callers::default(),
+            called: false,
             accept_at: Instant::FAR,
             teller: Teller::default(),
             complaints: Allowance::default(),
@@ -147,7 +139,7 @@ impl ControlThread {
         self.carry(clock::now());
         loop {
             let deadline = self.control.next_deadline().min(self.links.next_deadline()).min(self.accept_at);
-            let timeout = if self.callers != Callers::default() || !self.mailbox.may_sleep() {
+            let timeout = if self.called || !self.mailbox.may_sleep() {
                 Some(std::time::Duration::ZERO)
             } else {
                 (deadline < Instant::FAR).then(|| deadline.since(clock::now()))
@@ -181,10 +173,6 @@ impl ControlThread {
             let Some(mail) = self.mailbox.take() else { break };
             match mail {
                 ToControl::Shard(shard, mail) => self.control.on_shard(now, shard, mail),
-                ToControl::ClientGone(shard) => {
-                    let count = &mut self.clients[usize::from(shard.0)];
-                    *count = count.saturating_sub(1);
-                }
                 ToControl::SessionLost { node, session } => {
                     self.links.on_session_lost(now, node, session);
                 }
@@ -203,8 +191,7 @@ impl ControlThread {
     fn on_event(&mut self, event: &mio::event::Event) {
         match event.token() {
             MAILBOX => {}
-            CLIENTS => self.callers.clients = true,
-            CLUSTER => self.callers.nodes = true,
+            CLUSTER => self.called = true,
             Token(token) if token >= LINKS => self.links.on_event(token - LINKS, event),
             Token(_) => {}
         }

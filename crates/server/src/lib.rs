@@ -12,6 +12,7 @@
 mod admin;
 mod allowance;
 mod blame;
+mod client_door;
 mod client_io;
 mod client_socket;
 mod clock;

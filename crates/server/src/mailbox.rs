@@ -77,11 +77,6 @@ impl<T> MailTo<T> {
             let _ = self.waker.wake();
         }
     }
-
-    /// Sends what can wait until the receiver is awake for another reason.
-    pub(crate) fn send_idly(&self, mail: T) {
-        let _ = self.mail.send(mail);
-    }
 }
 
 #[cfg(test)]
@@ -105,13 +100,5 @@ mod tests {
         poll.poll(&mut events, Some(Duration::from_secs(5))).unwrap();
         assert_eq!(events.iter().next().map(mio::event::Event::token), Some(Token(7)));
         assert_eq!(mailbox.take(), Some(2));
-        assert!(mailbox.may_sleep());
-        address.send_idly(3);
-        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-        assert!(events.is_empty(), "it can wait");
-        address.send(4);
-        poll.poll(&mut events, Some(Duration::from_secs(5))).unwrap();
-        assert!(!events.is_empty());
-        assert_eq!((mailbox.take(), mailbox.take()), (Some(3), Some(4)));
     }
 }

@@ -18,6 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::admin::{Admin, NodeFacts};
+use crate::client_door::ClientCounts;
 use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
 use crate::half_open::HalfOpen;
@@ -285,6 +286,7 @@ fn start_shards(
     }
     let passwords = Passwords::new();
     let half_open = Arc::new(HalfOpen::new(config.shards));
+    let clients = Arc::new(ClientCounts::new(config.shards));
     passwords.answer_to(shards.clone());
     let protocol = Arc::new(leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group));
     let process_key: [u8; 32] = random();
@@ -302,6 +304,7 @@ fn start_shards(
             passwords: passwords.clone(),
             memory: Arc::clone(memory),
             half_open: Arc::clone(&half_open),
+            clients: Arc::clone(&clients),
         };
         let boot = hello.boot;
         let work = move || ShardThread::new(event_loop, shard, boot, ways).run();

@@ -15,13 +15,14 @@ use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, limits};
 use leveret_shard::{Caller, Effects, Pressure, Shard, ShardConfig};
-use mio::net::TcpStream;
+use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll, Token};
 use tracing::{info, warn};
 
 use crate::admin::ShardPage;
 use crate::allowance::Allowance;
 use crate::blame::Blame;
+use crate::client_door::{ClientCounts, DOOR, Porter};
 use crate::client_socket::ClientSocket;
 use crate::clock;
 use crate::control_thread::ToControl;
@@ -38,7 +39,9 @@ use crate::receive::ReceiveBlock;
 pub(crate) enum ToShardThread {
     /// From the control machine.
     Control(ToShard),
-    /// A client's socket.
+    /// The socket where clients come; for the first shard.
+    Door(TcpListener),
+    /// A client's socket that it has accepted.
     Client { stream: TcpStream, caller: Caller },
     /// The data links to a node are all there; those of this shard.
     SessionUp { node: NodeId, boot: Boot, session: SessionNumber, links: Vec<(u8, DataLink)> },
@@ -71,6 +74,7 @@ pub(crate) struct Ways {
     pub(crate) passwords: Passwords,
     pub(crate) memory: Arc<NodeMemory>,
     pub(crate) half_open: Arc<HalfOpen>,
+    pub(crate) clients: Arc<ClientCounts>,
 }
 
 /// An event loop that is not running yet, so that its address can be given to the others first.
@@ -97,6 +101,8 @@ pub(crate) struct ShardThread {
     pub(crate) poll: Poll,
     pub(crate) mailbox: Mailbox<ToShardThread>,
     pub(crate) ways: Ways,
+    /// Of the first shard, once the node is ready.
+    pub(crate) porter: Option<Porter>,
     pub(crate) sockets: Vec<Option<ClientSocket>>,
     pub(crate) open: usize,
     /// Sockets with bytes to read.
@@ -127,6 +133,7 @@ impl ShardThread {
             poll: prepared.poll,
             mailbox: prepared.mailbox,
             ways,
+            porter: None,
             sockets: Vec::new(),
             open: 0,
             to_read: VecDeque::new(),
@@ -160,7 +167,8 @@ impl ShardThread {
             let now = clock::now();
             self.shard.begin_turn(now);
             self.take_mail(now);
-            self.take_events(&events);
+            let alone = self.take_events(&events);
+            self.accept_clients(now, alone);
             self.read_links();
             self.read_sockets(now);
             if self.shard.next_deadline() <= now {
@@ -184,6 +192,9 @@ impl ShardThread {
             return Some(Duration::ZERO);
         }
         let mut deadline = self.shard.next_deadline().min(self.blame.next_deadline());
+        if let Some(porter) = &self.porter {
+            deadline = deadline.min(porter.watch_at);
+        }
         if let Some(end) = self.stopping {
             deadline = deadline.min(end);
         }
@@ -197,6 +208,7 @@ impl ShardThread {
         while let Some(mail) = self.mailbox.take() {
             match mail {
                 ToShardThread::Control(mail) => self.shard.on_control(mail),
+                ToShardThread::Door(listener) => self.open_door(listener, now),
                 ToShardThread::Client { stream, caller } => self.take_client(stream, caller, now),
                 ToShardThread::SessionUp { node, boot, session, links } => {
                     self.links.up(self.poll.registry(), LINKS, (node, session), links);
@@ -233,6 +245,7 @@ impl ShardThread {
                 ToShardThread::Stop => {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");
                     self.stopping = Some(clock::now() + limits::STOP_GRACE);
+                    self.close_door();
                 }
             }
         }
@@ -245,10 +258,17 @@ impl ShardThread {
         }
     }
 
-    fn take_events(&mut self, events: &Events) {
+    /// True if there is one event and no more.
+    fn take_events(&mut self, events: &Events) -> bool {
+        let mut count = 0;
         for event in events {
+            count += 1;
             let Token(token) = event.token();
             if event.token() == MAILBOX {
+                continue;
+            }
+            if event.token() == DOOR {
+                self.porter.iter_mut().for_each(|porter| porter.called = true);
                 continue;
             }
             if token >= LINKS {
@@ -274,6 +294,7 @@ impl ShardThread {
                 self.shard.on_written(key);
             }
         }
+        count == 1
     }
 
     fn read_links(&mut self) {

@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::bystander::Bystander;
 use crate::node::Node;
-use crate::speaker::Speaker;
+use crate::speaker::{Heard, Speaker};
 use crate::{PATIENCE, my_turn};
 
 const STORM: usize = 10_000;
@@ -84,7 +84,7 @@ fn of_10_000_half_open_handshakes_the_oldest_go_at_1_000() {
     bystander.end();
 }
 
-/// Who accepts must not wait until the kernel has made room.
+/// A shard that accepts must not wait until the kernel has made room.
 #[test]
 fn a_node_has_room_for_descriptors_before_it_needs_it() {
     let _turn = my_turn();
@@ -92,4 +92,27 @@ fn a_node_has_room_for_descriptors_before_it_needs_it() {
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let room = Node::start(&[]).descriptors_ready();
     assert!(room >= most.min(limits::DESCRIPTORS_READY), "room for {room} of {most}");
+}
+
+#[test]
+fn who_finds_no_descriptor_left_waits_and_costs_no_more_than_a_look_now_and_then() {
+    let _turn = my_turn();
+    raise_descriptors();
+    let mut node = Node::start(&[]);
+    let before = node.leave_descriptors(4);
+    let mut speakers: Vec<_> = (0..20).map(|_| Speaker::connect(node.amqp)).collect();
+    for speaker in &mut speakers {
+        speaker.say_bytes(&PROTOCOL_HEADER);
+    }
+    let unsaid = node.finds_in_log(|line| {
+        let (_, unsaid) = line.split_once("could not be accepted")?.1.split_once("unsaid=")?;
+        unsaid.trim().parse::<u64>().ok().filter(|unsaid| *unsaid > 0)
+    });
+    // two shards look ten times a second each, and a line a second is written
+    assert!(unsaid < 100, "{unsaid} attempts in a second");
+    node.limit_descriptors(before);
+    for speaker in &mut speakers {
+        assert_eq!(speaker.hear(), Heard::Method(0, "connection.start"));
+    }
+    node.assert_sound();
 }

@@ -1,5 +1,6 @@
 //! A node as a child process, with its log at hand.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Instant;
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tempfile::TempDir;
 
 use crate::PATIENCE;
@@ -80,13 +82,35 @@ impl Node {
 
     /// Waits for a line that holds all of these.
     pub(crate) fn logs(&self, parts: &[&str]) {
+        self.finds_in_log(|line| parts.iter().all(|part| line.contains(part)).then_some(()));
+    }
+
+    /// Waits for a line in which this is found.
+    pub(crate) fn finds_in_log<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = self.log.lines.lock().expect("nobody panics with the lock");
-        while !lines.iter().any(|line| parts.iter().all(|part| line.contains(part))) {
+        loop {
+            if let Some(found) = lines.iter().find_map(|line| find(line)) {
+                return found;
+            }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no line with {parts:?}: {lines:#?}");
+            assert!(!left.is_zero(), "no such line: {lines:#?}");
             lines = self.log.grown.wait_timeout(lines, left).expect("nobody panics with the lock").0;
         }
+    }
+
+    /// It gets so many descriptors beyond those that it has; gives how many it might have had.
+    pub(crate) fn leave_descriptors(&self, more: usize) -> Rlimit {
+        let numbers = std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("the node runs");
+        let taken: BTreeSet<u64> =
+            numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        let current = (0..).filter(|number| !taken.contains(number)).nth(more);
+        self.limit_descriptors(Rlimit { current, ..getrlimit(Resource::Nofile) })
+    }
+
+    /// It may have so many descriptors; gives how many it might have had.
+    pub(crate) fn limit_descriptors(&self, limit: Rlimit) -> Rlimit {
+        prlimit(Some(Pid::from_child(&self.process)), Resource::Nofile, limit).expect("a child")
     }
 
     /// Memory of the process that is in RAM, bytes.

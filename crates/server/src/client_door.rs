@@ -1,0 +1,217 @@
+//! The door for clients: the first shard accepts them, between its other work, and hands them out to the shards with the
+//! fewest. A thread of its own for that would be one more to wake for each. Read first: [`ShardThread::accept_clients`].
+//!
+//! Invariants: a shard's count is that of its clients and of those on their way to it; only the porter raises counts.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use leveret_model::{Instant, ShardId, limits};
+use leveret_shard::Caller;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Registry, Token};
+use rustix::event::epoll;
+use tracing::{debug, warn};
+
+use crate::allowance::Allowance;
+use crate::shard_thread::{ShardThread, ToShardThread};
+
+/// The shard whose thread has the door.
+pub(crate) const PORTER: ShardId = ShardId(0);
+/// What its event loop shows when somebody is there.
+pub(crate) const DOOR: Token = Token(usize::MAX - 1);
+
+/// Clients of each shard of a node.
+#[derive(Debug)]
+pub(crate) struct ClientCounts(Vec<AtomicUsize>);
+
+impl ClientCounts {
+    /// For so many shards.
+    pub(crate) fn new(shards: u8) -> Self {
+        Self((0..shards).map(|_| AtomicUsize::new(0)).collect())
+    }
+
+    /// The shard with the fewest, and of several the first: it gets one more. Nobody if all are full.
+    fn add_to_fewest(&self) -> Option<ShardId> {
+        let count = |(_, clients): &(usize, &AtomicUsize)| clients.load(Ordering::Relaxed);
+        let fewest = self.0.iter().enumerate().min_by_key(count)?;
+        if count(&fewest) >= limits::CONNECTIONS_MAX {
+            return None;
+        }
+        fewest.1.fetch_add(1, Ordering::Relaxed);
+        Some(ShardId(fewest.0 as u8))
+    }
+
+    /// A client of that shard is gone.
+    pub(crate) fn gone(&self, shard: ShardId) {
+        self.0[usize::from(shard.0)].fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Who has the door.
+#[derive(Debug)]
+pub(crate) struct Porter {
+    listener: TcpListener,
+    /// Where it listens, if that is what every client has dialled.
+    address: Option<SocketAddr>,
+    /// Somebody may be there.
+    pub(crate) called: bool,
+    /// When the door is watched again after a client could not be taken in.
+    pub(crate) watch_at: Instant,
+    complaints: Allowance,
+}
+
+impl Porter {
+    /// With a socket that listens, not watched yet.
+    fn new(listener: TcpListener, now: Instant) -> Self {
+        let address = listener.local_addr().ok().filter(|address| !address.ip().is_unspecified());
+        Self { listener, address, called: false, watch_at: now, complaints: Allowance::default() }
+    }
+
+    /// By level, which mio does not have: one who waits is let in, and the next wait for events shows whether there are
+    /// others, where a second accept would mostly be in vain.
+    fn watch(&self, events: &Registry) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(DOOR.0 as u64);
+        Ok(epoll::add(events, &self.listener, data, epoll::EventFlags::IN)?)
+    }
+
+    fn leave(&self, events: &Registry) {
+        // it fails if it was not watched
+        let _ = epoll::delete(events, &self.listener);
+    }
+
+    /// Nobody can be let in, mostly for want of descriptors. Who waits would wake this thread all the time: not for a while.
+    fn pause(&mut self, now: Instant, error: &io::Error) {
+        if let Some(unsaid) = self.complaints.take(now) {
+            warn!(%error, unsaid, "a connection could not be accepted");
+        }
+        self.watch_at = now + limits::ACCEPT_AGAIN;
+    }
+}
+
+/// Makes a socket one that lets clients in. What it accepts inherits its options, as always on Linux.
+///
+/// # Errors
+/// Another process listens there.
+pub(crate) fn listen(socket: socket2::Socket) -> io::Result<TcpListener> {
+    socket.set_tcp_nodelay(true)?;
+    socket.listen(limits::LISTEN_BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+impl ShardThread {
+    /// Clients are let in from now on.
+    pub(crate) fn open_door(&mut self, listener: TcpListener, now: Instant) {
+        if self.stopping.is_none() {
+            self.porter = Some(Porter::new(listener, now));
+        }
+    }
+
+    /// The node stops: nobody is let in any more.
+    pub(crate) fn close_door(&mut self) {
+        if let Some(porter) = self.porter.take() {
+            porter.leave(self.poll.registry());
+        }
+    }
+
+    /// Lets clients in: one if the turn has nothing else to do, else up to a bound.
+    pub(crate) fn accept_clients(&mut self, now: Instant, alone: bool) {
+        let Some(porter) = &mut self.porter else { return };
+        if porter.watch_at <= now {
+            porter.watch_at = Instant::FAR;
+            if let Err(error) = porter.watch(self.poll.registry()) {
+                porter.pause(now, &error);
+            }
+        }
+        if !std::mem::take(&mut porter.called) {
+            return;
+        }
+        for _ in 0..if alone { 1 } else { limits::ACCEPTS_PER_TURN_MAX } {
+            let Some(porter) = &mut self.porter else { return };
+            match porter.listener.accept() {
+                Ok((stream, from)) => self.hand_out(stream, from, now),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    porter.leave(self.poll.registry());
+                    return porter.pause(now, &error);
+                }
+            }
+        }
+    }
+
+    /// A client goes to the shard with the fewest.
+    fn hand_out(&mut self, stream: TcpStream, from: SocketAddr, now: Instant) {
+        let Some(shard) = self.ways.clients.add_to_fewest() else {
+            return warn!(%from, "no room for another connection: it is closed");
+        };
+        let address = self.porter.as_ref().and_then(|porter| porter.address);
+        let Ok(own) = address.map_or_else(|| stream.local_addr(), Ok) else {
+            self.ways.clients.gone(shard);
+            return debug!(%from, "a client is gone already");
+        };
+        let caller =
+            Caller { name: format!("{from} -> {own}"), loopback: from.ip().to_canonical().is_loopback() };
+        if shard == self.own.shard {
+            self.take_client(stream, caller, now);
+        } else {
+            self.ways.shards[usize::from(shard.0)].send(ToShardThread::Client { stream, caller });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll};
+    use std::time::Duration;
+
+    #[test]
+    fn a_client_goes_to_the_shard_with_the_fewest_and_the_first_of_them() {
+        let clients = ClientCounts::new(3);
+        let went: Vec<_> = (0..5).filter_map(|_| clients.add_to_fewest()).map(|shard| shard.0).collect();
+        assert_eq!(went, [0, 1, 2, 0, 1]);
+        clients.gone(ShardId(1));
+        clients.gone(ShardId(1));
+        assert_eq!(clients.add_to_fewest(), Some(ShardId(1)));
+    }
+
+    #[test]
+    fn nobody_is_sent_to_shards_that_are_full() {
+        let clients = ClientCounts::new(2);
+        for _ in 0..2 * limits::CONNECTIONS_MAX {
+            assert!(clients.add_to_fewest().is_some());
+        }
+        assert_eq!(clients.add_to_fewest(), None);
+        clients.gone(ShardId(1));
+        assert_eq!(clients.add_to_fewest(), Some(ShardId(1)));
+    }
+
+    #[test]
+    fn who_waits_is_seen_until_let_in_and_does_not_delay_what_it_writes() {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let porter = Porter::new(listen(socket).unwrap(), Instant::ZERO);
+        let address = porter.address.unwrap();
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let mut called = |poll: &mut Poll| {
+            poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+            events.iter().any(|event| event.token() == DOOR)
+        };
+        porter.watch(poll.registry()).unwrap();
+        assert!(!called(&mut poll), "nobody is there");
+        let _clients = [address, address].map(|to| std::net::TcpStream::connect(to).unwrap());
+        for left in [2, 1] {
+            assert!(called(&mut poll), "{left} wait");
+            assert!(porter.listener.accept().unwrap().0.nodelay().unwrap());
+        }
+        assert!(!called(&mut poll), "all are in");
+        porter.leave(poll.registry());
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        assert!(!called(&mut poll), "nobody looks");
+        porter.watch(poll.registry()).unwrap();
+        assert!(called(&mut poll), "who came before is seen as well");
+    }
+}
