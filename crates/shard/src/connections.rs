@@ -61,7 +61,7 @@ impl Connections {
         // nothing of the connection that was here before holds
         (at.touched, at.shaking) = (false, true);
         at.connection = Some(Box::new(make(key)));
-        self.arm(key);
+        self.arm(slot);
         key
     }
 
@@ -115,10 +115,13 @@ impl Connections {
     pub(crate) fn end_turn(&mut self, into: &mut Vec<ConnectionKey>) {
         let mut touched = core::mem::take(&mut self.touched);
         for key in &touched {
-            self.slots[key.slot as usize].touched = false;
-            if let Some(connection) = self.get_mut(*key) {
+            let slot = &mut self.slots[key.slot as usize];
+            slot.touched = false;
+            if slot.generation == key.generation
+                && let Some(connection) = slot.connection.as_deref_mut()
+            {
                 connection.end_turn();
-                self.arm(*key);
+                self.arm(key.slot);
             }
         }
         into.append(&mut touched);
@@ -127,14 +130,15 @@ impl Connections {
 
     /// Sets the timer of a connection forward if it wants to be called earlier than it will be; and anew once its handshake
     /// is over. hot.
-    fn arm(&mut self, key: ConnectionKey) {
-        let slot = &mut self.slots[key.slot as usize];
-        let Some(connection) = slot.connection.as_deref() else { return };
+    #[inline]
+    fn arm(&mut self, slot: u32) {
+        let at = &mut self.slots[slot as usize];
+        let Some(connection) = at.connection.as_deref() else { return };
         let deadline = connection.next_deadline().unwrap_or(Instant::FAR);
-        let shaken = slot.shaking && connection.state() != State::Handshake;
-        if deadline < slot.timer_at || shaken {
-            slot.shaking &= !shaken;
-            self.set_timer(key.slot, deadline);
+        let shaken = at.shaking && connection.state() != State::Handshake;
+        if deadline < at.timer_at || shaken {
+            at.shaking &= !shaken;
+            self.set_timer(slot, deadline);
         }
     }
 
