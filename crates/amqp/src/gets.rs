@@ -23,7 +23,7 @@ impl Gets {
         Self { under_way: 0, waiting: VecDeque::new() }
     }
 
-    /// A channel may ask now; else it stands in line.
+    /// True if the channel may ask now; else it stands in line.
     pub(crate) fn begin(&mut self, channel: ChannelNumber) -> bool {
         let now = self.under_way < GETS_AT_ONCE_MAX && self.waiting.is_empty();
         if now {
@@ -39,7 +39,7 @@ impl Gets {
         self.under_way -= 1;
     }
 
-    /// Whose turn it is.
+    /// Whose turn it is, if another may ask: it leaves the line, and its get is under way.
     pub(crate) fn next(&mut self) -> Option<ChannelNumber> {
         if self.under_way >= GETS_AT_ONCE_MAX {
             return None;
@@ -49,7 +49,7 @@ impl Gets {
         Some(channel)
     }
 
-    /// Somebody stands in line.
+    /// Who stands first in line; it stays there.
     pub(crate) fn first(&self) -> Option<ChannelNumber> {
         self.waiting.front().copied()
     }

@@ -89,7 +89,7 @@ pub enum Refused {
     /// Not a hello: something else dialled this port, or a hello is damaged.
     #[error("the peer does not speak the link protocol")]
     NotALink,
-    /// More than one version away.
+    /// Older than [`PROTOCOL_OLDEST`], or later than the version after ours.
     #[error("the peer speaks protocol {0}, this node {PROTOCOL}")]
     Protocol(u16),
     /// Another group.

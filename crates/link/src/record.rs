@@ -249,8 +249,8 @@ pub enum Record<'a> {
         /// The consumer in it.
         consumer: ConsumerNumber,
     },
-    /// Egress → home, first on each new link, for each queue there that it knows: all its consumers and all it holds, in as
-    /// many records as that takes. At the [`Record::ResubscribeEnd`] the home removes and requeues what it believes beyond
+    /// Egress → home, first on each new link, for each queue there of which it has any: all its consumers and all it holds,
+    /// in as many records as that takes. At the [`Record::ResubscribeEnd`] the home removes and requeues what it believes beyond
     /// all of them; held places that were given elsewhere meanwhile are void.
     Resubscribe {
         /// The queue.

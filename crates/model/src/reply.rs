@@ -55,7 +55,7 @@ reply_codes! {
     AccessRefused = 403, "ACCESS_REFUSED", Channel;
     /// No such thing.
     NotFound = 404, "NOT_FOUND", Channel;
-    /// Exclusive to another connection.
+    /// Exclusive to another connection; and what cannot be known in time ([`refusals`](crate::refusals)).
     ResourceLocked = 405, "RESOURCE_LOCKED", Channel;
     /// A condition of the request does not hold.
     PreconditionFailed = 406, "PRECONDITION_FAILED", Channel;

@@ -1,8 +1,7 @@
 //! Exchanges, bindings, the queues of the cluster, and where a message goes.
 //!
-//! Each shard and the control machine keep a [`Table`] of their own. It takes
-//! [`Change`](leveret_model::directory::Change)s in order and emits nothing: who may write and which record wins was
-//! decided before. Read first: [`Table::apply`], then [`Table::route`].
+//! Each shard keeps a [`Table`] of its own. It takes [`Change`](leveret_model::directory::Change)s in order and emits
+//! nothing: who may write and which record wins was decided before, by the control machine, which needs no table. Read first: [`Table::apply`], then [`Table::route`].
 //!
 //! ```text
 //!   name ──▶ exchange ──index by kind──▶ binding ──▶ label (a queue's name) ──▶ the record that serves it

@@ -114,7 +114,7 @@ impl ShardThread {
                 self.lose(key, None);
                 return 0;
             }
-            // read again when its interest is back (see `carry_effects`)
+            // read again when its interest is back (see `write_socket`)
             ReadInterest::Stop => return 0,
         };
         if std::mem::take(&mut socket.stalled) {

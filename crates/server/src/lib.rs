@@ -5,7 +5,8 @@
 //! ```text
 //!   clients ─▶ control thread (accepts, hands out) ─▶ shard thread 0 … S-1   each: mio loop + Shard
 //!   nodes   ─▶ control thread (authenticates)      ─▶ data links to shards; control links stay: Control
-//!   threads talk by mailboxes only (mailbox.rs); passwords are hashed on a thread of their own
+//!   threads talk by mailboxes (mailbox.rs), and count together in atomics (memory.rs, half_open.rs);
+//!   passwords are hashed on threads of their own
 //! ```
 //! Nothing in here decides about queues, routes or members: it carries bytes and envelopes.
 

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::shard_thread::{ShardThread, ToShardThread};
 
-/// What the shards of a node hold for messages.
+/// What the shards of a node hold for clients.
 #[derive(Debug)]
 pub(crate) struct NodeMemory {
     shards: Vec<AtomicU64>,
@@ -82,7 +82,7 @@ impl NodeMemory {
         waste > (self.bytes_max / 100 * limits::MEMORY_WASTE_PERCENT) as i64
     }
 
-    /// Bytes held for messages.
+    /// What all shards hold for clients, bytes.
     #[must_use]
     pub(crate) fn used(&self) -> u64 {
         self.shards.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum()

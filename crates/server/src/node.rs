@@ -50,7 +50,7 @@ pub struct NodeConfig {
     pub dns_server: Option<SocketAddr>,
     /// What the nodes of the group share; without one, links run over loopback only.
     pub secret: Option<Vec<u8>>,
-    /// Event loops, 1 to 255.
+    /// Event loops, 1 to `limits::SHARDS_MAX`.
     pub shards: u8,
     /// Memory for messages above which publishers wait, bytes.
     pub memory_bytes: u64,

@@ -196,12 +196,12 @@ impl Places {
         }
     }
 
-    /// Every entry, in the order of the slots: the same for the same history.
-    /// Those from a slot on, with their slots.
+    /// The entries from a slot on, each with its slot, in their order.
     pub(crate) fn from(&self, slot: usize) -> impl Iterator<Item = (usize, &Entry)> {
         self.slots.iter().enumerate().skip(slot).filter_map(|(slot, at)| Some((slot, at.entry.as_ref()?)))
     }
 
+    /// Every entry, in the order of the slots: the same for the same history.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (QueueHandle, &Entry)> {
         self.slots.iter().enumerate().filter_map(|(slot, at)| {
             let handle = QueueHandle { slot: slot as u32, generation: at.generation };
@@ -209,6 +209,7 @@ impl Places {
         })
     }
 
+    /// The same, to be changed.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (QueueHandle, &mut Entry)> {
         self.slots.iter_mut().enumerate().filter_map(|(slot, at)| {
             let handle = QueueHandle { slot: slot as u32, generation: at.generation };

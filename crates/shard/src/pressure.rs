@@ -1,8 +1,9 @@
 //! Publishers that wait because memory is short.
 //!
-//! In two stages ([`Pressure`]). When memory is tight, who publishes to a queue that is long waits until that queue is
+//! In three stages ([`Pressure`]). When memory is tight, who publishes to a queue that is long waits until that queue is
 //! short again or memory is not tight; so a flood ends before it is anybody else's, and who has its messages consumed
-//! goes on. When it is full every queue counts as long, and every publisher waits. The home of a queue tells the shards
+//! goes on. When it is full every queue counts as long, and every publisher waits; when it is over, who publishes all the
+//! same is closed sooner. The home of a queue tells the shards
 //! that publish to it (`Record::Throttle`), so it is the same for publishers on other nodes. What is on its way to a queue
 //! elsewhere counts like a queue: its home may be slow to say anything.
 //!

@@ -71,7 +71,7 @@ pub struct ShardReport {
     pub connections: Vec<ConnectionReport>,
     /// Its counters.
     pub traffic: Traffic,
-    /// Memory for messages, bytes.
+    /// What it holds for clients, as [`Shard::memory_bytes`] counts it.
     pub memory_bytes: u64,
 }
 
@@ -118,21 +118,8 @@ impl Shard {
         self.report_page(0, usize::MAX).0
     }
 
-    /// The way to a consumer takes a delivery now.
-    fn takes(&self, consumer: &ConsumerKey) -> bool {
-        if consumer.at != self.broker.own {
-            return self
-                .broker
-                .outboxes
-                .known(consumer.at)
-                .is_some_and(|outbox| outbox.up && outbox.deliverable);
-        }
-        let connection = self.connections.get(consumer.channel.connection);
-        connection.is_some_and(|connection| connection.output_len() < self.broker.output_low())
-    }
-
-    /// The same with at most so many queues, beginning at `from` (0, or where the page before says that the next one
-    /// begins); connections are on the first page.
+    /// [`Shard::report`] with at most so many queues, beginning at `from` (0, or where the page before says that the next
+    /// one begins); connections are on the first page.
     #[must_use]
     pub fn report_page(&self, from: usize, most: usize) -> (ShardReport, Option<usize>) {
         let queue = |id: QueueId, home: &Home| {
@@ -185,5 +172,18 @@ impl Shard {
             memory_bytes: self.memory_bytes(),
         };
         (report, next)
+    }
+
+    /// The way to a consumer takes a delivery now.
+    fn takes(&self, consumer: &ConsumerKey) -> bool {
+        if consumer.at != self.broker.own {
+            return self
+                .broker
+                .outboxes
+                .known(consumer.at)
+                .is_some_and(|outbox| outbox.up && outbox.deliverable);
+        }
+        let connection = self.connections.get(consumer.channel.connection);
+        connection.is_some_and(|connection| connection.output_len() < self.broker.output_low())
     }
 }

@@ -248,7 +248,15 @@ impl Shard {
         self.settle_results();
     }
 
-    /// Of that, bodies that may lie in blocks with others.
+    /// Memory that this shard holds for clients: arena, outboxes, what connections keep, and consumers, bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let broker = &self.broker;
+        let messages = broker.arena.bytes_held() + broker.outboxes.waiting_bytes();
+        messages + broker.kept.bytes + broker.subscribed.bytes()
+    }
+
+    /// Of that, bodies of queues and lanes that may lie in blocks with others, bytes.
     #[must_use]
     pub fn bytes_in_blocks(&self) -> u64 {
         self.broker.arena.bytes_in_blocks()
@@ -258,13 +266,5 @@ impl Shard {
     pub fn own_bodies(&mut self) -> bool {
         let queues = self.broker.arena.own_chunks(limits::OWN_BYTES_MAX);
         self.connections.own_slices() | queues
-    }
-
-    /// Memory that this shard holds for clients: arena, outboxes, what connections keep, and consumers, bytes.
-    #[must_use]
-    pub fn memory_bytes(&self) -> u64 {
-        let broker = &self.broker;
-        let messages = broker.arena.bytes_held() + broker.outboxes.waiting_bytes();
-        messages + broker.kept.bytes + broker.subscribed.bytes()
     }
 }

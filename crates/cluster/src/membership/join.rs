@@ -2,7 +2,8 @@
 //!
 //! A newcomer is ready when everyone that it counts has echoed it, and it has echoed them; then the client listener
 //! opens and the others list it. One that gets no answer from anyone is a cluster of one after 1 s, at once if nobody
-//! is named at all; the second begins when the registry has named all that it can, for before nobody could answer. To be turned away is an answer: the cluster is there, so nobody serves beside it.
+//! is named at all; the second begins when the registry has named all that it can, for before nobody could answer. To be
+//! turned away is an answer: the cluster is there, so nobody serves beside it.
 
 use leveret_model::{Instant, limits};
 

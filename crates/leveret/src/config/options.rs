@@ -180,7 +180,7 @@ options! {
 
     /// File with the secret that all nodes of the group share.
     ///
-    /// 32 to 4096 bytes; line ends at its end do not count. It proves itself over a link and is never sent.
+    /// 32 to 4096 bytes; white space at its ends does not count. It proves itself over a link and is never sent.
     secret_file: Option<PathBuf> = maybe(values::path), "FILE", Fallback::Absent("none: links on loopback only");
 
     /// Event loops, each with a thread, its connections and its queues.

@@ -11,9 +11,10 @@ use super::{MAC_BYTES, Refused};
 use crate::fields::{Damage, Put, Take};
 use crate::sessions::{DataLinkKey, Round};
 
-/// The version that this build speaks. It talks with the one before and the one behind.
+/// The version that this build speaks. It talks with the next one too, and with those before it from
+/// [`PROTOCOL_OLDEST`] on.
 pub const PROTOCOL: u16 = 3;
-/// The oldest that it talks with: no node of version 1 was ever released.
+/// The oldest that it talks with: no node of an earlier version was ever released.
 pub const PROTOCOL_OLDEST: u16 = 3;
 
 pub(super) const MAGIC: &[u8; 8] = b"LEVERET\0";

@@ -46,9 +46,8 @@ impl Queue {
     }
 
     /// The end of what shard `at` says: its consumers become exactly those that were named, awake, their windows open but
-    /// for what their clients have not read;
-    /// what the queue believes is held there and was not named goes back to its place. Returns the consumers that cannot
-    /// be (another became exclusive meanwhile): they are to be cancelled.
+    /// for what their clients have not read; what the queue believes is held there and was not named goes back to its
+    /// place. Returns the consumers that cannot be (another became exclusive meanwhile): they are to be cancelled.
     #[must_use]
     pub fn reconcile(&mut self, at: ShardAddress) -> Vec<ConsumerKey> {
         let known = self.named.iter().position(|named| named.at == at);
