@@ -127,12 +127,6 @@ impl Control {
         }
     }
 
-    /// Where a node's cluster port is.
-    #[must_use]
-    pub fn address_of(&self, node: NodeId) -> Option<&str> {
-        self.members.get(&node).map(|member| member.hello.address.as_str())
-    }
-
     /// Equal at two nodes that route the same things the same way: what is routed by, masked queues left out.
     #[must_use]
     pub fn digest(&self) -> u64 {

@@ -251,8 +251,8 @@ impl Queue {
     }
 
     /// True without messages and consumers.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
+    #[cfg(test)]
+    fn is_idle(&self) -> bool {
         self.ready.len() == 0 && self.unacked.is_empty() && self.consumers.subscribed() == 0
     }
 

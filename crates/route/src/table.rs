@@ -131,31 +131,9 @@ impl Table {
         self.live(exchange).map_or(0, |slot| self.exchanges[slot].generation)
     }
 
-    /// Does anything lead away from this exchange? (`if-unused` and auto-delete ask for that.)
-    #[must_use]
-    pub fn has_bindings(&self, source: ExchangeId) -> bool {
-        self.live(source).is_some_and(|slot| !self.exchanges[slot].from.is_empty())
-    }
-
     /// The bindings from an exchange.
     pub fn bindings_of(&self, source: ExchangeId) -> impl Iterator<Item = BindingRef<'_>> {
         self.look_at(self.live(source).map_or(&[][..], |slot| &self.exchanges[slot].from))
-    }
-
-    /// The bindings to a queue's name.
-    pub fn bindings_to(&self, queue: QueueId) -> impl Iterator<Item = BindingRef<'_>> {
-        let label = self.queues.find(queue).map(|slot| self.queues.entries[slot].label);
-        self.look_at(label.map_or(&[][..], |label| &self.queues.labels[label].to))
-    }
-
-    /// The bindings to an exchange.
-    pub fn bindings_to_exchange(&self, destination: ExchangeId) -> impl Iterator<Item = BindingRef<'_>> {
-        self.look_at(self.live(destination).map_or(&[][..], |slot| &self.exchanges[slot].to))
-    }
-
-    /// All vhosts.
-    pub fn vhosts(&self) -> impl Iterator<Item = (VhostId, &Name)> {
-        (0..).map(VhostId).zip(self.vhosts.iter().map(|vhost| &vhost.name))
     }
 
     /// All exchanges, the default ones too.
@@ -170,24 +148,6 @@ impl Table {
         self.queues.entries.iter().map(|(_, entry)| entry)
     }
 
-    /// How many queues there are ([`QUEUES_MAX`](leveret_model::limits::QUEUES_MAX)).
-    #[must_use]
-    pub fn queue_count(&self) -> usize {
-        self.queues.entries.len()
-    }
-
-    /// How many bindings there are ([`BINDINGS_MAX`](leveret_model::limits::BINDINGS_MAX)).
-    #[must_use]
-    pub fn binding_count(&self) -> usize {
-        self.bindings.len()
-    }
-
-    /// Names of exchanges and of queues that something speaks of.
-    #[cfg(test)]
-    pub(crate) fn names_in_use(&self) -> (usize, usize) {
-        (self.exchanges.len(), self.queues.labels.len())
-    }
-
     /// The default exchange of a vhost.
     pub(crate) fn default_exchange(&self, vhost: VhostId) -> Slot<Node> {
         self.vhosts[vhost.0 as usize].default_exchange
@@ -196,6 +156,49 @@ impl Table {
     /// The place of an exchange that was not dropped.
     pub(crate) fn live(&self, id: ExchangeId) -> Option<Slot<Node>> {
         self.exchanges.get(id.slot()).filter(|node| node.birth == id.birth()).map(|_| id.slot())
+    }
+}
+
+/// What only tests ask.
+#[cfg(test)]
+impl Table {
+    /// Does anything lead away from this exchange?
+    pub(crate) fn has_bindings(&self, source: ExchangeId) -> bool {
+        self.live(source).is_some_and(|slot| !self.exchanges[slot].from.is_empty())
+    }
+
+    /// The bindings to a queue's name.
+    pub(crate) fn bindings_to(&self, queue: QueueId) -> impl Iterator<Item = BindingRef<'_>> {
+        let label = self.queues.find(queue).map(|slot| self.queues.entries[slot].label);
+        self.look_at(label.map_or(&[][..], |label| &self.queues.labels[label].to))
+    }
+
+    /// The bindings to an exchange.
+    pub(crate) fn bindings_to_exchange(
+        &self,
+        destination: ExchangeId,
+    ) -> impl Iterator<Item = BindingRef<'_>> {
+        self.look_at(self.live(destination).map_or(&[][..], |slot| &self.exchanges[slot].to))
+    }
+
+    /// All vhosts.
+    pub(crate) fn vhosts(&self) -> impl Iterator<Item = (VhostId, &Name)> {
+        (0..).map(VhostId).zip(self.vhosts.iter().map(|vhost| &vhost.name))
+    }
+
+    /// How many queues there are.
+    pub(crate) fn queue_count(&self) -> usize {
+        self.queues.entries.len()
+    }
+
+    /// How many bindings there are.
+    pub(crate) fn binding_count(&self) -> usize {
+        self.bindings.len()
+    }
+
+    /// Names of exchanges and of queues that something speaks of.
+    pub(crate) fn names_in_use(&self) -> (usize, usize) {
+        (self.exchanges.len(), self.queues.labels.len())
     }
 }
 

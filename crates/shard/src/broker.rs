@@ -23,6 +23,7 @@ use crate::early::Early;
 use crate::effects::{ChannelRefusals, PasswordJob};
 use crate::forward::PublishSerial;
 use crate::kept::{AllKept, KeptBytes};
+use crate::operations::no_vhost;
 use crate::outboxes::Outboxes;
 use crate::places::{Entry, Owed, Place, Places};
 use crate::pressure::Pressure;
@@ -220,7 +221,7 @@ impl Broker {
         let meta = self.meta(connection);
         match &meta.permissions {
             Some(permissions) => permissions.check(access, kind, name, &meta.vhost_name, &meta.user),
-            None => Err(Refusal::new(leveret_model::ReplyCode::NotAllowed, "no vhost is open")),
+            None => Err(no_vhost()),
         }
     }
 

@@ -37,12 +37,12 @@ impl Control {
                 self.directory.set_standing(node, standing);
                 self.stirred = true;
             }
-            self.announce(now, node, standing);
+            self.announce(node, standing);
         }
     }
 
     /// Tells shards and people about a change of standing, once it concerns them.
-    fn announce(&mut self, _now: Instant, node: NodeId, standing: Standing) {
+    fn announce(&mut self, node: NodeId, standing: Standing) {
         let Some(member) = self.members.get_mut(&node) else { return };
         let known = member.announced;
         if known == Some(standing) || (known.is_none() && standing != Standing::Alive) {

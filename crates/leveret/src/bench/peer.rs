@@ -99,8 +99,7 @@ impl Peer {
 
     /// Messages routed and messages that crossed shards so far, if the broker tells.
     ///
-    /// `leveret status --json` has them as `messages.routed` and `messages.crossed_shards` of each of its `nodes`, or
-    /// at the top; a broker that has neither is not asked again.
+    /// `leveret status --json` has them, of the node that is asked, as `messages.routed` and `messages.crossed_shards`.
     pub(super) fn crossings(&self) -> Option<(u64, u64)> {
         let directory = self.data_dir.as_ref()?;
         let program = std::env::current_exe().ok()?;
@@ -111,14 +110,8 @@ impl Peer {
             .output()
             .ok()?;
         let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-        let of = |value: &serde_json::Value| {
-            let number = |name: &str| value.pointer(name).and_then(serde_json::Value::as_u64);
-            number("/messages/routed").zip(number("/messages/crossed_shards"))
-        };
-        of(&status).or_else(|| {
-            let nodes = status.get("nodes")?.as_array()?.iter().filter_map(of);
-            nodes.reduce(|(a, b), (c, d)| (a + c, b + d))
-        })
+        let number = |name: &str| status.pointer(name).and_then(serde_json::Value::as_u64);
+        number("/messages/routed").zip(number("/messages/crossed_shards"))
     }
 }
 
