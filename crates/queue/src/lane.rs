@@ -13,7 +13,7 @@
 //! [`Lanes::touch`] says so, and takes what is owed at the end of the turn.
 //!
 //! Without `base` one publish that its ingress gave up would leave a hole for ever, and the lane with it. The other
-//! end is [`OutLane`](crate::OutLane); both are checked together in `source_lane/tests.rs`.
+//! end is [`OutLane`](crate::OutLane); both are checked together in `out_lane/tests.rs`.
 
 use alloc::vec::Vec;
 

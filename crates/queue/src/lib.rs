@@ -17,16 +17,16 @@ extern crate std;
 
 mod arena;
 mod lane;
+mod out_lane;
 #[cfg(feature = "planted")]
 mod planted;
 mod queue;
-mod source_lane;
 
 pub use arena::{Arena, ArenaBody, MessageRef, StoredBody, StoredMessage};
 pub use lane::{LaneKey, LaneVerdict, Lanes};
+pub use out_lane::OutLane;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 pub use queue::{
     Delivered, DispatchOutcome, Egress, HeldPlace, Queue, SubscribeRefused, Subscription, Taken, Window,
 };
-pub use source_lane::OutLane;

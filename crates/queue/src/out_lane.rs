@@ -62,8 +62,8 @@ impl<T> OutLane<T> {
         }
     }
 
-    /// A publish of so many bytes, which may wait until `due`, joins the end. hot. The caller asks [`OutLane::is_full`] first; one that arrived already
-    /// may go over the bound.
+    /// A publish of so many bytes, which may wait until `due`, joins the end. The caller asks [`OutLane::is_full`] first;
+    /// one that arrived already may go over the bound. hot.
     pub fn push(&mut self, publish: T, bytes: u64, due: Instant) -> LaneSequence {
         let sequence = LaneSequence(self.next);
         self.next += 1;
