@@ -194,7 +194,7 @@ impl Control {
             }
             FromShard::QueueClosed { request, result } => self.on_queue_closed(request, result),
         }
-        self.settle(now);
+        self.work_out(now);
     }
 
     /// What the registry says now: all addresses, each time that it is asked; none if it cannot say.
@@ -219,28 +219,28 @@ impl Control {
         self.dials.on_seeds(addresses, whole);
         self.dials.hurry(now);
         self.dial_due(now);
-        self.settle(now);
+        self.work_out(now);
     }
 
     /// A control link is up and authenticated. `dialled`: the address, if this node dialled it.
     pub fn on_link_up(&mut self, now: Instant, link: LinkKey, peer: PeerHello, dialled: Option<&str>) {
         self.note_time(now);
         self.link_up(now, link, peer, dialled);
-        self.settle(now);
+        self.work_out(now);
     }
 
     /// A control link is down, whatever the reason.
     pub fn on_link_down(&mut self, now: Instant, link: LinkKey) {
         self.note_time(now);
         self.link_down(now, link);
-        self.settle(now);
+        self.work_out(now);
     }
 
     /// An address of [`Effects::dials`] gave no link.
     pub fn on_dial_failed(&mut self, now: Instant, address: &str, failure: DialFailure) {
         self.note_time(now);
         self.dial_failed(now, address, failure);
-        self.settle(now);
+        self.work_out(now);
     }
 
     /// The payload of a control frame.
@@ -254,7 +254,7 @@ impl Control {
             Ok(None) => {}
             Err(damage) => self.bad_frame(link, peer, damage.to_string()),
         }
-        self.settle(now);
+        self.work_out(now);
     }
 
     /// A deadline passed. Harmless when none did.
@@ -269,7 +269,7 @@ impl Control {
         }
         self.on_command_deadlines(now);
         self.judge_peers(now);
-        self.settle(now);
+        self.work_out(now);
     }
 
     /// When [`Control::on_timer`] is wanted next.

@@ -22,8 +22,8 @@ mod peers;
 #[cfg(feature = "planted")]
 mod planted;
 mod refusal;
-mod settle;
 mod status;
+mod work;
 
 pub use control::{Config, Control};
 pub use directory::map::Version;

@@ -20,7 +20,7 @@ use crate::frame::{Frame, MemberInfo};
 use crate::membership::join::Join;
 use crate::membership::member::{Member, PeerHello};
 use crate::membership::{Standing, TurnAway};
-use crate::settle::applied_version;
+use crate::work::applied_version;
 
 impl Control {
     /// Nodes with a link.

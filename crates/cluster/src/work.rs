@@ -18,8 +18,8 @@ use crate::frame::{Frame, Versions};
 use crate::membership::join::{Join, Surroundings};
 
 impl Control {
-    /// Works everything out.
-    pub(crate) fn settle(&mut self, now: Instant) {
+    /// Works out what follows from an input, with the lease shortened before and lengthened behind.
+    pub(crate) fn work_out(&mut self, now: Instant) {
         self.update_lease(now, false);
         loop {
             self.work(now);
@@ -32,6 +32,7 @@ impl Control {
         self.tell_hears(now);
     }
 
+    /// Directory, changes, waits and commands, until none of them moves another.
     fn work(&mut self, now: Instant) {
         loop {
             self.directory.refresh();
