@@ -14,7 +14,7 @@ use crate::broker::Broker;
 
 /// What is to be done about an operation first.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub(crate) enum Action {
     /// It is the directory's.
     Command(Command),
     /// Is the exchange there?
@@ -85,11 +85,11 @@ impl Broker {
     }
 
     /// What an operation of a client is.
-    pub(crate) fn step_of(&self, operation: &Operation, by: ConnectionKey) -> Result<Step, Refusal> {
+    pub(crate) fn action_of(&self, operation: &Operation, by: ConnectionKey) -> Result<Action, Refusal> {
         let vhost = self.meta(by).vhost_name.clone();
         let command = match operation {
             Operation::ExchangeDeclare { passive: true, name, .. } => {
-                return Ok(Step::FindExchange(name.clone()));
+                return Ok(Action::FindExchange(name.clone()));
             }
             Operation::ExchangeDeclare { name, kind, durable, auto_delete, internal, arguments, .. } => {
                 if name.is_empty() {
@@ -124,7 +124,7 @@ impl Broker {
             }
             Operation::QueueUnbind(bind) => Command::Unbind(binding(vhost, DestinationKind::Queue, bind)?),
             Operation::QueueDeclare { passive: true, name, .. } => {
-                return Ok(Step::Ask(name.clone(), Question::Inspect));
+                return Ok(Action::Ask(name.clone(), Question::Inspect));
             }
             Operation::QueueDeclare { name, durable, arguments, .. } => Command::DeclareQueue {
                 vhost,
@@ -136,17 +136,17 @@ impl Broker {
             Operation::QueueDelete { name, if_unused, if_empty } => {
                 Command::DeleteQueue { vhost, name: name.clone(), if_unused: *if_unused, if_empty: *if_empty }
             }
-            Operation::QueuePurge { name } => return Ok(Step::Ask(name.clone(), Question::Purge)),
+            Operation::QueuePurge { name } => return Ok(Action::Ask(name.clone(), Question::Purge)),
             Operation::Consume { queue, consumer, terms } => {
                 let question = Question::Subscribe { consumer: *consumer, terms: *terms };
-                return Ok(Step::Ask(queue.clone(), question));
+                return Ok(Action::Ask(queue.clone(), question));
             }
             Operation::Get { queue, no_ack } => {
-                return Ok(Step::Ask(queue.clone(), Question::Get { no_ack: *no_ack }));
+                return Ok(Action::Ask(queue.clone(), Question::Get { no_ack: *no_ack }));
             }
-            Operation::Cancel { consumer } => return Ok(Step::Cancel(*consumer)),
+            Operation::Cancel { consumer } => return Ok(Action::Cancel(*consumer)),
         };
-        Ok(Step::Command(command))
+        Ok(Action::Command(command))
     }
 }
 

@@ -33,7 +33,7 @@ impl Shard {
                 broker.on_close_queue(request, id, if_unused, if_empty);
             }
         }
-        self.settle_results();
+        self.hand_out_results();
     }
 }
 

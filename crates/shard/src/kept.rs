@@ -101,7 +101,7 @@ impl Shard {
             self.broker.count_kept(key, 0, 0);
             evicted += 1;
         }
-        self.settle_results();
+        self.hand_out_results();
         evicted
     }
 

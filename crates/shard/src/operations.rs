@@ -12,7 +12,7 @@ use leveret_queue::{Subscription, Window};
 
 use crate::answers::{OwnedAnswer, OwnedMessage};
 use crate::broker::Broker;
-use crate::commands::{Question, Step};
+use crate::commands::{Action, Question};
 use crate::places::{Entry, Place};
 use crate::requests::{Pending, Stage};
 
@@ -28,11 +28,11 @@ impl Broker {
         if let Err(refusal) = self.may(pending.channel.connection, &pending.operation) {
             return self.refuse_request(&pending, refusal);
         }
-        match self.step_of(&pending.operation, pending.channel.connection) {
-            Ok(Step::Command(command)) => self.command(request, pending, command),
-            Ok(Step::FindExchange(name)) => self.find_exchange(request, pending, &name),
-            Ok(Step::Ask(name, question)) => self.find_queue(request, pending, &name, question),
-            Ok(Step::Cancel(consumer)) => self.cancel(request, pending, consumer),
+        match self.action_of(&pending.operation, pending.channel.connection) {
+            Ok(Action::Command(command)) => self.command(request, pending, command),
+            Ok(Action::FindExchange(name)) => self.find_exchange(request, pending, &name),
+            Ok(Action::Ask(name, question)) => self.find_queue(request, pending, &name, question),
+            Ok(Action::Cancel(consumer)) => self.cancel(request, pending, consumer),
             Err(refusal) => self.refuse_request(&pending, refusal),
         }
     }

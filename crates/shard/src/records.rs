@@ -32,7 +32,7 @@ impl Shard {
         if let Some(outbox) = self.broker.outboxes.to(from) {
             outbox.processed(batch.cost());
         }
-        self.settle_results();
+        self.hand_out_results();
         Ok(())
     }
 
@@ -61,7 +61,7 @@ impl Shard {
             record => {
                 self.on_rare_record(from, record);
                 // a consumer must be known to its channel before its first delivery, which may be the next record
-                self.settle_results();
+                self.hand_out_results();
             }
         }
         Ok(())

@@ -107,7 +107,7 @@ impl Shard {
             if self.broker.pressure != Pressure::Calm || !self.broker.meta(key).waits_for.is_empty() {
                 self.note_waiting(key);
             }
-            self.settle_results();
+            self.hand_out_results();
             // what stopped it may be over by now, a login for one; then nobody else would offer the rest again
             let goes_on = stopped && self.connections.get(key).is_some_and(Connection::wants_read);
             if !goes_on {
@@ -124,7 +124,7 @@ impl Shard {
         let went_on = connection.on_written(view.broker.now, &mut view);
         self.connections.touch(key);
         if went_on {
-            self.settle_results();
+            self.hand_out_results();
         }
     }
 
@@ -149,7 +149,7 @@ impl Shard {
         connection.lost(&mut view);
         self.broker.count_kept(key, 0, 0);
         self.broker.metas[key.slot as usize] = Meta::default();
-        self.settle_results();
+        self.hand_out_results();
     }
 
     /// Ends a connection with a reply code: an operator, a stop, a limit.
@@ -158,7 +158,7 @@ impl Shard {
         let mut view = View { broker: &mut self.broker, connection: key };
         connection.close(view.broker.now, code, text, &mut view);
         self.connections.touch(key);
-        self.settle_results();
+        self.hand_out_results();
     }
 
     /// Ends every connection: the node stops.
@@ -172,7 +172,7 @@ impl Shard {
     pub fn on_password(&mut self, key: ConnectionKey, mechanism: &str, hashed: Hashed) {
         let result = self.broker.users.on_hashed(hashed, self.broker.now);
         self.broker.logins.push((key, result.map_err(|refused| refused.refusal(mechanism))));
-        self.settle_results();
+        self.hand_out_results();
     }
 
     #[cfg(feature = "planted")]
@@ -183,13 +183,13 @@ impl Shard {
     /// The link to a node begins; the shard says again what it has there.
     pub fn on_link_up(&mut self, node: NodeId) {
         self.broker.on_link_up(node, &self.connections);
-        self.settle_results();
+        self.hand_out_results();
     }
 
     /// The link to a node is gone, with what was on it.
     pub fn on_link_down(&mut self, node: NodeId) {
         self.broker.on_link_down(node);
-        self.settle_results();
+        self.hand_out_results();
     }
 
     /// What is to be written to a connection's socket.
@@ -245,7 +245,7 @@ impl Shard {
             self.broker.expire_requests();
             self.broker.retry = true;
         }
-        self.settle_results();
+        self.hand_out_results();
     }
 
     /// Memory that this shard holds for clients: arena, outboxes, what connections keep, and consumers, bytes.

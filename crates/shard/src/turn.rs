@@ -33,8 +33,8 @@ impl Shard {
         !self.broker.dirty.is_empty()
     }
 
-    /// Takes what the broker has for connections to them; they may ask for more in turn.
-    pub(crate) fn settle_results(&mut self) {
+    /// Gives connections what the broker has for them; they may ask for more in turn.
+    pub(crate) fn hand_out_results(&mut self) {
         loop {
             let now = self.broker.now;
             while let Some((key, result)) = self.broker.logins.pop() {
@@ -45,7 +45,7 @@ impl Shard {
                 connection.on_login(now, result);
                 self.connections.touch(key);
             }
-            self.settle_publishes();
+            self.hand_out_confirms();
             while let Some((channel, consumer)) = self.broker.cancels.pop_front() {
                 if let Some(connection) = self.connections.get_mut(channel.connection) {
                     connection.cancel_consumer(channel, consumer);
@@ -58,7 +58,7 @@ impl Shard {
     }
 
     /// hot.
-    fn settle_publishes(&mut self) {
+    fn hand_out_confirms(&mut self) {
         for (channel, number, ok) in self.broker.settled.drain(..) {
             if let Some(connection) = self.connections.get_mut(channel.connection) {
                 connection.on_settled(channel, number, ok);
@@ -100,7 +100,7 @@ impl Shard {
             connection.resume(view.broker.now, &mut view);
             self.connections.touch(key);
         }
-        self.settle_results();
+        self.hand_out_results();
     }
 
     /// Queues that have messages and consumers with room bring them together, in the order in which they were listed; a
