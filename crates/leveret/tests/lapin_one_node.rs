@@ -1,6 +1,7 @@
 //! lapin against one node: publisher and consumer on connections of their own.
 
 mod lapin;
+mod node;
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixStream;

@@ -1,6 +1,7 @@
 //! lapin against two nodes: the publisher on one, the consumer on the other, which joined it.
 
 mod lapin;
+mod node;
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -78,7 +79,7 @@ fn two_clusters_of_one_that_meet_keep_both_queues_of_a_name() {
     let taken = inboxes.each_ref().map(|inbox| inbox.numbers(3));
     assert_eq!(taken[0][0].0 + 10, taken[1][0].0, "each side has a queue of its own: {taken:?}");
 
-    open.send(first.cluster.clone()).expect("the door is there");
+    open.send(first.process.cluster().to_owned()).expect("the door is there");
     let loser = thread::scope(|scope| {
         let (sender, cancelled) = channel();
         for (index, inbox) in inboxes.into_iter().enumerate() {

@@ -5,8 +5,6 @@
 //! and [`PATIENCE`] is only how long a test waits before it gives up.
 
 use std::future::Future;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::Duration;
 
@@ -20,16 +18,16 @@ use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProper
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::node::Node as Process;
+
 pub(crate) mod dialogues;
 
 /// Longer than any answer may take, even on a machine that does ten other things.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A node, killed when it is dropped.
+/// A node with a directory and a group of its own.
 pub(crate) struct Node {
-    process: Child,
-    pub(crate) amqp: String,
-    pub(crate) cluster: String,
+    pub(crate) process: Process,
     /// Its name is also the name of the cluster's group.
     pub(crate) directory: TempDir,
 }
@@ -37,65 +35,25 @@ pub(crate) struct Node {
 impl Node {
     /// Starts a node and reads its banner up to `ready`.
     pub(crate) fn start(seeds: &[&Self]) -> Self {
-        let addresses: Vec<&str> = seeds.iter().map(|seed| seed.cluster.as_str()).collect();
+        let addresses: Vec<&str> = seeds.iter().map(|seed| seed.process.cluster()).collect();
         Self::start_with(&addresses, seeds.first().copied())
     }
 
     /// The same, with addresses as seeds, for a group that has a node.
     pub(crate) fn start_with(seeds: &[&str], of_group: Option<&Self>) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LEVERET_"))
-        {
-            command.env_remove(name);
-        }
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--cluster-listen",
-            "127.0.0.1:0",
-            "--shards",
-            "2",
-        ]);
         // Tests run side by side: a group of its own keeps each cluster to itself.
         let group = of_group.map_or_else(|| own_group(&directory), |seed| own_group(&seed.directory));
-        command.args(["--log-level", "warn", "--group", &group, "--data-dir"]).arg(directory.path());
-        for seed in seeds {
-            command.args(["--seed", seed]);
-        }
-        let process = command.stdout(Stdio::piped()).spawn().expect("the program runs");
-        // Made before its banner is known: whatever a test fails with, the process goes.
-        let mut node = Self { process, amqp: String::new(), cluster: String::new(), directory };
-        let mut lines = BufReader::new(node.process.stdout.take().expect("piped")).lines();
-        let mut banner = Vec::new();
-        while banner.last().is_none_or(|line| line != "ready") {
-            let line = lines.next().unwrap_or_else(|| panic!("the node ended: {banner:?}"));
-            banner.push(line.expect("UTF-8"));
-        }
-        let fact = |name: &str| {
-            let found = banner.iter().find_map(|line| line.strip_prefix(name));
-            found.unwrap_or_else(|| panic!("no {name}: {banner:?}")).to_owned()
-        };
-        (node.amqp, node.cluster) = (fact("listening for AMQP on "), fact("listening for cluster on "));
-        node
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // Both fail only for a process that has ended and been waited for.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let mut more = vec!["--shards", "2", "--log-level", "warn", "--group", &group];
+        more.extend(seeds.iter().flat_map(|seed| ["--seed", seed]));
+        let process = Process::start(directory.path(), &more);
+        Self { process, directory }
     }
 }
 
 /// What `leveret status --json` says.
 pub(crate) fn status(node: &Node) -> serde_json::Value {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
-    let output = command.args(["status", "--json", "--data-dir"]).arg(node.directory.path()).output();
-    serde_json::from_slice(&output.expect("the program runs").stdout).expect("a JSON document")
+    node.process.status()
 }
 
 fn own_group(directory: &TempDir) -> String {
@@ -120,7 +78,7 @@ impl Session {
             .enable_all()
             .build()
             .expect("a runtime");
-        let url = format!("amqp://{}/%2f", node.amqp);
+        let url = format!("amqp://{}/%2f", node.process.amqp());
         // Recovery is off by default; an end of the connection is to be seen.
         let connecting = Connection::connect(&url, ConnectionProperties::default());
         let connection = runtime.block_on(in_time(connecting)).expect("connected");

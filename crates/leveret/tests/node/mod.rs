@@ -40,6 +40,11 @@ impl Node {
     /// The same with an address for other nodes.
     pub(crate) fn start_at(cluster: &str, directory: &Path, more: &[&str]) -> Self {
         let mut command = Command::new(LEVERET);
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LEVERET_"))
+        {
+            command.env_remove(name);
+        }
         command.args(["serve", "--listen", "127.0.0.1:0", "--cluster-listen", cluster, "--data-dir"]);
         command.arg(directory).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the program runs");
@@ -61,8 +66,12 @@ impl Node {
         fact.unwrap_or_else(|| panic!("no {name}: {:?}", self.banner))
     }
 
+    pub(crate) fn amqp(&self) -> &str {
+        self.fact("listening for AMQP on ")
+    }
+
     pub(crate) fn url(&self) -> String {
-        format!("amqp://guest:guest@{}/", self.fact("listening for AMQP on "))
+        format!("amqp://guest:guest@{}/", self.amqp())
     }
 
     pub(crate) fn cluster(&self) -> &str {
@@ -98,11 +107,16 @@ impl Node {
         assert!(!timeout.timed_out(), "no {count} lines with {parts:?}: {lines:#?}");
     }
 
-    /// Cluster addresses of the nodes that it sees alive, itself included, in order.
-    pub(crate) fn members(&self) -> Vec<String> {
+    /// What `leveret status --json` says.
+    pub(crate) fn status(&self) -> Value {
         let mut command = Command::new(LEVERET);
         let output = command.args(["status", "--json", "--data-dir"]).arg(&self.directory).output();
-        let status: Value = serde_json::from_slice(&output.expect("it runs").stdout).expect("a document");
+        serde_json::from_slice(&output.expect("it runs").stdout).expect("a document")
+    }
+
+    /// Cluster addresses of the nodes that it sees alive, itself included, in order.
+    pub(crate) fn members(&self) -> Vec<String> {
+        let status = self.status();
         let nodes = status["nodes"].as_array().expect("nodes");
         let alive =
             nodes.iter().filter(|node| node["standing"] == "alive" || node["standing"] == "this node");
