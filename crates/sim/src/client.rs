@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 
 use bytes::BytesMut;
-use leveret_model::{Instant, NodeId};
-use leveret_wire::content::write_body_frames;
-use leveret_wire::frame::write_header_frame;
+use leveret_model::{Arguments, Instant, NodeId};
+use leveret_wire::client::{capabilities, write_publish};
 use leveret_wire::method::{
     BasicAck, BasicNack, BasicPublish, BasicReject, ChannelClose, ChannelCloseOk, ChannelOpen,
     ConnectionCloseOk, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,
@@ -27,6 +26,10 @@ use crate::reads::Written;
 use crate::topology::{self, Exchange};
 use crate::workload::{Role, Season};
 use crate::world::Ways;
+
+/// What a client can take.
+const CAPABILITIES: [&str; 3] =
+    ["consumer_cancel_notify", "connection.blocked", "authentication_failure_close"];
 
 /// How far the connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +188,7 @@ impl Client {
             Method::ConnectionStart(_) => {
                 let response = format!("\0{USER}\0{USER}");
                 let mut properties = Vec::new();
-                encode_arguments(&crate::request::client_properties(), &mut properties);
+                encode_arguments(&Arguments(vec![capabilities(&CAPABILITIES)]), &mut properties);
                 self.say(
                     0,
                     ConnectionStartOk {
@@ -337,16 +340,13 @@ impl Client {
             mandatory: true,
             ..Default::default()
         };
-        self.say(number, publish);
-        let (mut header, mut headers) = (Vec::new(), Vec::new());
+        let mut headers = Vec::new();
         let mut properties = BasicProperties::default();
         if exchange == Exchange::Headers {
             encode_arguments(&topology::headers(key), &mut headers);
             properties.headers = Some(Table(&headers));
         }
-        properties.encode_payload(body.len() as u64, &mut header);
-        write_header_frame(&mut self.out, number, &header);
-        write_body_frames(&mut self.out, number, &body, 131_072);
+        write_publish(&mut self.out, number, &publish, &properties, &body, 131_072);
         ways.oracle.reads.said(end.pipe, self.out.len(), Written::Publish(id));
         ways.trace.event(ways.schedule.now, 20, &[u64::from(id.publisher), id.number]);
     }

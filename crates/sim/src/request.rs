@@ -1,6 +1,6 @@
 //! What a client asks and waits for, one at a time per channel.
 
-use leveret_model::{Arguments, NodeId, RoutingKey, Value};
+use leveret_model::NodeId;
 use leveret_wire::method::{
     BasicCancel, BasicConsume, BasicGet, BasicQos, ConfirmSelect, ExchangeBind, ExchangeDeclare,
     ExchangeDelete, QueueBind, QueueDeclare, QueueDelete, QueueUnbind,
@@ -211,12 +211,4 @@ impl Request {
             }
         }
     }
-}
-
-/// What a client says of itself.
-pub(crate) fn client_properties() -> Arguments {
-    let key = |key: &str| RoutingKey::new(key.as_bytes());
-    let can = ["consumer_cancel_notify", "connection.blocked", "authentication_failure_close"];
-    let can = can.iter().map(|name| (key(name), Value::Bool(true))).collect();
-    Arguments(vec![(key("capabilities"), Value::Table(Arguments(can)))])
 }

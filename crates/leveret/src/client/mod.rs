@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use leveret_model::limits::FRAME_BYTES_MAX;
 use leveret_model::{Arguments, RoutingKey, Value};
-use leveret_wire::frame::write_header_frame;
+use leveret_wire::client::{capabilities, write_publish};
 use leveret_wire::method::{
     BasicAck, BasicCancel, BasicConsume, BasicGet, BasicNack, BasicPublish, BasicQos, ChannelCloseOk,
     ChannelOpen, ConfirmSelect, ConnectionClose, ConnectionCloseOk, ConnectionOpen, ConnectionStartOk,
@@ -19,7 +19,6 @@ use leveret_wire::method::{
 };
 use leveret_wire::{
     BasicProperties, EncodeMethod, FrameKind, Method, PROTOCOL_HEADER, Table, encode_arguments,
-    write_body_frames,
 };
 
 mod assembly;
@@ -170,13 +169,8 @@ impl Client {
             mandatory: true,
             immediate: false,
         };
-        let mut header = Vec::new();
-        BasicProperties::default().encode_payload(body.len() as u64, &mut header);
-        let frame_max = self.frame_max;
-        let out = self.socket.out()?;
-        publish.encode_frame(CHANNEL, out);
-        write_header_frame(out, CHANNEL, &header);
-        write_body_frames(out, CHANNEL, body, frame_max);
+        let (properties, frame_max) = (BasicProperties::default(), self.frame_max);
+        write_publish(self.socket.out()?, CHANNEL, &publish, &properties, body, frame_max);
         Ok(self.confirms.as_mut().map_or(0, Confirms::publish))
     }
 
@@ -356,15 +350,10 @@ fn announced(tag: u64, redelivered: bool) -> Delivery {
 /// What this client understands. Without `consumer_cancel_notify` a broker does not say that a consumer's queue is gone,
 /// without `authentication_failure_close` it does not say why it refuses a login (RabbitMQ: client capabilities).
 fn client_properties() -> Vec<u8> {
-    let able = |name: &str| (RoutingKey::new(name.as_bytes()), Value::Bool(true));
-    let capabilities =
+    let names =
         ["consumer_cancel_notify", "publisher_confirms", "basic.nack", "authentication_failure_close"];
-    let capabilities = Arguments(capabilities.map(able).to_vec());
     let product = Value::LongString(b"leveret demo".as_slice().into());
-    let properties = Arguments(vec![
-        (RoutingKey::new(b"product"), product),
-        (RoutingKey::new(b"capabilities"), Value::Table(capabilities)),
-    ]);
+    let properties = Arguments(vec![(RoutingKey::new(b"product"), product), capabilities(&names)]);
     let mut table = Vec::new();
     encode_arguments(&properties, &mut table);
     table

@@ -4,11 +4,12 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread::{self, JoinHandle};
 
-use leveret_wire::decode_frame;
+use leveret_wire::frame::write_header_frame;
 use leveret_wire::method::{
     BasicCancel as Cancel, BasicDeliver, BasicNack as Nack, ChannelClose, ChannelOpenOk, ConfirmSelectOk,
     ConnectionCloseOk as CloseOk, ConnectionOpenOk, ConnectionStart, ConnectionTune, QueueDeclareOk,
 };
+use leveret_wire::{decode_frame, write_body_frames};
 
 use super::*;
 

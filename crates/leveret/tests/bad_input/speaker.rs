@@ -4,16 +4,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use leveret_model::Arguments;
 use leveret_model::limits::FRAME_BYTES_MAX;
-use leveret_model::{Arguments, RoutingKey, Value};
-use leveret_wire::frame::{FRAME_END, begin_frame, end_frame, write_head, write_header_frame};
+use leveret_wire::frame::{FRAME_END, begin_frame, end_frame, write_head};
 use leveret_wire::method::{
     BasicConsume, BasicPublish, ChannelOpen, ConfirmSelect, ConnectionOpen, ConnectionStartOk,
     ConnectionTuneOk, QueueDeclare,
 };
 use leveret_wire::{
-    BasicProperties, EncodeMethod, FrameKind, Method, PROTOCOL_HEADER, Table, decode_frame, encode_arguments,
-    write_body_frames,
+    BasicProperties, EncodeMethod, FrameKind, Method, PROTOCOL_HEADER, Table, client, decode_frame,
+    encode_arguments,
 };
 
 use socket2::{Domain, Socket, Type};
@@ -279,21 +279,15 @@ impl Speaker {
 
 /// A client's properties with these capabilities.
 pub(crate) fn properties(capabilities: &[&str]) -> Vec<u8> {
-    let able = |name: &&str| (RoutingKey::new(name.as_bytes()), Value::Bool(true));
-    let capabilities = Arguments(capabilities.iter().map(able).collect());
-    let properties = Arguments(vec![(RoutingKey::new(b"capabilities"), Value::Table(capabilities))]);
     let mut table = Vec::new();
-    encode_arguments(&properties, &mut table);
+    encode_arguments(&Arguments(vec![client::capabilities(capabilities)]), &mut table);
     table
 }
 
 /// The frames of a publish to the queue of that name.
 pub(crate) fn publish(channel: u16, queue: &str, body: &[u8], out: &mut Vec<u8>) {
-    let publish =
-        BasicPublish { exchange: b"", routing_key: queue.as_bytes(), mandatory: false, immediate: false };
-    publish.encode_frame(channel, out);
-    write_header_frame(out, channel, &header(body.len() as u64));
-    write_body_frames(out, channel, body, FRAME_BYTES_MAX);
+    let publish = BasicPublish { routing_key: queue.as_bytes(), ..Default::default() };
+    client::write_publish(out, channel, &publish, &BasicProperties::default(), body, FRAME_BYTES_MAX);
 }
 
 /// A content header that announces so many bytes.

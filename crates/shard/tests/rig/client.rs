@@ -2,14 +2,17 @@
 
 use std::collections::VecDeque;
 
-use leveret_model::{ConnectionKey, ShardAddress};
-use leveret_wire::frame::{FRAME_END, write_head, write_header_frame};
+use leveret_model::{Arguments, ConnectionKey, ShardAddress};
+use leveret_wire::client::{capabilities, write_publish};
 use leveret_wire::method::*;
 use leveret_wire::{
     BasicProperties, ContentHeader, FrameKind, Method, PROTOCOL_HEADER, Table, decode_frame, encode_arguments,
 };
 
 use super::{ClientId, Rig};
+
+/// Bytes: less than what is agreed, so that a body of 100,000 is one frame.
+const FRAME_MAX: u32 = 100_008;
 
 /// Something that a client hears. Numbers of channels are left out where a test has only one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,7 +196,7 @@ impl Client {
         method.into().encode_frame(channel, &mut self.unread);
     }
 
-    /// A publish on a channel, in frames of at most 100,000 bytes.
+    /// A publish on a channel, in frames of at most [`FRAME_MAX`].
     pub(crate) fn publishes(
         &mut self,
         channel: u16,
@@ -213,15 +216,8 @@ impl Client {
         body: &[u8],
     ) {
         let (exchange, routing_key) = (exchange.as_bytes(), key.as_bytes());
-        self.says(channel, BasicPublish { exchange, routing_key, mandatory, ..Default::default() });
-        let mut header = Vec::new();
-        properties.encode_payload(body.len() as u64, &mut header);
-        write_header_frame(&mut self.unread, channel, &header);
-        for piece in body.chunks(100_000) {
-            write_head(&mut self.unread, FrameKind::Body, channel, piece.len() as u32);
-            self.unread.extend_from_slice(piece);
-            self.unread.push(FRAME_END);
-        }
+        let publish = BasicPublish { exchange, routing_key, mandatory, ..Default::default() };
+        write_publish(&mut self.unread, channel, &publish, properties, body, FRAME_MAX);
     }
 }
 
@@ -239,17 +235,9 @@ impl Rig {
         let id = self.accept(at);
         let client = self.client(id);
         client.unread.extend(PROTOCOL_HEADER);
-        let capability =
-            |name: &str| (leveret_model::RoutingKey::new(name.as_bytes()), leveret_model::Value::Bool(true));
-        let capabilities =
-            ["consumer_cancel_notify", "connection.blocked", "authentication_failure_close"].map(capability);
-        let capabilities = leveret_model::Arguments(capabilities.into());
-        let properties = leveret_model::Arguments(vec![(
-            leveret_model::RoutingKey::new(b"capabilities"),
-            leveret_model::Value::Table(capabilities),
-        )]);
+        let names = ["consumer_cancel_notify", "connection.blocked", "authentication_failure_close"];
         let mut table = Vec::new();
-        encode_arguments(&properties, &mut table);
+        encode_arguments(&Arguments(vec![capabilities(&names)]), &mut table);
         client.says(
             0,
             ConnectionStartOk {

@@ -4,7 +4,7 @@ use leveret_model::{Arguments, RoutingKey, Value};
 use leveret_wire::content::write_address;
 use leveret_wire::frame::{FRAME_END, write_head, write_header_frame};
 use leveret_wire::method::*;
-use leveret_wire::{BasicProperties, FrameKind, Method, encode_arguments};
+use leveret_wire::{BasicProperties, FrameKind, Method, client, encode_arguments};
 
 pub(crate) fn all_capabilities() -> [&'static str; 3] {
     ["authentication_failure_close", "connection.blocked", "consumer_cancel_notify"]
@@ -13,12 +13,11 @@ pub(crate) fn all_capabilities() -> [&'static str; 3] {
 pub(crate) fn client_properties(capabilities: &[&str]) -> Vec<u8> {
     let key = |key: &str| RoutingKey::new(key.as_bytes());
     let text = |text: &str| Value::LongString(text.as_bytes().into());
-    let capabilities = capabilities.iter().map(|name| (key(name), Value::Bool(true))).collect();
     let mut table = Vec::new();
     let properties = Arguments(vec![
         (key("product"), text("dialogue")),
         (key("connection_name"), text("one")),
-        (key("capabilities"), Value::Table(Arguments(capabilities))),
+        client::capabilities(capabilities),
     ]);
     encode_arguments(&properties, &mut table);
     table
