@@ -160,6 +160,7 @@ impl Shard {
                 state: match connection.state() {
                     State::Handshake => "handshake",
                     State::Open if self.broker.meta(key).unread => "not reading",
+                    State::Open if self.is_throttled(key) => "blocked",
                     State::Open => "running",
                     State::Closing | State::Finished => "closing",
                 },

@@ -135,6 +135,7 @@ fn a_publisher_that_floods_a_queue_waits_and_nobody_else_does() {
         flood(&mut untold, "flood", &body);
         assert_eq!(told.hear(), Heard::Method(0, "connection.blocked"));
         assert!(first > 0, "{name}: not one was taken");
+        assert_eq!(state(&node, &told.name()), "blocked");
         let rss = node.rss_bytes();
         assert!(rss <= RSS_MAX, "{name}: {} MiB", rss / MIB);
         bystander.judge(&format!("a flood of {name}"));
@@ -149,6 +150,7 @@ fn a_publisher_that_floods_a_queue_waits_and_nobody_else_does() {
         operator.say(1, &QueuePurge { queue: b"flood", ..Default::default() });
         assert!(matches!(operator.hear(), Heard::Count(1..)));
         assert_eq!(told.hear(), Heard::Method(0, "connection.unblocked"));
+        assert_eq!(state(&node, &told.name()), "running");
         told.stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
         told.say_bytes(&rest);
         assert!(count(&mut told, "flood") > 0);
