@@ -4,9 +4,10 @@
 //! send get defaults, fields that this program does not know are kept by `--json` and left out of the tables, so that
 //! a newer node and an older program understand each other.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -98,7 +99,7 @@ struct Memory {
 /// Asks and prints.
 pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     let data_dir = config::data_dir(args.data_dir.as_deref(), &config::environment())?;
-    let document = read(&ask(&data_dir, "status")?)?;
+    let document = read(&ask(&data_dir, "status", STATUS_ANSWER_WAIT)?)?;
     if args.json {
         return cli::print(&format!("{document:#}\n"));
     }
@@ -108,16 +109,11 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<()> {
 }
 
 /// Sends one line to the node of a data directory and reads its whole answer.
-fn ask(data_dir: &Path, question: &str) -> anyhow::Result<String> {
+fn ask(data_dir: &Path, question: &str, wait: Duration) -> anyhow::Result<String> {
     let path = data_dir.join(ADMIN_SOCKET);
     let mut socket = match UnixStream::connect(&path) {
         Ok(socket) => socket,
-        Err(error)
-            if matches!(
-                error.kind(),
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
-            ) =>
-        {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
             bail!(
                 "no node runs in {}; start one with `leveret serve`, or name its --data-dir",
                 data_dir.display()
@@ -125,12 +121,19 @@ fn ask(data_dir: &Path, question: &str) -> anyhow::Result<String> {
         }
         Err(error) => return Err(error).with_context(|| format!("admin socket {}", path.display())),
     };
-    socket.set_read_timeout(Some(STATUS_ANSWER_WAIT))?;
-    socket.set_write_timeout(Some(STATUS_ANSWER_WAIT))?;
+    socket.set_read_timeout(Some(wait))?;
+    socket.set_write_timeout(Some(wait))?;
     socket.write_all(format!("{question}\n").as_bytes()).context("the node does not take the question")?;
     let mut answer = String::new();
     let mut lines = BufReader::new(socket.take(STATUS_ANSWER_BYTES_MAX));
-    lines.read_line(&mut answer).context("the node does not answer")?;
+    match lines.read_line(&mut answer) {
+        // what the system calls it says nothing to anyone
+        Err(error) if error.kind() == ErrorKind::WouldBlock => bail!(
+            "the node in {} does not answer within {wait:?}: it hangs, or its process is stopped; see its log",
+            data_dir.display()
+        ),
+        read => read.context("the node does not answer")?,
+    };
     if answer.is_empty() {
         bail!("the node in {} closed the admin socket without an answer; see its log", data_dir.display());
     }
@@ -305,8 +308,18 @@ mod tests {
     #[test]
     fn a_directory_without_a_node_is_named() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let error = ask(directory.path(), "status").expect_err("nobody listens").to_string();
+        let error = ask(directory.path(), "status", STATUS_ANSWER_WAIT).expect_err("nobody listens").to_string();
         assert!(error.contains("no node runs in") && error.contains("leveret serve"), "{error}");
+    }
+
+    #[test]
+    fn a_node_that_is_stopped_is_said_to_be_silent() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let _deaf = UnixListener::bind(directory.path().join(ADMIN_SOCKET)).expect("a socket");
+        let error = ask(directory.path(), "status", Duration::from_millis(1))
+            .expect_err("nobody answers")
+            .to_string();
+        assert!(error.contains("does not answer within 1ms") && !error.contains("os error"), "{error}");
     }
 
     #[test]
@@ -328,7 +341,7 @@ mod tests {
             socket.write_all(b"{}}\n").expect("second half");
             (line, socket)
         });
-        let answer = ask(directory.path(), "status").expect("an answer");
+        let answer = ask(directory.path(), "status", STATUS_ANSWER_WAIT).expect("an answer");
         assert_eq!(answer, "{\"node\":{}}\n");
         assert_eq!(&node.join().expect("the node ends").0, b"status\n");
     }
