@@ -42,6 +42,7 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         tracing::warn!(%error, "the limit of open files stays as it is; connections beyond it will wait");
     }
     let data_dir = settings.data_dir.clone();
+    let seeds = settings.seed.clone();
     // Before any other thread: a signal must find its handler from the first moment.
     let stop = stop_signal().context("signals cannot be handled")?;
     let node = Node::start(&node_config(settings, secret))?;
@@ -55,6 +56,12 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     match node.wait_ready(&stop) {
         Ok(Some(peers)) => {
             print(&others(&peers))?;
+            if let Some(silent) = silent(&seeds, node.cluster_listen(), &peers) {
+                tracing::warn!(
+                    seeds = silent,
+                    "no seed let this node in: it serves alone, and keeps dialling them"
+                );
+            }
             print("ready\n")?;
             // The sender lives as long as the process, so this ends with a signal only.
             let _ = stop.recv();
@@ -83,6 +90,13 @@ fn others(peers: &[Peer]) -> String {
         0 => format!("joined {count}: {}\n", named.join(", ")),
         more => format!("joined {count}: {} and {more} more\n", named.join(", ")),
     }
+}
+
+/// The seeds of a node that found nobody, but for itself: a wrong address looks like that, and so does a first node.
+fn silent(seeds: &[SocketAddr], own: SocketAddr, peers: &[Peer]) -> Option<String> {
+    let others = seeds.iter().filter(|seed| **seed != own).map(SocketAddr::to_string);
+    let others: Vec<String> = others.take(limits::NAMES_SAID).collect();
+    (peers.is_empty() && !others.is_empty()).then(|| others.join(", "))
 }
 
 /// As many connections as the system allows: the soft limit is for programs that use `select`.
@@ -157,6 +171,16 @@ mod tests {
         assert_eq!(others(&peers[..2]), "joined 2 other nodes: n1 (10.0.0.1:7), n2 (10.0.0.2:7)\n");
         assert_eq!(others(&peers[2..3]), "joined 1 other node: n3 (10.0.0.3:7)\n");
         assert!(others(&peers).ends_with("n20 (10.0.0.20:7) and 3 more\n"), "{}", others(&peers));
+    }
+
+    #[test]
+    fn seeds_are_silent_if_there_are_any_but_oneself_and_nobody_was_joined() {
+        let [own, other]: [SocketAddr; 2] =
+            ["10.0.0.1:7", "10.0.0.2:7"].map(|a| a.parse().expect("an address"));
+        let peer = Peer { name: "n2".into(), address: other.to_string() };
+        assert_eq!(silent(&[own, other], own, &[]).as_deref(), Some("10.0.0.2:7"));
+        assert_eq!(silent(&[own, other], own, &[peer]), None);
+        assert_eq!(silent(&[own], own, &[]), None);
     }
 
     #[test]

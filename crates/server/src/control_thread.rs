@@ -249,9 +249,9 @@ impl ControlThread {
         }
     }
 
-    /// The nodes that count here, by name.
+    /// The living nodes that count here, by name: one that is Down was joined by nobody.
     fn peers(&self) -> Vec<Peer> {
-        let nodes = self.control.nodes().into_iter().filter(|node| node.counted);
+        let nodes = self.control.nodes().into_iter().filter(|node| node.counted && !node.standing.is_down());
         let mut peers: Vec<Peer> =
             nodes.map(|node| Peer { name: node.name.to_string(), address: node.address }).collect();
         peers.sort_unstable();
