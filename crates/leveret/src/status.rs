@@ -308,7 +308,8 @@ mod tests {
     #[test]
     fn a_directory_without_a_node_is_named() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let error = ask(directory.path(), "status", STATUS_ANSWER_WAIT).expect_err("nobody listens").to_string();
+        let error =
+            ask(directory.path(), "status", STATUS_ANSWER_WAIT).expect_err("nobody listens").to_string();
         assert!(error.contains("no node runs in") && error.contains("leveret serve"), "{error}");
     }
 

@@ -1,8 +1,12 @@
-//! What a node says about those that it joins.
+//! What a node says about those that it joins, and while it has joined nobody.
 
 mod node;
 
-use node::Node;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use node::{LEVERET, Node};
 
 #[test]
 fn a_node_says_whom_it_joined_and_where_they_are() {
@@ -31,4 +35,33 @@ fn a_node_whose_seeds_are_silent_says_which_they_are() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let node = Node::start(&directory.path().join("alone"), &["--seed", "127.0.0.1:1"]);
     node.wait_for_lines(&["no seed let this node in", "127.0.0.1:1", "WARN"], 1);
+}
+
+#[test]
+fn status_of_a_node_that_has_not_joined_says_that_no_client_is_let_in() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let secret = |name: &str| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, name.repeat(10)).expect("a file");
+        file.to_str().expect("a name").to_owned()
+    };
+    let first = Node::start(&directory.path().join("first"), &["--secret-file", &secret("hare")]);
+    assert!(!status(&directory.path().join("first")).contains("no client is let in"));
+    let data_dir = directory.path().join("second");
+    let mut second = Command::new(LEVERET);
+    second.args(["serve", "--listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--seed"]);
+    second.args([first.cluster(), "--secret-file", &secret("rabbit"), "--data-dir"]).arg(&data_dir);
+    let mut second = second.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
+    let banner = BufReader::new(second.stdout.take().expect("piped"));
+    let told = banner.lines().map_while(Result::ok).any(|line| line.starts_with("data in"));
+    let said = status(&data_dir);
+    let _ = second.kill();
+    let _ = second.wait();
+    assert!(told && said.contains("warning: no client is let in yet"), "{said}");
+}
+
+fn status(data_dir: &Path) -> String {
+    let output =
+        Command::new(LEVERET).args(["status", "--data-dir"]).arg(data_dir).output().expect("it runs");
+    String::from_utf8(output.stdout).expect("UTF-8")
 }

@@ -27,6 +27,8 @@ pub(crate) use document::NodeFacts;
 /// What the control machine tells, a page of queues at a time.
 #[derive(Debug)]
 pub(crate) struct Overview {
+    /// Clients are let in.
+    pub(crate) open: bool,
     pub(crate) nodes: Vec<NodeStatus>,
     pub(crate) queues: Vec<QueueStatus>,
     /// Queues of this node that lost their names since its start: what they are called now, and what they were.

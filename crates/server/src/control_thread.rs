@@ -260,6 +260,7 @@ impl ControlThread {
 
     fn overview(&self, after: Option<QueueId>) -> Overview {
         Overview {
+            open: self.client_socket.is_none(),
             nodes: self.control.nodes(),
             queues: self.control.queues_after(after, limits::STATUS_PAGE_QUEUES),
             renamed: self.teller.renamed(),

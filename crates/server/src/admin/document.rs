@@ -112,6 +112,9 @@ fn connections(reports: &[ShardReport]) -> Vec<Value> {
 fn warnings(memory: &NodeMemory, overview: &Overview) -> Vec<Cow<'static, str>> {
     let mut warnings: Vec<Cow<'static, str>> =
         vec!["durable queues and persistent messages are kept in memory only".into()];
+    if !overview.open {
+        warnings.push("no client is let in yet: this node has not joined; its log says why".into());
+    }
     if !overview.renamed.is_empty() {
         let there: BTreeSet<&str> = overview.queues.iter().map(|queue| queue.record.name.as_str()).collect();
         for (renamed, name) in overview.renamed.iter().filter(|(renamed, _)| there.contains(renamed.as_str()))
