@@ -83,6 +83,8 @@ pub(crate) struct Desk {
     /// Steps of merges that wait to be visible.
     pub(crate) unions: BTreeMap<CommandKey, (QueueId, Version)>,
     next: u64,
+    /// When a name gets free that somebody waits for.
+    free_at: Option<Instant>,
 }
 
 impl Desk {
@@ -92,7 +94,19 @@ impl Desk {
     }
 
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.deadlines.first().map_or(Instant::FAR, |(at, _)| *at)
+        let deadline = self.deadlines.first().map_or(Instant::FAR, |(at, _)| *at);
+        self.free_at.map_or(deadline, |free_at| free_at.min(deadline))
+    }
+
+    /// A command waits for a name that is free then: it is judged again, and may wait for the view and the votes as long as
+    /// one that comes then.
+    fn wait_for_name(&mut self, key: CommandKey, free_at: Instant) {
+        self.free_at = Some(self.free_at.map_or(free_at, |before| before.min(free_at)));
+        if let Some(pending) = self.commands.get_mut(&key) {
+            let until = pending.wait_until.max(free_at + limits::PUBLISH_WAIT);
+            pending.wait_until = until;
+            self.set_phase(key, Phase::Waiting, until);
+        }
     }
 
     fn set_phase(&mut self, key: CommandKey, phase: Phase, until: Instant) {
@@ -138,12 +152,13 @@ impl Control {
         } else {
             Step::Wait
         };
-        if matches!(step, Step::Wait) {
-            return;
-        }
-        self.desk.waiting.remove(&key);
         match step {
-            Step::Wait => {}
+            Step::Wait => return,
+            Step::WaitUntil(free_at) => return self.desk.wait_for_name(key, free_at),
+            _ => self.desk.waiting.remove(&key),
+        };
+        match step {
+            Step::Wait | Step::WaitUntil(_) => {}
             Step::Answer(reply) => self.answer(key, reply),
             Step::Refuse(refusal) => self.answer(key, Reply::Refused(refusal)),
             Step::Finish(reply, sources) => {
@@ -246,8 +261,9 @@ impl Control {
         }
     }
 
-    /// Gives up what waited too long.
+    /// Gives up what waited too long; what waits for a name that is free by now is judged again.
     pub(crate) fn on_command_deadlines(&mut self, now: Instant) {
+        self.stirred |= self.desk.free_at.take_if(|free_at| *free_at <= now).is_some();
         while let Some(&(at, key)) = self.desk.deadlines.first()
             && at <= now
         {
@@ -284,7 +300,7 @@ impl Control {
             _ => None,
         };
         if let Some(name) = queue
-            && let Seen::There(SeenQueue { record, home: Standing::Unreachable }) =
+            && let Seen::There(SeenQueue { record, home: Standing::Unreachable | Standing::Down { .. } }) =
                 self.directory.queue(&name)
         {
             return refusal::home_down(&name, record.durable, &self.name_of(record.home.node));

@@ -210,13 +210,24 @@ fn a_killed_node_is_down_within_200_ms_and_its_names_are_free_2_s_later() {
     assert!(world.run_until(ms(200), down), "{:#?}", views(&world));
     world.run(ms(20));
     assert!(world.nodes[0].shards[0].serving("q").is_none());
-    let home = world.home(0);
-    let Reply::Refused(refusal) = world.ask_now(0, queue("q", home, true)) else { panic!("declared") };
+    let Reply::Refused(refusal) = world.ask_now(1, Command::Bind(binding("x", "q", "k"))) else {
+        panic!("bound")
+    };
     assert_eq!(refusal.text, "home node 'n2' of durable queue 'q' in vhost '/' is down or inaccessible");
-    assert_eq!(code(&world.ask_now(1, Command::Bind(binding("x", "q", "k")))), 404);
-    world.run(ms(2_000));
-    let home = world.home(1);
-    assert!(matches!(world.ask_now(1, queue("q", home, false)), Reply::Queue { created: true, .. }));
+    // who declares it anew waits for that, who asks for something else too
+    let (here, there) = (world.home(0), world.home(1));
+    let anew = [world.ask(0, queue("q", here, true)), world.ask(1, queue("q", there, true))];
+    world.run(ms(1_700));
+    assert!(world.reply(0, anew[0]).is_none() && world.reply(1, anew[1]).is_none());
+    assert!(
+        world.run_until(ms(500), |world| world.reply(0, anew[0]).is_some()
+            && world.reply(1, anew[1]).is_some())
+    );
+    let created = |at: usize| match world.reply(at, anew[at]) {
+        Some(Reply::Queue { created, .. }) => *created,
+        reply => panic!("{reply:?}"),
+    };
+    assert!(created(0) ^ created(1), "one home, and both are told of it");
     let away = world.nodes[0].events.iter().find_map(|(_, event)| match event {
         Event::Down { queues, names, .. } => Some((*queues, names.clone())),
         _ => None,

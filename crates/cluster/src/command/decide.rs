@@ -18,6 +18,8 @@ use crate::refusal;
 /// What a command needs next.
 pub(super) enum Step {
     Wait,
+    /// The name is free then.
+    WaitUntil(Instant),
     Answer(Reply),
     Refuse(Refusal),
     /// The own map was changed (or need not be): visible, then answered; these exchanges lost a binding.
@@ -131,10 +133,11 @@ impl Control {
                     None => Step::Answer(Reply::Queue { record: record.into(), created: false }),
                 };
             }
-            Seen::There(SeenQueue { record, home: Standing::Down { since } }) => {
-                if now < since + limits::ECHO_WAIT {
-                    let home = self.name_of(record.home.node);
-                    return Step::Refuse(refusal::home_down(name, record.durable, &home));
+            Seen::There(SeenQueue { home: Standing::Down { since }, .. }) => {
+                let free_at = since + limits::ECHO_WAIT;
+                if now < free_at {
+                    // clients that lost the node come at once, to declare again what they had there
+                    return Step::WaitUntil(free_at);
                 }
             }
             Seen::Nothing if is_reserved(name) => return Step::Refuse(refusal::reserved("queue", name)),
