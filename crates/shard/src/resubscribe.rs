@@ -93,10 +93,11 @@ impl Broker {
         held
     }
 
-    /// What homes elsewhere will hear of when it is read. (Credit that was on its way counts as given back.)
+    /// What homes elsewhere will hear of when it is read, or when its channel has room. (Credit that was on its way counts as
+    /// given back.)
     fn unread(&self) -> BTreeMap<(ChannelKey, ConsumerNumber), Unread> {
         let mut unread: BTreeMap<_, Unread> = BTreeMap::new();
-        for credit in self.metas.iter().flat_map(|meta| &meta.credit) {
+        for credit in self.metas.iter().flat_map(|meta| meta.credit.iter().chain(meta.withheld.values())) {
             let of = unread.entry((credit.channel, credit.consumer)).or_default();
             of.messages += credit.messages;
             of.bytes += credit.bytes;

@@ -109,6 +109,31 @@ fn a_channel_that_pauses_goes_on_when_each_of_its_consumers_can_have_one() {
     }
 }
 
+/// What is withheld stays so on a new link.
+#[test]
+fn a_channel_that_pauses_gets_no_window_with_a_new_link() {
+    let mut rig = narrow(&[1, 1]);
+    fill(&mut rig);
+    let greedy = rig.connect(at(2, 0));
+    for queue in QUEUES {
+        rig.says_consume(greedy, queue, queue, false);
+    }
+    let mut got = bodies(&mut rig, greedy).len();
+    for _ in 0..3 {
+        rig.cut(1, 2);
+        rig.run();
+        rig.heal(1, 2);
+        rig.run();
+        assert_eq!(bodies(&mut rig, greedy), [""; 0]);
+    }
+    while got < QUEUES.len() * EACH {
+        ack_all(&mut rig, greedy);
+        let more = bodies(&mut rig, greedy).len();
+        assert!(more > 0, "it goes on");
+        got += more;
+    }
+}
+
 /// A consumer that ends while its channel pauses takes nothing with it, and the channel goes on.
 #[test]
 fn consumers_that_end_while_their_channel_pauses_leave_the_others_awake() {
