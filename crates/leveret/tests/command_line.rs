@@ -130,6 +130,14 @@ fn a_taken_port_and_a_data_directory_in_use_are_named() {
 }
 
 #[test]
+fn a_data_directory_whose_path_is_too_long_for_its_socket_is_told_the_bound() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (code, line) = refused(&mut serve(&directory.path().join("d".repeat(120))));
+    assert_eq!(code, Some(1));
+    assert!(line.contains("too long") && line.contains("107 bytes"), "{line}");
+}
+
+#[test]
 fn of_two_nodes_that_bind_one_port_at_the_same_moment_the_second_to_open_it_says_so_and_ends() {
     // a seed that says nothing: the node waits for a second before it opens its port
     let mute = TcpListener::bind("127.0.0.1:0").expect("a port");

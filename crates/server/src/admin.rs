@@ -7,6 +7,7 @@ mod document;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::{io, thread};
 
@@ -23,6 +24,16 @@ use crate::memory::NodeMemory;
 use crate::shard_thread::ToShardThread;
 
 pub(crate) use document::NodeFacts;
+
+/// The socket, where nothing lies. The system's own words for a path that is too long name a constant of its headers.
+pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
+    UnixListener::bind(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => {
+            io::Error::new(error.kind(), "the path is too long: with `/admin.sock` it may have 107 bytes")
+        }
+        _ => error,
+    })
+}
 
 /// What the control machine tells, a page of queues at a time.
 #[derive(Debug)]

@@ -83,10 +83,19 @@ impl Porter {
 
     /// Nobody can be let in, mostly for want of descriptors. Who waits would wake this thread all the time: not for a while.
     fn pause(&mut self, now: Instant, error: &io::Error) {
-        if let Some(unsaid) = self.complaints.take(now) {
-            warn!(%error, unsaid, "a connection could not be accepted");
-        }
+        warn_not_accepted(&mut self.complaints, now, error);
         self.watch_at = now + limits::ACCEPT_AGAIN;
+    }
+}
+
+/// A line now and then, with what to do.
+pub(crate) fn warn_not_accepted(complaints: &mut Allowance, now: Instant, error: &io::Error) {
+    let Some(unsaid) = complaints.take(now) else { return };
+    // ENFILE and EMFILE: the system is short of descriptors, or the process
+    if let Some(23 | 24) = error.raw_os_error() {
+        warn!(%error, unsaid, "a connection could not be accepted: raise the limit of open files (ulimit -n, LimitNOFILE)");
+    } else {
+        warn!(%error, unsaid, "a connection could not be accepted");
     }
 }
 

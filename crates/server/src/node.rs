@@ -17,7 +17,7 @@ use leveret_shard::ShardConfig;
 use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::admin::{Admin, NodeFacts};
+use crate::admin::{self, Admin, NodeFacts};
 use crate::client_door::ClientCounts;
 use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
@@ -362,7 +362,7 @@ fn open_admin(data_dir: &Path) -> Result<(AdminSocket, StdUnixListener), StartEr
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
         _ => {}
     }
-    let listener = StdUnixListener::bind(&path).map_err(wrong)?;
+    let listener = admin::listen(&path).map_err(wrong)?;
     let socket = AdminSocket(path);
     fs::set_permissions(&socket.0, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(wrong)?;
     Ok((socket, listener))

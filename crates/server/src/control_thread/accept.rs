@@ -3,7 +3,6 @@
 use std::io;
 
 use leveret_model::{Instant, limits};
-use tracing::warn;
 
 use super::ControlThread;
 use crate::client_door::{self, PORTER};
@@ -39,9 +38,7 @@ impl ControlThread {
         if error.kind() == io::ErrorKind::WouldBlock {
             return;
         }
-        if let Some(unsaid) = self.complaints.take(now) {
-            warn!(%error, unsaid, "a connection could not be accepted");
-        }
+        client_door::warn_not_accepted(&mut self.complaints, now, error);
         self.accept_at = now + limits::ACCEPT_AGAIN;
     }
 

@@ -39,8 +39,10 @@ impl Links {
             debug!(address = %shaking.address, %error, "a link's handshake failed");
         } else if !self.own_dials.take(&shaking.address) {
             let why = match error.kind() {
-                // a dialer that finds another secret here leaves without a word
-                io::ErrorKind::UnexpectedEof => "the peer left: has it another secret?".to_owned(),
+                // a dialer that finds another secret here leaves without a word, and so does one that waited too long
+                io::ErrorKind::UnexpectedEof => {
+                    "the peer left: this node stood still, or they have different secrets".to_owned()
+                }
                 _ => error.to_string(),
             };
             if let Some(unsaid) = self.complaints.take(clock::now()) {
