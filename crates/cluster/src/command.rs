@@ -83,8 +83,8 @@ pub(crate) struct Desk {
     /// Steps of merges that wait to be visible.
     pub(crate) unions: BTreeMap<CommandKey, (QueueId, Version)>,
     next: u64,
-    /// When a name gets free that somebody waits for.
-    free_at: Option<Instant>,
+    /// Not among `waiting`: those that wait for a name, by when it is free. An entry may be of a command that is gone.
+    for_names: BTreeSet<(Instant, CommandKey)>,
 }
 
 impl Desk {
@@ -95,18 +95,34 @@ impl Desk {
 
     pub(crate) fn next_deadline(&self) -> Instant {
         let deadline = self.deadlines.first().map_or(Instant::FAR, |(at, _)| *at);
-        self.free_at.map_or(deadline, |free_at| free_at.min(deadline))
+        self.for_names.first().map_or(deadline, |(free_at, _)| deadline.min(*free_at))
     }
 
     /// A command waits for a name that is free then: it is judged again, and may wait for the view and the votes as long as
     /// one that comes then.
     fn wait_for_name(&mut self, key: CommandKey, free_at: Instant) {
-        self.free_at = Some(self.free_at.map_or(free_at, |before| before.min(free_at)));
+        self.waiting.remove(&key);
+        self.for_names.insert((free_at, key));
         if let Some(pending) = self.commands.get_mut(&key) {
             let until = pending.wait_until.max(free_at + limits::PUBLISH_WAIT);
             pending.wait_until = until;
             self.set_phase(key, Phase::Waiting, until);
         }
+    }
+
+    /// Names are free by then: who waits for them is to be judged again. True if anybody does.
+    pub(crate) fn names_free(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some((free_at, key)) = self.for_names.pop_first() {
+            if free_at > now {
+                self.for_names.insert((free_at, key));
+                break;
+            }
+            if self.commands.contains_key(&key) {
+                any |= self.waiting.insert(key);
+            }
+        }
+        any
     }
 
     fn set_phase(&mut self, key: CommandKey, phase: Phase, until: Instant) {
@@ -263,7 +279,7 @@ impl Control {
 
     /// Gives up what waited too long; what waits for a name that is free by now is judged again.
     pub(crate) fn on_command_deadlines(&mut self, now: Instant) {
-        self.stirred |= self.desk.free_at.take_if(|free_at| *free_at <= now).is_some();
+        self.stirred |= self.desk.names_free(now);
         while let Some(&(at, key)) = self.desk.deadlines.first()
             && at <= now
         {
@@ -300,7 +316,7 @@ impl Control {
             _ => None,
         };
         if let Some(name) = queue
-            && let Seen::There(SeenQueue { record, home: Standing::Unreachable | Standing::Down { .. } }) =
+            && let Seen::There(SeenQueue { record, home: Standing::Unreachable }) =
                 self.directory.queue(&name)
         {
             return refusal::home_down(&name, record.durable, &self.name_of(record.home.node));

@@ -35,6 +35,8 @@ impl Control {
             let before = core::mem::replace(&mut member.standing, standing);
             if before != standing {
                 self.directory.set_standing(node, standing);
+                // a home may be back whose names somebody waits for
+                self.desk.names_free(Instant::FAR);
                 self.stirred = true;
             }
             self.announce(node, standing);
