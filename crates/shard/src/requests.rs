@@ -246,9 +246,9 @@ impl Broker {
         for (request, question) in over {
             let Some(pending) = self.pending.remove(&request) else { continue };
             match question {
-                // it asks the map again: there the name is free, or a rival's that won a merge (R3); that of a queue whose
-                // home is Down is neither yet
-                Question::Inspect if !is_down && !pending.abandoned => {
+                // it asks the map again: there the name is free, or a rival's that won a merge (R3); for that of a queue whose
+                // home is Down only who would make it anew waits
+                Question::Inspect if !pending.abandoned && (!is_down || pending.creates_queue()) => {
                     self.begin_again(pending);
                     continue;
                 }

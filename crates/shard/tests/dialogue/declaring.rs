@@ -140,13 +140,14 @@ fn a_declare_that_waits_for_the_loser_when_that_is_renamed_is_answered_by_the_wi
 }
 
 #[test]
-fn a_declare_that_waits_for_a_home_that_goes_down_is_told_so() {
+fn of_those_that_wait_for_a_home_that_goes_down_who_declares_asks_the_map_again() {
     let mut rig = Rig::new(&[2, 1]);
-    let waiting = two_that_wait(&mut rig);
-    let id = rig.control.queues["q"].id;
+    let [declares, asks] = two_that_wait(&mut rig);
+    // asked again, the map has its name free in time
+    let id = rig.control.queues.remove("q").expect("it is declared").id;
     announce(&mut rig, &Change::MaskQueue { id });
-    for id in waiting {
-        let Heard::ChannelClose(404, text) = rig.one(id) else { panic!("404") };
-        assert!(text.contains("of queue 'q' in vhost '/' is down or inaccessible"), "{text}");
-    }
+    let Heard::ChannelClose(404, text) = rig.one(asks) else { panic!("404") };
+    assert!(text.contains("of queue 'q' in vhost '/' is down or inaccessible"), "{text}");
+    rig.hears(declares, &Heard::Declared { messages: 0, consumers: 0 });
+    assert_eq!(rig.control.queues["q"].home, at(1, 0));
 }
