@@ -22,7 +22,7 @@ impl Shard {
         let meta = self.broker.meta_mut(key);
         meta.pauses = connection.has_pauses();
         let mut windows = core::mem::take(&mut meta.credit);
-        let withheld = windows.extract_if(.., |window| connection.is_paused(window.channel));
+        let withheld = windows.extract_if(.., |window| connection.is_paused(window.channel, window.consumer));
         withheld.for_each(|window| withhold(&mut meta.withheld, window));
         windows.extend(awake.iter().filter_map(|consumer| meta.withheld.remove(consumer)));
         meta.credit = windows;

@@ -8,9 +8,9 @@ use super::Channel;
 use crate::turn::Shared;
 
 impl<C> Channel<C> {
-    /// Its consumers pause.
-    pub(crate) fn is_paused(&self) -> bool {
-        self.paused
+    /// The consumer pauses: one without acks holds nothing, and goes on.
+    pub(crate) fn is_paused(&self, consumer: ConsumerNumber) -> bool {
+        self.paused && self.consumers.get(consumer).is_none_or(|consumer| !consumer.no_ack)
     }
 
     /// Holds as many messages as it may.

@@ -13,9 +13,9 @@ impl<C> Connection<C> {
         !self.shared.paused.is_empty()
     }
 
-    /// Consumers of that channel pause.
-    pub fn is_paused(&mut self, channel: ChannelKey) -> bool {
-        self.channels.opening(channel).is_some_and(|open| open.is_paused())
+    /// That consumer pauses, with its channel.
+    pub fn is_paused(&mut self, channel: ChannelKey, consumer: ConsumerNumber) -> bool {
+        self.channels.opening(channel).is_some_and(|open| open.is_paused(consumer))
     }
 
     /// Ends the pauses of channels that have room again; `each` gets their consumers, to whom messages may be offered.

@@ -46,7 +46,8 @@ fn a_channel_that_holds_enough_pauses_its_consumers_until_each_can_have_one() {
         assert_eq!(offered(&mut talk, consumer), Err(NotTaken::Paused));
     }
     assert_eq!(offered(&mut talk, no_ack), Ok(()), "it holds nothing");
-    assert!(talk.connection.is_paused(a.0));
+    let no_ack_pauses = talk.connection.is_paused(no_ack.0, no_ack.1);
+    assert!(talk.connection.is_paused(a.0, a.1) && !no_ack_pauses);
     acks(&mut talk, 2);
     assert_eq!(awake(&mut talk), [], "one more would not do for all");
     acks(&mut talk, 1);
@@ -67,7 +68,7 @@ fn what_has_left_its_home_is_taken_by_a_channel_that_pauses() {
     let (channel, consumer) = talk.consumes("a", false);
     for position in 1..=6 {
         talk.delivers(channel, consumer, position, b"m");
-        assert_eq!(talk.connection.is_paused(channel), position > 4);
+        assert_eq!(talk.connection.is_paused(channel, consumer), position > 4);
     }
     talk.all_frames();
     for tag in 1..=2 {

@@ -134,6 +134,26 @@ fn a_channel_that_pauses_gets_no_window_with_a_new_link() {
     }
 }
 
+/// It holds nothing, wherever its queue is: what it brings may be what the acks wait for.
+#[test]
+fn a_consumer_without_acks_goes_on_while_its_channel_pauses() {
+    for place in [at(1, 0), at(2, 0)] {
+        let mut rig = narrow(&[1, 1]);
+        let home = fill(&mut rig);
+        rig.declare(home, "replies");
+        let greedy = rig.connect(place);
+        rig.says_consume(greedy, "replies", "replies", true);
+        for queue in QUEUES {
+            rig.says_consume(greedy, queue, queue, false);
+        }
+        bodies(&mut rig, greedy);
+        for number in 0..3 * WINDOW {
+            rig.publish(home, "replies", &format!("{number}"));
+            assert_eq!(bodies(&mut rig, greedy), [format!("{number}")], "{place:?}");
+        }
+    }
+}
+
 /// A consumer that ends while its channel pauses takes nothing with it, and the channel goes on.
 #[test]
 fn consumers_that_end_while_their_channel_pauses_leave_the_others_awake() {
