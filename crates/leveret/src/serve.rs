@@ -113,7 +113,7 @@ fn raise_descriptors() -> rustix::io::Result<()> {
 /// CPUs (Linux: `expand_files` calls `synchronize_rcu`): 0.1 to 1 s on a busy machine. The table never shrinks.
 fn make_room_for_descriptors() {
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let last = most.min(limits::DESCRIPTORS_READY) - 1;
+    let last = most.min(limits::DESCRIPTORS_READY).saturating_sub(1);
     // without it there is only the wait
     if let Ok((end, _)) = std::io::pipe() {
         drop(rustix::io::fcntl_dupfd_cloexec(end, last as RawFd));

@@ -152,7 +152,10 @@ impl ShardThread {
     /// A client goes to the shard with the fewest.
     fn hand_out(&mut self, stream: TcpStream, from: SocketAddr, now: Instant) {
         let Some(shard) = self.ways.clients.add_to_fewest() else {
-            return warn!(%from, "no room for another connection: it is closed");
+            if let Some(unsaid) = self.complaints.take(now) {
+                warn!(%from, unsaid, "no room for another connection: it is closed");
+            }
+            return;
         };
         let address = self.porter.as_ref().and_then(|porter| porter.address);
         let Ok(own) = address.map_or_else(|| stream.local_addr(), Ok) else {

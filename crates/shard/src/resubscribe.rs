@@ -99,8 +99,8 @@ impl Broker {
         let mut unread: BTreeMap<_, Unread> = BTreeMap::new();
         for credit in self.metas.iter().flat_map(|meta| meta.credit.iter().chain(meta.withheld.values())) {
             let of = unread.entry((credit.channel, credit.consumer)).or_default();
-            of.messages += credit.messages;
-            of.bytes += credit.bytes;
+            of.messages = of.messages.saturating_add(credit.messages);
+            of.bytes = of.bytes.saturating_add(credit.bytes);
         }
         unread
     }

@@ -108,7 +108,7 @@ fn who_finds_no_descriptor_left_waits_and_costs_no_more_than_a_look_now_and_then
         let (_, unsaid) = line.split_once("could not be accepted")?.1.split_once("unsaid=")?;
         unsaid.trim().parse::<u64>().ok().filter(|unsaid| *unsaid > 0)
     });
-    // two shards look ten times a second each, and a line a second is written
+    // the first shard looks ten times a second, and a line a second is written
     assert!(unsaid < 100, "{unsaid} attempts in a second");
     node.limit_descriptors(before);
     for speaker in &mut speakers {
