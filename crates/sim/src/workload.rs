@@ -1,9 +1,12 @@
 //! What clients do: publishers, consumers, administrators, and those who drain what is left.
 
+use std::collections::BTreeSet;
+
 use leveret_model::Instant;
 
 use crate::channel::{ChannelPhase, Holding, Settling};
 use crate::client::{Client, Phase};
+use crate::oracle::Fate;
 use crate::request::Request;
 use crate::topology::{Base, Exchange, binding_keys, keys};
 use crate::world::Ways;
@@ -242,7 +245,14 @@ impl Client {
         }
         let Some(at) = (!held.is_empty()).then(|| ways.schedule.dice.below(held.len())) else { return false };
         let multiple = ways.schedule.dice.chance(500);
-        if alone {
+        // after a wrong verdict one message may be held under two tags, of which the home knows the newer one alone
+        let known = channel.held.values().filter(|holding| {
+            let delivered = ways.oracle.deliveries.get(&(holding.message, holding.base));
+            delivered.is_some_and(|delivered| delivered.fate == Fate::Held)
+        });
+        let certain =
+            known.map(|holding| holding.message).collect::<BTreeSet<_>>().len() == channel.held.len();
+        if alone && certain {
             // with all before it, those that it took by another consumer of this channel included
             let count = if multiple { at + 1 } else { 1 };
             consumer.expects_redelivered = Some((ways.schedule.now, count));
