@@ -101,7 +101,6 @@ impl Desk {
     /// A command waits for a name that is free then: it is judged again, and may wait for the view and the votes as long as
     /// one that comes then.
     fn wait_for_name(&mut self, key: CommandKey, free_at: Instant) {
-        self.waiting.remove(&key);
         self.for_names.insert((free_at, key));
         if let Some(pending) = self.commands.get_mut(&key) {
             let until = pending.wait_until.max(free_at + limits::PUBLISH_WAIT);
@@ -152,12 +151,11 @@ impl Control {
         let phase = Phase::Waiting;
         self.desk.commands.insert(key, Pending { origin, command, phase, until, wait_until: until });
         self.desk.deadlines.insert((until, key));
-        self.desk.waiting.insert(key);
         self.judge(now, key);
         key
     }
 
-    /// Judges a waiting command.
+    /// Judges a command that is not among those that wait; it may join them.
     pub(crate) fn judge(&mut self, now: Instant, key: CommandKey) {
         let Some(pending) = self.desk.commands.get(&key) else { return };
         let (origin, command) = (pending.origin, pending.command.clone());
@@ -169,12 +167,10 @@ impl Control {
             Step::Wait
         };
         match step {
-            Step::Wait => return,
-            Step::WaitUntil(free_at) => return self.desk.wait_for_name(key, free_at),
-            _ => self.desk.waiting.remove(&key),
-        };
-        match step {
-            Step::Wait | Step::WaitUntil(_) => {}
+            Step::Wait => {
+                self.desk.waiting.insert(key);
+            }
+            Step::WaitUntil(free_at) => self.desk.wait_for_name(key, free_at),
             Step::Answer(reply) => self.answer(key, reply),
             Step::Refuse(refusal) => self.answer(key, Reply::Refused(refusal)),
             Step::Finish(reply, sources) => {

@@ -52,7 +52,7 @@ impl Control {
             }
             if self.stirred && self.has_lease_or_stopped(now) {
                 self.stirred = false;
-                for key in self.desk.waiting.clone() {
+                for key in core::mem::take(&mut self.desk.waiting) {
                     self.judge(now, key);
                 }
                 more = true;
