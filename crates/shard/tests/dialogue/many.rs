@@ -1,5 +1,9 @@
 //! Many queues, and many consumers of one.
 
+use leveret_link::record::LaneTarget;
+use leveret_link::{Batch, BodyParts, MessageParts};
+use leveret_model::directory::Change;
+use leveret_model::{Boot, LaneSequence, limits};
 use leveret_wire::method::*;
 
 use crate::rig::client::Heard;
@@ -57,13 +61,14 @@ fn a_hundred_thousand_queues_come_take_messages_and_go() {
     assert!(report.memory_bytes < empty + 4 * 1024 * 1024, "{}", report.memory_bytes);
 }
 
+/// More than one record has room for on the other shard (`limits::PUBLISH_TARGETS_MAX`).
 #[test]
-fn a_fanout_reaches_a_thousand_queues_on_two_shards_and_is_confirmed_once() {
+fn a_fanout_reaches_very_many_queues_on_two_shards_and_is_confirmed_once() {
     let mut rig = Rig::new(&[2]);
-    let homes = [rig.connect(at(1, 0)), rig.connect(at(1, 1))];
-    for (home, id) in homes.into_iter().enumerate() {
-        declare_all(&mut rig, id, (0..500).map(|number| format!("{home}-{number}")));
-        for number in 0..500 {
+    let homes = [(rig.connect(at(1, 0)), 500), (rig.connect(at(1, 1)), limits::PUBLISH_TARGETS_MAX + 76)];
+    for (home, (id, count)) in homes.into_iter().enumerate() {
+        declare_all(&mut rig, id, (0..count).map(|number| format!("{home}-{number}")));
+        for number in 0..count {
             rig.bind(id, &format!("{home}-{number}"), "amq.fanout", "");
         }
     }
@@ -76,13 +81,56 @@ fn a_fanout_reaches_a_thousand_queues_on_two_shards_and_is_confirmed_once() {
     let last = |heard: &Heard| matches!(heard, Heard::Confirm { number: 3, ok: true, .. });
     assert!(confirms.iter().any(last), "{confirms:?}");
     assert!(confirms.iter().all(|heard| matches!(heard, Heard::Confirm { ok: true, .. })), "{confirms:?}");
-    for (home, id) in homes.into_iter().enumerate() {
+    for (home, (id, count)) in homes.into_iter().enumerate() {
         let report = rig.shard(at(1, home as u8)).report();
-        assert_eq!(report.queues.len(), 500);
+        assert_eq!(report.queues.len(), count);
         assert!(report.queues.iter().all(|queue| queue.ready == 3));
         rig.consume(id, &format!("{home}-499"), "c", true);
         assert_eq!(rig.bodies(id), ["\u{1}", "\u{2}", "\u{3}"]);
     }
+}
+
+/// One row of queues: a lane that has the publish already, one that misses one before, one of a queue that was deleted, and
+/// one that takes it.
+#[test]
+fn queues_that_do_not_take_a_publish_leave_it_to_the_others_of_its_record_and_keep_nothing() {
+    let mut rig = Rig::new(&[1, 1]);
+    let home = rig.connect(at(2, 0));
+    let ids = ["has", "misses", "deleted", "takes"].map(|queue| {
+        rig.declare(home, queue);
+        rig.control.queues[queue].id
+    });
+    for (to, mail) in rig.control.announce(&Change::DropQueue { id: ids[2] }) {
+        rig.tell(to, mail);
+    }
+    let send = |rig: &mut Rig, sequences: [u64; 4]| {
+        let body = "m".repeat(3_000);
+        let message = MessageParts { address: b"\0\0", header: b"", body: BodyParts::Flat(body.as_bytes()) };
+        let mut batch = Batch::new();
+        let base = LaneSequence(1);
+        let mut row = ids.into_iter().zip(sequences).map(|(queue, sequence)| LaneTarget {
+            queue,
+            sequence: LaneSequence(sequence),
+            base,
+        });
+        batch.push_publish(row.next().expect("four"), message);
+        assert!(row.all(|target| batch.add_target(target)));
+        let now = rig.now;
+        let shard = rig.shard(at(2, 0));
+        shard.begin_turn(now);
+        shard.on_batch(at(1, 0), Boot(1), &batch).unwrap();
+        rig.run();
+    };
+    send(&mut rig, [1, 1, 1, 1]);
+    let before = rig.shard(at(2, 0)).memory_bytes();
+    // what nobody takes is not kept: 3 MB of it would be seen (a grant, which the sender has not earned, is not due yet)
+    for _ in 0..1_000 {
+        send(&mut rig, [1, 3, 2, 1]);
+    }
+    let after = rig.shard(at(2, 0)).memory_bytes();
+    assert!(after < before + 2 * limits::ARENA_BLOCK_BYTES as u64, "{before}, then {after}");
+    send(&mut rig, [1, 3, 2, 2]);
+    assert_eq!(["has", "misses", "takes"].map(|queue| rig.counts(home, queue).0), [1, 1, 2]);
 }
 
 /// Here, on the other shard, on another node: who holds what and who gives it back first does not matter.
