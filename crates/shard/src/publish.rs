@@ -60,7 +60,7 @@ impl Broker {
         state: &mut ChannelState,
         mut publish: Publish<'_>,
     ) -> Result<Published, Refusal> {
-        if publish.arrived < self.masked_at && publish.number.is_some() && self.lost_a_home(channel, &publish)
+        if publish.number.is_some() && publish.arrived < self.masked_at && self.lost_a_home(channel, &publish)
         {
             self.traffic.given_up += 1;
             return Ok(Published::GivenUp);
