@@ -55,7 +55,13 @@ pub enum Change {
         /// Which one.
         id: QueueId,
     },
-    /// The queue's home is Down: routing leaves it out, consumers get `basic.cancel`, its lanes are answered.
+    /// The queue was proposed and never stood: another has its name, or nobody. Nothing that was sent to it is confirmed.
+    WithdrawQueue {
+        /// Which one.
+        id: QueueId,
+    },
+    /// The queue's home is Down, or a rival has its name (R3): routing leaves it out, consumers get `basic.cancel`, its lanes
+    /// are answered.
     /// The record stays.
     MaskQueue {
         /// Which one.

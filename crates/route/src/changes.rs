@@ -44,7 +44,7 @@ impl Table {
             Change::PutExchange(exchange) => self.put_exchange(exchange),
             Change::DropExchange { vhost, name } => self.drop_exchange(vhost, name),
             Change::PutQueue(record) => self.put_queue(record),
-            Change::DropQueue { id } => self.drop_queue(*id),
+            Change::DropQueue { id } | Change::WithdrawQueue { id } => self.drop_queue(*id),
             Change::MaskQueue { id } => self.mask_queue(*id, true),
             Change::UnmaskQueue { id } => self.mask_queue(*id, false),
             Change::PutBinding(binding) => self.put_binding(binding),

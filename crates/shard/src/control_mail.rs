@@ -5,7 +5,6 @@ use leveret_model::directory::{Change, FromShard, QueueRecord, ToShard};
 use leveret_model::{Address, QueueId, RequestId, ShardAddress, limits, refusals};
 
 use crate::broker::Broker;
-use crate::operations::home_down;
 use crate::places::{Away, Entry, Place};
 use crate::shard::Shard;
 
@@ -47,16 +46,14 @@ impl Broker {
         }
         match change {
             Change::PutQueue(record) => self.on_put_queue(change, record),
-            Change::DropQueue { id } => self.on_drop_queue(change, *id),
+            Change::DropQueue { id } => self.on_drop_queue(change, *id, false),
+            Change::WithdrawQueue { id } => self.on_drop_queue(change, *id, true),
             Change::MaskQueue { id } => {
                 self.masked_at = self.now;
                 self.table.apply(change);
-                if let Some((handle, _)) = self.places.away_mut(*id)
-                    && let Some(queue) = self.table.queue_by_id(*id)
-                {
-                    // what its lane waits for is answered at its time
-                    let down = home_down(&queue.record);
-                    self.end_away(handle, &down);
+                // what its lane waits for is answered at its time
+                if let Some((handle, _)) = self.places.away_mut(*id) {
+                    self.end_away(handle, true);
                 }
             }
             Change::DropBinding(_) => {
@@ -76,38 +73,31 @@ impl Broker {
 
     fn on_put_queue(&mut self, change: &Change, record: &QueueRecord) {
         let known = self.table.queue_by_id(record.id).map(|known| &known.record);
-        let renamed = known.filter(|known| known.name != record.name);
-        let gone = renamed.map(|known| refusals::no_queue(&known.name, &known.vhost));
+        let renamed = known.is_some_and(|known| known.name != record.name);
         if record.home == self.own {
             self.open_home(record.id);
         }
         self.table.apply(change);
-        if let Some(gone) = gone
-            && let Some(handle) = self.places.handle(record.id)
-        {
+        if renamed && let Some(handle) = self.places.handle(record.id) {
             self.end_consumers_of(handle, false);
-            self.end_away(handle, &gone);
+            self.end_away(handle, true);
         }
     }
 
-    fn on_drop_queue(&mut self, change: &Change, id: QueueId) {
-        let known = self.table.queue_by_id(id);
-        let masked = known.is_some_and(|queue| queue.masked);
-        let (name, vhost) =
-            known.map(|queue| (&*queue.record.name, &*queue.record.vhost)).unwrap_or_default();
-        let gone = refusals::no_queue(name, vhost);
+    fn on_drop_queue(&mut self, change: &Change, id: QueueId, withdrawn: bool) {
+        let deleted = !withdrawn && self.table.queue_by_id(id).is_none_or(|queue| !queue.masked);
         self.table.apply(change);
-        if !masked {
+        if deleted {
             self.note_dropped(id);
         }
         let Some(handle) = self.places.handle(id) else { return };
-        if masked {
-            self.on_left(id);
-        } else {
+        if deleted {
             self.on_gone(id);
+        } else {
+            self.on_left(id);
         }
         self.end_consumers_of(handle, true);
-        self.end_away(handle, &gone);
+        self.end_away(handle, false);
         if let Some(Entry { place: Place::Away(away), .. }) = self.places.remove(handle) {
             self.outboxes.at(away.outbox).forget_settles_of(id);
             self.outboxes.leave(away.outbox);

@@ -1,13 +1,10 @@
 //! The way out: dispatch to consumers here and elsewhere, and deliveries that come from homes elsewhere.
 
-use alloc::vec::Vec;
-
 use leveret_amqp::NotTaken;
 use leveret_amqp::host::{Content, Delivery, Held, Message, QueueHandle};
 use leveret_link::record::{Record, RecordBody, RecordMessage};
 use leveret_model::{
-    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Position, QueueId, Refusal, Settlement,
-    ShardAddress,
+    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Position, QueueId, Settlement, ShardAddress,
 };
 use leveret_queue::{Delivered, Egress, StoredBody, StoredMessage};
 
@@ -115,8 +112,9 @@ impl Broker {
     /// A message for a consumer of this shard. hot.
     ///
     /// A consumer is in its channel from the home's answer to the subscription up to its answer to the cancel, so what is
-    /// not taken belongs to a channel that is gone, or to a consumer that was cancelled from here. It goes back; of a
-    /// consumer without acks the home does not know it any more, and it is lost as on RabbitMQ.
+    /// not taken belongs to a channel that is gone, or to a consumer that was cancelled from here, or whose queue lost a merge
+    /// before it answered (the consumer is the winner's). It goes back; of a consumer without acks the home does not know it
+    /// any more, and it is lost as on RabbitMQ.
     pub(crate) fn on_deliver(
         &mut self,
         connections: &mut Connections,
@@ -139,8 +137,10 @@ impl Broker {
         let held = Held { queue: handle, position, consumer };
         let delivery = Delivery { held, redelivered, message };
         let key = channel.connection;
-        let taken =
-            connections.get_mut(key).is_some_and(|connection| connection.deliver(channel, &delivery).is_ok());
+        let taken = away.consumers.contains_key(&(channel, consumer))
+            && connections
+                .get_mut(key)
+                .is_some_and(|connection| connection.deliver(channel, &delivery).is_ok());
         if !taken {
             let back = Record::Settle { queue, channel, consumer, position, how: Settlement::Requeue };
             return self.outboxes.at(away.outbox).push_settle(back);
@@ -195,17 +195,21 @@ impl Broker {
         }
     }
 
-    /// The directory says that a queue is gone or was renamed, or that its home is Down: consumers here are told, and what
-    /// waits for it is answered.
-    pub(crate) fn end_away(&mut self, handle: QueueHandle, why: &Refusal) {
-        if let Some(Entry { place: Place::Away(away), .. }) = self.places.get_mut(handle) {
-            let consumers: Vec<_> = core::mem::take(&mut away.consumers).into_keys().collect();
-            for at in consumers {
-                if self.subscribed.remove(at.0, at.1).is_some() {
-                    self.cancels.push_back(at);
+    /// The directory says that a queue is gone or was renamed, or that its home is Down or a rival has its name: consumers
+    /// here are told, and what waits for it asks the map again. A home that goes on hears that they are gone.
+    pub(crate) fn end_away(&mut self, handle: QueueHandle, goes_on: bool) {
+        if let Some(Entry { id, place: Place::Away(away) }) = self.places.get_mut(handle) {
+            let (queue, outbox) = (*id, away.outbox);
+            for (channel, consumer) in core::mem::take(&mut away.consumers).into_keys() {
+                if self.subscribed.remove(channel, consumer).is_some() {
+                    self.cancels.push_back((channel, consumer));
+                }
+                if goes_on {
+                    let record = Record::Unsubscribe { request: None, queue, channel, consumer };
+                    self.outboxes.at(outbox).push(&record);
                 }
             }
         }
-        self.end_requests_of(handle, why);
+        self.end_requests_of(handle, goes_on);
     }
 }

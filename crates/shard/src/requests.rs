@@ -49,6 +49,11 @@ impl Pending {
         self.since + if self.stage == Stage::Lease { limits::PUBLISH_WAIT } else { limits::OPERATION_WAIT }
     }
 
+    /// It stays for the answer alone.
+    fn abandon(&self) -> Self {
+        Self { operation: self.operation.clone(), abandoned: true, ..*self }
+    }
+
     /// It is answered by a queue, never by "not found"; and somebody waits for that.
     fn creates_queue(&self) -> bool {
         !self.abandoned && matches!(self.operation, Operation::QueueDeclare { passive: false, .. })
@@ -192,21 +197,19 @@ impl Broker {
     /// A new link to a node: what waits for a home there is asked again, under the same ids.
     pub(crate) fn repeat_requests(&mut self, node: NodeId) {
         for (request, handle, question) in self.waiting_at(node) {
-            let Some(pending) = self.pending.remove(&request) else { continue };
-            // what an abandoned one may have got is not named on the new link, and goes back by that
-            if !pending.abandoned {
-                self.send(request, pending.channel, question, handle);
-                self.pending.insert(request, pending);
-            }
+            let Some(pending) = self.pending.get(&request) else { continue };
+            self.send(request, pending.channel, question, handle);
         }
     }
 
     /// The link to a node is gone: nothing comes any more to consumers that are being cancelled, and the home hears of them
-    /// on the next one.
-    pub(crate) fn end_cancels_at(&mut self, node: NodeId) {
+    /// on the next one. What gets that nobody waits for may have got is not named there, and goes back by that.
+    pub(crate) fn end_waits_for_link(&mut self, node: NodeId) {
         for (request, _, question) in self.waiting_at(node) {
             if let Question::Unsubscribe { .. } = question {
                 self.on_home_answer(request, |_, _| OwnedAnswer::Done);
+            } else if self.pending.get(&request).is_some_and(|pending| pending.abandoned) {
+                self.pending.remove(&request);
             }
         }
     }
@@ -234,47 +237,43 @@ impl Broker {
         });
     }
 
-    /// The queue is gone, or masked since its home is Down or a rival has its name: what waits for it is refused, or done, or
-    /// begins again.
-    pub(crate) fn end_requests_of(&mut self, ended: QueueHandle, why: &Refusal) {
+    /// The queue is gone, or has lost its name, to a rival or since its home is Down: what waits for it asks the map again.
+    /// There the name is a rival's that won a merge (R3), or free, or nobody's whom it could ask.
+    ///
+    /// A home that goes on may yet answer: what it gave goes back to it, and a consumer that it took ends there. It may have
+    /// purged as well: then two queues are empty that had the name, and the client is told of the one that has it.
+    pub(crate) fn end_requests_of(&mut self, ended: QueueHandle, goes_on: bool) {
         let asks = |(request, pending): (&RequestId, &Pending)| match pending.stage {
             Stage::Home(handle, question) if handle == ended => Some((*request, question)),
             Stage::Home(..) | Stage::Lease | Stage::Control => None,
         };
         let over: Vec<(RequestId, Question)> = self.pending.iter().filter_map(asks).collect();
-        let is_down = self.is_down(ended);
         for (request, question) in over {
             let Some(pending) = self.pending.remove(&request) else { continue };
+            if goes_on && pending.may_hold_message() && self.is_linked(ended) {
+                self.pending.insert(request, pending.abandon());
+            }
+            if pending.abandoned {
+                continue;
+            }
             match question {
-                // it asks the map again: there the name is free, or a rival's that won a merge (R3); for that of a queue whose
-                // home is Down only who would make it anew waits
-                Question::Inspect if !pending.abandoned && (!is_down || pending.creates_queue()) => {
-                    self.begin_again(pending);
-                    continue;
-                }
                 Question::Unsubscribe { .. } => {
                     self.answer(&pending, OwnedAnswer::Done);
                     continue;
                 }
-                Question::Subscribe { consumer, .. } => {
-                    self.subscribed.remove(pending.channel, consumer);
-                }
+                Question::Subscribe { consumer, .. } => self.end_consumer(pending.channel, consumer),
                 Question::Get { .. } | Question::Purge | Question::Inspect => {}
             }
-            if !pending.abandoned {
-                self.refuse_request(&pending, why.clone());
-            }
+            self.begin_again(pending);
         }
     }
 
-    /// The queue is masked, and nothing else serves its name.
-    fn is_down(&self, queue: QueueHandle) -> bool {
-        let known = self.places.get(queue).and_then(|entry| self.table.queue_by_id(entry.id));
-        known.filter(|known| known.masked).is_some_and(|known| {
-            let vhost = self.table.vhost(&known.record.vhost);
-            let first = vhost.and_then(|vhost| self.table.queue(vhost, known.record.name.as_bytes()));
-            first.is_none_or(|first| first.masked)
-        })
+    /// What was asked of the queue's home may be answered.
+    fn is_linked(&mut self, queue: QueueHandle) -> bool {
+        match self.places.get(queue).map(|entry| &entry.place) {
+            Some(Place::Away(away)) => self.outboxes.at(away.outbox).up,
+            Some(Place::Home(_)) | None => false,
+        }
     }
 
     /// A lease is there: what waited for one goes on.

@@ -25,7 +25,7 @@ impl Broker {
     pub(crate) fn on_link_down(&mut self, node: NodeId) {
         self.outboxes.link_down(node);
         self.forget_node(node);
-        self.end_cancels_at(node);
+        self.end_waits_for_link(node);
     }
 
     /// What was on the old link does not count on a new one: the shards there say it again.
@@ -42,7 +42,7 @@ impl Broker {
     /// A link to a node is new: everything that this shard has there is said again.
     pub(crate) fn on_link_up(&mut self, node: NodeId, connections: &Connections) {
         self.forget_node(node);
-        self.end_cancels_at(node);
+        self.end_waits_for_link(node);
         self.outboxes.link_up(node);
         let mut held = self.held_there(connections);
         let mut settles = Vec::new();

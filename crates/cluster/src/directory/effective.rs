@@ -30,6 +30,8 @@ pub(super) struct Batch {
     unmasks: Vec<Change>,
     /// After what takes their names: a shard may read its sockets in between.
     masks: Vec<Change>,
+    /// After what takes their names too: who waits for one asks for the name again.
+    withdrawals: Vec<Change>,
     pub(super) binding_puts: Vec<Change>,
 }
 
@@ -63,6 +65,7 @@ impl Directory {
             batch.new_masks,
             batch.unmasks,
             batch.masks,
+            batch.withdrawals,
             batch.binding_puts,
         ] {
             self.changes.extend(part);
@@ -226,11 +229,11 @@ impl Directory {
                 || self.lives_elsewhere(name, id);
             self.untell_name(name, id, batch);
             if !renamed && self.told.queues.remove(&id).is_some() {
-                if !self.told.stood.remove(&id) {
-                    // withdrawn, not deleted: what is on its way there is not confirmed
-                    batch.queue_drops.push(Change::MaskQueue { id });
+                if self.told.stood.remove(&id) {
+                    batch.queue_drops.push(Change::DropQueue { id });
+                } else {
+                    batch.withdrawals.push(Change::WithdrawQueue { id });
                 }
-                batch.queue_drops.push(Change::DropQueue { id });
             }
             return;
         };

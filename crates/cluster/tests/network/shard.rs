@@ -33,7 +33,7 @@ impl Shard {
                 let masked = self.queues.get(&record.id).is_some_and(|known| known.1);
                 self.queues.insert(record.id, (record, masked));
             }
-            Change::DropQueue { id } => {
+            Change::DropQueue { id } | Change::WithdrawQueue { id } => {
                 assert!(self.queues.remove(&id).is_some(), "an unknown queue is dropped");
             }
             Change::MaskQueue { id } => {

@@ -41,7 +41,7 @@ impl Model {
                 Some((old, _)) => *old = new.clone(),
                 None => self.queues.push((new.clone(), false)),
             },
-            Change::DropQueue { id } => {
+            Change::DropQueue { id } | Change::WithdrawQueue { id } => {
                 let Some(at) = self.queues.iter().position(|(old, _)| old.id == *id) else { return };
                 let (gone, _) = self.queues.remove(at);
                 if !self.queues.iter().any(|(q, _)| q.name == gone.name && q.vhost == gone.vhost) {
@@ -222,7 +222,8 @@ fn change() -> impl Strategy<Value = Change> {
         3 => any_exchange().prop_map(Change::PutExchange),
         1 => (vhost(), some(&EXCHANGES)).prop_map(|(vhost, name)| Change::DropExchange { vhost, name }),
         4 => any_queue().prop_map(Change::PutQueue),
-        2 => queue_id().prop_map(|id| Change::DropQueue { id }),
+        1 => queue_id().prop_map(|id| Change::DropQueue { id }),
+        1 => queue_id().prop_map(|id| Change::WithdrawQueue { id }),
         1 => queue_id().prop_map(|id| Change::MaskQueue { id }),
         1 => queue_id().prop_map(|id| Change::UnmaskQueue { id }),
         10 => any_binding().prop_map(Change::PutBinding),

@@ -257,7 +257,7 @@ fn a_queue_deleted_under_way_counts_as_not_matched() {
     assert_eq!(rig.counts(homes[1], "b").0, 1);
 }
 
-/// Its home went Down and its name was taken, or it was proposed and withdrawn: nothing says that it was deleted.
+/// Its home went Down and its name was taken: nothing says that it was deleted.
 #[test]
 fn a_masked_queue_that_leaves_under_way_is_nacked() {
     let (mut rig, publisher, _) = three_homes();

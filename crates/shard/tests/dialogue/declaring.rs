@@ -78,14 +78,14 @@ fn a_declare_whose_answer_names_a_queue_that_is_gone_creates() {
     is_made_anew(&mut rig, a);
 }
 
-fn announce(rig: &mut Rig, change: &Change) {
+pub(crate) fn announce(rig: &mut Rig, change: &Change) {
     for (to, mail) in rig.control.announce(change) {
         rig.tell(to, mail);
     }
 }
 
 /// Two lives of the name meet (R3): the one that everybody knows loses to one of node 2, with a message in it.
-fn a_rival_wins(rig: &mut Rig) {
+pub(crate) fn a_rival_wins(rig: &mut Rig) {
     let loser = rig.control.queues["q"].clone();
     let mut winner = loser.clone();
     (winner.id, winner.home) = (QueueId { generation: 0, ulid: Ulid(0) }, at(2, 0));

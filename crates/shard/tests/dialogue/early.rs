@@ -112,10 +112,8 @@ fn what_comes_too_late_for_a_withdrawn_queue_is_not_confirmed() {
     rig.confirms(away);
     let id = rig.control.queues["q"].id;
     rig.held_mail.insert(at(1, 0));
-    for change in [Change::MaskQueue { id }, Change::DropQueue { id }] {
-        for (to, mail) in rig.control.announce(&change) {
-            rig.tell(to, mail);
-        }
+    for (to, mail) in rig.control.announce(&Change::WithdrawQueue { id }) {
+        rig.tell(to, mail);
     }
     rig.run();
     rig.publish(away, "q", "late");

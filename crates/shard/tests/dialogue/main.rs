@@ -10,6 +10,7 @@ mod kept;
 mod links;
 mod many;
 mod memory;
+mod merging;
 mod pauses;
 mod random;
 mod refusals;
