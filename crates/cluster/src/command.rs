@@ -6,12 +6,13 @@
 //!      │  └──────────────────────────┘                         │
 //!      ├──queue of this node──▶ Closing ──shard──▶─────────────┤
 //!      ├──change of this node's map────────────────────────────┘
-//!      └──queue of another node──▶ Forwarded ──Response──▶ answered
+//!      └──queue of another node──▶ Forwarded ──Response──▶ answered, or judged again if that is not its home
 //! ```
 //! Invariants: a command that waits is judged anew from its beginning whenever the view changes, so nothing is decided
 //! on a view of before; nothing is said without the lease; each command is answered exactly once.
 
 mod decide;
+mod forwarding;
 mod proposing;
 
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -83,7 +84,8 @@ pub(crate) struct Desk {
     /// Steps of merges that wait to be visible.
     pub(crate) unions: BTreeMap<CommandKey, (QueueId, Version)>,
     next: u64,
-    /// Not among `waiting`: those that wait for a name, by when it is free. An entry may be of a command that is gone.
+    /// Not among `waiting`: those that wait for a name, by when it is free, and those that were passed back, by when they
+    /// are judged again. An entry may be of a command that is gone.
     for_names: BTreeSet<(Instant, CommandKey)>,
 }
 
@@ -107,6 +109,12 @@ impl Desk {
             pending.wait_until = until;
             self.set_phase(key, Phase::Waiting, until);
         }
+    }
+
+    /// A command is judged again then, and has no more time for that.
+    fn judge_again_at(&mut self, key: CommandKey, at: Instant, until: Instant) {
+        self.for_names.insert((at, key));
+        self.set_phase(key, Phase::Waiting, until);
     }
 
     /// Names are free by then: who waits for them is to be judged again. True if anybody does.
@@ -193,6 +201,7 @@ impl Control {
                 self.desk.set_phase(key, Phase::Forwarded(home), now + limits::FORWARDED_WAIT);
                 self.send_request(home, key);
             }
+            Step::PassBack => self.pass_back(key),
         }
     }
 
@@ -302,16 +311,7 @@ impl Control {
 
     /// Why a command waited in vain.
     fn overdue(&self, now: Instant, command: &Command) -> Refusal {
-        let queue = match command {
-            Command::DeclareQueue { vhost, name, .. } | Command::DeleteQueue { vhost, name, .. } => {
-                Some(ObjectName::new(vhost, name))
-            }
-            Command::Bind(binding) | Command::Unbind(binding) if binding.kind == DestinationKind::Queue => {
-                Some(ObjectName::new(&binding.vhost, &binding.destination))
-            }
-            _ => None,
-        };
-        if let Some(name) = queue
+        if let Some(name) = queue_of(command)
             && let Seen::There(SeenQueue { record, home: Standing::Unreachable }) =
                 self.directory.queue(&name)
         {
@@ -329,5 +329,18 @@ impl Control {
             }
             Origin::Peer(node, request) => self.respond(node, request, reply),
         }
+    }
+}
+
+/// The queue that a command is about.
+fn queue_of(command: &Command) -> Option<ObjectName> {
+    match command {
+        Command::DeclareQueue { vhost, name, .. } | Command::DeleteQueue { vhost, name, .. } => {
+            Some(ObjectName::new(vhost, name))
+        }
+        Command::Bind(binding) | Command::Unbind(binding) if binding.kind == DestinationKind::Queue => {
+            Some(ObjectName::new(&binding.vhost, &binding.destination))
+        }
+        _ => None,
     }
 }

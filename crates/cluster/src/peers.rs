@@ -79,14 +79,7 @@ impl Control {
             Frame::TurnAway { why: TurnAway::Clone } => self.stop(Event::Clone { node: self.own() }),
             Frame::TurnAway { why } => self.on_turned_away(now, link, why),
             Frame::Request { id, oldest, command } => self.on_request(now, peer, id, oldest, command),
-            Frame::Response { id, reply } => {
-                let key = CommandKey(id.0);
-                let forwarded =
-                    self.desk.commands.get(&key).is_some_and(|p| p.phase == Phase::Forwarded(peer));
-                if forwarded {
-                    self.answer(key, reply);
-                }
-            }
+            Frame::Response { id, reply } => self.on_response(now, peer, id, reply),
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) enum Step {
     ProposeExchange(Box<Exchange>),
     Close(QueueId),
     Forward(NodeId),
+    /// A peer took this node for the home: it is to see better.
+    PassBack,
 }
 
 impl Step {
@@ -173,10 +175,10 @@ impl Control {
             }
             Seen::There(SeenQueue { record, home: Standing::Alive }) => {
                 if record.home.node != self.own() {
-                    // a peer that took this node for the home will see better; nothing is passed on twice
+                    // nothing is passed on twice
                     return Err(match origin {
                         Origin::Shard(..) => Step::Forward(record.home.node),
-                        Origin::Peer(..) => Step::Wait,
+                        Origin::Peer(..) => Step::PassBack,
                     });
                 }
                 if self.desk.closing.contains(&record.id) { Err(Step::Wait) } else { Ok(record) }
@@ -187,6 +189,8 @@ impl Control {
     fn delete_queue(&mut self, origin: Origin, name: &ObjectName) -> Step {
         match self.own_life(origin, name, || Step::Answer(Reply::Deleted { messages: 0 })) {
             Err(step) => step,
+            // a life that loses to this one, and has not given the name up, would take it
+            Ok(record) if self.directory.has_rival(name, record.id) => Step::Wait,
             Ok(record) => Step::Close(record.id),
         }
     }

@@ -121,6 +121,16 @@ impl Directory {
         })
     }
 
+    /// Another life of the name stands, whose home is not Down.
+    pub(crate) fn has_rival(&self, name: &ObjectName, queue: QueueId) -> bool {
+        self.queues.get(name).is_some_and(|lives| {
+            lives.iter().any(|(&id, &home)| {
+                let stands = self.queue_record(home, id).is_some_and(|(_, standing)| standing);
+                id != queue && stands && !self.standing(home).is_down()
+            })
+        })
+    }
+
     /// Somebody wrote the register of this binding between exchanges.
     pub(crate) fn was_exchange_bound(&self, key: &BindingKey) -> bool {
         self.latest_exchange_binding(key).is_some()

@@ -2,16 +2,13 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::directory::{Command, Reply, ToShard};
-use leveret_model::{Instant, Name, NodeId, Refusal, ShardId, refusals};
+use leveret_model::directory::ToShard;
+use leveret_model::{Instant, NodeId, ShardId};
 
-use crate::command::{CommandKey, Phase};
 use crate::control::Control;
-use crate::directory::map::ObjectName;
 use crate::effects::{Event, SessionWish};
 use crate::membership::Standing;
 use crate::membership::detector::{listed, verdict};
-use crate::refusal;
 
 impl Control {
     /// Judges all members anew and does what follows.
@@ -39,12 +36,12 @@ impl Control {
                 self.desk.names_free(Instant::FAR);
                 self.stirred = true;
             }
-            self.announce(node, standing);
+            self.announce(now, node, standing);
         }
     }
 
     /// Tells shards and people about a change of standing, once it concerns them.
-    fn announce(&mut self, node: NodeId, standing: Standing) {
+    fn announce(&mut self, now: Instant, node: NodeId, standing: Standing) {
         let Some(member) = self.members.get_mut(&node) else { return };
         let known = member.announced;
         if known == Some(standing) || (known.is_none() && standing != Standing::Alive) {
@@ -75,37 +72,15 @@ impl Control {
         };
         self.effects.events.push(event);
         if standing.is_down() {
-            self.on_peer_down(node);
+            self.on_peer_down(now, node);
             self.ack_rested();
         }
     }
 
     /// Nothing of a node that is Down is waited for, but the acks that R1 awaits for their time.
-    pub(super) fn on_peer_down(&mut self, node: NodeId) {
+    pub(super) fn on_peer_down(&mut self, now: Instant, node: NodeId) {
         self.visible.on_down(node);
         self.echoed.remove(&node);
-        let forwarded: Vec<CommandKey> = self
-            .desk
-            .commands
-            .iter()
-            .filter(|(_, pending)| pending.phase == Phase::Forwarded(node))
-            .map(|(&key, _)| key)
-            .collect();
-        for key in forwarded {
-            let refusal = match self.desk.commands.get(&key).map(|pending| &pending.command) {
-                Some(Command::Bind(binding) | Command::Unbind(binding)) => {
-                    self.away(&binding.vhost, &binding.destination, node)
-                }
-                Some(Command::DeleteQueue { vhost, name, .. }) => self.away(vhost, name, node),
-                _ => refusals::no_view(Some(&self.name_of(node))),
-            };
-            self.answer(key, Reply::Refused(refusal));
-        }
-    }
-
-    fn away(&self, vhost: &Name, name: &Name, node: NodeId) -> Refusal {
-        let name = ObjectName::new(vhost, name);
-        let durable = self.directory.masked(&name).is_some_and(|record| record.durable);
-        refusal::home_down(&name, durable, &self.name_of(node))
+        self.on_home_down(now, node);
     }
 }

@@ -5,7 +5,7 @@ use leveret_model::Instant;
 use leveret_model::definition::Binding;
 use leveret_model::directory::{Command, Reply};
 
-use crate::commands::{binding, queue};
+use crate::commands::{binding, delete_queue, queue};
 use crate::world::{At, World, ms};
 use crate::{cluster, views};
 
@@ -128,4 +128,84 @@ fn an_unbind_that_races_a_merge_is_not_undone_by_it() {
             assert!(!node.shards[0].bindings.contains(&both), "seed {seed}: it came back");
         }
     }
+}
+
+/// Asked of every node from before the sides meet until after they are one.
+#[test]
+fn what_is_asked_of_the_loser_of_a_merge_is_done_by_the_winner() {
+    for seed in crate::seeds(40) {
+        let (mut world, _) = two_lives(seed);
+        let mut asked = Vec::new();
+        let begin = world.now;
+        world.heal();
+        for round in 0..50_u64 {
+            let at = world.random.below(4) as At;
+            let binding = binding("amq.topic", "q", &format!("k{round}"));
+            let bind = round % 3 > 0;
+            let command = if bind { Command::Bind(binding) } else { Command::Unbind(binding) };
+            asked.push((at, world.ask(at, command)));
+            let pause = world.random.below(12);
+            world.run(ms(pause));
+        }
+        assert!(world.run_until(ms(4_000), is_merged), "seed {seed}: {:#?}", views(&world));
+        world.run(ms(2_000));
+        for (at, request) in asked {
+            let (_, reply) = world.nodes[at].replies.get(&request).expect("is answered");
+            let (when, _) = world.nodes[at].asked[&request];
+            let since = when.since(begin);
+            assert_eq!(*reply, Reply::Done, "seed {seed}: n{at}, {since:?} after the heal");
+        }
+    }
+}
+
+/// Who deletes a name deletes both lives of it, or is not told that it is gone.
+#[test]
+fn a_delete_that_meets_a_merge_leaves_no_life_of_the_name() {
+    let mut deleted = 0;
+    for seed in crate::seeds(40) {
+        let (mut world, _) = two_lives(seed);
+        world.heal();
+        let at = (seed % 4) as At;
+        let both = |world: &World| world.nodes[at].shards.iter().all(|shard| shard.queues.len() == 2);
+        assert!(world.run_until(ms(3_000), both), "seed {seed}");
+        let reply = world.ask_now(at, delete_queue("q"));
+        assert!(world.run_until(ms(4_000), World::agrees), "seed {seed}: {:#?}", views(&world));
+        assert!(matches!(reply, Reply::Deleted { .. }), "seed {seed}: {reply:?}");
+        deleted += 1;
+        for node in &world.nodes {
+            assert_eq!(node.shards[0].serving("q"), None, "seed {seed}");
+        }
+    }
+    assert!(deleted > 0);
+}
+
+/// The winner dies before it does what it was asked: the other life has the name again.
+#[test]
+fn what_was_asked_of_a_winner_that_dies_is_done_by_the_other_life() {
+    let mut done = 0;
+    for seed in crate::seeds(20) {
+        let (mut world, _) = two_lives(seed);
+        let id = |world: &World, at: At| world.nodes[at].shards[0].serving("q").map(|record| record.id);
+        let winner = if id(&world, 0) < id(&world, 2) { 0 } else { 2 };
+        let at = 3 - winner;
+        world.heal();
+        let both = |world: &World| world.nodes[at].shards.iter().all(|shard| shard.queues.len() == 2);
+        assert!(world.run_until(ms(3_000), both), "seed {seed}");
+        // the other one is not renamed before the winner's node has acked
+        world.pause(winner, ms(60_000));
+        let bound = binding("amq.topic", "q", "k");
+        let request = world.ask(at, Command::Bind(bound.clone()));
+        world.run(ms(50));
+        world.kill(winner);
+        let answered = world.run_until(ms(4_000), |world| world.reply(at, request).is_some());
+        assert!(answered, "seed {seed}: {:#?}", views(&world));
+        // its shards may be behind
+        world.run(ms(50));
+        if world.nodes[at].shards[0].serving("q").is_some() {
+            done += 1;
+            assert_eq!(world.reply(at, request), Some(&Reply::Done), "seed {seed}");
+            assert_honest(&world, seed, at, &bound);
+        }
+    }
+    assert!(done > 5, "only {done} met two lives");
 }

@@ -1,0 +1,65 @@
+//! Commands for a queue whose home is another node: sent there, answered from there, taken back when that home has lost the
+//! name (R3) or its node.
+//!
+//! Invariant: who passes a command back has done nothing for it, and forgets it.
+
+use alloc::vec::Vec;
+
+use leveret_model::directory::Reply;
+use leveret_model::{Instant, NodeId, RequestId, limits, refusals};
+
+use super::{CommandKey, Origin, Phase, queue_of};
+use crate::control::Control;
+use crate::directory::{Seen, SeenQueue};
+use crate::frame::Frame;
+use crate::membership::Standing;
+use crate::refusal;
+
+impl Control {
+    /// This node is not the home that a peer takes it for. The peer is told what a client would be told that has no time left.
+    pub(super) fn pass_back(&mut self, key: CommandKey) {
+        let Some(pending) = self.desk.take(key) else { return };
+        if let Origin::Peer(node, id) = pending.origin {
+            self.served.remove(&(node, id));
+            self.send(node, Frame::Response { id, reply: Reply::Refused(refusals::busy()) });
+        }
+    }
+
+    /// The home of a queue answers. While there is time a refusal for lack of it is none: the maps of the two differ still.
+    pub(crate) fn on_response(&mut self, now: Instant, peer: NodeId, id: RequestId, reply: Reply) {
+        let key = CommandKey(id.0);
+        let Some(pending) = self.desk.commands.get(&key) else { return };
+        if pending.phase != Phase::Forwarded(peer) {
+            return;
+        }
+        let until = pending.wait_until;
+        if now < until && reply == Reply::Refused(refusals::busy()) {
+            self.desk.judge_again_at(key, now + limits::PING_EVERY, until);
+        } else {
+            self.answer(key, reply);
+        }
+    }
+
+    /// The home's node is Down: unless another one serves the name, that is the answer.
+    pub(crate) fn on_home_down(&mut self, now: Instant, node: NodeId) {
+        let forwarded: Vec<CommandKey> = self
+            .desk
+            .commands
+            .iter()
+            .filter(|(_, pending)| pending.phase == Phase::Forwarded(node))
+            .map(|(&key, _)| key)
+            .collect();
+        for key in forwarded {
+            let Some(pending) = self.desk.commands.get(&key) else { continue };
+            let Some(name) = queue_of(&pending.command) else { continue };
+            if let Seen::There(SeenQueue { home: Standing::Alive, .. }) = self.directory.queue(&name) {
+                let until = pending.wait_until.max(now + limits::PING_EVERY * 5);
+                self.desk.judge_again_at(key, now, until);
+                continue;
+            }
+            let durable = self.directory.masked(&name).is_some_and(|record| record.durable);
+            let refusal = refusal::home_down(&name, durable, &self.name_of(node));
+            self.answer(key, Reply::Refused(refusal));
+        }
+    }
+}
