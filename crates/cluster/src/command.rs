@@ -9,7 +9,8 @@
 //!      └──queue of another node──▶ Forwarded ──Response──▶ answered, or judged again if that is not its home
 //! ```
 //! Invariants: a command that waits is judged anew from its beginning whenever the view changes, so nothing is decided
-//! on a view of before; nothing is said without the lease; each command is answered exactly once.
+//! on a view of before; nothing is said without the lease; each command is answered exactly once, or forgotten when nobody
+//! waits for the answer and nothing is under way.
 
 mod decide;
 mod forwarding;
@@ -69,12 +70,15 @@ pub(crate) struct Pending {
     pub(crate) until: Instant,
     /// When it may wait for a view or a name no longer.
     wait_until: Instant,
+    /// Nobody waits for the answer: it ends where it would begin anew.
+    forgotten: bool,
 }
 
 /// All commands under way.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
     pub(crate) commands: BTreeMap<CommandKey, Pending>,
+    by_origin: BTreeMap<Origin, CommandKey>,
     pub(crate) waiting: BTreeSet<CommandKey>,
     deadlines: BTreeSet<(Instant, CommandKey)>,
     pub(crate) proposals: BTreeMap<Ulid, CommandKey>,
@@ -145,6 +149,7 @@ impl Desk {
 
     pub(crate) fn take(&mut self, key: CommandKey) -> Option<Pending> {
         let pending = self.commands.remove(&key)?;
+        self.by_origin.remove(&pending.origin);
         self.deadlines.remove(&(pending.until, key));
         self.waiting.remove(&key);
         Some(pending)
@@ -157,15 +162,31 @@ impl Control {
         let key = self.desk.draw_key();
         let until = now + limits::PUBLISH_WAIT;
         let phase = Phase::Waiting;
-        self.desk.commands.insert(key, Pending { origin, command, phase, until, wait_until: until });
+        let pending = Pending { origin, command, phase, until, wait_until: until, forgotten: false };
+        self.desk.commands.insert(key, pending);
+        self.desk.by_origin.insert(origin, key);
         self.desk.deadlines.insert((until, key));
         self.judge(now, key);
         key
     }
 
+    /// Nobody waits for the answer any more.
+    pub(crate) fn forget_command(&mut self, origin: Origin) {
+        let Some(&key) = self.desk.by_origin.get(&origin) else { return };
+        let Some(pending) = self.desk.commands.get_mut(&key) else { return };
+        pending.forgotten = true;
+        if pending.phase == Phase::Waiting {
+            self.desk.take(key);
+        }
+    }
+
     /// Judges a command that is not among those that wait; it may join them.
     pub(crate) fn judge(&mut self, now: Instant, key: CommandKey) {
         let Some(pending) = self.desk.commands.get(&key) else { return };
+        if pending.forgotten {
+            self.desk.take(key);
+            return;
+        }
         let (origin, command) = (pending.origin, pending.command.clone());
         let step = if self.stopped() {
             Step::Refuse(refusals::cloned())

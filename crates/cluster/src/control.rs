@@ -187,6 +187,7 @@ impl Control {
             FromShard::Command { request, command } => {
                 self.on_command(now, Origin::Shard(from, request), command);
             }
+            FromShard::Forget { request } => self.forget_command(Origin::Shard(from, request)),
             FromShard::Applied { sequence } => {
                 if let Some(applied) = self.applied.get_mut(usize::from(from.0)) {
                     *applied = (*applied).max(sequence);

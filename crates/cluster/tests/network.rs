@@ -9,6 +9,8 @@ mod chaos;
 mod commands;
 #[path = "network/cuts.rs"]
 mod cuts;
+#[path = "network/forgotten.rs"]
+mod forgotten;
 #[path = "network/merges.rs"]
 mod merges;
 #[path = "network/questions.rs"]

@@ -200,6 +200,12 @@ pub enum FromShard {
         /// What.
         command: Command,
     },
+    /// Nobody waits for the answer to a command any more: its channel is gone, or was told that it took too long. What is
+    /// under way may take effect; what only waits to begin does not begin.
+    Forget {
+        /// Which command.
+        request: RequestId,
+    },
     /// Every change up to here is routed by.
     Applied {
         /// The last one.

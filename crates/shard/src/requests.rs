@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use leveret_amqp::host::{Held, Operation, QueueHandle};
 use leveret_link::record::{RecordMessage, RemoteConsumer};
-use leveret_model::directory::Reply;
+use leveret_model::directory::{FromShard, Reply};
 use leveret_model::{
     ChannelKey, ConsumerNumber, Instant, NodeId, Position, Refusal, ReplyCode, RequestId, Settlement, limits,
     refusals,
@@ -228,9 +228,13 @@ impl Broker {
 
     /// A channel is gone: nobody waits any more.
     pub(crate) fn forget_requests_of(&mut self, channel: ChannelKey) {
-        self.pending.retain(|_, pending| {
+        let control = &mut self.control;
+        self.pending.retain(|&request, pending| {
             if pending.channel != channel {
                 return true;
+            }
+            if pending.stage == Stage::Control {
+                control.push(FromShard::Forget { request });
             }
             pending.abandoned = true;
             pending.may_hold_message()
@@ -307,6 +311,9 @@ impl Broker {
             let Some(mut pending) = self.pending.remove(&request) else { continue };
             if let Stage::Home(_, Question::Subscribe { consumer, .. }) = pending.stage {
                 self.end_consumer(pending.channel, consumer);
+            }
+            if pending.stage == Stage::Control {
+                self.control.push(FromShard::Forget { request });
             }
             let refusal = match pending.stage {
                 Stage::Lease => refusals::no_view(None),

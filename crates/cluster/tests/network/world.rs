@@ -207,6 +207,12 @@ impl World {
         request
     }
 
+    /// The client that asked is gone.
+    pub fn forget(&mut self, at: At, request: RequestId) {
+        let shard = ShardId((request.0 % u64::from(SHARDS)) as u8);
+        self.push(self.now, What::FromShard { at, shard, mail: FromShard::Forget { request } });
+    }
+
     pub fn reply(&self, at: At, request: RequestId) -> Option<&Reply> {
         self.nodes[at].replies.get(&request).map(|(_, reply)| reply)
     }

@@ -1,7 +1,7 @@
 //! A declare that creates is answered by a queue, whoever deletes that meanwhile.
 
 use leveret_model::directory::{Change, Reply, ToShard};
-use leveret_model::{Name, QueueId, RequestId, Ulid};
+use leveret_model::{Name, QueueId, RequestId, Ulid, limits};
 use leveret_wire::method::*;
 
 use crate::rig::client::Heard;
@@ -150,4 +150,27 @@ fn of_those_that_wait_for_a_home_that_goes_down_who_declares_asks_the_map_again(
     assert!(text.contains("of queue 'q' in vhost '/' is down or inaccessible"), "{text}");
     rig.hears(declares, &Heard::Declared { messages: 0, consumers: 0 });
     assert_eq!(rig.control.queues["q"].home, at(1, 0));
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_is_taken_back_from_the_control_machine() {
+    let mut rig = Rig::new(&[1]);
+    let (lost, closing, late) = (rig.connect(at(1, 0)), rig.connect(at(1, 0)), rig.connect(at(1, 0)));
+    rig.control.deaf = true;
+    for id in [lost, closing, late] {
+        says_declare(&mut rig, id, false);
+    }
+    assert_eq!(rig.control.forgotten, []);
+    rig.lose(lost);
+    rig.client(closing).says(0, ConnectionClose { reply_code: 200, ..Default::default() });
+    rig.run();
+    assert_eq!(rig.control.forgotten, [1, 2].map(|request| (at(1, 0), RequestId(request))));
+    rig.pass(limits::OPERATION_WAIT);
+    assert!(matches!(rig.one(late), Heard::ChannelClose(405, _)));
+    assert_eq!(rig.control.forgotten.last(), Some(&(at(1, 0), RequestId(3))));
+    // an answer that crosses it finds nobody
+    for request in 1..=3 {
+        rig.tell(at(1, 0), ToShard::Reply { request: RequestId(request), reply: Reply::Done });
+    }
+    rig.hears_nothing(late);
 }

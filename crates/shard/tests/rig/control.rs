@@ -38,6 +38,8 @@ pub(crate) struct Control {
     next: u64,
     /// Commands are kept and not answered.
     pub(crate) deaf: bool,
+    /// Commands that nobody waits for.
+    pub(crate) forgotten: Vec<(ShardAddress, RequestId)>,
 }
 
 impl Control {
@@ -45,6 +47,10 @@ impl Control {
         match mail {
             FromShard::Command { .. } if self.deaf => Vec::new(),
             FromShard::Command { request, command } => self.on_command(from, request, command),
+            FromShard::Forget { request } => {
+                self.forgotten.push((from, request));
+                Vec::new()
+            }
             FromShard::Applied { sequence } => self.on_applied(from, sequence),
             FromShard::QueueClosed { request, result } => {
                 let closing = self.closing.remove(&request).expect("it was asked for");
