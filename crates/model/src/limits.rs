@@ -200,8 +200,9 @@ pub const LANE_MESSAGES_MAX: usize = 10_000;
 pub const LANE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Lanes into one queue: twice what the shards of a full cluster have. At the bound the one unused for longest is forgotten.
 pub const LANES_PER_QUEUE_MAX: usize = 2 * NODES_MAX * SHARDS_MAX as usize;
-/// Time from a publish's arrival to its answer, whichever waits it meets (R4). Then nack, or dropped and counted. Time that an
-/// operation may wait for a lease to say what is not there. Then 405 (`refusals::no_view`).
+/// Time from a publish's arrival to its answer, whichever waits it meets (R4). Then nack, or dropped and counted. One behind an
+/// operation of its channel waits with that, and has only what is left of this then. Time that an operation may wait for a
+/// lease to say what is not there. Then 405 (`refusals::no_view`).
 pub const PUBLISH_WAIT: Duration = Duration::from_secs(2);
 /// Time that an operation may wait for the control machine or for a home elsewhere. Then it is refused with 405, which closes
 /// its channel alone (`refusals::no_answer`).
