@@ -257,7 +257,7 @@ fn a_killed_node_whose_port_lingers_is_down_within_200_ms_too() {
 #[test]
 fn under_any_faults_no_ok_is_false_and_all_comes_right_in_the_end() {
     let mut total: std::collections::BTreeMap<&'static str, u32> = std::collections::BTreeMap::new();
-    let (mut checks, mut done) = (0, 0);
+    let (mut checks, mut done, mut forgotten) = (0, 0, 0);
     for seed in seeds(100) {
         let mut chaos = chaos::Chaos::new(seed);
         chaos.run(25);
@@ -266,11 +266,15 @@ fn under_any_faults_no_ok_is_false_and_all_comes_right_in_the_end() {
         }
         checks += chaos.hits.checks;
         done += chaos.hits.done;
+        forgotten += chaos.hits.forgotten;
     }
     // a handful of seeds, chosen by hand, proves no coverage
     if seeds(100).count() >= 100 {
         assert!(total.values().all(|&count| count >= 20), "a kind of fault was hardly hit: {total:?}");
-        assert!(checks > 10_000 && done > 1_000, "{checks} checks, {done} commands done");
+        assert!(
+            checks > 10_000 && done > 1_000 && forgotten > 100,
+            "{checks} checks, {done} commands done, {forgotten} forgotten"
+        );
     }
 }
 

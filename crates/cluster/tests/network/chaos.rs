@@ -23,6 +23,7 @@ pub struct Hits {
     pub checks: u64,
     pub refused: BTreeMap<u16, u32>,
     pub done: u32,
+    pub forgotten: u32,
 }
 
 pub struct Chaos {
@@ -193,7 +194,14 @@ impl Chaos {
             (_, Some(name)) => Command::Bind(binding(x, &name, &format!("k{}", self.next))),
         };
         let request = self.world.ask(at, command);
-        self.open.push((at, request));
+        if self.world.random.below(10) == 0 {
+            // its client has no patience
+            let patience = ms(self.world.random.below(500));
+            self.world.forget(at, request, patience);
+            self.hits.forgotten += 1;
+        } else {
+            self.open.push((at, request));
+        }
     }
 
     fn note_answers(&mut self) {

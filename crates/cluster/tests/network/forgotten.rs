@@ -23,7 +23,7 @@ fn a_declare_that_waits_for_a_name_creates_nothing_once_its_client_is_gone() {
         world.run(ms(300));
         assert_eq!(world.reply(0, request), None);
         if gone {
-            world.forget(0, request);
+            world.forget(0, request, ms(0));
         }
         world.run(ms(8_000));
         assert_eq!(world.reply(0, request).is_none(), gone);
@@ -43,7 +43,7 @@ fn a_declare_that_waits_for_a_view_does_nothing_once_its_client_is_gone() {
     world.run(ms(2_000));
     let request = world.ask(2, exchange("e", ExchangeKind::Fanout, false));
     world.run(ms(100));
-    world.forget(2, request);
+    world.forget(2, request, ms(0));
     world.heal();
     assert!(world.run_until(ms(2_000), World::agrees), "{:#?}", views(&world));
     world.run(ms(3_000));
@@ -65,7 +65,7 @@ fn a_declare_that_was_under_way_leaves_one_queue_and_everyone_else_an_answer() {
             world.run(ms(pause));
             request
         });
-        world.forget(0, asked[0]);
+        world.forget(0, asked[0], ms(0));
         world.run(ms(5_000));
         let Some(Reply::Queue { record, created }) = world.reply(1, asked[1]).cloned() else {
             panic!("seed {seed}: {:?}", world.reply(1, asked[1]))

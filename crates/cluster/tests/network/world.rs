@@ -207,10 +207,10 @@ impl World {
         request
     }
 
-    /// The client that asked is gone.
-    pub fn forget(&mut self, at: At, request: RequestId) {
+    /// The client that asked will be gone then.
+    pub fn forget(&mut self, at: At, request: RequestId, after: Duration) {
         let shard = ShardId((request.0 % u64::from(SHARDS)) as u8);
-        self.push(self.now, What::FromShard { at, shard, mail: FromShard::Forget { request } });
+        self.push(self.now + after, What::FromShard { at, shard, mail: FromShard::Forget { request } });
     }
 
     pub fn reply(&self, at: At, request: RequestId) -> Option<&Reply> {
