@@ -59,12 +59,7 @@ impl Shard {
     /// It applied all that its control machine told it.
     pub fn follows(&self, control: &Control) -> bool {
         let told = control.status();
-        let serving = self.queues.values().filter(|(_, masked)| !masked);
-        for (record, _) in serving {
-            let first = self.serving(record.name.as_str());
-            assert_eq!(first, Some(record), "two lives of a name are routed to");
-        }
-        told.queues.len() == self.queues.len()
+        let follows = told.queues.len() == self.queues.len()
             && told.queues.iter().all(|queue| {
                 self.queues
                     .get(&queue.record.id)
@@ -72,7 +67,13 @@ impl Shard {
             })
             && told.bindings.len() == self.bindings.len()
             && told.bindings.iter().all(|binding| self.bindings.contains(binding))
-            && told.exchanges.len() == self.exchanges.len()
+            && told.exchanges.len() == self.exchanges.len();
+        let serving = self.queues.values().filter(|(_, masked)| follows && !masked);
+        for (record, _) in serving {
+            let first = self.serving(record.name.as_str());
+            assert_eq!(first, Some(record), "two lives of a name are routed to");
+        }
+        follows
     }
 
     /// The queue that takes messages under a name: while a name changes hands, the first of two.
