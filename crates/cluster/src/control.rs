@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
 
-use leveret_model::directory::FromShard;
+use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{
     Boot, Incarnation, Instant, Name, NodeId, RequestId, Seed, ShardId, SplitMix, Ulid, limits,
 };
@@ -140,6 +140,9 @@ impl Control {
         let random = SplitMix::new(config.seed.part(0xc0));
         let directory = Directory::new(config.node, config.incarnation);
         let shards = usize::from(config.shards);
+        let named =
+            |shard| (ShardId(shard), ToShard::NodeNamed { node: config.node, name: config.name.clone() });
+        let to_shards = (0..config.shards).map(named).collect();
         Self {
             random,
             directory,
@@ -173,7 +176,7 @@ impl Control {
             pieces: BTreeMap::new(),
             served: BTreeMap::new(),
             stirred: false,
-            effects: Effects::default(),
+            effects: Effects { to_shards, ..Effects::default() },
             #[cfg(feature = "planted")]
             planted: None,
             config,

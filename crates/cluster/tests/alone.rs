@@ -66,7 +66,10 @@ impl Alone {
                             FromShard::QueueClosed { request, result },
                         );
                     }
-                    ToShard::Lease { .. } | ToShard::NodeDown { .. } | ToShard::NodeForgotten { .. } => {}
+                    ToShard::Lease { .. }
+                    | ToShard::NodeNamed { .. }
+                    | ToShard::NodeDown { .. }
+                    | ToShard::NodeForgotten { .. } => {}
                 }
             }
         }

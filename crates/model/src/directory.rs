@@ -166,6 +166,13 @@ pub enum ToShard {
         /// The lease's end.
         until: Instant,
     },
+    /// What people call a node of which queues may be in the map; said before any of them, and again if it changes.
+    NodeNamed {
+        /// Which one.
+        node: NodeId,
+        /// Its name.
+        name: Name,
+    },
     /// A peer is Down: consumers and deliveries held there are given back; its queues are masked by changes of their own.
     NodeDown {
         /// Which one.

@@ -11,8 +11,8 @@ use leveret_auth::{Access, Permissions, Users};
 use leveret_link::record::Record;
 use leveret_model::directory::FromShard;
 use leveret_model::{
-    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, Name, PublishNumber, QueueId, Refusal,
-    RequestId, Seed, Settlement, ShardAddress,
+    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, Name, NodeId, PublishNumber, QueueId,
+    Refusal, RequestId, Seed, Settlement, ShardAddress,
 };
 use leveret_queue::Arena;
 use leveret_route::{Match, Table, VhostId};
@@ -85,6 +85,8 @@ pub(crate) struct Broker {
     pub(crate) arena: Arena,
     pub(crate) places: Places,
     pub(crate) outboxes: Outboxes,
+    /// What people call the nodes of the cluster, until they are forgotten.
+    pub(crate) node_names: BTreeMap<NodeId, Name>,
     pub(crate) users: Users,
     pub(crate) metas: Vec<Meta>,
     /// R4: until then this shard routes by bindings and says what is not there.
@@ -161,6 +163,7 @@ impl Broker {
             arena: Arena::new(),
             places: Places::new(seed.part(2)),
             outboxes: Outboxes::new(own.node, seed.part(3)),
+            node_names: BTreeMap::new(),
             users,
             metas: Vec::new(),
             lease_until: Instant::ZERO,

@@ -26,6 +26,9 @@ impl Shard {
                     broker.go_on_with_lookups();
                 }
             }
+            ToShard::NodeNamed { node, name } => {
+                broker.node_names.insert(node, name);
+            }
             ToShard::NodeDown { node } => broker.on_node_down(node),
             ToShard::NodeForgotten { node } => broker.on_node_forgotten(node),
             ToShard::CloseQueue { request, id, if_unused, if_empty } => {

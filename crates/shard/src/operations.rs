@@ -4,9 +4,11 @@
 //! control machine); a home elsewhere is asked by a record that is repeated under the same id on a new link. What an
 //! operation comes to is in `commands.rs`, what waits is in `requests.rs`.
 
+use alloc::string::ToString;
+
 use leveret_amqp::host::{Held, Operation, QueueHandle};
 use leveret_link::record::{Record, RemoteConsumer};
-use leveret_model::directory::{Command, FromShard};
+use leveret_model::directory::{Command, FromShard, QueueRecord};
 use leveret_model::{ChannelKey, ConsumerKey, ConsumerNumber, Name, Refusal, ReplyCode, RequestId, refusals};
 use leveret_queue::{Subscription, Window};
 
@@ -62,7 +64,7 @@ impl Broker {
             return self.missing(request, pending, refusal);
         };
         if queue.masked {
-            let refusal = home_down(&queue.record);
+            let refusal = self.home_down(&queue.record);
             return self.refuse_request(&pending, refusal);
         }
         let (id, home) = (queue.record.id, queue.record.home);
@@ -191,12 +193,13 @@ impl Broker {
             Question::Inspect => OwnedAnswer::Queue { messages: queue.ready(), consumers: queue.consumers() },
         }
     }
-}
 
-/// A queue that is there and cannot be reached.
-pub(crate) fn home_down(queue: &leveret_model::directory::QueueRecord) -> Refusal {
-    let home = alloc::format!("{}", queue.home.node);
-    refusals::home_down(&queue.name, &queue.vhost, queue.durable, &home)
+    /// A queue that is there and cannot be reached. People know its home by name.
+    pub(crate) fn home_down(&self, queue: &QueueRecord) -> Refusal {
+        let home = queue.home.node;
+        let home = self.node_names.get(&home).map_or_else(|| home.to_string(), ToString::to_string);
+        refusals::home_down(&queue.name, &queue.vhost, queue.durable, &home)
+    }
 }
 
 pub(crate) fn no_vhost() -> Refusal {

@@ -178,6 +178,7 @@ impl Broker {
     /// since its ingress has given up what was on it.
     pub(crate) fn on_node_forgotten(&mut self, node: NodeId) {
         self.outboxes.forget(node);
+        self.node_names.remove(&node);
         for (_, entry) in self.places.iter_mut() {
             if let Place::Home(home) = &mut entry.place {
                 home.lanes.forget(node);

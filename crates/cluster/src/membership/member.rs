@@ -41,6 +41,8 @@ pub(crate) struct Member {
     pub(crate) standing: Standing,
     /// What the shards were told last; none before it was first heard.
     pub(crate) announced: Option<Standing>,
+    /// The shards were told its name.
+    pub(crate) named: bool,
     /// When it was first heard of, or its verdict last began to count anew.
     pub(crate) since: Instant,
     /// When its last echo came.
@@ -67,6 +69,7 @@ impl Member {
             ready: false,
             standing: Standing::Unreachable,
             announced: None,
+            named: false,
             since: now,
             heard_at: None,
             refusals: 0,

@@ -36,7 +36,21 @@ impl Control {
                 self.desk.names_free(Instant::FAR);
                 self.stirred = true;
             }
+            self.name_to_shards(node);
             self.announce(now, node, standing);
+        }
+    }
+
+    /// What shards call a member when they say that it is away; until it is forgotten.
+    fn name_to_shards(&mut self, node: NodeId) {
+        let Some(member) = self.members.get_mut(&node) else { return };
+        let known = member.counted || member.announced.is_some() || member.standing == Standing::Alive;
+        if !known || core::mem::replace(&mut member.named, true) {
+            return;
+        }
+        for shard in 0..self.config.shards {
+            let name = member.hello.name.clone();
+            self.effects.to_shards.push((ShardId(shard), ToShard::NodeNamed { node, name }));
         }
     }
 

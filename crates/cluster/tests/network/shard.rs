@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use leveret_cluster::Control;
 use leveret_model::definition::Binding;
 use leveret_model::directory::{Change, QueueRecord};
-use leveret_model::{Instant, Name, QueueId};
+use leveret_model::{Instant, Name, NodeId, QueueId};
 
 /// What one shard knows.
 #[derive(Default)]
@@ -14,6 +14,8 @@ pub struct Shard {
     pub queues: BTreeMap<QueueId, (QueueRecord, bool)>,
     pub bindings: Vec<Binding>,
     pub exchanges: BTreeSet<Name>,
+    /// Nodes whose names it knows.
+    pub named: BTreeSet<NodeId>,
     pub sequence: u64,
     /// Mail is taken in order.
     pub free_at: Instant,
@@ -39,6 +41,8 @@ impl Shard {
             Change::MaskQueue { id } => {
                 let known = self.queues.get_mut(&id).expect("a known queue is masked");
                 assert!(!std::mem::replace(&mut known.1, true), "masked twice");
+                let home = known.0.home.node;
+                assert!(self.named.contains(&home), "a queue is away with a node without a name");
             }
             Change::UnmaskQueue { id } => {
                 let known = self.queues.get_mut(&id).expect("a known queue is unmasked");

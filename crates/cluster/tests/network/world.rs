@@ -344,7 +344,15 @@ impl World {
                 return;
             }
             ToShard::CloseQueue { request, .. } => FromShard::QueueClosed { request, result: Ok(0) },
-            ToShard::NodeDown { .. } | ToShard::NodeForgotten { .. } => return,
+            ToShard::NodeNamed { node, .. } => {
+                table.named.insert(node);
+                return;
+            }
+            ToShard::NodeForgotten { node } => {
+                table.named.remove(&node);
+                return;
+            }
+            ToShard::NodeDown { .. } => return,
         };
         self.push(now, What::FromShard { at, shard, mail: answer });
     }

@@ -326,6 +326,7 @@ fn a_masked_queue_is_down_for_its_users_and_comes_back() {
     rig.declare(home, "q");
     rig.consume(away, "q", "c", false);
     let id = rig.control.queues["q"].id;
+    rig.tell(at(2, 0), ToShard::NodeNamed { node: at(1, 0).node, name: Name::new("hare") });
     for (to, mail) in rig.control.announce(&Change::MaskQueue { id }) {
         if to.node == at(2, 0).node {
             rig.tell(to, mail);
@@ -334,7 +335,7 @@ fn a_masked_queue_is_down_for_its_users_and_comes_back() {
     rig.hears(away, &Heard::Cancel("c".into()));
     rig.says_get(away, "q", true);
     let Heard::ChannelClose(404, text) = rig.one(away) else { panic!("404") };
-    assert!(text.contains("of queue 'q' in vhost '/' is down or inaccessible"), "{text}");
+    assert!(text.contains("home node 'hare' of queue 'q' in vhost '/' is down or inaccessible"), "{text}");
 }
 
 #[test]
