@@ -63,6 +63,8 @@ struct Peer {
     name: String,
     standing: String,
     address: String,
+    /// For how long it is down.
+    down_s: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -170,11 +172,19 @@ fn render(report: &Report) -> String {
     }
     // Only the home of a queue can count it: ask `status` there.
     let count = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
-    text.push_str(&section("nodes", &["name", "id", "standing", "address"], &[], &report.nodes, |peer| {
-        vec![peer.name.clone(), short(&peer.id), peer.standing.clone(), peer.address.clone()]
+    let down = report.nodes.iter().filter(|peer| peer.standing == "down").count();
+    let title = titled("nodes", report.nodes.len(), down, "down");
+    text.push_str(&section(&title, &["name", "id", "standing", "address"], &[], &report.nodes, |peer| {
+        let standing = match peer.down_s {
+            Some(seconds) => format!("{} for {}", peer.standing, show_time(seconds)),
+            None => peer.standing.clone(),
+        };
+        vec![peer.name.clone(), short(&peer.id), standing, peer.address.clone()]
     }));
     let columns = ["vhost", "queue", "home", "ready", "unacked", "consumers", "durable"];
-    text.push_str(&section("queues", &columns, &[3, 4, 5], &report.queues, |queue| {
+    let away = report.queues.iter().filter(|queue| queue.away).count();
+    let title = titled("queues", report.queues.len(), away, "away with nodes that are down");
+    text.push_str(&section(&title, &columns, &[3, 4, 5], &report.queues, |queue| {
         let durable = if queue.durable { "yes" } else { "no" };
         // The home is an id; people know the name that goes with it.
         let home = report.nodes.iter().find(|peer| peer.id == queue.home);
@@ -187,11 +197,20 @@ fn render(report: &Report) -> String {
         row
     }));
     let columns = ["connection", "user", "vhost", "channels", "state"];
-    text.push_str(&section("connections of this node", &columns, &[3], &report.connections, |connection| {
+    let title = titled("connections of this node", report.connections.len(), 0, "");
+    text.push_str(&section(&title, &columns, &[3], &report.connections, |connection| {
         let Connection { name, user, vhost, channels, state } = connection;
         vec![name.clone(), user.clone(), vhost.clone(), channels.to_string(), state.clone()]
     }));
     text
+}
+
+/// How many there are, and how many of them are not what they should be.
+fn titled(what: &str, all: usize, bad: usize, how: &str) -> String {
+    match bad {
+        0 => format!("{what}: {all}"),
+        bad => format!("{what}: {all}, {bad} of them {how}"),
+    }
 }
 
 fn section<T>(
@@ -201,7 +220,7 @@ fn section<T>(
     rows: &[T],
     row: impl Fn(&T) -> Vec<String>,
 ) -> String {
-    let mut text = format!("\n{title}: {}\n", rows.len());
+    let mut text = format!("\n{title}\n");
     if rows.is_empty() {
         return text;
     }
@@ -256,7 +275,7 @@ mod tests {
     fn a_report_becomes_tables_and_missing_fields_do_no_harm() {
         let report: Report = serde_json::from_str(
             r#"{"node":{"id":"01H","name":"web1:5672","uptime_s":3700,"new_field":1},
-                "nodes":[{"id":"01H","name":"web1:5672"}],
+                "nodes":[{"id":"01H","name":"web1:5672"},{"name":"web2:5672","standing":"down","down_s":200}],
                 "queues":[{"name":"orders","vhost":"/","home":"01H","ready":12,"consumers":1,"durable":true},
                           {"name":"gone","vhost":"/","home":"01H","away":true}],
                 "memory":{"used":2097152,"limit":1073741824},"warnings":["durable queues are kept in memory"]}"#,
@@ -271,7 +290,11 @@ mod tests {
             "{line}"
         );
         assert!(text.contains("web1:5672 (down)"), "the home of an away queue is marked: {text}");
-        assert!(text.contains("nodes: 1") && text.contains("connections of this node: 0"), "{text}");
+        assert!(text.contains("down for 3 min 20 s") && text.contains("queues: 2, 1 of them away"), "{text}");
+        assert!(
+            text.contains("nodes: 2, 1 of them down") && text.contains("connections of this node: 0"),
+            "{text}"
+        );
     }
 
     #[test]

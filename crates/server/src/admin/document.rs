@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use leveret_cluster::{NodeStatus, Standing};
+use leveret_cluster::{NodeStatus, QueueStatus, Standing};
 use leveret_model::{Instant, NodeId};
 use leveret_shard::{Pressure, ShardReport, Traffic};
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ pub(super) fn of(
             "listen": facts.listen.to_string(), "cluster_listen": facts.cluster_listen,
             "data_dir": facts.data_dir,
         },
-        "nodes": nodes(facts, &overview.nodes),
+        "nodes": nodes(facts, &overview.nodes, clock::now()),
         "queues": queues(facts, reports, overview),
         "connections": connections(reports),
         "memory": { "used": memory.used(), "limit": memory.limit() },
@@ -58,11 +58,15 @@ fn whole(id: NodeId) -> String {
     format!("{:032x}", id.0)
 }
 
-fn nodes(facts: &NodeFacts, others: &[NodeStatus]) -> Vec<Value> {
+/// This node, then those that live, then those that are down, the latest first.
+fn nodes(facts: &NodeFacts, others: &[NodeStatus], now: Instant) -> Vec<Value> {
     let own = json!({
         "id": whole(facts.id), "name": facts.name, "standing": "this node", "address": facts.cluster_listen,
+        "down_s": null,
     });
-    let others = others.iter().map(|node| {
+    let mut others: Vec<&NodeStatus> = others.iter().collect();
+    others.sort_by_key(|node| (node.standing.down_for(now), &node.name, node.node));
+    let others = others.into_iter().map(|node| {
         let standing = match node.standing {
             Standing::Alive if node.ready => "alive",
             Standing::Alive => "joining",
@@ -71,22 +75,28 @@ fn nodes(facts: &NodeFacts, others: &[NodeStatus]) -> Vec<Value> {
         };
         json!({
             "id": whole(node.node), "name": node.name.as_str(), "standing": standing, "address": node.address,
+            "down_s": node.standing.down_for(now).map(|down| down.as_secs()),
         })
     });
     std::iter::once(own).chain(others).collect()
 }
 
-/// This node's queues with their counts, then those that live elsewhere: only their homes can count them.
+/// This node's queues with their counts, then those that live elsewhere, which only their homes can count, then those that
+/// are away with their homes; by name each.
 fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Vec<Value> {
-    let own = reports.iter().flat_map(|report| &report.queues).map(|queue| {
+    let mut own: Vec<_> = reports.iter().flat_map(|report| &report.queues).collect();
+    own.sort_by_key(|queue| (&queue.vhost, &queue.name));
+    let own = own.into_iter().map(|queue| {
         json!({
             "name": queue.name.as_str(), "vhost": queue.vhost.as_str(), "home": whole(queue.home.node),
             "shard": queue.home.shard.0, "ready": queue.ready, "unacked": queue.unacked,
             "consumers": queue.consumers, "durable": queue.durable, "away": false,
         })
     });
-    let elsewhere = overview.queues.iter().filter(|queue| queue.record.home.node != facts.id);
-    let elsewhere = elsewhere.map(|queue| {
+    let mut elsewhere: Vec<&QueueStatus> =
+        overview.queues.iter().filter(|queue| queue.record.home.node != facts.id).collect();
+    elsewhere.sort_by_key(|queue| (queue.masked, &queue.record.vhost, &queue.record.name));
+    let elsewhere = elsewhere.into_iter().map(|queue| {
         let record = &queue.record;
         json!({
             "name": record.name.as_str(), "vhost": record.vhost.as_str(), "home": whole(record.home.node),
@@ -130,4 +140,74 @@ fn warnings(memory: &NodeMemory, overview: &Overview) -> Vec<Cow<'static, str>> 
         Pressure::Full | Pressure::Over => warnings.push("memory is full: all publishers wait".into()),
     }
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leveret_model::directory::QueueRecord;
+    use leveret_model::{Arguments, Boot, Incarnation, Name, QueueId, ShardAddress, ShardId};
+    use std::time::Duration;
+
+    const OWN: NodeId = NodeId(1);
+
+    fn facts() -> NodeFacts {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 5672));
+        let (name, cluster_listen) = ("own".into(), "127.0.0.1:25672".into());
+        NodeFacts { id: OWN, name, listen, cluster_listen, data_dir: PathBuf::new(), started: Instant::ZERO }
+    }
+
+    fn node(name: &str, standing: Standing) -> NodeStatus {
+        NodeStatus {
+            node: NodeId(7),
+            incarnation: Incarnation(1),
+            boot: Boot(1),
+            name: Name::new(name),
+            address: String::new(),
+            shards: 1,
+            standing,
+            counted: true,
+            ready: true,
+            linked: true,
+            version: leveret_cluster::Version::default(),
+        }
+    }
+
+    fn queue(name: &str, masked: bool) -> QueueStatus {
+        let home = ShardAddress { node: NodeId(7), shard: ShardId(0) };
+        let id = QueueId::default();
+        let (vhost, name, arguments) = (Name::new("/"), Name::new(name), Arguments::default());
+        let record = QueueRecord { vhost, name, id, home, epoch: 0, durable: false, arguments };
+        QueueStatus { record, masked, stood: true }
+    }
+
+    fn names(entries: &[Value]) -> Vec<&str> {
+        entries.iter().filter_map(|entry| entry["name"].as_str()).collect()
+    }
+
+    #[test]
+    fn who_lives_comes_first_and_of_the_dead_it_is_said_for_how_long() {
+        let at = |s| Instant::ZERO + Duration::from_secs(s);
+        let down = |s| Standing::Down { since: at(s) };
+        let others = [
+            node("adam", down(10)),
+            node("bert", Standing::Alive),
+            node("abel", down(40)),
+            node("anna", Standing::Unreachable),
+        ];
+        let nodes = nodes(&facts(), &others, at(100));
+        assert_eq!(names(&nodes), ["own", "anna", "bert", "abel", "adam"]);
+        assert_eq!(nodes[3]["down_s"], 60);
+        assert!(nodes[0]["down_s"].is_null() && nodes[1]["down_s"].is_null());
+    }
+
+    #[test]
+    fn queues_that_are_away_come_behind_all_others() {
+        let queues_there = [queue("a", true), queue("z", false), queue("b", true), queue("c", false)];
+        let overview =
+            Overview { open: true, nodes: Vec::new(), queues: queues_there.into(), renamed: Vec::new() };
+        let queues = queues(&facts(), &[], &overview);
+        assert_eq!(names(&queues), ["c", "z", "a", "b"]);
+        assert_eq!(queues.iter().filter(|queue| queue["away"] == true).count(), 2);
+    }
 }
