@@ -3,8 +3,9 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use leveret_model::limits;
 use tempfile::TempDir;
 
 /// Longer than any answer may take, even on a machine that does ten other things.
@@ -22,6 +23,11 @@ struct Node {
 impl Node {
     /// Starts one and reads its standard output up to `ready`; nobody reads its standard error.
     fn start() -> Self {
+        // each end of a connection is a line, however many there are
+        Self::start_with(&["--log-level", "info,leveret_server::blame=debug"])
+    }
+
+    fn start_with(more: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
         command.args([
@@ -33,7 +39,7 @@ impl Node {
             "--shards",
             "2",
         ]);
-        command.args(["--log-format", "human", "--data-dir"]).arg(directory.path());
+        command.args(["--log-format", "human", "--data-dir"]).arg(directory.path()).args(more);
         let mut process =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
         let lines = BufReader::new(process.stdout.take().expect("piped")).lines();
@@ -49,13 +55,15 @@ impl Node {
 
     /// Comes with another protocol again and again; each time the shard answers, and has a line to log.
     fn fill_the_log(&self) {
-        for _ in 0..CONNECTIONS {
-            let mut stream = self.connect();
-            stream.write_all(b"AMQP\0\x01\0\0").expect("it reads");
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).expect("it answers though nobody reads its log");
-            assert_eq!(answer, b"AMQP\0\0\x09\x01");
-        }
+        (0..CONNECTIONS).for_each(|_| self.come_in_vain());
+    }
+
+    fn come_in_vain(&self) {
+        let mut stream = self.connect();
+        stream.write_all(b"AMQP\0\x01\0\0").expect("it reads");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("it answers though nobody reads its log");
+        assert_eq!(answer, b"AMQP\0\0\x09\x01");
     }
 
     fn connect(&self) -> TcpStream {
@@ -84,6 +92,23 @@ fn a_node_whose_log_nobody_reads_serves_and_stops_when_told() {
     let mut node = Node::start();
     node.fill_the_log();
     assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn clients_that_come_in_vain_again_and_again_are_some_lines_and_a_count() {
+    let mut node = Node::start_with(&[]);
+    let begun = Instant::now();
+    // the next line that is written says how many were not
+    while begun.elapsed() < 2 * limits::COMPLAINT_EVERY {
+        node.come_in_vain();
+    }
+    assert_eq!(node.stop(), Some(0));
+    let lines = BufReader::new(node.process.stderr.take().expect("piped")).lines();
+    let ended = lines.map(|line| line.expect("UTF-8")).filter(|line| line.contains("connection ended"));
+    let ended: Vec<String> = ended.collect();
+    let shards = 2;
+    assert!(ended.len() < shards * (limits::COMPLAINTS_AT_ONCE as usize + 10), "{ended:#?}");
+    assert!(ended.iter().any(|line| line.contains("unsaid=")), "{ended:#?}");
 }
 
 #[test]

@@ -40,6 +40,11 @@ impl Allowance {
     }
 }
 
+/// For the line: how many were not written, if any.
+pub(crate) fn unless_none(unsaid: u64) -> Option<u64> {
+    (unsaid > 0).then_some(unsaid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

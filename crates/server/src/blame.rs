@@ -1,19 +1,26 @@
-//! What a shard's clients do wrong without losing their connection, told to people: channels that were closed, and
-//! clients that do not read.
+//! What clients of a shard do wrong, told to people: connections that ended, channels that were closed, and clients that do
+//! not read.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::io;
 
+use leveret_amqp::Ended;
 use leveret_model::{ConnectionKey, Instant, limits};
-use tracing::{info, warn};
+use tracing::field::display;
+use tracing::{debug, info, warn};
 
-use crate::allowance::Allowance;
+use crate::allowance::{Allowance, unless_none};
 use crate::client_socket::ClientSocket;
+use crate::clock;
 use crate::shard_thread::ShardThread;
 
 /// What is told, and what is watched for it.
 #[derive(Debug, Default)]
 pub(crate) struct Blame {
+    /// Lines about connections that their clients closed, and about those that ended otherwise.
+    closed: Allowance,
+    broken: Allowance,
     /// Lines about channels.
     channels: Allowance,
     /// Lines about clients that do not read.
@@ -38,6 +45,31 @@ impl Blame {
 }
 
 impl ShardThread {
+    /// A connection goes, which is a line, unless there were many: those are for who looks closer.
+    pub(crate) fn tell_end(&mut self, key: ConnectionKey, error: Option<&io::Error>) {
+        let (peer, shard) = (self.shard.name(key), self.own.shard.0);
+        let reason = self.shard.reason(key);
+        if reason.is_none() && error.is_none() && self.shard.is_half_open(key) {
+            // a port scan or a load balancer's check
+            return debug!(peer, shard, "connection left half open");
+        }
+        let lines = match reason {
+            Some(Ended::ByClient) => &mut self.blame.closed,
+            _ => &mut self.blame.broken,
+        };
+        let said = lines.take(clock::now());
+        let (what, why) = match (reason, error) {
+            (Some(reason), _) => ("connection ended", Some(reason.to_string())),
+            (None, None) => ("connection ended without a close: the client dropped it", None),
+            (None, Some(error)) => ("connection lost", Some(error.to_string())),
+        };
+        let reason = why.map(display);
+        match said {
+            Some(unsaid) => info!(peer, shard, reason, unsaid = unless_none(unsaid), "{what}"),
+            None => debug!(peer, shard, reason, "{what}"),
+        }
+    }
+
     /// A line for each channel that was closed in this turn.
     pub(crate) fn tell_refusals(&mut self, now: Instant) {
         let refused = &mut self.effects.refused;
@@ -45,6 +77,7 @@ impl ShardThread {
             let Some(unsaid) = self.blame.channels.take(now) else { continue };
             let (peer, channel, code, text) =
                 (refusal.peer, refusal.channel.0, refusal.code.code(), refusal.text);
+            let unsaid = unless_none(unsaid);
             info!(peer, shard = self.own.shard.0, channel, code, %text, unsaid, "channel closed");
         }
         self.blame.channels.pass_over(std::mem::take(&mut refused.more));
@@ -69,6 +102,7 @@ impl ShardThread {
             if !said && let Some(unsaid) = self.blame.unread.take(now) {
                 let bytes = self.shard.output(key).map_or(0, |output| output.len());
                 let (peer, shard) = (self.shard.name(key), self.own.shard.0);
+                let unsaid = unless_none(unsaid);
                 warn!(peer, shard, bytes, unsaid, "a client does not read: what is sent to it waits");
             }
         }

@@ -14,7 +14,7 @@ use mio::{Registry, Token};
 use rustix::event::epoll;
 use tracing::{debug, warn};
 
-use crate::allowance::Allowance;
+use crate::allowance::{Allowance, unless_none};
 use crate::shard_thread::{ShardThread, ToShardThread};
 
 /// The shard whose thread has the door.
@@ -91,6 +91,7 @@ impl Porter {
 /// A line now and then, with what to do.
 pub(crate) fn warn_not_accepted(complaints: &mut Allowance, now: Instant, error: &io::Error) {
     let Some(unsaid) = complaints.take(now) else { return };
+    let unsaid = unless_none(unsaid);
     // ENFILE and EMFILE: the system is short of descriptors, or the process
     if let Some(23 | 24) = error.raw_os_error() {
         warn!(%error, unsaid, "a connection could not be accepted: raise the limit of open files (ulimit -n, LimitNOFILE)");
@@ -153,7 +154,7 @@ impl ShardThread {
     fn hand_out(&mut self, stream: TcpStream, from: SocketAddr, now: Instant) {
         let Some(shard) = self.ways.clients.add_to_fewest() else {
             if let Some(unsaid) = self.complaints.take(now) {
-                warn!(%from, unsaid, "no room for another connection: it is closed");
+                warn!(%from, unsaid = unless_none(unsaid), "no room for another connection: it is closed");
             }
             return;
         };

@@ -10,7 +10,7 @@ use leveret_model::{ConnectionKey, Instant, limits};
 use leveret_shard::{Caller, ReadInterest};
 use mio::net::TcpStream;
 use mio::{Interest, Token};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::client_socket::{ClientSocket, Flushed, flush};
 use crate::receive::Received;
@@ -179,15 +179,9 @@ impl ShardThread {
         if slot.as_ref().is_none_or(|socket| socket.key != key) {
             return;
         }
-        let (peer, shard) = (self.shard.name(key), self.own.shard.0);
-        match (self.shard.reason(key), error) {
-            (Some(reason), _) => info!(peer, shard, %reason, "connection ended"),
-            // a port scan or a load balancer's check
-            (None, None) if self.shard.is_half_open(key) => debug!(peer, shard, "connection left half open"),
-            (None, None) => info!(peer, shard, "connection ended without a close: the client dropped it"),
-            (None, Some(error)) => info!(peer, shard, %error, "connection lost"),
-        }
-        if slot.take().is_some_and(|socket| socket.half_open) {
+        let socket = slot.take();
+        self.tell_end(key, error);
+        if socket.is_some_and(|socket| socket.half_open) {
             self.ways.half_open.ended(self.own.shard);
         }
         self.open -= 1;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use leveret_model::{Instant, ShardId, limits};
 use tracing::warn;
 
+use crate::allowance::unless_none;
 use crate::shard_thread::{ShardThread, ToShardThread};
 
 /// What a shard has of them.
@@ -82,6 +83,7 @@ impl ShardThread {
             let Some((key, _)) = self.half_open.pop_front() else { return };
             if let Some(unsaid) = self.complaints.take(now) {
                 let (peer, shard) = (self.shard.name(key), own.0);
+                let unsaid = unless_none(unsaid);
                 warn!(peer, shard, unsaid, "half-open connection dropped: too many others came behind it");
             }
             self.lose(key, None);

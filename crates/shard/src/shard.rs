@@ -1,11 +1,11 @@
 //! The shard: its doors for the driver. What comes from the control machine is in `control_mail.rs`, what comes from other
 //! shards in `records.rs`, the end of the turn in `turn.rs`.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 
 use bytes::Bytes;
-use leveret_amqp::{Connection, State};
+use leveret_amqp::{Connection, Ended, State};
 use leveret_auth::{Hashed, Users};
 use leveret_model::{ConnectionKey, Instant, NodeId, ReplyCode, Seed, ShardAddress, limits};
 use leveret_wire::Output;
@@ -218,8 +218,14 @@ impl Shard {
 
     /// Why a connection ended, for the log.
     #[must_use]
-    pub fn reason(&self, key: ConnectionKey) -> Option<String> {
-        self.connections.get(key).and_then(ClientConnection::reason).map(ToString::to_string)
+    pub fn reason(&self, key: ConnectionKey) -> Option<&Ended> {
+        self.connections.get(key).and_then(ClientConnection::reason)
+    }
+
+    /// What people call a node, if that is known.
+    #[must_use]
+    pub fn node_name(&self, node: NodeId) -> Option<&str> {
+        self.broker.node_names.get(&node).map(|name| &**name)
     }
 
     /// When [`Shard::on_timer`] wants to be called.

@@ -14,14 +14,14 @@ use leveret_wire::{EncodeMethod, FrameKind, Table};
 
 use crate::bystander::Bystander;
 use crate::my_turn;
-use crate::node::{Node, SECRETS};
+use crate::node::{EACH_END, Node, SECRETS};
 use crate::speaker::{Heard, Speaker, frame, header, nested_table, oversized, properties, publish};
 
 type Case = (&'static str, fn(&Node));
 
 fn run(cases: &[Case]) {
     let _turn = my_turn();
-    let mut node = Node::start(&[]);
+    let mut node = Node::start(&EACH_END);
     let bystander = Bystander::start(node.amqp);
     for (name, case) in cases {
         case(&node);
