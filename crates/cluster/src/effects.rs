@@ -155,6 +155,8 @@ pub enum Event {
     BadFrame {
         /// The peer.
         peer: NodeId,
+        /// Its name.
+        name: Name,
         /// What is wrong.
         reason: String,
     },
@@ -162,5 +164,9 @@ pub enum Event {
     Full {
         /// Who.
         node: NodeId,
+        /// Its name.
+        name: Name,
+        /// Its cluster address.
+        address: String,
     },
 }

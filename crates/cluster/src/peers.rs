@@ -152,7 +152,7 @@ impl Control {
                 self.forgotten.remove(&info.node);
             }
             if !self.members.contains_key(&info.node) && down_for.is_none() && self.is_full() {
-                self.say_full(info.node);
+                self.say_full(info.node, &info.name, &info.address);
                 continue;
             }
             let hello = PeerHello {

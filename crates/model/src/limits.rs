@@ -289,6 +289,13 @@ pub const DROPPED_QUEUES_KEPT: usize = 1_024;
 pub const COMPLAINTS_AT_ONCE: u32 = 20;
 /// Then one line each.
 pub const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
+/// A peer that was turned away is told of again after so long, if it still comes; with how often it did.
+pub const GRUDGE_AGAIN: Duration = Duration::from_secs(60);
+/// Peers that were turned away, each with the reason, that a node remembers. At the bound all are forgotten, and told of once
+/// more.
+pub const GRUDGES_MAX: usize = 256;
+/// A control link that ends so soon may be one of two dials that crossed: people hear of it if by then there is no other.
+pub const LINK_SETTLES: Duration = Duration::from_secs(1);
 /// A client whose socket took nothing for so long, with output waiting, does not read: that is said once, and shown.
 pub const UNREAD_AFTER: Duration = Duration::from_secs(5);
 /// Descriptors for which the process has room from its start, in 512 KiB of the kernel's memory. With more, each time that

@@ -6,13 +6,14 @@ use leveret_cluster::Event as ClusterEvent;
 use leveret_model::{Instant, Name, limits};
 use tracing::{debug, error, info, warn};
 
-use crate::allowance::Allowance;
+use crate::allowance::unless_none;
+use crate::grudges::Grudges;
 
 /// Tells people.
 #[derive(Debug, Default)]
 pub(crate) struct Teller {
     /// Lines that each redial of the same peer may bring anew.
-    complaints: Allowance,
+    grudges: Grudges,
     /// Queues of this node that lost their names, the latest: what they are called now, and what they were.
     renamed: VecDeque<(String, String)>,
 }
@@ -25,13 +26,14 @@ impl Teller {
             }
             self.renamed.push_back((renamed.to_string(), name.to_string()));
         }
-        let repeats = matches!(
-            event,
-            ClusterEvent::Clone { .. } | ClusterEvent::BadFrame { .. } | ClusterEvent::Full { .. }
-        );
-        let unsaid = if repeats { self.complaints.take(now) } else { Some(0) };
+        let unsaid = match event {
+            ClusterEvent::Clone { node } => self.grudges.take(now, &node.to_string(), "clone"),
+            ClusterEvent::BadFrame { peer, reason, .. } => self.grudges.take(now, &peer.to_string(), reason),
+            ClusterEvent::Full { .. } => self.grudges.take(now, "", "full"),
+            _ => Some(0),
+        };
         if let Some(unsaid) = unsaid {
-            log(event, unsaid);
+            log(event, unless_none(unsaid));
         }
     }
 
@@ -56,7 +58,7 @@ fn away(queues: usize, names: &[(Name, Name)]) -> String {
     }
 }
 
-fn log(event: &ClusterEvent, unsaid: u64) {
+fn log(event: &ClusterEvent, unsaid: Option<u64>) {
     match event {
         ClusterEvent::Ready { others } => info!(others, "ready"),
         ClusterEvent::StillJoining { missing } => {
@@ -96,11 +98,11 @@ fn log(event: &ClusterEvent, unsaid: u64) {
         ClusterEvent::Clone { node } => {
             error!(%node, unsaid, "two processes run with one identity: neither serves its queues");
         }
-        ClusterEvent::BadFrame { peer, reason } => {
-            error!(%peer, %reason, unsaid, "a peer sent what cannot be; its link is closed");
+        ClusterEvent::BadFrame { peer, name, reason } => {
+            error!(node = %peer, %name, %reason, unsaid, "a peer sent what cannot be; its link is closed");
         }
-        ClusterEvent::Full { node } => {
-            warn!(%node, unsaid, "a node was turned away: the cluster is full");
+        ClusterEvent::Full { node, name, address } => {
+            warn!(%node, %name, %address, unsaid, "a node was turned away: the cluster is full");
         }
     }
 }

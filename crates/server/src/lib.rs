@@ -20,6 +20,7 @@ mod clock;
 mod control_thread;
 mod data_link;
 mod events;
+mod grudges;
 mod half_open;
 mod held_blocks;
 mod link_stream;

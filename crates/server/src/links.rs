@@ -4,6 +4,7 @@
 //! shard. Nothing of a socket is parsed before its handshake is done (`link::handshake`).
 
 mod data;
+mod ended;
 mod shaking;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +19,13 @@ use leveret_link::sessions::{DataLinkKey, SessionNumber, Sessions};
 use leveret_model::{Boot, Instant, NodeId, limits};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use tracing::{info, warn};
+use tracing::warn;
 
+use self::ended::{ControlLink, Ended};
 use self::shaking::{OwnDials, failure_of, nonce, with_address, write_some};
-use crate::allowance::Allowance;
+use crate::allowance::unless_none;
+use crate::clock;
+use crate::grudges::Grudges;
 use crate::link_stream::LinkStream;
 
 /// What happened on the links, for the control thread.
@@ -74,7 +78,7 @@ enum Errand {
 #[derive(Debug)]
 enum LinkSocket {
     Shaking(Box<Shaking>),
-    Control(Box<LinkStream>),
+    Control(Box<ControlLink>),
 }
 
 impl Shaking {
@@ -100,7 +104,9 @@ pub(crate) struct Links {
     sockets: BTreeMap<usize, LinkSocket>,
     sessions: Sessions<DataLink>,
     /// Lines about peers that were not believed.
-    complaints: Allowance,
+    grudges: Grudges,
+    /// Control links that ended soon after they began.
+    ended: Ended,
     /// Addresses of which it was said that they are not dialled.
     undialled: BTreeSet<String>,
     own_dials: OwnDials,
@@ -116,7 +122,8 @@ impl Links {
             token_base,
             next: 0,
             sockets: BTreeMap::new(),
-            complaints: Allowance::default(),
+            grudges: Grudges::default(),
+            ended: Ended::default(),
             undialled: BTreeSet::new(),
             own_dials: OwnDials::default(),
             events: Vec::new(),
@@ -173,8 +180,9 @@ impl Links {
     /// Somebody dialled the cluster port.
     pub(crate) fn accept(&mut self, now: Instant, stream: TcpStream, from: SocketAddr) {
         if !self.may_link(from) {
-            if let Some(unsaid) = self.complaints.take(now) {
-                warn!(%from, unsaid, "dropped: without a secret (--secret-file) links run over loopback only");
+            let (peer, why) = (from.ip(), "without a secret (--secret-file) links run over loopback only");
+            if let Some(unsaid) = self.grudges.take(now, &peer.to_string(), why) {
+                warn!(%peer, unsaid = unless_none(unsaid), "dropped: {why}");
             }
             return;
         }
@@ -212,7 +220,7 @@ impl Links {
     pub(crate) fn on_event(&mut self, token: usize, event: &mio::event::Event) {
         match self.sockets.get_mut(&token) {
             Some(LinkSocket::Control(link)) => {
-                link.on_event(event);
+                link.stream.on_event(event);
                 self.read_control(token);
             }
             Some(LinkSocket::Shaking(shaking)) => {
@@ -285,7 +293,7 @@ impl Links {
         let hello = with_address(hello, &stream);
         match hello.purpose {
             Purpose::Control => {
-                let link = LinkStream::new(stream, &leftover);
+                let link = ControlLink::new(LinkStream::new(stream, &leftover), &hello, clock::now());
                 self.sockets.insert(token, LinkSocket::Control(Box::new(link)));
                 let dialled = matches!(errand, Errand::Control).then_some(address);
                 self.events.push(LinkEvent::Up { link: LinkKey(token as u64), hello, dialled });
@@ -311,26 +319,24 @@ impl Links {
         let key = LinkKey(token as u64);
         let events = &mut self.events;
         let mut result = Ok(());
-        while link.readable && result.is_ok() {
-            result = link.read(|frame| {
+        while link.stream.readable && result.is_ok() {
+            result = link.stream.read(|frame| {
                 if let Frame::Control(frame) = frame {
                     events.push(LinkEvent::Frame { link: key, frame });
                 }
             });
         }
-        let result = result.and_then(|()| link.flush());
+        let result = result.and_then(|()| link.stream.flush());
         if let Err(error) = result {
-            info!(%error, "a control link ended");
-            self.hang_up(key);
-            self.events.push(LinkEvent::Down { link: key });
+            self.end_control(key, &error);
         }
     }
 
     /// Queues a control frame; [`Links::flush`] writes.
     pub(crate) fn send(&mut self, link: LinkKey, frame: &[u8]) {
-        let Some(LinkSocket::Control(stream)) = self.sockets.get_mut(&(link.0 as usize)) else { return };
+        let Some(LinkSocket::Control(control)) = self.sockets.get_mut(&(link.0 as usize)) else { return };
         match frame::encode_control(frame) {
-            Ok(bytes) => stream.push(bytes),
+            Ok(bytes) => control.stream.push(bytes),
             Err(error) => {
                 warn!(%error, "a control frame of our own does not fit: this is a bug; the link is closed");
                 self.hang_up(link);
@@ -344,15 +350,14 @@ impl Links {
         let mut failed = Vec::new();
         for (token, socket) in &mut self.sockets {
             if let LinkSocket::Control(link) = socket
-                && link.has_output()
-                && link.flush().is_err()
+                && link.stream.has_output()
+                && let Err(error) = link.stream.flush()
             {
-                failed.push(LinkKey(*token as u64));
+                failed.push((LinkKey(*token as u64), error));
             }
         }
-        for link in failed {
-            self.hang_up(link);
-            self.events.push(LinkEvent::Down { link });
+        for (link, error) in failed {
+            self.end_control(link, &error);
         }
     }
 
@@ -373,6 +378,7 @@ impl Links {
             self.shaking_failed(token, &io::ErrorKind::TimedOut.into());
         }
         self.sessions.on_timer(now);
+        self.tell_ended(now);
     }
 
     /// When [`Links::on_timer`] has something to do.
@@ -381,6 +387,7 @@ impl Links {
             LinkSocket::Shaking(shaking) => Some(shaking.handshake.deadline()),
             LinkSocket::Control(_) => None,
         });
-        shaking.min().unwrap_or(Instant::FAR).min(self.sessions.next_deadline())
+        let ends = self.sessions.next_deadline().min(self.ended.next_deadline());
+        shaking.min().unwrap_or(Instant::FAR).min(ends)
     }
 }

@@ -17,6 +17,7 @@ use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddres
 use leveret_shard::{Caller, Effects, Pressure, Shard, ShardConfig};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll, Token};
+use tracing::field::display;
 use tracing::{info, warn};
 
 use crate::admin::ShardPage;
@@ -253,7 +254,8 @@ impl ShardThread {
 
     fn take_batch(&mut self, from: ShardAddress, boot: Boot, session: SessionNumber, batch: &Batch) {
         if let Err(error) = self.shard.on_batch(from, boot, batch) {
-            warn!(%error, peer = %from.node, "a peer's batch is not believed; its links are closed");
+            let name = self.shard.node_name(from.node).map(display);
+            warn!(%error, node = %from.node, name, "a peer's batch is not believed; its links are closed");
             self.ways.control.send(ToControl::SessionLost { node: from.node, session });
         }
     }
@@ -318,7 +320,7 @@ impl ShardThread {
     }
 
     fn lose_session(&self, Lost { node, session, error }: Lost) {
-        info!(peer = %node, %error, "a data link ended");
+        info!(%node, name = self.shard.node_name(node).map(display), %error, "a data link ended");
         self.ways.control.send(ToControl::SessionLost { node, session });
     }
 

@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use leveret_model::{Instant, NodeId, limits};
+use leveret_model::{Instant, Name, NodeId, limits};
 
 use crate::command::{CommandKey, Phase};
 use crate::control::{Control, Link};
@@ -117,9 +117,10 @@ impl Control {
         standing + 1 >= limits::NODES_MAX
     }
 
-    pub(super) fn say_full(&mut self, node: NodeId) {
+    pub(super) fn say_full(&mut self, node: NodeId, name: &Name, address: &str) {
         if !core::mem::replace(&mut self.said_full, true) {
-            self.effects.events.push(Event::Full { node });
+            let (name, address) = (name.clone(), address.to_string());
+            self.effects.events.push(Event::Full { node, name, address });
         }
     }
 
@@ -127,7 +128,7 @@ impl Control {
     fn turns_away(&mut self, peer: &PeerHello) -> Option<TurnAway> {
         match self.members.get(&peer.node) {
             None if self.is_full() => {
-                self.say_full(peer.node);
+                self.say_full(peer.node, &peer.name, &peer.address);
                 Some(TurnAway::Full)
             }
             None => {
@@ -223,7 +224,8 @@ impl Control {
     }
 
     pub(crate) fn bad_frame(&mut self, link: LinkKey, peer: NodeId, reason: String) {
-        self.effects.events.push(Event::BadFrame { peer, reason });
+        let name = self.name_of(peer);
+        self.effects.events.push(Event::BadFrame { peer, name, reason });
         self.effects.hang_ups.push(link);
         self.links.remove(&link);
         self.forget_transfers(link, peer);

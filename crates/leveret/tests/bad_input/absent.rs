@@ -25,7 +25,7 @@ fn who_says_nothing_is_dropped_in_time() {
     half.say_bytes(&frame(FrameKind::Method, 0, &[0, 10, 0, 11])[..9]);
     assert_eq!(link.read(&mut [0; 1]).expect("an end"), 0);
     assert!(begun.elapsed() >= limits::LINK_HANDSHAKE_TIMEOUT / 2);
-    node.logs(&[&link.local_addr().expect("a socket").to_string(), "timed out"]);
+    node.logs(&["127.0.0.1", "a link was not made", "timed out"]);
     bystander.judge("a link that says nothing");
     for mut speaker in [silent, half] {
         speaker.hears_end();

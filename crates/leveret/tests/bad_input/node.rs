@@ -88,6 +88,12 @@ impl Node {
         self.finds_in_log(|line| parts.iter().all(|part| line.contains(part)).then_some(()));
     }
 
+    /// How many lines hold that so far.
+    pub(crate) fn lines_with(&self, part: &str) -> usize {
+        let lines = self.log.lines.lock().expect("nobody panics with the lock");
+        lines.iter().filter(|line| line.contains(part)).count()
+    }
+
     /// Waits for a line in which this is found.
     pub(crate) fn finds_in_log<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;

@@ -11,6 +11,7 @@ use mio::net::TcpStream;
 use tracing::{debug, warn};
 
 use super::{LinkSocket, Links};
+use crate::allowance::unless_none;
 use crate::clock;
 
 /// Sockets whose dial met this node itself: their other ends, which are here too, are told of nobody.
@@ -45,8 +46,9 @@ impl Links {
                 }
                 _ => error.to_string(),
             };
-            if let Some(unsaid) = self.complaints.take(clock::now()) {
-                warn!(peer = %shaking.address, reason = why, unsaid, "a link was not made");
+            let peer = host_of(&shaking.address);
+            if let Some(unsaid) = self.grudges.take(clock::now(), peer, &why) {
+                warn!(peer, reason = why, unsaid = unless_none(unsaid), "a link was not made");
             }
         }
         self.end_dial(&shaking.address, shaking.errand, DialFailure::Unreachable);
@@ -56,12 +58,20 @@ impl Links {
         let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
         if *refused == Refused::Myself {
             self.own_dials.note(&shaking.stream);
-        } else if let Some(unsaid) = self.complaints.take(clock::now()) {
-            let dialled = shaking.is_dialled();
-            warn!(peer = %shaking.address, dialled, reason = %refused, unsaid, "a link was refused");
+        } else {
+            let (dialled, reason) = (shaking.is_dialled(), refused.to_string());
+            let peer = if dialled { &*shaking.address } else { host_of(&shaking.address) };
+            if let Some(unsaid) = self.grudges.take(clock::now(), peer, &reason) {
+                warn!(peer, dialled, reason, unsaid = unless_none(unsaid), "a link was refused");
+            }
         }
         self.end_dial(&shaking.address, shaking.errand, refusal_of(refused));
     }
+}
+
+/// Whoever dials has another port each time.
+fn host_of(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
 /// A node that listens on every address names none: its links come from the right one.
