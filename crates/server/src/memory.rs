@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
-use leveret_model::{ShardId, limits};
+use leveret_model::{Instant, ShardId, limits};
 use leveret_shard::Pressure;
 use tracing::{info, warn};
 
@@ -141,14 +141,6 @@ impl ShardThread {
         if pressure != self.pressure {
             self.pressure = pressure;
             self.shard.on_memory(pressure);
-            let what = match pressure {
-                Pressure::Calm => "memory: all publishers go on",
-                Pressure::Tight => "memory is tight: publishers of long queues wait, all others go on",
-                Pressure::Full => "memory is full: all publishers wait",
-                Pressure::Over => "memory is over its bound: who publishes on while it waits is closed",
-            };
-            let (used, limit) = (self.ways.memory.used() >> 20, self.ways.memory.limit() >> 20);
-            info!(shard = self.own.shard.0, used_mib = used, limit_mib = limit, "{what}");
             self.tell_others();
             for socket in self.sockets.iter_mut().flatten() {
                 if (socket.readable || socket.stalled) && !socket.listed {
@@ -156,6 +148,19 @@ impl ShardThread {
                     self.to_read.push_back(socket.key);
                 }
             }
+        }
+    }
+
+    /// A line for people when the node's memory comes under pressure, and when that is over. The first shard tells for all:
+    /// it hears of each change.
+    pub(crate) fn tell_memory(&mut self, now: Instant) {
+        let pressure = self.ways.memory.pressure();
+        let Some((ease, what)) = self.tidings.take(now, pressure) else { return };
+        let [used, limit] = [self.ways.memory.used(), self.ways.memory.limit()].map(bytes_for_people);
+        if ease {
+            info!(used, limit, "{what}");
+        } else {
+            warn!(used, limit, "{what}");
         }
     }
 
@@ -198,9 +203,79 @@ impl ShardThread {
     }
 }
 
+/// What people were told of the node's memory.
+#[derive(Debug, Default)]
+pub(crate) struct Tidings {
+    told: Pressure,
+    /// The next line not before.
+    next: Instant,
+    /// A change that waits for its time.
+    waits: bool,
+}
+
+impl Tidings {
+    /// What is to be told now, and whether things have become better. What changes to and fro is told at its time.
+    fn take(&mut self, now: Instant, pressure: Pressure) -> Option<(bool, &'static str)> {
+        self.waits = pressure != self.told && now < self.next;
+        if pressure == self.told || self.waits {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.told, pressure);
+        self.next = now + limits::MEMORY_SAID_EVERY;
+        let what = match pressure {
+            Pressure::Calm => "memory is free again: all publishers go on",
+            Pressure::Tight if before > pressure => {
+                "memory is not full any more, and still tight: only publishers of long queues wait"
+            }
+            Pressure::Tight => "memory is tight: publishers of long queues wait, all others go on",
+            Pressure::Full if before > pressure => {
+                "memory is not over its bound any more, and still full: all publishers wait"
+            }
+            Pressure::Full => "memory is full: all publishers wait",
+            Pressure::Over => "memory is over its bound: who publishes on while it waits is closed",
+        };
+        Some((before > pressure, what))
+    }
+
+    /// When a change that waits is told.
+    pub(crate) fn next_deadline(&self) -> Instant {
+        if self.waits { self.next } else { Instant::FAR }
+    }
+}
+
+/// A number of bytes with its unit.
+fn bytes_for_people(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} B"),
+        1_024..10_485_760 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pressure_is_told_when_it_begins_and_when_it_ends_and_not_each_time_that_it_flickers() {
+        let at = |ms| Instant::ZERO + std::time::Duration::from_millis(ms);
+        let mut tidings = Tidings::default();
+        assert_eq!(tidings.take(at(0), Pressure::Calm), None);
+        let (ease, what) = tidings.take(at(5_000), Pressure::Full).expect("told at once");
+        assert!(!ease && what.starts_with("memory is full"), "{what}");
+        assert_eq!(tidings.take(at(5_100), Pressure::Tight), None);
+        assert_eq!(tidings.next_deadline(), at(10_000));
+        assert_eq!(tidings.take(at(5_200), Pressure::Full), None);
+        assert_eq!(tidings.next_deadline(), Instant::FAR, "as it was told");
+        assert_eq!(tidings.take(at(5_300), Pressure::Calm), None);
+        let (ease, what) = tidings.take(at(10_000), Pressure::Calm).expect("it has come to rest");
+        assert!(ease && what.contains("all publishers go on"), "{what}");
+    }
+
+    #[test]
+    fn figures_have_their_units() {
+        assert_eq!([7, 2_048, 64 << 20].map(bytes_for_people), ["7 B", "2 KiB", "64 MiB"]);
+    }
 
     #[test]
     fn blocks_count_against_the_bodies_of_all_shards() {

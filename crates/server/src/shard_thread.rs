@@ -23,7 +23,7 @@ use tracing::{info, warn};
 use crate::admin::ShardPage;
 use crate::allowance::Allowance;
 use crate::blame::Blame;
-use crate::client_door::{ClientCounts, DOOR, Porter};
+use crate::client_door::{ClientCounts, DOOR, PORTER, Porter};
 use crate::client_socket::ClientSocket;
 use crate::clock;
 use crate::control_thread::ToControl;
@@ -31,7 +31,7 @@ use crate::data_link::{DataLinks, Lost};
 use crate::half_open::HalfOpen;
 use crate::links::DataLink;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
-use crate::memory::{Crowd, NodeMemory};
+use crate::memory::{Crowd, NodeMemory, Tidings};
 use crate::passwords::Passwords;
 use crate::receive::ReceiveBlock;
 
@@ -122,6 +122,8 @@ pub(crate) struct ShardThread {
     pub(crate) effects: Effects,
     pub(crate) pressure: Pressure,
     pub(crate) crowd: Crowd,
+    /// Of the first shard: what people were told of the node's memory.
+    pub(crate) tidings: Tidings,
     pub(crate) stopping: Option<Instant>,
 }
 
@@ -148,6 +150,7 @@ impl ShardThread {
             effects: Effects::default(),
             pressure: Pressure::Calm,
             crowd: Crowd::Roomy,
+            tidings: Tidings::default(),
             stopping: None,
         }
     }
@@ -178,6 +181,9 @@ impl ShardThread {
             self.drop_old_handshakes(now);
             self.tell_unread(now);
             self.note_memory();
+            if self.own.shard == PORTER {
+                self.tell_memory(now);
+            }
             more = self.leave_blocks();
             more |= self.shard.end_turn(&mut self.effects);
             more |= self.carry_effects(now);
@@ -193,6 +199,7 @@ impl ShardThread {
             return Some(Duration::ZERO);
         }
         let mut deadline = self.shard.next_deadline().min(self.blame.next_deadline());
+        deadline = deadline.min(self.tidings.next_deadline());
         if let Some(porter) = &self.porter {
             deadline = deadline.min(porter.watch_at);
         }
