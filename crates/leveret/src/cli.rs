@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{self, ConfigError, ServeArgs};
 use crate::{bench, demo, serve, status};
@@ -38,7 +38,7 @@ enum Command {
 /// Parses the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let cli = match Cli::try_parse_from(&words) {
+    let cli = match parse(&words) {
         Ok(cli) => cli,
         Err(error) => return report_usage(&error, &words),
     };
@@ -55,6 +55,15 @@ pub(crate) fn run() -> ExitCode {
             eprintln!("leveret: {error:#}");
             ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
         }
+    }
+}
+
+fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches_from(words)?;
+    let scenario = matches.subcommand_matches("bench").and_then(ArgMatches::subcommand);
+    match scenario.and_then(|(_, scenario)| bench::given_in_vain(scenario)) {
+        Some(what) => Err(Cli::command().error(ErrorKind::ArgumentConflict, what)),
+        None => Cli::from_arg_matches(&matches),
     }
 }
 
@@ -116,7 +125,7 @@ mod tests {
 
     fn usage(arguments: &[&str]) -> String {
         let words: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-        usage_line(&Cli::try_parse_from(arguments).expect_err("this command line is wrong"), &words)
+        usage_line(&parse(&words).expect_err("this command line is wrong"), &words)
     }
 
     #[test]
@@ -143,6 +152,20 @@ mod tests {
         let line = usage(&["leveret", "serve", "--listen"]);
         assert!(line.contains("--listen") && !line.contains('\n'), "{line}");
         assert!(line.ends_with("; `leveret serve --help` lists what there is"), "{line}");
+    }
+
+    #[test]
+    fn an_option_of_bench_that_would_do_nothing_is_refused() {
+        for flag in ["--prefetch", "--in-flight", "--ack-every"] {
+            let line = usage(&["leveret", "bench", "throughput", flag, "5"]);
+            assert!(
+                line.starts_with(flag) && line.contains("--ack confirm") && !line.contains('\n'),
+                "{line}"
+            );
+            let confirmed = ["leveret", "bench", "throughput", flag, "5", "--ack", "confirm"];
+            assert!(parse(&confirmed.map(OsString::from)).is_ok());
+        }
+        assert!(parse(&["leveret", "bench", "churn"].map(OsString::from)).is_ok());
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Subcommand, ValueEnum};
 
 use super::payload::BODY_BYTES_MIN;
 use super::url::Url;
@@ -99,13 +100,14 @@ pub(super) struct FlowArgs {
     /// `confirm`: publisher confirms and manual acknowledgements; `auto`: neither.
     #[arg(long, value_enum, default_value_t = AckMode::Auto)]
     pub(super) ack: AckMode,
-    /// Unconfirmed publishes of a publisher at most (with --ack confirm).
+    /// Unconfirmed publishes of a publisher at most (only with --ack confirm).
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) in_flight: u64,
-    /// Unacknowledged deliveries of a consumer at most (with --ack confirm).
+    /// Unacknowledged deliveries of a consumer at most (only with --ack confirm: a broker bounds nothing that is acknowledged
+    /// as it is sent).
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(super) prefetch: u16,
-    /// Deliveries acknowledged by one basic.ack (with --ack confirm); 1 is one by one.
+    /// Deliveries acknowledged by one basic.ack (only with --ack confirm); 1 is one by one.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) ack_every: u32,
     /// Durable queues and persistent messages.
@@ -124,6 +126,17 @@ pub(super) struct FlowArgs {
 pub(super) enum AckMode {
     Auto,
     Confirm,
+}
+
+/// An option of a scenario that was given and would do nothing: nobody is to take what it says for measured.
+pub(crate) fn given_in_vain(scenario: &ArgMatches) -> Option<String> {
+    let acks = scenario.try_get_one::<AckMode>("ack").ok()??;
+    let given = |id: &&str| scenario.value_source(id) == Some(ValueSource::CommandLine);
+    let in_vain = ["prefetch", "in_flight", "ack_every"].into_iter().find(given)?;
+    (*acks == AckMode::Auto).then(|| {
+        let flag = in_vain.replace('_', "-");
+        format!("--{flag} has no effect with automatic acknowledgement (--ack auto); add --ack confirm, or leave it out")
+    })
 }
 
 #[derive(Args, Clone, Debug)]

@@ -39,7 +39,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-pub(crate) use args::BenchArgs;
+pub(crate) use args::{BenchArgs, given_in_vain};
 use args::{PeerArgs, RelayArgs, Scenario, StartArgs};
 use contest::{CaseResult, Stage};
 use peer::Peer;
