@@ -98,6 +98,12 @@ impl Control {
         self.members.values().map(|member| self.node_status(member)).collect()
     }
 
+    /// Seeds that are this node itself, under whatever address.
+    #[must_use]
+    pub fn own_seeds(&self) -> Vec<String> {
+        self.dials.own_seeds().cloned().collect()
+    }
+
     /// The first `most` queues behind `after`, by id.
     #[must_use]
     pub fn queues_after(&self, after: Option<QueueId>, most: usize) -> Vec<QueueStatus> {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded};
 use leveret_model::limits;
-use leveret_server::{Node, NodeConfig, Peer};
+use leveret_server::{Found, Node, NodeConfig, Peer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -54,14 +54,9 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         data_dir.display()
     ))?;
     match node.wait_ready(&stop) {
-        Ok(Some(peers)) => {
-            print(&others(&peers))?;
-            if let Some(silent) = silent(&seeds, node.cluster_listen(), &peers) {
-                tracing::warn!(
-                    seeds = silent,
-                    "no seed let this node in: it serves alone, and keeps dialling them"
-                );
-            }
+        Ok(Some(found)) => {
+            print(&others(&found.peers))?;
+            tell_of_seeds(&seeds, node.cluster_listen(), &found);
             print("ready\n")?;
             // The sender lives as long as the process, so this ends with a signal only.
             let _ = stop.recv();
@@ -92,11 +87,42 @@ fn others(peers: &[Peer]) -> String {
     }
 }
 
-/// The seeds of a node that found nobody, but for itself: a wrong address looks like that, and so does a first node.
-fn silent(seeds: &[SocketAddr], own: SocketAddr, peers: &[Peer]) -> Option<String> {
-    let others = seeds.iter().filter(|seed| **seed != own).map(SocketAddr::to_string);
-    let others: Vec<String> = others.take(limits::NAMES_SAID).collect();
-    (peers.is_empty() && !others.is_empty()).then(|| others.join(", "))
+/// Seeds that led to nobody.
+#[derive(Debug, PartialEq, Eq)]
+enum Vain {
+    /// They are silent: a wrong address looks like that, and so does a first node.
+    Silent(String),
+    /// Each is this node itself, under this or another address.
+    Own(String),
+}
+
+fn tell_of_seeds(seeds: &[SocketAddr], own: SocketAddr, found: &Found) {
+    match vain(seeds, own, found) {
+        Some(Vain::Silent(seeds)) => {
+            tracing::warn!(
+                seeds,
+                "no seed let this node in (nobody is there, or of another group): it serves alone, and keeps dialling them"
+            );
+        }
+        Some(Vain::Own(seeds)) => {
+            tracing::info!(seeds, "the only seed is this node itself: it serves as a node without seeds");
+        }
+        None => {}
+    }
+}
+
+/// The seeds of a node that found nobody.
+fn vain(seeds: &[SocketAddr], own: SocketAddr, found: &Found) -> Option<Vain> {
+    if !found.peers.is_empty() {
+        return None;
+    }
+    let named = |seeds: Vec<String>| {
+        (!seeds.is_empty()).then(|| seeds.into_iter().take(limits::NAMES_SAID).collect::<Vec<_>>().join(", "))
+    };
+    let is_own = |seed: &SocketAddr| *seed == own || found.own_seeds.contains(&seed.to_string());
+    let (selves, others): (Vec<&SocketAddr>, Vec<&SocketAddr>) = seeds.iter().partition(|seed| is_own(seed));
+    let [selves, others] = [selves, others].map(|seeds| seeds.iter().map(ToString::to_string).collect());
+    named(others).map(Vain::Silent).or_else(|| named(selves).map(Vain::Own))
 }
 
 /// As many connections as the system allows: the soft limit is for programs that use `select`.
@@ -174,13 +200,20 @@ mod tests {
     }
 
     #[test]
-    fn seeds_are_silent_if_there_are_any_but_oneself_and_nobody_was_joined() {
+    fn seeds_that_led_to_nobody_are_silent_or_this_node_itself() {
         let [own, other]: [SocketAddr; 2] =
             ["10.0.0.1:7", "10.0.0.2:7"].map(|a| a.parse().expect("an address"));
         let peer = Peer { name: "n2".into(), address: other.to_string() };
-        assert_eq!(silent(&[own, other], own, &[]).as_deref(), Some("10.0.0.2:7"));
-        assert_eq!(silent(&[own, other], own, &[peer]), None);
-        assert_eq!(silent(&[own], own, &[]), None);
+        let nobody = Found::default();
+        assert_eq!(vain(&[own, other], own, &nobody), Some(Vain::Silent("10.0.0.2:7".into())));
+        assert_eq!(vain(&[own, other], own, &Found { peers: vec![peer], ..Found::default() }), None);
+        assert_eq!(vain(&[own], own, &nobody), Some(Vain::Own("10.0.0.1:7".into())));
+        assert_eq!(vain(&[], own, &nobody), None);
+        // one that listens on every address knows itself by none of them
+        let everywhere = "0.0.0.0:7".parse().expect("an address");
+        let itself = Found { own_seeds: vec![own.to_string()], ..Found::default() };
+        assert_eq!(vain(&[own], everywhere, &itself), Some(Vain::Own("10.0.0.1:7".into())));
+        assert_eq!(vain(&[own, other], everywhere, &itself), Some(Vain::Silent("10.0.0.2:7".into())));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod node;
 
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -35,6 +36,20 @@ fn a_node_whose_seeds_are_silent_says_which_they_are() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let node = Node::start(&directory.path().join("alone"), &["--seed", "127.0.0.1:1"]);
     node.wait_for_lines(&["no seed let this node in", "127.0.0.1:1", "WARN"], 1);
+}
+
+#[test]
+fn a_node_whose_only_seed_is_itself_under_another_address_says_so_and_serves() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let (cluster, seed) = (format!("0.0.0.0:{port}"), format!("127.0.0.1:{port}"));
+    let secret = directory.path().join("secret");
+    std::fs::write(&secret, "hare".repeat(10)).expect("a file");
+    let more = ["--seed", &seed, "--secret-file", secret.to_str().expect("a name")];
+    let node = Node::start_at(&cluster, &directory.path().join("alone"), &more);
+    node.wait_for_lines(&["the only seed is this node itself", &seed, "INFO"], 1);
+    assert_eq!(node.lines_with("no seed let this node in"), 0, "{}", node.log());
 }
 
 #[test]

@@ -19,9 +19,10 @@ use crate::admin::Overview;
 use crate::allowance::Allowance;
 use crate::clock;
 use crate::events::Teller;
+use crate::found::{Found, Peer};
 use crate::links::{Identity, LinkEvent, Links};
 use crate::mailbox::{MailTo, Mailbox, mailbox};
-use crate::node::{Peer, StartError};
+use crate::node::StartError;
 use crate::shard_thread::ToShardThread;
 
 /// Mail to the control thread.
@@ -54,7 +55,7 @@ pub(crate) struct ControlParts {
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
     pub(crate) listen: SocketAddr,
     pub(crate) seed: Seed,
-    pub(crate) ready: Sender<Result<Vec<Peer>, StartError>>,
+    pub(crate) ready: Sender<Result<Found, StartError>>,
 }
 
 /// An event loop that is not running yet.
@@ -74,7 +75,7 @@ pub(crate) struct ControlThread {
     shards: Vec<MailTo<ToShardThread>>,
     client_socket: Option<Socket>,
     cluster_listener: TcpListener,
-    ready: Sender<Result<Vec<Peer>, StartError>>,
+    ready: Sender<Result<Found, StartError>>,
     listen: SocketAddr,
     /// Another node may be at the cluster port.
     called: bool,
@@ -245,7 +246,9 @@ impl ControlThread {
         }
         if effects.ready.take().is_some() {
             let opened = self.open_clients();
-            let _ = self.ready.send(opened.map(|()| self.peers()));
+            let _ = self
+                .ready
+                .send(opened.map(|()| Found { peers: self.peers(), own_seeds: self.control.own_seeds() }));
         }
     }
 

@@ -20,6 +20,7 @@ mod clock;
 mod control_thread;
 mod data_link;
 mod events;
+mod found;
 mod grudges;
 mod half_open;
 mod held_blocks;
@@ -33,4 +34,5 @@ mod receive;
 mod registry;
 mod shard_thread;
 
-pub use node::{Node, NodeConfig, Peer, StartError};
+pub use found::{Found, Peer};
+pub use node::{Node, NodeConfig, StartError};

@@ -21,6 +21,7 @@ use crate::admin::{self, Admin, NodeFacts};
 use crate::client_door::ClientCounts;
 use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
+use crate::found::Found;
 use crate::half_open::HalfOpen;
 use crate::links::Identity;
 use crate::mailbox::MailTo;
@@ -102,15 +103,6 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// Another node.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Peer {
-    /// Its name, for people.
-    pub name: String,
-    /// Where it listens for other nodes.
-    pub address: String,
-}
-
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
@@ -123,7 +115,7 @@ pub struct Node {
     shards: Vec<MailTo<ToShardThread>>,
     threads: Vec<JoinHandle<u64>>,
     control_thread: Option<JoinHandle<()>>,
-    ready: Receiver<Result<Vec<Peer>, StartError>>,
+    ready: Receiver<Result<Found, StartError>>,
     _lock: File,
 }
 
@@ -200,12 +192,12 @@ impl Node {
         })
     }
 
-    /// Waits until clients are let in; gives the other nodes that count then, or nothing if it is to stop before.
+    /// Waits until clients are let in; gives whom it found by then, or nothing if it is to stop before.
     ///
     /// # Errors
     /// [`StartError::Listen`] if another process opened the client port first; then nobody can connect here, and the
     /// node is to be stopped. [`StartError::Ended`] if it ended by itself.
-    pub fn wait_ready(&self, stop: &Receiver<()>) -> Result<Option<Vec<Peer>>, StartError> {
+    pub fn wait_ready(&self, stop: &Receiver<()>) -> Result<Option<Found>, StartError> {
         select! {
             recv(self.ready) -> ready => ready.unwrap_or(Err(StartError::Ended)).map(Some),
             recv(stop) -> _ => Ok(None),

@@ -78,7 +78,12 @@ impl Dials {
 
     /// Seeds that are not this node itself.
     pub(crate) fn other_seeds(&self) -> impl Iterator<Item = &String> {
-        self.seeds.iter().filter(|address| !self.entries.get(*address).is_some_and(|entry| entry.myself))
+        self.seeds.iter().filter(|address| !self.is_myself(address))
+    }
+
+    /// Seeds behind which this node met itself.
+    pub(crate) fn own_seeds(&self) -> impl Iterator<Item = &String> {
+        self.seeds.iter().filter(|address| self.is_myself(address))
     }
 
     /// Somebody answered at `address`.
@@ -200,6 +205,7 @@ mod tests {
         }
         assert_eq!(dials.seeds_due(at(100), &mut random, |_| false, true), Vec::<String>::new());
         assert_eq!(dials.seeds_due(at(250), &mut random, |_| false, true), vec!["b", "c"]);
+        assert_eq!(dials.own_seeds().collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]
