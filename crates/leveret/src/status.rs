@@ -110,6 +110,13 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     cli::print(&render(&report))
 }
 
+/// How many other nodes the node of a data directory sees alive.
+pub(crate) fn others_alive(data_dir: &Path, wait: Duration) -> anyhow::Result<usize> {
+    let document = read(&ask(data_dir, "status", wait.max(Duration::from_millis(1)))?)?;
+    let report: Report = serde_json::from_value(document)?;
+    Ok(report.nodes.iter().filter(|peer| peer.standing == "alive").count())
+}
+
 /// Sends one line to the node of a data directory and reads its whole answer.
 fn ask(data_dir: &Path, question: &str, wait: Duration) -> anyhow::Result<String> {
     let path = data_dir.join(ADMIN_SOCKET);

@@ -28,6 +28,8 @@ fn row(stdout: &str, name: &str) -> Vec<u64> {
 fn it_ends_well_and_loses_nothing_that_was_promised() {
     let (code, stdout, stderr) = demo(&[]);
     assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("each of the three lists the other two as alive"), "{stdout}");
+    assert_eq!(stdout.matches("it has joined 2 others").count(), 1, "node 4 alone: {stdout}");
     let [sent, confirmed, refused, delivered, redelivered, gone, lost] = row(&stdout, "all ")[..] else {
         panic!("{stdout}");
     };

@@ -18,6 +18,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::status;
+
 /// Last log lines of a node that are kept.
 const LOG_LINES_MAX: usize = 8;
 /// Event loops of each node: two, so that messages also cross shards.
@@ -157,6 +159,12 @@ impl Herd {
             log.push_back(line);
         });
         Ok(Starting { number, lines, since })
+    }
+
+    /// How many others this node lists as alive.
+    pub(super) fn others_of(&self, node: &Node, deadline: Instant) -> Result<usize> {
+        let data_dir = self.kept.directory.join(format!("n{}", node.number));
+        status::others_alive(&data_dir, deadline.saturating_duration_since(Instant::now()))
     }
 
     /// SIGKILL: no goodbye, no handover, the memory is gone.

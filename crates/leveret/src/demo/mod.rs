@@ -141,13 +141,30 @@ impl Story {
             first.amqp,
             first.cluster
         ))?;
+        let began = Instant::now();
         let starting = [self.herd.start(&[first.cluster])?, self.herd.start(&[first.cluster])?];
         let deadline = self.narrator.within(READY_WAIT);
         let [second, third] = starting.map(|node| node.ready(deadline));
         let (second, third) = (second?, third?);
-        for node in [&second, &third] {
-            self.say_joined(node, "the address of node 1")?;
+        // Which of them found the other before it was ready is chance.
+        self.narrator.say(&format!(
+            "Nodes 2 and 3 were started in the same moment and given the address of node 1; they serve {} and {} after \
+             their start.",
+            ms(second.took),
+            ms(third.took)
+        ))?;
+        let mut patience = connect(&first)?;
+        for node in [&first, &second, &third] {
+            while self.herd.others_of(node, deadline)? < 2 {
+                ensure!(Instant::now() < deadline, "node {} does not list two others in time", node.number);
+                patience.poll(Instant::now() + TRY_AGAIN)?;
+            }
         }
+        patience.close()?;
+        self.narrator.say(&format!(
+            "{} after that moment each of the three lists the other two as alive.",
+            ms(began.elapsed())
+        ))?;
         Ok([first, second, third])
     }
 
