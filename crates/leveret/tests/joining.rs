@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use node::{LEVERET, Node};
+use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
 fn a_node_says_whom_it_joined_and_where_they_are() {
@@ -50,6 +51,21 @@ fn a_node_whose_only_seed_is_itself_under_another_address_says_so_and_serves() {
     let node = Node::start_at(&cluster, &directory.path().join("alone"), &more);
     node.wait_for_lines(&["the only seed is this node itself", &seed, "INFO"], 1);
     assert_eq!(node.lines_with("no seed let this node in"), 0, "{}", node.log());
+}
+
+#[test]
+fn a_node_that_stood_still_says_so_when_it_goes_on() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let first = Node::start(&directory.path().join("first"), &[]);
+    let second = Node::start(&directory.path().join("second"), &["--seed", first.cluster()]);
+    first.wait_for_members(vec![first.cluster(), second.cluster()]);
+    let pid = second.pid().parse().ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, Signal::STOP).expect("it runs");
+    // heard of for the last time 1.2 s ago
+    first.wait_for_lines(&["a node is down"], 1);
+    kill_process(pid, Signal::CONT).expect("it is there");
+    second.wait_for_lines(&["this node stood still for", "WARN"], 1);
+    first.wait_for_lines(&["a node is back"], 1);
 }
 
 #[test]

@@ -296,6 +296,9 @@ pub const GRUDGE_AGAIN: Duration = Duration::from_secs(60);
 pub const GRUDGES_MAX: usize = 256;
 /// A control link that ends so soon may be one of two dials that crossed: people hear of it if by then there is no other.
 pub const LINK_SETTLES: Duration = Duration::from_secs(1);
+/// The control thread woke so much later than it wanted to: the node stood still, which its peers may take for its end, and its
+/// log says so.
+pub const STOOD_STILL: Duration = Duration::from_secs(1);
 /// From one line about the node's memory to the next: what changes faster is told when it has come to rest.
 pub const MEMORY_SAID_EVERY: Duration = Duration::from_secs(5);
 /// A client whose socket took nothing for so long, with output waiting, does not read: that is said once, and shown.

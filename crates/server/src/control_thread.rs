@@ -13,7 +13,7 @@ use leveret_model::{Instant, NodeId, QueueId, Seed, ShardId, limits};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::admin::Overview;
 use crate::allowance::Allowance;
@@ -137,7 +137,8 @@ impl ControlThread {
     /// Runs until told to stop.
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(limits::CONTROL_EVENTS_MAX);
-        self.carry(clock::now());
+        let mut turn = clock::now();
+        self.carry(turn);
         loop {
             let deadline = self.control.next_deadline().min(self.links.next_deadline()).min(self.accept_at);
             let timeout = if self.called || !self.mailbox.may_sleep() {
@@ -152,6 +153,8 @@ impl ControlThread {
             }
             self.mailbox.awake();
             let now = clock::now();
+            tell_stood_still(now, deadline.max(turn));
+            turn = now;
             if !self.take_mail(now) {
                 return;
             }
@@ -303,5 +306,15 @@ impl ControlThread {
                 }
             }
         }
+    }
+}
+
+/// A process that was stopped, or a machine with too much to do: who looks for why a node was taken for down finds it here.
+fn tell_stood_still(now: Instant, wanted: Instant) {
+    if now > wanted + limits::STOOD_STILL {
+        let seconds = now.since(wanted).as_secs_f64();
+        warn!(
+            "this node stood still for {seconds:.1} s (stopped, or starved of CPU): others may take it for down"
+        );
     }
 }
