@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -41,14 +42,14 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files stays as it is; connections beyond it will wait");
     }
-    let data_dir = settings.data_dir.clone();
+    let data_dir = absolute(&settings.data_dir);
     let seeds = settings.seed.clone();
     // Before any other thread: a signal must find its handler from the first moment.
     let stop = stop_signal().context("signals cannot be handled")?;
     let node = Node::start(&node_config(settings, secret))?;
     print(&format!("listening for AMQP on {}\n", node.listen()))?;
     print(&format!("listening for cluster on {}\n", node.cluster_listen()))?;
-    print(&format!("admin socket {}\n", node.admin().display()))?;
+    print(&format!("admin socket {}\n", absolute(node.admin()).display()))?;
     print(&format!(
         "data in {}; durable queues and persistent messages are kept in memory\n",
         data_dir.display()
@@ -71,6 +72,11 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let lost = node.stop();
     tracing::info!(lost, "stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// For people: who reads it may be in another directory.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Who the node's peers are, in a line.

@@ -24,7 +24,8 @@ const ADMIN_SOCKET: &str = "admin.sock";
 /// Flags of `leveret status`. A queue that lives elsewhere is listed with its home, which alone can count it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
-    /// Data directory of the node to ask [env: LEVERET_DATA_DIR]
+    /// Data directory of the node to ask [default: `$XDG_DATA_HOME/leveret`, else `~/.local/share/leveret`] [env:
+    /// LEVERET_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
     /// Print the JSON document instead of tables

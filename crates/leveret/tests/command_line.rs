@@ -75,7 +75,8 @@ fn a_wrong_command_line_or_configuration_has_exit_code_2() {
     let file = directory.path().join("leveret.toml");
     std::fs::write(&file, "listen = \"127.0.0.1:0\"\nclusterlisten = \"x\"\n").expect("written");
     let file = file.to_str().expect("UTF-8");
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 7] = [
+        (&["serve", "--seed", "127.0.0.1:1,127.0.0.1:2"], "give the flag once for each of several"),
         (&["serve", "--lisen", "x"], "--lisen"),
         (&["serve", "--listen", "localhost"], "--listen localhost: is not ADDR:PORT"),
         (&["serve", "--config", "/nowhere.toml"], "config file /nowhere.toml: cannot be read"),

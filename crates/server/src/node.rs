@@ -249,7 +249,8 @@ fn facts(config: &NodeConfig, hello: &Hello, listen: SocketAddr) -> NodeFacts {
         name: config.name.clone(),
         listen,
         cluster_listen: hello.address.to_string(),
-        data_dir: config.data_dir.clone(),
+        // for people, who may be in another directory
+        data_dir: std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone()),
         started: clock::now(),
     }
 }
@@ -326,7 +327,12 @@ fn local(socket: &Socket) -> Result<SocketAddr, StartError> {
 fn lock_data_dir(path: &Path) -> Result<File, StartError> {
     let wrong = |error| StartError::DataDir { path: path.to_owned(), error };
     // what is not there yet is for the user only; a directory that is there keeps its owner's choice
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong)?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| match error.kind() {
+        // what the system says of that sounds as if all were well
+        io::ErrorKind::AlreadyExists => wrong(io::Error::new(error.kind(), "it is a file, not a directory")),
+        _ => wrong(error),
+    })?;
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -374,6 +380,13 @@ impl Drop for AdminSocket {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_file_is_no_data_directory() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = lock_data_dir(file.path()).unwrap_err().to_string();
+        assert!(error.contains("cannot be used: it is a file, not a directory"), "{error}");
+    }
 
     #[test]
     fn a_data_directory_that_is_made_is_for_the_user_only() {

@@ -30,7 +30,10 @@ pub(crate) enum LogFormat {
 
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        "is not ADDR:PORT with a numeric address, such as 127.0.0.1:5672 or [::1]:5672".to_owned()
+        let what = "is not ADDR:PORT with a numeric address, such as 127.0.0.1:5672 or [::1]:5672";
+        // as the variable is written
+        let several = if text.contains(',') { "; give the flag once for each of several" } else { "" };
+        format!("{what}{several}")
     })
 }
 
