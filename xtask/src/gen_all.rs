@@ -7,13 +7,27 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{output, readme, wire_gen};
 
-pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
+pub(crate) fn write(root: &Path) -> Result<()> {
+    run(root, false, cargo_run(root))
+}
+
+/// With a `leveret` that is built already none is built for this alone.
+pub(crate) fn check(root: &Path, leveret: Option<&str>) -> Result<()> {
+    run(root, true, leveret.map_or_else(|| cargo_run(root), Command::new))
+}
+
+fn cargo_run(root: &Path) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["run", "--quiet", "--package", "leveret", "--"]).current_dir(root);
+    cargo
+}
+
+fn run(root: &Path, check: bool, mut leveret: Command) -> Result<()> {
     wire_gen::run(check)?;
     let readme = std::fs::read_to_string(root.join("README.md")).context("README.md")?;
     settle(root, "README.md", &readme::rewrite(&readme)?, check)?;
     // The table of options lives in the binary, so the binary prints the page.
-    let print = ["run", "--quiet", "--package", "leveret", "--", "print-config-docs"];
-    let page = output(Command::new("cargo").args(print).current_dir(root))?;
+    let page = output(leveret.arg("print-config-docs"))?;
     settle(root, "docs/configuration.md", &page, check)
 }
 
