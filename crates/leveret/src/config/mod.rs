@@ -61,15 +61,14 @@ pub(crate) fn data_dir(flag: Option<&str>, environment: &Environment) -> Result<
 pub(crate) fn read_secret(loaded: &Loaded) -> Result<Option<Vec<u8>>, ConfigError> {
     let Some(path) = &loaded.settings.secret_file else { return Ok(None) };
     let wrong = |what: String| ConfigError::new(format!("{}: {what}", loaded.secret_place));
-    let mut bytes = file::read_at_most(path, SECRET_FILE_BYTES_MAX).map_err(|what| {
+    let bytes = file::read_at_most(path, SECRET_FILE_BYTES_MAX).map_err(|what| {
         wrong(format!("{what}; name a file that this user may read, or make one with {MAKE_SECRET}"))
     })?;
     if bytes.is_empty() {
         return Err(wrong(format!("is empty; make a secret with {MAKE_SECRET}")));
     }
-    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-        bytes.pop();
-    }
+    // counted as the handshake uses it
+    let bytes = bytes.trim_ascii();
     let (min, max) = (LINK_SECRET_BYTES_MIN, SECRET_BYTES_MAX);
     if bytes.len() < min || bytes.len() > max {
         return Err(wrong(format!(
@@ -77,7 +76,7 @@ pub(crate) fn read_secret(loaded: &Loaded) -> Result<Option<Vec<u8>>, ConfigErro
             bytes.len()
         )));
     }
-    Ok(Some(bytes))
+    Ok(Some(bytes.to_vec()))
 }
 
 /// How a secret comes into a file.

@@ -217,6 +217,10 @@ fn a_secret_is_read_without_its_line_end_and_a_short_one_refused() {
             .to_string()
             .contains("holds 5 bytes, a secret has 32 to 4096")
     );
+    // what the handshake does not count does not make it long enough
+    std::fs::write(&path, "  0123456789abcdef0123456789abcd\n").expect("written");
+    let padded = read_secret(&with_file).expect_err("short").to_string();
+    assert!(padded.contains("holds 30 bytes, a secret has 32 to 4096"), "{padded}");
     assert_eq!(read_secret(&load(&flags(&[]), &variables(&[])).expect("valid")).expect("none"), None);
 }
 
