@@ -104,7 +104,11 @@ impl Order {
     /// A message comes again; `held`: some client still holds it. Answers the place that should have come before, and its.
     pub(crate) fn again(&mut self, taker: u32, id: MessageId, held: bool) -> Option<(u64, u64)> {
         let at = self.takers.get_mut(&taker)?;
-        let seen = self.lives.get_mut(&at.life?)?;
+        let Some(life) = at.life else {
+            self.came_to_a_doubt(id);
+            return None;
+        };
+        let seen = self.lives.get_mut(&life)?;
         if held {
             at.doubted = true;
             seen.back.clear();
@@ -117,6 +121,15 @@ impl Order {
         before.map(|(before, _)| (*before, place))
     }
 
+    /// A message comes again to a consumer whose life of the queue is in doubt: none expects it any more.
+    fn came_to_a_doubt(&mut self, id: MessageId) {
+        for seen in self.lives.values_mut() {
+            if let Some(place) = seen.places.get(&id) {
+                seen.back.remove(place);
+            }
+        }
+    }
+
     pub(crate) fn judged(&self) -> Judged {
         self.judged
     }
@@ -126,5 +139,45 @@ impl Order {
 pub(crate) fn check(now: Instant, oracle: &mut Oracle) {
     if oracle.order.judged().first == 0 {
         oracle.violation(now, "order", "no consumer ever saw two messages: nothing was judged".into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leveret_model::Ulid;
+
+    const LIFE: Option<QueueId> = Some(QueueId { generation: 0, ulid: Ulid(1) });
+
+    fn message(number: u64) -> MessageId {
+        MessageId { publisher: 1, number }
+    }
+
+    /// Consumer 1 holds messages 1 and 2 and gives the first back.
+    fn the_first_of_two_is_back() -> Order {
+        let mut order = Order::default();
+        order.begin(1, LIFE);
+        for number in [1, 2] {
+            assert_eq!(order.first(1, message(number), true), None);
+        }
+        order.gave_back(1, message(1), true);
+        order
+    }
+
+    #[test]
+    fn what_was_given_back_behind_comes_first_is_a_violation() {
+        let mut order = the_first_of_two_is_back();
+        order.gave_back(1, message(2), true);
+        assert_eq!(order.again(1, message(2), false), Some((0, 1)));
+    }
+
+    #[test]
+    fn what_came_again_while_the_life_was_in_doubt_is_waited_for_no_more() {
+        let mut order = the_first_of_two_is_back();
+        order.begin(2, None);
+        assert_eq!(order.again(2, message(1), false), None);
+        order.begin(3, LIFE);
+        order.gave_back(1, message(2), true);
+        assert_eq!(order.again(3, message(2), false), None);
     }
 }
