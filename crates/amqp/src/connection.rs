@@ -11,11 +11,13 @@
 
 mod closing;
 mod frames;
+mod leaving;
 mod opening;
 mod pauses;
 mod status;
 mod timers;
 
+use self::leaving::Leaving;
 pub use self::status::Kept;
 
 use alloc::boxed::Box;
@@ -104,6 +106,8 @@ pub struct Connection<C> {
     blocked: bool,
     /// The output is one heartbeat and nothing else.
     beat_only: bool,
+    /// The client asked to close.
+    leaving: Leaving,
     /// When the input under way came.
     now: Instant,
 }
@@ -146,6 +150,7 @@ impl<C> Connection<C> {
             without_room: Vec::new(),
             blocked: false,
             beat_only: false,
+            leaving: Leaving::No,
             now,
         }
     }
@@ -305,8 +310,8 @@ impl<C> Connection<C> {
         }
     }
 
-    /// False while nothing more can be taken: a login is checked, channels keep as much as they may, or the client does
-    /// not read what it asked for. When it turns true again, the bytes that were not taken are to be offered again.
+    /// False while nothing more can be taken: a login is checked, channels keep as much as they may, the client does not
+    /// read what it asked for, or it wants to go and its channels are not done. When it turns true again, the bytes that were not taken are to be offered again.
     #[must_use]
     pub fn wants_read(&self) -> bool {
         let taking = match self.phase {
@@ -314,7 +319,7 @@ impl<C> Connection<C> {
             Phase::Finished { .. } => false,
             _ => true,
         };
-        taking && !self.is_full() && !self.output_is_full()
+        taking && !self.is_full() && !self.output_is_full() && !self.waits_to_leave()
     }
 
     /// The client asks and does not read the answers. hot.

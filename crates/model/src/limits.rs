@@ -84,6 +84,8 @@ pub const LOGIN_REFUSED_HOLD: Duration = Duration::from_secs(1);
 /// Time after connection.close within which close-ok must come, and within which the last words of a connection that is over
 /// must be taken. Past it the socket is dropped.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a client's connection.close waits for what it said before on its channels; then that is dropped.
+pub const LEAVE_WAIT: Duration = Duration::from_secs(5);
 
 // ---- turns ------------------------------------------------------------------------------------------------------
 

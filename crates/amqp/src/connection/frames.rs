@@ -248,6 +248,7 @@ impl<C: Default> Connection<C> {
         let method = decode_method(&frame)?;
         let id = method_id(&method);
         match method {
+            Method::ConnectionClose(_) if self.puts_off_close() => return Ok(0),
             Method::ConnectionClose(_) => self.on_close(host),
             other => {
                 let name = other.name();

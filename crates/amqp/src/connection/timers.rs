@@ -28,6 +28,7 @@ impl<C> Connection<C> {
             }
             _ => {}
         }
+        self.leave_at(now);
         if now >= self.stuck.due() {
             let lives = self.heartbeat.take_signs_of_life() || self.blocked;
             if self.stuck.on_look(now, !lives && !self.shared.output.is_empty()) {
@@ -99,7 +100,7 @@ impl<C> Connection<C> {
     pub fn next_deadline(&self) -> Option<Instant> {
         let phase = match self.phase {
             Phase::Handshake { until, .. } | Phase::Refused { until } | Phase::Closing { until, .. } => until,
-            Phase::Open => Instant::FAR,
+            Phase::Open => self.leave_due(),
             Phase::Finished { until } => return (!self.shared.output.is_empty()).then_some(until),
         };
         let stuck = if self.shared.output.is_empty() { Instant::FAR } else { self.stuck.due() };

@@ -327,6 +327,6 @@ fn a_message_for_a_channel_that_is_gone_is_refused() {
     let mut talk = Talk::on_channel_1();
     talk.says(1, BasicGet { queue: b"q", no_ack: false });
     let (channel, _) = talk.asked();
-    talk.says(0, ConnectionClose::default());
+    talk.connection.lost(&mut talk.broker);
     assert!(!talk.connection.on_answer(talk.now, channel, Answer::Empty, &mut talk.broker));
 }

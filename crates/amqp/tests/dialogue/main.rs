@@ -8,6 +8,7 @@ mod consuming;
 mod gets;
 mod handshake;
 mod heartbeats;
+mod leaving;
 mod pauses;
 mod publishing;
 mod random;
