@@ -51,6 +51,14 @@ impl<C> Channels<C> {
         self.open(key.number).filter(|channel| channel.key() == key)
     }
 
+    /// The same, to be looked at.
+    pub(crate) fn look(&self, key: ChannelKey) -> Option<&Channel<C>> {
+        match &self.slots[self.find(key.number).ok()?].1 {
+            Slot::Open(channel) if channel.key() == key => Some(channel),
+            Slot::Open(_) | Slot::Closing => None,
+        }
+    }
+
     /// Takes a number that is not in use.
     pub(crate) fn add(&mut self, number: ChannelNumber, slot: Slot<C>) {
         if let Err(at) = self.find(number) {

@@ -19,6 +19,10 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let mut awake = Vec::new();
         connection.end_pauses(|channel, consumer| awake.push((channel, consumer)));
+        #[cfg(feature = "planted")]
+        if self.broker.planted == Some(crate::planted::Planted::EndlessPause) {
+            awake.clear();
+        }
         let meta = self.broker.meta_mut(key);
         meta.pauses = connection.has_pauses();
         let mut windows = core::mem::take(&mut meta.credit);

@@ -43,7 +43,8 @@ pub struct QueueReport {
     pub unacked: u64,
     /// Consumers.
     pub consumers: u32,
-    /// Some consumer has credit: prefetch, window and output take a message now. Then nothing is ready between turns.
+    /// Some consumer has credit: prefetch, window, channel and output take a message now. Then nothing is ready between
+    /// turns.
     pub has_credit: bool,
 }
 
@@ -185,6 +186,9 @@ impl Shard {
                 .is_some_and(|outbox| outbox.up && outbox.deliverable);
         }
         let connection = self.connections.get(consumer.channel.connection);
-        connection.is_some_and(|connection| connection.output_len() < self.broker.output_low())
+        connection.is_some_and(|connection| {
+            connection.output_len() < self.broker.output_low()
+                && !connection.is_paused(consumer.channel, consumer.number)
+        })
     }
 }

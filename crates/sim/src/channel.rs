@@ -228,6 +228,7 @@ impl Channel {
                 if !no_ack {
                     let holding = Holding { message: id, base, consumer: Some(consumer), taker: consumer_id };
                     self.held.insert(tag, holding);
+                    ways.oracle.buffers.holds(now, self.held.len(), self.consumers.len());
                 }
             }
             Coming::Got { tag, redelivered } => {

@@ -237,7 +237,7 @@ impl Client {
     pub(crate) fn open_channel(&mut self, number: u16, ways: &mut Ways<'_>) {
         let Some((_, node, host)) = self.at else { return };
         let publisher = ways.oracle.new_publisher();
-        let requests = self.role.script(number, ways).into();
+        let requests = self.role.script(ways).into();
         self.channels.insert(number, Channel::new(publisher, (node, host), requests));
         self.say(number, ChannelOpen);
     }

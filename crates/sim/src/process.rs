@@ -86,7 +86,9 @@ impl Process {
         };
         let mut control = Control::new(now, config);
         planted.in_control(&mut control);
-        let protocol = Arc::new(leveret_amqp::Config::new("0.0.0", "sim"));
+        let unacked_per_channel_max = ways.oracle.buffers.unacked_max;
+        let protocol = leveret_amqp::Config::new("0.0.0", "sim");
+        let protocol = Arc::new(leveret_amqp::Config { unacked_per_channel_max, ..protocol });
         let shard = |index: u8| {
             let own = ShardAddress { node, shard: ShardId(index) };
             let (seed, protocol) = (seed.part(u64::from(index) + 1), Arc::clone(&protocol));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use leveret_model::Instant;
 
-use crate::channel::{ChannelPhase, Holding, Settling};
+use crate::channel::{Channel, ChannelPhase, Holding, Settling};
 use crate::client::{Client, Phase};
 use crate::oracle::Fate;
 use crate::request::Request;
@@ -17,6 +17,8 @@ pub(crate) enum Role {
     Publisher,
     Consumer {
         base: Base,
+        /// A second consumer of its channel takes from here.
+        also: Option<Base>,
         prefetch: u16,
     },
     /// Binds and unbinds what no other administrator does; gets; deletes.
@@ -79,12 +81,35 @@ impl Role {
         }
     }
 
+    /// Each of its consumers by itself.
+    fn parts(&self) -> Vec<Self> {
+        match self {
+            Self::Consumer { base, also, prefetch } => {
+                let part = |base| Self::Consumer { base, also: None, prefetch: *prefetch };
+                [Some(*base), *also].into_iter().flatten().map(part).collect()
+            }
+            other => vec![other.clone()],
+        }
+    }
+
+    /// A channel lacks its consumer.
+    fn is_missing(&self, channel: &Channel) -> bool {
+        let mut consumers = channel.consumers.values();
+        match self {
+            Self::Consumer { base, .. } => consumers.all(|consumer| consumer.base != *base),
+            _ => channel.consumers.is_empty(),
+        }
+    }
+
     /// What a new channel begins with.
-    pub(crate) fn script(&self, _channel: u16, ways: &mut Ways<'_>) -> Vec<Request> {
+    pub(crate) fn script(&self, ways: &mut Ways<'_>) -> Vec<Request> {
         let tag = format!("c{:x}", ways.schedule.dice.bits());
         match self {
             Self::Publisher => vec![Request::ConfirmSelect],
-            Self::Consumer { base, prefetch } => {
+            Self::Consumer { also: Some(_), .. } => {
+                self.parts().iter().flat_map(|part| part.script(ways)).collect()
+            }
+            Self::Consumer { base, also: None, prefetch } => {
                 let mut script: Vec<_> = Exchange::DECLARED.map(Request::DeclareExchange).into();
                 script.push(Request::BindExchange(Exchange::Front, Exchange::Front.behind()));
                 script.push(Request::DeclareQueue(*base));
@@ -141,11 +166,11 @@ impl Client {
         }
         if self.again_at.is_some_and(|at| at <= now)
             && let Some(channel) = self.channels.get(&1).filter(|channel| channel.is_open())
-            && channel.consumers.is_empty()
             && channel.requests.is_empty()
         {
             self.again_at = None;
-            let script = self.role.script(1, ways);
+            let parts = self.role.parts().into_iter().filter(|part| part.is_missing(channel));
+            let script: Vec<Request> = parts.flat_map(|part| part.script(ways)).collect();
             if let Some(channel) = self.channels.get_mut(&1) {
                 channel.requests.extend(script);
             }

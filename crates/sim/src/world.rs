@@ -24,7 +24,7 @@ use crate::oracle::{Answer, Oracle};
 use crate::outcome::{Outcome, Traffic};
 use crate::planted::Planted;
 use crate::process::Process;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Dice, Scheduler};
 use crate::strangers::Stranger;
 use crate::topology::Base;
 use crate::trace::Trace;
@@ -127,7 +127,8 @@ impl World {
             _ => (Duration::from_millis(1), Duration::from_millis(30)),
         };
         let plan = FaultPlan::draw(dice);
-        let oracle = Oracle::new(Buffers::draw(dice));
+        let bounds = Buffers::draw(dice, &mut Dice::new(Seed(options.seed).part(0x52)));
+        let oracle = Oracle::new(bounds);
         Self {
             seed: options.seed,
             planted: options.planted,
@@ -204,6 +205,7 @@ impl World {
         }
         traffic.delivered = self.oracle.deliveries.len() as u64;
         traffic.bounds_met = self.oracle.buffers.met;
+        traffic.pauses_met = self.oracle.buffers.pauses;
         traffic.requeues_judged = self.oracle.order.judged().again;
         traffic.events = self.trace.events();
         let simulated = self.schedule.now.since(Instant::ZERO);
@@ -224,14 +226,18 @@ impl World {
         }
         let mut roles = Vec::new();
         for base in Base::SINGLE {
-            roles.push(Role::Consumer { base, prefetch: 4 + self.schedule.dice.below(5) as u16 });
+            let prefetch = 4 + self.schedule.dice.below(5) as u16;
+            roles.push(Role::Consumer { base, also: None, prefetch });
         }
         for base in Base::SHARED.into_iter().chain([Base::NO_ACK]) {
-            for _ in 0..2 {
+            for number in 0..2 {
+                // one channel of each two has a consumer of the next queue too
+                let next = Base::SHARED.iter().position(|shared| *shared == base).filter(|_| number == 0);
+                let also = next.map(|at| Base::SHARED[(at + 1) % Base::SHARED.len()]);
                 // without a limit sometimes
                 let limit = 5 + self.schedule.dice.below(60) as u16;
                 let prefetch = if self.schedule.dice.chance(250) { 0 } else { limit };
-                roles.push(Role::Consumer { base, prefetch });
+                roles.push(Role::Consumer { base, also, prefetch });
             }
         }
         roles.extend((0..ADMINS).map(|index| Role::Admin { index }));

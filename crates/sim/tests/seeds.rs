@@ -24,6 +24,8 @@ const FAULTS_MIN: u64 = 20;
 const BINDINGS_MIN: u64 = 100_000;
 const REQUEUES_MIN: u64 = 10_000;
 const BOUNDS_MET_MIN: u64 = 1_000;
+/// The same: channels that came to hold all that they may.
+const PAUSES_MET_MIN: u64 = 300;
 
 /// The seeds in `seeds/regressions.txt`: one a line, behind it the reason.
 fn regressions() -> Vec<u64> {
@@ -114,6 +116,8 @@ fn sixty_seeds_keep_every_promise_and_meet_every_fault() {
     assert!(requeues >= REQUEUES_MIN, "{requeues} messages that came again were judged");
     let bounds = sum(|outcome| outcome.traffic.bounds_met);
     assert!(bounds >= BOUNDS_MET_MIN, "bounds were met {bounds} times");
+    let pauses = sum(|outcome| outcome.traffic.pauses_met);
+    assert!(pauses >= PAUSES_MET_MIN, "channels were full {pauses} times");
     for outcome in outcomes {
         let seed = outcome.seed;
         assert!(outcome.simulated.as_secs_f64() >= SECONDS_MIN - 0.001, "seed {seed} ended early");

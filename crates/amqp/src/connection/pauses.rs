@@ -14,8 +14,9 @@ impl<C> Connection<C> {
     }
 
     /// That consumer pauses, with its channel.
-    pub fn is_paused(&mut self, channel: ChannelKey, consumer: ConsumerNumber) -> bool {
-        self.channels.opening(channel).is_some_and(|open| open.is_paused(consumer))
+    #[must_use]
+    pub fn is_paused(&self, channel: ChannelKey, consumer: ConsumerNumber) -> bool {
+        self.channels.look(channel).is_some_and(|open| open.is_paused(consumer))
     }
 
     /// Ends the pauses of channels that have room again; `each` gets their consumers, to whom messages may be offered.

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use leveret_link::credit::Cost;
-use leveret_model::{Instant, NodeId, ShardAddress};
+use leveret_model::{Instant, NodeId, ShardAddress, limits};
 use leveret_shard::Bounds;
 
 use crate::scheduler::Dice;
@@ -17,6 +17,10 @@ use crate::scheduler::Dice;
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     pub(crate) bounds: Bounds,
+    /// Messages that a channel may hold (`limits::UNACKED_PER_CHANNEL_MAX`).
+    pub(crate) unacked_max: usize,
+    /// How often a channel held as many.
+    pub(crate) pauses: u64,
     under_way: BTreeMap<(ShardAddress, ShardAddress), Cost>,
     /// How often a window was as good as full, and an output.
     pub(crate) met: u64,
@@ -37,9 +41,20 @@ const MESSAGE_BYTES_MAX: usize = 25 * 1024;
 const REPLY_BYTES_MAX: usize = 16 * 1024;
 
 impl Buffers {
-    pub(crate) fn draw(dice: &mut Dice) -> Self {
+    /// `more`: dice for what was not drawn from the beginning.
+    pub(crate) fn draw(dice: &mut Dice, more: &mut Dice) -> Self {
         let bounds = if dice.chance(500) { SMALL } else { Bounds::default() };
-        Self { bounds, ..Self::default() }
+        let few = 8 + more.below(25);
+        let unacked_max = if more.chance(500) { few } else { limits::UNACKED_PER_CHANNEL_MAX };
+        Self { bounds, unacked_max, ..Self::default() }
+    }
+
+    /// A client got one more message; its channel has so many consumers, and each may still get what its window let through.
+    pub(crate) fn holds(&mut self, now: Instant, held: usize, consumers: usize) {
+        self.pauses += u64::from(held == self.unacked_max);
+        if held > self.unacked_max + consumers * self.bounds.consumer_messages as usize {
+            self.over.push((now, format!("a channel with {consumers} consumers holds {held} messages")));
+        }
     }
 
     pub(crate) fn link_up(&mut self, own: ShardAddress, node: NodeId) {

@@ -3,7 +3,8 @@
 //! at all.
 //!
 //! A message does not wait for a consumer with credit, at any time: a shard at rest (nothing in its mailbox, no turn due)
-//! has given whatever it could give, whichever faults there are.
+//! has given whatever it could give, whichever faults there are. A consumer whose channel holds as much as it may has no
+//! credit until the channel settles something.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
