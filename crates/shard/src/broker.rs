@@ -31,6 +31,7 @@ use crate::purges::Purges;
 use crate::report::Traffic;
 use crate::requests::Pending;
 use crate::subscribed::Subscribed;
+use crate::watch::Routed;
 
 /// What the broker keeps for a connection, beside the protocol's own state.
 #[derive(Debug, Default)]
@@ -151,6 +152,8 @@ pub(crate) struct Broker {
     /// When the next held or forwarded publish, or operation, has waited long enough.
     pub(crate) wait_deadline: Instant,
     pub(crate) traffic: Traffic,
+    /// Where publishes went, while somebody watches.
+    pub(crate) routed: Option<Vec<Routed>>,
 }
 
 impl Broker {
@@ -202,6 +205,7 @@ impl Broker {
             release_due: false,
             wait_deadline: Instant::FAR,
             traffic: Traffic::default(),
+            routed: None,
         }
     }
 

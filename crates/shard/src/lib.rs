@@ -53,6 +53,7 @@ mod resubscribe;
 mod shard;
 mod subscribed;
 mod turn;
+mod watch;
 
 #[cfg(feature = "planted")]
 pub use leveret_queue::Planted as PlantedInQueue;
@@ -65,3 +66,4 @@ pub use pressure::Pressure;
 pub use records::BatchError;
 pub use report::{ConnectionReport, QueueReport, Routes, ShardReport, Traffic};
 pub use shard::{Caller, ReadInterest, Shard, ShardConfig};
+pub use watch::Routed;

@@ -14,6 +14,8 @@ pub enum Planted {
     Unbounded,
     /// A binding that ends stays in the route table.
     StaleTable,
+    /// One in ten messages for several queues misses those of its shard.
+    LostCopy,
     /// A channel's pause never ends for its consumers.
     EndlessPause,
     /// A new link does not say what this shard consumes and holds.
@@ -41,7 +43,11 @@ impl Planted {
         match self {
             Self::ResendWithoutDedup => home.lanes.planted_twice = true,
             Self::InQueue(bug) => home.queue.plant(bug),
-            Self::NoResubscription | Self::StaleTable | Self::Unbounded | Self::EndlessPause => {}
+            Self::NoResubscription
+            | Self::StaleTable
+            | Self::Unbounded
+            | Self::EndlessPause
+            | Self::LostCopy => {}
         }
     }
 }

@@ -67,10 +67,19 @@ impl Broker {
         }
         let cache = state.cache.get_or_insert_with(Box::default);
         match self.route(channel, cache, &publish)? {
-            Route::Cached(slot) => Ok(self.publish_to(channel, &cache[slot].targets, &mut publish)),
+            Route::Cached(slot) => {
+                let published = self.publish_to(channel, &cache[slot].targets, &mut publish);
+                if self.routed.is_some() {
+                    self.note_routed(channel, &publish, &cache[slot].targets, published);
+                }
+                Ok(published)
+            }
             Route::Uncached => {
                 let targets = core::mem::take(&mut self.targets);
                 let published = self.publish_to(channel, &targets, &mut publish);
+                if self.routed.is_some() {
+                    self.note_routed(channel, &publish, &targets, published);
+                }
                 self.targets = targets;
                 Ok(published)
             }
@@ -145,6 +154,15 @@ impl Broker {
         for handle in targets {
             let mut long = false;
             match self.places.get_mut(*handle) {
+                #[cfg(feature = "planted")]
+                Some(Entry { place: Place::Home(home), .. })
+                    if self.planted == Some(crate::planted::Planted::LostCopy)
+                        && shared
+                        && !home.closed
+                        && serial.0.is_multiple_of(10) =>
+                {
+                    self.arena.release(message);
+                }
                 Some(Entry { place: Place::Home(home), .. }) if !home.closed => {
                     home.queue.append(message, body_len);
                     long = self.pressure.finds_long(&home.queue);

@@ -235,8 +235,8 @@ impl Client {
     }
 
     pub(crate) fn open_channel(&mut self, number: u16, ways: &mut Ways<'_>) {
-        let Some((_, node, host)) = self.at else { return };
-        let publisher = ways.oracle.new_publisher();
+        let (Some((_, node, host)), Some(end)) = (self.at, self.end) else { return };
+        let publisher = ways.oracle.new_publisher(end.pipe, number);
         let requests = self.role.script(ways).into();
         self.channels.insert(number, Channel::new(publisher, (node, host), requests));
         self.say(number, ChannelOpen);
@@ -329,6 +329,7 @@ impl Client {
             ingress: (node, host),
             answer: Answer::Pending,
             returned: false,
+            routed: Vec::new(),
             checksum: body::checksum(&body),
         };
         let id = ways.oracle.published(channel.publisher, sent);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use leveret_model::directory::{Change, QueueRecord};
 use leveret_model::{Instant, NodeId, QueueId, ShardAddress};
+use leveret_shard::Routed;
 
 use crate::event::{HostId, PipeId};
 use crate::invariants::Violation;
@@ -44,6 +45,8 @@ pub(crate) struct Sent {
     pub(crate) ingress: (NodeId, HostId),
     pub(crate) answer: Answer,
     pub(crate) returned: bool,
+    /// The queues that its ingress found for it.
+    pub(crate) routed: Vec<QueueId>,
     pub(crate) checksum: u64,
 }
 
@@ -130,7 +133,9 @@ impl Oracle {
         self.violations.push(Violation { at, invariant, text });
     }
 
-    pub(crate) fn new_publisher(&mut self) -> u32 {
+    /// A channel opens.
+    pub(crate) fn new_publisher(&mut self, pipe: PipeId, channel: u16) -> u32 {
+        self.reads.opened(pipe, channel, self.next_publisher);
         self.next_publisher += 1;
         self.sent.push(Vec::new());
         self.next_publisher - 1
@@ -152,6 +157,13 @@ impl Oracle {
     pub(crate) fn message_mut(&mut self, id: MessageId) -> Option<&mut Sent> {
         let index = usize::try_from(id.number).ok()?.checked_sub(1)?;
         self.sent.get_mut(id.publisher as usize)?.get_mut(index)
+    }
+
+    /// The ingress knows where a publish goes.
+    pub(crate) fn routed(&mut self, pipe: PipeId, routed: Routed) {
+        let Some(publisher) = self.reads.publisher(pipe, routed.channel.number.0) else { return };
+        let id = MessageId { publisher, number: routed.number.0 };
+        self.message_mut(id).into_iter().for_each(|sent| sent.routed.clone_from(&routed.queues));
     }
 
     /// A shard took so many bytes from a client.
@@ -358,36 +370,4 @@ impl Oracle {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use leveret_model::{Arguments, Name, ShardId, Ulid};
-
-    #[test]
-    fn an_ok_that_a_dead_home_may_have_said_binds_no_other_life_of_the_name() {
-        let at = |s: u64| Instant::from_nanos(s * 1_000_000_000);
-        let mut oracle = Oracle::default();
-        let [dead, other] = [1, 2].map(|number| {
-            let id = QueueId { generation: 0, ulid: Ulid(number) };
-            let home = ShardAddress { node: NodeId(number), shard: ShardId(0) };
-            let (vhost, name) = (Name::new("/"), Name::new("q4"));
-            let record = QueueRecord {
-                vhost,
-                name,
-                id,
-                home,
-                epoch: 0,
-                durable: true,
-                arguments: Arguments::default(),
-            };
-            oracle.on_change(at(1), home.node, &Change::PutQueue(record));
-            id
-        });
-        oracle.ended.insert(oracle.lives[&dead].home.node, at(20));
-        let mut bound = |now: Instant| {
-            oracle.bound(now, Exchange::Direct, "k", Base(4));
-            oracle.bounds[&(Exchange::Direct, "k".to_owned(), Base(4))].last().and_then(|bound| bound.queue)
-        };
-        assert_eq!(bound(at(21)), None);
-        assert_eq!(bound(at(31)), Some(other));
-    }
-}
+mod tests;

@@ -22,6 +22,8 @@ pub struct Traffic {
     pub delivered: u64,
     /// Pairs of publish and binding that the conditions of `bindings` held for.
     pub bindings_judged: u64,
+    /// Pairs of confirmed message and queue that it was routed to, whose home lived on.
+    pub kept_judged: u64,
     /// Messages that came again and whose place was known.
     pub requeues_judged: u64,
     /// How often a bound was met: a window or an output that was full.

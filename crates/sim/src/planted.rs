@@ -36,6 +36,7 @@ impl Planted {
         (Self::InControl(leveret_cluster::Planted::DownWithoutVeto), "down-without-veto", "bindings"),
         (Self::InShard(leveret_shard::Planted::Unbounded), "unbounded", "buffers"),
         (Self::InShard(leveret_shard::Planted::StaleTable), "stale-table", "directories"),
+        (Self::InShard(leveret_shard::Planted::LostCopy), "lost-copy", "confirmed_kept"),
         (Self::InShard(leveret_shard::Planted::EndlessPause), "endless-pause", "liveness"),
         (Self::InShard(leveret_shard::Planted::NoResubscription), "no-resubscription", "liveness"),
     ];

@@ -94,6 +94,7 @@ impl Process {
             let (seed, protocol) = (seed.part(u64::from(index) + 1), Arc::clone(&protocol));
             let mut shard = Shard::new(ShardConfig { own, seed, protocol, users: users() });
             shard.set_bounds(ways.oracle.buffers.bounds);
+            shard.watch_routes();
             planted.in_shard(&mut shard);
             ShardHost::new(shard, id, own, hello.boot)
         };

@@ -26,6 +26,8 @@ struct Stream {
     read: u64,
     /// Where each ends.
     waiting: VecDeque<(u64, Written)>,
+    /// Who publishes on each channel.
+    publishers: BTreeMap<u16, u32>,
 }
 
 impl Reads {
@@ -33,6 +35,15 @@ impl Reads {
     pub(crate) fn said(&mut self, pipe: PipeId, behind: usize, what: Written) {
         let stream = self.pipes.entry(pipe).or_default();
         stream.waiting.push_back((stream.written + behind as u64, what));
+    }
+
+    /// A channel opens; what was open before by its number is over for its node too.
+    pub(crate) fn opened(&mut self, pipe: PipeId, channel: u16, publisher: u32) {
+        self.pipes.entry(pipe).or_default().publishers.insert(channel, publisher);
+    }
+
+    pub(crate) fn publisher(&self, pipe: PipeId, channel: u16) -> Option<u32> {
+        self.pipes.get(&pipe)?.publishers.get(&channel).copied()
     }
 
     pub(crate) fn wrote(&mut self, pipe: PipeId, bytes: usize) {

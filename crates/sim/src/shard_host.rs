@@ -217,6 +217,11 @@ impl ShardHost {
     fn carry_effects(&mut self, ways: &mut Ways<'_>) -> bool {
         let mut more = false;
         let mut effects = std::mem::take(&mut self.effects);
+        for routed in self.shard.take_routed() {
+            if let Some(end) = self.end_of(routed.channel.connection) {
+                ways.oracle.routed(end.pipe, routed);
+            }
+        }
         for key in effects.touched.drain(..) {
             more |= self.write_socket(key, ways);
         }

@@ -161,7 +161,7 @@ impl World {
             }
             self.on_event(event);
             if !self.oracle.violations.is_empty() {
-                return self.outcome(0);
+                return self.outcome();
             }
         }
         let now = self.schedule.now;
@@ -170,11 +170,13 @@ impl World {
         let (now, oracle) = (self.schedule.now, &mut self.oracle);
         liveness::check_drained(now, self.processes.values(), oracle);
         oracle.excused = oracle.losses.excused(oracle, &self.network.truth);
-        confirmed_kept::check(now, oracle);
+        let kept_judged = confirmed_kept::check(now, oracle);
         unacked_returns::check(now, oracle);
         order::check(now, oracle);
-        let judged = bindings::check(now, &self.network.truth, oracle);
-        self.outcome(judged)
+        let bindings_judged = bindings::check(now, &self.network.truth, oracle);
+        let mut outcome = self.outcome();
+        (outcome.traffic.kept_judged, outcome.traffic.bindings_judged) = (kept_judged, bindings_judged);
+        outcome
     }
 
     /// A consumer with a small prefetch at the end of a long line takes its time.
@@ -192,8 +194,8 @@ impl World {
         }
     }
 
-    fn outcome(self, bindings_judged: u64) -> Outcome {
-        let mut traffic = Traffic { bindings_judged, ..Traffic::default() };
+    fn outcome(self) -> Outcome {
+        let mut traffic = Traffic::default();
         for sent in self.oracle.sent.iter().flatten() {
             traffic.published += 1;
             match sent.answer {

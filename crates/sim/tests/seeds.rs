@@ -19,9 +19,10 @@ const BASE_WITHOUT_COMMIT: &str = "1e7e2e70";
 const PUBLISHES_MIN: u64 = 2_000;
 const SECONDS_MIN: f64 = 60.0;
 const FAULTS_MIN: u64 = 20;
-/// Over all seeds: pairs of publish and binding, messages that came again in a known place, windows and outputs that were
+/// Over all seeds: pairs of publish and binding, of confirmed message and queue, messages that came again in a known place, windows and outputs that were
 /// full. What was not judged is not proven.
 const BINDINGS_MIN: u64 = 100_000;
+const KEPT_MIN: u64 = 100_000;
 const REQUEUES_MIN: u64 = 10_000;
 const BOUNDS_MET_MIN: u64 = 1_000;
 /// The same: channels that came to hold all that they may.
@@ -112,6 +113,8 @@ fn sixty_seeds_keep_every_promise_and_meet_every_fault() {
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
     let bindings = sum(|outcome| outcome.traffic.bindings_judged);
     assert!(bindings >= BINDINGS_MIN, "{bindings} pairs of publish and binding were judged");
+    let kept = sum(|outcome| outcome.traffic.kept_judged);
+    assert!(kept >= KEPT_MIN, "{kept} pairs of confirmed message and queue were judged");
     let requeues = sum(|outcome| outcome.traffic.requeues_judged);
     assert!(requeues >= REQUEUES_MIN, "{requeues} messages that came again were judged");
     let bounds = sum(|outcome| outcome.traffic.bounds_met);

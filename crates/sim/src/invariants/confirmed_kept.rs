@@ -1,37 +1,60 @@
-//! A confirmed message is delivered, or its home died.
+//! A confirmed message is delivered by each queue that it was routed to, or that queue's home died.
 //!
-//! Judged after all queues were drained, so "still queued" means delivered too. Exempt: messages that could go to a
-//! queue that was deleted, and what was under way to a consumer without acknowledgements and got lost (`losses.rs`).
-//!
-//! One queue that it came from is enough here, for nobody sees which queues a publish was routed to; that it reached all to
-//! which it had to go is what `bindings` judges, queue by queue.
+//! Judged after all queues were drained, so "still queued" means delivered too. Its ingress says which queues a publish
+//! was routed to (`Shard::watch_routes`); that it was routed to all to which it had to go is what `bindings` judges, and
+//! that it was routed at all is judged here by what was bound. Exempt: queues that were deleted, and what was under way
+//! to a consumer without acknowledgements and got lost (`losses.rs`).
 
-use leveret_model::Instant;
+use leveret_model::{Instant, QueueId};
 
 use crate::oracle::{Answer, MessageId, Oracle, Sent};
 use crate::topology::Base;
 
-/// Judges after all queues were drained.
-pub(crate) fn check(now: Instant, oracle: &mut Oracle) {
-    let mut lost = Vec::new();
+/// Judges after all queues were drained; answers how many pairs of message and queue were judged.
+pub(crate) fn check(now: Instant, oracle: &mut Oracle) -> u64 {
+    let (mut lost, mut judged) = (Vec::new(), 0);
     for (publisher, all) in oracle.sent.iter().enumerate() {
         for (at, sent) in all.iter().enumerate() {
             let id = MessageId { publisher: publisher as u32, number: at as u64 + 1 };
             let Answer::Confirmed(confirmed_at) = sent.answer else { continue };
-            if !sent.returned && !came(oracle, id) && must_have_come(oracle, id, sent, confirmed_at) {
-                lost.push(format!(
-                    "{id:?} to {:?} \"{}\", sent at {:.6} s, confirmed at {:.6} s, never came",
-                    sent.exchange,
-                    sent.key,
-                    sent.sent_at.as_nanos() as f64 / 1e9,
-                    confirmed_at.as_nanos() as f64 / 1e9,
-                ));
+            if sent.returned {
+                continue;
+            }
+            for queue in sent.routed.iter().filter(|queue| must_keep(oracle, id, **queue)) {
+                judged += 1;
+                let life = oracle.lives.get(queue);
+                if life.is_none_or(|life| !oracle.deliveries.contains_key(&(id, life.base))) {
+                    lost.push(text(id, sent, confirmed_at, &format!("from {queue:?}, {life:?}")));
+                }
+            }
+            if !came(oracle, id) && must_have_come(oracle, id, sent, confirmed_at) {
+                lost.push(text(id, sent, confirmed_at, "from anywhere"));
             }
         }
     }
     for text in lost {
         oracle.violation(now, "confirmed_kept", text);
     }
+    judged
+}
+
+fn text(id: MessageId, sent: &Sent, confirmed_at: Instant, from: &str) -> String {
+    format!(
+        "{id:?} to {:?} \"{}\", sent at {:.6} s, confirmed at {:.6} s, never came {from}",
+        sent.exchange,
+        sent.key,
+        sent.sent_at.as_nanos() as f64 / 1e9,
+        confirmed_at.as_nanos() as f64 / 1e9,
+    )
+}
+
+/// The queue had it for good: its home lived on, nobody deleted it, and no consumer without acknowledgements had it.
+fn must_keep(oracle: &Oracle, id: MessageId, queue: QueueId) -> bool {
+    oracle.lives.get(&queue).is_none_or(|life| {
+        !oracle.ended.contains_key(&life.home.node)
+            && life.dropped.is_none()
+            && !oracle.excused.contains(&(id, life.base))
+    })
 }
 
 fn came(oracle: &Oracle, id: MessageId) -> bool {

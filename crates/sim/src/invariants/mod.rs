@@ -5,7 +5,7 @@
 //! | `no_phantom` | nothing is delivered that was not published, nor twice without `redelivered` |
 //! | `order` | first deliveries come in publish order, what was given back before what stands behind it |
 //! | `unacked_returns` | what a channel held when it died is delivered again |
-//! | `confirmed_kept` | a confirmed message is delivered, unless its home died |
+//! | `confirmed_kept` | each queue that a confirmed message was routed to delivers it, unless its home died |
 //! | `one_home` | a queue incarnation has one home always, a name one while views agree |
 //! | `bindings` | a confirmed publish misses no binding that was acked in reach |
 //! | `directories` | all directories are equal 2 s after the last fault |

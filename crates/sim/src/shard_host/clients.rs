@@ -30,6 +30,10 @@ impl ShardHost {
         }
     }
 
+    pub(super) fn end_of(&self, key: ConnectionKey) -> Option<End> {
+        self.sockets.get(&key).map(|socket| socket.end)
+    }
+
     /// A client that read may be written to again.
     pub(crate) fn waits_for_room(&self) -> bool {
         !self.full.is_empty()

@@ -1,0 +1,57 @@
+//! Where publishes go, for who judges a shard from outside: the simulator's oracle.
+
+use alloc::vec::Vec;
+
+use leveret_amqp::host::{Publish, Published, QueueHandle};
+use leveret_model::{ChannelKey, PublishNumber, QueueId};
+
+use crate::broker::Broker;
+use crate::places::{Entry, Place};
+use crate::shard::Shard;
+
+/// Where a publish went, under confirms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// Its channel.
+    pub channel: ChannelKey,
+    /// Its number there.
+    pub number: PublishNumber,
+    /// The queues that have it, or whose homes owe an answer.
+    pub queues: Vec<QueueId>,
+}
+
+impl Shard {
+    /// From now on the shard remembers where each publish under confirms goes, for [`Shard::take_routed`].
+    pub fn watch_routes(&mut self) {
+        self.broker.routed = Some(Vec::new());
+    }
+
+    /// Where publishes went since the last time; nothing if nobody watches.
+    pub fn take_routed(&mut self) -> Vec<Routed> {
+        self.broker.routed.as_mut().map(core::mem::take).unwrap_or_default()
+    }
+}
+
+impl Broker {
+    /// Somebody watches where messages go (`Shard::watch_routes`).
+    #[cold]
+    pub(crate) fn note_routed(
+        &mut self,
+        channel: ChannelKey,
+        publish: &Publish<'_>,
+        targets: &[QueueHandle],
+        published: Published,
+    ) {
+        let (Some(number), Published::Settled | Published::Owed) = (publish.number, published) else {
+            return;
+        };
+        let live = |handle: &QueueHandle| match self.places.get(*handle)? {
+            Entry { place: Place::Home(home), .. } if home.closed => None,
+            Entry { id, .. } => Some(*id),
+        };
+        let queues = targets.iter().filter_map(live).collect();
+        if let Some(routed) = &mut self.routed {
+            routed.push(Routed { channel, number, queues });
+        }
+    }
+}
