@@ -17,6 +17,29 @@ pub struct Bounds {
     pub consumer_messages: u32,
     /// The same in bytes (`limits::CONSUMER_WINDOW_BYTES`).
     pub consumer_bytes: u64,
+    /// Queues and lanes from which publishers wait while memory is tight.
+    pub long: Long,
+}
+
+/// What makes a queue long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Long {
+    /// Body bytes that are ready, or in a lane (`limits::LONG_QUEUE_BYTES`).
+    pub bytes: u64,
+    /// Body bytes that consumers hold (`limits::LONG_QUEUE_UNACKED_BYTES`).
+    pub unacked_bytes: u64,
+    /// Messages, those that consumers hold included (`limits::LONG_QUEUE_MESSAGES`).
+    pub messages: u64,
+}
+
+impl Default for Long {
+    fn default() -> Self {
+        Self {
+            bytes: limits::LONG_QUEUE_BYTES,
+            unacked_bytes: limits::LONG_QUEUE_UNACKED_BYTES,
+            messages: limits::LONG_QUEUE_MESSAGES,
+        }
+    }
 }
 
 impl Default for Bounds {
@@ -26,6 +49,7 @@ impl Default for Bounds {
             output_bytes_high: limits::OUTPUT_BYTES_HIGH,
             consumer_messages: limits::CONSUMER_WINDOW_MESSAGES,
             consumer_bytes: limits::CONSUMER_WINDOW_BYTES,
+            long: Long::default(),
         }
     }
 }

@@ -62,7 +62,7 @@ impl Broker {
         match verdict {
             LaneVerdict::Append => {
                 home.queue.append(message, body_len);
-                let long = self.pressure.finds_long(&home.queue);
+                let long = self.pressure.finds_long(&home.queue, &self.bounds.long);
                 if home.queue.touch() {
                     self.dirty.push(handle);
                 }

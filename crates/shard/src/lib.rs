@@ -60,7 +60,7 @@ pub use leveret_queue::Planted as PlantedInQueue;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 
-pub use bounds::Bounds;
+pub use bounds::{Bounds, Long};
 pub use effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob};
 pub use pressure::Pressure;
 pub use records::BatchError;

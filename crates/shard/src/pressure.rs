@@ -21,6 +21,7 @@ use leveret_link::record::Record;
 use leveret_model::{ConnectionKey, NodeId, QueueId, ReplyCode, ShardAddress, limits};
 use leveret_queue::{OutLane, Queue};
 
+use crate::bounds::Long;
 use crate::broker::Broker;
 use crate::connections::ClientConnection;
 use crate::places::{Entry, Place};
@@ -43,25 +44,25 @@ pub enum Pressure {
 impl Pressure {
     /// Do publishers of this queue wait? hot.
     #[inline]
-    pub(crate) fn finds_long(self, queue: &Queue) -> bool {
+    pub(crate) fn finds_long(self, queue: &Queue, long: &Long) -> bool {
         match self {
             Self::Calm => false,
-            Self::Tight => is_long(queue, 1),
+            Self::Tight => is_long(queue, long, 1),
             Self::Full | Self::Over => true,
         }
     }
 
     /// Do publishers wait for what is on its way to a queue elsewhere? hot.
     #[inline]
-    pub(crate) fn finds_full<T>(self, lane: &OutLane<T>) -> bool {
-        self != Self::Calm && is_full(lane, 1)
+    pub(crate) fn finds_full<T>(self, lane: &OutLane<T>, long: &Long) -> bool {
+        self != Self::Calm && is_full(lane, long, 1)
     }
 
     /// Do they still, once they do? Half of what made it long.
-    fn still_finds_long(self, queue: &Queue) -> bool {
+    fn still_finds_long(self, queue: &Queue, long: &Long) -> bool {
         match self {
             Self::Calm => false,
-            Self::Tight => is_long(queue, 2),
+            Self::Tight => is_long(queue, long, 2),
             Self::Full | Self::Over => true,
         }
     }
@@ -69,14 +70,14 @@ impl Pressure {
 
 /// Longer than a part of the bounds. What consumers hold counts too.
 #[cold]
-fn is_long(queue: &Queue, part: u64) -> bool {
-    queue.ready_bytes() >= limits::LONG_QUEUE_BYTES / part
-        || queue.unacked_bytes() >= limits::LONG_QUEUE_UNACKED_BYTES / part
-        || queue.ready() + queue.unacked() >= limits::LONG_QUEUE_MESSAGES / part
+fn is_long(queue: &Queue, long: &Long, part: u64) -> bool {
+    queue.ready_bytes() >= long.bytes / part
+        || queue.unacked_bytes() >= long.unacked_bytes / part
+        || queue.ready() + queue.unacked() >= long.messages / part
 }
 
-fn is_full<T>(lane: &OutLane<T>, part: u64) -> bool {
-    lane.bytes() >= limits::LONG_QUEUE_BYTES / part || lane.len() as u64 >= limits::LONG_QUEUE_MESSAGES / part
+fn is_full<T>(lane: &OutLane<T>, long: &Long, part: u64) -> bool {
+    lane.bytes() >= long.bytes / part || lane.len() as u64 >= long.messages / part
 }
 
 impl Broker {
@@ -85,7 +86,9 @@ impl Broker {
     pub(crate) fn outruns(&mut self, connection: ConnectionKey, handle: QueueHandle) {
         let throttles = match self.places.get_mut(handle).map(|entry| &mut entry.place) {
             Some(Place::Home(home)) => &mut home.throttles,
-            Some(Place::Away(away)) if self.pressure.finds_full(&away.lane) => &mut away.throttles,
+            Some(Place::Away(away)) if self.pressure.finds_full(&away.lane, &self.bounds.long) => {
+                &mut away.throttles
+            }
             // its home will say when that ends
             _ => &mut true,
         };
@@ -134,17 +137,17 @@ impl Broker {
 
     /// Queues that are short again throttle no more.
     fn end_throttles(&mut self) {
-        let pressure = self.pressure;
+        let (pressure, long) = (self.pressure, self.bounds.long);
         let mut throttling = core::mem::take(&mut self.throttling);
         throttling.retain(|handle| {
             match self.places.get_mut(*handle) {
                 Some(Entry { place: Place::Away(away), .. }) => {
-                    away.throttles = pressure != Pressure::Calm && is_full(&away.lane, 2);
+                    away.throttles = pressure != Pressure::Calm && is_full(&away.lane, &long, 2);
                     self.release_due |= !away.throttles;
                     return away.throttles;
                 }
                 Some(Entry { id, place: Place::Home(home) }) => {
-                    home.throttles = !home.closed && pressure.still_finds_long(&home.queue);
+                    home.throttles = !home.closed && pressure.still_finds_long(&home.queue, &long);
                     if home.throttles {
                         return true;
                     }

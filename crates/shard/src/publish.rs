@@ -102,7 +102,7 @@ impl Broker {
             let (body, body_len) = keep(&mut publish.body);
             let message = self.arena.insert(publish.address, publish.header, body, 1);
             home.queue.append(message, body_len);
-            let long = self.pressure.finds_long(&home.queue);
+            let long = self.pressure.finds_long(&home.queue, &self.bounds.long);
             if home.queue.touch() {
                 self.dirty.push(*handle);
             }
@@ -165,7 +165,7 @@ impl Broker {
                 }
                 Some(Entry { place: Place::Home(home), .. }) if !home.closed => {
                     home.queue.append(message, body_len);
-                    long = self.pressure.finds_long(&home.queue);
+                    long = self.pressure.finds_long(&home.queue, &self.bounds.long);
                     if home.queue.touch() {
                         self.dirty.push(*handle);
                     }
@@ -175,7 +175,7 @@ impl Broker {
                     elsewhere += 1;
                     let owed = Owed { message, publisher, shared, given_up: false };
                     let sequence = away.lane.push(owed, body_len as u64, due);
-                    long = away.throttled || self.pressure.finds_full(&away.lane);
+                    long = away.throttled || self.pressure.finds_full(&away.lane, &self.bounds.long);
                     let target = LaneTarget { queue: *id, sequence, base: away.lane.base() };
                     let outbox = self.outboxes.at(away.outbox);
                     outbox.push_shared_publish(serial, target, || self.arena.get(message));

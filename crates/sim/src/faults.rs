@@ -69,10 +69,9 @@ impl FaultKind {
 }
 
 /// How often each kind hit something: a cut held back or a delay slowed what was on its way, a pause put off a turn, a
-/// silence lost something, no memory stopped a publisher, a client did not read what came, a stranger was turned away, a
-/// new process began after a crash. What ends a connection or a process hits by itself, and so does what slows a shard for
-/// seconds. Tight memory counts when it begins: no queue here is ever long by `limits::LONG_QUEUE_BYTES`, so nearly nobody
-/// waits for it (16 of some 80 met any publisher that waited, for whatever reason).
+/// silence lost something, tight or full memory throttled a publisher that had something to say, a client did not read what
+/// came, a stranger was turned away, a new process began after a crash. What ends a connection or a process hits by itself,
+/// and so does what slows a shard for seconds.
 pub type FaultCounts = BTreeMap<FaultKind, u64>;
 
 /// A fault that lasts, and what it did: undone when it ends.

@@ -110,7 +110,7 @@ impl World {
         self.trace.say(self.schedule.now, || format!("memory of {process:?} is {pressure:?}"));
         self.set_pressure(process, pressure);
         self.lasts(Lasting::Memory(kind, process));
-        kind == FaultKind::TightMemory
+        false
     }
 
     fn set_pressure(&mut self, process: ProcessId, pressure: Pressure) {
@@ -204,9 +204,9 @@ impl World {
                 self.network.truth.set_still(now, host, false);
             }
             Lasting::Memory(kind, process) => {
-                let mut shards = self.processes.get_mut(&process).into_iter().flat_map(|p| &mut p.shards);
-                let stopped = shards.any(|host| std::mem::take(&mut host.stopped));
-                if stopped && kind != FaultKind::TightMemory {
+                let shards = self.processes.get_mut(&process).into_iter().flat_map(|p| &mut p.shards);
+                let stopped = shards.map(|host| std::mem::take(&mut host.stopped));
+                if stopped.fold(false, |any, stopped| any | stopped) {
                     self.count(kind);
                 }
                 self.set_pressure(process, Pressure::Calm);

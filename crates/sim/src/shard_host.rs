@@ -52,7 +52,7 @@ pub(crate) struct ShardHost {
     /// How short of memory the node is, and what the shard was told of it.
     pub(crate) pressure: Pressure,
     told: Pressure,
-    /// A publisher was not read while memory was short.
+    /// A publisher with something to say was throttled while memory was short.
     pub(crate) stopped: bool,
     /// Connections whose client does not read.
     full: BTreeSet<ConnectionKey>,

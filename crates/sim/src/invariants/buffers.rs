@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use leveret_link::credit::Cost;
 use leveret_model::{Instant, NodeId, ShardAddress, limits};
-use leveret_shard::Bounds;
+use leveret_shard::{Bounds, Long};
 
 use crate::scheduler::Dice;
 
@@ -34,7 +34,10 @@ const SMALL: Bounds = Bounds {
     output_bytes_high: 8 * 1024,
     consumer_messages: 24,
     consumer_bytes: 8 * 1024,
+    long: SHORT,
 };
+/// Queues of the simulator are short: so few make one long.
+const SHORT: Long = Long { bytes: 4 * 1024, unacked_bytes: 8 * 1024, messages: 24 };
 /// The largest message of a publisher here, with what is around it: one may overshoot the bytes of a bound.
 const MESSAGE_BYTES_MAX: usize = 25 * 1024;
 /// Replies pass a full output; so much of them is no leak.
@@ -43,7 +46,10 @@ const REPLY_BYTES_MAX: usize = 16 * 1024;
 impl Buffers {
     /// `more`: dice for what was not drawn from the beginning.
     pub(crate) fn draw(dice: &mut Dice, more: &mut Dice) -> Self {
-        let bounds = if dice.chance(500) { SMALL } else { Bounds::default() };
+        let mut bounds = if dice.chance(500) { SMALL } else { Bounds::default() };
+        if more.chance(500) {
+            bounds.long = SHORT;
+        }
         let few = 8 + more.below(25);
         let unacked_max = if more.chance(500) { few } else { limits::UNACKED_PER_CHANNEL_MAX };
         Self { bounds, unacked_max, ..Self::default() }

@@ -59,8 +59,8 @@ impl ShardHost {
             if !socket.offer || socket.unread.is_empty() {
                 continue;
             }
+            self.stopped |= self.told != Pressure::Calm && self.shard.is_throttled(*key);
             if self.shard.read_interest(*key) == ReadInterest::Stop {
-                self.stopped |= self.told != Pressure::Calm;
                 continue;
             }
             socket.offer = false;
