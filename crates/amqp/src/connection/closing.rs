@@ -28,11 +28,13 @@ impl<C> Connection<C> {
     }
 
     /// Like `close` for a connection that keeps too much: one that does not read what it was sent would not read a close
-    /// either, and ends without a word.
+    /// either, and ends without a word. So does one that was told to go and still keeps something.
     pub fn evict<H: Host<Channel = C>>(&mut self, now: Instant, code: ReplyCode, text: &str, host: &mut H) {
-        if self.shared.output.len() <= OUTPUT_UNREAD_BYTES {
+        let is_open = matches!(self.phase, Phase::Handshake { .. } | Phase::Open);
+        if is_open && self.shared.output.len() <= OUTPUT_UNREAD_BYTES {
             return self.close(now, code, text, host);
         }
+        self.now = now;
         self.finish(Ended::ByServer(code, reply_text(code, text)), host);
         self.shared.output.clear();
         self.shared.output.release_memory();

@@ -95,6 +95,23 @@ fn a_large_header_without_a_body_is_kept_too() {
     assert!(rig.shard(HERE).kept_at_will() > 100_000);
 }
 
+/// Else it would be told so in every turn until its time is over, and nothing would be won.
+#[test]
+fn who_was_told_to_go_and_takes_nothing_is_dropped() {
+    let mut rig = Rig::new(&[1]);
+    let (owner, slow) = (rig.connect(HERE), rig.connect(HERE));
+    rig.declare(owner, "q");
+    rig.client(slow).takes = 0;
+    rig.says_consume(slow, "q", "c", true);
+    rig.publish(owner, "q", &"x".repeat(8_000));
+    rig.run();
+    assert_eq!(evict(&mut rig, 0), 1);
+    assert!(!rig.client(slow).lost && rig.shard(HERE).kept_at_will() > 8_000);
+    assert_eq!(evict(&mut rig, 0), 1);
+    assert!(rig.client(slow).lost && rig.shard(HERE).kept_at_will() == 0);
+    assert_eq!(evict(&mut rig, 0), 0);
+}
+
 /// A crowd that begins messages and does not go on, beside somebody who is in the midst of a larger one.
 #[test]
 fn a_crowd_that_ends_nothing_goes_before_who_is_quick() {
