@@ -98,7 +98,9 @@ impl Lanes {
 
     /// True if something is owed and the caller was not told since it was taken. hot.
     pub fn touch(&mut self) -> bool {
-        !core::mem::replace(&mut self.touched, true) && !self.owing.is_empty()
+        let due = !self.touched && !self.owing.is_empty();
+        self.touched |= due;
+        due
     }
 
     /// Takes what is owed: of each lane all up to a sequence is stored, in the order in which the lanes came.
@@ -189,6 +191,19 @@ mod tests {
         assert_eq!(accept(&mut lanes, 2, 1), LaneVerdict::Append);
         assert_eq!(accept(&mut lanes, 4, 2), LaneVerdict::Gap { after: LaneSequence(2) });
         assert_eq!(lanes.last(key(1, 1)), LaneSequence(2));
+    }
+
+    /// Else nobody would ever hear again that anything is stored here.
+    #[test]
+    fn a_gap_owes_nothing_and_hides_nothing_that_is_owed_later() {
+        let mut lanes = Lanes::default();
+        assert_eq!(accept(&mut lanes, 2, 1), LaneVerdict::Gap { after: LaneSequence(0) });
+        assert!(!lanes.touch());
+        assert_eq!(accept(&mut lanes, 1, 1), LaneVerdict::Append);
+        assert!(lanes.touch() && !lanes.touch());
+        assert_eq!(owed(&mut lanes), [(key(1, 1), 1)]);
+        assert_eq!(accept(&mut lanes, 2, 1), LaneVerdict::Append);
+        assert!(lanes.touch());
     }
 
     #[test]
