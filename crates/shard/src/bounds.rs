@@ -13,6 +13,8 @@ pub struct Bounds {
     pub forward: Cost,
     /// Output of a connection above which it gets no deliveries, bytes (`limits::OUTPUT_BYTES_HIGH`).
     pub output_bytes_high: usize,
+    /// The same while connections of the node keep much (`limits::OUTPUT_BYTES_CROWDED`).
+    pub output_bytes_crowded: usize,
     /// Deliveries to a consumer elsewhere that its socket has not taken, messages (`limits::CONSUMER_WINDOW_MESSAGES`).
     pub consumer_messages: u32,
     /// The same in bytes (`limits::CONSUMER_WINDOW_BYTES`).
@@ -47,6 +49,7 @@ impl Default for Bounds {
         Self {
             forward: Cost::WINDOW,
             output_bytes_high: limits::OUTPUT_BYTES_HIGH,
+            output_bytes_crowded: limits::OUTPUT_BYTES_CROWDED,
             consumer_messages: limits::CONSUMER_WINDOW_MESSAGES,
             consumer_bytes: limits::CONSUMER_WINDOW_BYTES,
             long: Long::default(),

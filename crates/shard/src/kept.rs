@@ -144,7 +144,7 @@ impl Broker {
     /// Output of a connection above which it gets no deliveries.
     pub(crate) fn output_high(&self) -> usize {
         let high = self.bounds.output_bytes_high;
-        if self.crowded { high.min(limits::OUTPUT_BYTES_CROWDED) } else { high }
+        if self.crowded { high.min(self.bounds.output_bytes_crowded) } else { high }
     }
 
     /// Output of a connection below which who waits for room goes on.

@@ -41,13 +41,19 @@ pub enum FaultKind {
     FullMemory,
     /// A client stops reading for a while.
     SlowReader,
+    /// Clients read nothing, and the node has little room for what they leave: outputs are kept short.
+    Crowd,
+    /// It had no room left: the greediest connections were closed.
+    Eviction,
+    /// A client took nothing for long, and its node says so.
+    Unread,
     /// Somebody without the secret dials a node, in the name of another.
     Stranger,
 }
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Delay,
         Self::ControlReset,
         Self::DataReset,
@@ -64,6 +70,9 @@ impl FaultKind {
         Self::TightMemory,
         Self::FullMemory,
         Self::SlowReader,
+        Self::Crowd,
+        Self::Eviction,
+        Self::Unread,
         Self::Stranger,
     ];
 }
@@ -83,6 +92,7 @@ pub(crate) enum Lasting {
     Still(HostId, ProcessId),
     Memory(FaultKind, ProcessId),
     Deaf(ClientId),
+    Crowd(ProcessId),
 }
 
 /// The weights of one seed, and the pace.
@@ -96,8 +106,9 @@ pub(crate) struct FaultPlan {
 
 impl FaultPlan {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
-        // restarts follow crashes, they are not drawn
-        let drawn = FaultKind::ALL.into_iter().filter(|kind| *kind != FaultKind::Restart);
+        // these follow others, they are not drawn
+        let follow = [FaultKind::Restart, FaultKind::Eviction, FaultKind::Unread];
+        let drawn = FaultKind::ALL.into_iter().filter(|kind| !follow.contains(kind));
         let weights =
             drawn.map(|kind| (kind, if dice.chance(250) { 0 } else { 1 + dice.below(6) })).collect();
         let pause =

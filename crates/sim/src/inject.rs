@@ -5,6 +5,7 @@ use std::time::Duration;
 use leveret_model::Instant;
 use leveret_shard::Pressure;
 
+use crate::client::Client;
 use crate::event::{ClientId, Event, HostId, ProcessId};
 use crate::faults::{FaultKind, Lasting, cut_shape};
 use crate::network::{Purpose, SILENCE};
@@ -74,10 +75,11 @@ impl World {
             FaultKind::DataSilence => self.silence(),
             FaultKind::TightMemory => self.press(kind, Pressure::Tight),
             FaultKind::FullMemory => self.press(kind, Pressure::Full),
-            FaultKind::SlowReader => self.deafen(),
+            FaultKind::SlowReader => self.deafen(|_| true),
             FaultKind::Stranger => self.stranger_comes(),
-            // follows each crash, and is counted when the new process begins
-            FaultKind::Restart => false,
+            FaultKind::Crowd => self.crowd(),
+            // follow others, and are counted when they happen
+            FaultKind::Restart | FaultKind::Eviction | FaultKind::Unread => false,
         }
     }
 
@@ -120,9 +122,36 @@ impl World {
         }
     }
 
-    fn deafen(&mut self) -> bool {
-        let open: Vec<ClientId> =
-            self.clients.iter().filter(|client| client.end.is_some()).map(|client| client.id).collect();
+    /// Clients of a process stop reading while it has little room for what they leave.
+    fn crowd(&mut self) -> bool {
+        let Some(id) = self.some_process() else { return false };
+        let bytes = self.schedule.dice.pick(&[4_000, 12_000, 40_000]).unwrap_or(4_000);
+        self.trace.say(self.schedule.now, || format!("{id:?} has {bytes} bytes for what clients leave"));
+        self.set_clients_max(id, bytes);
+        self.lasts(Lasting::Crowd(id));
+        for _ in 0..3 {
+            self.deafen(|client| client.at.is_some_and(|(process, ..)| process == id));
+        }
+        false
+    }
+
+    fn set_clients_max(&mut self, process: ProcessId, bytes: u64) {
+        let mut ways = ways!(self);
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.set_clients_max(bytes, &mut ways);
+        }
+    }
+
+    /// What happened to clients since the last time.
+    pub(crate) fn count_met(&mut self) {
+        let hosts = self.processes.values_mut().flat_map(|process| &mut process.shards);
+        let met: Vec<FaultKind> = hosts.flat_map(|host| std::mem::take(&mut host.met)).collect();
+        met.into_iter().for_each(|kind| self.count(kind));
+    }
+
+    fn deafen(&mut self, wanted: impl Fn(&Client) -> bool) -> bool {
+        let open = self.clients.iter().filter(|client| client.end.is_some() && !client.deaf);
+        let open: Vec<ClientId> = open.filter(|client| wanted(client)).map(|client| client.id).collect();
         let Some(id) = self.schedule.dice.pick(&open) else { return false };
         self.trace.say(self.schedule.now, || format!("client {} does not read", id.0));
         self.clients[id.0 as usize].deaf = true;
@@ -212,6 +241,7 @@ impl World {
                 self.set_pressure(process, Pressure::Calm);
             }
             Lasting::Deaf(client) => self.client_reads(client),
+            Lasting::Crowd(process) => self.set_clients_max(process, u64::MAX),
         }
     }
 

@@ -160,7 +160,7 @@ impl Oracle {
     }
 
     /// The ingress knows where a publish goes.
-    pub(crate) fn routed(&mut self, pipe: PipeId, routed: Routed) {
+    pub(crate) fn routed(&mut self, pipe: PipeId, routed: &Routed) {
         let Some(publisher) = self.reads.publisher(pipe, routed.channel.number.0) else { return };
         let id = MessageId { publisher, number: routed.number.0 };
         self.message_mut(id).into_iter().for_each(|sent| sent.routed.clone_from(&routed.queues));

@@ -28,6 +28,8 @@ pub struct Traffic {
     pub requeues_judged: u64,
     /// How often a bound was met: a window or an output that was full.
     pub bounds_met: u64,
+    /// How often a client's kernel took only a part of what was written.
+    pub parts_written: u64,
     /// How often a channel came to hold all that it may, so that its consumers pause.
     pub pauses_met: u64,
     /// Events.

@@ -177,6 +177,14 @@ impl Process {
         }
     }
 
+    /// Connections may keep so much at their clients' will.
+    pub(crate) fn set_clients_max(&mut self, bytes: u64, ways: &mut Ways<'_>) {
+        for shard in 0..SHARDS {
+            self.shards[usize::from(shard)].clients_max = bytes;
+            self.wake(Actor::Shard(shard), ways);
+        }
+    }
+
     /// A client read what its kernel kept for it.
     pub(crate) fn has_room(&mut self, actor: Actor, ways: &mut Ways<'_>) {
         if let Actor::Shard(shard) = actor
@@ -262,8 +270,11 @@ impl Process {
             return ways.schedule.at(self.still_until, Event::TurnGoesOn { process: self.id, shard });
         }
         let actor = Actor::Shard(shard);
+        let all: u64 = self.shards.iter().map(|host| host.shard.kept_at_will()).sum();
         let host = &mut self.shards[usize::from(shard)];
+        host.kept_elsewhere = all - host.shard.kept_at_will();
         let more = host.finish_turn(ways);
+        let tells_others = std::mem::take(&mut host.tells_others);
         let (to_shards, to_control) =
             (std::mem::take(&mut host.to_shards), std::mem::take(&mut host.to_control));
         let deadline = host.next_deadline();
@@ -278,6 +289,9 @@ impl Process {
         }
         if again {
             self.wake(actor, ways);
+        }
+        for other in (0..SHARDS).filter(|other| tells_others && *other != shard) {
+            self.wake(Actor::Shard(other), ways);
         }
         let deadline = self.world_time(deadline);
         if deadline < Instant::FAR {

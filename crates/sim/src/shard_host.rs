@@ -14,9 +14,10 @@ use leveret_model::directory::ToShard;
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ShardAddress, ShardId};
 use leveret_shard::{Effects, Pressure, Shard};
 
-use self::clients::Socket;
+use self::clients::{Crowd, Socket};
 use crate::control_host::ControlMail;
 use crate::event::{Actor, End, ProcessId};
+use crate::faults::FaultKind;
 use crate::network::{Item, Owner};
 use crate::world::Ways;
 
@@ -54,8 +55,18 @@ pub(crate) struct ShardHost {
     told: Pressure,
     /// A publisher with something to say was throttled while memory was short.
     pub(crate) stopped: bool,
-    /// Connections whose client does not read.
+    /// Connections whose client's kernel took less than it was given.
     full: BTreeSet<ConnectionKey>,
+    /// What connections of the node may keep at their clients' will, what those of other shards do, and how much that is.
+    pub(crate) clients_max: u64,
+    pub(crate) kept_elsewhere: u64,
+    crowd: Crowd,
+    /// Turns one behind the other in which connections were closed for that.
+    evictions: u32,
+    /// The other shards are to look at that.
+    pub(crate) tells_others: bool,
+    /// What happened to clients, until it is counted.
+    pub(crate) met: Vec<FaultKind>,
     /// To other threads of the process.
     pub(crate) to_shards: Vec<(u8, ShardMail)>,
     pub(crate) to_control: Vec<ControlMail>,
@@ -81,13 +92,19 @@ impl ShardHost {
             told: Pressure::Calm,
             stopped: false,
             full: BTreeSet::new(),
+            clients_max: u64::MAX,
+            kept_elsewhere: 0,
+            crowd: Crowd::Roomy,
+            evictions: 0,
+            tells_others: false,
+            met: Vec::new(),
             to_shards: Vec::new(),
             to_control: Vec::new(),
         }
     }
 
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.shard.next_deadline()
+        self.shard.next_deadline().min(self.unread_at())
     }
 
     /// The clock is read, mail is taken.
@@ -162,6 +179,7 @@ impl ShardHost {
 
     /// Links, sockets, time, end of turn. True if there is more to do at once.
     pub(crate) fn finish_turn(&mut self, ways: &mut Ways<'_>) -> bool {
+        self.take_writable(ways);
         while let Some(end) = self.ready.pop_front() {
             if let Some(node) = self.nodes.get(&end).copied() {
                 self.read_link(node, end, ways);
@@ -173,16 +191,14 @@ impl ShardHost {
         if self.shard.next_deadline() <= self.now {
             self.shard.on_timer();
         }
+        self.tell_unread();
         let told = std::mem::replace(&mut self.told, self.pressure);
         if told != self.pressure {
             self.shard.on_memory(self.pressure);
         }
         let more = self.shard.end_turn(&mut self.effects);
-        let mut more = self.carry_effects(ways) || more || told != self.pressure;
-        for key in std::mem::take(&mut self.full) {
-            more |= self.write_socket(key, ways);
-        }
-        more
+        let more = self.carry_effects(ways) || more || told != self.pressure;
+        self.note_clients(ways) || more
     }
 
     fn read_link(&mut self, node: NodeId, end: End, ways: &mut Ways<'_>) {
@@ -219,7 +235,7 @@ impl ShardHost {
         let mut effects = std::mem::take(&mut self.effects);
         for routed in self.shard.take_routed() {
             if let Some(end) = self.end_of(routed.channel.connection) {
-                ways.oracle.routed(end.pipe, routed);
+                ways.oracle.routed(end.pipe, &routed);
             }
         }
         for key in effects.touched.drain(..) {

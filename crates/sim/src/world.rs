@@ -207,6 +207,7 @@ impl World {
         }
         traffic.delivered = self.oracle.deliveries.len() as u64;
         traffic.bounds_met = self.oracle.buffers.met;
+        traffic.parts_written = self.oracle.buffers.parts_written;
         traffic.pauses_met = self.oracle.buffers.pauses;
         traffic.requeues_judged = self.oracle.order.judged().again;
         traffic.events = self.trace.events();
@@ -366,6 +367,7 @@ impl World {
         let now = self.schedule.now;
         self.schedule.after(LOOK_EVERY, Event::Look);
         self.count_silences();
+        self.count_met();
         if self.season == Season::Busy && now >= at(HEAL_AT) {
             self.heal_all();
             self.season = Season::Settling;

@@ -119,6 +119,8 @@ fn sixty_seeds_keep_every_promise_and_meet_every_fault() {
     assert!(requeues >= REQUEUES_MIN, "{requeues} messages that came again were judged");
     let bounds = sum(|outcome| outcome.traffic.bounds_met);
     assert!(bounds >= BOUNDS_MET_MIN, "bounds were met {bounds} times");
+    let parts = sum(|outcome| outcome.traffic.parts_written);
+    assert!(parts >= BOUNDS_MET_MIN, "{parts} times a client's kernel took only a part of an output");
     let pauses = sum(|outcome| outcome.traffic.pauses_met);
     assert!(pauses >= PAUSES_MET_MIN, "channels were full {pauses} times");
     for outcome in outcomes {

@@ -6,6 +6,7 @@
 //! in `amqp`, `queue` and `shard`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use leveret_link::credit::Cost;
 use leveret_model::{Instant, NodeId, ShardAddress, limits};
@@ -16,6 +17,9 @@ use crate::scheduler::Dice;
 /// What is under way between shards, and the largest output.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
+    pub(crate) driver: Driver,
+    /// How often a client's kernel took only a part.
+    pub(crate) parts_written: u64,
     pub(crate) bounds: Bounds,
     /// Messages that a channel may hold (`limits::UNACKED_PER_CHANNEL_MAX`).
     pub(crate) unacked_max: usize,
@@ -28,10 +32,36 @@ pub(crate) struct Buffers {
     over: Vec<(Instant, String)>,
 }
 
+/// What the driver does with sockets of clients.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Driver {
+    /// A socket is written so much in one turn (`limits::TURN_WRITE_BYTES_EACH_MIN`).
+    pub(crate) turn_write_bytes: usize,
+    /// With more output that its kernel does not take (`limits::OUTPUT_UNREAD_BYTES`) …
+    pub(crate) unread_bytes: usize,
+    /// … for so long (`limits::UNREAD_AFTER`) a client does not read.
+    pub(crate) unread_after: Duration,
+}
+
+impl Default for Driver {
+    fn default() -> Self {
+        Self {
+            turn_write_bytes: limits::TURN_WRITE_BYTES_EACH_MIN,
+            unread_bytes: limits::OUTPUT_UNREAD_BYTES,
+            unread_after: limits::UNREAD_AFTER,
+        }
+    }
+}
+
+/// So little that each slow reader meets it.
+const SMALL_DRIVER: Driver =
+    Driver { turn_write_bytes: 1_500, unread_bytes: 64, unread_after: Duration::from_millis(300) };
+
 /// So little that cuts, pauses and clients that do not read fill it.
 const SMALL: Bounds = Bounds {
     forward: Cost { records: 64, bytes: 32 * 1024 },
     output_bytes_high: 8 * 1024,
+    output_bytes_crowded: 2 * 1024,
     consumer_messages: 24,
     consumer_bytes: 8 * 1024,
     long: SHORT,
@@ -52,7 +82,8 @@ impl Buffers {
         }
         let few = 8 + more.below(25);
         let unacked_max = if more.chance(500) { few } else { limits::UNACKED_PER_CHANNEL_MAX };
-        Self { bounds, unacked_max, ..Self::default() }
+        let driver = if more.chance(800) { SMALL_DRIVER } else { Driver::default() };
+        Self { bounds, unacked_max, driver, ..Self::default() }
     }
 
     /// A client got one more message; its channel has so many consumers, and each may still get what its window let through.

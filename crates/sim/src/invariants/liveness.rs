@@ -1,6 +1,6 @@
 //! 10 s after the last fault: every publish and request is answered, every client's consumer is known to its home or was
-//! cancelled, no message waits for nobody; a minute later, when those with little credit had their time, no message waits
-//! at all.
+//! cancelled, no message waits for nobody, and no client is said not to read; a minute later, when those with little credit
+//! had their time, no message waits at all.
 //!
 //! A message does not wait for a consumer with credit, at any time: a shard at rest (nothing in its mailbox, no turn due)
 //! has given whatever it could give, whichever faults there are. A consumer whose channel holds as much as it may has no
@@ -36,6 +36,13 @@ pub(crate) fn check<'a>(
         let status = process.control.control.status();
         if !status.ready || status.lease < process.now(now) {
             let text = format!("{} has no lease: {:?}", process.hello.name, status.nodes);
+            oracle.violation(now, "liveness", text);
+        }
+    }
+    let shards = processes.clone().flat_map(|p| &p.shards);
+    for connection in shards.flat_map(|host| host.shard.report().connections) {
+        if connection.state == "not reading" {
+            let text = format!("{} is said not to read, and all do", connection.name);
             oracle.violation(now, "liveness", text);
         }
     }

@@ -9,7 +9,7 @@ use super::{Item, Mouth, Network, Owner, Purpose};
 use crate::event::{End, Event, HostId, PipeId, ProcessId, Schedule, Side};
 
 /// Bytes that both kernels of a connection keep for one direction; few, so that the simulator's small messages fill them.
-const SOCKET_BYTES: usize = 4 * 1024;
+const SOCKET_BYTES: usize = 2 * 1024;
 
 impl Network {
     /// Breaks a connection: what is on its way is lost, both ends will know.
@@ -77,13 +77,21 @@ impl Network {
         told
     }
 
-    /// The other end does not read, and its kernel takes no more.
-    pub(crate) fn is_full(&self, from: End) -> bool {
-        let Some(pipe) = self.pipes.get(&from.pipe) else { return false };
+    /// Bytes that the kernels of a connection take now.
+    pub(crate) fn room(&self, from: End) -> usize {
+        let Some(pipe) = self.pipes.get(&from.pipe) else { return usize::MAX };
         let to = pipe.end(from.side.other());
+        if to.mouth != Mouth::Open {
+            return usize::MAX;
+        }
         let len = |item: &Item| if let Item::Bytes(bytes) = item { bytes.len() } else { 0 };
         let unread = to.inbox.iter().chain(to.flight.iter().map(|(_, item)| item));
-        to.mouth == Mouth::Open && unread.map(len).sum::<usize>() >= SOCKET_BYTES
+        SOCKET_BYTES.saturating_sub(unread.map(len).sum::<usize>())
+    }
+
+    /// The kernel says that a connection that was full takes output again: not for every byte.
+    pub(crate) fn takes_again(&self, from: End) -> bool {
+        self.room(from) >= SOCKET_BYTES / 3
     }
 
     /// A process ends: by itself, and the kernel says so, or with its host, and nobody does.
