@@ -172,18 +172,20 @@ impl ShardThread {
             && self.shard.own_bodies()
     }
 
-    /// What connections keep at their clients' will is noted; if it is too much, some go. True if some went.
+    /// What connections keep at their clients' will is noted; if it is too much, some go. True if some went, or
+    /// somebody goes on whose output may be longer again.
     pub(crate) fn note_clients(&mut self) -> bool {
         let memory = &self.ways.memory;
         let (kept, part) = (self.shard.kept_at_will(), memory.clients_part());
         let crowd = memory.note_clients(self.own.shard, kept);
+        let mut goes_on = false;
         if crowd != self.crowd {
             self.crowd = crowd;
-            self.shard.on_crowd(crowd != Crowd::Roomy);
+            goes_on = self.shard.on_crowd(crowd != Crowd::Roomy);
             self.tell_others();
         }
         if crowd != Crowd::Over || kept <= part {
-            return false;
+            return goes_on;
         }
         let evicted = self.shard.evict(part / 100 * limits::MEMORY_EVICT_PERCENT);
         let (shard, kept_mib) = (self.own.shard.0, kept >> 20);

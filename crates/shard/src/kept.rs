@@ -71,9 +71,19 @@ impl Shard {
         self.broker.kept.at_will
     }
 
-    /// Connections of the node keep much: outputs are kept short, or not any more.
-    pub fn on_crowd(&mut self, crowded: bool) {
+    /// Connections of the node keep much: outputs are kept short, or not any more. True if somebody who waited for room goes
+    /// on in the next turn.
+    pub fn on_crowd(&mut self, crowded: bool) -> bool {
         self.broker.crowded = crowded;
+        let mut goes_on = false;
+        for key in self.connections.keys() {
+            let meta = self.broker.meta(key);
+            if !crowded && !(meta.credit.is_empty() && meta.parked.is_empty()) {
+                self.connections.touch(key);
+                goes_on = true;
+            }
+        }
+        goes_on
     }
 
     /// Closes connections until no more than `bytes_max` are kept at their clients' will; gives how many.

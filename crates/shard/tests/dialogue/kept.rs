@@ -181,6 +181,25 @@ fn who_reads_nothing_ends_without_a_word() {
     assert_eq!(rig.counts(owner, "q").0, 10, "what it held is back");
 }
 
+/// Its output is shorter than it may be by now, and nothing that it does would tell.
+#[test]
+fn when_the_crowd_is_over_who_waited_for_room_goes_on() {
+    let mut rig = Rig::new(&[1]);
+    let (owner, slow) = (rig.connect(HERE), rig.connect(HERE));
+    rig.declare(owner, "q");
+    rig.consume(slow, "q", "c", true);
+    rig.client(slow).takes = 0;
+    assert!(!rig.shard(HERE).on_crowd(true));
+    for _ in 0..100 {
+        rig.publish(owner, "q", &"x".repeat(2_000));
+    }
+    rig.run();
+    assert!(rig.counts(owner, "q").0 > 0, "outputs are short");
+    assert!(rig.shard(HERE).on_crowd(false));
+    rig.run();
+    assert_eq!(rig.counts(owner, "q").0, 0);
+}
+
 /// In a crowd outputs are short, and who reads gets everything all the same; wherever the queue is.
 #[test]
 fn in_a_crowd_outputs_are_kept_short() {

@@ -177,7 +177,7 @@ impl ShardHost {
     }
 
     /// What connections keep at their clients' will, on this shard and on the others, has a bound: past half of it outputs
-    /// are kept short, past all of it the greediest go. True if some went.
+    /// are kept short, past all of it the greediest go. True if some went, or somebody goes on.
     pub(super) fn note_clients(&mut self, ways: &mut Ways<'_>) -> bool {
         let (kept, share) = (self.shard.kept_at_will(), self.clients_max);
         let all = kept + self.kept_elsewhere;
@@ -190,18 +190,19 @@ impl ShardHost {
             () if all > share / 100 * percent => Crowd::Crowded,
             () => Crowd::Roomy,
         };
+        let mut goes_on = false;
         if crowd != self.crowd {
             self.tells_others = true;
             if self.crowd == Crowd::Roomy {
                 self.met.push(FaultKind::Crowd);
             }
             self.crowd = crowd;
-            self.shard.on_crowd(crowd != Crowd::Roomy);
+            goes_on = self.shard.on_crowd(crowd != Crowd::Roomy);
         }
         let part = share / u64::from(SHARDS);
         if crowd != Crowd::Over || kept <= part {
             self.evictions = 0;
-            return false;
+            return goes_on;
         }
         if self.shard.evict(part / 100 * limits::MEMORY_EVICT_PERCENT) > 0 {
             self.met.push(FaultKind::Eviction);
