@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use leveret_model::limits::{
-    BODY_BYTES_MAX, CHANNEL_MAX, FRAME_BYTES_MAX, HEARTBEAT_S, SHOWN_NAME_BYTES_MAX, UNACKED_PER_CHANNEL_MAX,
+    BODY_BYTES_MAX, CHANNEL_MAX, DEFERRED_BYTES_MAX, DEFERRED_PER_CONNECTION_BYTES_MAX, FRAME_BYTES_MAX,
+    HEARTBEAT_S, HELD_PUBLISH_BYTES_MAX, SHOWN_NAME_BYTES_MAX, UNACKED_PER_CHANNEL_MAX,
 };
 use leveret_model::{Arguments, Name, RoutingKey, Value};
 use leveret_wire::{FieldValue, Table, encode_arguments};
@@ -22,6 +23,12 @@ pub struct Config {
     pub body_bytes_max: u64,
     /// Messages that a channel may hold, over all its consumers and gets.
     pub unacked_per_channel_max: usize,
+    /// Bytes of frames that a channel keeps while an operation is pending.
+    pub deferred_bytes_max: usize,
+    /// The same, of all channels of a connection.
+    pub deferred_per_connection_bytes_max: usize,
+    /// Bytes of whole messages that a connection holds because they cannot be routed now.
+    pub held_publish_bytes_max: usize,
     /// The entries of connection.start's `server-properties`, encoded.
     pub server_properties: Vec<u8>,
     /// SASL mechanisms, separated by spaces.
@@ -65,6 +72,9 @@ impl Config {
             heartbeat_s: HEARTBEAT_S,
             body_bytes_max: BODY_BYTES_MAX,
             unacked_per_channel_max: UNACKED_PER_CHANNEL_MAX,
+            deferred_bytes_max: DEFERRED_BYTES_MAX,
+            deferred_per_connection_bytes_max: DEFERRED_PER_CONNECTION_BYTES_MAX,
+            held_publish_bytes_max: HELD_PUBLISH_BYTES_MAX,
             server_properties,
             mechanisms: "PLAIN AMQPLAIN",
         }

@@ -18,15 +18,14 @@ mod status;
 mod timers;
 
 use self::leaving::Leaving;
-pub use self::status::Kept;
+pub use self::status::{Kept, Waiting};
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use leveret_model::limits::{
-    DEFERRED_BYTES_MAX, DEFERRED_PER_CONNECTION_BYTES_MAX, FIRST_FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT,
-    HELD_PUBLISH_BYTES_MAX, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP,
+    FIRST_FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP,
 };
 use leveret_model::{
     ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Name, PublishNumber, Refusal,
@@ -331,13 +330,14 @@ impl<C> Connection<C> {
     /// The channels keep as much as they may.
     fn is_full(&self) -> bool {
         self.full_channels > 0
-            || self.deferred_bytes >= DEFERRED_PER_CONNECTION_BYTES_MAX
-            || self.shared.held_bytes >= HELD_PUBLISH_BYTES_MAX
+            || self.deferred_bytes >= self.shared.config.deferred_per_connection_bytes_max
+            || self.shared.held_bytes >= self.shared.config.held_publish_bytes_max
     }
 
     /// What a channel keeps deferred has changed.
     fn count_deferred(&mut self, before: usize, after: usize) {
-        let full = |bytes: usize| u32::from(bytes >= DEFERRED_BYTES_MAX);
+        let most = self.shared.config.deferred_bytes_max;
+        let full = |bytes: usize| u32::from(bytes >= most);
         self.full_channels = self.full_channels + full(after) - full(before);
         self.deferred_bytes = self.deferred_bytes + after - before;
     }

@@ -29,6 +29,6 @@ mod surface;
 mod turn;
 
 pub use config::{Client, Config};
-pub use connection::{Connection, Kept, NotTaken, Vanished};
+pub use connection::{Connection, Kept, NotTaken, Vanished, Waiting};
 pub use ending::{Ended, State};
 pub use host::Host;

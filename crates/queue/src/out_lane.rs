@@ -13,7 +13,6 @@ mod tests;
 
 use alloc::collections::VecDeque;
 
-use leveret_model::limits::{LANE_BYTES_MAX, LANE_MESSAGES_MAX};
 use leveret_model::{Instant, LaneSequence};
 
 #[derive(Debug)]
@@ -174,10 +173,11 @@ impl<T> OutLane<T> {
         self.bytes
     }
 
-    /// At its bound: its publishers are not read.
+    /// At its bound ([`LANE_MESSAGES_MAX`](leveret_model::limits::LANE_MESSAGES_MAX) and
+    /// [`LANE_BYTES_MAX`](leveret_model::limits::LANE_BYTES_MAX), unless set): its publishers are not read.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.waiting.len() >= LANE_MESSAGES_MAX || self.bytes >= LANE_BYTES_MAX
+    pub fn is_full(&self, messages_max: usize, bytes_max: u64) -> bool {
+        self.waiting.len() >= messages_max || self.bytes >= bytes_max
     }
 
     fn take_front(&mut self, count: usize) -> impl Iterator<Item = T> + '_ {

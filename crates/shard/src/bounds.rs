@@ -3,6 +3,7 @@
 
 use leveret_link::credit::Cost;
 use leveret_model::limits;
+use leveret_queue::OutLane;
 
 use crate::shard::Shard;
 
@@ -19,6 +20,10 @@ pub struct Bounds {
     pub consumer_messages: u32,
     /// The same in bytes (`limits::CONSUMER_WINDOW_BYTES`).
     pub consumer_bytes: u64,
+    /// Publishes of one lane that its home has not answered, messages (`limits::LANE_MESSAGES_MAX`).
+    pub lane_messages: usize,
+    /// The same in bytes (`limits::LANE_BYTES_MAX`).
+    pub lane_bytes: u64,
     /// Queues and lanes from which publishers wait while memory is tight.
     pub long: Long,
 }
@@ -52,8 +57,18 @@ impl Default for Bounds {
             output_bytes_crowded: limits::OUTPUT_BYTES_CROWDED,
             consumer_messages: limits::CONSUMER_WINDOW_MESSAGES,
             consumer_bytes: limits::CONSUMER_WINDOW_BYTES,
+            lane_messages: limits::LANE_MESSAGES_MAX,
+            lane_bytes: limits::LANE_BYTES_MAX,
             long: Long::default(),
         }
+    }
+}
+
+impl Bounds {
+    /// The lane takes no more; who publishes there is not read. hot.
+    #[inline]
+    pub(crate) fn is_full<T>(&self, lane: &OutLane<T>) -> bool {
+        lane.is_full(self.lane_messages, self.lane_bytes)
     }
 }
 

@@ -89,6 +89,10 @@ impl Connections {
             .and_then(|slot| slot.connection.as_deref())
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ClientConnection> {
+        self.slots.iter().filter_map(|slot| slot.connection.as_deref())
+    }
+
     pub(crate) fn keys(&self) -> Vec<ConnectionKey> {
         let used = |(slot, at): (usize, &Slot)| {
             at.connection.as_ref().map(|_| ConnectionKey { slot: slot as u32, generation: at.generation })
@@ -186,7 +190,7 @@ impl Connections {
 
     /// Every delivery that is held, in a fixed order.
     pub(crate) fn for_each_held(&self, mut each: impl FnMut(ChannelKey, Held)) {
-        for connection in self.slots.iter().filter_map(|slot| slot.connection.as_deref()) {
+        for connection in self.iter() {
             connection.for_each_held(&mut each);
         }
     }

@@ -16,7 +16,7 @@ impl Broker {
     pub(crate) fn on_stored(&mut self, queue: QueueId, through: LaneSequence) {
         let Some((_, away)) = self.places.away_mut(queue) else { return };
         // whoever waited for room in it goes on
-        self.retry |= away.lane.is_full();
+        self.retry |= self.bounds.is_full(&away.lane);
         let mut done = core::mem::take(&mut self.owed_scratch);
         done.extend(away.lane.stored(through));
         if away.lane.is_front_overdue() {

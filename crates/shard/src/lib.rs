@@ -66,4 +66,4 @@ pub use pressure::Pressure;
 pub use records::BatchError;
 pub use report::{ConnectionReport, QueueReport, Routes, ShardReport, Traffic};
 pub use shard::{Caller, ReadInterest, Shard, ShardConfig};
-pub use watch::Routed;
+pub use watch::{Fullest, Routed};

@@ -12,6 +12,8 @@ pub enum Planted {
     InQueue(leveret_queue::Planted),
     /// Credit between shards and output have no end.
     Unbounded,
+    /// Lanes have no end.
+    UnboundedLanes,
     /// A binding that ends stays in the route table.
     StaleTable,
     /// One in ten messages for several queues misses those of its shard.
@@ -33,6 +35,10 @@ impl Shard {
                 ..crate::Bounds::default()
             });
         }
+        if bug == Planted::UnboundedLanes {
+            self.broker.bounds.lane_messages = usize::MAX;
+            self.broker.bounds.lane_bytes = u64::MAX;
+        }
         self.plant_in_broker(bug);
     }
 }
@@ -46,6 +52,7 @@ impl Planted {
             Self::NoResubscription
             | Self::StaleTable
             | Self::Unbounded
+            | Self::UnboundedLanes
             | Self::EndlessPause
             | Self::LostCopy => {}
         }

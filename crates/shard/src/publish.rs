@@ -317,7 +317,7 @@ impl Broker {
     /// Every lane that this publish needs can take it. hot.
     fn lanes_have_room(&self, targets: &[QueueHandle]) -> bool {
         targets.iter().all(|handle| match self.places.get(*handle).map(|entry| &entry.place) {
-            Some(Place::Away(away)) => !away.lane.is_full(),
+            Some(Place::Away(away)) => !self.bounds.is_full(&away.lane),
             _ => true,
         })
     }

@@ -1,7 +1,8 @@
-//! Where publishes go, for who judges a shard from outside: the simulator's oracle.
+//! Where publishes go and what waits, for who judges a shard from outside: the simulator's oracle.
 
 use alloc::vec::Vec;
 
+use leveret_amqp::Waiting;
 use leveret_amqp::host::{Publish, Published, QueueHandle};
 use leveret_model::{ChannelKey, PublishNumber, QueueId};
 
@@ -20,7 +21,37 @@ pub struct Routed {
     pub queues: Vec<QueueId>,
 }
 
+/// What waits in a shard where most does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fullest {
+    /// In a lane, messages.
+    pub lane_messages: usize,
+    /// In a lane, bytes.
+    pub lane_bytes: u64,
+    /// At connections.
+    pub waiting: Waiting,
+}
+
 impl Shard {
+    /// What waits where most does.
+    #[must_use]
+    pub fn fullest(&self) -> Fullest {
+        let mut all = Fullest::default();
+        for (_, entry) in self.broker.places.from(0) {
+            if let Place::Away(away) = &entry.place {
+                all.lane_messages = all.lane_messages.max(away.lane.len());
+                all.lane_bytes = all.lane_bytes.max(away.lane.bytes());
+            }
+        }
+        for connection in self.connections.iter() {
+            let (most, at) = (&mut all.waiting, connection.waiting());
+            most.deferred_most = most.deferred_most.max(at.deferred_most);
+            most.deferred = most.deferred.max(at.deferred);
+            most.held = most.held.max(at.held);
+        }
+        all
+    }
+
     /// From now on the shard remembers where each publish under confirms goes, for [`Shard::take_routed`].
     pub fn watch_routes(&mut self) {
         self.broker.routed = Some(Vec::new());

@@ -35,6 +35,7 @@ impl Planted {
         (Self::in_queue(PlantedInQueue::DroppedUnacknowledged), "dropped-unacknowledged", "confirmed_kept"),
         (Self::InControl(leveret_cluster::Planted::DownWithoutVeto), "down-without-veto", "bindings"),
         (Self::InShard(leveret_shard::Planted::Unbounded), "unbounded", "buffers"),
+        (Self::InShard(leveret_shard::Planted::UnboundedLanes), "unbounded-lanes", "buffers"),
         (Self::InShard(leveret_shard::Planted::StaleTable), "stale-table", "directories"),
         (Self::InShard(leveret_shard::Planted::LostCopy), "lost-copy", "confirmed_kept"),
         (Self::InShard(leveret_shard::Planted::EndlessPause), "endless-pause", "liveness"),

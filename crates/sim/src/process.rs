@@ -86,9 +86,14 @@ impl Process {
         };
         let mut control = Control::new(now, config);
         planted.in_control(&mut control);
-        let unacked_per_channel_max = ways.oracle.buffers.unacked_max;
-        let protocol = leveret_amqp::Config::new("0.0.0", "sim");
-        let protocol = Arc::new(leveret_amqp::Config { unacked_per_channel_max, ..protocol });
+        let bounds = ways.oracle.buffers.protocol;
+        let protocol = Arc::new(leveret_amqp::Config {
+            unacked_per_channel_max: bounds.unacked_max,
+            deferred_bytes_max: bounds.deferred_max,
+            deferred_per_connection_bytes_max: bounds.deferred_all_max,
+            held_publish_bytes_max: bounds.held_max,
+            ..leveret_amqp::Config::new("0.0.0", "sim")
+        });
         let shard = |index: u8| {
             let own = ShardAddress { node, shard: ShardId(index) };
             let (seed, protocol) = (seed.part(u64::from(index) + 1), Arc::clone(&protocol));

@@ -208,6 +208,7 @@ impl World {
         traffic.delivered = self.oracle.deliveries.len() as u64;
         traffic.bounds_met = self.oracle.buffers.met;
         traffic.parts_written = self.oracle.buffers.parts_written;
+        [traffic.lanes_full, traffic.deferrals_full, traffic.holds_full] = self.oracle.buffers.waits;
         traffic.pauses_met = self.oracle.buffers.pauses;
         traffic.requeues_judged = self.oracle.order.judged().again;
         traffic.events = self.trace.events();

@@ -19,12 +19,14 @@ const BASE_WITHOUT_COMMIT: &str = "1e7e2e70";
 const PUBLISHES_MIN: u64 = 2_000;
 const SECONDS_MIN: f64 = 60.0;
 const FAULTS_MIN: u64 = 20;
-/// Over all seeds: pairs of publish and binding, of confirmed message and queue, messages that came again in a known place, windows and outputs that were
-/// full. What was not judged is not proven.
+/// Over all seeds: pairs of publish and binding, of confirmed message and queue, messages that came again in a known place,
+/// windows and outputs that were full. What was not judged is not proven.
 const BINDINGS_MIN: u64 = 100_000;
 const KEPT_MIN: u64 = 100_000;
 const REQUEUES_MIN: u64 = 10_000;
 const BOUNDS_MET_MIN: u64 = 1_000;
+/// The same: lanes, deferred frames and held messages, each.
+const WAITS_MET_MIN: u64 = 100;
 /// The same: channels that came to hold all that they may.
 const PAUSES_MET_MIN: u64 = 300;
 
@@ -121,6 +123,14 @@ fn sixty_seeds_keep_every_promise_and_meet_every_fault() {
     assert!(bounds >= BOUNDS_MET_MIN, "bounds were met {bounds} times");
     let parts = sum(|outcome| outcome.traffic.parts_written);
     assert!(parts >= BOUNDS_MET_MIN, "{parts} times a client's kernel took only a part of an output");
+    let waits: [fn(&Outcome) -> u64; 3] = [
+        |outcome| outcome.traffic.lanes_full,
+        |outcome| outcome.traffic.deferrals_full,
+        |outcome| outcome.traffic.holds_full,
+    ];
+    for (kind, of) in waits.into_iter().enumerate() {
+        assert!(sum(of) >= WAITS_MET_MIN, "kind {kind} of what waits met its bound {} times", sum(of));
+    }
     let pauses = sum(|outcome| outcome.traffic.pauses_met);
     assert!(pauses >= PAUSES_MET_MIN, "channels were full {pauses} times");
     for outcome in outcomes {

@@ -18,6 +18,17 @@ pub struct Kept {
     pub waiting: usize,
 }
 
+/// What waits for the broker, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Frames of the channel that keeps most (`limits::DEFERRED_BYTES_MAX`).
+    pub deferred_most: usize,
+    /// Frames of all channels (`limits::DEFERRED_PER_CONNECTION_BYTES_MAX`).
+    pub deferred: usize,
+    /// Whole messages (`limits::HELD_PUBLISH_BYTES_MAX`).
+    pub held: usize,
+}
+
 impl<C> Connection<C> {
     /// Where the connection stands.
     #[must_use]
@@ -113,6 +124,17 @@ impl<C> Connection<C> {
             }
         }
         copied
+    }
+
+    /// What waits for the broker, against its bounds.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        let deferred_most = self.channels.iter().map(Channel::deferred_bytes).max();
+        Waiting {
+            deferred_most: deferred_most.unwrap_or(0),
+            deferred: self.deferred_bytes,
+            held: self.shared.held_bytes,
+        }
     }
 
     /// Memory that the connection takes for itself.

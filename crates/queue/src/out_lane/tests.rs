@@ -260,16 +260,16 @@ fn a_full_lane_says_so_and_a_gone_queue_empties_it() {
     use leveret_model::limits::{LANE_BYTES_MAX, LANE_MESSAGES_MAX};
     let mut lane = OutLane::default();
     (0..LANE_MESSAGES_MAX as u64).for_each(|publish| {
-        assert!(!lane.is_full());
+        assert!(!lane.is_full(LANE_MESSAGES_MAX, LANE_BYTES_MAX));
         lane.push(publish, 1, NOW);
     });
-    assert!(lane.is_full());
+    assert!(lane.is_full(LANE_MESSAGES_MAX, LANE_BYTES_MAX));
     assert_eq!(lane.gone().last(), Some(LANE_MESSAGES_MAX as u64 - 1));
     lane.push(0, LANE_BYTES_MAX, NOW);
-    assert!(lane.is_full());
+    assert!(lane.is_full(LANE_MESSAGES_MAX, LANE_BYTES_MAX));
     assert_eq!(lane.expire(Instant::ZERO), None);
     assert_eq!(lane.expire(NOW), Some(0));
-    assert!(!lane.is_full() && lane.is_empty());
+    assert!(!lane.is_full(LANE_MESSAGES_MAX, LANE_BYTES_MAX) && lane.is_empty());
 }
 
 proptest! {

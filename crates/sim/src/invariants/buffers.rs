@@ -1,16 +1,16 @@
-//! Every buffer stays under its limit: records between shards under their credit, output under where deliveries stop.
+//! Every buffer stays under its limit: records between shards under their credit, output under where deliveries
+//! stop, lanes, deferred frames and held publishes under where a connection is not read any more, and what a channel holds
+//! under where its consumers pause.
 //!
-//! The simulator's traffic would not meet the true limits in an hour, so half of the seeds set small ones
-//! ([`SMALL`]); the other half keeps the true ones, so that nothing rests on the small ones. The limits of a single
-//! connection that are not set here (frames that wait for an answer, publishes that are held, lanes) have their tests
-//! in `amqp`, `queue` and `shard`.
+//! The simulator's traffic would not meet the true limits in an hour, so about half of the seeds set small ones for each
+//! kind; the others keep the true ones, so that nothing rests on the small ones.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use leveret_link::credit::Cost;
 use leveret_model::{Instant, NodeId, ShardAddress, limits};
-use leveret_shard::{Bounds, Long};
+use leveret_shard::{Bounds, Fullest, Long};
 
 use crate::scheduler::Dice;
 
@@ -21,8 +21,10 @@ pub(crate) struct Buffers {
     /// How often a client's kernel took only a part.
     pub(crate) parts_written: u64,
     pub(crate) bounds: Bounds,
-    /// Messages that a channel may hold (`limits::UNACKED_PER_CHANNEL_MAX`).
-    pub(crate) unacked_max: usize,
+    /// What connections may keep (`leveret_amqp::Config`).
+    pub(crate) protocol: Protocol,
+    /// How often a lane was full, a channel kept as many frames as it may, and a connection as many messages.
+    pub(crate) waits: [u64; 3],
     /// How often a channel held as many.
     pub(crate) pauses: u64,
     under_way: BTreeMap<(ShardAddress, ShardAddress), Cost>,
@@ -30,6 +32,30 @@ pub(crate) struct Buffers {
     pub(crate) met: u64,
     /// What went over a limit, until it is reported.
     over: Vec<(Instant, String)>,
+}
+
+/// What a connection may keep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Protocol {
+    /// Messages that a channel may hold (`limits::UNACKED_PER_CHANNEL_MAX`).
+    pub(crate) unacked_max: usize,
+    /// `limits::DEFERRED_BYTES_MAX`.
+    pub(crate) deferred_max: usize,
+    /// `limits::DEFERRED_PER_CONNECTION_BYTES_MAX`.
+    pub(crate) deferred_all_max: usize,
+    /// `limits::HELD_PUBLISH_BYTES_MAX`.
+    pub(crate) held_max: usize,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self {
+            unacked_max: limits::UNACKED_PER_CHANNEL_MAX,
+            deferred_max: limits::DEFERRED_BYTES_MAX,
+            deferred_all_max: limits::DEFERRED_PER_CONNECTION_BYTES_MAX,
+            held_max: limits::HELD_PUBLISH_BYTES_MAX,
+        }
+    }
 }
 
 /// What the driver does with sockets of clients.
@@ -62,6 +88,8 @@ const SMALL: Bounds = Bounds {
     forward: Cost { records: 64, bytes: 32 * 1024 },
     output_bytes_high: 8 * 1024,
     output_bytes_crowded: 2 * 1024,
+    lane_messages: limits::LANE_MESSAGES_MAX,
+    lane_bytes: limits::LANE_BYTES_MAX,
     consumer_messages: 24,
     consumer_bytes: 8 * 1024,
     long: SHORT,
@@ -81,15 +109,24 @@ impl Buffers {
             bounds.long = SHORT;
         }
         let few = 8 + more.below(25);
-        let unacked_max = if more.chance(500) { few } else { limits::UNACKED_PER_CHANNEL_MAX };
+        let mut protocol = Protocol::default();
+        if more.chance(500) {
+            protocol.unacked_max = few;
+        }
         let driver = if more.chance(800) { SMALL_DRIVER } else { Driver::default() };
-        Self { bounds, unacked_max, driver, ..Self::default() }
+        if more.chance(500) {
+            (bounds.lane_messages, bounds.lane_bytes) = (8, 4 * 1024);
+        }
+        if more.chance(500) {
+            (protocol.deferred_max, protocol.deferred_all_max, protocol.held_max) = (600, 900, 300);
+        }
+        Self { bounds, protocol, driver, ..Self::default() }
     }
 
     /// A client got one more message; its channel has so many consumers, and each may still get what its window let through.
     pub(crate) fn holds(&mut self, now: Instant, held: usize, consumers: usize) {
-        self.pauses += u64::from(held == self.unacked_max);
-        if held > self.unacked_max + consumers * self.bounds.consumer_messages as usize {
+        self.pauses += u64::from(held == self.protocol.unacked_max);
+        if held > self.protocol.unacked_max + consumers * self.bounds.consumer_messages as usize {
             self.over.push((now, format!("a channel with {consumers} consumers holds {held} messages")));
         }
     }
@@ -122,6 +159,27 @@ impl Buffers {
         let window = self.bounds.consumer_bytes as usize + MESSAGE_BYTES_MAX;
         if bytes > mark + window + REPLY_BYTES_MAX {
             self.over.push((now, format!("{bytes} bytes of output of one connection")));
+        }
+    }
+
+    /// What waits in a shard that has read its sockets. One frame or message overshoots the bytes of each bound.
+    pub(crate) fn waits(&mut self, now: Instant, fullest: &Fullest) {
+        let Fullest { lane_messages, lane_bytes, waiting } = *fullest;
+        let (bounds, protocol) = (&self.bounds, &self.protocol);
+        let lane_is_full = lane_messages >= bounds.lane_messages || lane_bytes >= bounds.lane_bytes;
+        let defers =
+            waiting.deferred_most >= protocol.deferred_max || waiting.deferred >= protocol.deferred_all_max;
+        self.waits[0] += u64::from(lane_is_full);
+        self.waits[1] += u64::from(defers);
+        self.waits[2] += u64::from(waiting.held >= protocol.held_max);
+        let bytes_over = |bytes: usize, most: usize| bytes > most + MESSAGE_BYTES_MAX;
+        let is_over = lane_messages > bounds.lane_messages
+            || lane_bytes > bounds.lane_bytes + MESSAGE_BYTES_MAX as u64
+            || bytes_over(waiting.deferred_most, protocol.deferred_max)
+            || bytes_over(waiting.deferred, protocol.deferred_all_max)
+            || bytes_over(waiting.held, protocol.held_max);
+        if is_over {
+            self.over.push((now, format!("{fullest:?} with {bounds:?} and {protocol:?}")));
         }
     }
 

@@ -89,6 +89,7 @@ impl ShardHost {
             socket.unread = BytesMut::from(&bytes[consumed..]);
             // stopped in the middle: offered again when it may be read again, with or without more behind it
             socket.offer = consumed < bytes.len() && self.shard.read_interest(*key) == ReadInterest::Stop;
+            ways.oracle.buffers.waits(ways.schedule.now, &self.shard.fullest());
         }
     }
 
