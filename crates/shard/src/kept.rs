@@ -78,7 +78,8 @@ impl Shard {
         let mut goes_on = false;
         for key in self.connections.keys() {
             let meta = self.broker.meta(key);
-            if !crowded && !(meta.credit.is_empty() && meta.parked.is_empty()) {
+            let waits = !meta.credit.is_empty() || !meta.parked.is_empty();
+            if waits && !crowded {
                 self.connections.touch(key);
                 goes_on = true;
             }
