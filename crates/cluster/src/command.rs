@@ -190,6 +190,8 @@ impl Control {
         let (origin, command) = (pending.origin, pending.command.clone());
         let step = if self.stopped() {
             Step::Refuse(refusals::cloned())
+        } else if !self.serves(now, origin) {
+            Step::PassBack
         } else if self.has_lease(now) {
             self.decide(now, origin, &command)
         } else {

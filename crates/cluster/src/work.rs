@@ -50,7 +50,9 @@ impl Control {
                 self.on_visible(now, key);
                 more = true;
             }
-            if self.stirred && self.has_lease_or_stopped(now) {
+            if !self.has_lease_or_stopped(now) {
+                self.pass_all_back();
+            } else if self.stirred {
                 self.stirred = false;
                 for key in core::mem::take(&mut self.desk.waiting) {
                     self.judge(now, key);

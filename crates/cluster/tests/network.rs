@@ -11,6 +11,8 @@ mod commands;
 mod cuts;
 #[path = "network/forgotten.rs"]
 mod forgotten;
+#[path = "network/late.rs"]
+mod late;
 #[path = "network/merges.rs"]
 mod merges;
 #[path = "network/questions.rs"]

@@ -240,6 +240,10 @@ impl Broker {
         if self.asked(from, request, queue, Record::Purge { request, queue }).is_none() {
             return;
         }
+        // it may be of long ago, if this node stood still: then its client heard something else meanwhile
+        if from.node != self.own.node && !self.has_lease() {
+            return self.refuse(from, request, refusals::no_view(None));
+        }
         let Some((_, home)) = self.places.home_mut(queue) else { return };
         let messages = home.queue.purge(&mut self.arena);
         if from.node != self.own.node {

@@ -1,7 +1,8 @@
 //! Commands for a queue whose home is another node: sent there, answered from there, taken back when that home has lost the
 //! name (R3) or its node.
 //!
-//! Invariant: who passes a command back has done nothing for it, and forgets it.
+//! Invariants: who passes a command back has done nothing for it, and forgets it. Nothing is done for a peer that may have
+//! given it up: its client heard a refusal, and what came after that must not meet the command.
 
 use alloc::vec::Vec;
 
@@ -16,7 +17,31 @@ use crate::membership::Standing;
 use crate::refusal;
 
 impl Control {
-    /// This node is not the home that a peer takes it for. The peer is told what a client would be told that has no time left.
+    /// A peer's command may be of long ago, if this node or the way to it stood still; then there is no lease, or the peer is
+    /// not heard. It goes back, and comes again if it is still wanted.
+    pub(super) fn serves(&self, now: Instant, origin: Origin) -> bool {
+        match origin {
+            Origin::Shard(..) => true,
+            Origin::Peer(node, _) => {
+                let standing = self.members.get(&node).map(|member| member.standing);
+                self.has_lease(now) && standing == Some(Standing::Alive)
+            }
+        }
+    }
+
+    /// The lease is gone: what peers want, and waits, goes back.
+    pub(crate) fn pass_all_back(&mut self) {
+        let waits = |key: &&CommandKey| {
+            let pending = self.desk.commands.get(key);
+            pending.is_some_and(|pending| matches!(pending.origin, Origin::Peer(..)))
+        };
+        let waiting: Vec<CommandKey> = self.desk.waiting.iter().filter(waits).copied().collect();
+        for key in waiting {
+            self.pass_back(key);
+        }
+    }
+
+    /// This node is not the home that a peer takes it for, or cannot serve it. The peer is told what a client would be told that has no time left.
     pub(super) fn pass_back(&mut self, key: CommandKey) {
         let Some(pending) = self.desk.take(key) else { return };
         if let Origin::Peer(node, id) = pending.origin {

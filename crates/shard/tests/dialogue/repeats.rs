@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leveret_model::directory::ToShard;
-use leveret_model::{NodeId, limits};
+use leveret_model::{Instant, NodeId, limits};
 use leveret_wire::method::{BasicAck, QueuePurge};
 
 use crate::links::two_nodes;
@@ -74,4 +74,18 @@ fn a_purge_whose_answer_was_lost_says_how_many_it_dropped_and_drops_no_more() {
     assert_eq!(rig.counts(home, "q").0, 1);
     rig.client(away).says(1, QueuePurge { queue: b"q", no_wait: false });
     rig.hears(away, &Heard::Count(1));
+}
+
+/// The home's node stood still: who asked heard something else meanwhile, and what came behind the purge is there to stay.
+#[test]
+fn a_purge_that_reaches_a_home_without_a_lease_drops_nothing() {
+    let (mut rig, home, away) = two_nodes();
+    rig.publish(home, "q", "1");
+    rig.run();
+    rig.lease(1, Instant::ZERO);
+    rig.client(away).says(1, QueuePurge { queue: b"q", no_wait: false });
+    rig.run();
+    assert!(matches!(rig.heard(away)[..], [Heard::ChannelClose(405, _)]));
+    rig.lease(1, Instant::FAR);
+    assert_eq!(rig.counts(home, "q").0, 1);
 }
