@@ -153,6 +153,9 @@ impl Channel {
         for id in std::mem::take(&mut self.unanswered).into_values() {
             ways.oracle.answered(id, Answer::Unknown);
         }
+        for consumer in self.consumers.values() {
+            ways.oracle.order.goes(consumer.id);
+        }
         for holding in std::mem::take(&mut self.held).into_values() {
             holding.give_back(ways);
         }
@@ -165,6 +168,14 @@ impl Channel {
         self.requests.clear();
         self.asked_at = None;
         self.content = None;
+    }
+
+    /// The server ended a consumer.
+    pub(crate) fn on_cancel(&mut self, tag: &str, ways: &mut Ways<'_>) {
+        if let Some(consumer) = self.consumers.remove(tag) {
+            ways.oracle.losses.ended(ways.schedule.now, consumer.id, false);
+            ways.oracle.order.goes(consumer.id);
+        }
     }
 
     pub(crate) fn on_confirm(&mut self, number: u64, multiple: bool, answer: Answer, ways: &mut Ways<'_>) {

@@ -285,9 +285,7 @@ impl Client {
             Method::BasicCancel(cancel) => {
                 let tag = String::from_utf8_lossy(cancel.consumer_tag).into_owned();
                 ways.trace.say(now, || format!("client {} channel {number}: {tag} was cancelled", self.id.0));
-                if let Some(consumer) = channel.consumers.remove(&tag) {
-                    ways.oracle.losses.ended(now, consumer.id, false);
-                }
+                channel.on_cancel(&tag, ways);
                 self.again_at = Some(now + ways.schedule.dice.millis(100, 600));
             }
             answer => channel.on_answer(answer, ways),

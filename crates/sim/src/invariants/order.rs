@@ -8,7 +8,8 @@
 //! What comes again, judged in [`Order::again`] at queues with one consumer at a time: first deliveries have shown its
 //! places. Of two messages that one channel gave back, the one in front first, the one in front comes first, whether the
 //! channel did it by nack or by its end, and whoever the consumer is then: from its settlement on it lies ready in front
-//! of the other. Not judged are messages whose place nobody saw, and lives of a queue that are in doubt.
+//! of the other. Not judged are messages whose place nobody saw, lives of a queue that are in doubt, and what a consumer
+//! gave back that ended before it came again: it may be on its way to that one.
 //!
 //! That nothing new comes before what was given back is judged in `Channel::on_message`, where a lone consumer that held
 //! all of its prefetch gave some back. Here is also what can be judged at the end.
@@ -52,9 +53,17 @@ struct Seen {
     last: BTreeMap<u32, u64>,
     /// Places, as far as first deliveries showed them; only with one consumer at a time.
     places: BTreeMap<MessageId, u64>,
-    /// Given back and not come again: place, and which settlement it was.
-    back: BTreeMap<u64, u64>,
+    /// Given back and not come again, by place.
+    back: BTreeMap<u64, Back>,
     settlements: u64,
+}
+
+/// A message that was given back.
+#[derive(Clone, Copy, Debug)]
+struct Back {
+    /// Which settlement it was.
+    settlement: u64,
+    by: u32,
 }
 
 impl Order {
@@ -97,8 +106,15 @@ impl Order {
         }
         if let Some(place) = seen.places.get(&id) {
             seen.settlements += 1;
-            seen.back.insert(*place, seen.settlements);
+            seen.back.insert(*place, Back { settlement: seen.settlements, by: taker });
         }
+    }
+
+    /// A consumer ends: what it gave back before may have been given to it again, and be on its way there until the link is
+    /// new. What it holds is given back after this.
+    pub(crate) fn goes(&mut self, taker: u32) {
+        let Some(seen) = self.takers.get(&taker).and_then(|at| self.lives.get_mut(&at.life?)) else { return };
+        seen.back.retain(|_, back| back.by != taker);
     }
 
     /// A message comes again; `held`: some client still holds it. Answers the place that should have come before, and its.
@@ -115,9 +131,9 @@ impl Order {
             return None;
         }
         let place = *seen.places.get(&id)?;
-        let settlement = seen.back.remove(&place)?;
+        let Back { settlement, .. } = seen.back.remove(&place)?;
         self.judged.again += 1;
-        let before = seen.back.range(..place).find(|(_, before)| **before < settlement);
+        let before = seen.back.range(..place).find(|(_, before)| before.settlement < settlement);
         before.map(|(before, _)| (*before, place))
     }
 
@@ -179,5 +195,14 @@ mod tests {
         order.begin(3, LIFE);
         order.gave_back(1, message(2), true);
         assert_eq!(order.again(3, message(2), false), None);
+    }
+
+    #[test]
+    fn what_may_be_on_its_way_to_a_consumer_that_ended_is_not_expected_in_front() {
+        let mut order = the_first_of_two_is_back();
+        order.goes(1);
+        order.begin(2, LIFE);
+        order.gave_back(1, message(2), true);
+        assert_eq!(order.again(2, message(2), false), None);
     }
 }
