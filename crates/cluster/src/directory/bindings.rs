@@ -79,6 +79,7 @@ impl Directory {
         {
             self.derived += 1;
         }
+        self.merges.on_binding(&key);
         let wanted = match key.kind {
             DestinationKind::Queue => self.queue_binding(&key),
             DestinationKind::Exchange => self.exchange_binding(&key),

@@ -185,11 +185,7 @@ impl Directory {
                 self.queue_ballots.insert(name.clone(), ballot);
             }
         }
-        if standing.len() > 1 {
-            self.contested.insert(name.clone());
-        } else {
-            self.contested.remove(name);
-        }
+        self.merges.on_lives(name, standing.len());
         if lives.is_empty() {
             self.queues.remove(name);
         }

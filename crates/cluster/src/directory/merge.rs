@@ -8,11 +8,16 @@
 //! (`bindings`); the rename drops the loser's, so before it everyone that counts must have the winner's. Who acts on a
 //! map acts on all that it rests on, so the loser's home writes its own record again once it has seen the winner's
 //! bindings, and awaits that version.
+//!
+//! Invariant: a contested name is looked at only when what its merge follows from changed: its lives, how their homes stand,
+//! their bindings, those bindings' exchanges, and who acts on a union. A dead node's names may be contested in thousands
+//! until it is forgotten, and no input pays for those that it does not touch.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::vec::Vec;
 
+use leveret_model::definition::DestinationKind;
 use leveret_model::{Name, NodeId, QueueId, SHORT_STRING_BYTES_MAX};
 
 use super::Directory;
@@ -50,9 +55,21 @@ pub(crate) enum MergeStep {
     },
 }
 
+/// The names that several standing lives have.
+#[derive(Debug, Default)]
+pub(super) struct Merges {
+    /// Each with the queues of this node that are to lose it.
+    contested: BTreeMap<ObjectName, BTreeMap<QueueId, Union>>,
+    /// Those of them whose merge may go on.
+    again: BTreeSet<ObjectName>,
+    /// Names looked at so far: the work that tests count.
+    #[cfg(test)]
+    looked_at: usize,
+}
+
 /// A queue of this node whose bindings the winner has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Union {
+struct Union {
     winner: QueueId,
     /// The version of this node's map that said so.
     version: Version,
@@ -60,31 +77,61 @@ pub(super) struct Union {
     visible: bool,
 }
 
+impl Merges {
+    /// The lives of the name changed, or how their homes stand; so many of them stand. A queue that has its name alone
+    /// again begins anew when it meets another.
+    pub(super) fn on_lives(&mut self, name: &ObjectName, standing: usize) {
+        if standing > 1 {
+            self.contested.entry(name.clone()).or_default();
+            self.again.insert(name.clone());
+        } else {
+            self.contested.remove(name);
+            self.again.remove(name);
+        }
+    }
+
+    /// A binding changed, or an end of it.
+    pub(super) fn on_binding(&mut self, key: &BindingKey) {
+        if key.kind != DestinationKind::Queue || self.contested.is_empty() {
+            return;
+        }
+        let name = key.destination();
+        if self.contested.contains_key(&name) {
+            self.again.insert(name);
+        }
+    }
+}
+
 impl Directory {
-    /// Does this node's part in all merges that can go on. Call [`Directory::refresh`] after it.
+    /// Does this node's part in all merges that can go on. Call [`Directory::refresh`] before and after it.
     pub(crate) fn merge(&mut self) -> Vec<MergeStep> {
         let mut steps = Vec::new();
-        self.forget_unions();
-        for name in self.contested.clone() {
-            let lives = self.standing_lives(&name);
-            let Some(&(winner, home)) =
-                lives.iter().find(|(_, node)| self.standing(*node) == Standing::Alive)
-            else {
-                continue;
-            };
-            for &(loser, loser_home) in lives.iter().filter(|(id, _)| *id > winner) {
-                if home == self.own && !self.standing(loser_home).is_down() {
-                    let bindings = self.take_over(winner, loser, loser_home);
-                    if bindings > 0 {
-                        steps.push(MergeStep::TookOver { name: name.clone(), from: loser_home, bindings });
-                    }
-                }
-                if loser_home == self.own {
-                    steps.extend(self.yield_name(&name, loser, (winner, home)));
-                }
+        for name in core::mem::take(&mut self.merges.again) {
+            #[cfg(test)]
+            {
+                self.merges.looked_at += 1;
             }
+            self.forget_unions(&name);
+            self.merge_lives(&name, &mut steps);
         }
         steps
+    }
+
+    fn merge_lives(&mut self, name: &ObjectName, steps: &mut Vec<MergeStep>) {
+        let lives = self.standing_lives(name);
+        let alive = lives.iter().find(|(_, node)| self.standing(*node) == Standing::Alive);
+        let Some(&(winner, home)) = alive else { return };
+        for &(loser, loser_home) in lives.iter().filter(|(id, _)| *id > winner) {
+            if home == self.own && !self.standing(loser_home).is_down() {
+                let bindings = self.take_over(winner, loser, loser_home);
+                if bindings > 0 {
+                    steps.push(MergeStep::TookOver { name: name.clone(), from: loser_home, bindings });
+                }
+            }
+            if loser_home == self.own {
+                steps.extend(self.yield_name(name, loser, (winner, home)));
+            }
+        }
     }
 
     /// The loser's part.
@@ -94,14 +141,16 @@ impl Directory {
         loser: QueueId,
         (winner, home): (QueueId, NodeId),
     ) -> Option<MergeStep> {
-        if !self.missing(winner, home, loser, self.own).is_empty() {
-            self.unions.remove(&loser);
+        let lacks = !self.missing(winner, home, loser, self.own).is_empty();
+        let unions = self.merges.contested.get_mut(name)?;
+        if lacks {
+            unions.remove(&loser);
             return None;
         }
-        match self.unions.get(&loser) {
+        match unions.get(&loser) {
             Some(union) if union.winner == winner && !union.visible => None,
             Some(union) if union.winner == winner => {
-                self.unions.remove(&loser);
+                unions.remove(&loser);
                 let renamed = self.rename(name, loser);
                 Some(MergeStep::Renamed { name: name.clone(), renamed, winner: home })
             }
@@ -109,7 +158,8 @@ impl Directory {
                 let record = self.own_queue(loser)?.clone();
                 self.write(Op::Put(Record::Queue { record, standing: true }));
                 let version = self.version();
-                self.unions.insert(loser, Union { winner, version, visible: false });
+                let union = Union { winner, version, visible: false };
+                self.merges.contested.get_mut(name)?.insert(loser, union);
                 Some(MergeStep::United { loser, version })
             }
         }
@@ -117,23 +167,21 @@ impl Directory {
 
     /// Everyone acts on the version that [`MergeStep::United`] wrote.
     pub(crate) fn united(&mut self, loser: QueueId, version: Version) {
-        if let Some(union) = self.unions.get_mut(&loser).filter(|union| union.version == version) {
+        let Some(record) = self.own_queue(loser) else { return };
+        let name = ObjectName::new(&record.vhost, &record.name);
+        let union = self.merges.contested.get_mut(&name).and_then(|unions| unions.get_mut(&loser));
+        if let Some(union) = union.filter(|union| union.version == version) {
             union.visible = true;
+            self.merges.again.insert(name);
         }
     }
 
-    /// A queue that has its name alone again, or is gone, begins anew when it meets another.
-    fn forget_unions(&mut self) {
-        if self.unions.is_empty() {
-            return;
+    /// A queue that is gone, or has another name, loses this one no more.
+    fn forget_unions(&mut self, name: &ObjectName) {
+        let (lives, own) = (self.queues.get(name), self.own);
+        if let Some(unions) = self.merges.contested.get_mut(name) {
+            unions.retain(|loser, _| lives.is_some_and(|lives| lives.get(loser) == Some(&own)));
         }
-        let mut unions = core::mem::take(&mut self.unions);
-        unions.retain(|&loser, _| {
-            let record = self.own_queue(loser);
-            record
-                .is_some_and(|record| self.contested.contains(&ObjectName::new(&record.vhost, &record.name)))
-        });
-        self.unions = unions;
     }
 
     fn standing_lives(&self, name: &ObjectName) -> Vec<(QueueId, NodeId)> {
@@ -195,16 +243,4 @@ fn loser_name(name: &str, id: QueueId) -> Name {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use leveret_model::Ulid;
-
-    #[test]
-    fn a_losers_name_keeps_its_ulid_even_when_the_name_is_long() {
-        let id = QueueId { generation: 0, ulid: Ulid(7) };
-        let long = loser_name(&"ä".repeat(127), id);
-        assert!(long.len() <= 255);
-        assert!(long.ends_with("~00000000000000000000000007"));
-        assert_eq!(loser_name("q", id).as_str(), "q~00000000000000000000000007");
-    }
-}
+mod tests;

@@ -28,6 +28,7 @@ use crate::membership::Standing;
 pub(crate) use effective::is_reserved;
 use map::{BindingKey, Dropped, NodeMap, ObjectName, Op, Record, RecordKey, Stamp, Version};
 pub(crate) use merge::MergeStep;
+use merge::Merges;
 use proposal::{Ballot, Notice};
 pub(crate) use seen::{Seen, SeenQueue};
 pub(crate) use size::Bound;
@@ -75,8 +76,7 @@ pub(crate) struct Directory {
     dirty_exchanges: BTreeSet<ObjectName>,
     dirty_destinations: BTreeSet<Destination>,
     dirty_bindings: BTreeSet<BindingKey>,
-    contested: BTreeSet<ObjectName>,
-    unions: BTreeMap<QueueId, merge::Union>,
+    merges: Merges,
     told: Told,
     changes: Vec<Change>,
     notices: Vec<Notice>,
@@ -111,8 +111,7 @@ impl Directory {
             dirty_exchanges: BTreeSet::new(),
             dirty_destinations: BTreeSet::new(),
             dirty_bindings: BTreeSet::new(),
-            contested: BTreeSet::new(),
-            unions: BTreeMap::new(),
+            merges: Merges::default(),
             told: Told::default(),
             changes: Vec::new(),
             notices: Vec::new(),
