@@ -6,6 +6,7 @@
 
 use std::process::ExitCode;
 
+mod allocator;
 mod bench;
 mod cli;
 mod client;

@@ -18,7 +18,7 @@ use signal_hook::iterator::Signals;
 
 use crate::cli::print;
 use crate::config::{self, ServeArgs, Settings};
-use crate::logging;
+use crate::{allocator, logging};
 
 /// Loads the settings, starts the node, and waits for SIGTERM or SIGINT: a quick stop, exit code 0.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
@@ -28,6 +28,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    allocator::give_large_memory_back();
     let loaded = config::load(args, &config::environment())?;
     let secret = config::read_secret(&loaded)?;
     let config::Loaded { settings, unknown_variables, .. } = loaded;

@@ -247,6 +247,14 @@ pub const CLUSTER_PORT: u16 = 25_672;
 /// Bytes of a group's secret, 256 bits. Less is refused at start: an acceptor shows a code made with it to whoever dials.
 pub const LINK_SECRET_BYTES_MIN: usize = 32;
 
+// ---- the allocator ----------------------------------------------------------------------------------------------
+
+/// Memory of one block from which on glibc maps it alone, and unmaps it when it is freed, bytes: far above the blocks that
+/// come and go often, far below what a password takes. Left to itself the bound follows the largest block ever freed.
+pub const MALLOC_OWN_MAPPING_BYTES: i32 = 4 * 1024 * 1024;
+/// Free memory at the end of a heap that glibc keeps, bytes; more goes back to the system.
+pub const MALLOC_KEPT_BYTES: i32 = 2 * 1024 * 1024;
+
 // ---- logins -----------------------------------------------------------------------------------------------------
 
 /// Passwords that wait to be hashed, at 20 ms each: more would not be reached within [`HANDSHAKE_TIMEOUT`]. What comes
@@ -256,7 +264,8 @@ pub const PASSWORD_JOBS_MAX: usize = 1_024;
 pub const PASSWORD_HASH_KIB: u32 = 19 * 1024;
 /// Passes of one argon2id hash.
 pub const PASSWORD_HASH_PASSES: u32 = 2;
-/// Hashes that a node computes at the same time, so that logins take 40 MiB and two cores at most; the others wait.
+/// Hashes that a node computes at the same time, so that logins take 40 MiB and two cores at most; the others wait. The
+/// memory of each goes back to the system when it is done (see [`MALLOC_OWN_MAPPING_BYTES`]).
 pub const PASSWORD_HASHES_AT_ONCE: usize = 2;
 /// Memory that a foreign argon2 hash may ask for, KiB. More is refused where the hash is taken over.
 pub const PASSWORD_HASH_KIB_MAX: u32 = 256 * 1024;
