@@ -177,7 +177,8 @@ pub const OWN_CONNECTIONS_MAX: usize = 256;
 pub const ARENA_BLOCK_BYTES: usize = 256 * 1024;
 /// Entries of a queue's tables whose memory is kept when they are empty again. What is larger is given back.
 pub const TABLE_KEEP_ENTRIES: usize = 16 * 1024;
-/// Empty blocks that an arena keeps for reuse, beside an eighth of those in use. More go back to the system.
+/// Empty blocks that an arena keeps for reuse, beside an eighth of those in use. More go back to the allocator,
+/// which may keep them for what is allocated next: after a purge the process stays as large as it was, as a rule.
 pub const ARENA_SPARE_BLOCKS: usize = 4;
 
 // ---- forwards ---------------------------------------------------------------------------------------------------

@@ -253,7 +253,7 @@ impl Arena {
     }
 
     /// Empties sparse blocks by moving their survivors until about `budget_bytes` were looked at, so that one old message
-    /// pins no block for ever; gives spare blocks back to the system that a smaller arena does not need.
+    /// pins no block for ever; gives spare blocks back to the allocator that a smaller arena does not need.
     pub fn compact(&mut self, budget_bytes: usize) {
         let mut looked_at = 0;
         while looked_at < budget_bytes {
