@@ -27,15 +27,13 @@ use alloc::vec::Vec;
 use leveret_model::limits::{
     FIRST_FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP,
 };
-use leveret_model::{
-    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Name, PublishNumber, Refusal,
-};
+use leveret_model::{ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Name, PublishNumber};
 use leveret_wire::method::{ConnectionBlocked, ConnectionUnblocked};
 use leveret_wire::{HEARTBEAT, Output};
 
 use crate::channels::Channels;
 use crate::config::Config;
-use crate::ending::Ended;
+use crate::ending::{Ended, LoginRefused};
 use crate::exception::{Exception, MethodId};
 use crate::gets::Gets;
 use crate::handshake::Handshake;
@@ -155,7 +153,7 @@ impl<C> Connection<C> {
     }
 
     /// The answer to `Host::login`: who is logged in, or why not.
-    pub fn on_login(&mut self, now: Instant, result: Result<Name, Refusal>) {
+    pub fn on_login(&mut self, now: Instant, result: Result<Name, LoginRefused>) {
         self.now = now;
         let Phase::Handshake { state: state @ Handshake::CheckingLogin, until, bytes } = self.phase else {
             return;
@@ -166,14 +164,15 @@ impl<C> Connection<C> {
                 let state = state.on_login(&mut self.shared);
                 self.phase = Phase::Handshake { state, until, bytes };
             }
-            Err(refusal) => self.refuse_login(&Exception::refused(refusal, MethodId::NONE)),
+            Err(LoginRefused { reply, why }) => {
+                self.refuse_login(&Exception::refused(reply, MethodId::NONE), why);
+            }
         }
     }
 
     /// 403 for a client that understands it, else silence for a while (RabbitMQ: authentication_failure_close).
-    fn refuse_login(&mut self, exception: &Exception) {
-        let text = exception.reply_text();
-        self.ended.get_or_insert_with(|| Box::new(Ended::LoginRefused(text)));
+    fn refuse_login(&mut self, exception: &Exception, why: Name) {
+        self.ended.get_or_insert_with(|| Box::new(Ended::LoginRefused(why)));
         if self.shared.client.capabilities.authentication_failure_close {
             self.send_close(exception);
         } else {

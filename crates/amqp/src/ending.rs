@@ -3,7 +3,7 @@
 use core::fmt::{self, Write as _};
 
 use leveret_model::limits::OUTPUT_STUCK_TIMEOUT;
-use leveret_model::{Name, ReplyCode};
+use leveret_model::{Name, Refusal, ReplyCode};
 use leveret_wire::ProtocolHeader;
 
 /// How a connection stands, for the driver and for `status`.
@@ -19,6 +19,22 @@ pub enum State {
     Finished,
 }
 
+/// A login that is refused: what the client is told, and what the log of this node says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginRefused {
+    /// For the client.
+    pub reply: Refusal,
+    /// For the log alone: who, and why.
+    pub why: Name,
+}
+
+impl From<Refusal> for LoginRefused {
+    /// Where the client may know all that the log says.
+    fn from(reply: Refusal) -> Self {
+        Self { why: Name::new(&reply.text), reply }
+    }
+}
+
 /// Why a connection ended; one line for the log, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -30,7 +46,7 @@ pub enum Ended {
     NotAmqp(ProtocolHeader),
     /// It broke the protocol before it was logged in.
     BrokeHandshake(Name),
-    /// The login was refused.
+    /// The login was refused: who, and why.
     LoginRefused(Name),
     /// connection.open-ok was not reached in `limits::HANDSHAKE_TIMEOUT`.
     HandshakeTimeout,

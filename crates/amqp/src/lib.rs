@@ -30,5 +30,5 @@ mod turn;
 
 pub use config::{Client, Config};
 pub use connection::{Connection, Kept, NotTaken, Vanished, Waiting};
-pub use ending::{Ended, State};
+pub use ending::{Ended, LoginRefused, State};
 pub use host::Host;

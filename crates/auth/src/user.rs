@@ -107,6 +107,14 @@ pub struct Hashed {
     entry: Entry,
 }
 
+impl Hashed {
+    /// Who wants to log in.
+    #[must_use]
+    pub fn user(&self) -> &Name {
+        &self.user
+    }
+}
+
 impl HashJob {
     /// Computes. Slow: about 20 ms and `limits::PASSWORD_HASH_KIB`; always one argon2id hash, whatever the answer.
     #[must_use]

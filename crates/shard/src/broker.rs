@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use leveret_amqp::LoginRefused;
 use leveret_amqp::host::{Held, QueueHandle};
 use leveret_auth::{Access, Permissions, Users};
 use leveret_link::record::Record;
@@ -112,7 +113,7 @@ pub(crate) struct Broker {
     pub(crate) settled: Vec<(ChannelKey, PublishNumber, bool)>,
     pub(crate) answers: VecDeque<(ChannelKey, OwnedAnswer)>,
     pub(crate) cancels: VecDeque<(ChannelKey, ConsumerNumber)>,
-    pub(crate) logins: Vec<(ConnectionKey, Result<Name, Refusal>)>,
+    pub(crate) logins: Vec<(ConnectionKey, Result<Name, LoginRefused>)>,
 
     // effects
     pub(crate) passwords: Vec<PasswordJob>,

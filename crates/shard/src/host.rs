@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
+use leveret_amqp::LoginRefused;
 use leveret_amqp::host::{Held, Host, Operation, Publish, Published};
 use leveret_auth::{Mechanism, Origin, Verdict};
 use leveret_model::{
@@ -12,6 +13,14 @@ use leveret_model::{
 use crate::broker::Broker;
 use crate::effects::{ChannelRefusal, PasswordJob};
 use crate::publish::ChannelState;
+
+/// The client is not told what was wrong (see [`leveret_auth::LoginRefused`]); the log is, and who it was.
+pub(crate) fn refusal(refused: leveret_auth::LoginRefused, user: &Name, mechanism: &str) -> LoginRefused {
+    LoginRefused {
+        reply: refused.refusal(mechanism),
+        why: Name::new(&format!("user '{user}' over {mechanism}: {refused}")),
+    }
+}
 
 /// One connection's view of the broker.
 #[derive(Debug)]
@@ -27,14 +36,16 @@ impl Host for View<'_> {
         let login = Mechanism::from_name(mechanism).and_then(|mechanism| mechanism.parse(response));
         let login = match login {
             Ok(login) => login,
-            Err(error) => return self.broker.logins.push((self.connection, Err(error.into()))),
+            Err(error) => {
+                return self.broker.logins.push((self.connection, Err(Refusal::from(error).into())));
+            }
         };
         let origin =
             if self.broker.meta(self.connection).loopback { Origin::Loopback } else { Origin::Remote };
         match self.broker.users.check(&login, origin, self.broker.now) {
             Verdict::Known => self.broker.logins.push((self.connection, Ok(login.user))),
             Verdict::Refused(refused) => {
-                self.broker.logins.push((self.connection, Err(refused.refusal(mechanism))));
+                self.broker.logins.push((self.connection, Err(refusal(refused, &login.user, mechanism))));
             }
             Verdict::NeedsHash(job) => {
                 let mechanism = mechanism.into();
@@ -91,5 +102,22 @@ impl Host for View<'_> {
     fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {
         let consumers = Vec::from(consumers);
         self.broker.channel_closed(channel, &consumers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_says_who_was_refused_and_why_and_the_client_hears_neither() {
+        let user = Name::new("hare");
+        let told = |refused| refusal(refused, &user, "PLAIN");
+        let (invalid, remote) =
+            (told(leveret_auth::LoginRefused::Invalid), told(leveret_auth::LoginRefused::LoopbackOnly));
+        assert_eq!(invalid.reply, remote.reply);
+        assert!(!invalid.reply.text.contains("hare"), "{}", invalid.reply.text);
+        assert_eq!(invalid.why.as_str(), "user 'hare' over PLAIN: unknown user or wrong password");
+        assert_eq!(remote.why.as_str(), "user 'hare' over PLAIN: the user can only log in via localhost");
     }
 }

@@ -12,7 +12,7 @@ use leveret_wire::Output;
 
 use crate::broker::{Broker, Meta};
 use crate::connections::{ClientConnection, Connections};
-use crate::host::View;
+use crate::host::{View, refusal};
 use crate::pressure::Pressure;
 
 /// What a shard is told at its start.
@@ -170,8 +170,9 @@ impl Shard {
 
     /// A password was hashed.
     pub fn on_password(&mut self, key: ConnectionKey, mechanism: &str, hashed: Hashed) {
+        let user = hashed.user().clone();
         let result = self.broker.users.on_hashed(hashed, self.broker.now);
-        self.broker.logins.push((key, result.map_err(|refused| refused.refusal(mechanism))));
+        self.broker.logins.push((key, result.map_err(|refused| refusal(refused, &user, mechanism))));
         self.hand_out_results();
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leveret_amqp::{Config, Ended, State};
+use leveret_amqp::{Config, Ended, LoginRefused, State};
 use leveret_model::limits::{HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD};
 use leveret_model::{Name, Refusal, ReplyCode};
 use leveret_wire::method::*;
@@ -10,8 +10,9 @@ use leveret_wire::{FieldValue, FrameKind, Method, PROTOCOL_HEADER, ProtocolHeade
 
 use crate::support::{Call, Talk, all_capabilities, frame};
 
-fn login_refused() -> Refusal {
-    Refusal::new(ReplyCode::AccessRefused, "Login was refused using authentication mechanism PLAIN.")
+fn login_refused() -> LoginRefused {
+    let text = "Login was refused using authentication mechanism PLAIN.";
+    LoginRefused { reply: Refusal::new(ReplyCode::AccessRefused, text), why: "user 'x\ny': wrong".into() }
 }
 
 /// AMQP 0-9-1 §2.2.4
@@ -97,7 +98,8 @@ fn a_refused_login_is_403_for_a_client_that_understands_it() {
     talk.hears_connection_close(403, (0, 0), text);
     talk.says(0, ConnectionCloseOk);
     assert!(talk.connection.is_finished());
-    assert!(matches!(talk.connection.reason(), Some(Ended::LoginRefused(_))));
+    let reason = talk.connection.reason().unwrap().to_string();
+    assert_eq!(reason, "login refused: user 'x\\ny': wrong", "the log's own words, in one line");
 }
 
 /// RabbitMQ: without the capability the socket is held and dropped, without a close frame.

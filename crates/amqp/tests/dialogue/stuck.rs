@@ -70,9 +70,9 @@ fn a_stranger_that_takes_nothing_is_dropped_after_its_time() {
     talk.says_header();
     talk.says_start_ok("PLAIN", b"\0guest\0wrong", &[]);
     let refusal = Refusal::new(ReplyCode::AccessRefused, "Login was refused");
-    talk.connection.on_login(talk.now, Err(refusal.clone()));
+    talk.connection.on_login(talk.now, Err(refusal.into()));
     talk.passes(LOGIN_REFUSED_HOLD);
-    is_over(&mut talk, &Ended::LoginRefused("ACCESS_REFUSED - Login was refused".into()));
+    is_over(&mut talk, &Ended::LoginRefused("Login was refused".into()));
 
     // its protocol header is answered with ours, and that is all
     let mut talk = Talk::accepted();
