@@ -57,7 +57,7 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     ))?;
     match node.wait_ready(&stop) {
         Ok(Some(found)) => {
-            print(&others(&found.peers))?;
+            print(&others(&found.peers, found.why_alone.as_deref()))?;
             tell_of_seeds(&seeds, node.cluster_listen(), &found);
             print("ready\n")?;
             // The sender lives as long as the process, so this ends with a signal only.
@@ -81,9 +81,9 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Who the node's peers are, in a line.
-fn others(peers: &[Peer]) -> String {
+fn others(peers: &[Peer], why_alone: Option<&str>) -> String {
     if peers.is_empty() {
-        return "alone: no other node answered\n".to_owned();
+        return format!("alone: {}\n", why_alone.unwrap_or("no other node answered"));
     }
     let named = peers.iter().take(limits::NAMES_SAID);
     let named: Vec<String> = named.map(|Peer { name, address }| format!("{name} ({address})")).collect();
@@ -200,10 +200,11 @@ mod tests {
     fn peers_are_named_and_of_many_it_is_said_how_many_more_there_are() {
         let peer = |number: usize| Peer { name: format!("n{number}"), address: format!("10.0.0.{number}:7") };
         let peers: Vec<Peer> = (1..=limits::NAMES_SAID + 3).map(peer).collect();
-        assert_eq!(others(&[]), "alone: no other node answered\n");
-        assert_eq!(others(&peers[..2]), "joined 2 other nodes: n1 (10.0.0.1:7), n2 (10.0.0.2:7)\n");
-        assert_eq!(others(&peers[2..3]), "joined 1 other node: n3 (10.0.0.3:7)\n");
-        assert!(others(&peers).ends_with("n20 (10.0.0.20:7) and 3 more\n"), "{}", others(&peers));
+        assert_eq!(others(&[], None), "alone: no other node answered\n");
+        assert_eq!(others(&[], Some("nobody of group 'x'")), "alone: nobody of group 'x'\n");
+        assert_eq!(others(&peers[..2], None), "joined 2 other nodes: n1 (10.0.0.1:7), n2 (10.0.0.2:7)\n");
+        assert_eq!(others(&peers[2..3], None), "joined 1 other node: n3 (10.0.0.3:7)\n");
+        assert!(others(&peers, None).ends_with("n20 (10.0.0.20:7) and 3 more\n"), "{}", others(&peers, None));
     }
 
     #[test]

@@ -40,6 +40,18 @@ fn a_node_whose_seeds_are_silent_says_which_they_are() {
 }
 
 #[test]
+fn a_node_whose_seed_is_of_another_group_says_which_it_looked_for_and_serves() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let first = Node::start(&directory.path().join("first"), &["--group", "hares"]);
+    let more = ["--seed", first.cluster(), "--group", "haers"];
+    let second = Node::start(&directory.path().join("second"), &more);
+    let why =
+        format!("alone: nobody of group 'haers' answered; did not let this node in: {}", first.cluster());
+    assert!(second.banner.contains(&why), "{:?}", second.banner);
+    second.wait_for_lines(&["an address answers and hangs up", first.cluster(), "haers", "WARN"], 1);
+}
+
+#[test]
 fn a_node_whose_only_seed_is_itself_under_another_address_says_so_and_serves() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let port =

@@ -44,6 +44,8 @@ pub(crate) struct Overview {
     pub(crate) queues: Vec<QueueStatus>,
     /// Queues of this node that lost their names since its start: what they are called now, and what they were.
     pub(crate) renamed: Vec<(String, String)>,
+    /// No other node is known, but somebody answered: in words.
+    pub(crate) why_alone: Option<String>,
 }
 
 /// What a shard tells, a page of queues at a time, and where the next page begins.

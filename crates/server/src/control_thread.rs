@@ -249,9 +249,9 @@ impl ControlThread {
         }
         if effects.ready.take().is_some() {
             let opened = self.open_clients();
-            let _ = self
-                .ready
-                .send(opened.map(|()| Found { peers: self.peers(), own_seeds: self.control.own_seeds() }));
+            let (peers, own_seeds) = (self.peers(), self.control.own_seeds());
+            let found = opened.map(|()| Found { peers, own_seeds, why_alone: self.why_alone() });
+            let _ = self.ready.send(found);
         }
     }
 
@@ -264,12 +264,18 @@ impl ControlThread {
         peers
     }
 
+    /// Said while no other node is known, dead or alive.
+    fn why_alone(&self) -> Option<String> {
+        self.links.why_alone().filter(|_| self.control.nodes().is_empty())
+    }
+
     fn overview(&self, after: Option<QueueId>) -> Overview {
         Overview {
             open: self.client_socket.is_none(),
             nodes: self.control.nodes(),
             queues: self.control.queues_after(after, limits::STATUS_PAGE_QUEUES),
             renamed: self.teller.renamed(),
+            why_alone: self.why_alone(),
         }
     }
 

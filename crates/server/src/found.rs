@@ -16,4 +16,6 @@ pub struct Found {
     pub peers: Vec<Peer>,
     /// Seeds that turned out to be this node itself.
     pub own_seeds: Vec<String>,
+    /// Nobody was found, but somebody answered: who, and which group was looked for, in words.
+    pub why_alone: Option<String>,
 }

@@ -22,7 +22,7 @@ use mio::{Interest, Registry, Token};
 use tracing::warn;
 
 use self::ended::{ControlLink, Ended};
-use self::shaking::{OwnDials, failure_of, nonce, with_address, write_some};
+use self::shaking::{Doors, OwnDials, failure_of, nonce, with_address, write_some};
 use crate::allowance::unless_none;
 use crate::clock;
 use crate::grudges::Grudges;
@@ -110,6 +110,7 @@ pub(crate) struct Links {
     /// Addresses of which it was said that they are not dialled.
     undialled: BTreeSet<String>,
     own_dials: OwnDials,
+    doors: Doors,
     pub(crate) events: Vec<LinkEvent>,
 }
 
@@ -126,6 +127,7 @@ impl Links {
             ended: Ended::default(),
             undialled: BTreeSet::new(),
             own_dials: OwnDials::default(),
+            doors: Doors::default(),
             events: Vec::new(),
         }
     }
@@ -296,6 +298,7 @@ impl Links {
                 let link = ControlLink::new(LinkStream::new(stream, &leftover), &hello, clock::now());
                 self.sockets.insert(token, LinkSocket::Control(Box::new(link)));
                 let dialled = matches!(errand, Errand::Control).then_some(address);
+                dialled.iter().for_each(|address| self.doors.opened(address));
                 self.events.push(LinkEvent::Up { link: LinkKey(token as u64), hello, dialled });
                 self.read_control(token);
             }

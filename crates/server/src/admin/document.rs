@@ -125,6 +125,9 @@ fn warnings(memory: &NodeMemory, overview: &Overview) -> Vec<Cow<'static, str>> 
     if !overview.open {
         warnings.push("no client is let in yet: this node has not joined; its log says why".into());
     }
+    if let Some(why) = &overview.why_alone {
+        warnings.push(format!("alone: {why}").into());
+    }
     if !overview.renamed.is_empty() {
         let there: BTreeSet<&str> = overview.queues.iter().map(|queue| queue.record.name.as_str()).collect();
         for (renamed, name) in overview.renamed.iter().filter(|(renamed, _)| there.contains(renamed.as_str()))
@@ -204,8 +207,13 @@ mod tests {
     #[test]
     fn queues_that_are_away_come_behind_all_others() {
         let queues_there = [queue("a", true), queue("z", false), queue("b", true), queue("c", false)];
-        let overview =
-            Overview { open: true, nodes: Vec::new(), queues: queues_there.into(), renamed: Vec::new() };
+        let overview = Overview {
+            open: true,
+            nodes: Vec::new(),
+            queues: queues_there.into(),
+            renamed: Vec::new(),
+            why_alone: None,
+        };
         let queues = queues(&facts(), &[], &overview);
         assert_eq!(names(&queues), ["c", "z", "a", "b"]);
         assert_eq!(queues.iter().filter(|queue| queue["away"] == true).count(), 2);

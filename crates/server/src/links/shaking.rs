@@ -1,6 +1,6 @@
 //! The ends of handshakes that failed, and small parts of all of them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use leveret_model::{Name, limits};
 use mio::net::TcpStream;
 use tracing::{debug, warn};
 
-use super::{LinkSocket, Links};
+use super::{Errand, LinkSocket, Links};
 use crate::allowance::unless_none;
 use crate::clock;
 
@@ -32,12 +32,62 @@ impl OwnDials {
     }
 }
 
+/// Addresses that answered a dial for a control link, and whether one of them ever let this node in: an acceptor of another
+/// group hangs up without a word, so whoever dials cannot know more.
+#[derive(Debug, Default)]
+pub(super) struct Doors(BTreeMap<String, bool>);
+
+impl Doors {
+    pub(super) fn opened(&mut self, address: &str) {
+        self.note(address, true);
+    }
+
+    /// True the first time, and if it never let this node in.
+    fn shut(&mut self, address: &str) -> bool {
+        let first = !self.0.contains_key(address);
+        if first {
+            self.note(address, false);
+        }
+        first
+    }
+
+    fn note(&mut self, address: &str, let_in: bool) {
+        if self.0.len() == limits::UNDIALLED_MAX {
+            self.0.clear();
+        }
+        self.0.insert(address.to_owned(), let_in);
+    }
+
+    /// In words, if there are any that did not let this node in.
+    fn why_alone(&self, group: &str) -> Option<String> {
+        let shut = self.0.iter().filter(|(_, let_in)| !**let_in).map(|(address, _)| address.as_str());
+        let shut: Vec<&str> = shut.take(limits::NAMES_SAID).collect();
+        (!shut.is_empty()).then(|| {
+            format!("nobody of group '{group}' answered; did not let this node in: {}", shut.join(", "))
+        })
+    }
+}
+
 impl Links {
+    /// Why this node found nobody although somebody answered, for people.
+    pub(crate) fn why_alone(&self) -> Option<String> {
+        self.doors.why_alone(&self.identity.hello.group)
+    }
+
     pub(super) fn shaking_failed(&mut self, token: usize, error: &io::Error) {
         let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
         if shaking.is_dialled() {
             // who accepted may have refused us: its log says why
             debug!(address = %shaking.address, %error, "a link's handshake failed");
+            let hung_up = error.kind() == io::ErrorKind::UnexpectedEof;
+            if hung_up && matches!(shaking.errand, Errand::Control) && self.doors.shut(&shaking.address) {
+                let (address, group) = (&*shaking.address, self.identity.hello.group.as_str());
+                warn!(
+                    address,
+                    group,
+                    "an address answers and hangs up: it is of another group, of another link protocol, or a door to nobody"
+                );
+            }
         } else if !self.own_dials.take(&shaking.address) {
             let why = match error.kind() {
                 // a dialer that finds another secret here leaves without a word, and so does one that waited too long
@@ -61,6 +111,10 @@ impl Links {
         } else {
             let (dialled, reason) = (shaking.is_dialled(), refused.to_string());
             let peer = if dialled { &*shaking.address } else { host_of(&shaking.address) };
+            if matches!(shaking.errand, Errand::Control) && *refused != Refused::Secret {
+                // the line below says why
+                self.doors.shut(&shaking.address);
+            }
             if let Some(unsaid) = self.grudges.take(clock::now(), peer, &reason) {
                 warn!(peer, dialled, reason, unsaid = unless_none(unsaid), "a link was refused");
             }
@@ -122,4 +176,23 @@ pub(super) fn nonce() -> Nonce {
     getrandom::fill(&mut nonce)
         .expect("the kernel gives random bytes: without them no link could be trusted");
     nonce
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_door_that_never_opened_is_told_of_once_and_named_until_it_opens() {
+        let mut doors = Doors::default();
+        assert_eq!(doors.why_alone("hares"), None);
+        assert!(doors.shut("a") && !doors.shut("a") && doors.shut("b"));
+        let why = "nobody of group 'hares' answered; did not let this node in: a, b";
+        assert_eq!(doors.why_alone("hares").as_deref(), Some(why));
+        doors.opened("a");
+        doors.opened("c");
+        assert!(!doors.shut("a") && !doors.shut("c"), "who let this node in may hang up");
+        let why = "nobody of group 'hares' answered; did not let this node in: b";
+        assert_eq!(doors.why_alone("hares").as_deref(), Some(why));
+    }
 }
