@@ -12,7 +12,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use crate::config::{self, ConfigError, ServeArgs};
 use crate::{bench, demo, serve, status};
 
-/// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and it leaves.
+/// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and the others go on.
 #[derive(Debug, Parser)]
 #[command(name = "leveret", version, subcommand_required = true, arg_required_else_help = true)]
 struct Cli {
