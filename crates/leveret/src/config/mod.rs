@@ -44,6 +44,7 @@ pub(crate) fn load(args: &ServeArgs, environment: &Environment) -> Result<Loaded
     let settings = Settings::from_sources(&sources)?;
     check_exposure(&settings, &sources)?;
     check_dns(&settings, &sources)?;
+    check_ports(&settings, &sources)?;
     let secret = settings.secret_file.as_deref().unwrap_or(Path::new("")).display().to_string();
     let secret_place = sources.place("secret_file", &secret);
     Ok(Loaded { settings, unknown_variables: sources.unknown_variables(), secret_place })
@@ -92,6 +93,15 @@ fn check_dns(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), 
         }
         _ => Ok(()),
     }
+}
+
+/// Two listeners cannot have one port; port 0 is another one for each.
+fn check_ports(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), ConfigError> {
+    if settings.listen != settings.cluster_listen || settings.listen.port() == 0 {
+        return Ok(());
+    }
+    let what = "is the address of --listen too; clients and nodes need a port each, so change one of them";
+    Err(sources.wrong("cluster_listen", &settings.cluster_listen.to_string(), what))
 }
 
 /// The cluster port fails closed: without a secret, links stay on this machine.

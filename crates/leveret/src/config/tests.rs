@@ -105,6 +105,12 @@ fn every_wrong_value_is_one_line_with_option_value_and_remedy() {
         ("listen", "a\nb", "--listen a\\nb: is not ADDR:PORT"),
         ("cluster_listen", "", "--cluster-listen \"\": is not ADDR:PORT"),
         ("cluster_listen", "0.0.0.0:25672", "set --secret-file"),
+        (
+            "cluster_listen",
+            "127.0.0.1:5672",
+            "--cluster-listen 127.0.0.1:5672: is the address of --listen too",
+        ),
+        ("listen", "127.0.0.1:25672", "--cluster-listen (default 127.0.0.1:25672): is the address of"),
         ("data_dir", "", "is not a path"),
         ("name", "two words", "is not a name"),
         ("group", &long, "is not a name"),
@@ -148,6 +154,7 @@ fn good_values_of_every_shape_are_taken() {
     assert_eq!((dns("nodes.example.org").port, dns("_amqp.nodes.:7").port), (25_672, 7));
     settings(&[("log_level", "warn,leveret_cluster=debug")]).expect("directives");
     settings(&[("listen", "[::1]:0")]).expect("IPv6");
+    settings(&[("listen", "127.0.0.1:0"), ("cluster_listen", "127.0.0.1:0")]).expect("a free port each");
     settings(&[("cluster_listen", "0.0.0.0:25672"), ("secret_file", "s")]).expect("with a secret");
 }
 
