@@ -243,6 +243,8 @@ pub const SECRET_BYTES_MAX: usize = 4_096;
 pub const SECRET_FILE_BYTES_MAX: usize = SECRET_BYTES_MAX + 16;
 /// What is read of a configuration file, bytes: a thousand times what all options take. A larger one is refused at start.
 pub const CONFIG_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// How long a configuration or secret that comes through a pipe is waited for. One that has not ended then is refused.
+pub const CONFIG_FILE_WAIT: Duration = Duration::from_secs(10);
 /// Port for the links between nodes where none is given (RabbitMQ's, so firewalls know it).
 pub const CLUSTER_PORT: u16 = 25_672;
 /// Bytes of a group's secret, 256 bits. Less is refused at start: an acceptor shows a code made with it to whoever dials.

@@ -1,11 +1,16 @@
 //! The TOML file: each key to its texts and its line. Unknown keys are errors, since a typing error that does nothing
 //! is found last.
 
+use std::fs::{File as Opened, OpenOptions};
 use std::io::{ErrorKind, Read as _};
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use leveret_model::limits::CONFIG_FILE_BYTES_MAX;
+use leveret_model::limits::{CONFIG_FILE_BYTES_MAX, CONFIG_FILE_WAIT};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use toml::de::{DeTable, DeValue};
 
 use super::options;
@@ -78,19 +83,44 @@ impl File {
 }
 
 /// The content of a file, or what is wrong with it. What a name leads to need not be a file that ends: no more is read than
-/// shows that it is too long.
+/// shows that it is too long, and a pipe into which nobody writes is not waited for for ever.
 pub(super) fn read_at_most(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
+    read_within(path, bytes_max, CONFIG_FILE_WAIT)
+}
+
+pub(super) fn read_within(path: &Path, bytes_max: usize, wait: Duration) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| match error.kind() {
         ErrorKind::IsADirectory => "is a directory, not a file".to_owned(),
         _ => format!("cannot be read ({error})"),
     };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > bytes_max {
-        return Err(format!("has more than {bytes_max} bytes"));
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(unreadable)?;
+    let until = Instant::now() + wait;
+    let (mut bytes, mut part) = (Vec::new(), [0; 4096]);
+    while bytes.len() <= bytes_max {
+        if !is_readable(&file, until).map_err(unreadable)? {
+            return Err(format!("is a pipe that nobody ended within {} s", wait.as_secs()));
+        }
+        match file.read(&mut part) {
+            Ok(0) => return Ok(bytes),
+            Ok(count) => bytes.extend_from_slice(&part[..count]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(unreadable(error)),
+        }
     }
-    Ok(bytes)
+    Err(format!("has more than {bytes_max} bytes"))
+}
+
+/// Waits for bytes or an end; false if neither came in time. A file has them at once.
+fn is_readable(file: &Opened, until: Instant) -> std::io::Result<bool> {
+    loop {
+        let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).ok();
+        match poll(&mut [PollFd::new(file, PollFlags::IN)], left.as_ref()) {
+            Ok(count) => return Ok(count > 0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 fn scalar(value: &DeValue<'_>) -> Option<String> {

@@ -88,6 +88,7 @@ pub(crate) static CONFIG: Declared = Declared {
     doc: &[
         "TOML file with the options below.",
         "A file that cannot be read, is not TOML, or holds an unknown key is an error that names file, line and key.",
+        "A pipe is read to its end, for 10 s at most.",
     ],
 };
 
@@ -181,6 +182,7 @@ options! {
     /// File with the secret that all nodes of the group share.
     ///
     /// 32 to 4096 bytes; white space at its ends does not count. It proves itself over a link and is never sent.
+    /// A pipe is read to its end, for 10 s at most.
     secret_file: Option<PathBuf> = maybe(values::path), "FILE", Fallback::Absent("none: links on loopback only");
 
     /// Event loops, each with a thread, its connections and its queues.

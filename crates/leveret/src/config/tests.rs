@@ -286,3 +286,26 @@ fn every_option_says_what_it_is() {
         assert!(!option.manual().is_empty(), "{} has no manual", option.key);
     }
 }
+
+#[test]
+fn a_pipe_is_read_to_its_end_and_one_without_a_writer_is_refused() {
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
+    use std::time::Duration;
+
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let fifo = directory.path().join("fifo");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, mode, 0).expect("a FIFO");
+    let error = file::read_within(&fifo, 100, Duration::from_millis(1)).expect_err("nobody writes");
+    assert!(error.contains("a pipe that nobody ended"), "{error}");
+
+    // what a shell makes of `<(...)`
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
+    let late = std::thread::spawn(move || file::read_within(&path, 100, Duration::from_secs(60)));
+    writer.write_all(b"group = ").expect("a reader");
+    writer.write_all(b"\"x\"").expect("a reader");
+    drop(writer);
+    assert_eq!(late.join().expect("no panic").as_deref(), Ok(&b"group = \"x\""[..]));
+}
