@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use leveret_model::definition::ExchangeKind;
 use leveret_model::directory::ShardMail;
 use leveret_model::{Boot, Name, NodeId};
 
@@ -140,6 +141,17 @@ pub enum Event {
         renamed: Name,
         /// The winner's home.
         winner: NodeId,
+    },
+    /// Exchanges of one name and of two types met: the later declaration holds, and this node had routed by the other.
+    ExchangeRetyped {
+        /// The vhost.
+        vhost: Name,
+        /// The name.
+        name: Name,
+        /// The type that it had here.
+        was: ExchangeKind,
+        /// The type that it has now.
+        is: ExchangeKind,
     },
     /// Another process runs with the same id and incarnation. If it is this node's, it serves nothing any more.
     Clone {

@@ -10,9 +10,9 @@ use leveret_model::{Instant, NodeId, QueueId, ShardId, limits};
 
 use crate::command::{CommandKey, Phase};
 use crate::control::{AfterApplied, Control};
-use crate::directory::MergeStep;
 use crate::directory::map::Version;
 use crate::directory::proposal::Notice;
+use crate::directory::{MergeStep, Retyped};
 use crate::effects::Event;
 use crate::frame::{Frame, Versions};
 use crate::membership::join::{Join, Surroundings};
@@ -119,6 +119,9 @@ impl Control {
     fn tell_changes(&mut self) {
         let changes = self.directory.take_changes();
         self.stirred |= !changes.is_empty();
+        for Retyped { name, was, is } in self.directory.take_retyped() {
+            self.effects.events.push(Event::ExchangeRetyped { vhost: name.vhost, name: name.name, was, is });
+        }
         for change in changes {
             self.sequence += 1;
             for shard in 0..self.config.shards {

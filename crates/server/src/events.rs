@@ -86,6 +86,9 @@ fn log(event: &ClusterEvent, unsaid: Option<u64>) {
         ClusterEvent::MergeLost { vhost, name, renamed, winner } => {
             warn!(%vhost, %name, %renamed, %winner, "two queues of one name met: ours keeps its messages as `renamed`");
         }
+        ClusterEvent::ExchangeRetyped { vhost, name, was, is } => {
+            warn!(%vhost, %name, %was, %is, "two exchanges of one name and of two types met: the later declare holds");
+        }
         ClusterEvent::RolledBack { peer } => {
             error!(%peer, "a peer knows more of this node's directory than this node: it serves nothing");
         }

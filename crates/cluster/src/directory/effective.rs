@@ -14,7 +14,7 @@ use leveret_model::directory::{Change, QueueRecord};
 use super::map::{BindingKey, ObjectName};
 use super::mask::{self, Rank};
 use super::proposal::Notice;
-use super::register::{self, ExchangeRegister};
+use super::register::{self, ExchangeRegister, Retyped};
 use super::{Directory, ExchangeName};
 
 /// The changes of one refresh, by their place in the order.
@@ -90,7 +90,8 @@ impl Directory {
         let old = self.exchanges.insert(name.clone(), known).unwrap_or_default();
         let told = self.told.exchanges.get(name);
         if told != value.as_ref() {
-            if told.is_some() {
+            let was = told.map(|told| told.kind);
+            if was.is_some() {
                 self.untell_bindings_at(name, batch);
                 self.told.exchanges.remove(name);
                 batch
@@ -98,6 +99,10 @@ impl Directory {
                     .push(Change::DropExchange { vhost: name.vhost.clone(), name: name.name.clone() });
             }
             if let Some(exchange) = value {
+                if let Some(was) = was.filter(|was| *was != exchange.kind && old.deleted == register.deleted)
+                {
+                    self.retyped.push(Retyped { name: name.clone(), was, is: exchange.kind });
+                }
                 self.told.exchanges.insert(name.clone(), exchange.clone());
                 batch.exchange_puts.push(Change::PutExchange(exchange));
             }

@@ -30,6 +30,7 @@ use map::{BindingKey, Dropped, NodeMap, ObjectName, Op, Record, RecordKey, Stamp
 pub(crate) use merge::MergeStep;
 use merge::Merges;
 use proposal::{Ballot, Notice};
+pub(crate) use register::Retyped;
 pub(crate) use seen::{Seen, SeenQueue};
 pub(crate) use size::Bound;
 use size::Size;
@@ -80,6 +81,7 @@ pub(crate) struct Directory {
     told: Told,
     changes: Vec<Change>,
     notices: Vec<Notice>,
+    retyped: Vec<Retyped>,
     outgoing: Vec<Op>,
     pushed: Version,
     /// Bindings derived so far: the work that tests count.
@@ -115,6 +117,7 @@ impl Directory {
             told: Told::default(),
             changes: Vec::new(),
             notices: Vec::new(),
+            retyped: Vec::new(),
             outgoing: Vec::new(),
             pushed: version,
             #[cfg(test)]
@@ -375,6 +378,11 @@ impl Directory {
     /// Changes for the shards since the last call, in order.
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
         core::mem::take(&mut self.changes)
+    }
+
+    /// Exchanges that have another type since the last call, and were not deleted.
+    pub(crate) fn take_retyped(&mut self) -> Vec<Retyped> {
+        core::mem::take(&mut self.retyped)
     }
 
     /// Votes to be told since the last call.

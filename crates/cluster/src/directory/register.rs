@@ -5,7 +5,7 @@
 
 use alloc::collections::BTreeMap;
 
-use leveret_model::definition::{Exchange, PREDECLARED};
+use leveret_model::definition::{Exchange, ExchangeKind, PREDECLARED};
 use leveret_model::{Arguments, NodeId};
 
 use super::map::{NodeMap, ObjectName, Record, RecordKey, Stamp};
@@ -19,6 +19,16 @@ pub(crate) struct ExchangeRegister {
     pub(crate) stamp: Option<Stamp>,
     /// The last deletion: bindings made at or before it are void.
     pub(crate) deleted: u64,
+}
+
+/// A register whose value was replaced by one of another type: two declares that did not know of each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Retyped {
+    pub(crate) name: ObjectName,
+    /// The type that the shards were told before.
+    pub(crate) was: ExchangeKind,
+    /// The type that they are told now.
+    pub(crate) is: ExchangeKind,
 }
 
 impl ExchangeRegister {

@@ -2,10 +2,10 @@
 
 use leveret_cluster::Event;
 use leveret_model::Instant;
-use leveret_model::definition::Binding;
+use leveret_model::definition::{Binding, ExchangeKind};
 use leveret_model::directory::{Command, Reply};
 
-use crate::commands::{binding, delete_queue, queue};
+use crate::commands::{binding, delete_exchange, delete_queue, exchange, queue};
 use crate::world::{At, World, ms};
 use crate::{cluster, views};
 
@@ -208,4 +208,37 @@ fn what_was_asked_of_a_winner_that_dies_is_done_by_the_other_life() {
         }
     }
     assert!(done > 5, "only {done} met two lives");
+}
+
+#[test]
+fn a_merge_that_gives_an_exchange_another_type_is_told_where_it_did() {
+    let retyped = |world: &World, at: At| {
+        let events = world.nodes[at].events.iter().filter_map(|(_, event)| match event {
+            Event::ExchangeRetyped { name, was, is, .. } => Some((name.to_string(), *was, *is)),
+            _ => None,
+        });
+        events.collect::<Vec<_>>()
+    };
+    let mut world = cluster(3, 2);
+    world.cut_both(0, 1, true);
+    world.run(ms(3_500));
+    for (at, kind) in [(0, ExchangeKind::Fanout), (1, ExchangeKind::Topic)] {
+        assert_eq!(world.ask_now(at, exchange("e", kind, false)), Reply::Done);
+        assert_eq!(world.ask_now(at, exchange("same", ExchangeKind::Direct, false)), Reply::Done);
+    }
+    world.heal();
+    assert!(world.run_until(ms(4_000), World::agrees), "{:#?}", views(&world));
+    let told = [retyped(&world, 0), retyped(&world, 1)];
+    let of_two = [(ExchangeKind::Fanout, ExchangeKind::Topic), (ExchangeKind::Topic, ExchangeKind::Fanout)];
+    let expected = of_two.map(|(was, is)| vec![("e".to_owned(), was, is)]);
+    assert!(
+        told == [expected[0].clone(), Vec::new()] || told == [Vec::new(), expected[1].clone()],
+        "one side keeps its type, the other is told: {told:?}"
+    );
+
+    // a deletion and another declare are nobody's surprise
+    assert_eq!(world.ask_now(0, delete_exchange("e")), Reply::Done);
+    assert_eq!(world.ask_now(0, exchange("e", ExchangeKind::Direct, false)), Reply::Done);
+    assert!(world.run_until(ms(4_000), World::agrees), "{:#?}", views(&world));
+    assert_eq!([retyped(&world, 0), retyped(&world, 1)], told);
 }
