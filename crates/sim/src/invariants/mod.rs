@@ -1,4 +1,5 @@
-//! The promises, one file each. A violation names its file.
+//! The promises, one file each, but for `no_phantom`: a delivery is judged where it comes in (`oracle.rs`, `channel.rs`, and
+//! `client.rs` for consumers that were never asked for). A violation names its promise.
 //!
 //! | file | promise |
 //! |---|---|
@@ -30,7 +31,7 @@ pub(crate) mod unacked_returns;
 pub struct Violation {
     /// When it was seen.
     pub at: Instant,
-    /// Which promise: a file of `invariants/`.
+    /// Which promise of the table above.
     pub invariant: &'static str,
     /// What was seen.
     pub text: String,
