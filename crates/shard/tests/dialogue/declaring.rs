@@ -164,8 +164,11 @@ fn what_nobody_waits_for_any_more_is_taken_back_from_the_control_machine() {
     rig.lose(lost);
     rig.client(closing).says(0, ConnectionClose { reply_code: 200, ..Default::default() });
     rig.run();
+    assert_eq!(rig.control.forgotten, [(at(1, 0), RequestId(1))]);
+    // a close counts behind what was said before, for its time
+    rig.pass(limits::LEAVE_WAIT);
     assert_eq!(rig.control.forgotten, [1, 2].map(|request| (at(1, 0), RequestId(request))));
-    rig.pass(limits::OPERATION_WAIT);
+    rig.pass(limits::OPERATION_WAIT - limits::LEAVE_WAIT);
     assert!(matches!(rig.one(late), Heard::ChannelClose(405, _)));
     assert_eq!(rig.control.forgotten.last(), Some(&(at(1, 0), RequestId(3))));
     // an answer that crosses it finds nobody
