@@ -55,6 +55,8 @@ impl Shard {
     pub fn on_carried(&mut self, key: ConnectionKey, unread_bytes: usize) -> bool {
         let Some(connection) = self.connections.get(key) else { return false };
         let (kept, output) = (connection.kept(), connection.output_len());
+        // one write may take an output from full to empty, and nothing else would wake who waited
+        let has_room = connection.has_room_again();
         let at_will = (kept.begun + kept.unwritten + unread_bytes) as u64;
         self.broker.count_kept(key, at_will + kept.waiting as u64, at_will);
         let (low, meta) = (self.broker.output_low(), self.broker.meta(key));
@@ -62,7 +64,10 @@ impl Shard {
         if goes_on {
             self.connections.touch(key);
         }
-        goes_on
+        if has_room {
+            self.on_written(key);
+        }
+        goes_on || has_room
     }
 
     /// What connections keep as long as their clients like, bytes.

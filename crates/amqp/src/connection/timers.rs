@@ -59,7 +59,7 @@ impl<C> Connection<C> {
         C: Default,
     {
         self.heartbeat.on_taken();
-        if self.without_room.is_empty() || self.output_is_full() {
+        if !self.has_room_again() {
             return false;
         }
         self.now = now;
@@ -70,6 +70,13 @@ impl<C> Connection<C> {
         }
         self.go_on_getting(host);
         true
+    }
+
+    /// Channels that stopped for want of room have some: `on_written` is due. hot.
+    #[inline]
+    #[must_use]
+    pub fn has_room_again(&self) -> bool {
+        !self.without_room.is_empty() && !self.output_is_full()
     }
 
     /// Channels whose turn it is ask for their message. With a full output that is when there is room again.

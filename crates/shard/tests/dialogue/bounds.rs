@@ -334,3 +334,22 @@ fn a_connection_with_too_many_consumers_on_its_channels_is_closed_with_530() {
     assert_eq!(rig.counts(modest, "q"), (0, 0));
     rig.consume(modest, "q", "m", true);
 }
+
+/// `limits::OUTPUT_BYTES_STOP`: an answer fills the output, and one write empties it.
+#[test]
+fn who_asks_behind_an_answer_that_fills_the_output_is_answered() {
+    let mut rig = Rig::new(&[1]);
+    let client = rig.connect(at(1, 0));
+    rig.declare(client, "q");
+    let large = "x".repeat(limits::OUTPUT_BYTES_STOP + 1);
+    for _ in 0..3 {
+        rig.publish(client, "q", &large);
+    }
+    rig.run();
+    for _ in 0..3 {
+        rig.says_get(client, "q", true);
+    }
+    rig.run();
+    let got = rig.heard(client);
+    assert_eq!(got.iter().filter(|heard| matches!(heard, Heard::Got { .. })).count(), 3);
+}
