@@ -147,6 +147,12 @@ impl Desk {
         }
     }
 
+    /// Those that wait for that node's answer.
+    pub(crate) fn forwarded_to(&self, node: NodeId) -> Vec<CommandKey> {
+        let to_node = self.commands.iter().filter(|(_, pending)| pending.phase == Phase::Forwarded(node));
+        to_node.map(|(&key, _)| key).collect()
+    }
+
     pub(crate) fn take(&mut self, key: CommandKey) -> Option<Pending> {
         let pending = self.commands.remove(&key)?;
         self.by_origin.remove(&pending.origin);

@@ -41,7 +41,8 @@ impl Control {
         }
     }
 
-    /// This node is not the home that a peer takes it for, or cannot serve it. The peer is told what a client would be told that has no time left.
+    /// This node is not the home that a peer takes it for, or cannot serve it. The peer is told what a
+    /// client would be told that has no time left.
     pub(super) fn pass_back(&mut self, key: CommandKey) {
         let Some(pending) = self.desk.take(key) else { return };
         if let Origin::Peer(node, id) = pending.origin {
@@ -67,14 +68,7 @@ impl Control {
 
     /// The home's node is Down: unless another one serves the name, that is the answer.
     pub(crate) fn on_home_down(&mut self, now: Instant, node: NodeId) {
-        let forwarded: Vec<CommandKey> = self
-            .desk
-            .commands
-            .iter()
-            .filter(|(_, pending)| pending.phase == Phase::Forwarded(node))
-            .map(|(&key, _)| key)
-            .collect();
-        for key in forwarded {
+        for key in self.desk.forwarded_to(node) {
             let Some(pending) = self.desk.commands.get(&key) else { continue };
             let Some(name) = queue_of(&pending.command) else { continue };
             if let Seen::There(SeenQueue { home: Standing::Alive, .. }) = self.directory.queue(&name) {

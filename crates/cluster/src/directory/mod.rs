@@ -12,6 +12,8 @@ mod mask;
 mod merge;
 pub(crate) mod proposal;
 mod register;
+#[cfg(test)]
+mod samples;
 mod seen;
 mod size;
 mod told;

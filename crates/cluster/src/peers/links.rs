@@ -1,11 +1,9 @@
 //! Control links: dialled for ever, settled when two cross, never resumed.
 
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 
 use leveret_model::{Instant, Name, NodeId, limits};
 
-use crate::command::{CommandKey, Phase};
 use crate::control::{Control, Link};
 use crate::effects::{Event, LinkKey};
 use crate::frame::Frame;
@@ -89,14 +87,7 @@ impl Control {
         }
         self.send(node, Frame::Ping { sent_nanos: now.as_nanos() });
         self.next_ping = self.next_ping.max(now);
-        let requests: Vec<CommandKey> = self
-            .desk
-            .commands
-            .iter()
-            .filter(|(_, pending)| pending.phase == Phase::Forwarded(node))
-            .map(|(&key, _)| key)
-            .collect();
-        for key in requests {
+        for key in self.desk.forwarded_to(node) {
             self.send_request(node, key);
         }
     }

@@ -1,6 +1,6 @@
+use super::super::samples::{exchange, object};
 use super::*;
 use alloc::collections::BTreeSet;
-use leveret_model::definition::{Exchange, ExchangeKind};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{Arguments, Incarnation, Name, NodeId, QueueId, RoutingKey, ShardAddress, ShardId, Ulid};
 use std::vec::Vec;
@@ -9,10 +9,6 @@ const OWN: NodeId = NodeId(1);
 const PEER: NodeId = NodeId(2);
 const MANY: usize = 10_000;
 const LIFE: QueueId = QueueId { generation: 0, ulid: Ulid(1) };
-
-fn object(name: &str) -> ObjectName {
-    ObjectName::new(&Name::new("/"), &Name::new(name))
-}
 
 fn bound(source: &str, kind: DestinationKind, destination: &str, key: usize) -> Binding {
     Binding {
@@ -56,18 +52,8 @@ impl Rig {
     }
 
     fn exchange(&mut self, name: &str, there: bool) {
-        let stamp = self.directory.stamp();
-        let deleted = if there { self.directory.deleted(&object(name)) } else { stamp.lamport };
-        let value = there.then(|| Exchange {
-            vhost: Name::new("/"),
-            name: Name::new(name),
-            kind: ExchangeKind::Direct,
-            durable: false,
-            auto_delete: false,
-            internal: false,
-            arguments: Arguments::default(),
-        });
-        self.write(Op::Put(Record::Exchange { name: object(name), stamp, deleted, value }));
+        let op = exchange(&mut self.directory, name, there);
+        self.write(op);
     }
 
     fn queue(&mut self, name: &str) {

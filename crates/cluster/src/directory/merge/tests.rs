@@ -1,6 +1,7 @@
 use super::super::map::Dropped;
+use super::super::samples::exchange;
 use super::*;
-use leveret_model::definition::{Binding, Exchange, ExchangeKind};
+use leveret_model::definition::Binding;
 use leveret_model::directory::QueueRecord;
 use leveret_model::{
     Arguments, Incarnation, Instant, RoutingKey, Seed, ShardAddress, ShardId, SplitMix, Ulid,
@@ -15,10 +16,6 @@ const MANY: u128 = 5_000;
 
 fn id(ulid: u128) -> QueueId {
     QueueId { generation: 0, ulid: Ulid(ulid) }
-}
-
-fn object(name: &str) -> ObjectName {
-    ObjectName::new(&Name::new("/"), &Name::new(name))
 }
 
 fn queue(node: NodeId, ulid: u128, name: &str) -> Record {
@@ -94,18 +91,8 @@ impl Rig {
     }
 
     fn exchange(&mut self, name: &str, there: bool) {
-        let stamp = self.directory.stamp();
-        let deleted = if there { self.directory.deleted(&object(name)) } else { stamp.lamport };
-        let value = there.then(|| Exchange {
-            vhost: Name::new("/"),
-            name: Name::new(name),
-            kind: ExchangeKind::Direct,
-            durable: false,
-            auto_delete: false,
-            internal: false,
-            arguments: Arguments::default(),
-        });
-        self.directory.write(Op::Put(Record::Exchange { name: object(name), stamp, deleted, value }));
+        let op = exchange(&mut self.directory, name, there);
+        self.directory.write(op);
     }
 
     /// Looks at every contested name, as if each had changed: what would go on then.
