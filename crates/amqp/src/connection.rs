@@ -309,7 +309,8 @@ impl<C> Connection<C> {
     }
 
     /// False while nothing more can be taken: a login is checked, channels keep as much as they may, the client does not
-    /// read what it asked for, or it wants to go and its channels are not done. When it turns true again, the bytes that were not taken are to be offered again.
+    /// read what it asked for, or it wants to go and its channels are not done. When it turns true again, the bytes that were
+    /// not taken are to be offered again.
     #[must_use]
     pub fn wants_read(&self) -> bool {
         let taking = match self.phase {

@@ -1,6 +1,7 @@
 //! A shard's thread: the real driver's turn in two halves, with other threads running between them.
 //!
-//! Read first: [`ShardHost::begin_turn`], then `shard_host/clients.rs`. First half: the clock is read and all mail taken. Second half: links, sockets, time, end of turn, one write each.
+//! Read first: [`ShardHost::begin_turn`], then `shard_host/clients.rs`. First half: the clock is read and all
+//! mail taken. Second half: links, sockets, time, end of turn, one write each.
 
 mod clients;
 
