@@ -4,9 +4,12 @@
 //! event and no allocation. What needs time is a request; the shard answers it later through a method of
 //! `Connection` (`on_login`, `on_answer`, `on_settled`), never from inside the call.
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use leveret_model::definition::{ExchangeDefinition, QueueDefinition};
 use leveret_model::{
     Arguments, ChannelKey, ChannelNumber, ConsumerNumber, ConsumerTerms, Instant, Name, Position,
     PublishNumber, Refusal, ReplyCode, RoutingKey, Settlement,
@@ -84,21 +87,11 @@ pub enum Published {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
     /// `exchange.declare`
-    ExchangeDeclare {
+    ExchangeDeclare(Box<ExchangeDefinition>),
+    /// `exchange.declare` with passive: is it there?
+    ExchangeDeclarePassive {
         /// The name.
         name: Name,
-        /// The type, as it came.
-        kind: RoutingKey,
-        /// Only ask whether it is there.
-        passive: bool,
-        /// Survives a restart.
-        durable: bool,
-        /// Goes with its last binding.
-        auto_delete: bool,
-        /// Not for clients' publishes.
-        internal: bool,
-        /// Arguments.
-        arguments: Arguments,
     },
     /// `exchange.delete`
     ExchangeDelete {
@@ -112,15 +105,11 @@ pub enum Operation {
     /// `exchange.unbind`
     ExchangeUnbind(Bind),
     /// `queue.declare`
-    QueueDeclare {
+    QueueDeclare(Arc<QueueDefinition>),
+    /// `queue.declare` with passive: is it there, and with how many messages and consumers?
+    QueueDeclarePassive {
         /// The name.
         name: Name,
-        /// Only ask whether it is there.
-        passive: bool,
-        /// Survives a restart.
-        durable: bool,
-        /// Arguments.
-        arguments: Arguments,
     },
     /// `queue.delete`
     QueueDelete {

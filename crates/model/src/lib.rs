@@ -12,11 +12,13 @@ mod consuming;
 pub mod definition;
 pub mod directory;
 mod ids;
+pub mod known_arguments;
 pub mod limits;
 mod name;
 pub mod refusals;
 mod reply;
 mod seed;
+pub mod settings;
 pub mod surface;
 mod time;
 

@@ -1,13 +1,10 @@
 //! What an operation comes to: who may ask for it, and a command for the control machine or a question for a home.
 
-use alloc::format;
-use alloc::string::String;
-
 use leveret_amqp::host::{Bind, Operation};
 use leveret_auth::Access;
-use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind};
+use leveret_model::definition::{Binding, DestinationKind};
 use leveret_model::directory::Command;
-use leveret_model::{ConnectionKey, ConsumerNumber, ConsumerTerms, Name, Refusal, ReplyCode, refusals};
+use leveret_model::{ConnectionKey, ConsumerNumber, ConsumerTerms, Name, Refusal, refusals};
 use leveret_route::validate_binding;
 
 use crate::broker::Broker;
@@ -46,15 +43,18 @@ impl Broker {
     pub(crate) fn may(&self, connection: ConnectionKey, operation: &Operation) -> Result<(), Refusal> {
         let (exchange, queue) = ("exchange", "queue");
         match operation {
-            Operation::ExchangeDeclare { name, passive: false, .. }
-            | Operation::ExchangeDelete { name, .. } => {
+            Operation::ExchangeDeclare(definition) => {
+                self.authorize(connection, Access::Configure, exchange, &definition.name)
+            }
+            Operation::ExchangeDelete { name, .. } => {
                 self.authorize(connection, Access::Configure, exchange, name)
             }
-            Operation::QueueDeclare { name, passive: false, .. } | Operation::QueueDelete { name, .. } => {
-                self.authorize(connection, Access::Configure, queue, name)
+            Operation::QueueDeclare(definition) => {
+                self.authorize(connection, Access::Configure, queue, &definition.name)
             }
-            Operation::ExchangeDeclare { name, .. } => self.authorize_any(connection, exchange, name),
-            Operation::QueueDeclare { name, .. } => self.authorize_any(connection, queue, name),
+            Operation::QueueDelete { name, .. } => self.authorize(connection, Access::Configure, queue, name),
+            Operation::ExchangeDeclarePassive { name } => self.authorize_any(connection, exchange, name),
+            Operation::QueueDeclarePassive { name } => self.authorize_any(connection, queue, name),
             Operation::ExchangeBind(bind) | Operation::ExchangeUnbind(bind) => {
                 self.authorize(connection, Access::Write, exchange, &bind.destination)?;
                 self.authorize(connection, Access::Read, exchange, &bind.source)
@@ -88,22 +88,14 @@ impl Broker {
     pub(crate) fn action_of(&self, operation: &Operation, by: ConnectionKey) -> Result<Action, Refusal> {
         let vhost = self.meta(by).vhost_name.clone();
         let command = match operation {
-            Operation::ExchangeDeclare { passive: true, name, .. } => {
+            Operation::ExchangeDeclarePassive { name } => {
                 return Ok(Action::FindExchange(name.clone()));
             }
-            Operation::ExchangeDeclare { name, kind, durable, auto_delete, internal, arguments, .. } => {
-                if name.is_empty() {
+            Operation::ExchangeDeclare(definition) => {
+                if definition.name.is_empty() {
                     return Err(refusals::default_exchange());
                 }
-                Command::DeclareExchange(Exchange {
-                    vhost,
-                    name: name.clone(),
-                    kind: exchange_kind(kind)?,
-                    durable: *durable,
-                    auto_delete: *auto_delete,
-                    internal: *internal,
-                    arguments: arguments.clone(),
-                })
+                Command::DeclareExchange((**definition).clone())
             }
             Operation::ExchangeDelete { name, .. } if name.is_empty() => {
                 return Err(refusals::default_exchange());
@@ -123,16 +115,12 @@ impl Broker {
                 Command::Bind(binding(vhost, DestinationKind::Queue, bind)?)
             }
             Operation::QueueUnbind(bind) => Command::Unbind(binding(vhost, DestinationKind::Queue, bind)?),
-            Operation::QueueDeclare { passive: true, name, .. } => {
+            Operation::QueueDeclarePassive { name } => {
                 return Ok(Action::Ask(name.clone(), Question::Inspect));
             }
-            Operation::QueueDeclare { name, durable, arguments, .. } => Command::DeclareQueue {
-                vhost,
-                name: name.clone(),
-                home: self.own,
-                durable: *durable,
-                arguments: arguments.clone(),
-            },
+            Operation::QueueDeclare(definition) => {
+                Command::DeclareQueue { definition: definition.clone(), home: self.own }
+            }
             Operation::QueueDelete { name, if_unused, if_empty } => {
                 Command::DeleteQueue { vhost, name: name.clone(), if_unused: *if_unused, if_empty: *if_empty }
             }
@@ -148,13 +136,6 @@ impl Broker {
         };
         Ok(Action::Command(command))
     }
-}
-
-fn exchange_kind(kind: &[u8]) -> Result<ExchangeKind, Refusal> {
-    ExchangeKind::from_name(kind).ok_or_else(|| {
-        let kind = String::from_utf8_lossy(kind);
-        Refusal::new(ReplyCode::PreconditionFailed, format!("unknown exchange type '{kind}'"))
-    })
 }
 
 fn binding(vhost: Name, kind: DestinationKind, bind: &Bind) -> Result<Binding, Refusal> {

@@ -76,7 +76,7 @@ impl Broker {
 
     fn on_put_queue(&mut self, change: &Change, record: &QueueRecord) {
         let known = self.table.queue_by_id(record.id).map(|known| &known.record);
-        let renamed = known.is_some_and(|known| known.name != record.name);
+        let renamed = known.is_some_and(|known| known.definition.name != record.definition.name);
         if record.home == self.own {
             self.open_home(record.id);
         }
@@ -110,7 +110,7 @@ impl Broker {
 
     /// The control machine wants a queue closed, under conditions.
     fn on_close_queue(&mut self, request: RequestId, id: QueueId, if_unused: bool, if_empty: bool) {
-        let known = self.table.queue_by_id(id).map(|queue| &queue.record);
+        let known = self.table.queue_by_id(id).map(|queue| &queue.record.definition);
         let (name, vhost) = known.map(|record| (&*record.name, &*record.vhost)).unwrap_or_default();
         let result = match self.places.home_mut(id) {
             None => Ok(0),

@@ -290,7 +290,7 @@ impl Broker {
 
     /// Exclusive, or wants to be and is not alone.
     pub(crate) fn in_exclusive_use(&self, id: QueueId) -> Refusal {
-        let known = self.table.queue_by_id(id).map(|queue| &queue.record);
+        let known = self.table.queue_by_id(id).map(|queue| &queue.record.definition);
         let (name, vhost) = known.map(|record| (&*record.name, &*record.vhost)).unwrap_or_default();
         refusals::exclusive_use(name, vhost)
     }

@@ -198,6 +198,7 @@ impl Broker {
     pub(crate) fn home_down(&self, queue: &QueueRecord) -> Refusal {
         let home = queue.home.node;
         let home = self.node_names.get(&home).map_or_else(|| home.to_string(), ToString::to_string);
+        let queue = &queue.definition;
         refusals::home_down(&queue.name, &queue.vhost, queue.durable, &home)
     }
 }
