@@ -12,8 +12,8 @@ use leveret_model::{
 };
 
 use crate::command::{CommandKey, Desk, Origin};
-use crate::directory::Directory;
 use crate::directory::map::{Record, Version};
+use crate::directory::state::Directory;
 use crate::directory::visible::Visible;
 use crate::effects::{Effects, LinkKey};
 use crate::frame::{Frame, Versions};

@@ -2,7 +2,6 @@
 //!
 //! A value that cannot be is [`Damage`]: the peer is of another version or has a bug, and its link is closed.
 
-mod arguments;
 mod convert;
 mod entry;
 mod message;
@@ -20,6 +19,7 @@ use prost::Message as _;
 use self::entry::{op_in, op_out};
 use self::message::{self as wire, Body, ControlFrame};
 use crate::directory::map::{Op, Record, Version};
+use crate::encoding;
 use crate::membership::TurnAway;
 
 /// A member as a peer sees it.
@@ -262,6 +262,6 @@ fn member_in(member: wire::Member) -> Result<MemberInfo, Damage> {
         boot: Boot(member.boot),
         address: member.address,
         shards: u8::try_from(member.shards).map_err(|_| Damage::Value("shards"))?,
-        name: convert::name(&member.name)?,
+        name: encoding::name(&member.name)?,
     })
 }

@@ -1,9 +1,9 @@
 //! What other nodes say, and what is said to them.
 
-mod clock;
 mod forgetting;
 mod links;
 mod maps;
+mod timers;
 mod verdicts;
 
 use alloc::string::ToString;
@@ -20,7 +20,7 @@ use crate::frame::{Frame, MemberInfo};
 use crate::membership::join::Join;
 use crate::membership::member::{Member, PeerHello};
 use crate::membership::{Standing, TurnAway};
-use crate::work::applied_version;
+use crate::settle_inputs::applied_version;
 
 impl Control {
     /// Nodes with a link.

@@ -8,8 +8,8 @@ use leveret_model::definition::{ExchangeDefinition, QueueDefinition};
 use leveret_model::surface::{self, Feature};
 use leveret_model::{Arguments, Name, Refusal, ReplyCode, Value, refusals};
 
-use crate::directory::Bound;
-use crate::directory::map::ObjectName;
+use crate::directory::names::ObjectName;
+use crate::directory::size::Bound;
 
 pub(crate) fn no_queue(name: &ObjectName) -> Refusal {
     refusals::no_queue(&name.name, &name.vhost)

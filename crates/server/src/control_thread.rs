@@ -275,6 +275,7 @@ impl ControlThread {
             nodes: self.control.nodes(),
             queues: self.control.queues_after(after, limits::STATUS_PAGE_QUEUES),
             renamed: self.teller.renamed(),
+            unknown_records: self.control.unknown_records(),
             why_alone: self.why_alone(),
         }
     }

@@ -139,6 +139,12 @@ fn warnings(memory: &NodeMemory, overview: &Overview) -> Vec<Cow<'static, str>> 
             warnings.push(text.into());
         }
     }
+    for (kind, count) in &overview.unknown_records {
+        let text = format!(
+            "nodes of a later version wrote {count} times what this one cannot act on ({kind}): it is kept and handed on"
+        );
+        warnings.push(text.into());
+    }
     match memory.pressure() {
         Pressure::Calm => {}
         Pressure::Tight => warnings.push("memory is tight: publishers of long queues wait".into()),
@@ -215,6 +221,7 @@ mod tests {
             nodes: Vec::new(),
             queues: queues_there.into(),
             renamed: Vec::new(),
+            unknown_records: Vec::new(),
             why_alone: None,
         };
         let queues = queues(&facts(), &[], &overview);
