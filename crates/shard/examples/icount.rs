@@ -18,7 +18,7 @@ use leveret_model::{
     Arguments, Boot, ConnectionKey, Instant, Name, NodeId, QueueId, RoutingKey, Seed, ShardAddress, ShardId,
     Ulid,
 };
-use leveret_shard::{Caller, Effects, Shard, ShardConfig};
+use leveret_shard::{Caller, Effects, Shard, ShardConfig, Store};
 use leveret_wire::frame::{FRAME_END, write_head, write_header_frame};
 use leveret_wire::method::{
     BasicAck, BasicConsume, BasicPublish, ChannelOpen, ConfirmSelect, ConnectionOpen, ConnectionStartOk,
@@ -106,6 +106,7 @@ impl Machine {
                 seed: Seed(u64::from(shard)),
                 protocol: Arc::clone(&protocol),
                 users: users(),
+                store: Store::Memory,
             };
             let mut machine = Shard::new(config);
             machine.on_control(ToShard::Lease { until: Instant::FAR });

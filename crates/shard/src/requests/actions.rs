@@ -7,14 +7,14 @@ use leveret_amqp::host::{Bind, Operation};
 use leveret_auth::Access;
 use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind};
 use leveret_model::directory::Command;
-use leveret_model::{ConnectionKey, ConsumerNumber, ConsumerTerms, Name, Refusal, ReplyCode, refusals};
+use leveret_model::{ConnectionKey, ConsumerNumber, Name, Refusal, ReplyCode, ShardAddress, refusals};
 use leveret_route::validate_binding;
 
-use crate::broker::Broker;
+use super::{Question, Rooms};
 
 /// What is to be done about an operation first.
 #[derive(Debug)]
-pub(crate) enum Action {
+pub(super) enum Action {
     /// It is the directory's.
     Command(Command),
     /// Is the exchange there?
@@ -25,68 +25,61 @@ pub(crate) enum Action {
     Cancel(ConsumerNumber),
 }
 
-/// What a home is asked, here or elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Question {
-    /// `basic.consume`
-    Subscribe { consumer: ConsumerNumber, terms: ConsumerTerms },
-    /// `basic.cancel`
-    Unsubscribe { consumer: ConsumerNumber },
-    /// `basic.get`
-    Get { no_ack: bool },
-    /// `queue.purge`
-    Purge,
-    /// `queue.declare` of a queue that is there.
-    Inspect,
-}
-
-impl Broker {
+impl Rooms<'_> {
     /// RabbitMQ's table: declare and delete need configure; bind and unbind write at the destination and read at the
     /// source; consume, get and purge need read. A passive declare needs any right.
-    pub(crate) fn may(&self, connection: ConnectionKey, operation: &Operation) -> Result<(), Refusal> {
+    pub(super) fn may(&self, connection: ConnectionKey, operation: &Operation) -> Result<(), Refusal> {
         let (exchange, queue) = ("exchange", "queue");
         match operation {
             Operation::ExchangeDeclare { name, passive: false, .. }
             | Operation::ExchangeDelete { name, .. } => {
-                self.authorize(connection, Access::Configure, exchange, name)
+                self.clients.authorize(connection, Access::Configure, exchange, name)
             }
             Operation::QueueDeclare { name, passive: false, .. } | Operation::QueueDelete { name, .. } => {
-                self.authorize(connection, Access::Configure, queue, name)
+                self.clients.authorize(connection, Access::Configure, queue, name)
             }
             Operation::ExchangeDeclare { name, .. } => self.authorize_any(connection, exchange, name),
             Operation::QueueDeclare { name, .. } => self.authorize_any(connection, queue, name),
             Operation::ExchangeBind(bind) | Operation::ExchangeUnbind(bind) => {
-                self.authorize(connection, Access::Write, exchange, &bind.destination)?;
-                self.authorize(connection, Access::Read, exchange, &bind.source)
+                self.clients.authorize(connection, Access::Write, exchange, &bind.destination)?;
+                self.clients.authorize(connection, Access::Read, exchange, &bind.source)
             }
             Operation::QueueBind(bind) | Operation::QueueUnbind(bind) => {
-                self.authorize(connection, Access::Write, queue, &bind.destination)?;
-                self.authorize(connection, Access::Read, exchange, &bind.source)
+                self.clients.authorize(connection, Access::Write, queue, &bind.destination)?;
+                self.clients.authorize(connection, Access::Read, exchange, &bind.source)
             }
             Operation::QueuePurge { name }
             | Operation::Consume { queue: name, .. }
-            | Operation::Get { queue: name, .. } => self.authorize(connection, Access::Read, queue, name),
+            | Operation::Get { queue: name, .. } => {
+                self.clients.authorize(connection, Access::Read, queue, name)
+            }
             Operation::Cancel { .. } => Ok(()),
         }
     }
 
     /// What the kind of the source asks of key and arguments; a source that is not there is the directory's to refuse.
     fn check_binding(&self, vhost: &Name, bind: &Bind) -> Result<(), Refusal> {
-        let vhost = self.table.vhost(vhost);
-        let source = vhost.and_then(|vhost| self.table.exchange(vhost, bind.source.as_bytes()));
-        let definition = source.and_then(|source| self.table.definition(source));
+        let vhost = self.view.table.vhost(vhost);
+        let source = vhost.and_then(|vhost| self.view.table.exchange(vhost, bind.source.as_bytes()));
+        let definition = source.and_then(|source| self.view.table.definition(source));
         definition.map_or(Ok(()), |exchange| validate_binding(exchange.kind, &bind.key, &bind.arguments))
     }
 
     fn authorize_any(&self, connection: ConnectionKey, kind: &str, name: &str) -> Result<(), Refusal> {
-        self.authorize(connection, Access::Configure, kind, name)
-            .or_else(|_| self.authorize(connection, Access::Write, kind, name))
-            .or_else(|_| self.authorize(connection, Access::Read, kind, name))
+        self.clients
+            .authorize(connection, Access::Configure, kind, name)
+            .or_else(|_| self.clients.authorize(connection, Access::Write, kind, name))
+            .or_else(|_| self.clients.authorize(connection, Access::Read, kind, name))
     }
 
     /// What an operation of a client is.
-    pub(crate) fn action_of(&self, operation: &Operation, by: ConnectionKey) -> Result<Action, Refusal> {
-        let vhost = self.meta(by).vhost_name.clone();
+    pub(super) fn action_of(
+        &self,
+        own: ShardAddress,
+        operation: &Operation,
+        by: ConnectionKey,
+    ) -> Result<Action, Refusal> {
+        let vhost = self.clients.get(by).vhost_name.clone();
         let command = match operation {
             Operation::ExchangeDeclare { passive: true, name, .. } => {
                 return Ok(Action::FindExchange(name.clone()));
@@ -129,7 +122,7 @@ impl Broker {
             Operation::QueueDeclare { name, durable, arguments, .. } => Command::DeclareQueue {
                 vhost,
                 name: name.clone(),
-                home: self.own,
+                home: own,
                 durable: *durable,
                 arguments: arguments.clone(),
             },
