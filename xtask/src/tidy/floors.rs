@@ -2,10 +2,11 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Problem, Tree};
+use super::tree::{Problem, Tree};
 
-/// Each room and the rooms that it may import, bottom floor first. `queue` knows no bytes and no connection, `amqp`
-/// knows no queue, `cluster` and `shard` never see each other; only `server` and the app touch the system.
+/// Each room and the rooms that it may import, bottom floor first. `queue` knows no bytes and no connection,
+/// `amqp` knows no queue, `cluster` and `shard` never see each other; only `server` and the app touch the
+/// system.
 pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("wire", &["model"]),
@@ -101,7 +102,7 @@ fn package<'a>(name: &'a str, dependency: &'a toml::Value, workspace: &'a toml::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree_of;
+    use crate::tidy::tree::tree_of;
 
     #[test]
     fn an_import_upward_is_found_in_every_kind_of_dependency() {

@@ -1,7 +1,8 @@
 //! `cargo xtask gen`: writes `crates/wire/src/method.rs` from `crates/wire/methods.txt`.
 //!
-//! Read first: the head of `methods.txt`, which explains its lines. With `check` nothing is written; a checked-in file
-//! that differs from what would be written is an error. The result is what rustfmt makes of it.
+//! Read first: the head of `methods.txt`, which explains its lines. With `check` nothing is written; a
+//! checked-in file that differs from what would be written is an error. The result is what rustfmt makes of
+//! it.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -9,7 +10,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-#[path = "gen/render.rs"]
 mod render;
 
 use render::render;
