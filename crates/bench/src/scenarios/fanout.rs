@@ -4,12 +4,12 @@ use anyhow::Result;
 
 use super::flow::{self, Plan};
 use super::{manner, size};
-use crate::bench::args::FanoutArgs;
-use crate::bench::contest::{CaseResult, Stage, compete};
-use crate::bench::peer::Peer;
+use crate::args::FanoutArgs;
+use crate::contest::{CaseResult, Stage, compete};
+use crate::peer::Peer;
 
 /// Measures each body size.
-pub(in crate::bench) fn run(args: &FanoutArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
+pub(crate) fn run(args: &FanoutArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
     let cases = args.body.iter().map(|&body| {
         let name = format!("{} 1→{} by fanout, {}, deliveries", size(body), args.queues, manner(&args.flow));
         let connections = args.connections;

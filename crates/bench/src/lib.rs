@@ -39,7 +39,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-pub(crate) use args::{BenchArgs, given_in_vain};
+pub use args::{BenchArgs, given_in_vain};
 use args::{PeerArgs, RelayArgs, Scenario, StartArgs};
 use contest::{CaseResult, Stage};
 use peer::Peer;
@@ -53,7 +53,7 @@ const FAULTS: u8 = 1;
 ///
 /// # Errors
 /// A broker that cannot be reached, refuses or goes away; a process that is not there.
-pub(crate) fn run(args: BenchArgs) -> Result<ExitCode> {
+pub fn run(args: BenchArgs) -> Result<ExitCode> {
     use scenarios::{churn, fanout, idle, latency, throughput};
     match args.scenario {
         Scenario::Throughput(args) => {

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bench::args::IdleArgs;
-use crate::bench::client::Client;
-use crate::bench::clock;
-use crate::bench::contest::{CaseResult, Outcome, Stage, compete};
-use crate::bench::peer::Peer;
-use crate::bench::process::raise_file_limit;
+use crate::args::IdleArgs;
+use crate::client::Client;
+use crate::clock;
+use crate::contest::{CaseResult, Outcome, Stage, compete};
+use crate::peer::Peer;
+use crate::process::raise_file_limit;
 
 /// How often the user is heard and progress shown.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Measures one case.
-pub(in crate::bench) fn run(args: &IdleArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
+pub(crate) fn run(args: &IdleArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
     ensure!(
         peers.iter().all(|peer| !peer.pids.is_empty()),
         "idle connections cost memory and CPU of the server: name its process by --pid, once for each --url"

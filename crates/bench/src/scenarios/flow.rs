@@ -11,15 +11,15 @@ use mio::{Poll, Waker};
 
 use super::place::Place;
 use super::watch::Threads;
-use crate::bench::args::{AckMode, FlowArgs};
-use crate::bench::client::Client;
-use crate::bench::consumer::{Acks, Inlet, Tally};
-use crate::bench::contest::{Outcome, Stage};
-use crate::bench::gauge::Gauge;
-use crate::bench::payload::Payload;
-use crate::bench::peer::Peer;
-use crate::bench::process::raise_file_limit;
-use crate::bench::publisher::{Outlet, Route, WAKE};
+use crate::args::{AckMode, FlowArgs};
+use crate::client::Client;
+use crate::consumer::{Acks, Inlet, Tally};
+use crate::contest::{Outcome, Stage};
+use crate::gauge::Gauge;
+use crate::payload::Payload;
+use crate::peer::Peer;
+use crate::process::raise_file_limit;
+use crate::publisher::{Outlet, Route, WAKE};
 
 /// Deliveries to come at most, by default: bytes of their bodies, and number. Generous, as RabbitMQ gets cheaper per
 /// message the more of them wait.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::bench::protocol::{
+use crate::protocol::{
     CONTENT_BODY, CONTENT_HEADER, FRAME_OVERHEAD, Fields, Frame, FrameWriter, Method, PROTOCOL_HEADER,
     first_frame,
 };

@@ -10,17 +10,17 @@ use mio::Poll;
 
 use super::flow::Plan;
 use super::place::Place;
-use crate::bench::client::Client;
-use crate::bench::clock::Nanos;
-use crate::bench::consumer::{Consumed, Inlet, Schedule, consume};
-use crate::bench::contest::{Outcome, Stage};
-use crate::bench::gauge::{Gauge, UNBOUNDED};
-use crate::bench::histogram::Histogram;
-use crate::bench::ledger::Faults;
-use crate::bench::pacer::pace;
-use crate::bench::peer::Peer;
-use crate::bench::process::Usage;
-use crate::bench::publisher::{Bounds, Outlet, Published, publish};
+use crate::client::Client;
+use crate::clock::Nanos;
+use crate::consumer::{Consumed, Inlet, Schedule, consume};
+use crate::contest::{Outcome, Stage};
+use crate::gauge::{Gauge, UNBOUNDED};
+use crate::histogram::Histogram;
+use crate::ledger::Faults;
+use crate::pacer::pace;
+use crate::peer::Peer;
+use crate::process::Usage;
+use crate::publisher::{Bounds, Outlet, Published, publish};
 
 /// How often the watching thread looks.
 const LOOK: Duration = Duration::from_millis(10);

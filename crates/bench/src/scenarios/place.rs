@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use anyhow::Result;
 
-use crate::bench::client::Client;
-use crate::bench::peer::Peer;
+use crate::client::Client;
+use crate::peer::Peer;
 
 /// What exists at the broker because of this round. Deleted when dropped.
 pub(super) struct Place<'a> {

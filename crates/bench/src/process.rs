@@ -199,9 +199,9 @@ mod tests {
     fn work_of_this_process_shows_in_its_usage() {
         let pids = [std::process::id()];
         let before = Usage::of(&pids).unwrap();
-        let start = crate::bench::clock::thread_cpu();
+        let start = crate::clock::thread_cpu();
         let mut sum = 0_u64;
-        while crate::bench::clock::thread_cpu() < start + Duration::from_millis(60) {
+        while crate::clock::thread_cpu() < start + Duration::from_millis(60) {
             sum = std::hint::black_box(sum + 1);
         }
         let after = Usage::of(&pids).unwrap();

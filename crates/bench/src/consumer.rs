@@ -351,7 +351,7 @@ fn step(poll: &mut Poll, events: &mut Events, inlets: &mut [Inlet], count: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::ledger::Faults;
+    use crate::ledger::Faults;
     use std::net::TcpListener;
 
     fn deliver(out: &mut Vec<u8>, tag: u64, body: &[u8], frame_bytes: usize) {

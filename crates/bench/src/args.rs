@@ -19,7 +19,7 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 /// medians and ratios printed. The relay is a server without queues in a process of its own: the floor of this
 /// machine. Every message is accounted for; the exit code is 1 if any was lost, duplicated, reordered or damaged.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct BenchArgs {
+pub struct BenchArgs {
     /// What to measure.
     #[command(subcommand)]
     pub(super) scenario: Scenario,
@@ -129,7 +129,7 @@ pub(super) enum AckMode {
 }
 
 /// An option of a scenario that was given and would do nothing: nobody is to take what it says for measured.
-pub(crate) fn given_in_vain(scenario: &ArgMatches) -> Option<String> {
+pub fn given_in_vain(scenario: &ArgMatches) -> Option<String> {
     let acks = scenario.try_get_one::<AckMode>("ack").ok()??;
     let given = |id: &&str| scenario.value_source(id) == Some(ValueSource::CommandLine);
     let in_vain = ["prefetch", "in_flight", "ack_every"].into_iter().find(given)?;

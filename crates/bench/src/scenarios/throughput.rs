@@ -4,16 +4,12 @@ use anyhow::Result;
 
 use super::flow::{self, Plan};
 use super::{manner, size};
-use crate::bench::args::ThroughputArgs;
-use crate::bench::contest::{CaseResult, Stage, compete};
-use crate::bench::peer::Peer;
+use crate::args::ThroughputArgs;
+use crate::contest::{CaseResult, Stage, compete};
+use crate::peer::Peer;
 
 /// Measures each body size with each number of pairs.
-pub(in crate::bench) fn run(
-    args: &ThroughputArgs,
-    peers: &[Peer],
-    stage: &mut Stage,
-) -> Result<Vec<CaseResult>> {
+pub(crate) fn run(args: &ThroughputArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
     let mut cases = Vec::new();
     for &pairs in &args.pairs {
         for &body in &args.body {

@@ -4,17 +4,13 @@ use anyhow::Result;
 
 use super::flow::{self, Plan};
 use super::{manner, size};
-use crate::bench::args::LatencyArgs;
-use crate::bench::contest::{CaseResult, Stage, compete};
-use crate::bench::peer::Peer;
-use crate::bench::process::RealTime;
+use crate::args::LatencyArgs;
+use crate::contest::{CaseResult, Stage, compete};
+use crate::peer::Peer;
+use crate::process::RealTime;
 
 /// Measures each rate.
-pub(in crate::bench) fn run(
-    args: &LatencyArgs,
-    peers: &[Peer],
-    stage: &mut Stage,
-) -> Result<Vec<CaseResult>> {
+pub(crate) fn run(args: &LatencyArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
     let _real_time = if args.realtime {
         Some(RealTime::start(&peers.iter().flat_map(|peer| peer.pids.clone()).collect::<Vec<_>>())?)
     } else {

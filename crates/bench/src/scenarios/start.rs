@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::bench::args::StartArgs;
-use crate::bench::client::Client;
-use crate::bench::clock;
-use crate::bench::contest::{CaseResult, Contestant, Outcome, Stage, compete};
-use crate::bench::peer::RELAY;
-use crate::bench::process::Usage;
-use crate::bench::report::Roll;
-use crate::bench::url::Url;
+use crate::args::StartArgs;
+use crate::client::Client;
+use crate::clock;
+use crate::contest::{CaseResult, Contestant, Outcome, Stage, compete};
+use crate::peer::RELAY;
+use crate::process::Usage;
+use crate::report::Roll;
+use crate::url::Url;
 
 /// Between two attempts to connect.
 const RETRY: Duration = Duration::from_micros(200);
@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A command that serves.
-pub(in crate::bench) struct Starter {
+pub(crate) struct Starter {
     label: &'static str,
     words: Vec<String>,
     url: Url,
@@ -41,7 +41,7 @@ impl Contestant for Starter {
 }
 
 /// The commands that were asked for, and the relay.
-pub(in crate::bench) fn starters(args: &StartArgs) -> Result<Vec<Starter>> {
+pub(crate) fn starters(args: &StartArgs) -> Result<Vec<Starter>> {
     ensure!(args.exec.len() <= 2, "one or two --exec can be compared, not {}", args.exec.len());
     ensure!(args.exec.len() == args.url.len(), "each --exec needs its --url, in the same order");
     let mut starters = Vec::new();
@@ -62,16 +62,12 @@ pub(in crate::bench) fn starters(args: &StartArgs) -> Result<Vec<Starter>> {
 }
 
 /// Who takes part.
-pub(in crate::bench) fn roll(starters: &[Starter]) -> Roll {
+pub(crate) fn roll(starters: &[Starter]) -> Roll {
     starters.iter().map(|one| (one.label, one.url.to_string(), one.words.join(" "))).collect()
 }
 
 /// Measures one case.
-pub(in crate::bench) fn run(
-    args: &StartArgs,
-    starters: &[Starter],
-    stage: &mut Stage,
-) -> Result<Vec<CaseResult>> {
+pub(crate) fn run(args: &StartArgs, starters: &[Starter], stage: &mut Stage) -> Result<Vec<CaseResult>> {
     let name = if args.joins.is_some() {
         "exec until it serves a queue of the other node"
     } else {

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::bench::args::ChurnArgs;
-use crate::bench::client::Client;
-use crate::bench::contest::{CaseResult, Outcome, Stage, compete};
-use crate::bench::peer::Peer;
+use crate::args::ChurnArgs;
+use crate::client::Client;
+use crate::contest::{CaseResult, Outcome, Stage, compete};
+use crate::peer::Peer;
 
 /// Measures one case.
-pub(in crate::bench) fn run(args: &ChurnArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
+pub(crate) fn run(args: &ChurnArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
     let name = format!("connect, channel, close: {} times", args.connections);
     compete(vec![(name, ())], peers, args.peers.reporting.rounds, stage, |(), peer, stage| {
         round(args, peer, stage)
