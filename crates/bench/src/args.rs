@@ -15,9 +15,10 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 
 /// Measure a broker, or compare two.
 ///
-/// Works against any AMQP 0-9-1 broker. Given two URLs, rounds are interleaved (A, B, relay, A, B, relay, …) and
-/// medians and ratios printed. The relay is a server without queues in a process of its own: the floor of this
-/// machine. Every message is accounted for; the exit code is 1 if any was lost, duplicated, reordered or damaged.
+/// Works against any AMQP 0-9-1 broker. Given two URLs, rounds are interleaved (A, B, relay, A, B, relay, …)
+/// and medians and ratios printed. The relay is a server without queues in a process of its own: the floor of
+/// this machine. Every message is accounted for; the exit code is 1 if any was lost, duplicated, reordered or
+/// damaged.
 #[derive(Args, Clone, Debug)]
 pub struct BenchArgs {
     /// What to measure.
@@ -49,19 +50,19 @@ pub(super) struct PeerArgs {
     /// Broker, as amqp://user:password@host:port/vhost; a second one (B) is compared with the first (A).
     #[arg(long, value_name = "URL", default_value = "amqp://guest:guest@127.0.0.1:5672/")]
     pub(super) url: Vec<Url>,
-    /// Node to which publishers connect, the n-th for the n-th --url where queues and consumers are: the way of a
-    /// message through a cluster. Default: --url itself. Name the --pid of both nodes.
+    /// Node to which publishers connect, the n-th for the n-th --url where queues and consumers are: the way
+    /// of a message through a cluster. Default: --url itself. Name the --pid of both nodes.
     #[arg(long, value_name = "URL")]
     pub(super) publish_url: Vec<Url>,
-    /// Server process whose CPU and memory are read, children and threads included; the n-th belongs to the n-th
-    /// --url. Several nodes of one broker are joined by commas: 101,102.
+    /// Server process whose CPU and memory are read, children and threads included; the n-th belongs to the
+    /// n-th --url. Several nodes of one broker are joined by commas: 101,102.
     #[arg(long, value_name = "PID[,PID…]", value_parser = parse_pids)]
     pub(super) pid: Vec<Pids>,
     /// Leave the relay out.
     #[arg(long)]
     pub(super) no_relay: bool,
-    /// Data directory of a leveret node, the n-th for the n-th --url: the share of messages that crossed shards is
-    /// read there (`leveret status --json`).
+    /// Data directory of a leveret node, the n-th for the n-th --url: the share of messages that crossed
+    /// shards is read there (`leveret status --json`).
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Vec<PathBuf>,
     #[command(flatten)]
@@ -93,8 +94,9 @@ pub(super) struct FlowArgs {
     /// Seconds at the start of each round that do not count.
     #[arg(long, default_value = "1", value_parser = parse_seconds, value_name = "S")]
     pub(super) warmup: Duration,
-    /// Messages published and not received at most, so that a fast publisher does not turn the test into a fill.
-    /// Default: as many as lead to 50000 deliveries or 32 MiB of bodies, whichever is less, but at least 64.
+    /// Messages published and not received at most, so that a fast publisher does not turn the test into a
+    /// fill. Default: as many as lead to 50000 deliveries or 32 MiB of bodies, whichever is less, but at
+    /// least 64.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_backlog: Option<u64>,
     /// `confirm`: publisher confirms and manual acknowledgements; `auto`: neither.
@@ -103,8 +105,8 @@ pub(super) struct FlowArgs {
     /// Unconfirmed publishes of a publisher at most (only with --ack confirm).
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) in_flight: u64,
-    /// Unacknowledged deliveries of a consumer at most (only with --ack confirm: a broker bounds nothing that is acknowledged
-    /// as it is sent).
+    /// Unacknowledged deliveries of a consumer at most (only with --ack confirm: a broker bounds nothing that
+    /// is acknowledged as it is sent).
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(super) prefetch: u16,
     /// Deliveries acknowledged by one basic.ack (only with --ack confirm); 1 is one by one.
@@ -113,8 +115,9 @@ pub(super) struct FlowArgs {
     /// Durable queues and persistent messages.
     #[arg(long)]
     pub(super) persistent: bool,
-    /// Idle connections opened between the consumers and the publishers, which moves the publishers to other shards
-    /// of a broker that deals connections out: one number for all, or one for each --url, joined by commas.
+    /// Idle connections opened between the consumers and the publishers, which moves the publishers to other
+    /// shards of a broker that deals connections out: one number for all, or one for each --url, joined by
+    /// commas.
     #[arg(long, value_delimiter = ',', default_values_t = [0_u32], value_name = "N")]
     pub(super) shift: Vec<u32>,
     /// Seconds without a delivery after which what has not come is lost.
@@ -148,7 +151,8 @@ pub(super) struct ThroughputArgs {
     /// Body sizes, one after the other; 16 B at least.
     #[arg(long, value_delimiter = ',', default_values = ["16", "1KiB", "64KiB"], value_parser = parse_size, value_name = "SIZE")]
     pub(super) body: Vec<usize>,
-    /// Publishers, each with a queue and a consumer of its own; several numbers are measured one after the other.
+    /// Publishers, each with a queue and a consumer of its own; several numbers are measured one after the
+    /// other.
     #[arg(long, value_delimiter = ',', default_values_t = [1_u32], value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
     pub(super) pairs: Vec<u32>,
 }
@@ -165,8 +169,8 @@ pub(super) struct LatencyArgs {
     /// Messages per second; several rates are measured one after the other.
     #[arg(long, value_delimiter = ',', default_values_t = [5000_u32, 20_000], value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub(super) rate: Vec<u32>,
-    /// Put client, relay and the --pid processes under SCHED_RR while measuring, so that p99 does not measure the
-    /// neighbours. Needs root.
+    /// Put client, relay and the --pid processes under SCHED_RR while measuring, so that p99 does not measure
+    /// the neighbours. Needs root.
     #[arg(long)]
     pub(super) realtime: bool,
 }
@@ -217,15 +221,15 @@ pub(super) struct ChurnArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct StartArgs {
-    /// Command that serves at --url until it gets SIGTERM; a second one (B) is compared with the first (A). Words are
-    /// split at spaces, without quoting; {dir} stands for a new empty directory each time.
+    /// Command that serves at --url until it gets SIGTERM; a second one (B) is compared with the first (A).
+    /// Words are split at spaces, without quoting; {dir} stands for a new empty directory each time.
     #[arg(long, required = true, value_name = "COMMAND")]
     pub(super) exec: Vec<String>,
     /// Where the n-th command serves.
     #[arg(long, value_name = "URL", default_value = "amqp://guest:guest@127.0.0.1:5672/")]
     pub(super) url: Vec<Url>,
-    /// A node that the command joins: a queue is declared there, and the time counts until a message published to it
-    /// at --url is confirmed and delivered to a consumer at --url.
+    /// A node that the command joins: a queue is declared there, and the time counts until a message
+    /// published to it at --url is confirmed and delivered to a consumer at --url.
     #[arg(long, value_name = "URL")]
     pub(super) joins: Option<Url>,
     /// Seconds to wait for a handshake.

@@ -254,7 +254,8 @@ impl Client {
         self.call(&out, Method::BASIC_CONSUME_OK).map(drop)
     }
 
-    /// Publishes to a queue that this channel, in confirm mode, consumes; waits until it is confirmed and delivered.
+    /// Publishes to a queue that this channel, in confirm mode, consumes; waits until it is confirmed and
+    /// delivered.
     pub(super) fn publish_to_ourselves(&mut self, channel: u16, queue: &str, body: &[u8]) -> Result<()> {
         let mut out = Vec::new();
         FrameWriter::method(&mut out, channel, Method::BASIC_PUBLISH)

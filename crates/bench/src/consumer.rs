@@ -1,7 +1,7 @@
 //! The consumer's side: one thread, any number of connections, deliveries parsed where they were received.
 //!
-//! Each message is proved and entered in the ledger of its queue. When all have come (or none comes any more) the
-//! consumers are cancelled, and what still arrives before `basic.cancel-ok` is counted too: so a copy is not missed.
+//! Each message is proved and entered in the ledger of its queue. When all have come (or none comes any more)
+//! the consumers are cancelled; what arrives before `basic.cancel-ok` is counted too, so a copy is not missed.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::client::CONSUMER_TAG;
 use super::clock::{self, Nanos};
-use super::gauge::{Gauge, UNBOUNDED};
+use super::counters::{Counters, UNBOUNDED};
 use super::histogram::Histogram;
 use super::ledger::Ledger;
 use super::payload::Payload;
@@ -66,7 +66,6 @@ pub(super) enum Acks {
 /// A queue that is consumed on a channel of its own.
 pub(super) struct Tally {
     payload: Arc<Payload>,
-    /// The account.
     pub(super) ledger: Ledger,
     tag: u64,
     unacked: u32,
@@ -285,7 +284,7 @@ pub(super) struct Consumed {
 pub(super) fn consume(
     mut poll: Poll,
     mut inlets: Vec<Inlet>,
-    gauge: &Gauge,
+    counters: &Counters,
     acks: Acks,
     schedule: Option<Schedule>,
     drain: Duration,
@@ -298,14 +297,14 @@ pub(super) fn consume(
     let mut count = Count::new(acks, schedule);
     let mut events = Events::with_capacity(256);
     let (mut last, mut known_since) = (Instant::now(), None::<Instant>);
-    while !gauge.stopped() {
+    while !counters.stopped() {
         let before = count.received;
         step(&mut poll, &mut events, &mut inlets, &mut count)?;
         if count.received > before {
             last = Instant::now();
-            gauge.set_received(count.received);
+            counters.set_received(count.received);
         }
-        let expected = gauge.expected.load(SeqCst);
+        let expected = counters.expected.load(SeqCst);
         if count.first >= expected {
             break;
         }
@@ -322,7 +321,8 @@ pub(super) fn consume(
         inlet.ready = true;
     }
     let asked = Instant::now();
-    while !gauge.stopped() && inlets.iter().any(|inlet| inlet.tallies.iter().any(|tally| !tally.cancelled)) {
+    while !counters.stopped() && inlets.iter().any(|inlet| inlet.tallies.iter().any(|tally| !tally.cancelled))
+    {
         if asked.elapsed() > drain {
             bail!("the broker did not answer basic.cancel within {} s", drain.as_secs());
         }

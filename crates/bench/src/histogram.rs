@@ -1,6 +1,7 @@
 //! A histogram of nanoseconds with a bounded relative error, after HdrHistogram's log-linear buckets.
 //!
-//! Each power of two is cut into 128 equal buckets, so a value is off by less than 0.8 %; below 128 it is exact.
+//! Each power of two is cut into 128 equal buckets, so a value is off by less than 0.8 %; below 128 it is
+//! exact.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Exact accounting of one producer's messages on one queue.
 //!
-//! Invariants. *exact*: `received` = in order + late + duplicates; what was neither in order nor late at the end is
-//! lost. *cheap*: a message that comes in order costs one comparison; memory grows with gaps only.
+//! Invariants. *exact*: `received` = in order + late + duplicates; what was neither in order nor late at the
+//! end is lost. *cheap*: a message that comes in order costs one comparison; memory grows with gaps only.
 
 use std::collections::BTreeMap;
 

@@ -1,13 +1,13 @@
 //! `leveret bench`: measures any AMQP 0-9-1 broker, or two against each other, beside the floor of the machine.
 //!
-//! Read first: `scenarios/flow.rs`, which runs a round. Method: raw frames encoded beforehand, one publisher thread
-//! and one consumer thread, no client library; every message is proved by number and checksum (`payload.rs`,
-//! `ledger.rs`); server CPU per million messages is the primary figure, as throughput of a shared machine is mostly
-//! its neighbours'; rounds of all peers are interleaved (`contest.rs`); the relay (`relay/`) shows what the sockets
-//! alone cost.
+//! Read first: `scenarios/round.rs`, which runs a round. Method: raw frames encoded beforehand, one publisher
+//! thread and one consumer thread, no client library; every message is proved by number and checksum
+//! (`payload.rs`, `ledger.rs`); server CPU per million messages is the primary figure, as throughput of a
+//! shared machine is mostly its neighbours'; rounds of all peers are interleaved (`rounds.rs`); the relay
+//! (`relay/`) shows what the sockets alone cost.
 //!
 //! ```text
-//!   args ─▶ peer ─▶ contest ─▶ scenarios ─▶ publisher | pacer ─▶ broker ─▶ consumer ─▶ report
+//!   args ─▶ peer ─▶ rounds ─▶ scenarios ─▶ publisher | pacer ─▶ broker ─▶ consumer ─▶ report
 //!                                              payload ──────────────────▶ ledger
 //! ```
 
@@ -16,8 +16,7 @@ mod client;
 mod clock;
 mod confirms;
 mod consumer;
-mod contest;
-mod gauge;
+mod counters;
 mod histogram;
 mod ledger;
 mod pacer;
@@ -29,6 +28,7 @@ mod protocol;
 mod publisher;
 mod relay;
 mod report;
+mod rounds;
 mod scenarios;
 #[cfg(test)]
 mod tests;
@@ -41,10 +41,10 @@ use anyhow::Result;
 
 pub use args::{BenchArgs, given_in_vain};
 use args::{PeerArgs, RelayArgs, Scenario, StartArgs};
-use contest::{CaseResult, Stage};
 use peer::Peer;
 use progress::Progress;
 use report::Roll;
+use rounds::{CaseResult, Console};
 
 /// Exit code when messages were lost, duplicated, reordered or damaged.
 const FAULTS: u8 = 1;
@@ -71,19 +71,19 @@ pub fn run(args: BenchArgs) -> Result<ExitCode> {
 fn measured(
     scenario: &str,
     args: &PeerArgs,
-    run: impl FnOnce(&[Peer], &mut Stage) -> Result<Vec<CaseResult>>,
+    run: impl FnOnce(&[Peer], &mut Console) -> Result<Vec<CaseResult>>,
 ) -> Result<ExitCode> {
-    let mut stage = Stage::new(Progress::new(args.reporting.progress))?;
+    let mut console = Console::new(Progress::new(args.reporting.progress))?;
     let peers = Peer::all(args)?;
-    let results = run(&peers, &mut stage)?;
+    let results = run(&peers, &mut console)?;
     let roll = peers.iter().map(|peer| (peer.label, peer.place(), peer.server.clone())).collect();
     conclude(scenario, args.reporting.json, &roll, &results)
 }
 
 fn started(args: &StartArgs) -> Result<ExitCode> {
-    let mut stage = Stage::new(Progress::new(args.progress))?;
+    let mut console = Console::new(Progress::new(args.progress))?;
     let starters = scenarios::start::starters(args)?;
-    let results = scenarios::start::run(args, &starters, &mut stage)?;
+    let results = scenarios::start::run(args, &starters, &mut console)?;
     conclude("start", args.json, &scenarios::start::roll(&starters), &results)
 }
 

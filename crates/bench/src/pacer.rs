@@ -1,8 +1,8 @@
 //! The open-loop publisher: each message has its time, whatever the broker does.
 //!
 //! Delays count from the intended time, so a stall is charged to every message that it held up (no coordinated
-//! omission). What is due at once goes out in one write. Confirms are read by a thread of their own, as this one
-//! sleeps until the next message is due.
+//! omission). What is due at once goes out in one write. Confirms are read by a thread of their own, as this
+//! one sleeps until the next message is due.
 
 use std::io::{ErrorKind, Read, Write};
 use std::num::NonZeroU64;
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use super::clock::{self, Nanos};
 use super::consumer::Schedule;
-use super::gauge::Gauge;
+use super::counters::Counters;
 use super::histogram::Histogram;
 use super::publisher::{Outlet, Published};
 
@@ -25,7 +25,7 @@ pub(super) fn pace(
     mut outlet: Outlet,
     total: u64,
     schedule: &Schedule,
-    gauge: &Gauge,
+    counters: &Counters,
     drain: Duration,
 ) -> Result<(Published, Histogram)> {
     // a sleep ends up to 50 µs late otherwise (prctl(2), PR_SET_TIMERSLACK); refused only on odd kernels
@@ -45,7 +45,7 @@ pub(super) fn pace(
             }))
         }
     };
-    while outlet.sent < total && !gauge.stopped() {
+    while outlet.sent < total && !counters.stopped() {
         let now = Nanos::now();
         let due = (now.since(schedule.start) as f64 * schedule.rate / 1e9) as u64 + 1;
         if now < schedule.start || due <= outlet.sent {
@@ -53,7 +53,7 @@ pub(super) fn pace(
             continue;
         }
         outlet.fill((due - outlet.sent).min(total - outlet.sent));
-        gauge.sent.store(outlet.sent, SeqCst);
+        counters.sent.store(outlet.sent, SeqCst);
         while !outlet.unwritten().is_empty() {
             let bytes =
                 (&outlet.stream).write(outlet.unwritten()).context("the publisher's connection broke")?;

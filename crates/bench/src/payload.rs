@@ -4,9 +4,10 @@
 //!   0          4                    12           16                       length-8
 //!   ├ producer ┼ sequence           ┼ checksum   ┼ filler of the producer … ┼ sequence again ┤
 //! ```
-//! The checksum covers producer, sequence and length. From 24 bytes on the sequence stands at the end as well, so a
-//! body put together from two is noticed. Filler is compared byte for byte up to 4 KiB; of a longer body the ends
-//! and one window that moves with the sequence, so that the check does not cost more than the broker that it measures.
+//! The checksum covers producer, sequence and length. From 24 bytes on the sequence stands at the end as
+//! well, so a body put together from two is noticed. Filler is compared byte for byte up to 4 KiB; of a
+//! longer body the ends and one window that moves with the sequence, so that the check does not cost more
+//! than the broker that it measures.
 
 /// The smallest body.
 pub(super) const BODY_BYTES_MIN: usize = 16;
@@ -45,8 +46,8 @@ impl Payload {
         (self.filler.len() >= TAIL_FROM).then(|| self.filler.len() - 8)
     }
 
-    /// Makes a message whose body (a copy of the filler, perhaps stamped before) lies in `bytes`, from `head` on and
-    /// with its second stamp at `tail`, the one with this sequence. hot.
+    /// Makes a message whose body (a copy of the filler, perhaps stamped before) lies in `bytes`, from `head`
+    /// on and with its second stamp at `tail`, the one with this sequence. hot.
     pub(super) fn stamp(&self, bytes: &mut [u8], head: usize, tail: Option<usize>, sequence: u64) {
         let stamp = &mut bytes[head..head + 16];
         stamp[..4].copy_from_slice(&self.producer.to_be_bytes());

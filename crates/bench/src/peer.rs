@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::args::PeerArgs;
 use super::client::Client;
-use super::contest::Contestant;
 use super::process::Usage;
+use super::rounds::Labelled;
 use super::url::Url;
 
 /// The relay's label.
@@ -35,7 +35,7 @@ pub(super) struct Peer {
     _process: Option<RelayProcess>,
 }
 
-impl Contestant for Peer {
+impl Labelled for Peer {
     fn label(&self) -> &'static str {
         self.label
     }
@@ -99,7 +99,8 @@ impl Peer {
 
     /// Messages routed and messages that crossed shards so far, if the broker tells.
     ///
-    /// `leveret status --json` has them, of the node that is asked, as `messages.routed` and `messages.crossed_shards`.
+    /// `leveret status --json` has them, of the node that is asked, as `messages.routed` and
+    /// `messages.crossed_shards`.
     pub(super) fn crossings(&self) -> Option<(u64, u64)> {
         let directory = self.data_dir.as_ref()?;
         let program = std::env::current_exe().ok()?;

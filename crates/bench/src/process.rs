@@ -1,5 +1,5 @@
-//! What processes cost, read from `/proc` (proc(5)): a server's CPU time and memory with all its children, and what
-//! the machine is.
+//! What processes cost, read from `/proc` (proc(5)): a server's CPU time and memory with all its children,
+//! and what the machine is.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -130,7 +130,8 @@ pub(super) struct RealTime {
 }
 
 impl RealTime {
-    /// Puts all threads of this process and of these, children included, under `SCHED_RR`; threads to come inherit it.
+    /// Puts all threads of this process and of these, children included, under `SCHED_RR`; threads to come
+    /// inherit it.
     pub(super) fn start(pids: &[u32]) -> Result<Self> {
         let pids: Vec<u32> = pids.iter().copied().chain([std::process::id()]).collect();
         let guard = Self { pids: family(&pids) };

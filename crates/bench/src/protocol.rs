@@ -180,7 +180,8 @@ impl<'a> Fields<'a> {
         self.bytes(length as usize)
     }
 
-    /// The string under `name` in a table of strings, booleans and tables; what lies behind another type is not found.
+    /// The string under `name` in a table of strings, booleans and tables; what lies behind another type is
+    /// not found.
     pub(super) fn string_in_table(table: &'a [u8], name: &str) -> Option<String> {
         let mut fields = Fields(table);
         loop {

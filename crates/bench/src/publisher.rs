@@ -1,7 +1,7 @@
 //! The publisher's side: one thread, any number of connections, messages encoded beforehand.
 //!
-//! A batch of whole messages lies ready in each [`Outlet`]; before a write only sequence and checksum are patched.
-//! [`publish`] sends as fast as backlog, confirms and limit allow; `pacer.rs` sends at a given rate.
+//! A batch of whole messages lies ready in each [`Outlet`]; before a write only sequence and checksum are
+//! patched. [`publish`] sends as fast as backlog, confirms and limit allow; `pacer.rs` sends at a given rate.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::clock;
 use super::confirms::Confirms;
-use super::gauge::Gauge;
+use super::counters::Counters;
 use super::payload::Payload;
 use super::protocol::{
     CONTENT_BODY, CONTENT_HEADER, FRAME_OVERHEAD, FrameWriter, Method, close_text, first_frame,
@@ -231,11 +231,11 @@ pub(super) struct Bounds {
     pub(super) drain: Duration,
 }
 
-/// Sends until the gauge's limit, then waits for the last confirms. hot.
+/// Sends until the counters's limit, then waits for the last confirms. hot.
 pub(super) fn publish(
     mut poll: Poll,
     mut outlets: Vec<Outlet>,
-    gauge: &Gauge,
+    counters: &Counters,
     bounds: &Bounds,
 ) -> Result<Published> {
     for (index, outlet) in outlets.iter().enumerate() {
@@ -246,14 +246,14 @@ pub(super) fn publish(
     let mut events = Events::with_capacity(256);
     let (mut sent, mut writes) = (0, 0_u32);
     let mut last_progress = Instant::now();
-    while !gauge.stopped() {
+    while !counters.stopped() {
         let mut progress = false;
         for outlet in &mut outlets {
             if outlet.unwritten.is_empty() {
                 let window =
                     outlet.confirms.as_ref().map_or(u64::MAX, |c| bounds.in_flight - c.outstanding());
-                sent += outlet.fill(gauge.room(sent).min(window));
-                gauge.sent.store(sent, std::sync::atomic::Ordering::SeqCst);
+                sent += outlet.fill(counters.room(sent).min(window));
+                counters.sent.store(sent, std::sync::atomic::Ordering::SeqCst);
             }
             if !outlet.unwritten.is_empty() && outlet.write()? {
                 progress = true;
@@ -263,14 +263,14 @@ pub(super) fn publish(
         let idle = !progress;
         if progress {
             last_progress = Instant::now();
-        } else if sent >= gauge.limit.load(std::sync::atomic::Ordering::SeqCst) && finished(&outlets) {
+        } else if sent >= counters.limit.load(std::sync::atomic::Ordering::SeqCst) && finished(&outlets) {
             break;
         }
         if idle || writes >= WRITES_PER_LOOK || bounds.in_flight < u64::MAX {
             writes = 0;
             let waits = idle
                 && (outlets.iter().any(|o| !o.unwritten.is_empty() || full(o, bounds)) || {
-                    gauge.publisher_will_wait(sent)
+                    counters.publisher_will_wait(sent)
                 });
             poll_once(&mut poll, &mut events, if waits { POLL_WAIT } else { Duration::ZERO })?;
             for event in events.iter().filter(|event| event.token() != WAKE && event.is_readable()) {
@@ -278,7 +278,7 @@ pub(super) fn publish(
                 last_progress = Instant::now();
             }
         }
-        if sent >= gauge.limit.load(std::sync::atomic::Ordering::SeqCst)
+        if sent >= counters.limit.load(std::sync::atomic::Ordering::SeqCst)
             && last_progress.elapsed() > bounds.drain
         {
             break;

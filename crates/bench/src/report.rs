@@ -8,10 +8,10 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use serde_json::{Value, json};
 
-use super::contest::{CaseResult, Outcome};
 use super::ledger::Faults;
 use super::peer::RELAY;
 use super::process::machine;
+use super::rounds::{CaseResult, Outcome};
 
 /// Who took part: label, place, name and version.
 pub(super) type Roll = Vec<(&'static str, String, String)>;

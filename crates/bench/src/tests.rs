@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 use clap::Parser;
 
 use super::args::{Scenario, ThroughputArgs};
-use super::contest::{CaseResult, Stage};
 use super::peer::Peer;
 use super::progress::Progress;
 use super::relay::Relay;
+use super::rounds::{CaseResult, Console};
 use super::url::Url;
 use super::{BenchArgs, scenarios};
 
@@ -55,8 +55,8 @@ impl Drop for Served {
     }
 }
 
-fn stage() -> Stage {
-    Stage::new(Progress::new(false)).unwrap()
+fn console() -> Console {
+    Console::new(Progress::new(false)).unwrap()
 }
 
 fn figure(results: &[CaseResult], name: &str) -> f64 {
@@ -73,7 +73,7 @@ fn every_message_through_the_relay_arrives_once_and_in_order() {
         "--ack confirm --body 1KiB --in-flight 100 --persistent",
     ] {
         let args = throughput_args(&format!("throughput --messages 2000 --warmup 0 --rounds 2 {more}"));
-        let results = scenarios::throughput::run(&args, &served.peers, &mut stage()).unwrap();
+        let results = scenarios::throughput::run(&args, &served.peers, &mut console()).unwrap();
         assert!(!results.iter().any(CaseResult::any_fault), "{more}");
         assert!(figure(&results, "messages/s") > 0.0);
     }
@@ -87,7 +87,7 @@ fn fan_out_counts_each_delivery() {
     else {
         panic!("not fanout")
     };
-    let results = scenarios::fanout::run(&args, &served.peers, &mut stage()).unwrap();
+    let results = scenarios::fanout::run(&args, &served.peers, &mut console()).unwrap();
     assert!(!results[0].any_fault());
 }
 
@@ -99,7 +99,7 @@ fn latency_counts_every_message_after_the_warm_up() {
     else {
         panic!("not latency")
     };
-    let results = scenarios::latency::run(&args, &served.peers, &mut stage()).unwrap();
+    let results = scenarios::latency::run(&args, &served.peers, &mut console()).unwrap();
     assert!(!results[0].any_fault());
     assert!(figure(&results, "delivery p50, µs") > 0.0);
     assert!(figure(&results, "confirm p99, µs") >= figure(&results, "confirm p50, µs"));
@@ -109,11 +109,11 @@ fn latency_counts_every_message_after_the_warm_up() {
 fn churn_and_idle_leave_the_relay_serving() {
     let served = Served::start();
     let Scenario::Churn(args) = scenario("churn --connections 50 --rounds 1") else { panic!("not churn") };
-    scenarios::churn::run(&args, &served.peers, &mut stage()).unwrap();
+    scenarios::churn::run(&args, &served.peers, &mut console()).unwrap();
     let Scenario::Idle(args) = scenario("idle --connections 50 --seconds 0.2 --settle 0.1 --rounds 1") else {
         panic!("not idle")
     };
-    scenarios::idle::run(&args, &served.peers, &mut stage()).unwrap();
+    scenarios::idle::run(&args, &served.peers, &mut console()).unwrap();
     assert!(Peer::new("A", served.peers[0].url.clone(), Vec::new(), None, None).is_ok());
 }
 

@@ -1,10 +1,11 @@
 //! The relay: the floor of the machine. Handshake, then publish frames rewritten as deliver frames; no queue.
 //!
-//! One thread, one event loop, batch in, batch out. What is published to a queue that nobody consumes is dropped, and
-//! every publish is confirmed at once: it shows what receiving, parsing, copying and sending cost, nothing else.
-//! Read `session.rs` for the protocol. One consumer per queue and per channel.
+//! One thread, one event loop, batch in, batch out. What is published to a queue that nobody consumes is
+//! dropped, and every publish is confirmed at once: it shows what receiving, parsing, copying and sending
+//! cost, nothing else. Read `session.rs` for the protocol. One consumer per queue and per channel.
 //!
-//! Invariants. *bounded*: a publisher is not read while any connection has more than [`BACKLOG_BYTES`] unwritten.
+//! Invariants. *bounded*: a publisher is not read while any connection has more than [`BACKLOG_BYTES`]
+//! unwritten.
 //! *lean*: a connection has buffers only while bytes are in them.
 
 mod session;

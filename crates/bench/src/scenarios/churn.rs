@@ -6,18 +6,18 @@ use anyhow::{Context, Result};
 
 use crate::args::ChurnArgs;
 use crate::client::Client;
-use crate::contest::{CaseResult, Outcome, Stage, compete};
 use crate::peer::Peer;
+use crate::rounds::{CaseResult, Console, Outcome, interleave};
 
 /// Measures one case.
-pub(crate) fn run(args: &ChurnArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
+pub(crate) fn run(args: &ChurnArgs, peers: &[Peer], console: &mut Console) -> Result<Vec<CaseResult>> {
     let name = format!("connect, channel, close: {} times", args.connections);
-    compete(vec![(name, ())], peers, args.peers.reporting.rounds, stage, |(), peer, stage| {
-        round(args, peer, stage)
+    interleave(vec![(name, ())], peers, args.peers.reporting.rounds, console, |(), peer, console| {
+        round(args, peer, console)
     })
 }
 
-fn round(args: &ChurnArgs, peer: &Peer, stage: &mut Stage) -> Result<Outcome> {
+fn round(args: &ChurnArgs, peer: &Peer, console: &mut Console) -> Result<Outcome> {
     let before = peer.usage()?;
     let started = Instant::now();
     for number in 1..=args.connections {
@@ -28,8 +28,8 @@ fn round(args: &ChurnArgs, peer: &Peer, stage: &mut Stage) -> Result<Outcome> {
             client.close()
         };
         cycle().with_context(|| format!("connection {number}"))?;
-        stage.go_on()?;
-        stage.progress.show(format_args!("{number} connections"));
+        console.go_on()?;
+        console.progress.show(format_args!("{number} connections"));
     }
     let elapsed = started.elapsed().as_secs_f64();
     let mut outcome = Outcome::default();

@@ -10,15 +10,15 @@ use anyhow::{Context, Result, ensure};
 use crate::args::IdleArgs;
 use crate::client::Client;
 use crate::clock;
-use crate::contest::{CaseResult, Outcome, Stage, compete};
 use crate::peer::Peer;
 use crate::process::raise_file_limit;
+use crate::rounds::{CaseResult, Console, Outcome, interleave};
 
 /// How often the user is heard and progress shown.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Measures one case.
-pub(crate) fn run(args: &IdleArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
+pub(crate) fn run(args: &IdleArgs, peers: &[Peer], console: &mut Console) -> Result<Vec<CaseResult>> {
     ensure!(
         peers.iter().all(|peer| !peer.pids.is_empty()),
         "idle connections cost memory and CPU of the server: name its process by --pid, once for each --url"
@@ -28,8 +28,8 @@ pub(crate) fn run(args: &IdleArgs, peers: &[Peer], stage: &mut Stage) -> Result<
         format!("{} idle connections with a channel, heartbeat {} s", args.connections, args.heartbeat);
     // from before the first round: later ones find memory that the server has kept for itself
     let empty = peers.iter().map(|peer| Ok((peer.label, peer.usage()?.rss_bytes))).collect::<Result<_>>()?;
-    compete(vec![(name, empty)], peers, args.peers.reporting.rounds, stage, |empty, peer, stage| {
-        round(args, peer, empty, stage)
+    interleave(vec![(name, empty)], peers, args.peers.reporting.rounds, console, |empty, peer, console| {
+        round(args, peer, empty, console)
     })
 }
 
@@ -37,7 +37,7 @@ fn round(
     args: &IdleArgs,
     peer: &Peer,
     empty: &BTreeMap<&'static str, u64>,
-    stage: &mut Stage,
+    console: &mut Console,
 ) -> Result<Outcome> {
     let before = empty.get(peer.label).copied().unwrap_or_default();
     let mut clients = Vec::new();
@@ -46,13 +46,13 @@ fn round(
             Client::connect(&peer.url, args.heartbeat).with_context(|| format!("connection {number}"))?;
         client.open_channel(1)?;
         clients.push(client);
-        stage.go_on()?;
-        stage.progress.show(format_args!("{number} connections"));
+        console.go_on()?;
+        console.progress.show(format_args!("{number} connections"));
     }
-    rest(args.settle, args.heartbeat, &mut clients, stage)?;
+    rest(args.settle, args.heartbeat, &mut clients, console)?;
     let settled = peer.usage()?;
     let started = Instant::now();
-    rest(args.seconds, args.heartbeat, &mut clients, stage)?;
+    rest(args.seconds, args.heartbeat, &mut clients, console)?;
     let elapsed = started.elapsed();
     let end = peer.usage()?;
 
@@ -69,13 +69,13 @@ fn round(
 }
 
 /// Waits, with a heartbeat on every connection in time.
-fn rest(duration: Duration, heartbeat: u16, clients: &mut [Client], stage: &mut Stage) -> Result<()> {
+fn rest(duration: Duration, heartbeat: u16, clients: &mut [Client], console: &mut Console) -> Result<()> {
     let started = Instant::now();
     let mut beaten = started;
     while let Some(left) = duration.checked_sub(started.elapsed()) {
         clock::wait(left.min(LOOK));
-        stage.go_on()?;
-        stage.progress.show(format_args!(
+        console.go_on()?;
+        console.progress.show(format_args!(
             "{} connections at rest, {:.0} s to go",
             clients.len(),
             left.as_secs_f64()

@@ -2,15 +2,16 @@
 
 use anyhow::Result;
 
-use super::flow::{self, Plan};
+use super::plan::Plan;
+use super::round;
 use super::{manner, size};
 use crate::args::LatencyArgs;
-use crate::contest::{CaseResult, Stage, compete};
 use crate::peer::Peer;
 use crate::process::RealTime;
+use crate::rounds::{CaseResult, Console, interleave};
 
 /// Measures each rate.
-pub(crate) fn run(args: &LatencyArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
+pub(crate) fn run(args: &LatencyArgs, peers: &[Peer], console: &mut Console) -> Result<Vec<CaseResult>> {
     let _real_time = if args.realtime {
         Some(RealTime::start(&peers.iter().flat_map(|peer| peer.pids.clone()).collect::<Vec<_>>())?)
     } else {
@@ -30,5 +31,5 @@ pub(crate) fn run(args: &LatencyArgs, peers: &[Peer], stage: &mut Stage) -> Resu
         };
         (name, plan)
     });
-    compete(cases.collect(), peers, args.peers.reporting.rounds, stage, flow::run)
+    interleave(cases.collect(), peers, args.peers.reporting.rounds, console, round::run)
 }

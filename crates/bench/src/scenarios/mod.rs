@@ -2,13 +2,15 @@
 
 pub(super) mod churn;
 pub(super) mod fanout;
-mod flow;
 pub(super) mod idle;
 pub(super) mod latency;
-mod place;
+mod plan;
+mod round;
+
 pub(super) mod start;
+mod threads;
 pub(super) mod throughput;
-mod watch;
+mod topology;
 
 use super::args::FlowArgs;
 

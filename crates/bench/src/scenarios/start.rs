@@ -1,5 +1,6 @@
-//! Starting a broker: from exec until a client has completed its first handshake (and until a queue of another node
-//! is served there: a consumer of it at the new node got what was published and confirmed there).
+//! Starting a broker: from exec until a client has completed its first handshake (and until a queue of
+//! another node is served there: a consumer of it at the new node got what was published and confirmed
+//! there).
 
 use std::fs;
 use std::net::TcpListener;
@@ -15,10 +16,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::args::StartArgs;
 use crate::client::Client;
 use crate::clock;
-use crate::contest::{CaseResult, Contestant, Outcome, Stage, compete};
 use crate::peer::RELAY;
 use crate::process::Usage;
 use crate::report::Roll;
+use crate::rounds::{CaseResult, Console, Labelled, Outcome, interleave};
 use crate::url::Url;
 
 /// Between two attempts to connect.
@@ -34,7 +35,7 @@ pub(crate) struct Starter {
     url: Url,
 }
 
-impl Contestant for Starter {
+impl Labelled for Starter {
     fn label(&self) -> &'static str {
         self.label
     }
@@ -67,7 +68,7 @@ pub(crate) fn roll(starters: &[Starter]) -> Roll {
 }
 
 /// Measures one case.
-pub(crate) fn run(args: &StartArgs, starters: &[Starter], stage: &mut Stage) -> Result<Vec<CaseResult>> {
+pub(crate) fn run(args: &StartArgs, starters: &[Starter], console: &mut Console) -> Result<Vec<CaseResult>> {
     let name = if args.joins.is_some() {
         "exec until it serves a queue of the other node"
     } else {
@@ -77,16 +78,22 @@ pub(crate) fn run(args: &StartArgs, starters: &[Starter], stage: &mut Stage) -> 
         Some(url) => Some(Marker::declare(url)?),
         None => None,
     };
-    let results = compete(vec![(name.to_owned(), ())], starters, args.rounds, stage, |(), starter, stage| {
-        round(args, starter, marker.as_ref(), stage)
-    });
+    let results =
+        interleave(vec![(name.to_owned(), ())], starters, args.rounds, console, |(), starter, console| {
+            round(args, starter, marker.as_ref(), console)
+        });
     if let Some(marker) = marker {
         marker.delete()?;
     }
     results
 }
 
-fn round(args: &StartArgs, starter: &Starter, marker: Option<&Marker>, stage: &mut Stage) -> Result<Outcome> {
+fn round(
+    args: &StartArgs,
+    starter: &Starter,
+    marker: Option<&Marker>,
+    console: &mut Console,
+) -> Result<Outcome> {
     ensure!(
         Client::connect(&starter.url, 0).is_err(),
         "{} is served already; choose another port for --exec and --url",
@@ -94,13 +101,13 @@ fn round(args: &StartArgs, starter: &Starter, marker: Option<&Marker>, stage: &m
     );
     let mut process = Process::spawn(&starter.words)?;
     let deadline = process.started + args.patience;
-    let client = process.retry(deadline, stage, || Client::connect(&starter.url, 0))?;
+    let client = process.retry(deadline, console, || Client::connect(&starter.url, 0))?;
     let handshake = process.started.elapsed();
     let usage = Usage::of(&[process.child.id()])?;
     let mut outcome = Outcome::default();
     client.close()?;
     if let Some(marker) = marker {
-        let client = process.retry(deadline, stage, || marker.use_from(&starter.url))?;
+        let client = process.retry(deadline, console, || marker.use_from(&starter.url))?;
         outcome.push("exec to serving the queue, ms", process.started.elapsed().as_secs_f64() * 1e3);
         client.close()?;
     }
@@ -138,7 +145,7 @@ impl Process {
     fn retry<T>(
         &mut self,
         deadline: Instant,
-        stage: &mut Stage,
+        console: &mut Console,
         mut attempt: impl FnMut() -> Result<T>,
     ) -> Result<T> {
         loop {
@@ -152,8 +159,8 @@ impl Process {
             if Instant::now() > deadline {
                 return Err(error.context("the command did not serve in time; see --patience"));
             }
-            stage.go_on()?;
-            stage.progress.show(format_args!("{:.1} s", self.started.elapsed().as_secs_f64()));
+            console.go_on()?;
+            console.progress.show(format_args!("{:.1} s", self.started.elapsed().as_secs_f64()));
             clock::wait(RETRY);
         }
     }
@@ -205,7 +212,8 @@ impl Marker {
         Ok(Self { client, queue })
     }
 
-    /// Consumes the queue and publishes to it at `url`, which is another node; done once confirmed and delivered.
+    /// Consumes the queue and publishes to it at `url`, which is another node; done once confirmed and
+    /// delivered.
     fn use_from(&self, url: &Url) -> Result<Client> {
         static ATTEMPT: AtomicU32 = AtomicU32::new(0);
         let mut client = Client::connect(url, 0)?;

@@ -2,14 +2,15 @@
 
 use anyhow::Result;
 
-use super::flow::{self, Plan};
+use super::plan::Plan;
+use super::round;
 use super::{manner, size};
 use crate::args::ThroughputArgs;
-use crate::contest::{CaseResult, Stage, compete};
 use crate::peer::Peer;
+use crate::rounds::{CaseResult, Console, interleave};
 
 /// Measures each body size with each number of pairs.
-pub(crate) fn run(args: &ThroughputArgs, peers: &[Peer], stage: &mut Stage) -> Result<Vec<CaseResult>> {
+pub(crate) fn run(args: &ThroughputArgs, peers: &[Peer], console: &mut Console) -> Result<Vec<CaseResult>> {
     let mut cases = Vec::new();
     for &pairs in &args.pairs {
         for &body in &args.body {
@@ -19,5 +20,5 @@ pub(crate) fn run(args: &ThroughputArgs, peers: &[Peer], stage: &mut Stage) -> R
             cases.push((name, plan));
         }
     }
-    compete(cases, peers, args.peers.reporting.rounds, stage, flow::run)
+    interleave(cases, peers, args.peers.reporting.rounds, console, round::run)
 }

@@ -10,7 +10,7 @@ use mio::Waker;
 pub(super) const UNBOUNDED: u64 = u64::MAX;
 
 /// Counters and wishes of one run.
-pub(super) struct Gauge {
+pub(super) struct Counters {
     /// Messages handed to sockets, or about to be.
     pub(super) sent: AtomicU64,
     /// Messages received, copies too.
@@ -30,7 +30,7 @@ pub(super) struct Gauge {
     consumer: Waker,
 }
 
-impl Gauge {
+impl Counters {
     pub(super) fn new(fan: u64, backlog_max: u64, publisher: Waker, consumer: Waker) -> Self {
         Self {
             sent: AtomicU64::new(0),

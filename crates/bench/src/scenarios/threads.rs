@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, bail, ensure};
 use mio::Poll;
 
-use super::flow::Plan;
-use super::place::Place;
+use super::plan::Plan;
+use super::topology::Topology;
 use crate::client::Client;
 use crate::clock::Nanos;
 use crate::consumer::{Consumed, Inlet, Schedule, consume};
-use crate::contest::{Outcome, Stage};
-use crate::gauge::{Gauge, UNBOUNDED};
+use crate::counters::{Counters, UNBOUNDED};
 use crate::histogram::Histogram;
 use crate::ledger::Faults;
 use crate::pacer::pace;
 use crate::peer::Peer;
 use crate::process::Usage;
 use crate::publisher::{Bounds, Outlet, Published, publish};
+use crate::rounds::{Console, Outcome};
 
 /// How often the watching thread looks.
 const LOOK: Duration = Duration::from_millis(10);
@@ -35,11 +35,11 @@ struct Moment {
 }
 
 impl Moment {
-    fn now(peer: &Peer, gauge: &Gauge) -> Result<Self> {
+    fn now(peer: &Peer, counters: &Counters) -> Result<Self> {
         let crossings = peer.crossings();
         Ok(Self {
             usage: peer.usage()?,
-            received: gauge.received.load(SeqCst),
+            received: counters.received.load(SeqCst),
             at: Instant::now(),
             crossings,
         })
@@ -73,7 +73,7 @@ impl<'s> Threads<'s> {
     pub(super) fn start<'e>(
         scope: &'s Scope<'s, 'e>,
         plan: &'e Plan<'e>,
-        gauge: &'e Gauge,
+        counters: &'e Counters,
         (publisher_poll, mut outlets): (Poll, Vec<Outlet>),
         (consumer_poll, inlets): (Poll, Vec<Inlet>),
     ) -> Self {
@@ -88,7 +88,7 @@ impl<'s> Threads<'s> {
         let (publisher_ends, consumer_ends) = (end.clone(), end);
         let consumer_schedule = schedule.clone();
         let consumer = scope.spawn(move || {
-            let result = consume(consumer_poll, inlets, gauge, plan.acks(), consumer_schedule, flow.drain);
+            let result = consume(consumer_poll, inlets, counters, plan.acks(), consumer_schedule, flow.drain);
             _ = consumer_ends.send(Side::Consumer);
             result
         });
@@ -96,14 +96,14 @@ impl<'s> Threads<'s> {
             let result = match schedule {
                 None => {
                     let in_flight = if plan.confirm() { flow.in_flight } else { u64::MAX };
-                    publish(publisher_poll, outlets, gauge, &Bounds { in_flight, drain: flow.drain })
+                    publish(publisher_poll, outlets, counters, &Bounds { in_flight, drain: flow.drain })
                         .map(|published| (published, Histogram::new()))
                 }
                 Some(schedule) => {
                     let measured =
                         flow.messages.unwrap_or((schedule.rate * flow.seconds.as_secs_f64()) as u64);
                     let outlet = outlets.swap_remove(0);
-                    pace(outlet, schedule.from + measured, &schedule, gauge, flow.drain)
+                    pace(outlet, schedule.from + measured, &schedule, counters, flow.drain)
                 }
             };
             _ = publisher_ends.send(Side::Publisher);
@@ -117,15 +117,21 @@ impl<'s> Threads<'s> {
         self,
         plan: &Plan<'_>,
         peer: &Peer,
-        gauge: &Gauge,
-        stage: &mut Stage,
+        counters: &Counters,
+        console: &mut Console,
     ) -> Result<Finished> {
-        self.wait(plan, peer, gauge, stage).inspect_err(|_| gauge.stop())
+        self.wait(plan, peer, counters, console).inspect_err(|_| counters.stop())
     }
 
     /// Takes the moments at the end of the warm-up and at the end, and tells both threads what is to be done.
-    fn wait(self, plan: &Plan<'_>, peer: &Peer, gauge: &Gauge, stage: &mut Stage) -> Result<Finished> {
-        let mut stretch = Stretch::begin(peer, gauge)?;
+    fn wait(
+        self,
+        plan: &Plan<'_>,
+        peer: &Peer,
+        counters: &Counters,
+        console: &mut Console,
+    ) -> Result<Finished> {
+        let mut stretch = Stretch::begin(peer, counters)?;
         let mut published = None;
         let mut broken = None;
         let mut publisher = Some(self.publisher);
@@ -136,27 +142,27 @@ impl<'s> Threads<'s> {
                     match join(publisher.take().ok_or_else(|| anyhow!("the publisher ended twice"))?) {
                         Ok((done, delays)) => {
                             let sent: u64 = done.outlets.iter().map(|outlet| outlet.sent).sum();
-                            gauge.set_expected(sent * u64::from(plan.fan));
+                            counters.set_expected(sent * u64::from(plan.fan));
                             published = Some((done, delays));
                         }
                         Err(error) => {
                             broken = Some(error);
-                            gauge.stop();
+                            counters.stop();
                         }
                     }
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
-            if let Err(error) = stage.go_on() {
+            if let Err(error) = console.go_on() {
                 broken.get_or_insert(error);
-                gauge.stop();
+                counters.stop();
             }
-            stretch.go_on(plan, peer, gauge)?;
-            stretch.show(gauge, stage);
+            stretch.go_on(plan, peer, counters)?;
+            stretch.show(counters, console);
         }
-        let end = Moment::now(peer, gauge)?;
+        let end = Moment::now(peer, counters)?;
         if published.is_none() {
-            gauge.stop();
+            counters.stop();
         }
         let consumed = join(self.consumer);
         if let Some(publisher) = publisher.take()
@@ -182,37 +188,37 @@ struct Stretch {
 }
 
 impl Stretch {
-    fn begin(peer: &Peer, gauge: &Gauge) -> Result<Self> {
-        let started = Moment::now(peer, gauge)?;
+    fn begin(peer: &Peer, counters: &Counters) -> Result<Self> {
+        let started = Moment::now(peer, counters)?;
         Ok(Self { base: started.clone(), started, warm: false })
     }
 
     /// Ends the warm-up and the sending when their time has come.
-    fn go_on(&mut self, plan: &Plan<'_>, peer: &Peer, gauge: &Gauge) -> Result<()> {
+    fn go_on(&mut self, plan: &Plan<'_>, peer: &Peer, counters: &Counters) -> Result<()> {
         let flow = plan.flow;
         if !self.warm && self.started.at.elapsed() >= flow.warmup {
             self.warm = true;
-            self.base = Moment::now(peer, gauge)?;
+            self.base = Moment::now(peer, counters)?;
             if let Some(messages) = flow.messages {
-                gauge.set_limit(gauge.sent.load(SeqCst) + messages);
+                counters.set_limit(counters.sent.load(SeqCst) + messages);
             }
         }
         if self.warm
             && flow.messages.is_none()
             && self.base.at.elapsed() >= flow.seconds
             && plan.rate.is_none()
-            && gauge.limit.load(SeqCst) == UNBOUNDED
+            && counters.limit.load(SeqCst) == UNBOUNDED
         {
             // what was sent is more than that: nothing goes out any more
-            gauge.set_limit(0);
+            counters.set_limit(0);
         }
         Ok(())
     }
 
-    fn show(&self, gauge: &Gauge, stage: &mut Stage) {
+    fn show(&self, counters: &Counters, console: &mut Console) {
         let seconds = self.started.at.elapsed().as_secs_f64().max(0.001);
-        let received = gauge.received.load(SeqCst) - self.started.received;
-        stage.progress.show(format_args!(
+        let received = counters.received.load(SeqCst) - self.started.received;
+        console.progress.show(format_args!(
             "{seconds:.1} s{}, {received} received, {:.0}/s",
             if self.warm { "" } else { " (warm-up)" },
             received as f64 / seconds
@@ -226,7 +232,7 @@ fn join<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
 
 impl Finished {
     /// Says goodbye, deletes the queues and makes up the account.
-    pub(super) fn close(self, plan: &Plan<'_>, peer: &Peer, place: &mut Place<'_>) -> Result<Outcome> {
+    pub(super) fn close(self, plan: &Plan<'_>, peer: &Peer, topology: &mut Topology<'_>) -> Result<Outcome> {
         let mut faults = Faults::default();
         let sent: Vec<u64> = self.published.outlets.iter().map(|outlet| outlet.sent).collect();
         let total: u64 = sent.iter().sum();
@@ -242,7 +248,7 @@ impl Finished {
             faults.unconfirmed += outlet.unconfirmed();
             goodbye((outlet.stream, outlet.inbox), peer)?;
         }
-        faults.left_over = place.delete()?;
+        faults.left_over = topology.delete()?;
 
         let mut outcome = Outcome { metrics: Vec::new(), faults };
         let millions = |messages: u64| (messages.max(1)) as f64 / 1e6;

@@ -1,4 +1,5 @@
-//! What a round needs at the broker: queues, and an exchange in front of them. Deleted at the end, whatever happens.
+//! What a round needs at the broker: queues, and an exchange in front of them. Deleted at the end, whatever
+//! happens.
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
@@ -8,7 +9,7 @@ use crate::client::Client;
 use crate::peer::Peer;
 
 /// What exists at the broker because of this round. Deleted when dropped.
-pub(super) struct Place<'a> {
+pub(super) struct Topology<'a> {
     /// At whom.
     pub(super) peer: &'a Peer,
     /// Names of the queues.
@@ -17,7 +18,7 @@ pub(super) struct Place<'a> {
     pub(super) exchange: Option<String>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Topology<'a> {
     /// Names for a round; nothing is declared yet.
     pub(super) fn new(peer: &'a Peer, queues: u32, exchange: bool) -> Self {
         static ROUND: AtomicU32 = AtomicU32::new(0);
@@ -46,7 +47,7 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Topology<'_> {
     fn drop(&mut self) {
         if !self.queues.is_empty() {
             // the round has failed already: its error is the one to be shown

@@ -48,21 +48,21 @@ impl CaseResult {
     }
 }
 
-/// Someone who takes part.
-pub(super) trait Contestant {
+/// A peer or a program that a scenario measures.
+pub(super) trait Labelled {
     /// `A`, `B` or `relay`.
     fn label(&self) -> &'static str;
 }
 
-/// What a round shows and heeds.
-pub(super) struct Stage {
+/// Shows how far a round is, and heeds Ctrl-C.
+pub(super) struct Console {
     /// Where progress is shown.
     pub(super) progress: Progress,
     interrupted: Arc<AtomicBool>,
 }
 
-impl Stage {
-    /// A stage that heeds Ctrl-C: the round in hand cleans up after itself. A second Ctrl-C ends at once.
+impl Console {
+    /// A console that heeds Ctrl-C: the round in hand cleans up after itself. A second Ctrl-C ends at once.
     pub(super) fn new(progress: Progress) -> Result<Self> {
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -82,12 +82,12 @@ impl Stage {
 }
 
 /// Runs each case for `rounds` rounds with everyone in turn.
-pub(super) fn compete<C, P: Contestant>(
+pub(super) fn interleave<C, P: Labelled>(
     cases: Vec<(String, C)>,
     contestants: &[P],
     rounds: u32,
-    stage: &mut Stage,
-    mut run: impl FnMut(&C, &P, &mut Stage) -> Result<Outcome>,
+    console: &mut Console,
+    mut run: impl FnMut(&C, &P, &mut Console) -> Result<Outcome>,
 ) -> Result<Vec<CaseResult>> {
     let mut results = Vec::new();
     for (name, case) in cases {
@@ -95,16 +95,16 @@ pub(super) fn compete<C, P: Contestant>(
             CaseResult { name, rounds: contestants.iter().map(|one| (one.label(), Vec::new())).collect() };
         for round in 1..=rounds {
             for (one, (label, outcomes)) in contestants.iter().zip(&mut result.rounds) {
-                stage.go_on()?;
-                stage.progress.head = format!("{}, round {round} of {rounds}, {label}", result.name);
-                stage.progress.show("starting");
-                let outcome = run(&case, one, stage)
+                console.go_on()?;
+                console.progress.head = format!("{}, round {round} of {rounds}, {label}", result.name);
+                console.progress.show("starting");
+                let outcome = run(&case, one, console)
                     .with_context(|| format!("{}, round {round}, peer {label}", result.name))?;
                 outcomes.push(outcome);
             }
         }
         results.push(result);
     }
-    stage.progress.clear();
+    console.progress.clear();
     Ok(results)
 }
