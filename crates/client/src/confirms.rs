@@ -1,17 +1,17 @@
 //! Which publishes of a channel wait for their answer (RabbitMQ: publisher confirms).
 
-use std::collections::BTreeSet;
+use alloc::collections::BTreeSet;
 
 /// Publish numbers, from 1 on since `confirm.select`.
 #[derive(Debug, Default)]
-pub(super) struct Confirms {
+pub(crate) struct Confirms {
     last: u64,
     open: BTreeSet<u64>,
 }
 
 impl Confirms {
     /// Counts one publish.
-    pub(super) fn publish(&mut self) -> u64 {
+    pub(crate) fn publish(&mut self) -> u64 {
         self.last += 1;
         self.open.insert(self.last);
         self.last
@@ -19,12 +19,12 @@ impl Confirms {
 
     /// Takes an answer: the numbers that it settles, in order; `None` if it settles nothing that is open. With
     /// `multiple`, all up to `number` (0: all there are).
-    pub(super) fn settle(&mut self, number: u64, multiple: bool) -> Option<BTreeSet<u64>> {
+    pub(crate) fn settle(&mut self, number: u64, multiple: bool) -> Option<BTreeSet<u64>> {
         let settled = match (multiple, number) {
-            (true, 0) => std::mem::take(&mut self.open),
+            (true, 0) => core::mem::take(&mut self.open),
             (true, _) => {
                 let later = self.open.split_off(&(number + 1));
-                std::mem::replace(&mut self.open, later)
+                core::mem::replace(&mut self.open, later)
             }
             (false, _) => self.open.take(&number).into_iter().collect(),
         };
@@ -34,6 +34,8 @@ impl Confirms {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]
