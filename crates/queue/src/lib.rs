@@ -22,7 +22,7 @@ mod out_lane;
 mod planted;
 mod queue;
 
-pub use arena::{Arena, ArenaBody, MessageRef, StoredBody, StoredMessage};
+pub use arena::{Arena, MessageRef};
 pub use lane::{LaneKey, LaneVerdict, Lanes};
 pub use out_lane::OutLane;
 #[cfg(feature = "planted")]

@@ -7,13 +7,12 @@ use alloc::vec::Vec;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_amqp::LoginRefused;
-use leveret_amqp::host::{Held, QueueHandle};
 use leveret_auth::{Access, Permissions, Users};
 use leveret_link::record::Record;
 use leveret_model::directory::FromShard;
 use leveret_model::{
-    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, Name, NodeId, PublishNumber, QueueId,
-    Refusal, RequestId, Seed, Settlement, ShardAddress,
+    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Held, Instant, Name, NodeId, PublishNumber,
+    QueueHandle, QueueId, Refusal, RequestId, Seed, Settlement, ShardAddress,
 };
 use leveret_queue::Arena;
 use leveret_route::{Match, Table, VhostId};

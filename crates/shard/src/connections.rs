@@ -8,9 +8,8 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use leveret_amqp::host::Held;
 use leveret_amqp::{Connection, State};
-use leveret_model::{ChannelKey, ConnectionKey, Instant, limits};
+use leveret_model::{ChannelKey, ConnectionKey, Held, Instant, limits};
 
 use crate::publish::ChannelState;
 

@@ -1,8 +1,7 @@
 //! Mail from the control machine: changes of the directory, answers, the lease, the standing of peers.
 
-use leveret_amqp::host::QueueHandle;
 use leveret_model::directory::{Change, FromShard, QueueRecord, ToShard};
-use leveret_model::{Address, QueueId, RequestId, ShardAddress, limits, refusals};
+use leveret_model::{Address, QueueHandle, QueueId, RequestId, ShardAddress, limits, refusals};
 
 use crate::broker::Broker;
 use crate::places::{Away, Entry, Place};

@@ -1,36 +1,18 @@
 //! The way out: dispatch to consumers here and elsewhere, and deliveries that come from homes elsewhere.
 
 use leveret_amqp::NotTaken;
-use leveret_amqp::host::{Content, Delivery, Held, Message, QueueHandle};
-use leveret_link::record::{Record, RecordBody, RecordMessage};
+use leveret_amqp::host::Delivery;
+use leveret_link::record::Record;
 use leveret_model::{
-    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Position, QueueId, Settlement, ShardAddress,
+    ChannelKey, ConnectionKey, ConsumerKey, ConsumerNumber, Held, Message, Position, QueueHandle, QueueId,
+    Settlement, ShardAddress,
 };
-use leveret_queue::{Delivered, Egress, StoredBody, StoredMessage};
+use leveret_queue::{Delivered, Egress};
 
 use crate::broker::{Broker, Credit, Meta};
 use crate::connections::Connections;
 use crate::outboxes::{OutboxIndex, Outboxes};
 use crate::places::{Entry, Place};
-
-/// A stored message as the protocol's side wants it. hot.
-#[inline]
-pub(crate) fn message<'a>(stored: &StoredMessage<'a>) -> Message<'a> {
-    let body = match stored.body {
-        StoredBody::Flat(bytes) => Content::Flat(bytes),
-        StoredBody::Chunks(chunks) => Content::Chunks(chunks),
-    };
-    Message { address: stored.address, header: stored.header, body }
-}
-
-/// A stored message as a record carries it.
-pub(crate) fn stored_message<'a>(stored: &StoredMessage<'a>) -> RecordMessage<'a> {
-    let body = match stored.body {
-        StoredBody::Flat(bytes) => RecordBody::Flat(bytes),
-        StoredBody::Chunks(chunks) => RecordBody::Chunks(chunks.to_vec()),
-    };
-    RecordMessage { address: stored.address, header: stored.header, body }
-}
 
 /// What dispatch of one queue needs of the shard.
 pub(crate) struct Outlet<'a> {
@@ -55,10 +37,10 @@ impl Egress for Outlet<'_> {
         _no_ack: bool,
         position: Position,
         redelivered: bool,
-        stored: StoredMessage<'_>,
+        message: Message<'_>,
     ) -> Delivered {
         if consumer.at != self.own {
-            return self.deliver_elsewhere(consumer, position, redelivered, &stored);
+            return self.deliver_elsewhere(consumer, position, redelivered, &message);
         }
         let key = consumer.channel.connection;
         let Some(connection) = self.connections.get_mut(key) else { return Delivered::Gone };
@@ -67,7 +49,7 @@ impl Egress for Outlet<'_> {
             return Delivered::Full;
         }
         let held = Held { queue: self.handle, position, consumer: consumer.number };
-        let delivery = Delivery { held, redelivered, message: message(&stored) };
+        let delivery = Delivery { held, redelivered, message };
         match connection.offer(consumer.channel, &delivery) {
             Ok(()) => {
                 self.connections.touch(key);
@@ -90,7 +72,7 @@ impl Outlet<'_> {
         consumer: &ConsumerKey,
         position: Position,
         redelivered: bool,
-        stored: &StoredMessage<'_>,
+        message: &Message<'_>,
     ) -> Delivered {
         let index = match self.recent {
             Some((at, index)) if at == consumer.at => Some(index),
@@ -103,7 +85,7 @@ impl Outlet<'_> {
         if !outbox.up || !outbox.deliverable {
             return Delivered::Full;
         }
-        outbox.push_deliver(self.id, (consumer.channel, consumer.number), position, redelivered, stored);
+        outbox.push_deliver(self.id, (consumer.channel, consumer.number), position, redelivered, message);
         Delivered::Taken
     }
 }
@@ -121,19 +103,14 @@ impl Broker {
         to: (QueueId, ChannelKey, ConsumerNumber),
         position: Position,
         redelivered: bool,
-        record: &RecordMessage<'_>,
+        message: Message<'_>,
     ) {
         let (queue, channel, consumer) = to;
         let Some((handle, away)) = self.places.away_mut(queue) else { return };
         if redelivered {
             self.outboxes.at(away.outbox).note_given(queue, channel, consumer, position);
         }
-        let body = match &record.body {
-            RecordBody::Flat(bytes) => Content::Flat(bytes),
-            RecordBody::Chunks(chunks) => Content::Chunks(chunks),
-        };
-        let message = Message { address: record.address, header: record.header, body };
-        let bytes = (record.address.len() + record.header.len() + body.len()) as u64;
+        let bytes = message.weight_bytes() as u64;
         let held = Held { queue: handle, position, consumer };
         let delivery = Delivery { held, redelivered, message };
         let key = channel.connection;

@@ -6,11 +6,10 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
+use leveret_link::Batch;
 use leveret_link::credit::{Cost, Meter, Overgrant, Window};
 use leveret_link::record::{LaneTarget, Record};
-use leveret_link::{Batch, BodyParts, MessageParts};
-use leveret_model::{ChannelKey, ConsumerNumber, Position, QueueId, ShardAddress};
-use leveret_queue::{StoredBody, StoredMessage};
+use leveret_model::{ChannelKey, ConsumerNumber, Message, Position, QueueId, ShardAddress};
 
 /// Bytes that a batch reserves at its begin at most: what one socket brings in a turn (`limits::TURN_READ_BYTES_MAX`) and
 /// the heads of its records, with room for a few more sockets; else each busy batch would be copied as it grows.
@@ -97,12 +96,12 @@ impl Outbox {
     }
 
     /// A publish to one queue. hot.
-    pub(crate) fn push_publish(&mut self, target: LaneTarget, message: &StoredMessage<'_>) {
+    pub(crate) fn push_publish(&mut self, target: LaneTarget, message: &Message<'_>) {
         if !self.up {
             return;
         }
         self.make_room();
-        self.batch.push_publish(target, parts(message));
+        self.batch.push_publish(target, *message);
         self.pushed += 1;
     }
 
@@ -112,7 +111,7 @@ impl Outbox {
         &mut self,
         serial: PublishSerial,
         target: LaneTarget,
-        message: impl FnOnce() -> StoredMessage<'a>,
+        message: impl FnOnce() -> Message<'a>,
     ) {
         if self.last_publish == serial && self.batch.add_target(target) {
             return;
@@ -128,13 +127,13 @@ impl Outbox {
         to: (ChannelKey, ConsumerNumber),
         position: Position,
         redelivered: bool,
-        message: &StoredMessage<'_>,
+        message: &Message<'_>,
     ) {
         if !self.up {
             return;
         }
         self.make_room();
-        self.batch.push_deliver(queue, to, position, redelivered, parts(message));
+        self.batch.push_deliver(queue, to, position, redelivered, *message);
         self.pushed += 1;
     }
 
@@ -264,13 +263,4 @@ impl Outbox {
             UnderWay::GivenAgain((queue, ..)) => *queue != gone,
         });
     }
-}
-
-/// A stored message as a record carries it. hot.
-fn parts<'a>(message: &StoredMessage<'a>) -> MessageParts<'a> {
-    let body = match message.body {
-        StoredBody::Flat(bytes) => BodyParts::Flat(bytes),
-        StoredBody::Chunks(chunks) => BodyParts::Chunks(chunks),
-    };
-    MessageParts { address: message.address, header: message.header, body }
 }

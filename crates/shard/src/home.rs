@@ -1,16 +1,14 @@
 //! Records that reach the home of a queue: publishes over lanes, consumers elsewhere and what they settle.
 
-use leveret_amqp::host::QueueHandle;
-use leveret_link::record::{LaneTarget, LaneTargets, Record, RecordBody, RecordMessage, RemoteConsumer};
+use leveret_link::record::{LaneTarget, LaneTargets, Record, RemoteConsumer};
 use leveret_model::{
-    Boot, ChannelKey, ConsumerKey, ConsumerNumber, Position, QueueId, Refusal, ReplyCode, RequestId,
-    Settlement, ShardAddress, refusals,
+    Boot, ChannelKey, ConsumerKey, ConsumerNumber, Message, Position, QueueHandle, QueueId, Refusal,
+    ReplyCode, RequestId, Settlement, ShardAddress, refusals,
 };
-use leveret_queue::{ArenaBody, LaneKey, LaneVerdict, MessageRef, Queue, Subscription, Window};
+use leveret_queue::{LaneKey, LaneVerdict, MessageRef, Queue, Subscription, Window};
 
 use crate::bounds::Bounds;
 use crate::broker::Broker;
-use crate::egress::stored_message;
 use crate::places::{Entry, Home, Place};
 
 impl Broker {
@@ -19,17 +17,11 @@ impl Broker {
         &mut self,
         from: ShardAddress,
         boot: Boot,
-        message: RecordMessage<'_>,
+        message: &Message<'_>,
         targets: LaneTargets<'_>,
     ) {
-        let (body, len) = match message.body {
-            RecordBody::Flat(bytes) => (ArenaBody::Flat(bytes), bytes.len()),
-            RecordBody::Chunks(chunks) => {
-                let len = chunks.iter().map(bytes::Bytes::len).sum();
-                (ArenaBody::Chunks(chunks), len)
-            }
-        };
-        let stored = self.arena.insert(message.address, message.header, body, targets.count());
+        let len = message.body.len();
+        let stored = self.arena.insert(message, targets.count());
         for target in targets {
             if !self.append(from, boot, target, (stored, len)) {
                 self.arena.release(stored);
@@ -217,7 +209,6 @@ impl Broker {
         let Some(taken) = home.queue.get(&holder, no_ack) else {
             return self.outboxes.push(from, &Record::Empty { request });
         };
-        let stored = self.arena.get(taken.message);
         self.outboxes.push(
             from,
             &Record::Got {
@@ -225,7 +216,7 @@ impl Broker {
                 position: taken.position,
                 redelivered: taken.redelivered,
                 remaining: taken.remaining,
-                message: stored_message(&stored),
+                message: self.arena.get(taken.message),
             },
         );
         if no_ack {

@@ -4,10 +4,11 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use leveret_amqp::LoginRefused;
-use leveret_amqp::host::{Held, Host, Operation, Publish, Published};
+use leveret_amqp::host::{Host, Operation, Publish, Published};
 use leveret_auth::{Mechanism, Origin, Verdict};
 use leveret_model::{
-    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Name, Refusal, ReplyCode, Settlement, limits,
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Name, Refusal, ReplyCode, Settlement,
+    limits,
 };
 
 use crate::broker::Broker;
@@ -75,7 +76,7 @@ impl Host for View<'_> {
         state: &mut ChannelState,
         publish: Publish<'_>,
     ) -> Result<Published, Refusal> {
-        self.broker.publish(channel, state, publish)
+        self.broker.publish(channel, state, &publish)
     }
 
     fn may_publish(&mut self, _: ChannelKey, exchange: &[u8]) -> Result<(), Refusal> {

@@ -4,9 +4,8 @@
 
 use alloc::vec::Vec;
 
-use leveret_amqp::host::QueueHandle;
 use leveret_link::record::LaneTarget;
-use leveret_model::{ChannelKey, Instant, LaneSequence, PublishNumber, QueueId};
+use leveret_model::{ChannelKey, Instant, LaneSequence, PublishNumber, QueueHandle, QueueId};
 
 use crate::broker::Broker;
 use crate::places::{Entry, Owed, Place};

@@ -6,13 +6,16 @@
 
 use alloc::string::ToString;
 
-use leveret_amqp::host::{Held, Operation, QueueHandle};
+use leveret_amqp::host::Operation;
 use leveret_link::record::{Record, RemoteConsumer};
 use leveret_model::directory::{Command, FromShard, QueueRecord};
-use leveret_model::{ChannelKey, ConsumerKey, ConsumerNumber, Name, Refusal, ReplyCode, RequestId, refusals};
+use leveret_model::{
+    ChannelKey, ConsumerKey, ConsumerNumber, Held, Name, OwnedMessage, QueueHandle, Refusal, ReplyCode,
+    RequestId, refusals,
+};
 use leveret_queue::{Subscription, Window};
 
-use crate::answers::{OwnedAnswer, OwnedMessage};
+use crate::answers::OwnedAnswer;
 use crate::broker::Broker;
 use crate::commands::{Action, Question};
 use crate::places::{Entry, Place};
@@ -179,11 +182,10 @@ impl Broker {
                 Some(taken) => {
                     let held =
                         Held { queue: handle, position: taken.position, consumer: ConsumerNumber::OF_GET };
-                    let message = if no_ack {
-                        OwnedMessage::take(&mut self.arena, taken.message)
-                    } else {
-                        OwnedMessage::copy(&self.arena.get(taken.message))
-                    };
+                    let message = OwnedMessage::from(&self.arena.get(taken.message));
+                    if no_ack {
+                        self.arena.release(taken.message);
+                    }
                     let (redelivered, remaining) = (taken.redelivered, taken.remaining);
                     OwnedAnswer::Got { held, no_ack, message, redelivered, remaining }
                 }

@@ -6,9 +6,10 @@ use core::cell::Cell;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_amqp::host::QueueHandle;
 use leveret_link::record::RemoteConsumer;
-use leveret_model::{ChannelKey, ConsumerNumber, LaneSequence, PublishNumber, QueueId, Seed, ShardAddress};
+use leveret_model::{
+    ChannelKey, ConsumerNumber, LaneSequence, PublishNumber, QueueHandle, QueueId, Seed, ShardAddress,
+};
 use leveret_queue::{Lanes, MessageRef, OutLane, Queue};
 
 use crate::outboxes::OutboxIndex;

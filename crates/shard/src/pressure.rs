@@ -16,9 +16,8 @@
 
 use alloc::format;
 
-use leveret_amqp::host::QueueHandle;
 use leveret_link::record::Record;
-use leveret_model::{ConnectionKey, NodeId, QueueId, ReplyCode, ShardAddress, limits};
+use leveret_model::{ConnectionKey, NodeId, QueueHandle, QueueId, ReplyCode, ShardAddress, limits};
 use leveret_queue::{OutLane, Queue};
 
 use crate::bounds::Long;

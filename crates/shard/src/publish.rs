@@ -5,11 +5,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use leveret_amqp::host::{Body, Publish, Published, QueueHandle};
+use leveret_amqp::host::{Publish, Published};
 use leveret_auth::Access;
 use leveret_link::record::LaneTarget;
-use leveret_model::{ChannelKey, ConnectionKey, Refusal, ReplyCode, limits, refusals};
-use leveret_queue::ArenaBody;
+use leveret_model::{ChannelKey, ConnectionKey, QueueHandle, Refusal, ReplyCode, limits, refusals};
 use leveret_route::{ExchangeId, MessageHeaders, VhostId};
 
 use crate::broker::Broker;
@@ -58,32 +57,32 @@ impl Broker {
         &mut self,
         channel: ChannelKey,
         state: &mut ChannelState,
-        mut publish: Publish<'_>,
+        publish: &Publish<'_>,
     ) -> Result<Published, Refusal> {
-        if publish.number.is_some() && publish.arrived < self.masked_at && self.lost_a_home(channel, &publish)
+        if publish.number.is_some() && publish.arrived < self.masked_at && self.lost_a_home(channel, publish)
         {
             self.traffic.given_up += 1;
             return Ok(Published::GivenUp);
         }
         let cache = state.cache.get_or_insert_with(Box::default);
-        match self.route(channel, cache, &publish)? {
+        match self.route(channel, cache, publish)? {
             Route::Cached(slot) => {
-                let published = self.publish_to(channel, &cache[slot].targets, &mut publish);
+                let published = self.publish_to(channel, &cache[slot].targets, publish);
                 if self.routed.is_some() {
-                    self.note_routed(channel, &publish, &cache[slot].targets, published);
+                    self.note_routed(channel, publish, &cache[slot].targets, published);
                 }
                 Ok(published)
             }
             Route::Uncached => {
                 let targets = core::mem::take(&mut self.targets);
-                let published = self.publish_to(channel, &targets, &mut publish);
+                let published = self.publish_to(channel, &targets, publish);
                 if self.routed.is_some() {
-                    self.note_routed(channel, &publish, &targets, published);
+                    self.note_routed(channel, publish, &targets, published);
                 }
                 self.targets = targets;
                 Ok(published)
             }
-            Route::NotNow => Ok(self.hold(channel, &publish)),
+            Route::NotNow => Ok(self.hold(channel, publish)),
         }
     }
 
@@ -93,14 +92,14 @@ impl Broker {
         &mut self,
         channel: ChannelKey,
         targets: &[QueueHandle],
-        publish: &mut Publish<'_>,
+        publish: &Publish<'_>,
     ) -> Published {
         if let [handle] = targets
             && let Some(Entry { place: Place::Home(home), .. }) = self.places.get_mut(*handle)
             && !home.closed
         {
-            let (body, body_len) = keep(&mut publish.body);
-            let message = self.arena.insert(publish.address, publish.header, body, 1);
+            let body_len = publish.body.len();
+            let message = self.arena.insert(&publish.message(), 1);
             home.queue.append(message, body_len);
             let long = self.pressure.finds_long(&home.queue, &self.bounds.long);
             if home.queue.touch() {
@@ -121,7 +120,7 @@ impl Broker {
         &mut self,
         channel: ChannelKey,
         targets: &[QueueHandle],
-        publish: &mut Publish<'_>,
+        publish: &Publish<'_>,
     ) -> Published {
         if targets.is_empty() {
             if publish.mandatory {
@@ -137,16 +136,11 @@ impl Broker {
     }
 
     /// Puts a message into every queue that it goes to. hot.
-    fn enqueue(
-        &mut self,
-        channel: ChannelKey,
-        targets: &[QueueHandle],
-        publish: &mut Publish<'_>,
-    ) -> Published {
+    fn enqueue(&mut self, channel: ChannelKey, targets: &[QueueHandle], publish: &Publish<'_>) -> Published {
         let publisher = publish.number.map(|number| (channel, number));
         let due = publish.arrived + limits::PUBLISH_WAIT;
-        let (body, body_len) = keep(&mut publish.body);
-        let message = self.arena.insert(publish.address, publish.header, body, targets.len() as u32);
+        let body_len = publish.body.len();
+        let message = self.arena.insert(&publish.message(), targets.len() as u32);
         let shared = targets.len() > 1;
         let mut elsewhere = 0u32;
         self.last_publish.0 += 1;
@@ -355,18 +349,6 @@ impl Broker {
 
     pub(crate) fn vhost_name(&self, vhost: VhostId) -> String {
         self.table.vhost_name(vhost).map(|name| String::from(name.as_str())).unwrap_or_default()
-    }
-}
-
-/// The body as the arena keeps it, and its bytes. hot.
-#[inline]
-fn keep<'a>(body: &mut Body<'a>) -> (ArenaBody<'a>, usize) {
-    match body {
-        Body::Flat(bytes) => (ArenaBody::Flat(bytes), bytes.len()),
-        Body::Chunks(chunks) => {
-            let len = chunks.iter().map(bytes::Bytes::len).sum();
-            (ArenaBody::Chunks(core::mem::take(chunks)), len)
-        }
     }
 }
 

@@ -41,10 +41,10 @@ impl Shard {
     fn on_record(&mut self, from: ShardAddress, boot: Boot, record: Record<'_>) -> Result<(), Overgrant> {
         let broker = &mut self.broker;
         match record {
-            Record::Publish { message, targets } => broker.on_publish(from, boot, message, targets),
+            Record::Publish { message, targets } => broker.on_publish(from, boot, &message, targets),
             Record::Deliver { queue, channel, consumer, position, redelivered, message } => {
                 let to = (queue, channel, consumer);
-                broker.on_deliver(&mut self.connections, to, position, redelivered, &message);
+                broker.on_deliver(&mut self.connections, to, position, redelivered, message);
             }
             Record::Stored { queue, through } => broker.on_stored(queue, through),
             Record::Settle { queue, channel, consumer, position, how } => {

@@ -5,15 +5,15 @@
 
 use alloc::vec::Vec;
 
-use leveret_amqp::host::{Held, Operation, QueueHandle};
-use leveret_link::record::{RecordMessage, RemoteConsumer};
+use leveret_amqp::host::Operation;
+use leveret_link::record::RemoteConsumer;
 use leveret_model::directory::{FromShard, Reply};
 use leveret_model::{
-    ChannelKey, ConsumerNumber, Instant, NodeId, Position, Refusal, ReplyCode, RequestId, Settlement, limits,
-    refusals,
+    ChannelKey, ConsumerNumber, Held, Instant, Message, NodeId, OwnedMessage, Position, QueueHandle, Refusal,
+    ReplyCode, RequestId, Settlement, limits, refusals,
 };
 
-use crate::answers::{OwnedAnswer, OwnedMessage};
+use crate::answers::OwnedAnswer;
 use crate::broker::Broker;
 use crate::commands::Question;
 use crate::places::{Entry, Place};
@@ -167,7 +167,7 @@ impl Broker {
         position: Position,
         redelivered: bool,
         remaining: u64,
-        record: &RecordMessage<'_>,
+        record: &Message<'_>,
     ) {
         let Some(pending) = self.pending.get(&request) else { return };
         let (channel, consumer) = (pending.channel, ConsumerNumber::OF_GET);
@@ -177,7 +177,7 @@ impl Broker {
         {
             self.outboxes.at(away.outbox).note_given(*id, channel, consumer, position);
         }
-        let message = OwnedMessage::of_record(record);
+        let message = OwnedMessage::from(record);
         self.on_home_answer(request, |question, queue| {
             let no_ack = matches!(question, Question::Get { no_ack: true });
             let held = Held { queue, position, consumer };

@@ -7,9 +7,8 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use leveret_amqp::host::QueueHandle;
 use leveret_link::record::{HeldDelivery, NamedConsumer, Record};
-use leveret_model::{ChannelKey, ConsumerNumber, NodeId, QueueId, ShardAddress, Unread, limits};
+use leveret_model::{ChannelKey, ConsumerNumber, NodeId, QueueHandle, QueueId, ShardAddress, Unread, limits};
 use leveret_queue::Subscription;
 
 use crate::broker::Broker;

@@ -2,8 +2,9 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_amqp::host::QueueHandle;
-use leveret_model::{ChannelKey, ConnectionKey, ConsumerNumber, Refusal, ReplyCode, Seed, limits};
+use leveret_model::{
+    ChannelKey, ConnectionKey, ConsumerNumber, QueueHandle, Refusal, ReplyCode, Seed, limits,
+};
 
 /// Consumers that are known, or that a home elsewhere was asked for.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use leveret_amqp::Waiting;
-use leveret_amqp::host::{Publish, Published, QueueHandle};
-use leveret_model::{ChannelKey, PublishNumber, QueueId};
+use leveret_amqp::host::{Publish, Published};
+use leveret_model::{ChannelKey, PublishNumber, QueueHandle, QueueId};
 
 use crate::broker::Broker;
 use crate::places::{Entry, Place};

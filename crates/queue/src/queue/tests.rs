@@ -9,11 +9,11 @@ use std::vec::Vec;
 
 use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
 use leveret_model::{
-    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ConsumerTerms, ShardId, Ulid, Unread,
+    Body, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ConsumerTerms, Message, ShardId, Ulid,
+    Unread,
 };
 
 use super::*;
-use crate::{ArenaBody, StoredBody, StoredMessage};
 
 const OWN: ShardAddress = ShardAddress { node: NodeId(1), shard: ShardId(0) };
 
@@ -61,7 +61,7 @@ impl Egress for Outputs {
         _no_ack: bool,
         position: Position,
         redelivered: bool,
-        message: StoredMessage<'_>,
+        message: Message<'_>,
     ) -> Delivered {
         self.offers += 1;
         if self.gone.contains(consumer) {
@@ -79,8 +79,8 @@ impl Egress for Outputs {
 }
 
 /// The number in the first eight bytes of a body.
-fn name_of(message: StoredMessage<'_>) -> u64 {
-    let StoredBody::Flat(body) = message.body else { panic!("all bodies here are flat") };
+fn name_of(message: Message<'_>) -> u64 {
+    let Body::Flat(body) = message.body else { panic!("all bodies here are flat") };
     u64::from_le_bytes(*body.first_chunk().expect("eight bytes"))
 }
 
@@ -120,7 +120,7 @@ impl Bench {
         self.appended += 1;
         let mut body = self.appended.to_le_bytes().to_vec();
         body.resize(8 + padding, 0);
-        let message = self.arena.insert(b"", b"", ArenaBody::Flat(&body), 1);
+        let message = self.arena.insert(&Message::new(b"", b"", Body::Flat(&body)), 1);
         self.queue.append(message, body.len())
     }
 
