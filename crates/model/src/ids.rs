@@ -74,6 +74,15 @@ pub struct ConnectionKey {
     pub generation: u32,
 }
 
+/// A connection, for everyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ConnectionAddress {
+    /// The shard that it is connected to.
+    pub at: ShardAddress,
+    /// The connection there.
+    pub connection: ConnectionKey,
+}
+
 /// The number of a channel in its connection, 1 to `channel_max` (AMQP 0-9-1 §4.2.3); 0 is the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ChannelNumber(pub u16);

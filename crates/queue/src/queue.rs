@@ -92,7 +92,7 @@ impl Queue {
     pub fn new(record: &QueueRecord, seed: Seed) -> Self {
         Self {
             id: record.id,
-            durable: record.durable,
+            durable: record.definition.durable,
             ready: Ready::new(),
             unacked: HashMap::with_hasher(FixedState::with_seed(seed.0)),
             unacked_bytes: 0,

@@ -67,7 +67,7 @@ impl Machines {
 
     fn on_put_queue(&mut self, change: &Change, record: &QueueRecord) {
         let known = self.view.table.queue_by_id(record.id).map(|known| &known.record);
-        let renamed = known.is_some_and(|known| known.name != record.name);
+        let renamed = known.is_some_and(|known| known.definition.name != record.definition.name);
         self.queues.open(record, &self.view);
         self.view.apply(change);
         if renamed && let Some(handle) = self.queues.handle(record.id) {

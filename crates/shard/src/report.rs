@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use leveret_amqp::State;
-use leveret_model::definition::{Binding, Exchange};
+use leveret_model::definition::{Binding, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{ConsumerKey, Name, QueueId, ShardAddress};
 
@@ -81,7 +81,7 @@ pub struct ShardReport {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Routes {
     /// Exchanges, those that each vhost has included.
-    pub exchanges: Vec<Exchange>,
+    pub exchanges: Vec<ExchangeDefinition>,
     /// Queues, and whether routes leave them out.
     pub queues: Vec<(QueueRecord, bool)>,
     /// Bindings.
@@ -121,9 +121,9 @@ impl Shard {
     #[must_use]
     pub fn report_page(&self, from: usize, most: usize) -> (ShardReport, Option<usize>) {
         let queue = |home: &QueueAtHome<'_>| {
-            let record = self.machines.view.table.queue_by_id(home.id).map(|queue| queue.record.clone());
+            let record = self.machines.view.table.queue_by_id(home.id).map(|queue| &queue.record.definition);
             let (vhost, name, durable) =
-                record.map(|record| (record.vhost, record.name, record.durable)).unwrap_or_default();
+                record.map(|of| (of.vhost.clone(), of.name.clone(), of.durable)).unwrap_or_default();
             QueueReport {
                 id: home.id,
                 vhost,

@@ -110,6 +110,7 @@ impl ClusterView {
     pub(crate) fn home_down(&self, queue: &QueueRecord) -> Refusal {
         let home = queue.home.node;
         let home = self.node_name(home).map_or_else(|| home.to_string(), ToString::to_string);
+        let queue = &queue.definition;
         refusals::home_down(&queue.name, &queue.vhost, queue.durable, &home)
     }
 }

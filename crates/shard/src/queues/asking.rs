@@ -275,7 +275,7 @@ impl Queues {
 
 /// Exclusive, or wants to be and is not alone.
 fn in_exclusive_use(view: &ClusterView, id: QueueId) -> Refusal {
-    let known = view.table.queue_by_id(id).map(|queue| &queue.record);
+    let known = view.table.queue_by_id(id).map(|queue| &queue.record.definition);
     let (name, vhost) = known.map(|record| (&*record.name, &*record.vhost)).unwrap_or_default();
     refusals::exclusive_use(name, vhost)
 }

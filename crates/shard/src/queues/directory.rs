@@ -46,7 +46,7 @@ impl Queues {
         (if_unused, if_empty): (bool, bool),
         view: &ClusterView,
     ) -> Result<u64, Refusal> {
-        let known = view.table.queue_by_id(id).map(|queue| &queue.record);
+        let known = view.table.queue_by_id(id).map(|queue| &queue.record.definition);
         let (name, vhost) = known.map(|record| (&*record.name, &*record.vhost)).unwrap_or_default();
         let Some(mut home) = self.home_of(id) else { return Ok(0) };
         let (ready, consumers) = home.counts();

@@ -1,13 +1,10 @@
 //! What an operation comes to: who may ask for it, and a command for the control machine or a question for a home.
 
-use alloc::format;
-use alloc::string::String;
-
 use leveret_amqp::host::{Bind, Operation};
 use leveret_auth::Access;
-use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind};
+use leveret_model::definition::{Binding, DestinationKind};
 use leveret_model::directory::Command;
-use leveret_model::{ConnectionKey, ConsumerNumber, Name, Refusal, ReplyCode, ShardAddress, refusals};
+use leveret_model::{ConnectionKey, ConsumerNumber, Name, Refusal, ShardAddress, refusals};
 use leveret_route::validate_binding;
 
 use super::{Question, Rooms};
@@ -31,15 +28,20 @@ impl Rooms<'_> {
     pub(super) fn may(&self, connection: ConnectionKey, operation: &Operation) -> Result<(), Refusal> {
         let (exchange, queue) = ("exchange", "queue");
         match operation {
-            Operation::ExchangeDeclare { name, passive: false, .. }
-            | Operation::ExchangeDelete { name, .. } => {
+            Operation::ExchangeDeclare(definition) => {
+                self.clients.authorize(connection, Access::Configure, exchange, &definition.name)
+            }
+            Operation::ExchangeDelete { name, .. } => {
                 self.clients.authorize(connection, Access::Configure, exchange, name)
             }
-            Operation::QueueDeclare { name, passive: false, .. } | Operation::QueueDelete { name, .. } => {
+            Operation::QueueDeclare(definition) => {
+                self.clients.authorize(connection, Access::Configure, queue, &definition.name)
+            }
+            Operation::QueueDelete { name, .. } => {
                 self.clients.authorize(connection, Access::Configure, queue, name)
             }
-            Operation::ExchangeDeclare { name, .. } => self.authorize_any(connection, exchange, name),
-            Operation::QueueDeclare { name, .. } => self.authorize_any(connection, queue, name),
+            Operation::ExchangeDeclarePassive { name } => self.authorize_any(connection, exchange, name),
+            Operation::QueueDeclarePassive { name } => self.authorize_any(connection, queue, name),
             Operation::ExchangeBind(bind) | Operation::ExchangeUnbind(bind) => {
                 self.clients.authorize(connection, Access::Write, exchange, &bind.destination)?;
                 self.clients.authorize(connection, Access::Read, exchange, &bind.source)
@@ -81,22 +83,14 @@ impl Rooms<'_> {
     ) -> Result<Action, Refusal> {
         let vhost = self.clients.get(by).vhost_name.clone();
         let command = match operation {
-            Operation::ExchangeDeclare { passive: true, name, .. } => {
+            Operation::ExchangeDeclarePassive { name } => {
                 return Ok(Action::FindExchange(name.clone()));
             }
-            Operation::ExchangeDeclare { name, kind, durable, auto_delete, internal, arguments, .. } => {
-                if name.is_empty() {
+            Operation::ExchangeDeclare(definition) => {
+                if definition.name.is_empty() {
                     return Err(refusals::default_exchange());
                 }
-                Command::DeclareExchange(Exchange {
-                    vhost,
-                    name: name.clone(),
-                    kind: exchange_kind(kind)?,
-                    durable: *durable,
-                    auto_delete: *auto_delete,
-                    internal: *internal,
-                    arguments: arguments.clone(),
-                })
+                Command::DeclareExchange((**definition).clone())
             }
             Operation::ExchangeDelete { name, .. } if name.is_empty() => {
                 return Err(refusals::default_exchange());
@@ -116,16 +110,12 @@ impl Rooms<'_> {
                 Command::Bind(binding(vhost, DestinationKind::Queue, bind)?)
             }
             Operation::QueueUnbind(bind) => Command::Unbind(binding(vhost, DestinationKind::Queue, bind)?),
-            Operation::QueueDeclare { passive: true, name, .. } => {
+            Operation::QueueDeclarePassive { name } => {
                 return Ok(Action::Ask(name.clone(), Question::Inspect));
             }
-            Operation::QueueDeclare { name, durable, arguments, .. } => Command::DeclareQueue {
-                vhost,
-                name: name.clone(),
-                home: own,
-                durable: *durable,
-                arguments: arguments.clone(),
-            },
+            Operation::QueueDeclare(definition) => {
+                Command::DeclareQueue { definition: definition.clone(), home: own }
+            }
             Operation::QueueDelete { name, if_unused, if_empty } => {
                 Command::DeleteQueue { vhost, name: name.clone(), if_unused: *if_unused, if_empty: *if_empty }
             }
@@ -141,13 +131,6 @@ impl Rooms<'_> {
         };
         Ok(Action::Command(command))
     }
-}
-
-fn exchange_kind(kind: &[u8]) -> Result<ExchangeKind, Refusal> {
-    ExchangeKind::from_name(kind).ok_or_else(|| {
-        let kind = String::from_utf8_lossy(kind);
-        Refusal::new(ReplyCode::PreconditionFailed, format!("unknown exchange type '{kind}'"))
-    })
 }
 
 fn binding(vhost: Name, kind: DestinationKind, bind: &Bind) -> Result<Binding, Refusal> {

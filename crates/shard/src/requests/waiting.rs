@@ -62,7 +62,7 @@ impl Pending {
 
     /// It is answered by a queue, never by "not found"; and somebody waits for that.
     fn creates_queue(&self) -> bool {
-        !self.abandoned && matches!(self.operation, Operation::QueueDeclare { passive: false, .. })
+        !self.abandoned && matches!(self.operation, Operation::QueueDeclare(_))
     }
 
     /// A home may have given it a message that it will not know of.

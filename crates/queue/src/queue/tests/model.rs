@@ -2,7 +2,8 @@
 
 mod deeds;
 
-use leveret_model::{Arguments, Name};
+use leveret_model::Name;
+use leveret_model::definition::QueueDefinition;
 use proptest::prelude::*;
 
 use self::deeds::{Deed, Resubscription, deed};
@@ -11,13 +12,14 @@ use super::*;
 /// The queue that all of these tests are about.
 pub(super) fn record() -> QueueRecord {
     QueueRecord {
-        vhost: Name::default(),
-        name: Name::default(),
+        definition: QueueDefinition {
+            durable: true,
+            ..QueueDefinition::new(Name::default(), Name::default())
+        }
+        .into(),
         id: QueueId { generation: 0, ulid: Ulid(1) },
         home: OWN,
         epoch: 0,
-        durable: true,
-        arguments: Arguments::default(),
     }
 }
 
