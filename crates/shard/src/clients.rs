@@ -1,7 +1,7 @@
 //! The clients of a shard: their connections, who they are, and what they keep in memory.
 
 mod connections;
-mod host;
+mod logins;
 mod memory;
 
 use alloc::string::String;
@@ -9,15 +9,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use leveret_amqp::LoginRefused;
-use leveret_auth::{Access, Hashed, Permissions, Users};
+use leveret_auth::{Access, Hashed, Mechanism, Origin, Permissions, Users, Verdict};
 use leveret_model::{ChannelNumber, ConnectionKey, Instant, Name, Refusal, ReplyCode, limits};
 use leveret_route::VhostId;
 
 use crate::effects::{ChannelRefusal, ChannelRefusals, PasswordJob};
 
 pub(crate) use self::connections::{ClientConnection, Connections};
-pub(crate) use self::host::Broker;
 pub(crate) use self::memory::ClientMemory;
+
+use self::logins::refusal;
 
 /// Who a client is, beside the protocol's own state.
 #[derive(Debug, Default)]
@@ -103,6 +104,46 @@ impl Clients {
         }
     }
 
+    /// A client wants to log in; the outcome is given out by [`Clients::pop_login`], or a password is hashed first.
+    pub(crate) fn login(
+        &mut self,
+        connection: ConnectionKey,
+        mechanism: &str,
+        response: &[u8],
+        now: Instant,
+    ) {
+        let login = match Mechanism::from_name(mechanism).and_then(|mechanism| mechanism.parse(response)) {
+            Ok(login) => login,
+            Err(error) => return self.logins.push((connection, Err(Refusal::from(error).into()))),
+        };
+        let origin = if self.get(connection).loopback { Origin::Loopback } else { Origin::Remote };
+        match self.users.check(&login, origin, now) {
+            Verdict::Known => self.logins.push((connection, Ok(login.user))),
+            Verdict::Refused(refused) => {
+                self.logins.push((connection, Err(refusal(refused, &login.user, mechanism))));
+            }
+            Verdict::NeedsHash(job) => {
+                self.passwords.push(PasswordJob { connection, mechanism: mechanism.into(), job });
+            }
+        }
+    }
+
+    /// The client opens a vhost.
+    pub(crate) fn enter(
+        &mut self,
+        connection: ConnectionKey,
+        vhost: &str,
+        id: VhostId,
+    ) -> Result<(), Refusal> {
+        let user = self.get(connection).user.clone();
+        let permissions = self.users.enter(&user, vhost)?;
+        let client = self.get_mut(connection);
+        client.permissions = Some(permissions);
+        client.vhost = Some(id);
+        client.vhost_name = Name::new(vhost);
+        Ok(())
+    }
+
     /// A password was hashed.
     pub(crate) fn on_password(
         &mut self,
@@ -113,7 +154,7 @@ impl Clients {
     ) {
         let user = hashed.user().clone();
         let result = self.users.on_hashed(hashed, now);
-        self.logins.push((connection, result.map_err(|refused| host::refusal(refused, &user, mechanism))));
+        self.logins.push((connection, result.map_err(|refused| refusal(refused, &user, mechanism))));
     }
 
     /// Who logged in, if the connection is still there.
@@ -130,7 +171,7 @@ impl Clients {
     }
 
     /// A channel is closed for something that its client asked; for the log.
-    fn note_refused(
+    pub(crate) fn note_refused(
         &mut self,
         connection: ConnectionKey,
         channel: ChannelNumber,

@@ -3,7 +3,8 @@
 use leveret_model::directory::{Change, FromShard, QueueRecord, ToShard};
 use leveret_model::{QueueHandle, QueueId};
 
-use crate::shard::{Machines, Shard};
+use crate::machines::Machines;
+use crate::shard::Shard;
 
 impl Shard {
     /// Mail from the control machine, in order.

@@ -9,5 +9,5 @@ mod pauses;
 mod subscribed;
 mod windows;
 
-pub(crate) use self::deliver::{Deliveries, FromElsewhere};
-pub(crate) use self::windows::{Credit, Egress};
+pub(crate) use self::deliver::Deliveries;
+pub(crate) use self::windows::Egress;

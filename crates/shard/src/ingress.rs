@@ -3,9 +3,12 @@
 //! Read first: `publish.rs`, then `owed.rs`. Invariant (*order*): publishes of one channel reach one queue in order. A channel
 //! whose publish is held has everything behind it wait.
 
+mod cache;
 mod owed;
 mod publish;
+mod rooms;
 mod routes;
 
-pub(crate) use self::publish::{Ingress, Routing, may_publish};
-pub(crate) use self::routes::ChannelState;
+pub(crate) use self::cache::ChannelState;
+pub(crate) use self::publish::{Ingress, may_publish};
+pub(crate) use self::rooms::Routing;

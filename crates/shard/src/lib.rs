@@ -39,7 +39,9 @@ mod clients;
 mod control_mail;
 mod effects;
 mod egress;
+mod host;
 mod ingress;
+mod machines;
 mod memory;
 mod peers;
 #[cfg(feature = "planted")]

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use leveret_model::{ConnectionKey, ReplyCode};
 
+use crate::machines::Machines;
 use crate::pressure::Pressure;
-use crate::shard::{Machines, ReadInterest, Shard};
+use crate::shard::{ReadInterest, Shard};
 
 impl Shard {
     /// How short the node is of memory for messages.

@@ -1,8 +1,9 @@
 //! Bugs for the simulator to find, chosen at run time; compiled in by the feature `planted` alone.
 
+use leveret_link::credit::Cost;
 use leveret_queue::{Lanes, Queue};
 
-use crate::shard::Shard;
+use crate::bounds::Bounds;
 
 /// A bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,25 +28,20 @@ pub enum Planted {
     NoResubscription,
 }
 
-impl Shard {
-    /// Plants a bug; to be called before anything else.
-    pub fn plant(&mut self, bug: Planted) {
-        let mut bounds = crate::Bounds::default();
-        if bug == Planted::Unbounded {
-            bounds.forward = leveret_link::credit::Cost { records: u32::MAX, bytes: u64::MAX };
-            bounds.output_bytes_high = usize::MAX;
-            self.set_bounds(bounds);
-        }
-        if bug == Planted::UnboundedLanes {
-            (bounds.lane_messages, bounds.lane_bytes) = (usize::MAX, u64::MAX);
-            self.set_bounds(bounds);
-        }
-        self.machines.queues.plant(bug);
-        self.machines.view.plant(bug);
-    }
-}
-
 impl Planted {
+    /// Other bounds than those of `limits`.
+    pub(crate) fn bounds(self) -> Option<Bounds> {
+        let bounds = Bounds::default();
+        let forward = Cost { records: u32::MAX, bytes: u64::MAX };
+        match self {
+            Self::Unbounded => Some(Bounds { forward, output_bytes_high: usize::MAX, ..bounds }),
+            Self::UnboundedLanes => {
+                Some(Bounds { lane_messages: usize::MAX, lane_bytes: u64::MAX, ..bounds })
+            }
+            _ => None,
+        }
+    }
+
     /// A queue that opens has the bug.
     pub(crate) fn plant_in(self, queue: &mut Queue, lanes: &mut Lanes) {
         match self {

@@ -16,6 +16,7 @@ mod append;
 mod asking;
 mod away;
 mod commit;
+mod delivery;
 mod directory;
 mod dispatch;
 mod early;
@@ -24,7 +25,9 @@ mod judge;
 mod lanes;
 mod links;
 mod places;
+mod publisher;
 mod purges;
+mod question;
 mod resubscribe;
 mod throttle;
 
@@ -42,18 +45,16 @@ use crate::bounds::Bounds;
 use crate::peers::{Outboxes, PublishSerial};
 use crate::pressure::Pressure;
 
-pub(crate) use self::append::{Appended, Publisher};
-pub(crate) use self::asking::{Asked, Asker, HomeAnswer};
 pub use self::commit::Store;
-pub(crate) use self::dispatch::LocalConsumers;
-pub(crate) use self::home::GotMessage;
+pub(crate) use self::delivery::{Credit, FromElsewhere, LocalConsumers};
 pub(crate) use self::judge::QueueAtHome;
-pub(crate) use self::lanes::Answered;
+pub(crate) use self::publisher::{Answered, Appended, Publisher};
+pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
 
 use self::away::Away;
 use self::commit::Commits;
 use self::early::Early;
-use self::home::AtHome;
+use self::home::{AtHome, Lists};
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
 
@@ -90,16 +91,11 @@ pub(crate) struct Queues {
     arena: Arena,
     peers: Outboxes,
     commits: Commits,
-    /// Queues to dispatch at the end of the turn.
-    dirty: Vec<QueueHandle>,
-    /// Queues with lanes that are owed a `Stored` at the end of the turn.
-    owing: Vec<QueueHandle>,
+    lists: Lists,
     /// Queues that throttle their publishers, each once.
     throttling: Vec<QueueHandle>,
     early: Early,
     purges: Purges,
-    /// Queues that were deleted, the latest last.
-    dropped: VecDeque<QueueId>,
     pressure: Pressure,
     bounds: Bounds,
     /// The last publish that went elsewhere.
@@ -121,12 +117,10 @@ impl Queues {
             arena: Arena::new(),
             peers: Outboxes::new(own.node, seed.part(3)),
             commits: Commits::new(store),
-            dirty: Vec::new(),
-            owing: Vec::new(),
+            lists: Lists::default(),
             throttling: Vec::new(),
             early: Early::default(),
             purges: Purges::default(),
-            dropped: VecDeque::new(),
             pressure: Pressure::Calm,
             bounds: Bounds::default(),
             last_publish: PublishSerial::default(),
@@ -165,8 +159,7 @@ impl Queues {
             arena: &mut self.arena,
             peers: &mut self.peers,
             commits: &mut self.commits,
-            dirty: &mut self.dirty,
-            owing: &mut self.owing,
+            lists: &mut self.lists,
         })
     }
 
@@ -262,7 +255,7 @@ impl Queues {
     }
 
     /// Deliveries of a queue elsewhere have left through their consumer's socket: its window opens again.
-    pub(crate) fn give_back(&mut self, credit: &crate::egress::Credit) {
+    pub(crate) fn give_back(&mut self, credit: &Credit) {
         if let Some((id, away)) = self.places.away(credit.queue) {
             away.give_back(id, credit, &mut self.peers);
         }
@@ -295,7 +288,7 @@ impl Queues {
 
     /// Somebody waits for a dispatch.
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+        !self.lists.dirty.is_empty()
     }
 
     pub(crate) fn copies(&self) -> Copies {

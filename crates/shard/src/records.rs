@@ -5,10 +5,10 @@ use leveret_link::record::Record;
 use leveret_link::{Batch, Damage};
 use leveret_model::{Boot, Refusal, RequestId, ShardAddress};
 
-use crate::egress::FromElsewhere;
-use crate::queues::Asker;
-use crate::requests::{OwnedAnswer, Question};
-use crate::shard::{Machines, Shard};
+use crate::machines::Machines;
+use crate::queues::{Asker, FromElsewhere, Question};
+use crate::requests::OwnedAnswer;
+use crate::shard::Shard;
 
 /// Why a batch from another shard is not believed: the link ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -11,61 +11,23 @@
 
 mod actions;
 mod answers;
+mod pending;
 mod start;
 mod waiting;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use leveret_link::record::{Record, RemoteConsumer};
 use leveret_model::directory::FromShard;
-use leveret_model::{ChannelKey, ConsumerNumber, ConsumerTerms, Instant, QueueId, RequestId, ShardAddress};
+use leveret_model::{ChannelKey, Instant, RequestId, ShardAddress};
 
 pub(crate) use self::answers::{OwnedAnswer, borrow};
 
-use self::waiting::Pending;
+use self::pending::Pending;
 use crate::clients::Clients;
 use crate::egress::Egress;
 use crate::queues::Queues;
 use crate::view::ClusterView;
-
-/// What a queue is asked, here or elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Question {
-    /// `basic.consume`
-    Subscribe { consumer: ConsumerNumber, terms: ConsumerTerms },
-    /// `basic.cancel`
-    Unsubscribe { consumer: ConsumerNumber },
-    /// `basic.get`
-    Get { no_ack: bool },
-    /// `queue.purge`
-    Purge,
-    /// `queue.declare` of a queue that is there.
-    Inspect,
-}
-
-impl Question {
-    /// The record that asks a home elsewhere.
-    pub(crate) fn to_record(
-        self,
-        request: RequestId,
-        queue: QueueId,
-        channel: ChannelKey,
-    ) -> Record<'static> {
-        match self {
-            Self::Subscribe { consumer, terms } => {
-                let consumer = RemoteConsumer { channel, number: consumer, terms };
-                Record::Subscribe { request, queue, consumer }
-            }
-            Self::Unsubscribe { consumer } => {
-                Record::Unsubscribe { request: Some(request), queue, channel, consumer }
-            }
-            Self::Get { no_ack } => Record::Get { request, queue, channel, no_ack },
-            Self::Purge => Record::Purge { request, queue },
-            Self::Inspect => Record::Inspect { request, queue },
-        }
-    }
-}
 
 /// Operations under way, and answers that wait for their connection.
 #[derive(Debug)]

@@ -14,12 +14,14 @@ use leveret_queue::MessageRef;
 use leveret_wire::Output;
 
 use crate::bounds::Bounds;
-use crate::clients::{Broker, ClientConnection, ClientMemory, Clients, Connections};
+use crate::clients::{ClientConnection, ClientMemory, Clients, Connections};
 use crate::egress::Egress;
+use crate::host::Broker;
 use crate::ingress::Ingress;
+use crate::machines::Machines;
 use crate::pressure::Throttled;
 use crate::queues::{Queues, Store};
-use crate::requests::{Requests, Rooms};
+use crate::requests::Requests;
 use crate::view::ClusterView;
 
 /// What a shard is told at its start.
@@ -69,29 +71,6 @@ pub struct Shard {
     protocol: Arc<leveret_amqp::Config>,
 }
 
-/// Everything of a shard but its connections: a connection borrows these while it is itself borrowed. Each owns its fields and
-/// knows none of the others; what needs several is given them.
-#[derive(Debug)]
-pub(crate) struct Machines {
-    pub(crate) own: ShardAddress,
-    pub(crate) view: ClusterView,
-    pub(crate) clients: Clients,
-    pub(crate) memory: ClientMemory,
-    pub(crate) queues: Queues,
-    pub(crate) ingress: Ingress,
-    pub(crate) egress: Egress,
-    pub(crate) requests: Requests,
-    pub(crate) throttled: Throttled,
-}
-
-impl Machines {
-    /// Requests, and the rooms that they go through.
-    pub(crate) fn requests(&mut self) -> (&mut Requests, Rooms<'_>) {
-        let Self { view, clients, queues, egress, requests, .. } = self;
-        (requests, Rooms { view, clients, queues, egress })
-    }
-}
-
 impl Shard {
     /// A shard without connections and queues.
     #[must_use]
@@ -115,6 +94,14 @@ impl Shard {
     pub fn set_bounds(&mut self, bounds: Bounds) {
         self.machines.queues.set_bounds(bounds);
         self.machines.memory.set_bounds(bounds);
+    }
+
+    /// Plants a bug; to be called before anything else.
+    #[cfg(feature = "planted")]
+    pub fn plant(&mut self, bug: crate::Planted) {
+        bug.bounds().into_iter().for_each(|bounds| self.set_bounds(bounds));
+        self.machines.queues.plant(bug);
+        self.machines.view.plant(bug);
     }
 
     /// One door: what is done behind it may have results for connections, which are given out before the door closes. Every

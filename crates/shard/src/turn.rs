@@ -8,9 +8,10 @@ use leveret_model::{ChannelKey, ConnectionKey, Settlement};
 
 use crate::effects::Effects;
 use crate::egress::Deliveries;
+use crate::machines::Machines;
 use crate::queues::Publisher;
 use crate::requests::{OwnedAnswer, borrow};
-use crate::shard::{Machines, Shard};
+use crate::shard::Shard;
 
 impl Shard {
     /// Ends the turn; then the driver writes each touched socket, ring and link once. hot.

@@ -2,14 +2,12 @@
 
 use leveret_amqp::NotTaken;
 use leveret_amqp::host::Delivery;
-use leveret_model::{
-    ChannelKey, ConsumerKey, ConsumerNumber, Held, Message, Position, QueueHandle, QueueId, Settlement,
-};
+use leveret_model::{ConsumerKey, Held, Message, Position, QueueHandle, Settlement};
 use leveret_queue::Delivered;
 
-use super::windows::{Credit, Egress};
+use super::windows::Egress;
 use crate::clients::Connections;
-use crate::queues::{LocalConsumers, Queues};
+use crate::queues::{Credit, FromElsewhere, LocalConsumers, Queues};
 
 /// Deliveries of queues here, at the end of a turn.
 #[derive(Debug)]
@@ -51,17 +49,6 @@ impl LocalConsumers for Deliveries<'_> {
             Err(NotTaken::Vanished) => Delivered::Gone,
         }
     }
-}
-
-/// A delivery that a home elsewhere sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FromElsewhere<'a> {
-    pub(crate) queue: QueueId,
-    pub(crate) channel: ChannelKey,
-    pub(crate) consumer: ConsumerNumber,
-    pub(crate) position: Position,
-    pub(crate) redelivered: bool,
-    pub(crate) message: Message<'a>,
 }
 
 impl Egress {

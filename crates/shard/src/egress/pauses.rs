@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 
 use leveret_model::{ChannelKey, ConsumerKey, ConsumerNumber, ShardAddress};
 
-use super::windows::{Credit, Egress};
+use super::windows::Egress;
 use crate::clients::ClientConnection;
-use crate::queues::Queues;
+use crate::queues::{Credit, Queues};
 
 impl Egress {
     /// Channels of the connection pause, or did until now: those with room go on, windows of the others are withheld.

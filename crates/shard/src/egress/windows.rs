@@ -8,17 +8,7 @@ use leveret_model::{
 };
 
 use super::subscribed::Subscribed;
-use crate::queues::Queues;
-
-/// Deliveries from elsewhere that are on their way through a socket here.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Credit {
-    pub(crate) queue: QueueHandle,
-    pub(crate) channel: ChannelKey,
-    pub(crate) consumer: ConsumerNumber,
-    pub(crate) messages: u32,
-    pub(crate) bytes: u64,
-}
+use crate::queues::{Credit, Queues};
 
 /// Of one connection.
 #[derive(Debug, Default)]

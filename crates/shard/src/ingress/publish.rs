@@ -9,22 +9,14 @@ use leveret_auth::Access;
 use leveret_model::{ChannelKey, ConnectionKey, Instant, QueueHandle, Refusal, Seed, limits};
 use leveret_route::MessageHeaders;
 
+use super::cache::{ChannelState, Route};
 use super::owed::OwedAnswers;
-use super::routes::{ChannelState, Route, Routes, exchange_of_publish};
+use super::rooms::Routing;
+use super::routes::{Routes, exchange_of_publish};
 use crate::clients::{Clients, no_vhost};
-use crate::pressure::Throttled;
 use crate::queues::{Answered, Appended, Publisher, Queues};
 use crate::view::ClusterView;
 use crate::watch::Routed;
-
-/// The rooms that a publish goes through.
-#[derive(Debug)]
-pub(crate) struct Routing<'a> {
-    pub(crate) view: &'a ClusterView,
-    pub(crate) clients: &'a Clients,
-    pub(crate) queues: &'a mut Queues,
-    pub(crate) throttled: &'a mut Throttled,
-}
 
 /// Publishes of this shard's clients.
 #[derive(Debug)]

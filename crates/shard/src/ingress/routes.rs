@@ -1,6 +1,5 @@
 //! Which queues a message goes to: from the channel's cache, else from the table.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,47 +7,12 @@ use alloc::vec::Vec;
 use leveret_amqp::host::Publish;
 use leveret_auth::Access;
 use leveret_model::{ChannelKey, QueueHandle, Refusal, ReplyCode, refusals};
-use leveret_route::{ExchangeId, Match, MessageHeaders, Table, VhostId};
+use leveret_route::{ExchangeId, Match, MessageHeaders, VhostId};
 
-use super::Routing;
+use super::cache::{CACHE_SLOTS, CachedRoute, Route, is_good, slot_of};
+use super::rooms::Routing;
 use crate::clients::no_vhost;
 use crate::view::ClusterView;
-
-/// Routes that a channel remembers; a power of two.
-pub(super) const CACHE_SLOTS: usize = 8;
-
-/// What the shard keeps for an open channel: its route cache, made at the first publish.
-#[derive(Debug, Default)]
-pub(crate) struct ChannelState {
-    pub(super) cache: Option<Box<[CachedRoute; CACHE_SLOTS]>>,
-}
-
-/// Where a message with this address goes, while the generation of its exchange is unchanged. That a client may write to
-/// the exchange holds for the life of its connection.
-#[derive(Debug, Default)]
-pub(super) struct CachedRoute {
-    exchange: Option<ExchangeId>,
-    /// Of the exchange, when the route was found.
-    generation: u64,
-    /// Of the whole table, when the route was last known to be good: while it is unchanged so is the exchange's.
-    table_generation: u64,
-    /// Exchange and key as they came; empty for an unused slot (an address is never empty).
-    address: Vec<u8>,
-    /// Rests on the map alone, not on bindings: good without a lease.
-    by_name: bool,
-    pub(super) targets: Vec<QueueHandle>,
-}
-
-/// What routing says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
-    /// The targets are those of this slot of the cache.
-    Cached(usize),
-    /// The targets are in [`Routes::targets`].
-    Uncached,
-    /// It cannot be known now.
-    NotNow,
-}
 
 /// What the table found for a publish.
 #[derive(Debug, Default)]
@@ -142,20 +106,6 @@ impl Routes {
     }
 }
 
-/// hot.
-fn is_good(cached: &mut CachedRoute, table: &Table) -> bool {
-    let Some(exchange) = cached.exchange else { return false };
-    let table_generation = table.generation();
-    if cached.table_generation == table_generation {
-        return true;
-    }
-    let good = cached.generation == table.generation_of(exchange);
-    if good {
-        cached.table_generation = table_generation;
-    }
-    good
-}
-
 /// The exchange that a client publishes to.
 pub(super) fn exchange_of_publish(
     view: &ClusterView,
@@ -172,12 +122,4 @@ pub(super) fn exchange_of_publish(
         return Err(Refusal::new(ReplyCode::AccessRefused, text));
     }
     Ok(exchange)
-}
-
-/// Slot of an address: its last bytes differ most between keys. hot.
-#[inline]
-fn slot_of(address: &[u8]) -> usize {
-    let tail = address.last_chunk().map_or(0, |tail| u32::from_le_bytes(*tail));
-    // the upper bits of a product depend on all of the lower ones (Knuth: multiplicative hashing)
-    (tail.wrapping_mul(0x9e37_79b1) >> 29) as usize % CACHE_SLOTS
 }

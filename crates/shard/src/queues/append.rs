@@ -1,33 +1,13 @@
 //! The way in: a message goes to the queues that routing found, here and elsewhere, or comes on lanes from other shards.
 
 use leveret_link::record::{LaneTarget, LaneTargets, Record};
-use leveret_model::{
-    Boot, ChannelKey, Instant, Message, PublishNumber, QueueHandle, QueueId, ShardAddress, Stored, Terms,
-};
+use leveret_model::{Boot, Instant, Message, QueueHandle, QueueId, ShardAddress, Stored, Terms};
 use leveret_queue::{LaneVerdict, MessageRef};
 
 use super::Queues;
-use super::lanes::{Answered, Owed};
 use super::places::{Entry, Place};
+use super::publisher::{Answered, Appended, Owed, Publisher};
 use crate::pressure::Pressure;
-
-/// Who published a message and is to hear what became of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Publisher {
-    /// A client's channel in confirm mode: the publish has this number there.
-    Channel(ChannelKey, PublishNumber),
-}
-
-/// What became of a publish to queues that routing found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Appended {
-    /// Each queue has it, and each that must has it stored; or there was none left to take it.
-    Stored,
-    /// So many homes, or their store, owe an answer ([`Answered`]).
-    Owed(u32),
-    /// A lane is full; nothing was appended.
-    NoRoom,
-}
 
 impl Queues {
     /// Puts a message into the queues that it goes to, and says whether the publisher of one of them is to wait. `due` is when
@@ -200,21 +180,21 @@ impl Queues {
 
     /// Sends what ingress shards are owed: one `Stored` for each lane. hot.
     pub(super) fn flush_stored(&mut self) {
-        let mut owing = core::mem::take(&mut self.owing);
+        let mut owing = core::mem::take(&mut self.lists.owing);
         for handle in owing.drain(..) {
             if let Some(mut home) = self.home(handle) {
                 home.answer_lanes();
             }
         }
         // nothing was listed meanwhile: an answer makes no new debt
-        self.owing = owing;
+        self.lists.owing = owing;
     }
 
     /// A publish for a queue that is not at home here. One that was not heard of yet asks for it with a gap when it comes; of
     /// one that is elsewhere by our map the ingress hears from the directory too.
     #[cold]
     fn publish_not_here(&mut self, from: ShardAddress, queue: QueueId) {
-        if self.dropped.contains(&queue) {
+        if self.early.was_dropped(queue) {
             self.peers.push(from, &Record::Gone { queue });
         } else if self.places.handle(queue).is_none() {
             self.early.keep_lane(from, queue);

@@ -6,47 +6,14 @@
 use leveret_link::record::{Record, RemoteConsumer};
 use leveret_model::{
     ChannelKey, ConsumerKey, ConsumerNumber, NodeId, Position, QueueHandle, QueueId, Refusal, ReplyCode,
-    RequestId, ShardAddress, refusals,
+    ShardAddress, refusals,
 };
 
 use super::Queues;
-use super::home::GotMessage;
+use super::delivery::FromElsewhere;
 use super::places::Place;
-use crate::egress::FromElsewhere;
-use crate::requests::Question;
+use super::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
 use crate::view::ClusterView;
-
-/// Who asks a queue.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Asker {
-    pub(crate) at: ShardAddress,
-    pub(crate) channel: ChannelKey,
-    pub(crate) request: RequestId,
-}
-
-/// What a queue answers.
-#[derive(Debug)]
-pub(crate) enum HomeAnswer {
-    Done,
-    Empty,
-    Got(GotMessage),
-    /// Ready messages and consumers.
-    Counts(u64, u32),
-    /// So many messages were ready.
-    Purged(u64),
-    Refused(Refusal),
-}
-
-/// What became of a question.
-#[derive(Debug)]
-pub(crate) enum Asked {
-    Answered(HomeAnswer),
-    /// The answer comes as a record of the home, or by the end of the queue.
-    Waits {
-        /// The home is elsewhere.
-        elsewhere: bool,
-    },
-}
 
 impl Queues {
     /// A client of this shard asks. The home may be elsewhere.
@@ -261,7 +228,7 @@ impl Queues {
             self.early.forget_consumer(asker.at, asker.channel, consumer);
             return self.answer_shard(asker, HomeAnswer::Done);
         }
-        if self.dropped.contains(&queue) {
+        if self.early.was_dropped(queue) {
             let text = "the queue was deleted meanwhile";
             let refusal = Refusal::new(ReplyCode::NotFound, text);
             return self.answer_shard(asker, HomeAnswer::Refused(refusal));

@@ -6,8 +6,8 @@ use leveret_link::record::{Record, RemoteConsumer};
 use leveret_model::{ChannelKey, ConsumerNumber, Held, LaneSequence, QueueId, Settlement, ShardAddress};
 use leveret_queue::OutLane;
 
-use super::lanes::Owed;
-use crate::egress::Credit;
+use super::delivery::Credit;
+use super::publisher::Owed;
 use crate::peers::{OutboxIndex, Outboxes};
 
 /// A queue that lives elsewhere.

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use leveret_model::{Position, QueueHandle, QueueId, StoreMark, Stored};
 use leveret_queue::MessageRef;
 
-use super::lanes::Answered;
+use super::publisher::Answered;
 use crate::effects::{StoreAppend, StoreRequest};
 
 /// Who keeps the messages that are to survive.

@@ -3,7 +3,7 @@
 use leveret_link::record::Record;
 use leveret_model::directory::QueueRecord;
 use leveret_model::{
-    ChannelKey, ConsumerNumber, LaneSequence, QueueHandle, QueueId, Refusal, ShardAddress, limits, refusals,
+    ChannelKey, ConsumerNumber, LaneSequence, QueueHandle, QueueId, Refusal, ShardAddress, refusals,
 };
 
 use super::Queues;
@@ -72,7 +72,7 @@ impl Queues {
     /// What was on its way to a queue that left the map is answered.
     pub(crate) fn answer_lane_of(&mut self, id: QueueId, deleted: bool) {
         if deleted {
-            self.note_dropped(id);
+            self.early.note_dropped(id);
         }
         self.end_lane(id, deleted);
     }
@@ -130,13 +130,5 @@ impl Queues {
     /// The queue is elsewhere by the shard's table.
     pub(crate) fn is_away(&self, handle: QueueHandle) -> bool {
         matches!(self.places.get(handle), Some(Entry { place: Place::Away(_), .. }))
-    }
-
-    /// Remembers for a while that a queue was here, so that what comes late for it is not taken for early.
-    fn note_dropped(&mut self, id: QueueId) {
-        if self.dropped.len() >= limits::DROPPED_QUEUES_KEPT {
-            self.dropped.pop_front();
-        }
-        self.dropped.push_back(id);
     }
 }

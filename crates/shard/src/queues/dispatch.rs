@@ -4,21 +4,9 @@ use leveret_model::{ConsumerKey, Message, Position, QueueHandle, QueueId, ShardA
 use leveret_queue::{Delivered, Egress};
 
 use super::Queues;
+use super::delivery::LocalConsumers;
 use super::places::{Entry, Place};
 use crate::peers::{OutboxIndex, Outboxes};
-
-/// The consumers of this shard's clients.
-pub(crate) trait LocalConsumers {
-    /// Takes a message for a consumer of this shard, or not. hot.
-    fn deliver(
-        &mut self,
-        queue: QueueHandle,
-        consumer: &ConsumerKey,
-        position: Position,
-        redelivered: bool,
-        message: &Message<'_>,
-    ) -> Delivered;
-}
 
 /// Where one queue's deliveries go: to consumers here, and as records to those elsewhere.
 struct Outlet<'a, L> {
@@ -81,7 +69,7 @@ impl Queues {
     pub(crate) fn dispatch<L: LocalConsumers>(&mut self, local: &mut L) {
         let mut left = limits::SHARD_DISPATCH_MAX;
         let mut left_bytes = limits::SHARD_DISPATCH_BYTES_MAX;
-        let mut due = core::mem::take(&mut self.dirty);
+        let mut due = core::mem::take(&mut self.lists.dirty);
         let mut done = 0;
         for handle in &due {
             if left == 0 || left_bytes == 0 {
@@ -110,12 +98,12 @@ impl Queues {
             left -= outcome.delivered;
             left_bytes = left_bytes.saturating_sub(before - home.queue().ready_bytes());
             if outcome.more {
-                self.dirty.push(*handle);
+                self.lists.dirty.push(*handle);
             }
         }
         due.drain(..done);
         // those that had no turn yet come first in the next one
-        due.append(&mut self.dirty);
-        self.dirty = due;
+        due.append(&mut self.lists.dirty);
+        self.lists.dirty = due;
     }
 }

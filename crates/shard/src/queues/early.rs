@@ -5,13 +5,12 @@
 //! is remembered, and goes on when the queue comes. If it never comes, the sender hears of its end from the directory,
 //! or its patience ends.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use leveret_model::{ChannelKey, ConsumerNumber, NodeId, QueueId, ShardAddress, limits};
 
-use super::Asker;
-use crate::requests::Question;
+use super::question::{Asker, Question};
 
 /// What came too early.
 #[derive(Debug, Default)]
@@ -23,12 +22,27 @@ pub(super) struct Early {
     lanes: BTreeMap<(QueueId, ShardAddress), Age>,
     lanes_by_age: BTreeMap<Age, (QueueId, ShardAddress)>,
     last: Age,
+    /// Queues that were deleted, the latest last: what comes for them is late, not early.
+    dropped: VecDeque<QueueId>,
 }
 
 /// Counts what came too early.
 type Age = u64;
 
 impl Early {
+    /// Remembers for a while that a queue was here.
+    pub(super) fn note_dropped(&mut self, id: QueueId) {
+        if self.dropped.len() >= limits::DROPPED_QUEUES_KEPT {
+            self.dropped.pop_front();
+        }
+        self.dropped.push_back(id);
+    }
+
+    /// The queue was here and was deleted.
+    pub(super) fn was_dropped(&self, id: QueueId) -> bool {
+        self.dropped.contains(&id)
+    }
+
     pub(super) fn keep_question(&mut self, asker: Asker, queue: QueueId, question: Question) {
         if self.questions.len() >= limits::EARLY_RECORDS_MAX
             && let Some((age, oldest)) = self.questions_by_age.pop_first()

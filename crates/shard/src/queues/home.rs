@@ -17,6 +17,7 @@ use leveret_queue::{
 };
 
 use super::commit::Commits;
+use super::question::GotMessage;
 use crate::bounds::Bounds;
 use crate::peers::Outboxes;
 
@@ -67,6 +68,15 @@ impl Home {
     }
 }
 
+/// Queues that have something to do at the end of the turn, each once.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    /// Messages and consumers with room.
+    pub(super) dirty: Vec<QueueHandle>,
+    /// Lanes that are owed a `Stored`.
+    pub(super) owing: Vec<QueueHandle>,
+}
+
 /// The open door of a queue that is at home here.
 #[derive(Debug)]
 pub(crate) struct AtHome<'a> {
@@ -77,8 +87,7 @@ pub(crate) struct AtHome<'a> {
     pub(super) arena: &'a mut Arena,
     pub(super) peers: &'a mut Outboxes,
     pub(super) commits: &'a mut Commits,
-    pub(super) dirty: &'a mut Vec<QueueHandle>,
-    pub(super) owing: &'a mut Vec<QueueHandle>,
+    pub(super) lists: &'a mut Lists,
 }
 
 impl Drop for AtHome<'_> {
@@ -86,19 +95,9 @@ impl Drop for AtHome<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         if self.home.queue.touch() {
-            self.dirty.push(self.handle);
+            self.lists.dirty.push(self.handle);
         }
     }
-}
-
-/// A message that `basic.get` took.
-#[derive(Debug)]
-pub(crate) struct GotMessage {
-    pub(crate) position: Position,
-    pub(crate) redelivered: bool,
-    /// Ready messages left.
-    pub(crate) remaining: u64,
-    pub(crate) message: OwnedMessage,
 }
 
 impl AtHome<'_> {
@@ -136,7 +135,7 @@ impl AtHome<'_> {
     #[inline]
     fn list_owing(&mut self) {
         if self.home.lanes.touch() {
-            self.owing.push(self.handle);
+            self.lists.owing.push(self.handle);
         }
     }
 

@@ -6,31 +6,9 @@ use alloc::vec::Vec;
 
 use leveret_link::record::LaneTarget;
 use leveret_model::{Instant, LaneSequence, QueueHandle, QueueId};
-use leveret_queue::MessageRef;
 
-use super::{Publisher, Queues};
-
-/// A publish that is on its way to another shard.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Owed {
-    /// The message, held until the home has it.
-    pub(super) message: MessageRef,
-    /// Who is to hear; nobody without confirms, or once it was counted as given up.
-    pub(super) publisher: Option<Publisher>,
-    /// Several homes owe an answer for this publish (`ingress/owed.rs`).
-    pub(super) shared: bool,
-    pub(super) given_up: bool,
-}
-
-/// A home, the store or the clock answered for one copy of a publish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Answered {
-    pub(crate) publisher: Option<Publisher>,
-    /// Several homes owe an answer for this publish.
-    pub(crate) shared: bool,
-    /// The queue has it, stored if it must be; or the queue was deleted, and it counts as not matched.
-    pub(crate) stored: bool,
-}
+use super::Queues;
+use super::publisher::{Answered, Owed};
 
 impl Queues {
     /// The home has everything of the lane up to here, stored. hot.

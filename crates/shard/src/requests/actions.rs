@@ -7,7 +7,8 @@ use leveret_model::directory::Command;
 use leveret_model::{ConnectionKey, ConsumerNumber, Name, Refusal, ShardAddress, refusals};
 use leveret_route::validate_binding;
 
-use super::{Question, Rooms};
+use super::Rooms;
+use crate::queues::Question;
 
 /// What is to be done about an operation first.
 #[derive(Debug)]

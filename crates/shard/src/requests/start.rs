@@ -5,10 +5,11 @@ use leveret_model::directory::{Command, FromShard};
 use leveret_model::{ChannelKey, ConsumerNumber, Name, QueueHandle, Refusal, RequestId, refusals};
 
 use super::actions::Action;
-use super::waiting::{Pending, Stage};
-use super::{OwnedAnswer, Question, Requests, Rooms};
+use super::answers::OwnedAnswer;
+use super::pending::{Pending, Stage};
+use super::{Requests, Rooms};
 use crate::clients::no_vhost;
-use crate::queues::{Asked, Asker};
+use crate::queues::{Asked, Asker, Question};
 
 impl Requests {
     /// A client wants something; the answer is given out by [`Requests::pop_answer`].

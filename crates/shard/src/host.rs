@@ -1,0 +1,73 @@
+//! `amqp::Host` for one connection of the shard.
+
+use alloc::format;
+
+use leveret_amqp::host::{Host, Operation, Publish, Published};
+use leveret_model::{
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Name, Refusal, ReplyCode, Settlement,
+};
+
+use crate::ingress::{ChannelState, Routing};
+use crate::machines::Machines;
+
+/// The broker as one connection of the shard sees it: every machine of the shard but the connections.
+#[derive(Debug)]
+pub(crate) struct Broker<'a> {
+    pub(crate) machines: &'a mut Machines,
+    pub(crate) connection: ConnectionKey,
+}
+
+impl Host for Broker<'_> {
+    type Channel = ChannelState;
+
+    fn login(&mut self, mechanism: &str, response: &[u8]) {
+        let Machines { view, clients, .. } = &mut *self.machines;
+        clients.login(self.connection, mechanism, response, view.now());
+    }
+
+    fn open_vhost(&mut self, vhost: &str) -> Result<(), Refusal> {
+        let Machines { view, clients, .. } = &mut *self.machines;
+        let id = view.table.vhost(vhost);
+        let id = id.ok_or_else(|| Refusal::new(ReplyCode::NotAllowed, format!("vhost {vhost} not found")))?;
+        clients.enter(self.connection, vhost, id)
+    }
+
+    /// hot.
+    fn publish(
+        &mut self,
+        channel: ChannelKey,
+        state: &mut ChannelState,
+        publish: Publish<'_>,
+    ) -> Result<Published, Refusal> {
+        let Machines { view, clients, queues, ingress, throttled, .. } = &mut *self.machines;
+        ingress.publish(channel, state, &publish, &mut Routing { view, clients, queues, throttled })
+    }
+
+    fn may_publish(&mut self, _: ChannelKey, exchange: &[u8]) -> Result<(), Refusal> {
+        let Machines { view, clients, .. } = &mut *self.machines;
+        crate::ingress::may_publish(self.connection, exchange, view, clients)
+    }
+
+    fn request(&mut self, channel: ChannelKey, operation: Operation) {
+        let (requests, mut rooms) = self.machines.requests();
+        requests.begin(channel, operation, &mut rooms);
+    }
+
+    /// hot.
+    fn settle(&mut self, channel: ChannelKey, held: Held, how: Settlement) {
+        self.machines.queues.settle(channel, held, how);
+    }
+
+    fn channel_refused(&mut self, channel: ChannelNumber, code: ReplyCode, text: &Name) {
+        self.machines.clients.note_refused(self.connection, channel, code, text);
+    }
+
+    /// The channel's consumers end; the connection gives back what it held right after this.
+    fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {
+        let Machines { queues, egress, requests, .. } = &mut *self.machines;
+        requests.forget_channel(channel);
+        for number in consumers {
+            egress.end_consumer(channel, *number, queues);
+        }
+    }
+}
