@@ -182,6 +182,15 @@ pub enum Event {
         /// That node's name.
         name: Name,
     },
+    /// A peer sent a control frame of a kind that only a later version knows: it is skipped. Said once for each kind.
+    UnknownFrame {
+        /// The peer.
+        peer: NodeId,
+        /// Its name.
+        name: Name,
+        /// The kind's number there.
+        kind: u32,
+    },
     /// A node was turned away: the cluster has `limits::NODES_MAX`. Said once until there was room again.
     Full {
         /// Who.

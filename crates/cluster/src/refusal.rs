@@ -23,6 +23,13 @@ pub(crate) fn home_down(name: &ObjectName, durable: bool, home: &Name) -> Refusa
     refusals::home_down(&name.name, &name.vhost, durable, home)
 }
 
+/// The home of a queue runs a version that does not answer to such a command.
+pub(crate) fn not_supported(name: &ObjectName, home: &Name) -> Refusal {
+    let text =
+        format!("home node '{home}' of queue {name} runs a version that does not take this from other nodes");
+    Refusal::new(ReplyCode::PreconditionFailed, text)
+}
+
 /// RabbitMQ: `rabbit_channel:check_name/2`.
 pub(crate) fn reserved(what: &str, name: &ObjectName) -> Refusal {
     Refusal::new(

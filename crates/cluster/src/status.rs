@@ -39,6 +39,8 @@ pub struct NodeStatus {
     pub linked: bool,
     /// The version of its map that is here.
     pub version: Version,
+    /// Control frames of its that were skipped, because only a later version knows their kind.
+    pub unknown_frames: u64,
 }
 
 /// A queue as this node routes to it.
@@ -140,6 +142,7 @@ impl Control {
             ready: member.ready,
             linked: member.link.is_some(),
             version: self.directory.version_of(member.hello.node),
+            unknown_frames: self.unknown_frames.count_of(member.hello.node),
         }
     }
 

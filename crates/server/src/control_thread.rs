@@ -291,6 +291,7 @@ impl ControlThread {
                     shards: hello.shards,
                     address: hello.address.to_string(),
                     name: hello.name,
+                    capabilities: hello.capabilities,
                 };
                 self.control.on_link_up(now, link, peer, dialled.as_deref());
             }

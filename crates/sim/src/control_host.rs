@@ -175,6 +175,7 @@ impl ControlHost {
                     shards: hello.shards,
                     address: hello.address.to_string(),
                     name: hello.name,
+                    capabilities: hello.capabilities,
                 };
                 self.events.push_back(LinkEvent::Up { link, hello, dialled });
             }

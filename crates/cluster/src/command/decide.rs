@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
+use leveret_link::handshake::Capability;
 use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition, QueueDefinition};
 use leveret_model::directory::{Command, QueueRecord, Reply};
 use leveret_model::{Instant, NodeId, QueueId, Refusal, ShardAddress, limits, refusals};
@@ -168,9 +169,13 @@ impl Control {
             }
             Lookup::There(QueueLookup { record, home: Standing::Alive }) => {
                 if record.home.node != self.own() {
-                    // nothing is passed on twice
+                    let home = record.home.node;
                     return Err(match origin {
-                        Origin::Shard(..) => Step::Forward(record.home.node),
+                        Origin::Shard(..) if self.can(home, Capability::QUEUE_COMMANDS) => {
+                            Step::Forward(home)
+                        }
+                        Origin::Shard(..) => Step::Refuse(refusal::not_supported(name, &self.name_of(home))),
+                        // nothing is passed on twice
                         Origin::Peer(..) => Step::PassBack,
                     });
                 }

@@ -182,6 +182,7 @@ mod tests {
             ready: true,
             linked: true,
             version: leveret_cluster::Version::default(),
+            unknown_frames: 0,
         }
     }
 
