@@ -55,7 +55,9 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
         let for_tests: Vec<&str> = below.filter(|name| FOR_TESTS.contains(name)).collect();
         for Import { key, room: imported, for_tests: is_for_tests } in imports(&table, &workspace) {
             let imported = imported.as_str();
-            if !allowed.contains(&imported) && !(is_for_tests && for_tests.contains(&imported)) {
+            // Its tests may turn on a feature of the room itself.
+            let by_tests = is_for_tests && (imported == room || for_tests.contains(&imported));
+            if !allowed.contains(&imported) && !by_tests {
                 let own_table = format!(".{key}]");
                 let mut lines = manifest.text.lines();
                 let line = lines.position(|line| line.starts_with(&key) || line.ends_with(&own_table));

@@ -25,6 +25,7 @@ pub(crate) mod liveness;
 pub(crate) mod one_home;
 pub(crate) mod order;
 pub(crate) mod unacked_returns;
+pub(crate) mod unknown_kept;
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
