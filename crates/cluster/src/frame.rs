@@ -19,7 +19,7 @@ use prost::encoding::decode_key;
 
 use self::entry::{op_in, op_out};
 use self::message::{self as wire, Body, ControlFrame};
-use crate::directory::map::{Op, Record, Version};
+use crate::directory::map::{Op, Record, Version, Versions};
 use crate::encoding;
 use crate::membership::TurnAway;
 
@@ -49,9 +49,6 @@ pub(crate) struct MemberInfo {
     /// Down in the peer's view, for so long.
     pub(crate) down_for: Option<Duration>,
 }
-
-/// Versions of several maps.
-pub(crate) type Versions = Vec<(NodeId, Version)>;
 
 /// What a control frame says.
 #[derive(Clone, Debug, PartialEq)]

@@ -38,7 +38,7 @@ impl Control {
                 self.effects.frames.push((link, frame()));
             }
         }
-        self.work_out(now);
+        self.settle_inputs(now);
     }
 }
 

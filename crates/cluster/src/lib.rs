@@ -14,6 +14,7 @@ extern crate std;
 
 mod command;
 mod control;
+mod desk;
 mod directory;
 mod effects;
 mod encoding;
@@ -22,10 +23,10 @@ mod frame;
 mod later_version;
 mod membership;
 mod peers;
-#[cfg(feature = "planted")]
 mod planted;
 mod refusal;
 mod settle_inputs;
+mod shard_changes;
 mod status;
 
 pub use control::{Config, Control};

@@ -1,8 +1,14 @@
 //! What other nodes say, and what is said to them.
 
+pub(crate) mod applied_maps;
+pub(crate) mod control_links;
 mod forgetting;
 mod links;
+pub(crate) mod map_transfers;
 mod maps;
+pub(crate) mod reports;
+pub(crate) mod schedule;
+pub(crate) mod served;
 mod timers;
 pub(crate) mod unknown_frames;
 mod verdicts;
@@ -14,15 +20,15 @@ use leveret_link::handshake::{Capabilities, Capability};
 use leveret_model::directory::{Command, Reply};
 use leveret_model::{Instant, NodeId, RequestId};
 
-use crate::command::{CommandKey, Origin, Phase};
+use self::map_transfers::Piece;
+use self::served::Arrival;
 use crate::control::Control;
+use crate::desk::{CommandKey, Origin, Phase};
 use crate::directory::map::Version;
 use crate::effects::{Event, LinkKey};
 use crate::frame::{Frame, MemberInfo};
-use crate::membership::join::Join;
 use crate::membership::member::{Member, PeerHello};
 use crate::membership::{Standing, TurnAway};
-use crate::settle_inputs::applied_version;
 
 impl Control {
     /// Nodes with a link.
@@ -49,7 +55,7 @@ impl Control {
 
     /// A frame of a kind that only a later version knows.
     pub(crate) fn on_unknown_frame(&mut self, peer: NodeId, kind: u32) {
-        if self.unknown_frames.on_frame(peer, kind) {
+        if self.reports.unknown_frames.on_frame(peer, kind) {
             let name = self.name_of(peer);
             self.effects.events.push(Event::UnknownFrame { peer, name, kind });
         }
@@ -73,11 +79,11 @@ impl Control {
                     self.want(now, peer, node, to, true);
                 }
             }
-            Frame::Ack { version } => self.visible.on_ack(peer, version),
+            Frame::Ack { version } => self.desk.visible.on_ack(peer, version),
             Frame::Conflict { proposal, taken } => self.on_conflict(now, peer, proposal, taken),
             Frame::Agreed { proposal } => {
                 if let Some(key) = self.desk.proposals.get(&proposal) {
-                    self.visible.on_agreed(key, peer);
+                    self.desk.visible.on_agreed(key, peer);
                 }
             }
             Frame::Digest { versions } => {
@@ -87,7 +93,8 @@ impl Control {
             }
             Frame::MapRequest { node, known } => self.on_map_request(peer, node, known),
             Frame::MapReply { node, version, piece, last, records, rests_on } => {
-                if self.on_map_piece(link, node, version, piece, last, records) {
+                let piece = Piece { version, number: piece, last, records };
+                if self.on_map_piece(link, node, piece) {
                     self.rests_on(now, peer, node, rests_on);
                 }
             }
@@ -101,8 +108,8 @@ impl Control {
     fn on_ping(&mut self, now: Instant, peer: NodeId, sent_nanos: u64) {
         let (hears, ready) = self.hears(now);
         let versions = self.directory.versions();
-        self.visible.on_echoed(now, peer);
-        self.echoed.insert(peer);
+        self.desk.visible.on_echoed(now, peer);
+        self.lease.on_echoed(peer);
         if let Some(member) = self.members.get_mut(&peer) {
             member.pinged_nanos = sent_nanos;
         }
@@ -120,7 +127,7 @@ impl Control {
     ) {
         let own_version = self.directory.version();
         let own = self.own();
-        let versions = self.without_forgotten(versions);
+        let versions = self.forgotten.without(versions);
         if versions.iter().any(|(node, version)| *node == own && *version > own_version) {
             self.stop(Event::RolledBack { peer });
         }
@@ -128,18 +135,20 @@ impl Control {
             self.want(now, peer, node, version, false);
         }
         let had = self.has_lease(now);
-        let applied = &self.applied_versions;
+        let applied = &self.applied;
         let Some(member) = self.members.get_mut(&peer) else { return };
         if sent_nanos != 0 {
             member.heard_at = Some(now);
             let sent = Instant::from_nanos(sent_nanos.min(now.as_nanos()));
-            member.echoes.on_echo(sent, versions, |node| applied_version(applied, own, own_version, node));
+            member.echoes.on_echo(sent, versions, |node| applied.version((own, own_version), node));
         }
         let changed = member.hears != hears || member.ready != ready || member.standing != Standing::Alive;
         member.hears = hears;
         member.ready = ready;
         member.counted |= ready;
-        self.stirred |= !had && self.has_lease(now);
+        if !had && self.has_lease(now) {
+            self.desk.recheck();
+        }
         if changed {
             self.judge_peers(now);
         }
@@ -160,11 +169,11 @@ impl Control {
                 continue;
             }
             let down_for = info.down_for;
-            if self.forgotten.contains_key(&info.node) {
+            if self.forgotten.contains(info.node) {
                 if down_for.is_some() {
                     continue;
                 }
-                self.forgotten.remove(&info.node);
+                self.forgotten.remove(info.node);
             }
             if !self.members.contains_key(&info.node) && down_for.is_none() && self.is_full() {
                 self.say_full(info.node, &info.name, &info.address);
@@ -191,13 +200,13 @@ impl Control {
             member.counted = true;
         }
         for member in self.members.values_mut() {
-            member.replaced |= member.link.is_none() && self.dials.is_myself(&member.hello.address);
+            member.replaced |= member.link.is_none() && self.links.dials.is_myself(&member.hello.address);
         }
         if let Some(member) = self.members.get_mut(&peer) {
             member.stated = true;
             member.ready |= ready;
             // two newcomers count each other; a member waits until the newcomer is ready
-            member.counted |= ready || self.join != Join::Ready;
+            member.counted |= ready || !self.lease.is_ready();
         }
         for (&node, member) in &self.members {
             self.directory.set_standing(node, member.standing);
@@ -234,23 +243,19 @@ impl Control {
             down_for: member.standing.down_for(now),
         });
         let members = core::iter::once(own).chain(others).collect();
-        Frame::State { members, versions: self.directory.versions(), ready: self.join == Join::Ready }
+        Frame::State { members, versions: self.directory.versions(), ready: self.lease.is_ready() }
     }
 
     /// The nodes that this one hears, newcomers left out, and whether it is ready itself.
     pub(crate) fn hears(&self, now: Instant) -> (Vec<NodeId>, bool) {
         let heard = self.members.iter().filter(|(_, member)| member.ready && member.is_heard(now));
-        (heard.map(|(&node, _)| node).collect(), self.join == Join::Ready)
+        (heard.map(|(&node, _)| node).collect(), self.lease.is_ready())
     }
 
     /// Says at once that the list changed; new members are introduced before.
-    pub(crate) fn tell_hears(&mut self, now: Instant) {
+    pub(crate) fn publish_hears(&mut self, now: Instant) {
         let said = self.hears(now);
-        if said == self.said_hears {
-            return;
-        }
-        let introduce = said.0.iter().any(|node| !self.said_hears.0.contains(node));
-        self.said_hears.clone_from(&said);
+        let Some(introduce) = self.reports.on_hears(&said) else { return };
         let versions = self.directory.versions();
         for peer in self.peers() {
             if introduce {
@@ -276,23 +281,10 @@ impl Control {
     }
 
     fn on_request(&mut self, now: Instant, peer: NodeId, id: RequestId, oldest: RequestId, command: Command) {
-        let old: Vec<(NodeId, RequestId)> = self
-            .served
-            .range((peer, RequestId(0))..(peer, oldest))
-            .filter(|(_, reply)| reply.is_some())
-            .map(|(&key, _)| key)
-            .collect();
-        for key in old {
-            self.served.remove(&key);
-        }
-        match self.served.get(&(peer, id)) {
-            Some(Some(reply)) => {
-                let reply = reply.clone();
-                self.send(peer, Frame::Response { id, reply });
-            }
-            Some(None) => {}
-            None => {
-                self.served.insert((peer, id), None);
+        match self.served.on_request(peer, id, oldest) {
+            Arrival::Answered(reply) => self.send(peer, Frame::Response { id, reply }),
+            Arrival::UnderWay => {}
+            Arrival::New => {
                 self.on_command(now, Origin::Peer(peer, id), command);
             }
         }
@@ -300,7 +292,7 @@ impl Control {
 
     /// Answers a peer's request; the answer is kept until the peer waits for it no longer.
     pub(crate) fn respond(&mut self, node: NodeId, id: RequestId, reply: Reply) {
-        self.served.insert((node, id), Some(reply.clone()));
+        self.served.on_answer(node, id, reply.clone());
         self.send(node, Frame::Response { id, reply });
     }
 }

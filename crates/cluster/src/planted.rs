@@ -1,12 +1,15 @@
-//! Bugs for the simulator to find, chosen at run time; compiled in by the feature `planted` alone.
+//! Bugs for the simulator to find, chosen at run time. Without the feature `planted` there are none, and nothing here costs
+//! anything.
 
-use leveret_model::{Instant, limits};
+use leveret_model::Instant;
+#[cfg(feature = "planted")]
+use leveret_model::limits;
 
-use crate::control::Control;
 use crate::membership::Standing;
 use crate::membership::member::Member;
 
 /// A bug.
+#[cfg(feature = "planted")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planted {
     /// A delta is acked before every shard routes by it.
@@ -15,27 +18,38 @@ pub enum Planted {
     DownWithoutVeto,
 }
 
-impl Control {
-    /// Plants a bug; to be called before anything else.
-    pub fn plant(&mut self, bug: Planted) {
-        self.planted = Some(bug);
+/// The bug of this machine, if it has one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bug {
+    #[cfg(feature = "planted")]
+    pub(crate) planted: Option<Planted>,
+}
+
+#[cfg(not(feature = "planted"))]
+#[allow(clippy::unused_self, reason = "the bugs have it")]
+impl Bug {
+    pub(crate) const fn applied(self, applied: u64, _: u64) -> u64 {
+        applied
+    }
+
+    pub(crate) const fn verdict(self, _: Instant, _: &Member, standing: Standing) -> Standing {
+        standing
     }
 }
 
-impl Planted {
-    /// The verdict with the bug.
-    pub(crate) fn verdict(self, now: Instant, member: Option<&Member>, standing: Standing) -> Standing {
-        let silent = member.is_some_and(|member| {
-            member.is_refused()
-                || member.heard_at.map_or(member.since, |at| at.max(member.since)) + limits::HEARD_WITHIN
-                    <= now
-        });
-        match (self, standing) {
-            (Self::DownWithoutVeto, Standing::Unreachable) if silent => {
-                match member.map(|member| member.standing) {
-                    Some(down) if down.is_down() => down,
-                    _ => Standing::Down { since: now },
-                }
+#[cfg(feature = "planted")]
+impl Bug {
+    /// The last change that every shard applied; `last` is the last that was made.
+    pub(crate) fn applied(self, applied: u64, last: u64) -> u64 {
+        if self.planted == Some(Planted::AckBeforeApplied) { last } else { applied }
+    }
+
+    pub(crate) fn verdict(self, now: Instant, member: &Member, standing: Standing) -> Standing {
+        let silent = member.is_refused()
+            || member.heard_at.map_or(member.since, |at| at.max(member.since)) + limits::HEARD_WITHIN <= now;
+        match standing {
+            Standing::Unreachable if silent && self.planted == Some(Planted::DownWithoutVeto) => {
+                if member.standing.is_down() { member.standing } else { Standing::Down { since: now } }
             }
             _ => standing,
         }

@@ -12,7 +12,6 @@ use crate::control::Control;
 use crate::directory::map::Version;
 use crate::directory::unknown::UnknownKind;
 use crate::membership::Standing;
-use crate::membership::join::Join;
 
 /// A node as this one sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,9 +84,9 @@ impl Control {
     pub fn status(&self) -> Status {
         let published = self.directory.published();
         Status {
-            ready: self.join == Join::Ready,
-            stopped: self.stopped,
-            lease: self.lease(),
+            ready: self.lease.is_ready(),
+            stopped: self.lease.is_stopped(),
+            lease: self.lease_end(),
             version: self.directory.version(),
             nodes: self.nodes(),
             exchanges: published.exchanges.values().cloned().collect(),
@@ -113,7 +112,7 @@ impl Control {
     /// Seeds that are this node itself, under whatever address.
     #[must_use]
     pub fn own_seeds(&self) -> Vec<String> {
-        self.dials.own_seeds().cloned().collect()
+        self.links.dials.own_seeds().cloned().collect()
     }
 
     /// The first `most` queues behind `after`, by id.
@@ -142,7 +141,7 @@ impl Control {
             ready: member.ready,
             linked: member.link.is_some(),
             version: self.directory.version_of(member.hello.node),
-            unknown_frames: self.unknown_frames.count_of(member.hello.node),
+            unknown_frames: self.reports.unknown_frames.count_of(member.hello.node),
         }
     }
 

@@ -10,8 +10,8 @@ use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition, Qu
 use leveret_model::directory::{Command, QueueRecord, Reply};
 use leveret_model::{Instant, NodeId, QueueId, Refusal, ShardAddress, limits, refusals};
 
-use super::Origin;
 use crate::control::Control;
+use crate::desk::Origin;
 use crate::directory::lookup::{Lookup, QueueLookup};
 use crate::directory::map::{Dropped, Op, Record};
 use crate::directory::names::{BindingKey, ObjectName};

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use leveret_model::directory::Reply;
 use leveret_model::{Instant, NodeId, RequestId, limits, refusals};
 
-use super::{CommandKey, Origin, Phase, queue_of};
 use crate::control::Control;
+use crate::desk::{CommandKey, Origin, Phase, queue_of};
 use crate::directory::lookup::{Lookup, QueueLookup};
 use crate::frame::Frame;
 use crate::membership::Standing;
@@ -46,7 +46,7 @@ impl Control {
     pub(super) fn pass_back(&mut self, key: CommandKey) {
         let Some(pending) = self.desk.take(key) else { return };
         if let Origin::Peer(node, id) = pending.origin {
-            self.served.remove(&(node, id));
+            self.served.on_pass_back(node, id);
             self.send(node, Frame::Response { id, reply: Reply::Refused(refusals::busy()) });
         }
     }

@@ -6,8 +6,8 @@ use leveret_model::definition::ExchangeDefinition;
 use leveret_model::directory::{Command, QueueRecord, Reply};
 use leveret_model::{Instant, NodeId, QueueId, Ulid, limits};
 
-use super::{CommandKey, Phase};
 use crate::control::Control;
+use crate::desk::{CommandKey, Phase};
 use crate::directory::map::{Dropped, Op, Record};
 use crate::directory::names::ObjectName;
 use crate::effects::Event;
@@ -15,7 +15,7 @@ use crate::refusal;
 
 impl Control {
     pub(super) fn propose_queue(&mut self, now: Instant, key: CommandKey, record: QueueRecord) {
-        if self.peers().is_empty() && self.visible.is_alone(now) {
+        if self.peers().is_empty() && self.desk.visible.is_alone(now) {
             let reply = Reply::Queue { record: record.clone().into(), created: true };
             self.directory.write(Op::Put(Record::Queue { record, standing: true }));
             self.desk.set_phase(key, Phase::Finishing(reply, BTreeSet::new()), Instant::FAR);
@@ -30,7 +30,7 @@ impl Control {
 
     pub(super) fn propose_exchange(&mut self, now: Instant, key: CommandKey, exchange: ExchangeDefinition) {
         let name = ObjectName::new(&exchange.vhost, &exchange.name);
-        if self.peers().is_empty() && self.visible.is_alone(now) {
+        if self.peers().is_empty() && self.desk.visible.is_alone(now) {
             self.write_exchange(&name, Some(&exchange));
             self.desk.set_phase(key, Phase::Finishing(Reply::Done, BTreeSet::new()), Instant::FAR);
         } else {
@@ -68,7 +68,7 @@ impl Control {
     /// A proposal gives way to a rival, to a refusal, or to time.
     pub(crate) fn withdraw(&mut self, now: Instant, id: Ulid) {
         let Some(key) = self.desk.proposals.remove(&id) else { return };
-        self.visible.forget(&key);
+        self.desk.visible.forget(&key);
         self.desk.finishing.retain(|(finishing, _)| *finishing != key);
         let queue = QueueId { generation: 0, ulid: id };
         let name = match self.directory.own_queue(queue) {
@@ -97,13 +97,13 @@ impl Control {
         let until = pending.wait_until.max(now + limits::PING_EVERY * 5);
         self.desk.set_phase(key, Phase::Waiting, until);
         self.desk.waiting.insert(key);
-        self.stirred = true;
+        self.desk.recheck();
     }
 
     /// A voter knows a live rival. What this node took for masked is not: withdrawn; else the homes settle it.
     pub(crate) fn on_conflict(&mut self, now: Instant, from: NodeId, id: Ulid, taken: bool) {
         let Some(&key) = self.desk.proposals.get(&id) else { return };
-        self.visible.on_conflict(&key, from);
+        self.desk.visible.on_conflict(&key, from);
         let Some(pending) = self.desk.commands.get(&key) else { return };
         match (&pending.phase, &pending.command) {
             (Phase::Removing(..), _) => self.withdraw(now, id),

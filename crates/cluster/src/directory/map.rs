@@ -5,6 +5,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
@@ -21,6 +22,9 @@ pub struct Version {
     /// Changes since then.
     pub counter: u64,
 }
+
+/// Versions of several maps.
+pub(crate) type Versions = Vec<(NodeId, Version)>;
 
 /// What a record is about; the map is ordered by it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

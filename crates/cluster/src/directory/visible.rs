@@ -29,11 +29,13 @@ pub(crate) struct Visible<T> {
     acked: BTreeMap<NodeId, Version>,
 }
 
-impl<T: Ord + Clone> Visible<T> {
-    pub(crate) fn new() -> Self {
+impl<T> Default for Visible<T> {
+    fn default() -> Self {
         Self { waits: BTreeMap::new(), echoed: BTreeMap::new(), acked: BTreeMap::new() }
     }
+}
 
+impl<T: Ord + Clone> Visible<T> {
     /// A ping of `node` is echoed now.
     pub(crate) fn on_echoed(&mut self, now: Instant, node: NodeId) {
         self.echoed.insert(node, now);
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_silent_node_is_awaited_two_seconds_from_the_last_echo_that_it_got() {
-        let mut visible = Visible::new();
+        let mut visible = Visible::default();
         visible.on_echoed(at(900), PEER);
         visible.wait(at(1_000), 'a', version(1), 0, iter::empty());
         // later echoes name the version: they give no more time
@@ -179,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_node_that_is_judged_down_is_awaited_all_the_same() {
-        let mut visible = Visible::new();
+        let mut visible = Visible::default();
         visible.on_echoed(at(900), PEER);
         visible.on_down(PEER);
         visible.wait(at(1_000), 'a', version(1), 0, iter::empty());
@@ -188,7 +190,7 @@ mod tests {
 
     #[test]
     fn acks_end_the_wait_and_own_shards_count_too() {
-        let mut visible = Visible::new();
+        let mut visible = Visible::default();
         visible.on_echoed(at(900), PEER);
         visible.wait(at(1_000), 'a', version(2), 7, iter::empty());
         visible.on_ack(PEER, version(1));
@@ -200,7 +202,7 @@ mod tests {
 
     #[test]
     fn an_echo_of_long_ago_binds_nobody_and_an_acked_version_waits_for_nobody() {
-        let mut visible = Visible::new();
+        let mut visible = Visible::default();
         visible.on_echoed(at(0), PEER);
         visible.wait(at(2_001), 'a', version(1), 0, iter::empty());
         assert_eq!(visible.poll(at(2_001), 0), vec!['a']);
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_refusal_holds_until_it_is_taken_back_or_its_voter_is_down() {
-        let mut visible = Visible::new();
+        let mut visible = Visible::default();
         visible.wait(at(0), 'a', version(1), 0, iter::once(PEER));
         visible.on_conflict(&'a', PEER);
         visible.on_ack(PEER, version(1));

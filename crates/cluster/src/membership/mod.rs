@@ -5,9 +5,11 @@
 
 pub(crate) mod detector;
 pub(crate) mod dial;
+pub(crate) mod forgotten;
 pub(crate) mod join;
 pub(crate) mod lease;
 pub(crate) mod member;
+pub(crate) mod own_lease;
 mod standing;
 mod turn_away;
 

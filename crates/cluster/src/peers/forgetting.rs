@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use leveret_model::directory::ToShard;
 use leveret_model::{Instant, NodeId, ShardId, limits};
 
-use crate::control::{AfterApplied, Control};
+use crate::control::Control;
 use crate::effects::Event;
 use crate::membership::Standing;
 use crate::membership::member::Member;
@@ -31,10 +31,10 @@ impl Control {
                 self.forget(now, node, at < too_many || due + limits::ADOPT_WITHIN <= now);
             }
         }
-        self.forget_not_before = now + limits::DIGEST_EVERY;
+        self.schedule.on_forget(now);
         // what waited for their maps waits no longer
-        self.ack_rested();
-        self.carry_echoes();
+        self.ack_applied();
+        self.count_echoes();
     }
 
     /// When [`Control::forget_due`] is wanted.
@@ -45,7 +45,7 @@ impl Control {
         } else {
             dead.map(|since| since + limits::FORGET_AFTER).min().unwrap_or(Instant::FAR)
         };
-        due.max(self.forget_not_before)
+        due.max(self.schedule.forget_not_before())
     }
 
     /// Forgets a node once its registers are in another map. The smallest node that is there takes them over; if it does
@@ -64,14 +64,8 @@ impl Control {
         let Some(name) = self.members.get(&node).map(|member| member.hello.name.clone()) else { return };
         self.erase(node);
         self.directory.forget(node);
-        if self.forgotten.len() >= limits::FORGOTTEN_NODES_KEPT
-            && let Some(oldest) =
-                self.forgotten.iter().min_by_key(|(_, until)| **until).map(|(&node, _)| node)
-        {
-            self.forgotten.remove(&oldest);
-        }
-        self.forgotten.insert(node, now + limits::FORGET_AFTER);
-        self.stirred = true;
+        self.forgotten.insert(now, node);
+        self.desk.recheck();
         self.effects.events.push(Event::Forgotten { node, name });
         for shard in 0..self.config.shards {
             self.effects.to_shards.push((ShardId(shard), ToShard::NodeForgotten { node }));
@@ -105,45 +99,30 @@ impl Control {
         if let Some(member) = self.members.remove(&node) {
             let address = member.hello.address;
             if !self.members.values().any(|other| other.hello.address == address) {
-                self.dials.forget(&address);
+                self.links.dials.forget(&address);
             }
         }
-        self.served.retain(|(peer, _), _| *peer != node);
-        self.visible.forget_node(node);
-        self.unknown_frames.forget_node(node);
-        self.echoed.remove(&node);
-        self.stored.remove(&node);
-        self.routed_versions.remove(&node);
-        self.applied_versions.remove(&node);
-        self.resting.remove(&node);
-        self.wanted.remove(&node);
-        self.pieces.retain(|(_, of), _| *of != node);
-        self.agreed.retain(|(of, _)| *of != node);
-        self.after_applied.retain(|(_, what)| match what {
-            AfterApplied::Map(of, _) | AfterApplied::Agreed(of, _) => *of != node,
-        });
-    }
-
-    /// What a peer says of nodes that were forgotten here concerns nobody: the peer is a moment behind.
-    pub(crate) fn without_forgotten<T>(&self, mut versions: Vec<(NodeId, T)>) -> Vec<(NodeId, T)> {
-        if !self.forgotten.is_empty() {
-            versions.retain(|(node, _)| !self.forgotten.contains_key(node));
-        }
-        versions
+        self.served.forget_node(node);
+        self.desk.visible.forget_node(node);
+        self.reports.unknown_frames.forget_node(node);
+        self.lease.forget_node(node);
+        self.applied.forget_node(node);
+        self.transfers.forget_node(node);
+        self.shards.forget_node(node);
     }
 
     /// Entries of each table that nodes come and go in, by name: what restarts must not let grow.
     #[must_use]
     pub fn table_sizes(&self) -> [(&'static str, usize); 9] {
-        let nodes: BTreeSet<NodeId> = self.resting.keys().chain(self.wanted.keys()).copied().collect();
+        let nodes: BTreeSet<NodeId> = self.applied.nodes().chain(self.transfers.nodes()).collect();
         [
             ("members", self.members.len()),
-            ("addresses", self.dials.len()),
+            ("addresses", self.links.dials.len()),
             ("maps", self.directory.map_count()),
             ("what maps rest on", self.directory.rests_on_count()),
-            ("versions", self.routed_versions.len().max(self.applied_versions.len())),
+            ("versions", self.applied.version_count()),
             ("maps under way", nodes.len()),
-            ("echoes and acks", self.visible.node_count().max(self.echoed.len())),
+            ("echoes and acks", self.desk.visible.node_count().max(self.lease.echoed_count())),
             ("answers kept", self.served.len()),
             ("forgotten", self.forgotten.len()),
         ]

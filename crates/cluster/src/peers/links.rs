@@ -4,19 +4,19 @@ use alloc::string::{String, ToString};
 
 use leveret_model::{Instant, Name, NodeId, limits};
 
-use crate::control::{Control, Link};
+use crate::control::Control;
 use crate::effects::{Event, LinkKey};
 use crate::frame::Frame;
 use crate::membership::TurnAway;
 use crate::membership::dial::DialFailure;
-use crate::membership::join::Join;
 use crate::membership::member::{Member, PeerHello};
+use crate::peers::control_links::ControlLink;
 
 impl Control {
     pub(crate) fn link_up(&mut self, now: Instant, link: LinkKey, peer: PeerHello, dialled: Option<&str>) {
         let (own, node) = (self.own(), peer.node);
         if let Some(address) = dialled {
-            self.dials.on_answer(address, node, node == own && peer.boot == self.config.boot);
+            self.links.dials.on_answer(address, node, node == own && peer.boot == self.config.boot);
             if peer.address == address {
                 self.supplant(address, node);
             }
@@ -31,34 +31,34 @@ impl Control {
         if let Some(why) = self.turns_away(&peer) {
             // it hangs up when it has read that; this node does with its next pings
             self.effects.frames.push((link, Frame::TurnAway { why }.encode(node)));
-            self.turned_away.push(link);
+            self.links.hang_up_later(link);
             return;
         }
         let dialler = if dialled.is_some() { own } else { node };
         if let Some(old) = self.members.get(&node).and_then(|member| member.link) {
             // of two dials that crossed the smaller id's stays; a second one of the same dialler replaces its first
-            let kept = self.links.get(&old).map(|link| link.dialler);
+            let kept = self.links.get(old).map(|link| link.dialler);
             if dialler != own.min(node) && kept == Some(own.min(node)) {
                 self.effects.hang_ups.push(link);
                 return;
             }
-            self.links.remove(&old);
+            self.links.remove(old);
             self.effects.hang_ups.push(old);
-            self.forget_transfers(old, node);
+            self.transfers.forget_link(old, node);
         }
         let member = self.members.entry(node).or_insert_with(|| Member::new(now, peer.clone()));
         if member.hello.boot != peer.boot {
             // a later start of that node: the one before is gone
             *member = Member { announced: member.announced, ..Member::new(now, peer.clone()) };
-            self.echoed.remove(&node);
+            self.lease.forget_node(node);
         }
         member.hello = peer;
         member.link = Some(link);
         (member.stated, member.refusals, member.replaced) = (false, 0, false);
-        self.forgotten.remove(&node);
+        self.forgotten.remove(node);
         let dialled = dialled.map(ToString::to_string);
-        self.links.insert(link, Link { peer: node, dialler, dialled, last_frame: now });
-        self.visible.on_link(now, node);
+        self.links.insert(link, ControlLink { peer: node, dialler, dialled, last_frame: now });
+        self.desk.visible.on_link(now, node);
         // verdicts first: the state that greets names nobody alive whom this dial proved gone
         self.judge_peers(now);
         self.greet(now, node);
@@ -82,23 +82,13 @@ impl Control {
         for (proposal, taken) in self.directory.refused(node) {
             self.send(node, Frame::Conflict { proposal, taken });
         }
-        if let Some(&version) = self.applied_versions.get(&node) {
+        if let Some(version) = self.applied.get(node) {
             self.send(node, Frame::Ack { version });
         }
         self.send(node, Frame::Ping { sent_nanos: now.as_nanos() });
-        self.next_ping = self.next_ping.max(now);
+        self.schedule.ping_not_before(now);
         for key in self.desk.forwarded_to(node) {
             self.send_request(node, key);
-        }
-    }
-
-    /// What was under way over a link that is gone is asked for anew, of whoever knows it.
-    fn forget_transfers(&mut self, link: LinkKey, peer: NodeId) {
-        self.pieces.retain(|(of, _), _| *of != link);
-        for wanted in self.wanted.values_mut() {
-            if wanted.asked.is_some_and(|(_, of)| of == peer) {
-                wanted.asked = None;
-            }
         }
     }
 
@@ -109,7 +99,7 @@ impl Control {
     }
 
     pub(super) fn say_full(&mut self, node: NodeId, name: &Name, address: &str) {
-        if !core::mem::replace(&mut self.said_full, true) {
+        if self.reports.on_full() {
             let (name, address) = (name.clone(), address.to_string());
             self.effects.events.push(Event::Full { node, name, address });
         }
@@ -123,7 +113,7 @@ impl Control {
                 Some(TurnAway::Full)
             }
             None => {
-                self.said_full = false;
+                self.reports.on_room();
                 None
             }
             Some(member)
@@ -140,7 +130,7 @@ impl Control {
 
     /// A peer does not take this node in.
     pub(super) fn on_turned_away(&mut self, now: Instant, link: LinkKey, why: TurnAway) {
-        let address = self.links.get(&link).and_then(|link| link.dialled.clone());
+        let address = self.links.get(link).and_then(|link| link.dialled.clone());
         self.effects.hang_ups.push(link);
         self.link_down(now, link);
         if let Some(address) = address {
@@ -150,32 +140,23 @@ impl Control {
 
     /// Whoever is at that address is of this group and does not take this node in: it does not serve beside it.
     fn note_turned_away(&mut self, now: Instant, address: &str, why: TurnAway) {
-        self.dials.on_turned_away(address, why);
-        let joining = match &mut self.join {
-            Join::Joining { quiet_since, .. } => {
-                *quiet_since = now;
-                true
-            }
-            Join::Ready => false,
-        };
-        // a link that broke, as one of two that crossed does, says little
-        if self.said_turned_away != Some(why) && why != TurnAway::Unsaid {
-            self.said_turned_away = Some(why);
+        self.links.dials.on_turned_away(address, why);
+        let joining = self.lease.quiet_from(now);
+        if self.reports.on_turned_away(why) {
             self.effects.events.push(Event::TurnedAway { address: address.to_string(), why, joining });
         }
     }
 
     pub(super) fn stop(&mut self, why: Event) {
-        if !self.stopped {
-            self.stopped = true;
-            self.stirred = true;
+        if self.lease.stop() {
+            self.desk.recheck();
             self.effects.events.push(why);
         }
     }
 
     pub(crate) fn link_down(&mut self, now: Instant, link: LinkKey) {
-        let Some(Link { peer, dialled, .. }) = self.links.remove(&link) else { return };
-        self.forget_transfers(link, peer);
+        let Some(ControlLink { peer, dialled, .. }) = self.links.remove(link) else { return };
+        self.transfers.forget_link(link, peer);
         let Some(member) = self.members.get_mut(&peer) else { return };
         member.link = None;
         if let (Some(address), false) = (dialled, member.stated) {
@@ -184,10 +165,10 @@ impl Control {
         let Some(member) = self.members.get_mut(&peer) else { return };
         let address = member.hello.address.clone();
         // A peer that hung up before it said anything turned us away: it is asked again at its time, not at once.
-        if member.stated && self.dials.dial(now, &address, true) {
+        if member.stated && self.links.dials.dial(now, &address, true) {
             self.effects.dials.push(address);
         }
-        self.dials.hurry(now);
+        self.links.dials.hurry(now);
         self.judge_peers(now);
     }
 
@@ -204,7 +185,7 @@ impl Control {
                 again = now + limits::REFUSED_REDIAL_AFTER;
             }
         }
-        self.dials.on_failed(address, failure, again);
+        self.links.dials.on_failed(address, failure, again);
         if failure == DialFailure::Secret {
             self.note_turned_away(now, address, TurnAway::Secret);
         }
@@ -218,8 +199,8 @@ impl Control {
         let name = self.name_of(peer);
         self.effects.events.push(Event::BadFrame { peer, name, reason });
         self.effects.hang_ups.push(link);
-        self.links.remove(&link);
-        self.forget_transfers(link, peer);
+        self.links.remove(link);
+        self.transfers.forget_link(link, peer);
         if let Some(member) = self.members.get_mut(&peer) {
             member.link = None;
         }

@@ -4,10 +4,11 @@ use alloc::vec::Vec;
 
 use leveret_model::{Instant, NodeId, limits};
 
-use crate::control::{Control, Pieces, Wanted};
-use crate::directory::map::{Record, Version};
+use crate::control::Control;
+use crate::directory::map::{Record, Version, Versions};
 use crate::effects::LinkKey;
-use crate::frame::{Frame, Versions};
+use crate::frame::Frame;
+use crate::peers::map_transfers::Piece;
 
 const PIECE_BYTES_MAX: usize =
     limits::MAP_PIECE_RECORDS_MAX * (limits::FRAME_BYTES_MAX as usize + limits::RECORD_HEAD_BYTES_MAX);
@@ -18,19 +19,14 @@ impl Control {
     /// `from` knows a version of a map. Ask for it if it is news: at once, or when the delta that is under way is late.
     pub(super) fn want(&mut self, now: Instant, from: NodeId, node: NodeId, version: Version, at_once: bool) {
         let known = node == self.own() || version <= self.directory.version_of(node);
-        if known || self.forgotten.contains_key(&node) {
+        if known || self.forgotten.contains(node) {
             return;
         }
         let linked = self.members.get(&node).is_some_and(|member| member.link.is_some());
-        let wanted = self.wanted.entry(node).or_insert(Wanted { since: now, asked: None });
-        let late = now >= wanted.since + limits::PING_EVERY * 2;
-        let asked = wanted.asked.is_some_and(|(at, _)| now < at + limits::MAP_REQUEST_AGAIN);
-        if asked || !(at_once || late || !linked) {
-            return;
+        if self.transfers.on_news(now, from, node, linked, at_once) {
+            let known = self.directory.version_of(node);
+            self.send(from, Frame::MapRequest { node, known });
         }
-        wanted.asked = Some((now, from));
-        let known = self.directory.version_of(node);
-        self.send(from, Frame::MapRequest { node, known });
     }
 
     pub(super) fn on_map_request(&mut self, peer: NodeId, node: NodeId, known: Version) {
@@ -49,43 +45,26 @@ impl Control {
         }
     }
 
-    pub(super) fn on_map_piece(
-        &mut self,
-        link: LinkKey,
-        node: NodeId,
-        version: Version,
-        piece: u32,
-        last: bool,
-        records: Vec<Record>,
-    ) -> bool {
-        if self.forgotten.contains_key(&node) {
+    /// True if a map is whole with this piece.
+    pub(super) fn on_map_piece(&mut self, link: LinkKey, node: NodeId, piece: Piece) -> bool {
+        if self.forgotten.contains(node) {
             // asked for before it was forgotten
             return false;
         }
-        let begin = Pieces { version, next: 0, records: Vec::new() };
-        let pieces = self.pieces.entry((link, node)).or_insert_with(|| begin.clone());
-        if piece == 0 {
-            *pieces = begin;
-        }
-        if pieces.version != version || pieces.next != piece {
-            return false;
-        }
-        pieces.next += 1;
-        pieces.records.extend(records);
-        if last && let Some(pieces) = self.pieces.remove(&(link, node)) {
-            self.directory.on_map(node, version, pieces.records);
-        }
-        last
+        let version = piece.version;
+        let Some(records) = self.transfers.on_piece(link, node, piece) else { return false };
+        self.directory.on_map(node, version, records);
+        true
     }
 
     /// A map is stored; what it rests on is asked for if it is not here.
     pub(super) fn rests_on(&mut self, now: Instant, from: NodeId, node: NodeId, versions: Versions) {
-        let versions = self.without_forgotten(versions);
+        let versions = self.forgotten.without(versions);
         for &(other, version) in &versions {
             self.want(now, from, other, version, false);
         }
         self.directory.rest_on(node, versions);
-        self.stored.insert(node);
-        self.wanted.remove(&node);
+        self.applied.on_stored(node);
+        self.transfers.on_stored(node);
     }
 }

@@ -3,40 +3,32 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use leveret_model::{Instant, NodeId, limits};
+use leveret_model::{Instant, NodeId};
 
 use crate::control::Control;
-use crate::effects::{Event, LinkKey};
+use crate::effects::Event;
 use crate::frame::Frame;
-use crate::membership::join::Join;
 use crate::membership::member::Member;
 
 impl Control {
     pub(crate) fn ping_due(&mut self, now: Instant) {
-        if now < self.next_ping {
+        if !self.schedule.take_ping(now) {
             return;
         }
-        self.next_ping = now + limits::PING_EVERY;
         self.hang_up_silent(now);
-        self.effects.hang_ups.append(&mut self.turned_away);
+        let turned_away = self.links.take_hang_ups();
+        self.effects.hang_ups.extend(turned_away);
         for peer in self.peers() {
             self.send(peer, Frame::Ping { sent_nanos: now.as_nanos() });
         }
     }
 
-    /// A link that brought nothing for longer than a lease lasts is dead, or so slow that a new one is better: the system
-    /// would try to save it for minutes.
+    /// Closes links that brought nothing for long.
     fn hang_up_silent(&mut self, now: Instant) {
-        let silent: Vec<LinkKey> = self
-            .links
-            .iter()
-            .filter(|(_, link)| now >= link.last_frame + limits::LEASE_WITHIN)
-            .map(|(&link, _)| link)
-            .collect();
-        if now < self.patient_until {
+        if self.schedule.is_patient(now) {
             return;
         }
-        for link in silent {
+        for link in self.links.silent(now) {
             self.effects.hang_ups.push(link);
             self.link_down(now, link);
         }
@@ -51,13 +43,14 @@ impl Control {
             .map(|member| member.hello.address.clone())
             .collect();
         for address in open {
-            if self.dials.dial(now, &address, false) {
+            if self.links.dials.dial(now, &address, false) {
                 self.effects.dials.push(address);
             }
         }
         let members = &self.members;
         let linked = |node: NodeId| members.get(&node).is_some_and(|member| member.link.is_some());
-        let seeds = self.dials.seeds_due(now, &mut self.random, linked, self.links.is_empty());
+        let alone = self.links.is_empty();
+        let seeds = self.links.dials.seeds_due(now, &mut self.random, linked, alone);
         self.effects.dials.extend(seeds);
     }
 
@@ -66,23 +59,23 @@ impl Control {
         let address = &member.hello.address;
         member.link.is_none()
             && !(member.replaced
-                && self.links.values().any(|link| {
-                    self.members.get(&link.peer).is_some_and(|linked| linked.hello.address == *address)
+                && self.links.peers().any(|peer| {
+                    self.members.get(&peer).is_some_and(|linked| linked.hello.address == *address)
                 }))
     }
 
     pub(crate) fn dial_deadline(&self) -> Instant {
         let open = self.members.values().filter(|member| self.is_dialled(member));
-        open.map(|member| self.dials.due(&member.hello.address)).fold(self.dials.next_seeds(), Instant::min)
+        open.map(|member| self.links.dials.due(&member.hello.address))
+            .fold(self.links.dials.next_seeds(), Instant::min)
     }
 
     /// Anti-entropy: the versions of all maps to one random peer.
     pub(crate) fn digest_due(&mut self, now: Instant) {
-        if now < self.next_digest {
+        if !self.schedule.take_digest(now) {
             return;
         }
-        self.next_digest = now + limits::DIGEST_EVERY;
-        self.forgotten.retain(|_, until| now < *until);
+        self.forgotten.expire(now);
         self.forget_strays();
         let peers = self.peers();
         if !peers.is_empty() {
@@ -94,21 +87,21 @@ impl Control {
 
     /// Says who is missing when the join takes long.
     pub(crate) fn join_slow(&mut self, now: Instant) {
-        let Join::Joining { since, quiet_since, said: false } = self.join else { return };
-        if now < since + limits::JOIN_SLOW_AFTER {
+        if !self.lease.is_slow(now) {
             return;
         }
-        self.join = Join::Joining { since, quiet_since, said: true };
         let mut missing: Vec<String> = self
             .counted()
             .filter(|(_, member)| member.echoes.until() <= now)
             .map(|(_, member)| alloc::format!("{} at {}", member.hello.name, member.hello.address))
             .collect();
         if missing.is_empty() {
-            missing.extend(self.dials.other_seeds().map(|seed| match self.dials.turned_away(seed) {
-                Some(why) => alloc::format!("{seed} ({why})"),
-                None => seed.clone(),
-            }));
+            missing.extend(self.links.dials.other_seeds().map(
+                |seed| match self.links.dials.turned_away(seed) {
+                    Some(why) => alloc::format!("{seed} ({why})"),
+                    None => seed.clone(),
+                },
+            ));
         }
         self.effects.events.push(Event::StillJoining { missing });
     }

@@ -13,17 +13,13 @@ use crate::membership::detector::{listed, verdict};
 impl Control {
     /// Judges all members anew and does what follows.
     pub(crate) fn judge_peers(&mut self, now: Instant) {
-        let patient = now < self.patient_until;
+        let patient = self.schedule.is_patient(now);
         let nodes: Vec<NodeId> = self.members.keys().copied().collect();
         let listed = listed(now, &self.members);
         for node in nodes {
             let Some(member) = self.members.get(&node) else { continue };
             let standing = verdict(now, member, listed.contains(&node), patient);
-            #[cfg(feature = "planted")]
-            let standing = match self.planted {
-                Some(bug) => bug.verdict(now, self.members.get(&node), standing),
-                None => standing,
-            };
+            let standing = self.bug.verdict(now, member, standing);
             let Some(member) = self.members.get_mut(&node) else { continue };
             if standing.is_down() && !member.counted && member.link.is_none() && member.announced.is_none() {
                 self.forget_stray(node);
@@ -34,7 +30,7 @@ impl Control {
                 self.directory.set_standing(node, standing);
                 // a home may be back whose names somebody waits for
                 self.desk.names_free(Instant::FAR);
-                self.stirred = true;
+                self.desk.recheck();
             }
             self.name_to_shards(node);
             self.announce(now, node, standing);
@@ -87,14 +83,14 @@ impl Control {
         self.effects.events.push(event);
         if standing.is_down() {
             self.on_peer_down(now, node);
-            self.ack_rested();
+            self.ack_applied();
         }
     }
 
     /// Nothing of a node that is Down is waited for, but the acks that R1 awaits for their time.
     pub(super) fn on_peer_down(&mut self, now: Instant, node: NodeId) {
-        self.visible.on_down(node);
-        self.echoed.remove(&node);
+        self.desk.visible.on_down(node);
+        self.lease.forget_node(node);
         self.on_home_down(now, node);
     }
 }
