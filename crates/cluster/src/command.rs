@@ -8,9 +8,9 @@
 //!      ├──change of this node's map────────────────────────────┘
 //!      └──queue of another node──▶ Forwarded ──Response──▶ answered, or judged again if that is not its home
 //! ```
-//! Invariants: a command that waits is judged anew from its beginning whenever the view changes, so nothing is decided
-//! on a view of before; nothing is said without the lease; each command is answered exactly once, or forgotten when nobody
-//! waits for the answer and nothing is under way.
+//! Invariants: a command that waits is judged anew from its beginning whenever the view changes, so nothing
+//! is decided on a view of before; nothing is said without the lease; each command is answered exactly once,
+//! or forgotten when nobody waits for the answer and nothing is under way.
 
 mod decide;
 mod forwarding;
@@ -132,7 +132,8 @@ impl Control {
         }
     }
 
-    /// Visible everywhere. Auto-delete exchanges that lost their last binding by it go first (RabbitMQ: in one step).
+    /// Visible everywhere. Auto-delete exchanges that lost their last binding by it go first (RabbitMQ: in
+    /// one step).
     fn finish(&mut self, now: Instant, key: CommandKey, reply: Reply, mut sources: BTreeSet<ObjectName>) {
         while let Some(name) = sources.pop_first() {
             let auto_delete = match self.directory.exchange(&name) {

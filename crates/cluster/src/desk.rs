@@ -1,4 +1,5 @@
-//! Commands under way: who wants each, how far it is, and when it gives up. What is done for them is in `command`.
+//! Commands under way: who wants each, how far it is, and when it gives up. What is done for them is in
+//! `command`.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -69,8 +70,8 @@ pub(crate) struct Desk {
     /// Steps of merges that wait to be visible.
     pub(crate) unions: BTreeMap<CommandKey, (QueueId, Version)>,
     next: u64,
-    /// Not among `waiting`: those that wait for a name, by when it is free, and those that were passed back, by when they
-    /// are judged again. An entry may be of a command that is gone.
+    /// Not among `waiting`: those that wait for a name, by when it is free, and those that were passed back,
+    /// by when they are judged again. An entry may be of a command that is gone.
     for_names: BTreeSet<(Instant, CommandKey)>,
     /// Something changed that a waiting command may wait for.
     recheck: bool,
@@ -105,8 +106,8 @@ impl Desk {
         self.for_names.first().map_or(deadline, |(free_at, _)| deadline.min(*free_at))
     }
 
-    /// A command waits for a name that is free then: it is judged again, and may wait for the view and the votes as long as
-    /// one that comes then.
+    /// A command waits for a name that is free then: it is judged again, and may wait for the view and the
+    /// votes as long as one that comes then.
     pub(crate) fn wait_for_name(&mut self, key: CommandKey, free_at: Instant) {
         self.for_names.insert((free_at, key));
         if let Some(pending) = self.commands.get_mut(&key) {

@@ -1,5 +1,5 @@
-//! Bugs for the simulator to find, chosen at run time. Without the feature `planted` there are none, and nothing here costs
-//! anything.
+//! Bugs for the simulator to find, chosen at run time. Without the feature `planted` there are none, and
+//! nothing here costs anything.
 
 use leveret_model::Instant;
 #[cfg(feature = "planted")]

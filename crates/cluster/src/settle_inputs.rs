@@ -1,7 +1,7 @@
 //! The end of each input: what follows from it is worked out until nothing more does.
 //!
-//! Order within one input: votes against, changes to the shards, what the shards applied, what is visible now, commands
-//! that can go on; then the own map's delta goes out, before any echo could name it.
+//! Order within one input: votes against, changes to the shards, what the shards applied, what is visible
+//! now, commands that can go on; then the own map's delta goes out, before any echo could name it.
 
 use alloc::vec::Vec;
 
@@ -221,7 +221,8 @@ impl Control {
         debug_assert_eq!(from, to, "each step counts one");
     }
 
-    // ---- the lease ----------------------------------------------------------------------------------------------
+    // ---- the lease
+    // ----------------------------------------------------------------------------------------------
 
     /// Until when this node may act on its view.
     pub(crate) fn lease_end(&self) -> Instant {
@@ -238,8 +239,8 @@ impl Control {
         self.counted().map(|(_, member)| member.echoes.until()).fold(Instant::FAR, Instant::min)
     }
 
-    /// Joins if that is possible now, and tells the shards until when the lease is: a shorter one before the changes of this
-    /// input, a longer one after them.
+    /// Joins if that is possible now, and tells the shards until when the lease is: a shorter one before the
+    /// changes of this input, a longer one after them.
     fn update_lease(&mut self, now: Instant, longer: bool) {
         if !self.lease.is_ready() {
             let seen = self.surroundings();

@@ -1,4 +1,5 @@
-//! Changes on their way to the shards of this node, and what is said to peers once every shard has applied them.
+//! Changes on their way to the shards of this node, and what is said to peers once every shard has applied
+//! them.
 
 use alloc::collections::VecDeque;
 use alloc::vec;

@@ -1,7 +1,7 @@
 //! One start of a node: its shards' threads and its control thread, and when each has its turn.
 //!
-//! Invariant: threads of a process run in any order and with any pause between the halves of a shard's turn, but one
-//! mailbox keeps its order, and mail that answers mail lies behind it.
+//! Invariant: threads of a process run in any order and with any pause between the halves of a shard's turn,
+//! but one mailbox keeps its order, and mail that answers mail lies behind it.
 
 use std::sync::Arc;
 use std::time::Duration;

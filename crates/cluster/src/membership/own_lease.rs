@@ -112,8 +112,8 @@ impl OwnLease {
         Some(NewEnd { until, gained: !had && now < until })
     }
 
-    /// When the join is to be looked at again. `answers`: someone may still answer whom this node asked. `linked`: there
-    /// are links. Nothing is due before `not_before` while there are none.
+    /// When the join is to be looked at again. `answers`: someone may still answer whom this node asked.
+    /// `linked`: there are links. Nothing is due before `not_before` while there are none.
     pub(crate) fn deadline(&self, answers: bool, linked: bool, not_before: Instant) -> Instant {
         let Join::Joining { since, quiet_since, said } = self.join else { return Instant::FAR };
         let slow = if said { Instant::FAR } else { since + limits::JOIN_SLOW_AFTER };

@@ -1,7 +1,9 @@
-//! Which maps of other nodes this node acts on: stored, then routed by, then applied with all that they rest on.
+//! Which maps of other nodes this node acts on: stored, then routed by, then applied with all that they rest
+//! on.
 //!
-//! Invariant: a version is applied, and acknowledged to its writer, only when every shard routes by it and by the
-//! versions that it rests on. The lease asks for applied versions (R4), acknowledgements are votes (R1, R2).
+//! Invariant: a version is applied, and acknowledged to its writer, only when every shard routes by it and by
+//! the versions that it rests on. The lease asks for applied versions (R4), acknowledgements are votes (R1,
+//! R2).
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -38,8 +40,8 @@ impl AppliedMaps {
         self.resting.entry(node).or_default().push_back((version, rests_on));
     }
 
-    /// Versions that are applied now, each to be acknowledged. What a writer that is Down rested on may have died with
-    /// it, and what rests on a forgotten node rests on nothing: neither is waited for.
+    /// Versions that are applied now, each to be acknowledged. What a writer that is Down rested on may have
+    /// died with it, and what rests on a forgotten node rests on nothing: neither is waited for.
     pub(crate) fn take_acks(
         &mut self,
         is_down: impl Fn(NodeId) -> bool,
@@ -69,7 +71,8 @@ impl AppliedMaps {
         self.applied.get(&node).copied()
     }
 
-    /// The applied version of a map; that of the own one is `own`, because it is applied before anything is said of it.
+    /// The applied version of a map; that of the own one is `own`, because it is applied before anything is
+    /// said of it.
     pub(crate) fn version(&self, (own, own_version): (NodeId, Version), node: NodeId) -> Version {
         if node == own { own_version } else { self.get(node).unwrap_or_default() }
     }

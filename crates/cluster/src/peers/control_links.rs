@@ -68,8 +68,8 @@ impl ControlLinks {
         Some(link.peer)
     }
 
-    /// Links that brought nothing for longer than a lease lasts: dead, or so slow that a new one is better. The system
-    /// would try to save them for minutes.
+    /// Links that brought nothing for longer than a lease lasts: dead, or so slow that a new one is better.
+    /// The system would try to save them for minutes.
     pub(crate) fn silent(&self, now: Instant) -> Vec<LinkKey> {
         let silent = self.up.iter().filter(|(_, link)| now >= link.last_frame + limits::LEASE_WITHIN);
         silent.map(|(&key, _)| key).collect()

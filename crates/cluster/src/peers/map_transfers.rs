@@ -42,8 +42,8 @@ pub(crate) struct MapTransfers {
 }
 
 impl MapTransfers {
-    /// `from` knows a later version of the map of `node`. True if it is to be asked for it: at once, or when the delta is
-    /// late that is under way from its writer, if that is `linked`.
+    /// `from` knows a later version of the map of `node`. True if it is to be asked for it: at once, or when
+    /// the delta is late that is under way from its writer, if that is `linked`.
     pub(crate) fn on_news(
         &mut self,
         now: Instant,
@@ -62,7 +62,8 @@ impl MapTransfers {
         ask
     }
 
-    /// A piece came; with the last one the whole map. A piece out of turn is left out: the map is asked for again.
+    /// A piece came; with the last one the whole map. A piece out of turn is left out: the map is asked for
+    /// again.
     pub(crate) fn on_piece(&mut self, link: LinkKey, node: NodeId, piece: Piece) -> Option<Vec<Record>> {
         let Piece { version, number, last, records } = piece;
         let begin = Pieces { version, next: 0, records: Vec::new() };

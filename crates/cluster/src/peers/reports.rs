@@ -35,8 +35,8 @@ impl Reports {
         self.full = false;
     }
 
-    /// Who is heard: none if that is what peers were told. Else whether somebody is new in it, whom they are to be
-    /// introduced to first.
+    /// Who is heard: none if that is what peers were told. Else whether somebody is new in it, whom they are
+    /// to be introduced to first.
     pub(crate) fn on_hears(&mut self, hears: &Hears) -> Option<bool> {
         if *hears == self.hears {
             return None;

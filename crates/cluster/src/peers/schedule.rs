@@ -22,7 +22,8 @@ impl Schedule {
         }
     }
 
-    /// Verdicts of silence need a thread that was there to hear: after a pause of its own it listens for a while first.
+    /// Verdicts of silence need a thread that was there to hear: after a pause of its own it listens for a
+    /// while first.
     pub(crate) fn note_time(&mut self, now: Instant) {
         if now > self.next_ping + limits::LATE_BY {
             self.patient_until = now + limits::LISTEN_AFTER_PAUSE;

@@ -1,7 +1,7 @@
 //! Requests of peers: each is fulfilled once, however often it comes.
 //!
-//! A peer sends a request again under its id on each new link, until it has the answer. So the answer is kept until the
-//! peer says that it waits for no id below a later one.
+//! A peer sends a request again under its id on each new link, until it has the answer. So the answer is kept
+//! until the peer says that it waits for no id below a later one.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

@@ -54,7 +54,8 @@ impl Control {
         self.effects.dials.extend(seeds);
     }
 
-    /// It has no link, and its address is not one where this node met another that has one: there it would be met again.
+    /// It has no link, and its address is not one where this node met another that has one: there it would be
+    /// met again.
     fn is_dialled(&self, member: &Member) -> bool {
         let address = &member.hello.address;
         member.link.is_none()

@@ -1,7 +1,7 @@
-//! A cluster of control machines on virtual time: a network with delays and cuts, shards that apply after a while.
+//! A cluster of control machines on virtual time: links with delays and cuts, shards that apply late.
 //!
-//! Links behave as TCP: frames of one direction keep their order; while the direction is cut they are held, and come late
-//! if the cut ends before somebody hangs up. A dial needs both directions.
+//! Links behave as TCP: frames of one direction keep their order; while the direction is cut they are held,
+//! and come late if the cut ends before somebody hangs up. A dial needs both directions.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -134,7 +134,7 @@ impl World {
         self.start_with((id, Incarnation(1)), address, claimed, seeds)
     }
 
-    /// Starts a process with the identity of a node that was started before, so many incarnations later (`u64::MAX`: one before).
+    /// Starts a node again under its identity, so many incarnations later (`u64::MAX`: one before).
     pub fn start_again(&mut self, of: At, later: u64, address: &str, seeds: &[&str]) -> At {
         let hello = &self.nodes[of].hello;
         let identity = (hello.node, Incarnation(hello.incarnation.0.wrapping_add(later)));
