@@ -263,6 +263,7 @@ impl Queues {
 
     /// The store has synced what it was handed, up to a mark.
     pub(crate) fn on_synced(&mut self, through: StoreMark) {
+        self.commits.release(through, &mut self.arena);
         for answered in self.commits.synced(through) {
             self.out.answered.push(answered);
         }
@@ -312,6 +313,7 @@ impl Queues {
 
     #[cfg(feature = "planted")]
     pub(crate) fn plant(&mut self, bug: crate::planted::Planted) {
+        self.commits.plant(bug);
         self.planted = Some(bug);
     }
 }

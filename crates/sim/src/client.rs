@@ -12,6 +12,7 @@ use leveret_wire::method::{
     BasicAck, BasicNack, BasicPublish, BasicReject, ChannelClose, ChannelCloseOk, ChannelOpen,
     ConnectionCloseOk, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,
 };
+use leveret_wire::properties::PERSISTENT;
 use leveret_wire::{
     BasicProperties, FrameKind, Method, PROTOCOL_HEADER, Table, decode_frame, encode_arguments,
 };
@@ -327,6 +328,7 @@ impl Client {
             ingress: (node, host),
             answer: Answer::Pending,
             returned: false,
+            persistent: id.number.is_multiple_of(2),
             routed: Vec::new(),
             checksum: body::checksum(&body),
         };
@@ -340,7 +342,8 @@ impl Client {
             ..Default::default()
         };
         let mut headers = Vec::new();
-        let mut properties = BasicProperties::default();
+        let delivery_mode = id.number.is_multiple_of(2).then_some(PERSISTENT);
+        let mut properties = BasicProperties { delivery_mode, ..BasicProperties::default() };
         if exchange == Exchange::Headers {
             encode_arguments(&topology::headers(key), &mut headers);
             properties.headers = Some(Table(&headers));

@@ -28,6 +28,7 @@ mod request;
 mod scheduler;
 mod shaking;
 mod shard_host;
+mod stores;
 mod strangers;
 mod topology;
 mod trace;

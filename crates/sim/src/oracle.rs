@@ -13,8 +13,10 @@ use crate::event::{HostId, PipeId};
 use crate::invariants::Violation;
 use crate::invariants::buffers::Buffers;
 use crate::invariants::order::Order;
+use crate::invariants::stored_first;
 use crate::losses::Losses;
 use crate::reads::{Reads, Written};
+use crate::stores::Stores;
 use crate::topology::{Base, Exchange, base_of};
 
 /// One message: the channel opening that published it, and its number there.
@@ -45,6 +47,8 @@ pub(crate) struct Sent {
     pub(crate) ingress: (NodeId, HostId),
     pub(crate) answer: Answer,
     pub(crate) returned: bool,
+    /// `delivery_mode` 2.
+    pub(crate) persistent: bool,
     /// The queues that its ingress found for it.
     pub(crate) routed: Vec<QueueId>,
     pub(crate) checksum: u64,
@@ -76,6 +80,7 @@ pub(crate) struct Delivered {
 pub(crate) struct Life {
     pub(crate) base: Base,
     pub(crate) home: ShardAddress,
+    pub(crate) durable: bool,
     pub(crate) born: Instant,
     /// Lost its name in a merge.
     pub(crate) renamed: Option<Instant>,
@@ -97,6 +102,7 @@ pub(crate) struct Bound {
 pub(crate) struct Oracle {
     pub(crate) violations: Vec<Violation>,
     pub(crate) buffers: Buffers,
+    pub(crate) stores: Stores,
     pub(crate) sent: Vec<Vec<Sent>>,
     pub(crate) deliveries: BTreeMap<(MessageId, Base), Delivered>,
     pub(crate) lives: BTreeMap<QueueId, Life>,
@@ -125,8 +131,8 @@ pub(crate) struct Oracle {
 const LATE: Duration = Duration::from_secs(10);
 
 impl Oracle {
-    pub(crate) fn new(buffers: Buffers) -> Self {
-        Self { buffers, ..Self::default() }
+    pub(crate) fn new(buffers: Buffers, stores: Stores) -> Self {
+        Self { buffers, stores, ..Self::default() }
     }
 
     pub(crate) fn violation(&mut self, at: Instant, invariant: &'static str, text: String) {
@@ -188,6 +194,9 @@ impl Oracle {
     }
 
     pub(crate) fn answered(&mut self, id: MessageId, answer: Answer) {
+        if let Answer::Confirmed(now) = answer {
+            stored_first::check(now, self, id);
+        }
         if let Some(sent) = self.message_mut(id) {
             sent.answer = answer;
         }
@@ -283,6 +292,7 @@ impl Oracle {
         let life = self.lives.entry(record.id).or_insert(Life {
             base,
             home: record.home,
+            durable: record.definition.durable,
             born: now,
             renamed: None,
             dropped: None,

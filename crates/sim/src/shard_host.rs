@@ -20,6 +20,7 @@ use crate::control_host::ControlMail;
 use crate::event::{Actor, End, ProcessId};
 use crate::faults::FaultKind;
 use crate::network::{Item, Owner};
+use crate::stores::ShardStore;
 use crate::world::Ways;
 
 /// Mail to a shard's thread.
@@ -50,6 +51,7 @@ pub(crate) struct ShardHost {
     links: BTreeMap<NodeId, BTreeMap<u8, End>>,
     nodes: BTreeMap<End, NodeId>,
     effects: Effects,
+    store: ShardStore,
     now: Instant,
     /// How short of memory the node is, and what the shard was told of it.
     pub(crate) pressure: Pressure,
@@ -88,6 +90,7 @@ impl ShardHost {
             links: BTreeMap::new(),
             nodes: BTreeMap::new(),
             effects: Effects::default(),
+            store: ShardStore::default(),
             now: Instant::ZERO,
             pressure: Pressure::Calm,
             told: Pressure::Calm,
@@ -105,7 +108,7 @@ impl ShardHost {
     }
 
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.shard.next_deadline().min(self.unread_at())
+        self.shard.next_deadline().min(self.unread_at()).min(self.store.next_deadline())
     }
 
     /// The clock is read, mail is taken.
@@ -192,6 +195,9 @@ impl ShardHost {
         if self.shard.next_deadline() <= self.now {
             self.shard.on_timer();
         }
+        if let Some(mark) = self.store.synced(self.now, &mut ways.oracle.stores) {
+            self.shard.on_stored(mark);
+        }
         self.tell_unread();
         let told = std::mem::replace(&mut self.told, self.pressure);
         if told != self.pressure {
@@ -238,6 +244,9 @@ impl ShardHost {
             if let Some(end) = self.end_of(routed.channel.connection) {
                 ways.oracle.routed(end.pipe, &routed);
             }
+        }
+        if let Some(request) = effects.store.take() {
+            self.store.take(&request, &self.shard, self.now, &mut ways.oracle.stores);
         }
         for key in effects.touched.drain(..) {
             more |= self.write_socket(key, ways);

@@ -25,6 +25,7 @@ use crate::outcome::{Outcome, Traffic};
 use crate::planted::Planted;
 use crate::process::Process;
 use crate::scheduler::{Dice, Scheduler};
+use crate::stores::Stores;
 use crate::strangers::Stranger;
 use crate::topology::Base;
 use crate::trace::Trace;
@@ -128,7 +129,7 @@ impl World {
         };
         let plan = FaultPlan::draw(dice);
         let bounds = Buffers::draw(dice, &mut Dice::new(Seed(options.seed).part(0x52)));
-        let oracle = Oracle::new(bounds);
+        let oracle = Oracle::new(bounds, Stores::draw(Seed(options.seed)));
         Self {
             seed: options.seed,
             planted: options.planted,

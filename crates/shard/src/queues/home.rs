@@ -106,7 +106,7 @@ impl AtHome<'_> {
     pub(super) fn append(&mut self, message: MessageRef, body_bytes: usize, terms: Terms) -> Stored {
         let position = self.home.queue.append(message, body_bytes);
         if terms.persistent() && self.home.queue.is_durable() {
-            return self.commits.append(self.id, position, message);
+            return self.commits.append(self.id, position, message, self.arena);
         }
         Stored::Now
     }
