@@ -345,8 +345,10 @@ impl Story {
         let mut client = connect(first)?;
         for queue in [MEADOW, BURROW, WARREN] {
             while let Some(left) = client.get(queue)? {
-                self.ledger.delivered(Label::decode(&left.body), left.redelivered, true);
-                client.ack(left.tag, false)?;
+                self.ledger.delivered(Label::decode(&left.body), left.origin.redelivered(), true);
+                if let Some(delivery_tag) = left.origin.delivery_tag() {
+                    client.ack(delivery_tag, false);
+                }
             }
         }
         client.close()?;

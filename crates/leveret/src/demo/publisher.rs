@@ -8,9 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use leveret_client::{Event, Origin};
 
 use super::ledger::{Label, Ledger, StreamId};
-use crate::client::{Client, Event};
+use crate::client::Client;
 
 /// Time between two messages of one publisher.
 const PACE: Duration = Duration::from_millis(2);
@@ -142,21 +143,24 @@ impl Work {
         let mut event = self.client.poll(deadline)?;
         while let Some(happened) = event {
             match happened {
-                Event::Answered { number, confirmed } => self.on_answer(number, confirmed),
-                Event::Returned(body) => {
-                    if let Some(label) = Label::decode(&body).filter(|_| !self.errand.deaf) {
+                Event::Confirmed { number, taken, .. } => self.on_confirm(number, taken),
+                Event::Message { message, .. } if matches!(message.origin, Origin::Returned { .. }) => {
+                    if let Some(label) = Label::decode(&message.body).filter(|_| !self.errand.deaf) {
                         self.ledger.returned(label);
                     }
                 }
-                Event::Delivered(_) | Event::Cancelled => bail!("a publisher was sent what is for consumers"),
+                Event::Message { .. } | Event::Cancelled { .. } => {
+                    bail!("a publisher was sent what is for consumers")
+                }
+                _ => {}
             }
             event = self.client.poll(Instant::now())?;
         }
         Ok(())
     }
 
-    fn on_answer(&mut self, number: u64, confirmed: bool) {
-        self.ledger.answered(Label { stream: self.errand.stream, number }, confirmed);
+    fn on_confirm(&mut self, number: u64, taken: bool) {
+        self.ledger.answered(Label { stream: self.errand.stream, number }, taken);
         if let Ok(at) = self.awaited.binary_search_by_key(&number, |(number, _)| *number)
             && let Some((_, since)) = self.awaited.remove(at)
         {
