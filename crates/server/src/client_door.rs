@@ -60,13 +60,22 @@ pub(crate) struct Porter {
     /// When the door is watched again after a client could not be taken in.
     pub(crate) watch_at: Instant,
     complaints: Allowance,
+    /// When people are told again that clients wait.
+    say_full_at: Instant,
 }
 
 impl Porter {
     /// With a socket that listens, not watched yet.
     fn new(listener: TcpListener, now: Instant) -> Self {
         let address = listener.local_addr().ok().filter(|address| !address.ip().is_unspecified());
-        Self { listener, address, called: false, watch_at: now, complaints: Allowance::default() }
+        Self {
+            listener,
+            address,
+            called: false,
+            watch_at: now,
+            complaints: Allowance::default(),
+            say_full_at: now,
+        }
     }
 
     /// By level, which mio does not have: one who waits is let in, and the next wait for events shows whether there are
@@ -137,7 +146,10 @@ impl ShardThread {
         if !std::mem::take(&mut porter.called) {
             return;
         }
-        for _ in 0..if alone { 1 } else { limits::ACCEPTS_PER_TURN_MAX } {
+        for accepted in 0..if alone { 1 } else { limits::ACCEPTS_PER_TURN_MAX } {
+            if !self.ways.half_open.has_room() {
+                return self.wait_for_room(now, accepted == 0);
+            }
             let Some(porter) = &mut self.porter else { return };
             match porter.listener.accept() {
                 Ok((stream, from)) => self.hand_out(stream, from, now),
@@ -147,6 +159,31 @@ impl ShardThread {
                     return porter.pause(now, &error);
                 }
             }
+        }
+    }
+
+    /// As many handshakes are under way as may be. Whoever waits stays in the kernel's queue, at the latest until the next
+    /// look: none is accepted to be dropped, and none that is under way is dropped for one that just came.
+    fn wait_for_room(&mut self, now: Instant, somebody_waits: bool) {
+        let Some(porter) = &mut self.porter else { return };
+        porter.leave(self.poll.registry());
+        porter.watch_at = now + limits::ACCEPT_AGAIN;
+        if somebody_waits {
+            if porter.say_full_at <= now {
+                porter.say_full_at = now + limits::FULL_SAID_EVERY;
+                let handshakes = limits::HANDSHAKES_MAX;
+                warn!(handshakes, "clients wait to be accepted: as many as may be are logging in");
+            }
+            self.ways.shards.iter().for_each(|shard| shard.send(ToShardThread::DropStaleHandshakes));
+        }
+    }
+
+    /// Some handshakes ended: clients that wait are looked for at once.
+    pub(crate) fn on_room_for_handshakes(&mut self, now: Instant) {
+        if let Some(porter) = &mut self.porter
+            && porter.watch_at < Instant::FAR
+        {
+            porter.watch_at = now;
         }
     }
 
@@ -165,6 +202,7 @@ impl ShardThread {
         };
         let caller =
             Caller { name: format!("{from} -> {own}"), loopback: from.ip().to_canonical().is_loopback() };
+        self.ways.half_open.begun();
         if shard == self.own.shard {
             self.take_client(stream, caller, now);
         } else {

@@ -1,6 +1,7 @@
 //! A client's socket, as its shard's thread keeps it.
 
 use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
 
 use leveret_model::limits::WRITE_SLICES_MAX;
 use leveret_model::{ConnectionKey, Instant};
@@ -32,6 +33,8 @@ pub(crate) struct ClientSocket {
     pub(crate) trickles: bool,
     /// It counts among the node's half-open handshakes.
     pub(crate) half_open: bool,
+    /// Its password is being checked; the check is not made once this is gone with the socket.
+    pub(crate) password_check: Option<Arc<()>>,
     /// When it last took some of its output and not all of it.
     pub(crate) full_since: Instant,
     /// In the thread's heap of full sockets.

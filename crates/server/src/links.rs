@@ -188,15 +188,6 @@ impl Links {
             }
             return;
         }
-        let accepted = |socket: &LinkSocket| matches!(socket, LinkSocket::Shaking(s) if !s.is_dialled());
-        if self.sockets.values().filter(|socket| accepted(socket)).count() >= limits::LINK_HANDSHAKES_MAX
-            && let Some(oldest) = self.sockets.iter().find(|(_, s)| accepted(s)).map(|(token, _)| *token)
-        {
-            self.shaking_failed(
-                oldest,
-                &io::Error::other("too many links that are half open: the oldest goes"),
-            );
-        }
         let hello = self.hello(Purpose::Control);
         let handshake = Handshake::acceptor(self.identity.secret.clone(), hello, nonce(), &[], now);
         self.shake(stream, handshake, from.to_string(), Errand::Accepted);

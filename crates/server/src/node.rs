@@ -278,7 +278,7 @@ fn start_shards(
         shards.push(address);
     }
     let passwords = Passwords::new();
-    let half_open = Arc::new(HalfOpen::new(config.shards));
+    let half_open = Arc::new(HalfOpen::default());
     let clients = Arc::new(ClientCounts::new(config.shards));
     passwords.answer_to(shards.clone());
     let protocol = Arc::new(leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group));

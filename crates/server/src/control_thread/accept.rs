@@ -3,6 +3,7 @@
 use std::io;
 
 use leveret_model::{Instant, limits};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::ControlThread;
 use crate::client_door::{self, PORTER};
@@ -21,6 +22,16 @@ impl ControlThread {
     /// True if there may be more.
     fn accept_nodes(&mut self, now: Instant) -> bool {
         for _ in 0..limits::ACCEPTS_PER_TURN_MAX {
+            if self.links.is_full() {
+                if !self.somebody_waits() {
+                    return false;
+                }
+                if !self.links.drop_stale(now) {
+                    // it stays in the kernel's queue, and the listener does not tell of it again
+                    self.accept_at = now + limits::ACCEPT_AGAIN;
+                    return false;
+                }
+            }
             match self.cluster_listener.accept() {
                 Ok((stream, from)) => self.links.accept(now, stream, from),
                 Err(error) => {
@@ -30,6 +41,11 @@ impl ControlThread {
             }
         }
         true
+    }
+
+    fn somebody_waits(&self) -> bool {
+        let mut listener = [PollFd::new(&self.cluster_listener, PollFlags::IN)];
+        poll(&mut listener, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// Nobody is there, or none can be taken, mostly for want of descriptors: the listener tells of each socket once, so
