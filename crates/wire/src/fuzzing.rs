@@ -1,6 +1,7 @@
 //! What the fuzz targets and the replay of their corpus do with any bytes: read them, and check what was read.
 //!
-//! Read first: `fuzz/fuzz_targets/`, and `tests/corpus.rs`. Each function panics on a broken promise, and only then.
+//! Read first: `fuzz/fuzz_targets/`, and `tests/corpus.rs`. Each function panics on a broken promise, and only
+//! then.
 
 use alloc::vec::Vec;
 
@@ -77,7 +78,8 @@ fn header(payload: &[u8]) {
     }
 }
 
-/// Reads the bytes of a table. A valid one can be iterated, kept and written; an invalid one is refused everywhere.
+/// Reads the bytes of a table. A valid one can be iterated, kept and written; an invalid one is refused
+/// everywhere.
 pub fn table(bytes: &[u8]) {
     let table = Table(bytes);
     let verdict = table.validate();
