@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use leveret_model::limits::{TABLE_DEPTH_MAX, TABLE_ENTRIES_MAX};
 
-use crate::content::decode_publish;
+use crate::content::{decode_ack, decode_publish, split_address, write_address};
 use crate::field::{FieldValue, Table, encode_arguments};
 use crate::frame::{Frame, FrameKind, ProtocolHeader, decode_frame};
 use crate::method::Method;
@@ -59,6 +59,21 @@ fn method(payload: &[u8]) {
         (Method::QueueDeclare(declare), None) => table(declare.arguments.0),
         (Method::ConnectionStartOk(start), None) => table(start.client_properties.0),
         _ => {}
+    }
+}
+
+/// Reads the bytes as what may follow a frame's head: a content header, a method, a settlement.
+pub fn content(payload: &[u8]) {
+    header(payload);
+    method(payload);
+    if let Some(ack) = decode_ack(payload) {
+        assert_eq!(Method::decode(payload), Ok(Method::BasicAck(ack)), "the two ways to read an ack differ");
+    }
+    let address = split_address(payload);
+    if let Some((exchange, routing_key)) = address {
+        let mut again = Vec::new();
+        write_address(&mut again, exchange, routing_key);
+        assert_eq!(again, payload);
     }
 }
 

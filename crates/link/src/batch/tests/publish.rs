@@ -13,10 +13,7 @@ fn a_publish_takes_more_queues_while_it_is_the_last_record() {
     assert!(!batch.add_target(targets[0]), "no publish");
     batch.push_publish(targets[0], flat(b"body"));
     assert!(batch.add_target(targets[1]) && batch.add_target(targets[2]));
-    let whole = [
-        Record::Done { request: RequestId(1) },
-        Record::Publish { message, targets: row(&targets) },
-    ];
+    let whole = [Record::Done { request: RequestId(1) }, Record::Publish { message, targets: row(&targets) }];
     assert_eq!(read(&batch), whole);
     assert_eq!(batch.cost(), built(&whole).cost());
     batch.push(&Record::Done { request: RequestId(2) });
