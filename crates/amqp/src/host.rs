@@ -4,6 +4,10 @@
 //! event and no allocation. What needs time is a request; the shard answers it later through a method of
 //! `Connection` (`on_login`, `on_answer`, `on_settled`), never from inside the call.
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use leveret_model::definition::{ExchangeDefinition, QueueDefinition};
 use leveret_model::{
     Arguments, Body, ChannelKey, ChannelNumber, ConsumerNumber, ConsumerTerms, Held, Instant, Message, Name,
     PublishNumber, Refusal, ReplyCode, RoutingKey, Settlement, Terms,
@@ -62,21 +66,11 @@ pub enum Published {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
     /// `exchange.declare`
-    ExchangeDeclare {
+    ExchangeDeclare(Box<ExchangeDefinition>),
+    /// `exchange.declare` with passive: is it there?
+    ExchangeDeclarePassive {
         /// The name.
         name: Name,
-        /// The type, as it came.
-        kind: RoutingKey,
-        /// Only ask whether it is there.
-        passive: bool,
-        /// Survives a restart.
-        durable: bool,
-        /// Goes with its last binding.
-        auto_delete: bool,
-        /// Not for clients' publishes.
-        internal: bool,
-        /// Arguments.
-        arguments: Arguments,
     },
     /// `exchange.delete`
     ExchangeDelete {
@@ -90,15 +84,11 @@ pub enum Operation {
     /// `exchange.unbind`
     ExchangeUnbind(Bind),
     /// `queue.declare`
-    QueueDeclare {
+    QueueDeclare(Arc<QueueDefinition>),
+    /// `queue.declare` with passive: is it there, and with how many messages and consumers?
+    QueueDeclarePassive {
         /// The name.
         name: Name,
-        /// Only ask whether it is there.
-        passive: bool,
-        /// Survives a restart.
-        durable: bool,
-        /// Arguments.
-        arguments: Arguments,
     },
     /// `queue.delete`
     QueueDelete {

@@ -41,6 +41,7 @@ pub(crate) mod kind {
     pub(crate) const RESUBSCRIBE_END: u8 = 22;
     pub(crate) const THROTTLE: u8 = 23;
     pub(crate) const PUBLISH: u8 = 24;
+    pub(crate) const NOT_NOW: u8 = 25;
 }
 
 /// Writes kind and fields of a PUBLISH without its queues, which end it: more may be added. Gives the bytes that stay
@@ -139,6 +140,7 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
         }
         Record::Empty { request } => request_only(own, kind::EMPTY, *request),
         Record::Done { request } => request_only(own, kind::DONE, *request),
+        Record::NotNow { request } => request_only(own, kind::NOT_NOW, *request),
         Record::Refused { request, code, text } => {
             request_only(own, kind::REFUSED, *request);
             own.u16(code.code());
@@ -218,6 +220,7 @@ fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, 
         }
         kind::EMPTY => Record::Empty { request: RequestId(take.u64()?) },
         kind::DONE => Record::Done { request: RequestId(take.u64()?) },
+        kind::NOT_NOW => Record::NotNow { request: RequestId(take.u64()?) },
         kind::REFUSED => Record::Refused {
             request: RequestId(take.u64()?),
             code: ReplyCode::from_code(take.u16()?).ok_or(Damage::Value("reply code"))?,

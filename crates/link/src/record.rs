@@ -308,6 +308,11 @@ pub enum Record<'a> {
         /// Why.
         text: String,
     },
+    /// Home → asker: its node has no lease, and the record may be of long ago: ask again, while somebody waits.
+    NotNow {
+        /// Which request.
+        request: RequestId,
+    },
     /// Receiver → sender: so much was processed; the window opens again. Outside the window itself.
     Grant {
         /// Records.

@@ -13,12 +13,14 @@ pub mod definition;
 pub mod directory;
 mod holding;
 mod ids;
+pub mod known_arguments;
 pub mod limits;
 mod message;
 mod name;
 pub mod refusals;
 mod reply;
 mod seed;
+pub mod settings;
 pub mod surface;
 mod time;
 

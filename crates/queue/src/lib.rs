@@ -28,5 +28,5 @@ pub use out_lane::OutLane;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 pub use queue::{
-    Delivered, DispatchOutcome, Egress, HeldPlace, Queue, SubscribeRefused, Subscription, Taken, Window,
+    Delivered, DispatchOutcome, Egress, HeldPlace, Left, Queue, SubscribeRefused, Subscription, Taken, Window,
 };

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use leveret_auth::{Credential, PasswordHash, Permissions, User, Users};
 use leveret_client::Login;
-use leveret_model::definition::{Binding, DestinationKind};
+use leveret_model::definition::{Binding, DestinationKind, QueueDefinition};
 use leveret_model::directory::{Change, QueueRecord, ToShard};
 use leveret_model::{
     Arguments, Boot, ConnectionKey, Instant, Name, NodeId, QueueId, RoutingKey, Seed, ShardAddress, ShardId,
     Ulid,
 };
-use leveret_shard::{Caller, Effects, Shard, ShardConfig};
+use leveret_shard::{Caller, Effects, Shard, ShardConfig, Store};
 use leveret_wire::client::write_publish;
 use leveret_wire::method::{BasicAck, BasicConsume, BasicPublish, ChannelOpen, ConfirmSelect};
 use leveret_wire::{BasicProperties, Method, PROTOCOL_HEADER};
@@ -99,6 +99,7 @@ impl Machine {
                 seed: Seed(u64::from(shard)),
                 protocol: Arc::clone(&protocol),
                 users: users(),
+                store: Store::Memory,
             };
             let mut machine = Shard::new(config);
             machine.on_control(ToShard::Lease { until: Instant::FAR });
@@ -171,14 +172,12 @@ impl Machine {
         let mut changes = Vec::new();
         for at in 0..scenario.queues {
             let id = QueueId { generation: 0, ulid: Ulid(1 + at as u128) };
+            let definition = QueueDefinition::new(Name::new("/"), Name::new(&scenario.queue(at)));
             changes.push(Change::PutQueue(QueueRecord {
-                vhost: Name::new("/"),
-                name: Name::new(&scenario.queue(at)),
+                definition: definition.into(),
                 id,
                 home: ShardAddress { node: NODE, shard: ShardId(scenario.home(at) as u8) },
                 epoch: 0,
-                durable: false,
-                arguments: Arguments::default(),
             }));
             changes.push(Change::PutBinding(Binding {
                 vhost: Name::new("/"),

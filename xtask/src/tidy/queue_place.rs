@@ -7,7 +7,7 @@ use super::tree::{Problem, Tree};
 use crate::source::{line_of, product_only, words};
 
 const SHARD: &str = "crates/shard/src/";
-const QUEUES: &str = "crates/shard/src/queues/";
+const QUEUES: &str = "crates/shard/src/queues";
 /// The enum that says where a queue lives; its variants are named outside `QUEUES` only to match on it.
 const PLACE: &str = "Place";
 

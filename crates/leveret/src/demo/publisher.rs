@@ -19,8 +19,6 @@ const PACE: Duration = Duration::from_millis(2);
 const BURST: Duration = Duration::from_millis(20);
 /// Answers that may be outstanding: the publisher then waits for them.
 const AWAITED_MAX: usize = 5_000;
-/// The broker answers within 2 s (`limits::PUBLISH_WAIT`); the rest is for a slow machine.
-const ANSWERS_WAIT: Duration = Duration::from_secs(3);
 
 /// Where messages go.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +47,13 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Connects and starts to publish.
-    pub(super) fn start(ledger: &Arc<Ledger>, broker: SocketAddr, errand: Errand) -> Result<Self> {
+    /// Connects and starts to publish; once it has published all, it waits so long for the answers that are left.
+    pub(super) fn start(
+        ledger: &Arc<Ledger>,
+        broker: SocketAddr,
+        errand: Errand,
+        answers_wait: Duration,
+    ) -> Result<Self> {
         let mut client = Client::connect(broker)?;
         client.select_confirms()?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -58,6 +61,7 @@ impl Publisher {
             client,
             ledger: Arc::clone(ledger),
             errand,
+            answers_wait,
             stop: Arc::clone(&stop),
             awaited: VecDeque::new(),
             slowest: Duration::ZERO,
@@ -88,6 +92,7 @@ struct Work {
     client: Client,
     ledger: Arc<Ledger>,
     errand: Errand,
+    answers_wait: Duration,
     stop: Arc<AtomicBool>,
     /// When each publish without an answer was sent, by its number.
     awaited: VecDeque<(u64, Instant)>,
@@ -109,10 +114,10 @@ impl Work {
             }
             self.take_events(next)?;
         }
-        let deadline = Instant::now() + ANSWERS_WAIT;
+        let deadline = Instant::now() + self.answers_wait;
         while !self.awaited.is_empty() {
             if Instant::now() >= deadline {
-                bail!("{} publishes are not answered within {ANSWERS_WAIT:?}", self.awaited.len());
+                bail!("{} publishes are not answered within {:?}", self.awaited.len(), self.answers_wait);
             }
             self.take_events(deadline)?;
         }

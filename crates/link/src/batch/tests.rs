@@ -147,6 +147,7 @@ fn plain_record() -> impl Strategy<Value = Record<'static>> {
         }),
         request().prop_map(|request| Record::Empty { request }),
         request().prop_map(|request| Record::Done { request }),
+        request().prop_map(|request| Record::NotNow { request }),
         (request(), code, any::<String>()).prop_map(|(request, code, text)| Record::Refused {
             request,
             code,

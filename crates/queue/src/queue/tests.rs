@@ -9,8 +9,8 @@ use std::vec::Vec;
 
 use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
 use leveret_model::{
-    Body, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ConsumerTerms, Message, ShardId, Ulid,
-    Unread,
+    Body, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ConsumerTerms, Message, ShardAddress,
+    ShardId, Ulid, Unread,
 };
 
 use super::*;
@@ -93,9 +93,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let id = QueueId { generation: 0, ulid: Ulid(1) };
         Self {
-            queue: Queue::new(id, OWN, Seed(3)),
+            queue: Queue::new(&model::record(), Seed(3)),
             arena: Arena::new(),
             outputs: Outputs::default(),
             appended: 0,
@@ -133,7 +132,12 @@ impl Bench {
     }
 
     fn settle(&mut self, holder: ConsumerKey, position: u64, how: Settlement) -> bool {
-        self.queue.settle(&holder, Position(position), how, &mut self.arena)
+        match self.queue.settle(&holder, Position(position), how) {
+            Left::NotHeld => return false,
+            Left::Requeued => {}
+            Left::Acked(message) | Left::Rejected(message) => self.arena.release(message),
+        }
+        true
     }
 
     fn get(&mut self, no_ack: bool) -> Option<Taken> {

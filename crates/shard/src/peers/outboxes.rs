@@ -12,7 +12,7 @@ use leveret_link::credit::Cost;
 use leveret_link::record::Record;
 use leveret_model::{NodeId, Seed, ShardAddress};
 
-use crate::forward::Outbox;
+use super::outbox::Outbox;
 
 /// An outbox of this shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub(crate) struct OutboxIndex(u32);
 pub(crate) struct Outboxes {
     own: NodeId,
     /// What may be unprocessed at one other shard.
-    pub(crate) most: Cost,
+    window: Cost,
     slots: Vec<Option<Outbox>>,
     vacant: Vec<OutboxIndex>,
     by_address: HashMap<ShardAddress, OutboxIndex, FixedState>,
@@ -37,7 +37,7 @@ impl Outboxes {
     pub(crate) fn new(own: NodeId, seed: Seed) -> Self {
         Self {
             own,
-            most: Cost::WINDOW,
+            window: Cost::WINDOW,
             slots: Vec::new(),
             vacant: Vec::new(),
             by_address: HashMap::with_hasher(FixedState::with_seed(seed.0)),
@@ -45,6 +45,11 @@ impl Outboxes {
             forgotten: Vec::new(),
             touched: Vec::new(),
         }
+    }
+
+    /// What may be unprocessed at one other shard; to be set before anything else.
+    pub(crate) fn set_window(&mut self, window: Cost) {
+        self.window = window;
     }
 
     /// hot.
@@ -57,9 +62,15 @@ impl Outboxes {
         outbox
     }
 
-    /// The outbox for a shard, to be looked at.
-    pub(crate) fn known(&self, to: ShardAddress) -> Option<&Outbox> {
-        self.by_address.get(&to).and_then(|index| self.slots[index.0 as usize].as_ref())
+    /// Consumers there get deliveries now.
+    pub(crate) fn takes_deliveries(&self, to: ShardAddress) -> bool {
+        let outbox = self.by_address.get(&to).and_then(|index| self.slots[index.0 as usize].as_ref());
+        outbox.is_some_and(Outbox::takes_deliveries)
+    }
+
+    /// Records go there now.
+    pub(crate) fn is_up(&self, index: OutboxIndex) -> bool {
+        self.slots[index.0 as usize].as_ref().is_some_and(Outbox::is_up)
     }
 
     /// The outbox for a shard that can be reached, or for which something is kept.
@@ -123,7 +134,7 @@ impl Outboxes {
 
     fn open(&mut self, to: ShardAddress) -> OutboxIndex {
         let lossy = to.node != self.own;
-        let outbox = Outbox::new(to, self.most, lossy, !lossy || self.up.contains(&to.node));
+        let outbox = Outbox::new(to, self.window, lossy, !lossy || self.up.contains(&to.node));
         let index = self.vacant.pop().unwrap_or_else(|| {
             self.slots.push(None);
             OutboxIndex(self.slots.len() as u32 - 1)

@@ -9,18 +9,18 @@ use leveret_model::{RequestId, ShardAddress, limits};
 
 /// Answered purges, the latest last.
 #[derive(Debug, Default)]
-pub(crate) struct Purges {
+pub(super) struct Purges {
     answered: VecDeque<(ShardAddress, RequestId, u64)>,
 }
 
 impl Purges {
     /// What was answered, if this request was.
-    pub(crate) fn answered(&self, from: ShardAddress, request: RequestId) -> Option<u64> {
+    pub(super) fn answered(&self, from: ShardAddress, request: RequestId) -> Option<u64> {
         let same = |at: &&(ShardAddress, RequestId, u64)| (at.0, at.1) == (from, request);
         self.answered.iter().rev().find(same).map(|(.., messages)| *messages)
     }
 
-    pub(crate) fn note(&mut self, from: ShardAddress, request: RequestId, messages: u64) {
+    pub(super) fn note(&mut self, from: ShardAddress, request: RequestId, messages: u64) {
         if self.answered.len() >= limits::PURGES_KEPT {
             self.answered.pop_front();
         }

@@ -34,11 +34,11 @@ pub(crate) struct PublishSerial(pub(crate) u64);
 /// Records for one other shard.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    pub(crate) to: ShardAddress,
+    pub(super) to: ShardAddress,
     /// On the list of those that are flushed at the end of the turn.
-    pub(crate) touched: bool,
+    pub(super) touched: bool,
     /// Queues there that this shard has an entry for.
-    pub(crate) places: u32,
+    pub(super) places: u32,
     batch: Batch,
     /// The last publish with a number of its own that was pushed.
     last_publish: PublishSerial,
@@ -49,9 +49,9 @@ pub(crate) struct Outbox {
     window: Window,
     meter: Meter,
     /// The link is there; always so for a ring.
-    pub(crate) up: bool,
+    up: bool,
     /// Its consumers have said on this link what they hold: deliveries may go.
-    pub(crate) deliverable: bool,
+    deliverable: bool,
     /// Over a link: what is repeated when the next one begins.
     lossy: bool,
     pushed: u64,
@@ -84,6 +84,21 @@ impl Outbox {
             outbox.push(&Record::ResubscribeEnd);
         }
         outbox
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// Consumers there have said on this link what they hold. hot.
+    #[inline]
+    pub(crate) fn takes_deliveries(&self) -> bool {
+        self.up && self.deliverable
+    }
+
+    /// The shard there has said all that it holds.
+    pub(crate) fn allow_deliveries(&mut self) {
+        self.deliverable = true;
     }
 
     /// Appends a record; without a link it is dropped, since every kind is repeated by its own rule on the next one.

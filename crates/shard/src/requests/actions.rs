@@ -1,20 +1,18 @@
 //! What an operation comes to: who may ask for it, and a command for the control machine or a question for a home.
 
-use alloc::format;
-use alloc::string::String;
-
 use leveret_amqp::host::{Bind, Operation};
 use leveret_auth::Access;
-use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind};
+use leveret_model::definition::{Binding, DestinationKind};
 use leveret_model::directory::Command;
-use leveret_model::{ConnectionKey, ConsumerNumber, ConsumerTerms, Name, Refusal, ReplyCode, refusals};
+use leveret_model::{ConnectionKey, ConsumerNumber, Name, Refusal, ShardAddress, refusals};
 use leveret_route::validate_binding;
 
-use crate::broker::Broker;
+use super::Rooms;
+use crate::queues::Question;
 
 /// What is to be done about an operation first.
 #[derive(Debug)]
-pub(crate) enum Action {
+pub(super) enum Action {
     /// It is the directory's.
     Command(Command),
     /// Is the exchange there?
@@ -25,85 +23,75 @@ pub(crate) enum Action {
     Cancel(ConsumerNumber),
 }
 
-/// What a home is asked, here or elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Question {
-    /// `basic.consume`
-    Subscribe { consumer: ConsumerNumber, terms: ConsumerTerms },
-    /// `basic.cancel`
-    Unsubscribe { consumer: ConsumerNumber },
-    /// `basic.get`
-    Get { no_ack: bool },
-    /// `queue.purge`
-    Purge,
-    /// `queue.declare` of a queue that is there.
-    Inspect,
-}
-
-impl Broker {
+impl Rooms<'_> {
     /// RabbitMQ's table: declare and delete need configure; bind and unbind write at the destination and read at the
     /// source; consume, get and purge need read. A passive declare needs any right.
-    pub(crate) fn may(&self, connection: ConnectionKey, operation: &Operation) -> Result<(), Refusal> {
+    pub(super) fn may(&self, connection: ConnectionKey, operation: &Operation) -> Result<(), Refusal> {
         let (exchange, queue) = ("exchange", "queue");
         match operation {
-            Operation::ExchangeDeclare { name, passive: false, .. }
-            | Operation::ExchangeDelete { name, .. } => {
-                self.authorize(connection, Access::Configure, exchange, name)
+            Operation::ExchangeDeclare(definition) => {
+                self.clients.authorize(connection, Access::Configure, exchange, &definition.name)
             }
-            Operation::QueueDeclare { name, passive: false, .. } | Operation::QueueDelete { name, .. } => {
-                self.authorize(connection, Access::Configure, queue, name)
+            Operation::ExchangeDelete { name, .. } => {
+                self.clients.authorize(connection, Access::Configure, exchange, name)
             }
-            Operation::ExchangeDeclare { name, .. } => self.authorize_any(connection, exchange, name),
-            Operation::QueueDeclare { name, .. } => self.authorize_any(connection, queue, name),
+            Operation::QueueDeclare(definition) => {
+                self.clients.authorize(connection, Access::Configure, queue, &definition.name)
+            }
+            Operation::QueueDelete { name, .. } => {
+                self.clients.authorize(connection, Access::Configure, queue, name)
+            }
+            Operation::ExchangeDeclarePassive { name } => self.authorize_any(connection, exchange, name),
+            Operation::QueueDeclarePassive { name } => self.authorize_any(connection, queue, name),
             Operation::ExchangeBind(bind) | Operation::ExchangeUnbind(bind) => {
-                self.authorize(connection, Access::Write, exchange, &bind.destination)?;
-                self.authorize(connection, Access::Read, exchange, &bind.source)
+                self.clients.authorize(connection, Access::Write, exchange, &bind.destination)?;
+                self.clients.authorize(connection, Access::Read, exchange, &bind.source)
             }
             Operation::QueueBind(bind) | Operation::QueueUnbind(bind) => {
-                self.authorize(connection, Access::Write, queue, &bind.destination)?;
-                self.authorize(connection, Access::Read, exchange, &bind.source)
+                self.clients.authorize(connection, Access::Write, queue, &bind.destination)?;
+                self.clients.authorize(connection, Access::Read, exchange, &bind.source)
             }
             Operation::QueuePurge { name }
             | Operation::Consume { queue: name, .. }
-            | Operation::Get { queue: name, .. } => self.authorize(connection, Access::Read, queue, name),
+            | Operation::Get { queue: name, .. } => {
+                self.clients.authorize(connection, Access::Read, queue, name)
+            }
             Operation::Cancel { .. } => Ok(()),
         }
     }
 
     /// What the kind of the source asks of key and arguments; a source that is not there is the directory's to refuse.
     fn check_binding(&self, vhost: &Name, bind: &Bind) -> Result<(), Refusal> {
-        let vhost = self.table.vhost(vhost);
-        let source = vhost.and_then(|vhost| self.table.exchange(vhost, bind.source.as_bytes()));
-        let definition = source.and_then(|source| self.table.definition(source));
+        let vhost = self.view.table.vhost(vhost);
+        let source = vhost.and_then(|vhost| self.view.table.exchange(vhost, bind.source.as_bytes()));
+        let definition = source.and_then(|source| self.view.table.definition(source));
         definition.map_or(Ok(()), |exchange| validate_binding(exchange.kind, &bind.key, &bind.arguments))
     }
 
     fn authorize_any(&self, connection: ConnectionKey, kind: &str, name: &str) -> Result<(), Refusal> {
-        self.authorize(connection, Access::Configure, kind, name)
-            .or_else(|_| self.authorize(connection, Access::Write, kind, name))
-            .or_else(|_| self.authorize(connection, Access::Read, kind, name))
+        self.clients
+            .authorize(connection, Access::Configure, kind, name)
+            .or_else(|_| self.clients.authorize(connection, Access::Write, kind, name))
+            .or_else(|_| self.clients.authorize(connection, Access::Read, kind, name))
     }
 
     /// What an operation of a client is.
-    pub(crate) fn action_of(&self, operation: &Operation, by: ConnectionKey) -> Result<Action, Refusal> {
-        let vhost = self.meta(by).vhost_name.clone();
+    pub(super) fn action_of(
+        &self,
+        own: ShardAddress,
+        operation: &Operation,
+        by: ConnectionKey,
+    ) -> Result<Action, Refusal> {
+        let vhost = self.clients.get(by).vhost_name.clone();
         let command = match operation {
-            Operation::ExchangeDeclare { passive: true, name, .. } => {
+            Operation::ExchangeDeclarePassive { name } => {
                 return Ok(Action::FindExchange(name.clone()));
             }
-            Operation::ExchangeDeclare { name, kind, durable, auto_delete, internal, arguments, .. } => {
-                if name.is_empty() {
+            Operation::ExchangeDeclare(definition) => {
+                if definition.name.is_empty() {
                     return Err(refusals::default_exchange());
                 }
-                Command::DeclareExchange(Exchange {
-                    vhost,
-                    name: name.clone(),
-                    kind: exchange_kind(kind)?,
-                    durable: *durable,
-                    auto_delete: *auto_delete,
-                    internal: *internal,
-                    arguments: arguments.clone(),
-                })
+                Command::DeclareExchange((**definition).clone())
             }
             Operation::ExchangeDelete { name, .. } if name.is_empty() => {
                 return Err(refusals::default_exchange());
@@ -123,16 +111,12 @@ impl Broker {
                 Command::Bind(binding(vhost, DestinationKind::Queue, bind)?)
             }
             Operation::QueueUnbind(bind) => Command::Unbind(binding(vhost, DestinationKind::Queue, bind)?),
-            Operation::QueueDeclare { passive: true, name, .. } => {
+            Operation::QueueDeclarePassive { name } => {
                 return Ok(Action::Ask(name.clone(), Question::Inspect));
             }
-            Operation::QueueDeclare { name, durable, arguments, .. } => Command::DeclareQueue {
-                vhost,
-                name: name.clone(),
-                home: self.own,
-                durable: *durable,
-                arguments: arguments.clone(),
-            },
+            Operation::QueueDeclare(definition) => {
+                Command::DeclareQueue { definition: definition.clone(), home: own }
+            }
             Operation::QueueDelete { name, if_unused, if_empty } => {
                 Command::DeleteQueue { vhost, name: name.clone(), if_unused: *if_unused, if_empty: *if_empty }
             }
@@ -148,13 +132,6 @@ impl Broker {
         };
         Ok(Action::Command(command))
     }
-}
-
-fn exchange_kind(kind: &[u8]) -> Result<ExchangeKind, Refusal> {
-    ExchangeKind::from_name(kind).ok_or_else(|| {
-        let kind = String::from_utf8_lossy(kind);
-        Refusal::new(ReplyCode::PreconditionFailed, format!("unknown exchange type '{kind}'"))
-    })
 }
 
 fn binding(vhost: Name, kind: DestinationKind, bind: &Bind) -> Result<Binding, Refusal> {

@@ -11,42 +11,25 @@ use leveret_link::record::{HeldDelivery, NamedConsumer, Record};
 use leveret_model::{ChannelKey, ConsumerNumber, NodeId, QueueHandle, QueueId, ShardAddress, Unread, limits};
 use leveret_queue::Subscription;
 
-use crate::broker::Broker;
-use crate::connections::Connections;
-use crate::home::subscription;
-use crate::places::{Entry, Place};
+use super::Queues;
+use super::home::subscription;
+use super::links::HeldThere;
 
-/// A delivery that this shard holds of a queue elsewhere, or settles just now.
-type HeldThere = (QueueHandle, HeldDelivery);
-
-impl Broker {
-    /// The link to a node is gone.
-    pub(crate) fn on_link_down(&mut self, node: NodeId) {
-        self.outboxes.link_down(node);
-        self.forget_node(node);
-        self.end_waits_for_link(node);
-    }
-
-    /// What was on the old link does not count on a new one: the shards there say it again.
-    pub(crate) fn forget_node(&mut self, node: NodeId) {
-        self.early.forget(node);
-        self.forget_throttles(node);
-        for (_, entry) in self.places.iter_mut() {
-            if let Place::Home(home) = &mut entry.place {
-                home.queue.forget_named(node);
-            }
-        }
-    }
-
-    /// A link to a node is new: everything that this shard has there is said again.
-    pub(crate) fn on_link_up(&mut self, node: NodeId, connections: &Connections) {
-        self.forget_node(node);
-        self.end_waits_for_link(node);
-        self.outboxes.link_up(node);
-        let mut held = self.held_there(connections);
+impl Queues {
+    /// A link to a node is new: everything that this shard has there is said again. `held` is what its channels hold of queues
+    /// elsewhere, `unread` what they have not read. `repeat` is called when the questions that wait are to be asked again.
+    pub(crate) fn on_link_up(
+        &mut self,
+        node: NodeId,
+        mut held: Vec<HeldThere>,
+        unread: &BTreeMap<(ChannelKey, ConsumerNumber), Unread>,
+        repeat: impl FnOnce(&mut Self),
+    ) {
+        self.forget_link(node);
+        self.peers.link_up(node);
         let mut settles = Vec::new();
-        for index in self.outboxes.of_node(node) {
-            settles.push((index, self.outboxes.at(index).take_settles_under_way()));
+        for index in self.peers.of_node(node) {
+            settles.push((index, self.peers.at(index).take_settles_under_way()));
         }
         for settle in settles.iter().flat_map(|(_, settles)| settles) {
             if let Record::Settle { queue, channel, consumer, position, .. } = *settle
@@ -57,51 +40,21 @@ impl Broker {
         }
         // stable: what one channel holds of a queue stays in order
         held.sort_by_key(|(handle, _)| handle.slot);
-        let handles: Vec<QueueHandle> = self
-            .places
-            .iter()
-            .filter(|(_, entry)| matches!(&entry.place, Place::Away(away) if away.home.node == node))
-            .map(|(handle, _)| handle)
-            .collect();
-        let unread = self.unread();
+        let handles = self.away_handles(node);
         for handle in &handles {
-            self.resubscribe(*handle, &held, &unread);
+            self.resubscribe(*handle, &held, unread);
         }
         for (index, settles) in settles {
-            let outbox = self.outboxes.at(index);
+            let outbox = self.peers.at(index);
             outbox.push(&Record::ResubscribeEnd);
             for settle in settles {
                 outbox.push_settle(settle);
             }
         }
-        self.repeat_requests(node);
+        repeat(self);
         for handle in handles {
             self.restart_lane(handle);
         }
-        self.retry = true;
-    }
-
-    fn held_there(&self, connections: &Connections) -> Vec<HeldThere> {
-        let mut held = Vec::new();
-        connections.for_each_held(|channel, at| {
-            if matches!(self.places.get(at.queue), Some(Entry { place: Place::Away(_), .. })) {
-                let delivery = HeldDelivery { channel, consumer: at.consumer, position: at.position };
-                held.push((at.queue, delivery));
-            }
-        });
-        held
-    }
-
-    /// What homes elsewhere will hear of when it is read, or when its channel has room. (Credit that was on its way counts as
-    /// given back.)
-    fn unread(&self) -> BTreeMap<(ChannelKey, ConsumerNumber), Unread> {
-        let mut unread: BTreeMap<_, Unread> = BTreeMap::new();
-        for credit in self.metas.iter().flat_map(|meta| meta.credit.iter().chain(meta.withheld.values())) {
-            let of = unread.entry((credit.channel, credit.consumer)).or_default();
-            of.messages = of.messages.saturating_add(credit.messages);
-            of.bytes = of.bytes.saturating_add(credit.bytes);
-        }
-        unread
     }
 
     /// RESUB for one queue: consumers, and all that is held, settlements under way included.
@@ -111,7 +64,7 @@ impl Broker {
         held: &[HeldThere],
         unread: &BTreeMap<(ChannelKey, ConsumerNumber), Unread>,
     ) {
-        let Some(Entry { id, place: Place::Away(away) }) = self.places.get(handle) else { return };
+        let Some((id, away)) = self.places.away(handle) else { return };
         let from = held.partition_point(|(at, _)| at.slot < handle.slot);
         let to = held.partition_point(|(at, _)| at.slot <= handle.slot);
         let held: Vec<HeldDelivery> = held[from..to].iter().map(|(_, held)| *held).collect();
@@ -127,8 +80,8 @@ impl Broker {
         if self.planted == Some(crate::planted::Planted::NoResubscription) {
             return;
         }
-        let outbox = self.outboxes.at(away.outbox);
-        pieces(*id, &consumers, &held).for_each(|piece| outbox.push(&piece));
+        let outbox = self.peers.at(away.outbox);
+        pieces(id, &consumers, &held).for_each(|piece| outbox.push(&piece));
     }
 
     /// A piece of what a shard elsewhere consumes and holds of a queue, after its link was new.
@@ -140,62 +93,28 @@ impl Broker {
         held: &[HeldDelivery],
     ) {
         let bounds = self.bounds;
-        let Some((_, home)) = self.places.home_mut(queue) else {
+        let Some(mut home) = self.home_of(queue) else {
             // it was known once, or nobody could have subscribed
-            return self.cancel_there(
-                from,
-                queue,
-                consumers.iter().map(|named| (named.consumer.channel, named.consumer.number)),
-            );
+            let consumers = consumers.iter().map(|named| (named.consumer.channel, named.consumer.number));
+            return self.cancel_there(from, queue, consumers);
         };
-        let subscribed = |named: &NamedConsumer| (subscription(from, named.consumer, bounds), named.unread);
-        let subscriptions: Vec<(Subscription, Unread)> = consumers.iter().map(subscribed).collect();
+        let own = home.own;
+        let named = |named: &NamedConsumer| (subscription(own, from, named.consumer, &bounds), named.unread);
+        let subscriptions: Vec<(Subscription, Unread)> = consumers.iter().map(named).collect();
         let held: Vec<_> = held.iter().map(|held| (held.channel, held.consumer, held.position)).collect();
-        home.queue.name(from, &subscriptions, &held);
+        home.name(from, &subscriptions, &held);
     }
 
     /// The shard named all that it has here: the rest ended during the cut. Deliveries to it may start.
     pub(crate) fn on_resubscribe_end(&mut self, from: ShardAddress) {
-        let (mut touched, mut refused) = (Vec::new(), Vec::new());
-        for (handle, entry) in self.places.iter_mut() {
-            let Place::Home(home) = &mut entry.place else { continue };
-            refused.extend(home.queue.reconcile(from).into_iter().map(|key| (entry.id, key)));
-            touched.push(handle);
+        for handle in self.home_handles() {
+            let Some(mut home) = self.home(handle) else { continue };
+            let (queue, refused) = (home.id, home.reconcile(from));
+            drop(home);
+            self.cancel_there(from, queue, refused.into_iter().map(|key| (key.channel, key.number)));
         }
-        for (queue, key) in refused {
-            self.cancel_there(from, queue, core::iter::once((key.channel, key.number)));
-        }
-        for handle in touched {
-            self.mark_dirty(handle);
-        }
-        if let Some(outbox) = self.outboxes.to(from) {
-            outbox.deliverable = true;
-        }
-    }
-
-    /// A node will not come back as the start that it was: what was kept for that goes. A lane has nothing to tell any more,
-    /// since its ingress has given up what was on it.
-    pub(crate) fn on_node_forgotten(&mut self, node: NodeId) {
-        self.outboxes.forget(node);
-        self.node_names.remove(&node);
-        for (_, entry) in self.places.iter_mut() {
-            if let Place::Home(home) = &mut entry.place {
-                home.lanes.forget(node);
-            }
-        }
-    }
-
-    /// A node is Down: its consumers end and what they held goes back.
-    pub(crate) fn on_node_down(&mut self, node: NodeId) {
-        self.forget_node(node);
-        let mut touched = Vec::new();
-        for (handle, entry) in self.places.iter_mut() {
-            let Place::Home(home) = &mut entry.place else { continue };
-            home.queue.release_node(node);
-            touched.push(handle);
-        }
-        for handle in touched {
-            self.mark_dirty(handle);
+        if let Some(outbox) = self.peers.to(from) {
+            outbox.allow_deliveries();
         }
     }
 }
@@ -225,7 +144,7 @@ mod tests {
     use leveret_model::{ChannelKey, ConsumerNumber, Position, Seed, ShardId};
 
     use super::*;
-    use crate::outboxes::Outboxes;
+    use crate::peers::Outboxes;
 
     /// 26 bytes each: as one record that would be half as much again as a frame may have.
     #[test]

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use leveret_amqp::{Connection, State};
 use leveret_model::{ChannelKey, ConnectionKey, Held, Instant, limits};
 
-use crate::publish::ChannelState;
+use crate::ingress::ChannelState;
 
 /// A connection of a client.
 pub(crate) type ClientConnection = Connection<ChannelState>;
