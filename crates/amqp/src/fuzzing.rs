@@ -85,10 +85,17 @@ impl Session {
         let message = Message::new(b"\x01e\x01k", &header, Body::Flat(b"hi"));
         let held = |consumer| Held { queue: QueueHandle::default(), position: Position(1), consumer };
         let answer = match operation {
-            Operation::QueueDeclare { name, .. } | Operation::QueueDelete { name, .. } if refuses(name) => {
+            Operation::QueueDelete { name, .. } | Operation::QueueDeclarePassive { name }
+                if refuses(name) =>
+            {
                 Answer::Refused(Refusal::new(ReplyCode::NotFound, "no"))
             }
-            Operation::QueueDeclare { .. } => Answer::Queue { messages: 1, consumers: 1 },
+            Operation::QueueDeclare(queue) if refuses(&queue.name) => {
+                Answer::Refused(Refusal::new(ReplyCode::PreconditionFailed, "no"))
+            }
+            Operation::QueueDeclare(_) | Operation::QueueDeclarePassive { .. } => {
+                Answer::Queue { messages: 1, consumers: 1 }
+            }
             Operation::QueueDelete { .. } | Operation::QueuePurge { .. } => Answer::Messages(1),
             Operation::Get { queue, .. } if refuses(queue) => Answer::Empty,
             Operation::Get { .. } => {

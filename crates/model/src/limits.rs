@@ -1,6 +1,7 @@
 //! Every bound of the broker, with its unit, its reason, and what happens when it is met.
 //!
-//! A buffer, table, loop or wait without a line here is a defect. The bounds stand by subject in the files below.
+//! A buffer, table, loop or wait without a line here is a defect. The bounds stand by subject in the files
+//! below.
 
 mod cluster;
 mod configuration;
