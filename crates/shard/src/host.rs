@@ -40,7 +40,7 @@ impl Host for Broker<'_> {
         publish: Publish<'_>,
     ) -> Result<Published, Refusal> {
         let Machines { view, clients, queues, ingress, throttled, .. } = &mut *self.machines;
-        ingress.publish(channel, state, &publish, &mut Routing { view, clients, queues, throttled })
+        ingress.publish(channel, state, &publish, Routing { view, clients, queues, throttled })
     }
 
     fn may_publish(&mut self, _: ChannelKey, exchange: &[u8]) -> Result<(), Refusal> {

@@ -48,7 +48,7 @@ use crate::pressure::Pressure;
 pub use self::commit::Store;
 pub(crate) use self::delivery::{Credit, FromElsewhere, LocalConsumers};
 pub(crate) use self::judge::QueueAtHome;
-pub(crate) use self::publisher::{Answered, Appended, Publisher};
+pub(crate) use self::publisher::{Answered, Appended, OneAppended, Publisher};
 pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
 
 use self::away::Away;

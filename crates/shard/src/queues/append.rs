@@ -6,42 +6,32 @@ use leveret_queue::{LaneVerdict, MessageRef};
 
 use super::Queues;
 use super::places::{Entry, Place};
-use super::publisher::{Answered, Appended, Owed, Publisher};
+use super::publisher::{Answered, Appended, OneAppended, Owed, Publisher};
 use crate::pressure::Pressure;
 
 impl Queues {
-    /// Puts a message into the queues that it goes to, and says whether the publisher of one of them is to wait. `due` is when
-    /// the publisher gives up. hot.
+    /// The short way of most messages: to one queue, at home here. hot.
     #[inline(always)]
-    pub(crate) fn append(
-        &mut self,
-        message: &Message<'_>,
-        targets: &[QueueHandle],
-        publisher: Option<Publisher>,
-        due: Instant,
-    ) -> (Appended, bool) {
-        if let [handle] = targets
-            && let Some(Entry { place: Place::Home(home), .. }) = self.places.get(*handle)
-            && !home.closed
-        {
-            let kept = self.arena.insert(message, 1);
-            return self.append_here(*handle, (kept, message.body.len(), message.terms), publisher);
+    pub(crate) fn append_to_one(&mut self, message: &Message<'_>, handle: QueueHandle) -> OneAppended {
+        let calm = self.pressure == Pressure::Calm;
+        let Some(mut home) = self.home(handle) else { return OneAppended::NotHere };
+        if home.home.closed {
+            return OneAppended::NotHere;
         }
-        self.append_to_many(message, targets, publisher, due)
-    }
-
-    /// To one queue of this shard. hot.
-    #[inline(always)]
-    fn append_here(
-        &mut self,
-        handle: QueueHandle,
-        (message, body_bytes, terms): (MessageRef, usize, Terms),
-        publisher: Option<Publisher>,
-    ) -> (Appended, bool) {
-        let Some(mut home) = self.home(handle) else { return (Appended::Stored, false) };
-        let stored = home.append(message, body_bytes, terms);
+        let stored = home.append_new(message);
         drop(home);
         self.copies.here += 1;
+        if calm && stored == Stored::Now { OneAppended::Done } else { OneAppended::NotDone(stored) }
+    }
+
+    /// What is left to do about a message that [`Queues::append_to_one`] took: its store, and whether its publisher is to wait.
+    #[cold]
+    pub(crate) fn finish_one(
+        &mut self,
+        handle: QueueHandle,
+        stored: Stored,
+        publisher: Option<Publisher>,
+    ) -> (Appended, bool) {
         let long = self.is_long(handle);
         if let Stored::At(mark) = stored {
             self.commits.wait(mark, Answered { publisher, shared: false, stored: true });
@@ -56,9 +46,9 @@ impl Queues {
         self.pressure != Pressure::Calm && self.finds_long(handle)
     }
 
-    /// To none, to several, or to one elsewhere. hot.
-    #[inline(never)]
-    fn append_to_many(
+    /// Puts a message into the queues that it goes to, none, several or one elsewhere, and says whether the publisher of one of
+    /// them is to wait. `due` is when the publisher gives up. hot.
+    pub(crate) fn append_to_many(
         &mut self,
         message: &Message<'_>,
         targets: &[QueueHandle],

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use leveret_link::record::{LaneTarget, Record, RemoteConsumer};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{
-    Boot, ConsumerKey, ConsumerNumber, OwnedMessage, Position, QueueHandle, QueueId, Seed, Settlement,
-    ShardAddress, StoreMark, Stored, Terms, Unread,
+    Boot, ConsumerKey, ConsumerNumber, Message, OwnedMessage, Position, QueueHandle, QueueId, Seed,
+    Settlement, ShardAddress, StoreMark, Stored, Terms, Unread,
 };
 use leveret_queue::{
     Arena, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused, Subscription, Window,
@@ -109,6 +109,13 @@ impl AtHome<'_> {
             return self.commits.append(self.id, position, message);
         }
         Stored::Now
+    }
+
+    /// The same of a message that nobody has kept yet. hot.
+    #[inline(always)]
+    pub(super) fn append_new(&mut self, message: &Message<'_>) -> Stored {
+        let kept = self.arena.insert(message, 1);
+        self.append(kept, message.body.len(), message.terms)
     }
 
     /// A publish on a lane: appended once and in order. True if the queue keeps the message. hot.
