@@ -17,6 +17,8 @@ mod control;
 mod directory;
 mod effects;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod membership;
 mod peers;
 #[cfg(feature = "planted")]

@@ -104,7 +104,8 @@ impl Clients {
         }
     }
 
-    /// A client wants to log in; the outcome is given out by [`Clients::pop_login`], or a password is hashed first.
+    /// A client wants to log in; the outcome is given out by [`Clients::pop_login`], or a password is hashed
+    /// first.
     pub(crate) fn login(
         &mut self,
         connection: ConnectionKey,

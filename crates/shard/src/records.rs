@@ -61,7 +61,8 @@ impl Shard {
                 }
             }
             record => {
-                // a consumer must be known to its channel before its first delivery, which may be the next record
+                // a consumer must be known to its channel before its first delivery, which may be the next
+                // record
                 self.enter(|shard| shard.machines.on_rare_record(from, record));
             }
         }

@@ -1,8 +1,8 @@
 //! The end of a turn, and what is done between two inputs of it.
 //!
-//! Order at the end: held publishes, windows, dispatch, who waits for memory, records, confirms. Windows come before the
-//! dispatch, so that a queue whose consumer has room again is dispatched in this turn; what is still listed after it asks for
-//! another one.
+//! Order at the end: held publishes, windows, dispatch, who waits for memory, records, confirms. Windows come
+//! before the dispatch, so that a queue whose consumer has room again is dispatched in this turn; what is still
+//! listed after it asks for another one.
 
 use leveret_model::{ChannelKey, ConnectionKey, Settlement};
 
@@ -98,8 +98,8 @@ impl Shard {
         queues.dispatch(&mut Deliveries { connections: &mut self.connections, egress, output_high });
     }
 
-    /// Where output is short, windows of homes elsewhere go back, and queues here that skipped a consumer go on. A
-    /// connection whose output is long is looked at again when it was written. hot.
+    /// Where output is short, windows of homes elsewhere go back, and queues here that skipped a consumer go
+    /// on. A connection whose output is long is looked at again when it was written. hot.
     fn return_windows(&mut self) {
         let low = self.machines.memory.output_low();
         for at in 0..self.connections.touched().len() {

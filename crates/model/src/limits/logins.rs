@@ -10,8 +10,9 @@ pub const PASSWORD_JOBS_MAX: usize = 4 * super::HANDSHAKES_MAX;
 pub const PASSWORD_HASH_KIB: u32 = 19 * 1024;
 /// Passes of one argon2id hash.
 pub const PASSWORD_HASH_PASSES: u32 = 2;
-/// Hashes that a node computes at the same time, so that logins take 40 MiB and two cores at most; the others wait. The
-/// memory of each goes back to the system when it is done (see [`MALLOC_OWN_MAPPING_BYTES`](super::MALLOC_OWN_MAPPING_BYTES)).
+/// Hashes that a node computes at the same time, so that logins take 40 MiB and two cores at most; the others
+/// wait. The memory of each goes back to the system when it is done (see
+/// [`MALLOC_OWN_MAPPING_BYTES`](super::MALLOC_OWN_MAPPING_BYTES)).
 pub const PASSWORD_HASHES_AT_ONCE: usize = 2;
 /// Memory that a foreign argon2 hash may ask for, KiB. More is refused where the hash is taken over.
 pub const PASSWORD_HASH_KIB_MAX: u32 = 256 * 1024;

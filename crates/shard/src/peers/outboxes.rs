@@ -1,7 +1,7 @@
 //! All outboxes of a shard.
 //!
-//! Invariants: an index lives as long as a place refers to it, or as the node is known; an outbox with something to flush is
-//! in `touched`, once, so the end of a turn costs nothing for those that nobody wrote to.
+//! Invariants: an index lives as long as a place refers to it, or as the node is known; an outbox with
+//! something to flush is in `touched`, once, so the end of a turn costs nothing for those that nobody wrote to.
 
 use alloc::vec::Vec;
 
@@ -28,7 +28,8 @@ pub(crate) struct Outboxes {
     by_address: HashMap<ShardAddress, OutboxIndex, FixedState>,
     /// Nodes with a link.
     up: Vec<NodeId>,
-    /// Nodes that will not come back as the start that they were, and to which an entry of a queue still refers.
+    /// Nodes that will not come back as the start that they were, and to which an entry of a queue still
+    /// refers.
     forgotten: Vec<NodeId>,
     touched: Vec<OutboxIndex>,
 }
@@ -110,7 +111,8 @@ impl Outboxes {
         }
     }
 
-    /// The node will not come back as the start that it was: what is kept for it goes, at the latest with the last queue.
+    /// The node will not come back as the start that it was: what is kept for it goes, at the latest with the
+    /// last queue.
     pub(crate) fn forget(&mut self, node: NodeId) {
         self.forgotten.retain(|forgotten| *forgotten != node);
         if self.up.contains(&node) {

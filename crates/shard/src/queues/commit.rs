@@ -1,10 +1,12 @@
 //! The commit point: appended is not stored.
 //!
-//! A persistent message of a durable queue is *appended* at once, so that consumers may have it, and *stored* when the store
-//! says that it has synced it. Only then is its publisher answered: a confirm here, a `Stored` record over a lane. All that
-//! is appended in one turn shares a [`StoreMark`]; the turn's end hands it to the store as one request.
+//! A persistent message of a durable queue is *appended* at once, so that consumers may have it, and *stored*
+//! when the store says that it has synced it. Only then is its publisher answered: a confirm here, a `Stored`
+//! record over a lane. All that is appended in one turn shares a [`StoreMark`]; the turn's end hands it to the
+//! store as one request.
 //!
-//! A store in memory has stored what is appended ([`Store::Memory`]): nothing waits, and this machine stays empty.
+//! A store in memory has stored what is appended ([`Store::Memory`]): nothing waits, and this machine stays
+//! empty.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -1,4 +1,5 @@
-//! The ingress' end of the lanes: publishes that are on their way to a home elsewhere, and what becomes of them.
+//! The ingress' end of the lanes: publishes that are on their way to a home elsewhere, and what becomes of
+//! them.
 //!
 //! Invariant: each publish in a lane is answered once: by its home, by the end of its queue, or by the clock.
 
@@ -56,8 +57,8 @@ impl Queues {
         self.end_lane(queue, true);
     }
 
-    /// The queue is gone. If it was not deleted (a masked queue whose name is another's now, a proposal that was withdrawn
-    /// after nodes routed to it), nothing that was on its way is confirmed.
+    /// The queue is gone. If it was not deleted (a masked queue whose name is another's now, a proposal that
+    /// was withdrawn after nodes routed to it), nothing that was on its way is confirmed.
     pub(super) fn end_lane(&mut self, queue: QueueId, deleted: bool) {
         let Some((_, away)) = self.places.away_of(queue) else { return };
         for owed in away.lane.gone() {
@@ -76,9 +77,9 @@ impl Queues {
         self.lanes_due
     }
 
-    /// Publishes that waited for their home long enough are given up: they leave from the front of each lane. The publisher of
-    /// one that was held elsewhere first, and is now behind a younger one, hears it too, though it may yet be stored (a nack
-    /// says no more than that nobody knows).
+    /// Publishes that waited for their home long enough are given up: they leave from the front of each lane.
+    /// The publisher of one that was held elsewhere first, and is now behind a younger one, hears it too,
+    /// though it may yet be stored (a nack says no more than that nobody knows).
     pub(crate) fn expire_lanes(&mut self, now: Instant) {
         if now < self.lanes_due {
             return;

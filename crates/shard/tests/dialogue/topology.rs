@@ -85,7 +85,8 @@ fn a_vhost_that_is_not_there_is_530() {
     assert_eq!(heard.last(), Some(&Heard::ConnectionClose(530, text)));
 }
 
-/// Some clients send their whole handshake at once. The first login of a user is hashed elsewhere, later ones are known.
+/// Some clients send their whole handshake at once. The first login of a user is hashed elsewhere, later ones
+/// are known.
 #[test]
 fn a_handshake_that_comes_in_one_piece_is_taken_in_one() {
     let mut rig = Rig::new(&[1]);
