@@ -12,6 +12,7 @@ mod ci;
 mod gen_all;
 mod icount;
 mod readme;
+mod resp_gen;
 mod soak;
 mod source;
 mod tidy;

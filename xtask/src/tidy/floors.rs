@@ -10,6 +10,7 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("wire", &["model"]),
     ("amqp", &["model", "wire"]),
+    ("resp", &["model"]),
     ("route", &["model", "wire"]),
     ("link", &["model"]),
     ("auth", &["model", "wire"]),
