@@ -12,6 +12,7 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("amqp", &["model", "wire"]),
     ("resp", &["model"]),
     ("route", &["model", "wire"]),
+    ("sessions", &["model"]),
     ("link", &["model"]),
     ("auth", &["model", "wire"]),
     ("queue", &["model"]),

@@ -7,7 +7,7 @@ use crate::source::{line_of, product_only, words};
 
 /// Rooms without sockets, files, threads, clocks and randomness.
 const PURE: &[&str] =
-    &["model", "wire", "amqp", "resp", "route", "link", "auth", "queue", "cluster", "shard"];
+    &["model", "wire", "amqp", "resp", "route", "sessions", "link", "auth", "queue", "cluster", "shard"];
 
 /// Bans of a pure room's `clippy.toml`, beside those of the root's.
 const BANS: &[&str] = &[

@@ -1,5 +1,7 @@
 //! Bounds of sessions and of the RESP connections that use them.
 
+use core::time::Duration;
+
 // ---- RESP connections -------------------------------------------------------------------------------------
 
 /// Databases of a vhost (Redis: `databases 16`). A higher number is `-ERR DB index is out of range`.
@@ -36,3 +38,28 @@ pub const RESP_CLIENT_NAME_BYTES_MAX: usize = 255;
 
 /// Longest key of a session, bytes. A command on a longer one is refused.
 pub const SESSION_KEY_BYTES_MAX: usize = 512;
+/// Gone entries of a shard's buckets. At the bound the oldest that every member has goes, else the oldest.
+pub const SESSION_GONE_MAX: usize = 1_000_000;
+/// How long a gone entry waits for a member that does not acknowledge it. Past it the member has no say on return.
+pub const SESSION_GONE_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// How often an entry that a member still owes is looked at again.
+pub const SESSION_GONE_RECHECK: Duration = Duration::from_secs(10);
+/// Gone entries that are looked at for one that every member has, when room is needed.
+pub const SESSION_GONE_LOOK_MAX: usize = 64;
+/// Sessions that expire, and gone entries that end, in one turn. The others wait for the next; no answer waits for that.
+pub const SESSION_EXPIRE_PER_TURN: usize = 1_024;
+/// Age at which a session that was never used again may be evicted.
+pub const SESSION_UNUSED_AGE: Duration = Duration::from_secs(60);
+/// Places that one birth looks at for a session to evict.
+pub const SESSION_EVICTION_LOOK_MAX: usize = 64;
+/// Percent of `session_memory` up to which commits of sessions that are there go on.
+pub const SESSION_MEMORY_COMMIT_PERCENT: u64 = 110;
+/// List entries of a shard, of the whole cluster: 64 B each. At the bound a birth is refused with `-OOM`.
+pub const SESSION_LIST_MAX: usize = 4_000_000;
+/// Keys that connections have read since they went (rule `reader`), of a shard. At the bound the oldest is forgotten: its late
+/// write is dropped.
+pub const SESSION_READERS_MAX: usize = 16_384;
+/// Slots that one step of SCAN walks.
+pub const SESSION_WALK_SLOTS: u16 = 256;
+/// Keys that one step of SCAN gives at most, beyond what it asked for: one slot is never cut.
+pub const SESSION_WALK_KEYS_MAX: usize = 10_000;
