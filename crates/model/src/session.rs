@@ -132,8 +132,8 @@ pub enum KeyCommand<'a> {
     },
     /// `PERSIST`: 1 or 0.
     Persist,
-    /// The unlock script of phpredis: destroy if the string equals this; 1 or 0.
-    DestroyIfEqual(&'a [u8]),
+    /// The unlock script of phpredis: destroy if the string equals this; 1 or 0. `None` equals nothing.
+    DestroyIfEqual(Option<&'a [u8]>),
 }
 
 impl KeyCommand<'_> {

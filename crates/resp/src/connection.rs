@@ -198,10 +198,10 @@ impl Connection {
                 step.host.unknown_command(arguments.get(0));
                 return self.reject(step, &texts::unknown_command(arguments));
             }
-            Err(Unfit::Other(text)) => return self.reject(step, &text),
+            Err(Unfit::Other(text)) => return self.reject_named(arguments, step, &text),
         };
         if !self.login.is_open() && !entry.early {
-            return self.reject(step, &texts::NOAUTH);
+            return self.reject_named(arguments, step, &texts::NOAUTH);
         }
         if entry.right.is_some_and(|right| !step.host.permits(right)) {
             return self.reject(step, &texts::no_permission(entry));
@@ -292,6 +292,15 @@ impl Connection {
                 self.replies.ready(step.out, |out| out.extend_from_slice(&bytes));
             }
         }
+    }
+
+    /// The same, where the command may be EXEC: that also ends the transaction (Redis: `execCommandAbort`).
+    fn reject_named<H: Host>(&mut self, arguments: Arguments<'_>, step: &mut Step<'_, H>, text: &Text) {
+        if !arguments.get(0).eq_ignore_ascii_case(b"exec") {
+            return self.reject(step, text);
+        }
+        self.block = None;
+        self.error(step.out, &texts::exec_abort(text));
     }
 
     /// An error that also spoils an open transaction (Redis: `rejectCommand`).

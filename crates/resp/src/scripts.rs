@@ -17,6 +17,10 @@ const UNLOCK: &[u8] =
 pub(crate) fn parse<'a>(id: Id, arguments: Arguments<'a>) -> Result<(&'a [u8], KeyCommand<'a>), Text> {
     let script = arguments.get(1);
     let known = if id == Id::Eval { script == UNLOCK } else { is(script, UNLOCK_SHA1) };
+    // Redis looks at the form of the hash first, then at the number, then for the script
+    if id == Id::Evalsha && script.len() != UNLOCK_SHA1.len() {
+        return Err(texts::NOSCRIPT);
+    }
     let keys = parse_integer(arguments.get(2)).ok_or(texts::NOT_AN_INTEGER)?;
     let keys = match usize::try_from(keys) {
         Err(_) => return Err(texts::NEGATIVE_KEYS),
@@ -26,8 +30,11 @@ pub(crate) fn parse<'a>(id: Id, arguments: Arguments<'a>) -> Result<(&'a [u8], K
     match (known, id) {
         (false, Id::Eval) => Err(texts::NO_SCRIPTS),
         (false, _) => Err(texts::NOSCRIPT),
-        // The script itself would fail, or compare with nothing.
-        (true, _) if keys != 1 || arguments.count() < 5 => Err(texts::SYNTAX),
-        (true, _) => Ok((arguments.get(3), KeyCommand::DestroyIfEqual(arguments.get(4)))),
+        // The script itself would fail.
+        (true, _) if keys == 0 => Err(texts::SYNTAX),
+        (true, _) => {
+            let value = arguments.from(3 + keys).next();
+            Ok((arguments.get(3), KeyCommand::DestroyIfEqual(value)))
+        }
     }
 }

@@ -63,6 +63,12 @@ pub(crate) fn owned(text: String) -> Text {
     Cow::Owned(text.into_bytes())
 }
 
+/// `Transaction discarded because of: wrong number of arguments for 'exec' command`
+pub(crate) fn exec_abort(why: &Text) -> Text {
+    let why = why.strip_prefix(b"ERR ").unwrap_or(why);
+    Cow::Owned([b"EXECABORT Transaction discarded because of: ", why].concat())
+}
+
 /// `invalid expire time in 'set' command`
 pub(crate) fn invalid_expire(command: &Entry) -> Text {
     owned(format!("ERR invalid expire time in '{}' command", command.name))

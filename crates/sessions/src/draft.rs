@@ -127,7 +127,7 @@ impl<'s, 'c: 's> Draft<'s, 'c> {
             }
             KeyCommand::Destroy => KeptAnswer::Integer(self.destroy().into()),
             KeyCommand::DestroyIfEqual(expected) => {
-                let equal = matches!(self.now, Now::Alive { value, .. } if value.bytes() == expected);
+                let equal = matches!(self.now, Now::Alive { value, .. } if Some(value.bytes()) == expected);
                 KeptAnswer::Integer((equal && self.destroy()).into())
             }
             KeyCommand::Expire { left_ms, only } => KeptAnswer::Integer(self.expire(left_ms, only).into()),

@@ -5,8 +5,8 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::session::Database;
 use leveret_model::NodeId;
+use leveret_model::session::Database;
 
 use crate::hid::{Hid, Place};
 use crate::stamp::{Epoch, Stamp, StateId, Version};

@@ -147,8 +147,8 @@ fn locks_come_back_at_once() {
     let lock = |owner| set(owner, Expiry::In(30_000), Presence::Missing);
     assert_eq!(node.ask(key, &lock("me")), KeptAnswer::Ok);
     assert_eq!(node.ask(key, &lock("you")), KeptAnswer::Nil);
-    assert_eq!(node.ask(key, &KeyCommand::DestroyIfEqual(b"you")), KeptAnswer::Integer(0));
-    assert_eq!(node.ask(key, &KeyCommand::DestroyIfEqual(b"me")), KeptAnswer::Integer(1));
+    assert_eq!(node.ask(key, &KeyCommand::DestroyIfEqual(Some(b"you"))), KeptAnswer::Integer(0));
+    assert_eq!(node.ask(key, &KeyCommand::DestroyIfEqual(Some(b"me"))), KeptAnswer::Integer(1));
     assert_eq!(node.ask(key, &lock("you")), KeptAnswer::Ok);
     assert_eq!(node.sessions.sizes().gone, 0);
 }

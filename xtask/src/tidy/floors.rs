@@ -17,6 +17,7 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("auth", &["model", "wire"]),
     ("queue", &["model"]),
     ("cluster", &["model", "link", "auth"]),
+    ("session-oracle", &["model", "resp", "sessions"]),
     ("shard", &["model", "wire", "amqp", "route", "link", "auth", "queue"]),
     ("server", &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
     ("sim", &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),

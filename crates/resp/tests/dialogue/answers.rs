@@ -138,7 +138,7 @@ fn phpredis_may_unlock() {
     let mut dialogue = Dialogue::new(true);
     let sha1 = "B70C2384248f88e6b75b9f89241a180f856ad852";
     dialogue.send(format!("EVALSHA {sha1} 1 k_LOCK me\r\n"));
-    assert_eq!(dialogue.host.log, ["0 k_LOCK DestroyIfEqual([109, 101])"]);
+    assert_eq!(dialogue.host.log, ["0 k_LOCK DestroyIfEqual(Some([109, 101]))"]);
     assert_eq!(dialogue.answer(0, Answer::Integer(1)), ":1\r\n");
 }
 
