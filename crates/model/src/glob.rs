@@ -1,9 +1,10 @@
 //! Redis's glob patterns, which SCAN, CONFIG GET and the rules of sessions use.
 
-/// True if `text` is what `pattern` describes: `*`, `?`, `[abc]`, `[^a-z]`, and `\` in front of a plain character.
+/// True if `text` is what `pattern` describes: `*`, `?`, `[abc]`, `[^a-z]`, and `\` in front of a plain
+/// character.
 ///
-/// Redis 7.0: `stringmatchlen`. It takes time in proportion to the product of both lengths at most: behind a `*` that could
-/// not be matched, only the last `*` is tried again.
+/// Redis 7.0: `stringmatchlen`. It takes time in proportion to the product of both lengths at most: behind a
+/// `*` that could not be matched, only the last `*` is tried again.
 #[must_use]
 pub fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut position) = (0, 0);

@@ -117,6 +117,19 @@ pub struct DeliveryTag(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct PublishNumber(pub u64);
 
+/// What a shard hands to the store at the end of a turn, counted from 1: the store answers "synced up to".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct StoreMark(pub u64);
+
+/// Whether an appended message is stored: as safe as its publisher was promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is, or nothing was promised.
+    Now,
+    /// It is once the store has synced this.
+    At(StoreMark),
+}
+
 /// The number of a publish on a lane (ingress boot and shard → queue incarnation), from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct LaneSequence(pub u64);

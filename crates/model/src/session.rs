@@ -1,7 +1,8 @@
 //! Sessions as nouns: what a RESP connection asks of one key, and what the key's home answers.
 //!
-//! `resp` turns bytes into [`KeyCommand`]s and [`Answer`]s into bytes; `sessions` carries them out. Neither imports the
-//! other, so the words that both use stand here. Values are borrowed: whoever keeps a command copies it.
+//! `resp` turns bytes into [`KeyCommand`]s and [`Answer`]s into bytes; `sessions` carries them out. Neither
+//! imports the other, so the words that both use stand here. Values are borrowed: whoever keeps a command
+//! copies it.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -36,8 +37,8 @@ pub enum Expiry {
     Keep,
     /// Not any more (`PERSIST`).
     Never,
-    /// Milliseconds from the command's arrival; in the past if not positive. Points in time are turned into this where
-    /// the command arrives, because clocks of two nodes are never compared.
+    /// Milliseconds from the command's arrival; in the past if not positive. Points in time are turned into
+    /// this where the command arrives, because clocks of two nodes are never compared.
     In(i64),
 }
 

@@ -1,6 +1,7 @@
 //! Numbers and words among arguments, as Redis reads them.
 
-/// A whole number in the one way that Redis takes (`string2ll`): no blanks, no `+`, no zeros in front, no `-0`. hot.
+/// A whole number in the one way that Redis takes (`string2ll`): no blanks, no `+`, no zeros in front, no
+/// `-0`. hot.
 pub(crate) fn parse_integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),

@@ -1,22 +1,12 @@
-//! MULTI, EXEC, DISCARD: commands that are kept as bytes and done as one.
-//!
-//! All commands on keys must name one key of one database, because one home does them as one commit. Commands without a key
-//! are done by the connection when the block is, in their order.
+//! The commands of a transaction, kept as bytes until EXEC.
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use leveret_model::limits;
-use leveret_model::session::{Answer, Database, KeyCommand};
 
-use crate::command::{Entry, Keys};
-use crate::connection::{Connection, Step};
 use crate::decode::Arguments;
-use crate::encode;
-use crate::host::Host;
-use crate::keys;
-use crate::replies::{Piece, Plan};
-use crate::texts;
+use crate::table::Id;
 
 /// What has been said since MULTI.
 #[derive(Debug, Default)]
@@ -25,7 +15,7 @@ pub(crate) struct Block {
     bytes: Vec<u8>,
     ranges: Vec<Range<usize>>,
     /// Each command, and where its arguments end in `ranges`.
-    commands: Vec<(&'static Entry, usize)>,
+    commands: Vec<(Id, usize)>,
     spoiled: bool,
 }
 
@@ -35,8 +25,13 @@ impl Block {
         self.spoiled = true;
     }
 
+    /// True if EXEC will do nothing.
+    pub(crate) fn is_spoiled(&self) -> bool {
+        self.spoiled
+    }
+
     /// False if there is no room.
-    fn push(&mut self, entry: &'static Entry, arguments: Arguments<'_>) -> bool {
+    pub(crate) fn push(&mut self, id: Id, arguments: Arguments<'_>) -> bool {
         let bytes: usize = arguments.from(0).map(<[u8]>::len).sum();
         if self.commands.len() >= limits::RESP_BLOCK_COMMANDS_MAX
             || self.bytes.len() + bytes > limits::RESP_BLOCK_BYTES_MAX
@@ -48,136 +43,16 @@ impl Block {
             self.bytes.extend_from_slice(argument);
             self.ranges.push(start..self.bytes.len());
         }
-        self.commands.push((entry, self.ranges.len()));
+        self.commands.push((id, self.ranges.len()));
         true
     }
 
-    fn commands(&self) -> impl Iterator<Item = (&'static Entry, Arguments<'_>)> {
+    pub(crate) fn commands(&self) -> impl Iterator<Item = (Id, Arguments<'_>)> {
         let mut start = 0;
-        self.commands.iter().map(move |&(entry, end)| {
+        self.commands.iter().map(move |&(id, end)| {
             let ranges = &self.ranges[start..end];
             start = end;
-            (entry, Arguments::new(&self.bytes, ranges))
+            (id, Arguments::new(&self.bytes, ranges))
         })
-    }
-}
-
-/// What a block asks of its key.
-#[derive(Default)]
-struct Plot<'a> {
-    pieces: Vec<Piece>,
-    key: Option<(Database, &'a [u8])>,
-    commands: Vec<KeyCommand<'a>>,
-    /// Two keys, or two databases.
-    crossed: bool,
-}
-
-impl<'a> Plot<'a> {
-    fn ask(&mut self, database: Database, key: &'a [u8], command: KeyCommand<'a>) {
-        self.crossed |= *self.key.get_or_insert((database, key)) != (database, key);
-        self.commands.push(command);
-    }
-}
-
-impl Connection {
-    pub(crate) fn multi<H: Host>(&mut self, step: &mut Step<'_, H>) {
-        if self.block.is_some() {
-            return self.error(step.out, &texts::MULTI_NESTED);
-        }
-        self.block = Some(Block::default());
-        self.status(step.out, "OK");
-    }
-
-    pub(crate) fn discard<H: Host>(&mut self, step: &mut Step<'_, H>) {
-        match self.block.take() {
-            Some(_) => self.status(step.out, "OK"),
-            None => self.error(step.out, &texts::DISCARD_WITHOUT_MULTI),
-        }
-    }
-
-    /// Keeps a command for EXEC.
-    pub(crate) fn queue<H: Host>(
-        &mut self,
-        entry: &'static Entry,
-        arguments: Arguments<'_>,
-        step: &mut Step<'_, H>,
-    ) {
-        if entry.nomulti {
-            return self.reject(step, &texts::NOT_IN_MULTI);
-        }
-        if self.block.as_mut().is_some_and(|block| block.push(entry, arguments)) {
-            self.status(step.out, "QUEUED");
-        } else {
-            self.reject(step, &texts::BLOCK_TOO_LONG);
-        }
-    }
-
-    pub(crate) fn exec<H: Host>(&mut self, step: &mut Step<'_, H>) {
-        let Some(block) = self.block.take() else {
-            return self.error(step.out, &texts::EXEC_WITHOUT_MULTI);
-        };
-        if block.spoiled {
-            return self.error(step.out, &texts::EXECABORT);
-        }
-        let database = self.database;
-        let plot = self.plot(&block, step);
-        if plot.crossed {
-            // nothing was done, so a SELECT in the block was not either
-            self.database = database;
-            return self.error(step.out, &texts::CROSSSLOT);
-        }
-        let mut plan = Plan::Block(plot.pieces);
-        let Some((database, key)) = plot.key else {
-            if let Some(bytes) = plan.take(0, Answer::Block(&[]), self.protocol) {
-                self.replies.ready(step.out, |out| out.extend_from_slice(&bytes));
-            }
-            return;
-        };
-        let ticket = self.replies.next_ticket();
-        match step.host.execute_block(ticket, database, key, &plot.commands) {
-            Some(answer) => {
-                if let Some(bytes) = plan.take(0, answer, self.protocol) {
-                    self.replies.ready(step.out, |out| out.extend_from_slice(&bytes));
-                }
-            }
-            None => self.replies.wait(plan, self.protocol),
-        }
-    }
-
-    /// Reads the arguments of every command, and does those that need no key.
-    fn plot<'a, H: Host>(&mut self, block: &'a Block, step: &mut Step<'_, H>) -> Plot<'a> {
-        let mut plot = Plot::default();
-        for (entry, arguments) in block.commands() {
-            let mut bytes = Vec::new();
-            if entry.keys == Keys::None {
-                self.local(entry.id, arguments, step.host, &mut bytes);
-                plot.pieces.push(Piece::Local(bytes));
-                continue;
-            }
-            let keys_max = if entry.keys == Keys::One { 1 } else { usize::MAX };
-            let count = (arguments.count() - 1).min(keys_max);
-            match keys::parse(entry.id, arguments, step.unix_ms) {
-                Err(text) => {
-                    encode::error(&mut bytes, &text);
-                    plot.pieces.push(Piece::Local(bytes));
-                }
-                Ok((key, _)) if key.len() > limits::SESSION_KEY_BYTES_MAX => {
-                    encode::error(&mut bytes, &texts::KEY_TOO_LONG);
-                    plot.pieces.push(Piece::Local(bytes));
-                }
-                Ok((key, command)) if entry.keys == Keys::One => {
-                    plot.ask(self.database, key, command);
-                    plot.pieces.push(Piece::Answer);
-                }
-                Ok((_, command)) => {
-                    for key in arguments.from(1) {
-                        plot.ask(self.database, key, command);
-                    }
-                    let sum = entry.keys == Keys::Sum;
-                    plot.pieces.push(if sum { Piece::Sum(count) } else { Piece::Gather(count) });
-                }
-            }
-        }
-        plot
     }
 }

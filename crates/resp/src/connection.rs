@@ -1,11 +1,10 @@
 //! One RESP connection: what it speaks, who is logged in, and what is done with each command.
 //!
-//! The way of a command: [`Connection::on_bytes`] finds its end, `on_command` looks it up in the table and checks arity,
-//! login, permission and transaction in Redis's order (`processCommand`), then one of the rooms beside this one does it:
-//! `login` (HELLO, AUTH, RESET), `introspection` (CLIENT, CONFIG, INFO …), `keys` (arguments to a command on a key),
-//! `block` (MULTI), `walk` (SCAN).
+//! The way of a command: [`Connection::on_bytes`] finds its end, `on_command` looks it up in the table and
+//! checks arity, login, permission and transaction in Redis's order (`processCommand`), then one of the rooms
+//! beside this one does it: `login` (HELLO, AUTH, RESET), `introspection` (CLIENT, CONFIG, INFO …), `keys`
+//! (arguments to a command on a key), `block` (MULTI), `walk` (SCAN).
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::{Buf as _, BytesMut};
@@ -13,12 +12,14 @@ use leveret_model::limits;
 use leveret_model::session::{Answer, Database};
 
 use crate::block::Block;
-use crate::command::{Entry, Keys, arity_fits, lookup, lookup_sub};
+use crate::client_info::ClientInfo;
+use crate::command::{arity_fits, lookup, lookup_sub};
 use crate::decode::{Allowed, Arguments, Decoded, Decoder};
 use crate::encode::{self, Protocol};
+use crate::entry::Keys;
 use crate::host::{Host, Ticket};
 use crate::keys;
-use crate::login::{LoginState, PendingLogin};
+use crate::login_state::{LoginState, PendingLogin};
 use crate::replies::{Plan, Replies};
 use crate::table::Id;
 use crate::texts::{self, Text};
@@ -41,17 +42,6 @@ pub enum State {
     Paused,
     /// No more: close it once its output is written.
     Ended,
-}
-
-/// What a client says about itself, for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientInfo {
-    /// `CLIENT SETNAME`
-    pub name: Box<[u8]>,
-    /// `CLIENT SETINFO LIB-NAME`
-    pub library: Box<[u8]>,
-    /// `CLIENT SETINFO LIB-VER`
-    pub version: Box<[u8]>,
 }
 
 /// A connection of a client.
@@ -93,8 +83,8 @@ impl Connection {
         }
     }
 
-    /// Takes commands off the front of `received` and appends answers to `out`, whose length counts as output that the
-    /// client has not taken. `unix_ms` is the wall clock of the turn. hot.
+    /// Takes commands off the front of `received` and appends answers to `out`, whose length counts as output
+    /// that the client has not taken. `unix_ms` is the wall clock of the turn. hot.
     pub fn on_bytes<H: Host>(
         &mut self,
         received: &mut BytesMut,
@@ -188,8 +178,8 @@ impl Connection {
 
     /// Looks the command up and checks what Redis checks, in its order. hot.
     fn on_command<H: Host>(&mut self, arguments: Arguments<'_>, step: &mut Step<'_, H>) {
-        let entry = match find(arguments) {
-            Ok(entry) => entry,
+        let id = match find(arguments) {
+            Ok(id) => id,
             Err(Unfit::CrossProtocol) => {
                 self.ended = true;
                 return;
@@ -200,6 +190,7 @@ impl Connection {
             }
             Err(Unfit::Other(text)) => return self.reject_named(arguments, step, &text),
         };
+        let entry = id.entry();
         if !self.login.is_open() && !entry.early {
             return self.reject_named(arguments, step, &texts::NOAUTH);
         }
@@ -207,17 +198,17 @@ impl Connection {
             return self.reject(step, &texts::no_permission(entry));
         }
         if self.block.is_some() && !entry.now {
-            return self.queue(entry, arguments, step);
+            return self.queue(id, arguments, step);
         }
-        self.execute(entry, arguments, step);
+        self.execute(id, arguments, step);
     }
 
     /// hot.
-    fn execute<H: Host>(&mut self, entry: &'static Entry, arguments: Arguments<'_>, step: &mut Step<'_, H>) {
-        match entry.keys {
-            Keys::One => self.one_key(entry.id, arguments, step),
-            Keys::Sum | Keys::Gather => self.many_keys(entry, arguments, step),
-            Keys::None => self.without_key(entry.id, arguments, step),
+    fn execute<H: Host>(&mut self, id: Id, arguments: Arguments<'_>, step: &mut Step<'_, H>) {
+        match id.entry().keys {
+            Keys::One => self.one_key(id, arguments, step),
+            Keys::Sum | Keys::Gather => self.many_keys(id, arguments, step),
+            Keys::None => self.without_key(id, arguments, step),
         }
     }
 
@@ -241,19 +232,19 @@ impl Connection {
     }
 
     /// Each key is asked for by itself; what comes at once is taken at once.
-    fn many_keys<H: Host>(&mut self, entry: &Entry, arguments: Arguments<'_>, step: &mut Step<'_, H>) {
+    fn many_keys<H: Host>(&mut self, id: Id, arguments: Arguments<'_>, step: &mut Step<'_, H>) {
         let too_long = |key: &[u8]| key.len() > limits::SESSION_KEY_BYTES_MAX;
         if arguments.from(1).any(too_long) {
             return self.error(step.out, &texts::KEY_TOO_LONG);
         }
         let count = arguments.count() - 1;
-        let mut plan = if entry.keys == Keys::Sum {
+        let mut plan = if id.entry().keys == Keys::Sum {
             Plan::Sum { missing: count as u32, total: 0, refused: None }
         } else {
             Plan::Gather { missing: count as u32, parts: alloc::vec![None; count], bytes: 0 }
         };
         let mut ticket = self.replies.next_ticket();
-        let command = keys::parse(entry.id, arguments, step.unix_ms).map(|(_, command)| command);
+        let command = keys::parse(id, arguments, step.unix_ms).map(|(_, command)| command);
         let command = match command {
             Ok(command) => command,
             Err(text) => return self.error(step.out, &text),
@@ -340,20 +331,19 @@ enum Unfit {
 }
 
 /// The line of the table for these arguments. hot.
-fn find(arguments: Arguments<'_>) -> Result<&'static Entry, Unfit> {
+fn find(arguments: Arguments<'_>) -> Result<Id, Unfit> {
     let name = arguments.get(0);
-    let Some(id) = lookup(name) else {
+    let Some(mut id) = lookup(name) else {
         let http = name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:");
         return Err(if http { Unfit::CrossProtocol } else { Unfit::Unknown });
     };
-    let mut entry = id.entry();
-    if entry.container && arguments.count() > 1 {
-        let sub = lookup_sub(entry, arguments.get(1));
-        entry = sub.ok_or_else(|| Unfit::Other(texts::unknown_subcommand(arguments)))?.entry();
+    if id.entry().container && arguments.count() > 1 {
+        let sub = lookup_sub(id.entry(), arguments.get(1));
+        id = sub.ok_or_else(|| Unfit::Other(texts::unknown_subcommand(arguments)))?;
     }
-    if arity_fits(entry, arguments.count()) {
-        Ok(entry)
+    if arity_fits(id.entry(), arguments.count()) {
+        Ok(id)
     } else {
-        Err(Unfit::Other(texts::wrong_arity(entry)))
+        Err(Unfit::Other(texts::wrong_arity(id.entry())))
     }
 }

@@ -1,8 +1,9 @@
 //! Bytes to arguments: arrays of bulk strings, or inline lines.
 //!
-//! The decoder remembers how far it has come in a command that is not complete, so a long one is looked at once however many
-//! pieces it comes in. It keeps no bytes: arguments are places in the receive block, up to the end of the command.
-//! Redis 7.0 (`processMultibulkBuffer`) does not look at the byte behind a carriage return, nor do we.
+//! The decoder remembers how far it has come in a command that is not complete, so a long one is looked at
+//! once however many pieces it comes in. It keeps no bytes: arguments are places in the receive block, up to
+//! the end of the command. Redis 7.0 (`processMultibulkBuffer`) does not look at the byte behind a carriage
+//! return, nor do we.
 
 use alloc::format;
 use alloc::vec::Vec;

@@ -1,15 +1,15 @@
 //! What a connection asks of the broker: the only door between this crate and the shard.
 //!
-//! A [`Host`] is called *during* `Connection::on_bytes`, with borrowed arguments. What it can say at once it returns; the
-//! rest it answers later through a method of `Connection`, never from inside the call. Each question carries a [`Ticket`],
-//! which comes back with the answer.
+//! A [`Host`] is called *during* `Connection::on_bytes`, with borrowed arguments. What it can say at once it
+//! returns; the rest it answers later through a method of `Connection`, never from inside the call. Each
+//! question carries a [`Ticket`], which comes back with the answer.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use leveret_model::session::{Answer, Database, KeyCommand};
 
-use crate::command::Right;
+use crate::entry::Right;
 
 /// What an answer belongs to: a command of the connection, and a part of it if it asks for several keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]

@@ -5,17 +5,19 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
+use leveret_model::glob_matches;
 use leveret_model::session::Database;
-use leveret_model::{glob_matches, limits};
 
 use crate::arguments::{is, parse_integer};
-use crate::connection::{ClientInfo, Connection};
+use crate::connection::Connection;
 use crate::decode::Arguments;
 use crate::encode::{self, Protocol};
 use crate::host::{Figures, Host};
-use crate::login::REDIS_VERSION;
 use crate::table::{COMMANDS, Id};
 use crate::texts::{self, Text};
+
+/// The version that clients are told; some refuse to start without one that they know.
+pub(crate) const REDIS_VERSION: &str = "7.0.15";
 
 impl Connection {
     /// Writes the answer to a command that needs no key and no other node.
@@ -43,8 +45,8 @@ impl Connection {
             Id::ClientId => encode::integer(out, self.config.number as i64),
             Id::ClientGetname if self.client.name.is_empty() => encode::nil(out, self.protocol),
             Id::ClientGetname => encode::bulk(out, &self.client.name),
-            Id::ClientSetname => done(out, set_name(&mut self.client, arguments.get(2))),
-            Id::ClientSetinfo => done(out, set_info(&mut self.client, arguments)),
+            Id::ClientSetname => done(out, self.client.set_name(arguments.get(2))),
+            Id::ClientSetinfo => done(out, self.client.set_info(arguments.get(2), arguments.get(3))),
             Id::CommandCount => encode::integer(out, COMMANDS.len() as i64),
             Id::CommandDocs => encode::map(out, self.protocol, 0),
             Id::Command | Id::CommandInfo => encode::array(out, 0),
@@ -66,29 +68,6 @@ fn select(number: &[u8]) -> Result<Database, Text> {
     let number = parse_integer(number).and_then(|number| i32::try_from(number).ok());
     let number = number.ok_or(texts::NOT_AN_INTEGER)?;
     u8::try_from(number).ok().and_then(Database::new).ok_or(texts::DATABASE_OUT_OF_RANGE)
-}
-
-/// Redis: `validateClientName`.
-pub(crate) fn set_name(client: &mut ClientInfo, name: &[u8]) -> Result<(), Text> {
-    if name.len() > limits::RESP_CLIENT_NAME_BYTES_MAX || !name.iter().all(u8::is_ascii_graphic) {
-        return Err(texts::BAD_CLIENT_NAME);
-    }
-    client.name = name.into();
-    Ok(())
-}
-
-fn set_info(client: &mut ClientInfo, arguments: Arguments<'_>) -> Result<(), Text> {
-    let (option, value) = (arguments.get(2), arguments.get(3));
-    let place = match () {
-        () if is(option, "LIB-NAME") => &mut client.library,
-        () if is(option, "LIB-VER") => &mut client.version,
-        () => return Err(texts::SYNTAX),
-    };
-    if value.len() > limits::RESP_CLIENT_NAME_BYTES_MAX || !value.iter().all(u8::is_ascii_graphic) {
-        return Err(texts::BAD_CLIENT_NAME);
-    }
-    *place = value.into();
-    Ok(())
 }
 
 fn config(out: &mut Vec<u8>, protocol: Protocol, arguments: Arguments<'_>, figures: &Figures) {

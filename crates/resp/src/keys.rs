@@ -8,7 +8,8 @@ use crate::scripts;
 use crate::table::Id;
 use crate::texts::{self, Text};
 
-/// Reads the arguments of a command whose first one is a key, or all of whose are. `unix_ms` is the wall clock. hot.
+/// Reads the arguments of a command whose first one is a key, or all of whose are. `unix_ms` is the wall
+/// clock. hot.
 ///
 /// # Errors
 /// The text for the client.

@@ -3,54 +3,14 @@
 use alloc::vec::Vec;
 
 use crate::arguments::{is, parse_integer};
-use crate::connection::{ClientInfo, Connection, Step};
+use crate::client_info::ClientInfo;
+use crate::connection::{Connection, Step};
 use crate::decode::Arguments;
 use crate::encode::{self, Protocol};
 use crate::host::Host;
-use crate::introspection::set_name;
+use crate::introspection::REDIS_VERSION;
+use crate::login_state::{LoginState, PendingLogin};
 use crate::texts;
-
-/// The version that clients are told; some refuse to start without one that they know.
-pub(crate) const REDIS_VERSION: &str = "7.0.15";
-
-/// What is done once a login has been checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PendingLogin {
-    /// `AUTH`
-    Auth,
-    /// `HELLO`, and the version that it asked for.
-    Hello(Option<Protocol>),
-}
-
-/// Who is logged in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LoginState {
-    /// May use sessions.
-    open: bool,
-    /// Is being checked: nothing is read meanwhile.
-    pending: Option<PendingLogin>,
-}
-
-impl LoginState {
-    pub(crate) const fn new(open: bool) -> Self {
-        Self { open, pending: None }
-    }
-
-    pub(crate) const fn is_open(self) -> bool {
-        self.open
-    }
-
-    pub(crate) const fn is_pending(self) -> bool {
-        self.pending.is_some()
-    }
-
-    /// A refused login leaves who was logged in before (Redis does the same).
-    pub(crate) fn settle(&mut self, allowed: bool) -> Option<PendingLogin> {
-        let pending = self.pending.take()?;
-        self.open |= allowed;
-        Some(pending)
-    }
-}
 
 impl Connection {
     /// `AUTH [user] password`
@@ -60,7 +20,7 @@ impl Connection {
             3 => (arguments.get(1), arguments.get(2)),
             _ => return self.error(step.out, &texts::SYNTAX),
         };
-        self.login.pending = Some(PendingLogin::Auth);
+        self.login.begin(PendingLogin::Auth);
         step.host.login(user, password);
     }
 
@@ -84,7 +44,7 @@ impl Connection {
                 credentials = Some((arguments.get(at + 1), arguments.get(at + 2)));
                 at += 3;
             } else if is(option, "SETNAME") && left >= 1 {
-                if let Err(text) = set_name(&mut self.client, arguments.get(at + 1)) {
+                if let Err(text) = self.client.set_name(arguments.get(at + 1)) {
                     return self.error(step.out, &text);
                 }
                 at += 2;
@@ -94,7 +54,7 @@ impl Connection {
         }
         match credentials {
             Some((user, password)) => {
-                self.login.pending = Some(PendingLogin::Hello(protocol));
+                self.login.begin(PendingLogin::Hello(protocol));
                 step.host.login(user, password);
             }
             None => self.hello_answer(protocol, step),

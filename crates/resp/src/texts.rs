@@ -1,4 +1,5 @@
-//! Texts of errors. Those of Redis 7.0 are its own to the letter, because clients look at them; the rest are ours.
+//! Texts of errors. Those of Redis 7.0 are its own to the letter, because clients look at them; the rest are
+//! ours.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -7,8 +8,8 @@ use alloc::vec::Vec;
 
 use leveret_model::session::SessionRefusal;
 
-use crate::command::Entry;
 use crate::decode::Arguments;
+use crate::entry::Entry;
 
 /// What follows the minus sign.
 pub(crate) type Text = Cow<'static, [u8]>;

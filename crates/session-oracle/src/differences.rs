@@ -57,7 +57,8 @@ fn compares(command: &Command) -> bool {
     text.contains("\r\nGT\r\n") || text.contains("\r\nLT\r\n")
 }
 
-/// True if both are numbers, or lists of the same numbers and texts, and each pair is as near as two clocks are.
+/// True if both are numbers, or lists of the same numbers and texts, and each pair is as near as two clocks
+/// are.
 fn near(theirs: &str, ours: &str) -> bool {
     let (theirs, ours): (Vec<&str>, Vec<&str>) =
         (theirs.split("\r\n").collect(), ours.split("\r\n").collect());

@@ -3,8 +3,9 @@
 //! ```console
 //! $ cargo run -p leveret-session-oracle -- --seeds 200
 //! ```
-//! Answers must be equal byte for byte, but for [`differences`], each with its reason. Every key has the rule `free`, under
-//! which a key may come back after a delete as in Redis; what the other rules change is tested in `crates/sessions`.
+//! Answers must be equal byte for byte, but for [`differences`], each with its reason. Every key has the rule
+//! `free`, under which a key may come back after a delete as in Redis; what the other rules change is tested
+//! in `crates/sessions`.
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
 mod differences;

@@ -43,8 +43,9 @@ const UNIX: [&str; 5] = ["4000000000", "1", "-4", "4000000000000", "922337203685
 const SET_OPTIONS: [&str; 10] = ["NX", "XX", "GET", "KEEPTTL", "EX", "PX", "EXAT", "PXAT", "PERSIST", "nx"];
 const EXPIRE_OPTIONS: [&str; 6] = ["NX", "XX", "GT", "LT", "gt", "YY"];
 
-/// Each with one of what it takes: k key, v value, t time, u point in time, s options of SET, g of GETEX, e of EXPIRE, d number
-/// of a database, n many keys, c cursor and its options; other words stand for themselves.
+/// Each with one of what it takes: k key, v value, t time, u point in time, s options of SET, g of GETEX, e
+/// of EXPIRE, d number of a database, n many keys, c cursor and its options; other words stand for
+/// themselves.
 const FORMS: [&str; 58] = [
     "get k",
     "get k",

@@ -1,7 +1,7 @@
 //! What commands make of one session, before anybody else hears of it (S4, S5).
 //!
-//! A [`Draft`] begins with what is there, takes one command or a block of them, and ends in one [`Verdict`], so that a block is
-//! one commit. It changes nothing itself.
+//! A [`Draft`] begins with what is there, takes one command or a block of them, and ends in one [`Verdict`],
+//! so that a block is one commit. It changes nothing itself.
 
 use leveret_model::session::{
     Answer, ExpireIf, Expiry, KeptAnswer, KeyCommand, Presence, SessionRefusal, SetAnswer, TimeForm,

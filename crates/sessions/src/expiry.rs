@@ -3,8 +3,8 @@
 //! ```text
 //!   second 61 ──▶ [place, place, …]      a session stands in one bin; a touch does not move it
 //! ```
-//! A bin that is due is taken apart: whoever's deadline is over expires, the others are filed under their present one. An
-//! answer never waits for that: a command looks at the deadline itself.
+//! A bin that is due is taken apart: whoever's deadline is over expires, the others are filed under their
+//! present one. An answer never waits for that: a command looks at the deadline itself.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -37,7 +37,8 @@ impl Expiry {
         self.bins.entry(second).or_default().push(key);
     }
 
-    /// Up to `most` sessions whose deadline may be over go to `due`; those that were touched meanwhile are filed anew.
+    /// Up to `most` sessions whose deadline may be over go to `due`; those that were touched meanwhile are
+    /// filed anew.
     pub(crate) fn take_due(&mut self, states: &mut States, now: Ms, most: usize, due: &mut Vec<StateKey>) {
         let mut left = most;
         while left > 0 {

@@ -1,7 +1,7 @@
 //! Little-endian fields of records and of the image. Drawn in docs/formats/sessions.md.
 //!
-//! Invariant: [`Take`] never reads past its slice, never panics, and trusts no count before it compared the bytes that are
-//! there.
+//! Invariant: [`Take`] never reads past its slice, never panics, and trusts no count before it compared the
+//! bytes that are there.
 
 use alloc::vec::Vec;
 

@@ -1,9 +1,11 @@
-//! Gone entries (S5): that a session ended. A set that each node keeps by itself, joined by union; no row of anybody's list.
+//! Gone entries (S5): that a session ended. A set that each node keeps by itself, joined by union; no row of
+//! anybody's list.
 //!
 //! Invariants
 //! - *Beats*: a gone entry beats every state of the same or a lower life.
-//! - *Stays*: an entry stays for `session_gone_for`, and until every member that was counted since has acknowledged it, a day
-//!   at most. At the bound the oldest that all have acknowledged goes, else the oldest.
+//! - *Stays*: an entry stays for `session_gone_for`, and until every member that was counted since has
+//!   acknowledged it, a day at most. At the bound the oldest that all have acknowledged goes, else the
+//!   oldest.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -32,8 +34,8 @@ pub(crate) struct Gone {
 /// The set of one shard's buckets.
 pub(crate) struct GoneSet {
     entries: HashMap<Hid, Gone, FixedState>,
-    /// By the time at which they are looked at again. An entry that was replaced leaves a stale line, which finds another
-    /// time in the entry and is dropped.
+    /// By the time at which they are looked at again. An entry that was replaced leaves a stale line, which
+    /// finds another time in the entry and is dropped.
     due: BTreeMap<(Ms, Hid), ()>,
     most: usize,
 }

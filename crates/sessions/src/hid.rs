@@ -5,8 +5,8 @@ use core::fmt;
 use leveret_model::session::Database;
 use sha2::{Digest as _, Sha256};
 
-/// The first 16 bytes of SHA-256 over vhost, database and key. It stands in lists, logs and events, because keys are bearer
-/// secrets; the home compares the whole key.
+/// The first 16 bytes of SHA-256 over vhost, database and key. It stands in lists, logs and events, because
+/// keys are bearer secrets; the home compares the whole key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hid([u8; 16]);
 
@@ -68,8 +68,8 @@ impl Hid {
         Slot((self.0[0] as u16) << 4 | (self.0[1] as u16) >> 4)
     }
 
-    /// Bits for a hash table: a hid is random, but an attacker who may choose keys can choose them too, so tables mix a
-    /// seed of their own into it.
+    /// Bits for a hash table: a hid is random, but an attacker who may choose keys can choose them too, so
+    /// tables mix a seed of their own into it.
     #[must_use]
     pub(crate) const fn bits(self) -> u64 {
         let Self([_, _, _, _, _, _, _, _, a, b, c, d, e, f, g, h]) = self;

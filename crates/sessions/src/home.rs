@@ -213,7 +213,8 @@ impl Sessions {
         }
     }
 
-    /// Room for a birth: sessions that were never used again after their creation give way, a minute old at least (crawlers).
+    /// Room for a birth: sessions that were never used again after their creation give way, a minute old at
+    /// least (crawlers).
     fn make_room(&mut self, clock: Clock, bytes: usize, effects: &mut Effects) -> Result<(), SessionRefusal> {
         let fits = |sessions: &Self| sessions.states.bytes() + bytes as u64 <= sessions.config.memory_max;
         let places = self.states.places();

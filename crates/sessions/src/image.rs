@@ -1,8 +1,9 @@
 //! The image of the last node: what a clean stop without a living other leaves (`sessions.img`).
 //!
-//! The driver writes [`head`] and the records of every shard ([`Sessions::append_image`]) to a new file, syncs and renames it;
-//! at the start it renames the file away, reads it whole, and hands [`Image`] to every shard, which takes what it keeps. If a
-//! member answers first, the driver sets the file aside instead and says so.
+//! The driver writes [`head`] and the records of every shard ([`Sessions::append_image`]) to a new file,
+//! syncs and renames it; at the start it renames the file away, reads it whole, and hands [`Image`] to every
+//! shard, which takes what it keeps. If a member answers first, the driver sets the file aside instead and
+//! says so.
 
 use alloc::vec::Vec;
 
@@ -178,8 +179,8 @@ impl Sessions {
         count
     }
 
-    /// Takes what this shard keeps of an image. Times that remain are shortened by what passed since it was written, never
-    /// lengthened; who expired meanwhile is left out. Gives the sessions that were taken.
+    /// Takes what this shard keeps of an image. Times that remain are shortened by what passed since it was
+    /// written, never lengthened; who expired meanwhile is left out. Gives the sessions that were taken.
     ///
     /// # Errors
     /// None that [`Image::read`] did not find before.

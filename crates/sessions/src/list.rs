@@ -5,7 +5,8 @@
 //! ```
 //! Invariants
 //! - *One row a hid*; who wins against whom is decided before a row is set.
-//! - *By bucket*: each bucket has a table of its own, so that a takeover, a digest or a step of SCAN walks no other.
+//! - *By bucket*: each bucket has a table of its own, so that a takeover, a digest or a step of SCAN walks no
+//!   other.
 //! - *Counted*: [`List::count`] is the number of settled rows of a database.
 
 use alloc::vec::Vec;
@@ -82,7 +83,8 @@ struct Packed {
 
 const _: () = assert!(size_of::<Packed>() == 29);
 
-/// Counters and epochs past these are refused where they come in: 10^12 births, 16 million moves of one session.
+/// Counters and epochs past these are refused where they come in: 10^12 births, 16 million moves of one
+/// session.
 const COUNTER_MAX: u64 = (1 << 40) - 1;
 const EPOCH_MAX: u32 = (1 << 24) - 1;
 
@@ -116,7 +118,8 @@ impl List {
         Some(self.unpack(packed))
     }
 
-    /// Enters or replaces a row. False if it cannot be kept (its counter or epoch is past the end): nothing has changed.
+    /// Enters or replaces a row. False if it cannot be kept (its counter or epoch is past the end): nothing
+    /// has changed.
     pub(crate) fn set(&mut self, hid: Hid, row: Row) -> bool {
         let Some(packed) = self.pack(hid, row) else { return false };
         let state = self.state.clone();

@@ -49,8 +49,8 @@ struct Line {
 #[derive(Clone, Debug)]
 pub struct Rules(Vec<Line>);
 
-/// What stores of others are known to need. Sources: phpredis `redis_session.c` (locks and ids that are used again),
-/// Symfony's RedisSessionHandler (the prefix `sf_s`), Django's cache keys `PREFIX:VERSION:KEY`.
+/// What stores of others are known to need. Sources: phpredis `redis_session.c` (locks and ids that are used
+/// again), Symfony's RedisSessionHandler (the prefix `sf_s`), Django's cache keys `PREFIX:VERSION:KEY`.
 const BUILT_IN: [(&str, Rule); 5] = [
     ("PHPREDIS_SESSION:*_LOCK", Rule::Free),
     ("PHPREDIS_SESSION:*", Rule::Reader),

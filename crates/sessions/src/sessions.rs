@@ -1,7 +1,7 @@
 //! The machine of one shard's buckets: where each session is, and the state of those at home here.
 //!
-//! The way of a request: [`Sessions::on_request`] finds the row; if the home is here, `home` drafts what the commands make of
-//! the state and carries the verdict out.
+//! The way of a request: [`Sessions::on_request`] finds the row; if the home is here, `home` drafts what the
+//! commands make of the state and carries the verdict out.
 
 use alloc::vec::Vec;
 

@@ -41,8 +41,8 @@ pub(crate) struct StateId {
     pub(crate) version: Version,
 }
 
-/// Small numbers for things that are long and few, so that tables of millions stay small. Nothing is ever taken out: there are
-/// as many as nodes and boots of the cluster while this process runs.
+/// Small numbers for things that are long and few, so that tables of millions stay small. Nothing is ever
+/// taken out: there are as many as nodes and boots of the cluster while this process runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Interner<T> {
     known: Vec<T>,
@@ -53,7 +53,8 @@ impl<T: Copy + Eq> Interner<T> {
         Self { known: Vec::new() }
     }
 
-    /// The number of `thing`, a new one if it is new. `None` if there are too many: the caller refuses the thing.
+    /// The number of `thing`, a new one if it is new. `None` if there are too many: the caller refuses the
+    /// thing.
     pub(crate) fn number(&mut self, thing: T) -> Option<u16> {
         let at = self.known.iter().position(|known| *known == thing).unwrap_or_else(|| {
             self.known.push(thing);

@@ -7,8 +7,8 @@ use leveret_model::Instant;
 pub struct Clock {
     /// The monotonic clock.
     pub now: Instant,
-    /// The wall clock at the origin of the monotonic one, ms since 1970; the driver reads it about once a second, so that
-    /// a stepped clock is followed.
+    /// The wall clock at the origin of the monotonic one, ms since 1970; the driver reads it about once a
+    /// second, so that a stepped clock is followed.
     pub unix_origin_ms: i64,
 }
 
@@ -18,8 +18,8 @@ impl Clock {
         Ms(self.now.as_nanos() / 1_000_000)
     }
 
-    /// Milliseconds since 1970 of this turn: what a RESP connection is given, so that points in time that come back are
-    /// exact.
+    /// Milliseconds since 1970 of this turn: what a RESP connection is given, so that points in time that
+    /// come back are exact.
     #[must_use]
     pub const fn unix_ms(self) -> i64 {
         self.unix_origin_ms.saturating_add(self.ms().0 as i64)

@@ -1,7 +1,8 @@
 //! SCAN, DBSIZE and FLUSHDB over the sessions that are at home here.
 //!
-//! A cursor is a number of a slot (12 bits of the hid), the same on every node. A slot is never cut, so whoever is there
-//! from the beginning of a walk to its end is given at least once, whatever comes and goes meanwhile.
+//! A cursor is a number of a slot (12 bits of the hid), the same on every node. A slot is never cut, so
+//! whoever is there from the beginning of a walk to its end is given at least once, whatever comes and goes
+//! meanwhile.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -36,8 +37,8 @@ impl Sessions {
         bucket.0 % self.config.shards.max(1) == self.config.shard.0
     }
 
-    /// Appends keys of the slots from `from` on that this shard keeps, until there are enough, and gives the slot where to go
-    /// on: perhaps on another shard. `None`: that was the last one.
+    /// Appends keys of the slots from `from` on that this shard keeps, until there are enough, and gives the
+    /// slot where to go on: perhaps on another shard. `None`: that was the last one.
     pub fn walk(
         &self,
         clock: Clock,

@@ -1,6 +1,7 @@
 //! Bugs for the simulator to find, chosen at run time; compiled in by the feature `planted` alone.
 
-use crate::places::Home;
+use leveret_queue::{Lanes, Queue};
+
 use crate::shard::Shard;
 
 /// A bug.
@@ -20,6 +21,8 @@ pub enum Planted {
     LostCopy,
     /// A channel's pause never ends for its consumers.
     EndlessPause,
+    /// A publisher is answered when its message is appended, not when it is stored.
+    ConfirmOnAppend,
     /// A new link does not say what this shard consumes and holds.
     NoResubscription,
 }
@@ -27,33 +30,33 @@ pub enum Planted {
 impl Shard {
     /// Plants a bug; to be called before anything else.
     pub fn plant(&mut self, bug: Planted) {
+        let mut bounds = crate::Bounds::default();
         if bug == Planted::Unbounded {
-            let forward = leveret_link::credit::Cost { records: u32::MAX, bytes: u64::MAX };
-            self.set_bounds(crate::Bounds {
-                forward,
-                output_bytes_high: usize::MAX,
-                ..crate::Bounds::default()
-            });
+            bounds.forward = leveret_link::credit::Cost { records: u32::MAX, bytes: u64::MAX };
+            bounds.output_bytes_high = usize::MAX;
+            self.set_bounds(bounds);
         }
         if bug == Planted::UnboundedLanes {
-            self.broker.bounds.lane_messages = usize::MAX;
-            self.broker.bounds.lane_bytes = u64::MAX;
+            (bounds.lane_messages, bounds.lane_bytes) = (usize::MAX, u64::MAX);
+            self.set_bounds(bounds);
         }
-        self.plant_in_broker(bug);
+        self.machines.queues.plant(bug);
+        self.machines.view.plant(bug);
     }
 }
 
 impl Planted {
     /// A queue that opens has the bug.
-    pub(crate) fn in_home(self, home: &mut Home) {
+    pub(crate) fn plant_in(self, queue: &mut Queue, lanes: &mut Lanes) {
         match self {
-            Self::ResendWithoutDedup => home.lanes.planted_twice = true,
-            Self::InQueue(bug) => home.queue.plant(bug),
+            Self::ResendWithoutDedup => lanes.planted_twice = true,
+            Self::InQueue(bug) => queue.plant(bug),
             Self::NoResubscription
             | Self::StaleTable
             | Self::Unbounded
             | Self::UnboundedLanes
             | Self::EndlessPause
+            | Self::ConfirmOnAppend
             | Self::LostCopy => {}
         }
     }

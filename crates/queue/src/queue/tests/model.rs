@@ -2,10 +2,24 @@
 
 mod deeds;
 
+use leveret_model::{Arguments, Name};
 use proptest::prelude::*;
 
 use self::deeds::{Deed, Resubscription, deed};
 use super::*;
+
+/// The queue that all of these tests are about.
+pub(super) fn record() -> QueueRecord {
+    QueueRecord {
+        vhost: Name::default(),
+        name: Name::default(),
+        id: QueueId { generation: 0, ulid: Ulid(1) },
+        home: OWN,
+        epoch: 0,
+        durable: true,
+        arguments: Arguments::default(),
+    }
+}
 
 /// A message that has not left: where it is, and who holds it.
 #[derive(Clone, Copy, Debug)]
