@@ -13,6 +13,7 @@ mod log;
 mod logins;
 mod memory;
 mod routing;
+mod sessions;
 mod threads;
 mod turns;
 
@@ -24,5 +25,6 @@ pub use log::*;
 pub use logins::*;
 pub use memory::*;
 pub use routing::*;
+pub use sessions::*;
 pub use threads::*;
 pub use turns::*;
