@@ -10,6 +10,7 @@ mod log;
 mod logins;
 mod memory;
 mod routing;
+mod store;
 mod threads;
 mod turns;
 
@@ -21,5 +22,6 @@ pub use log::*;
 pub use logins::*;
 pub use memory::*;
 pub use routing::*;
+pub use store::*;
 pub use threads::*;
 pub use turns::*;
