@@ -14,6 +14,7 @@ mod logins;
 mod memory;
 mod routing;
 mod sessions;
+mod store;
 mod threads;
 mod turns;
 
@@ -26,5 +27,6 @@ pub use logins::*;
 pub use memory::*;
 pub use routing::*;
 pub use sessions::*;
+pub use store::*;
 pub use threads::*;
 pub use turns::*;

@@ -7,7 +7,7 @@ use crate::source::{line_of, product_only, words};
 
 /// Rooms without sockets, files, threads, clocks and randomness.
 const PURE: &[&str] = &[
-    "model", "wire", "amqp", "resp", "route", "sessions", "link", "auth", "queue", "cluster", "shard",
+    "model", "wire", "amqp", "resp", "route", "sessions", "link", "auth", "store", "queue", "cluster", "shard",
     "client",
 ];
 
