@@ -5,6 +5,7 @@
 mod cluster;
 mod configuration;
 mod connections;
+mod door;
 mod forwards;
 mod log;
 mod logins;
@@ -16,6 +17,7 @@ mod turns;
 pub use cluster::*;
 pub use configuration::*;
 pub use connections::*;
+pub use door::*;
 pub use forwards::*;
 pub use log::*;
 pub use logins::*;

@@ -18,6 +18,7 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("shard", &["model", "wire", "amqp", "route", "link", "auth", "queue"]),
     ("server", &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
     ("sim", &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
+    ("services", &["model"]),
     ("leveret", &["model", "wire", "link", "server"]),
 ];
 

@@ -6,7 +6,7 @@ use super::{Problem, Tree};
 use crate::source::{line_of, product_only, words};
 
 /// Rooms without sockets, files, threads, clocks and randomness.
-const PURE: &[&str] = &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard"];
+const PURE: &[&str] = &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard", "services"];
 
 /// Bans of a pure room's `clippy.toml`, beside those of the root's.
 const BANS: &[&str] = &[
