@@ -23,6 +23,7 @@ mod report;
 pub mod retry;
 mod slot;
 mod snapshot;
+mod supervised;
 mod table;
 
 pub use announcement::{Announcement, AnnouncementError, Drain, Kind, Load, Scheme, State};
@@ -37,4 +38,5 @@ pub use planted::Planted;
 pub use report::{Ack, DoorReport, ServiceCount};
 pub use slot::{Opening, Slot};
 pub use snapshot::{Candidate, ServiceView, Snapshot};
+pub use supervised::{Effect, Event, Note, Phase, Settings, StopSignal, Supervised};
 pub use table::{Row, RowKey, Table, TableConfig, TableEffect, TableNote, WhyNot};
