@@ -19,7 +19,8 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("server", &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
     ("sim", &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
     ("services", &["model"]),
-    ("leveret", &["model", "wire", "link", "server"]),
+    ("bus", &["model", "services"]),
+    ("leveret", &["model", "wire", "link", "server", "services", "bus"]),
 ];
 
 pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {

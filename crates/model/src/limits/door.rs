@@ -83,3 +83,18 @@ pub const HEALTH_FAILURES_MAX: u32 = 2;
 pub const RETRY_BUDGET_MAX: u32 = 1_000;
 /// The claims of a service whose last instance is gone are kept for this, so that its requests wait for the next one.
 pub const EMPTY_SERVICE_KEPT: Duration = Duration::from_secs(60);
+/// Messages that wait for a link to take them. More are dropped: the next one says the present again.
+pub const BUS_OUTGOING_MAX: usize = 1_024;
+/// Messages from a broker that wait for their reader. A reader so far behind makes the broker's queue drop its oldest.
+pub const BUS_INCOMING_MAX: usize = 4_096;
+/// Messages in a participant's queue on the broker; at the bound the oldest is dropped.
+pub const BUS_QUEUE_MESSAGES_MAX: u32 = 10_000;
+/// Pause before the next round through all brokers, by the number of rounds that failed; the last one stays.
+pub const BUS_REDIAL_WAITS: [Duration; 4] =
+    [Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(500)];
+/// Time for each step of a new link: lookup, connect, login, declare.
+pub const BUS_STEP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Heartbeat that is asked for, whole seconds: a dead broker is found after twice that.
+pub const BUS_HEARTBEAT_S: u16 = 2;
+/// Brokers that may be named.
+pub const BROKERS_MAX: usize = 16;
