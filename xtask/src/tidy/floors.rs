@@ -20,7 +20,8 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("sim", &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
     ("services", &["model"]),
     ("bus", &["model", "services"]),
-    ("leveret", &["model", "wire", "link", "server", "services", "bus"]),
+    ("door", &["model", "services", "bus"]),
+    ("leveret", &["model", "wire", "link", "server", "services", "bus", "door"]),
 ];
 
 pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {

@@ -98,3 +98,33 @@ pub const BUS_STEP_TIMEOUT: Duration = Duration::from_secs(2);
 pub const BUS_HEARTBEAT_S: u16 = 2;
 /// Brokers that may be named.
 pub const BROKERS_MAX: usize = 16;
+/// A connect to an instance, and a probe, take this long at most (T4).
+pub const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// T6: largest body that is kept whole so that its request can be sent again, bytes.
+pub const REPLAYED_BODY_BYTES_MAX: usize = 64 * 1024;
+/// A response's head comes within this. Then 504, and a strike (T4).
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest pause inside a body, either way. Then the request ends.
+pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A client's connection without a complete request head for this is closed.
+pub const CLIENT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A tunnel without a byte for this is closed.
+pub const TUNNEL_IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
+/// Head of a request or a response, bytes. More gets 431, or 502.
+pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Headers of a request or a response. More gets 431, or 502.
+pub const HTTP_HEADERS_MAX: usize = 100;
+/// Clients' connections of a door. At the bound none is accepted until one ends.
+pub const CLIENT_CONNECTIONS_MAX: usize = 10_000;
+/// Connections that wait in a listener's queue (listen(2)).
+pub const DOOR_LISTEN_BACKLOG: i32 = 4_096;
+/// Idle connections that each thread keeps to one instance. More are closed.
+pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 64;
+/// A door looks at its table each.
+pub const DOOR_TICK_EVERY: Duration = Duration::from_millis(50);
+/// A door that starts sends its first request after this: every instance that was asked has answered, and knows the door.
+pub const DOOR_FIRST_ROUTE_AFTER: Duration = Duration::from_millis(120);
+/// A door that stops waits for its requests this long.
+pub const DOOR_STOP_WAIT: Duration = Duration::from_secs(30);
+/// Questions to a door's control that wait for an answer. More wait in their connections.
+pub const DOOR_QUESTIONS_MAX: usize = 16;
