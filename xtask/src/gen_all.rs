@@ -5,7 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{output, readme, wire_gen};
+use crate::process::output;
+use crate::{readme, wire_gen};
 
 pub(crate) fn write(root: &Path) -> Result<()> {
     run(root, false, cargo_run(root))

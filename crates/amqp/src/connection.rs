@@ -27,7 +27,9 @@ use alloc::vec::Vec;
 use leveret_model::limits::{
     FIRST_FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP,
 };
-use leveret_model::{ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Name, PublishNumber};
+use leveret_model::{
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Instant, Name, PublishNumber,
+};
 use leveret_wire::method::{ConnectionBlocked, ConnectionUnblocked};
 use leveret_wire::{HEARTBEAT, Output};
 
@@ -38,7 +40,7 @@ use crate::exception::{Exception, MethodId};
 use crate::gets::Gets;
 use crate::handshake::Handshake;
 use crate::heartbeat::Heartbeat;
-use crate::host::{Answer, Delivery, Held, Host};
+use crate::host::{Answer, Delivery, Host};
 use crate::stuck::Stuck;
 use crate::turn::{Shared, Turn};
 

@@ -19,7 +19,7 @@ mod proposing;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use leveret_model::definition::{DestinationKind, Exchange};
+use leveret_model::definition::{DestinationKind, ExchangeDefinition};
 use leveret_model::directory::{Command, Reply, ToShard};
 use leveret_model::{Instant, NodeId, QueueId, Refusal, RequestId, ShardId, Ulid, limits, refusals};
 
@@ -235,7 +235,7 @@ impl Control {
     }
 
     /// Writes the exchange register.
-    fn write_exchange(&mut self, name: &ObjectName, value: Option<Exchange>) {
+    fn write_exchange(&mut self, name: &ObjectName, value: Option<ExchangeDefinition>) {
         let stamp = self.directory.stamp();
         let deleted = if value.is_some() { self.directory.deleted(name) } else { stamp.lamport };
         self.directory.write(Op::Put(Record::Exchange { name: name.clone(), stamp, deleted, value }));
@@ -344,7 +344,7 @@ impl Control {
             && let Seen::There(SeenQueue { record, home: Standing::Unreachable }) =
                 self.directory.queue(&name)
         {
-            return refusal::home_down(&name, record.durable, &self.name_of(record.home.node));
+            return refusal::home_down(&name, record.definition.durable, &self.name_of(record.home.node));
         }
         if self.has_lease(now) { refusals::busy() } else { refusals::no_view(Some(&self.missing_names(now))) }
     }
@@ -364,9 +364,10 @@ impl Control {
 /// The queue that a command is about.
 fn queue_of(command: &Command) -> Option<ObjectName> {
     match command {
-        Command::DeclareQueue { vhost, name, .. } | Command::DeleteQueue { vhost, name, .. } => {
-            Some(ObjectName::new(vhost, name))
+        Command::DeclareQueue { definition, .. } => {
+            Some(ObjectName::new(&definition.vhost, &definition.name))
         }
+        Command::DeleteQueue { vhost, name, .. } => Some(ObjectName::new(vhost, name)),
         Command::Bind(binding) | Command::Unbind(binding) if binding.kind == DestinationKind::Queue => {
             Some(ObjectName::new(&binding.vhost, &binding.destination))
         }

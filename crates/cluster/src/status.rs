@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-use leveret_model::definition::{Binding, Exchange};
+use leveret_model::definition::{Binding, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, QueueId};
 
@@ -65,7 +65,7 @@ pub struct Status {
     /// All other nodes that it knows, by id.
     pub nodes: Vec<NodeStatus>,
     /// What its shards were told: exchanges, by name.
-    pub exchanges: Vec<Exchange>,
+    pub exchanges: Vec<ExchangeDefinition>,
     /// Queues, by id.
     pub queues: Vec<QueueStatus>,
     /// Bindings that are routed by.

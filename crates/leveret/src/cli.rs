@@ -5,12 +5,12 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use leveret_bench as bench;
 
 use crate::config::{self, ConfigError, ServeArgs};
-use crate::{bench, demo, serve, status};
+use crate::{demo, serve, status};
 
 /// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and the others go on.
 #[derive(Debug, Parser)]

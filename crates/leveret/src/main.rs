@@ -7,7 +7,6 @@
 use std::process::ExitCode;
 
 mod allocator;
-mod bench;
 mod cli;
 mod client;
 mod config;

@@ -18,9 +18,9 @@ mod read;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use leveret_model::{ChannelKey, ConsumerNumber, Position, QueueId, limits};
+use leveret_model::{ChannelKey, ConsumerNumber, Message, Position, QueueId, limits};
 
-use crate::codec::{self, MessageParts, kind};
+use crate::codec::{self, kind};
 use crate::credit::Cost;
 use crate::fields::{Damage, Put, Take};
 use crate::record::{LaneTarget, Record};
@@ -99,7 +99,7 @@ impl Batch {
     }
 
     /// Adds a [`Record::Publish`] from its pieces, for one queue. hot.
-    pub fn push_publish(&mut self, target: LaneTarget, message: MessageParts<'_>) -> Cost {
+    pub fn push_publish(&mut self, target: LaneTarget, message: Message<'_>) -> Cost {
         let at = self.built().len();
         let cost = self.write(true, |own, beside| {
             let body = codec::encode_publish(message, own, beside);
@@ -133,7 +133,7 @@ impl Batch {
         (channel, consumer): (ChannelKey, ConsumerNumber),
         position: Position,
         redelivered: bool,
-        message: MessageParts<'_>,
+        message: Message<'_>,
     ) -> Cost {
         self.write(true, |own, beside| {
             own.u8(kind::DELIVER);

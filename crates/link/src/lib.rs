@@ -18,5 +18,5 @@ pub mod record;
 pub mod sessions;
 
 pub use batch::{Batch, Records};
-pub use codec::{BodyParts, MessageParts};
+
 pub use fields::Damage;

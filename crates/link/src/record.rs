@@ -5,33 +5,12 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
 use leveret_model::{
-    ChannelKey, ConsumerNumber, ConsumerTerms, LaneSequence, Position, QueueId, ReplyCode, RequestId,
-    Settlement, Ulid, Unread,
+    ChannelKey, ConsumerNumber, ConsumerTerms, LaneSequence, Message, Position, QueueId, ReplyCode,
+    RequestId, Settlement, Ulid, Unread,
 };
 
 use crate::fields::Damage;
-
-/// The body of a message in a record.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RecordBody<'a> {
-    /// In the batch's own bytes.
-    Flat(&'a [u8]),
-    /// Counted slices beside the batch's own bytes.
-    Chunks(Vec<Bytes>),
-}
-
-/// A message in a record: the three pieces that every room copies as they are.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecordMessage<'a> {
-    /// Exchange and routing key, two short strings.
-    pub address: &'a [u8],
-    /// The payload of the content header frame.
-    pub header: &'a [u8],
-    /// The body.
-    pub body: RecordBody<'a>,
-}
 
 /// A queue that a publish goes to, and its place on the lane there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +128,7 @@ pub enum Record<'a> {
     /// home appends exactly `max(last, base-1)+1`, answers [`Record::Stored`] for what is at or below, [`Record::Gap`] above.
     Publish {
         /// The message.
-        message: RecordMessage<'a>,
+        message: Message<'a>,
         /// Where it goes.
         targets: LaneTargets<'a>,
     },
@@ -212,7 +191,7 @@ pub enum Record<'a> {
         /// Delivered before.
         redelivered: bool,
         /// The message.
-        message: RecordMessage<'a>,
+        message: Message<'a>,
     },
     /// Egress → home: so much of what was delivered has left through the consumer's socket (its window opens again).
     Credit {
@@ -285,7 +264,7 @@ pub enum Record<'a> {
         /// Ready messages left.
         remaining: u64,
         /// The message.
-        message: RecordMessage<'a>,
+        message: Message<'a>,
     },
     /// Home → egress: nothing ready.
     Empty {
@@ -328,6 +307,11 @@ pub enum Record<'a> {
         code: ReplyCode,
         /// Why.
         text: String,
+    },
+    /// Home → asker: its node has no lease, and the record may be of long ago: ask again, while somebody waits.
+    NotNow {
+        /// Which request.
+        request: RequestId,
     },
     /// Receiver → sender: so much was processed; the window opens again. Outside the window itself.
     Grant {

@@ -10,35 +10,39 @@
 //! sockets in a turn; control acks a delta to its writer only when every shard has [`FromShard::Applied`] it.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::definition::{Binding, Exchange};
+use crate::definition::{Binding, ExchangeDefinition, QueueDefinition};
 use crate::{Instant, Name, NodeId, QueueId, Refusal, RequestId, ShardAddress, ShardId};
 
 /// A queue, as everyone knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueRecord {
-    /// Its vhost.
-    pub vhost: Name,
-    /// Its name.
-    pub name: Name,
+    /// Shared, because the maps and the routing table of every shard hold it.
+    pub definition: Arc<QueueDefinition>,
     /// Which life of the name this is.
     pub id: QueueId,
     /// Where it lives.
     pub home: ShardAddress,
     /// Raised when its home moves; 0 until queues can move.
     pub epoch: u64,
-    /// Survives a restart (kept in memory while there are no disks).
-    pub durable: bool,
-    /// Its arguments, unknown ones too.
-    pub arguments: crate::Arguments,
+}
+
+impl QueueRecord {
+    /// The same life under another name.
+    #[must_use]
+    pub fn renamed(&self, name: Name) -> Self {
+        let definition = QueueDefinition { name, ..(*self.definition).clone() };
+        Self { definition: definition.into(), ..self.clone() }
+    }
 }
 
 /// A change that every shard of a node applies in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// The exchange is there, so.
-    PutExchange(Exchange),
+    PutExchange(ExchangeDefinition),
     /// The exchange is gone; bindings from and to it are dropped by changes of their own, before this one.
     DropExchange {
         /// Its vhost.
@@ -82,7 +86,7 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Declare an exchange; an equal one is fine, another is 406.
-    DeclareExchange(Exchange),
+    DeclareExchange(ExchangeDefinition),
     /// Delete an exchange; a missing one is fine.
     DeleteExchange {
         /// Its vhost.
@@ -94,16 +98,10 @@ pub enum Command {
     },
     /// Declare a queue at `home`; an equal one is answered with its record, another is 406.
     DeclareQueue {
-        /// Its vhost.
-        vhost: Name,
-        /// Its name.
-        name: Name,
+        /// As its client declared it, in the vhost of its connection.
+        definition: Arc<QueueDefinition>,
         /// Where it is to live: the declarer's shard.
         home: ShardAddress,
-        /// Survives a restart.
-        durable: bool,
-        /// Its arguments.
-        arguments: crate::Arguments,
     },
     /// Delete a queue; a missing one is fine (0 messages).
     DeleteQueue {

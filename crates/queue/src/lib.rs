@@ -22,11 +22,11 @@ mod out_lane;
 mod planted;
 mod queue;
 
-pub use arena::{Arena, ArenaBody, MessageRef, StoredBody, StoredMessage};
+pub use arena::{Arena, MessageRef};
 pub use lane::{LaneKey, LaneVerdict, Lanes};
 pub use out_lane::OutLane;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 pub use queue::{
-    Delivered, DispatchOutcome, Egress, HeldPlace, Queue, SubscribeRefused, Subscription, Taken, Window,
+    Delivered, DispatchOutcome, Egress, HeldPlace, Left, Queue, SubscribeRefused, Subscription, Taken, Window,
 };

@@ -21,8 +21,9 @@ use alloc::vec::Vec;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as MapEntry;
+use leveret_model::directory::QueueRecord;
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
-use leveret_model::{ConsumerKey, NodeId, Position, QueueId, Seed, Settlement, ShardAddress, Unread};
+use leveret_model::{ConsumerKey, NodeId, Position, QueueId, Seed, Settlement, Unread};
 
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
 pub use self::resubscribe::HeldPlace;
@@ -47,6 +48,20 @@ pub struct Taken {
     pub remaining: u64,
 }
 
+/// What a settlement made leave the queue: the caller owns its reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Left {
+    /// Nothing: the holder does not hold it.
+    NotHeld,
+    /// Nothing: it went back to its place.
+    Requeued,
+    /// A consumer has it for good.
+    Acked(MessageRef),
+    /// A consumer does not want it, nor is another to have it.
+    Rejected(MessageRef),
+}
+
 /// A delivery that somebody holds.
 #[derive(Clone, Copy, Debug)]
 struct Unacked {
@@ -59,6 +74,7 @@ struct Unacked {
 #[derive(Debug)]
 pub struct Queue {
     id: QueueId,
+    durable: bool,
     ready: Ready,
     unacked: HashMap<Position, Unacked, FixedState>,
     /// Of the bodies in `unacked`.
@@ -71,15 +87,16 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// An empty queue at home on shard `own`.
+    /// An empty queue, as it was declared.
     #[must_use]
-    pub fn new(id: QueueId, own: ShardAddress, seed: Seed) -> Self {
+    pub fn new(record: &QueueRecord, seed: Seed) -> Self {
         Self {
-            id,
+            id: record.id,
+            durable: record.definition.durable,
             ready: Ready::new(),
             unacked: HashMap::with_hasher(FixedState::with_seed(seed.0)),
             unacked_bytes: 0,
-            consumers: Consumers::new(own, seed.part(1)),
+            consumers: Consumers::new(record.home, seed.part(1)),
             named: Vec::new(),
             listed: false,
         }
@@ -89,6 +106,13 @@ impl Queue {
     #[must_use]
     pub fn id(&self) -> QueueId {
         self.id
+    }
+
+    /// Persistent messages must be stored before their publishers hear that they are here. hot.
+    #[inline]
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.durable
     }
 
     /// A message joins the end; the queue takes over one of its references. hot.
@@ -139,29 +163,28 @@ impl Queue {
         }
     }
 
-    /// A held delivery is settled; false if `holder` does not hold it (acknowledged twice, or given elsewhere after
-    /// its node was Down), and then nothing happens. hot.
-    pub fn settle(
-        &mut self,
-        holder: &ConsumerKey,
-        position: Position,
-        how: Settlement,
-        arena: &mut Arena,
-    ) -> bool {
-        let MapEntry::Occupied(held) = self.unacked.entry(position) else { return false };
+    /// A held delivery is settled. If `holder` does not hold it (acknowledged twice, or given elsewhere after its node was
+    /// Down) nothing happens. hot.
+    #[inline]
+    pub fn settle(&mut self, holder: &ConsumerKey, position: Position, how: Settlement) -> Left {
+        let MapEntry::Occupied(held) = self.unacked.entry(position) else { return Left::NotHeld };
         let Unacked { entry, consumer } = *held.get();
         if self.consumers.at(consumer).key != *holder {
-            return false;
+            return Left::NotHeld;
         }
         held.remove();
         self.unacked_bytes -= u64::from(entry.body_bytes);
-        match how {
-            Settlement::Ack | Settlement::Reject => arena.release(entry.message),
-            Settlement::Requeue => self.ready.put_back(position, entry),
-        }
+        let left = match how {
+            Settlement::Ack => Left::Acked(entry.message),
+            Settlement::Reject => Left::Rejected(entry.message),
+            Settlement::Requeue => {
+                self.ready.put_back(position, entry);
+                Left::Requeued
+            }
+        };
         self.consumers.settled(consumer);
         self.shrink_unacked();
-        true
+        left
     }
 
     /// `basic.get` for a channel. `holder` names the channel; its consumer number is

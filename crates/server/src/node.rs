@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, bounded, select};
 use leveret_auth::Users;
 use leveret_link::handshake::{Hello, PROTOCOL, Purpose, Secret, SecretTooShort};
 use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
-use leveret_shard::ShardConfig;
+use leveret_shard::{ShardConfig, Store};
 use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -290,6 +290,7 @@ fn start_shards(
             seed: Seed(u64::from_le_bytes(random())),
             protocol: Arc::clone(&protocol),
             users: Users::new(process_key),
+            store: Store::Memory,
         };
         let ways = Ways {
             shards: shards.clone(),

@@ -5,8 +5,6 @@ use leveret_link::credit::Cost;
 use leveret_model::limits;
 use leveret_queue::OutLane;
 
-use crate::shard::Shard;
-
 /// What may be under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -69,13 +67,5 @@ impl Bounds {
     #[inline]
     pub(crate) fn is_full<T>(&self, lane: &OutLane<T>) -> bool {
         lane.is_full(self.lane_messages, self.lane_bytes)
-    }
-}
-
-impl Shard {
-    /// Sets other bounds than those of `limits`; to be called before anything else.
-    pub fn set_bounds(&mut self, bounds: Bounds) {
-        self.broker.bounds = bounds;
-        self.broker.outboxes.most = bounds.forward;
     }
 }

@@ -4,12 +4,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use leveret_amqp::State;
-use leveret_model::definition::{Binding, Exchange};
+use leveret_model::definition::{Binding, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{ConsumerKey, Name, QueueId, ShardAddress};
 
-use crate::places::{Home, Place};
+use crate::queues::QueueAtHome;
 use crate::shard::Shard;
+use crate::watch::{Fullest, Routed};
 
 /// Plain counters of a shard since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +81,7 @@ pub struct ShardReport {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Routes {
     /// Exchanges, those that each vhost has included.
-    pub exchanges: Vec<Exchange>,
+    pub exchanges: Vec<ExchangeDefinition>,
     /// Queues, and whether routes leave them out.
     pub queues: Vec<(QueueRecord, bool)>,
     /// Bindings.
@@ -91,17 +92,13 @@ impl Shard {
     /// Messages in its queues, those that consumers hold included.
     #[must_use]
     pub fn messages(&self) -> u64 {
-        let homes = self.broker.places.from(0).filter_map(|(_, entry)| match &entry.place {
-            Place::Home(home) => Some(home.queue.ready() + home.queue.unacked()),
-            _ => None,
-        });
-        homes.sum()
+        self.machines.queues.at_home(0).map(|home| home.queue.ready() + home.queue.unacked()).sum()
     }
 
     /// What the shard routes by, copied.
     #[must_use]
     pub fn routes(&self) -> Routes {
-        let table = &self.broker.table;
+        let table = &self.machines.view.table;
         Routes {
             exchanges: table.exchanges().map(|(_, exchange)| exchange.clone()).collect(),
             queues: table.queues().map(|queue| (queue.record.clone(), queue.masked)).collect(),
@@ -123,15 +120,15 @@ impl Shard {
     /// one begins); connections are on the first page.
     #[must_use]
     pub fn report_page(&self, from: usize, most: usize) -> (ShardReport, Option<usize>) {
-        let queue = |id: QueueId, home: &Home| {
-            let record = self.broker.table.queue_by_id(id).map(|queue| queue.record.clone());
+        let queue = |home: &QueueAtHome<'_>| {
+            let record = self.machines.view.table.queue_by_id(home.id).map(|queue| &queue.record.definition);
             let (vhost, name, durable) =
-                record.map(|record| (record.vhost, record.name, record.durable)).unwrap_or_default();
+                record.map(|of| (of.vhost.clone(), of.name.clone(), of.durable)).unwrap_or_default();
             QueueReport {
-                id,
+                id: home.id,
                 vhost,
                 name,
-                home: self.broker.own,
+                home: self.machines.own,
                 durable,
                 ready: home.queue.ready(),
                 unacked: home.queue.unacked(),
@@ -141,26 +138,24 @@ impl Shard {
         };
         let mut queues = Vec::new();
         let mut next = None;
-        for (slot, entry) in self.broker.places.from(from) {
+        for home in self.machines.queues.at_home(from) {
             if queues.len() == most {
-                next = Some(slot);
+                next = Some(home.slot);
                 break;
             }
-            if let Place::Home(home) = &entry.place {
-                queues.push(queue(entry.id, home));
-            }
+            queues.push(queue(&home));
         }
         let keys = if from == 0 { self.connections.keys() } else { Vec::new() };
         let connections = keys.into_iter().filter_map(|key| {
             let connection = self.connections.get(key)?;
             Some(ConnectionReport {
-                name: self.broker.meta(key).name.clone(),
+                name: self.machines.clients.get(key).name.clone(),
                 user: connection.user().clone(),
                 vhost: connection.vhost().clone(),
                 channels: connection.channel_count(),
                 state: match connection.state() {
                     State::Handshake => "handshake",
-                    State::Open if self.broker.meta(key).unread => "not reading",
+                    State::Open if self.machines.clients.get(key).unread => "not reading",
                     State::Open if self.is_throttled(key) => "blocked",
                     State::Open => "running",
                     State::Closing | State::Finished => "closing",
@@ -170,25 +165,58 @@ impl Shard {
         let report = ShardReport {
             queues,
             connections: connections.collect(),
-            traffic: self.broker.traffic,
+            traffic: self.traffic(),
             memory_bytes: self.memory_bytes(),
         };
         (report, next)
     }
 
+    fn traffic(&self) -> Traffic {
+        let (copies, ingress) = (self.machines.queues.copies(), &self.machines.ingress);
+        Traffic {
+            published_here: copies.here,
+            published_away: copies.away,
+            unroutable: ingress.unroutable(),
+            given_up: copies.given_up + ingress.given_up(),
+        }
+    }
+
     /// The way to a consumer takes a delivery now.
     fn takes(&self, consumer: &ConsumerKey) -> bool {
-        if consumer.at != self.broker.own {
-            return self
-                .broker
-                .outboxes
-                .known(consumer.at)
-                .is_some_and(|outbox| outbox.up && outbox.deliverable);
+        if consumer.at != self.machines.own {
+            return self.machines.queues.takes_deliveries(consumer.at);
         }
         let connection = self.connections.get(consumer.channel.connection);
         connection.is_some_and(|connection| {
-            connection.output_len() < self.broker.output_low()
+            connection.output_len() < self.machines.memory.output_low()
                 && !connection.is_paused(consumer.channel, consumer.number)
         })
+    }
+
+    /// What waits where most does.
+    #[must_use]
+    pub fn fullest(&self) -> Fullest {
+        let mut all = Fullest::default();
+        for (messages, bytes) in self.machines.queues.lanes() {
+            all.lane_messages = all.lane_messages.max(messages);
+            all.lane_bytes = all.lane_bytes.max(bytes);
+        }
+        for connection in self.connections.iter() {
+            let (most, at) = (&mut all.waiting, connection.waiting());
+            most.deferred_most = most.deferred_most.max(at.deferred_most);
+            most.deferred = most.deferred.max(at.deferred);
+            most.held = most.held.max(at.held);
+        }
+        all
+    }
+
+    /// From now on the shard remembers where each publish under confirms goes, for [`Shard::take_routed`].
+    pub fn watch_routes(&mut self) {
+        self.machines.ingress.watch();
+    }
+
+    /// Where publishes went since the last time; nothing if nobody watches.
+    pub fn take_routed(&mut self) -> Vec<Routed> {
+        self.machines.ingress.take_routed()
     }
 }

@@ -279,7 +279,7 @@ impl Oracle {
     }
 
     fn on_queue(&mut self, now: Instant, record: &QueueRecord) {
-        let Some((base, renamed)) = base_of(&record.name) else { return };
+        let Some((base, renamed)) = base_of(&record.definition.name) else { return };
         let life = self.lives.entry(record.id).or_insert(Life {
             base,
             home: record.home,

@@ -10,7 +10,7 @@ use leveret_auth::{Credential, Password, PasswordHash, Permissions, User, Users}
 use leveret_cluster::{Config, Control, PeerHello};
 use leveret_model::definition::DEFAULT_VHOST;
 use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, Seed, ShardAddress, ShardId};
-use leveret_shard::{Pressure, Shard, ShardConfig};
+use leveret_shard::{Pressure, Shard, ShardConfig, Store};
 
 use crate::control_host::{ControlHost, ControlMail};
 use crate::event::{Actor, End, Event, HostId, ProcessId};
@@ -97,7 +97,8 @@ impl Process {
         let shard = |index: u8| {
             let own = ShardAddress { node, shard: ShardId(index) };
             let (seed, protocol) = (seed.part(u64::from(index) + 1), Arc::clone(&protocol));
-            let mut shard = Shard::new(ShardConfig { own, seed, protocol, users: users() });
+            let mut shard =
+                Shard::new(ShardConfig { own, seed, protocol, users: users(), store: Store::Memory });
             shard.set_bounds(ways.oracle.buffers.bounds);
             shard.watch_routes();
             planted.in_shard(&mut shard);

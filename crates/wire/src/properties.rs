@@ -12,6 +12,8 @@
 
 use alloc::vec::Vec;
 
+use leveret_model::Terms;
+
 use crate::codec::{Reader, put_longlong, put_octet, put_short, put_shortstr, put_table};
 use crate::field::{FieldError, Table};
 
@@ -26,6 +28,9 @@ const CONTINUED: u16 = 1;
 const UNUSED: u16 = 2;
 /// Flags of what is not for applications alone: headers, reply-to, expiration, user-id.
 const FOR_BROKER: u16 = 0x2000 | 0x0200 | 0x0100 | 0x0010;
+
+/// Flags of what [`Terms`] are read from: delivery-mode, priority, expiration.
+const FOR_TERMS: u16 = 0x1000 | 0x0800 | 0x0100;
 
 /// Why bytes are no content header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -189,6 +194,21 @@ impl<'a> Properties<'a> {
     #[must_use]
     pub const fn concern_broker(&self) -> bool {
         self.flags & FOR_BROKER != 0
+    }
+
+    /// What the publisher asks of a broker with them. An expiration that is no number counts as none: the ingress refuses it
+    /// before this is asked. hot: most messages have none of the three.
+    #[inline]
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        if self.flags & FOR_TERMS == 0 { Terms::default() } else { self.read_terms() }
+    }
+
+    #[inline(never)]
+    fn read_terms(&self) -> Terms {
+        let digits = self.expiration().and_then(|digits| core::str::from_utf8(digits).ok());
+        let expiration_ms = digits.and_then(|digits| digits.parse().ok());
+        Terms::new(self.delivery_mode() == Some(PERSISTENT), self.priority().unwrap_or(0), expiration_ms)
     }
 
     /// Checks the values: all there, nothing left over, headers a table.

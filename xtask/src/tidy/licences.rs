@@ -4,7 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{Problem, Tree};
+use super::tree::{Problem, Tree};
+use crate::process;
 
 pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
     let deny = &tree.file("deny.toml").context("deny.toml is missing")?.text;
@@ -13,7 +14,7 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
         list(&deny, "licenses", "allow").iter().filter_map(toml::Value::as_str).collect();
     let banned = list(&deny, "bans", "deny").iter().filter_map(|entry| entry.get("name")?.as_str());
     let banned: Vec<&str> = banned.collect();
-    let metadata = crate::output(
+    let metadata = process::output(
         Command::new("cargo").args(["metadata", "--format-version", "1", "--locked"]).current_dir(tree.root),
     )?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata)?;

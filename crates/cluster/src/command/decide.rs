@@ -3,8 +3,9 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 
-use leveret_model::definition::{Binding, DestinationKind, Exchange};
+use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition, QueueDefinition};
 use leveret_model::directory::{Command, QueueRecord, Reply};
 use leveret_model::{Instant, NodeId, QueueId, Refusal, ShardAddress, limits, refusals};
 
@@ -25,7 +26,7 @@ pub(super) enum Step {
     /// The own map was changed (or need not be): visible, then answered; these exchanges lost a binding.
     Finish(Reply, BTreeSet<ObjectName>),
     ProposeQueue(Box<QueueRecord>),
-    ProposeExchange(Box<Exchange>),
+    ProposeExchange(Box<ExchangeDefinition>),
     Close(QueueId),
     Forward(NodeId),
     /// A peer took this node for the home: it is to see better.
@@ -46,10 +47,7 @@ impl Control {
             Command::DeleteExchange { vhost, name, if_unused } => {
                 self.delete_exchange(&ObjectName::new(vhost, name), *if_unused)
             }
-            Command::DeclareQueue { vhost, name, home, durable, arguments } => {
-                let name = ObjectName::new(vhost, name);
-                self.declare_queue(now, &name, *home, *durable, arguments)
-            }
+            Command::DeclareQueue { definition, home } => self.declare_queue(now, definition, *home),
             Command::DeleteQueue { vhost, name, .. } => {
                 self.delete_queue(origin, &ObjectName::new(vhost, name))
             }
@@ -67,7 +65,7 @@ impl Control {
         }
     }
 
-    fn declare_exchange(&mut self, exchange: &Exchange) -> Step {
+    fn declare_exchange(&mut self, exchange: &ExchangeDefinition) -> Step {
         let name = ObjectName::new(&exchange.vhost, &exchange.name);
         if name.name.is_empty() {
             return Step::Refuse(refusals::default_exchange());
@@ -115,22 +113,16 @@ impl Control {
         }
     }
 
-    fn declare_queue(
-        &mut self,
-        now: Instant,
-        name: &ObjectName,
-        home: ShardAddress,
-        durable: bool,
-        arguments: &leveret_model::Arguments,
-    ) -> Step {
-        match self.directory.queue(name) {
+    fn declare_queue(&mut self, now: Instant, definition: &Arc<QueueDefinition>, home: ShardAddress) -> Step {
+        let name = ObjectName::new(&definition.vhost, &definition.name);
+        match self.directory.queue(&name) {
             Seen::Proposed => return Step::Wait,
             Seen::There(SeenQueue { home: Standing::Unreachable, .. }) => return Step::Wait,
             Seen::There(SeenQueue { record, .. }) if self.desk.closing.contains(&record.id) => {
                 return Step::Wait;
             }
             Seen::There(SeenQueue { record, home: Standing::Alive }) => {
-                return match refusal::other_queue(durable, arguments, &record) {
+                return match refusal::other_queue(definition, &record.definition) {
                     Some(refusal) => Step::Refuse(refusal),
                     None => Step::Answer(Reply::Queue { record: record.into(), created: false }),
                 };
@@ -142,20 +134,17 @@ impl Control {
                     return Step::WaitUntil(free_at);
                 }
             }
-            Seen::Nothing if is_reserved(name) => return Step::Refuse(refusal::reserved("queue", name)),
+            Seen::Nothing if is_reserved(&name) => return Step::Refuse(refusal::reserved("queue", &name)),
             Seen::Nothing => {}
         }
-        if let Some(bound) = self.directory.no_room_for_queue(arguments) {
+        if let Some(bound) = self.directory.no_room_for_queue(&definition.arguments) {
             return Step::Refuse(refusal::too_many(bound));
         }
         Step::ProposeQueue(Box::new(QueueRecord {
-            vhost: name.vhost.clone(),
-            name: name.name.clone(),
+            definition: definition.clone(),
             id: QueueId { generation: 0, ulid: self.draw_ulid(now) },
             home,
             epoch: 0,
-            durable,
-            arguments: arguments.clone(),
         }))
     }
 
@@ -171,7 +160,7 @@ impl Control {
             Seen::Nothing => Err(missing()),
             Seen::There(SeenQueue { record, home: Standing::Down { .. } }) => {
                 let home = self.name_of(record.home.node);
-                Err(Step::Refuse(refusal::home_down(name, record.durable, &home)))
+                Err(Step::Refuse(refusal::home_down(name, record.definition.durable, &home)))
             }
             Seen::There(SeenQueue { record, home: Standing::Alive }) => {
                 if record.home.node != self.own() {

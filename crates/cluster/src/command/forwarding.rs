@@ -76,7 +76,7 @@ impl Control {
                 self.desk.judge_again_at(key, now, until);
                 continue;
             }
-            let durable = self.directory.masked(&name).is_some_and(|record| record.durable);
+            let durable = self.directory.masked(&name).is_some_and(|record| record.definition.durable);
             let refusal = refusal::home_down(&name, durable, &self.name_of(node));
             self.answer(key, Reply::Refused(refusal));
         }

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeSet;
 
-use leveret_model::definition::Exchange;
+use leveret_model::definition::ExchangeDefinition;
 use leveret_model::directory::{Command, QueueRecord, Reply};
 use leveret_model::{Instant, NodeId, QueueId, Ulid, limits};
 
@@ -27,7 +27,7 @@ impl Control {
         self.desk.finishing.push((key, true));
     }
 
-    pub(super) fn propose_exchange(&mut self, now: Instant, key: CommandKey, exchange: Exchange) {
+    pub(super) fn propose_exchange(&mut self, now: Instant, key: CommandKey, exchange: ExchangeDefinition) {
         let name = ObjectName::new(&exchange.vhost, &exchange.name);
         if self.peers().is_empty() && self.visible.is_alone(now) {
             self.write_exchange(&name, Some(exchange));
@@ -72,7 +72,7 @@ impl Control {
         let queue = QueueId { generation: 0, ulid: id };
         let name = match self.directory.own_queue(queue) {
             Some(record) => {
-                let name = ObjectName::new(&record.vhost, &record.name);
+                let name = ObjectName::of_queue(record);
                 self.directory.write(Op::Drop(Dropped::Queue(queue)));
                 Some(name)
             }
@@ -107,12 +107,15 @@ impl Control {
         match (&pending.phase, &pending.command) {
             (Phase::Removing(..), _) => self.withdraw(now, id),
             // two rivals over a masked name settle it between them: were both to go, neither client had its queue
-            (_, Command::DeclareQueue { vhost, name, .. }) if taken => {
-                let name = ObjectName::new(vhost, name);
+            (_, Command::DeclareQueue { definition, .. }) if taken => {
+                let name = ObjectName::new(&definition.vhost, &definition.name);
                 if let Some(masked) = self.directory.masked(&name).cloned() {
                     self.withdraw(now, id);
                     let home = self.name_of(masked.home.node);
-                    self.answer(key, Reply::Refused(refusal::home_down(&name, masked.durable, &home)));
+                    self.answer(
+                        key,
+                        Reply::Refused(refusal::home_down(&name, masked.definition.durable, &home)),
+                    );
                 }
             }
             _ => {}

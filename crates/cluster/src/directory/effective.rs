@@ -226,7 +226,7 @@ impl Directory {
         let known = self.told.queues.get(&id).cloned();
         let Some((record, masked)) = wanted else {
             // dropped, unless it lives on under another name (that name is dirty too)
-            let renamed = known.is_some_and(|(old, _)| ObjectName::new(&old.vhost, &old.name) != *name)
+            let renamed = known.is_some_and(|(old, _)| ObjectName::of_queue(&old) != *name)
                 || self.lives_elsewhere(name, id);
             self.untell_name(name, id, batch);
             if !renamed && self.told.queues.remove(&id).is_some() {
@@ -247,7 +247,7 @@ impl Directory {
                 }
             }
             Some((old, was_masked)) => {
-                let old_name = ObjectName::new(&old.vhost, &old.name);
+                let old_name = ObjectName::of_queue(&old);
                 if old != record {
                     batch.renames.push(Change::PutQueue(record.clone()));
                 }
@@ -280,8 +280,7 @@ impl Directory {
 
     fn lives_elsewhere(&self, name: &ObjectName, id: QueueId) -> bool {
         let Some((old, _)) = self.told.queues.get(&id) else { return false };
-        self.queue_record(old.home.node, id)
-            .is_some_and(|(record, _)| ObjectName::new(&record.vhost, &record.name) != *name)
+        self.queue_record(old.home.node, id).is_some_and(|(record, _)| ObjectName::of_queue(record) != *name)
     }
 }
 

@@ -8,7 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
-use leveret_model::definition::{Binding, DestinationKind, Exchange};
+use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{Arguments, Incarnation, Name, NodeId, QueueId, RoutingKey, Ulid, Value};
 
@@ -44,6 +44,12 @@ impl ObjectName {
     #[must_use]
     pub(crate) fn new(vhost: &Name, name: &Name) -> Self {
         Self { vhost: vhost.clone(), name: name.clone() }
+    }
+
+    /// The name of a queue.
+    #[must_use]
+    pub(crate) fn of_queue(record: &QueueRecord) -> Self {
+        Self::new(&record.definition.vhost, &record.definition.name)
     }
 }
 
@@ -230,7 +236,7 @@ pub(crate) enum Record {
         /// Lamport counter of the last deletion that the writer knew of; 0 for none.
         deleted: u64,
         /// The exchange; none if deleted.
-        value: Option<Exchange>,
+        value: Option<ExchangeDefinition>,
     },
     /// What the writer last said about a binding from exchange to exchange.
     ExchangeBinding {
@@ -248,7 +254,7 @@ pub(crate) enum Record {
         /// The exchange's name.
         name: ObjectName,
         /// The exchange to create; none to delete.
-        value: Option<Exchange>,
+        value: Option<ExchangeDefinition>,
     },
 }
 

@@ -168,7 +168,7 @@ impl Directory {
     /// Everyone acts on the version that [`MergeStep::United`] wrote.
     pub(crate) fn united(&mut self, loser: QueueId, version: Version) {
         let Some(record) = self.own_queue(loser) else { return };
-        let name = ObjectName::new(&record.vhost, &record.name);
+        let name = ObjectName::of_queue(record);
         let union = self.merges.contested.get_mut(&name).and_then(|unions| unions.get_mut(&loser));
         if let Some(union) = union.filter(|union| union.version == version) {
             union.visible = true;
@@ -225,7 +225,7 @@ impl Directory {
         let renamed = loser_name(&name.name, loser);
         self.drop_bindings(loser);
         if let Some(record) = self.own_queue(loser) {
-            let record = leveret_model::directory::QueueRecord { name: renamed.clone(), ..record.clone() };
+            let record = record.renamed(renamed.clone());
             self.write(Op::Put(Record::Queue { record, standing: true }));
         }
         renamed

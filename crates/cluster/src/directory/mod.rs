@@ -22,7 +22,7 @@ pub(crate) mod visible;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use leveret_model::definition::{Binding, DestinationKind, Exchange};
+use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition};
 use leveret_model::directory::Change;
 use leveret_model::{Incarnation, Instant, NodeId, QueueId, Ulid};
 
@@ -42,7 +42,7 @@ use told::Told;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ExchangeName {
     /// What is routed by. A proposal is not: its vote reserves the name, its register makes it visible.
-    pub(crate) value: Option<Exchange>,
+    pub(crate) value: Option<ExchangeDefinition>,
     /// The register's last deletion.
     pub(crate) deleted: u64,
     /// The register was written.
@@ -248,7 +248,7 @@ impl Directory {
         self.size.count(record, add);
         match record {
             Record::Queue { record, standing } => {
-                let name = ObjectName::new(&record.vhost, &record.name);
+                let name = ObjectName::of_queue(record);
                 let lives = self.queues.entry(name.clone()).or_default();
                 let ballot = self.queue_ballots.entry(name.clone()).or_default();
                 if add {
@@ -359,7 +359,7 @@ impl Directory {
         for record in map.records.values() {
             match record {
                 Record::Queue { record, .. } => {
-                    self.dirty_queues.insert(ObjectName::new(&record.vhost, &record.name));
+                    self.dirty_queues.insert(ObjectName::of_queue(record));
                 }
                 Record::Proposal { name, .. } => {
                     self.dirty_exchanges.insert(name.clone());

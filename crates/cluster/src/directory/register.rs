@@ -5,8 +5,8 @@
 
 use alloc::collections::BTreeMap;
 
-use leveret_model::definition::{Exchange, ExchangeKind, PREDECLARED};
-use leveret_model::{Arguments, NodeId};
+use leveret_model::NodeId;
+use leveret_model::definition::{ExchangeDefinition, ExchangeKind};
 
 use super::map::{NodeMap, ObjectName, Record, RecordKey, Stamp};
 
@@ -14,7 +14,7 @@ use super::map::{NodeMap, ObjectName, Record, RecordKey, Stamp};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ExchangeRegister {
     /// The exchange; none if it was never there or is deleted.
-    pub(crate) value: Option<Exchange>,
+    pub(crate) value: Option<ExchangeDefinition>,
     /// The latest write.
     pub(crate) stamp: Option<Stamp>,
     /// The last deletion: bindings made at or before it are void.
@@ -50,27 +50,17 @@ impl ExchangeRegister {
 }
 
 /// The exchange of that name that every vhost has from the start; it is never a record.
-pub(crate) fn predeclared(name: &ObjectName) -> Option<Exchange> {
-    let &(_, kind, internal) = PREDECLARED.iter().find(|(text, ..)| *text == name.name.as_str())?;
-    Some(Exchange {
-        vhost: name.vhost.clone(),
-        name: name.name.clone(),
-        kind,
-        durable: true,
-        auto_delete: false,
-        internal,
-        arguments: Arguments::default(),
-    })
+pub(crate) fn predeclared(name: &ObjectName) -> Option<ExchangeDefinition> {
+    ExchangeDefinition::predeclared(&name.vhost, &name.name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use leveret_model::Name;
-    use leveret_model::definition::ExchangeKind;
 
-    fn exchange(kind: ExchangeKind) -> Exchange {
-        Exchange {
+    fn exchange(kind: ExchangeKind) -> ExchangeDefinition {
+        ExchangeDefinition {
             kind,
             ..predeclared(&ObjectName::new(&Name::new("/"), &Name::new("amq.topic"))).expect("is predeclared")
         }
@@ -81,7 +71,7 @@ mod tests {
         lamport: u64,
         node: u128,
         deleted: u64,
-        value: Option<Exchange>,
+        value: Option<ExchangeDefinition>,
     ) {
         let node = NodeId(node);
         let name = ObjectName::new(&Name::new("/"), &Name::new("x"));

@@ -3,7 +3,7 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use leveret_model::definition::{DestinationKind, Exchange};
+use leveret_model::definition::{DestinationKind, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{Name, NodeId, QueueId, Ulid, limits};
 
@@ -52,7 +52,7 @@ impl Directory {
     }
 
     /// What an exchange name is.
-    pub(crate) fn exchange(&self, name: &ObjectName) -> Seen<Exchange> {
+    pub(crate) fn exchange(&self, name: &ObjectName) -> Seen<ExchangeDefinition> {
         if let Some(exchange) = register::predeclared(name) {
             return Seen::There(exchange);
         }
@@ -66,7 +66,7 @@ impl Directory {
     }
 
     /// What is routed by under an exchange name.
-    pub(crate) fn routed_exchange(&self, name: &ObjectName) -> Option<Exchange> {
+    pub(crate) fn routed_exchange(&self, name: &ObjectName) -> Option<ExchangeDefinition> {
         register::predeclared(name).or_else(|| self.exchanges.get(name)?.value.clone())
     }
 
@@ -172,7 +172,7 @@ impl Directory {
         });
         let count = queues.inspect(|queue| {
             if names.len() < limits::NAMES_SAID {
-                names.push((queue.vhost.clone(), queue.name.clone()));
+                names.push((queue.definition.vhost.clone(), queue.definition.name.clone()));
             }
         });
         (count.count(), names)

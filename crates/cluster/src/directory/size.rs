@@ -1,6 +1,7 @@
 //! What the records of all maps take together: tables have bounds like everything else, and these are checked where a
 //! client makes something new. What is there already, or goes, is never refused.
 
+use leveret_model::definition::ExchangeDefinition;
 use leveret_model::{Arguments, limits};
 
 use super::map::Record;
@@ -27,11 +28,11 @@ pub(crate) struct Bound {
 impl Size {
     pub(super) fn count(&mut self, record: &Record, add: bool) {
         let (registers, bytes) = match record {
-            Record::Queue { record, .. } => (0, record.arguments.weight_bytes()),
+            Record::Queue { record, .. } => (0, record.definition.arguments.weight_bytes()),
             Record::Binding { binding, .. } => (0, binding.arguments.weight_bytes()),
-            Record::Exchange { value, .. } => (1, weight(value.as_ref().map(|exchange| &exchange.arguments))),
+            Record::Exchange { value, .. } => (1, weight(value.as_ref())),
             Record::ExchangeBinding { binding, .. } => (1, binding.arguments.weight_bytes()),
-            Record::Proposal { value, .. } => (0, weight(value.as_ref().map(|exchange| &exchange.arguments))),
+            Record::Proposal { value, .. } => (0, weight(value.as_ref())),
         };
         if add {
             self.registers += registers;
@@ -43,8 +44,8 @@ impl Size {
     }
 }
 
-fn weight(arguments: Option<&Arguments>) -> usize {
-    arguments.map_or(0, Arguments::weight_bytes)
+fn weight(exchange: Option<&ExchangeDefinition>) -> usize {
+    exchange.map_or(0, |exchange| exchange.arguments.weight_bytes())
 }
 
 impl Directory {
@@ -90,7 +91,7 @@ fn reached(what: &'static str, count: usize, most: usize) -> Option<Bound> {
 mod tests {
     use std::vec;
 
-    use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind};
+    use leveret_model::definition::{Binding, DestinationKind, ExchangeKind};
     use leveret_model::{Arguments, Incarnation, Name, NodeId, RoutingKey, Value};
 
     use super::super::map::{Op, Stamp};
@@ -109,13 +110,13 @@ mod tests {
         ObjectName::new(&Name::new("/"), &Name::new(name))
     }
 
-    fn exchange(called: &str, arguments: Arguments) -> Exchange {
+    fn exchange(called: &str, arguments: Arguments) -> ExchangeDefinition {
         let ObjectName { vhost, name } = name(called);
-        let kind = ExchangeKind::Direct;
-        Exchange { vhost, name, kind, durable: false, auto_delete: false, internal: false, arguments }
+        let arguments = arguments.into();
+        ExchangeDefinition { arguments, ..ExchangeDefinition::new(vhost, name, ExchangeKind::Direct) }
     }
 
-    fn put(directory: &mut Directory, called: &str, value: Option<Exchange>) {
+    fn put(directory: &mut Directory, called: &str, value: Option<ExchangeDefinition>) {
         let stamp: Stamp = directory.stamp();
         let deleted = if value.is_some() { 0 } else { stamp.lamport };
         directory.write(Op::Put(Record::Exchange { name: name(called), stamp, deleted, value }));

@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use leveret_model::QueueId;
-use leveret_model::definition::{Binding, Exchange};
+use leveret_model::definition::{Binding, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
 
 use super::Destination;
@@ -16,7 +16,7 @@ use super::map::{BindingKey, ObjectName};
 /// What the shards of this node were told.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    pub(crate) exchanges: BTreeMap<ObjectName, Exchange>,
+    pub(crate) exchanges: BTreeMap<ObjectName, ExchangeDefinition>,
     /// Each queue, and whether it is masked.
     pub(crate) queues: BTreeMap<QueueId, (QueueRecord, bool)>,
     /// Queues that were more than proposals.

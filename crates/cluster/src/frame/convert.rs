@@ -1,15 +1,19 @@
 //! Control frames' fields from and to the model's nouns. To the model is checked: the peer may be of another version.
 
 use alloc::string::ToString;
+use alloc::sync::Arc;
 
 use leveret_link::Damage;
 use leveret_model::definition::{self, DestinationKind, ExchangeKind};
 use leveret_model::directory::{Command, QueueRecord, Reply};
-use leveret_model::{Name, NodeId, Refusal, ReplyCode, RoutingKey, ShardAddress, ShardId, Ulid};
+use leveret_model::{
+    ConnectionAddress, ConnectionKey, Name, NodeId, Refusal, ReplyCode, RoutingKey, ShardAddress, ShardId,
+    Ulid,
+};
 
 use super::arguments;
 use super::message::{Body, CommandKind, ControlFrame, DeleteQueue, Done, Id, Refused, ReplyKind};
-use super::record::{Binding, Exchange, Queue, QueueId};
+use super::record::{Binding, Connection, ExchangeDefinition, Queue, QueueDefinition, QueueId, Shard};
 
 impl From<Body> for ControlFrame {
     fn from(body: Body) -> Self {
@@ -58,12 +62,36 @@ pub(crate) fn name(text: &str) -> Result<Name, Damage> {
     Name::from_bytes(text.as_bytes()).map_err(|_| Damage::Value("name"))
 }
 
-fn shard(number: u32) -> Result<ShardId, Damage> {
-    u8::try_from(number).map(ShardId).map_err(|_| Damage::Value("shard"))
+impl From<ShardAddress> for Shard {
+    fn from(at: ShardAddress) -> Self {
+        Self { node: at.node.into(), shard: at.shard.0.into() }
+    }
 }
 
-impl From<&definition::Exchange> for Exchange {
-    fn from(exchange: &definition::Exchange) -> Self {
+impl TryFrom<Shard> for ShardAddress {
+    type Error = Damage;
+    fn try_from(at: Shard) -> Result<Self, Damage> {
+        let shard = u8::try_from(at.shard).map(ShardId).map_err(|_| Damage::Value("shard"))?;
+        Ok(Self { node: at.node.into(), shard })
+    }
+}
+
+impl From<ConnectionAddress> for Connection {
+    fn from(ConnectionAddress { at, connection }: ConnectionAddress) -> Self {
+        Self { at: at.into(), slot: connection.slot, generation: connection.generation }
+    }
+}
+
+impl TryFrom<Connection> for ConnectionAddress {
+    type Error = Damage;
+    fn try_from(owner: Connection) -> Result<Self, Damage> {
+        let connection = ConnectionKey { slot: owner.slot, generation: owner.generation };
+        Ok(Self { at: owner.at.try_into()?, connection })
+    }
+}
+
+impl From<&definition::ExchangeDefinition> for ExchangeDefinition {
+    fn from(exchange: &definition::ExchangeDefinition) -> Self {
         Self {
             vhost: exchange.vhost.to_string(),
             name: exchange.name.to_string(),
@@ -76,9 +104,9 @@ impl From<&definition::Exchange> for Exchange {
     }
 }
 
-impl TryFrom<&Exchange> for definition::Exchange {
+impl TryFrom<&ExchangeDefinition> for definition::ExchangeDefinition {
     type Error = Damage;
-    fn try_from(exchange: &Exchange) -> Result<Self, Damage> {
+    fn try_from(exchange: &ExchangeDefinition) -> Result<Self, Damage> {
         Ok(Self {
             vhost: name(&exchange.vhost)?,
             name: name(&exchange.name)?,
@@ -86,7 +114,7 @@ impl TryFrom<&Exchange> for definition::Exchange {
             durable: exchange.durable,
             auto_delete: exchange.auto_delete,
             internal: exchange.internal,
-            arguments: arguments::decode(&exchange.arguments)?,
+            arguments: arguments::decode(&exchange.arguments)?.into(),
         })
     }
 }
@@ -121,17 +149,40 @@ impl TryFrom<&Binding> for definition::Binding {
     }
 }
 
+impl From<&definition::QueueDefinition> for QueueDefinition {
+    fn from(queue: &definition::QueueDefinition) -> Self {
+        Self {
+            vhost: queue.vhost.to_string(),
+            name: queue.name.to_string(),
+            durable: queue.durable,
+            exclusive: queue.exclusive.map(Into::into),
+            auto_delete: queue.auto_delete,
+            arguments: arguments::encode(&queue.arguments),
+        }
+    }
+}
+
+impl TryFrom<&QueueDefinition> for definition::QueueDefinition {
+    type Error = Damage;
+    fn try_from(queue: &QueueDefinition) -> Result<Self, Damage> {
+        Ok(Self {
+            vhost: name(&queue.vhost)?,
+            name: name(&queue.name)?,
+            durable: queue.durable,
+            exclusive: queue.exclusive.map(TryInto::try_into).transpose()?,
+            auto_delete: queue.auto_delete,
+            arguments: arguments::decode(&queue.arguments)?.into(),
+        })
+    }
+}
+
 impl From<&QueueRecord> for Queue {
     fn from(record: &QueueRecord) -> Self {
         Self {
-            vhost: record.vhost.to_string(),
-            name: record.name.to_string(),
+            definition: (&*record.definition).into(),
             id: record.id.into(),
-            node: record.home.node.into(),
-            shard: record.home.shard.0.into(),
+            home: record.home.into(),
             epoch: record.epoch,
-            durable: record.durable,
-            arguments: arguments::encode(&record.arguments),
         }
     }
 }
@@ -140,13 +191,10 @@ impl TryFrom<&Queue> for QueueRecord {
     type Error = Damage;
     fn try_from(queue: &Queue) -> Result<Self, Damage> {
         Ok(Self {
-            vhost: name(&queue.vhost)?,
-            name: name(&queue.name)?,
+            definition: Arc::new((&queue.definition).try_into()?),
             id: queue.id.into(),
-            home: ShardAddress { node: queue.node.into(), shard: shard(queue.shard)? },
+            home: queue.home.try_into()?,
             epoch: queue.epoch,
-            durable: queue.durable,
-            arguments: arguments::decode(&queue.arguments)?,
         })
     }
 }

@@ -5,7 +5,7 @@ use alloc::string::ToString;
 
 use leveret_link::Damage;
 use leveret_model::Ulid;
-use leveret_model::definition::{Binding, Exchange};
+use leveret_model::definition::{Binding, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
 
 use super::convert;
@@ -77,7 +77,7 @@ pub(super) fn op_in(entry: Entry) -> Result<Op, Damage> {
             name: object_in(&register.vhost, &register.name)?,
             stamp: Stamp { lamport: register.lamport, node: register.writer.into() },
             deleted: register.deleted_lamport,
-            value: register.exchange.as_ref().map(Exchange::try_from).transpose()?,
+            value: register.exchange.as_ref().map(ExchangeDefinition::try_from).transpose()?,
         }),
         EntryKind::ExchangeBinding(register) => Op::Put(Record::ExchangeBinding {
             binding: Binding::try_from(&register.binding)?,
@@ -87,7 +87,7 @@ pub(super) fn op_in(entry: Entry) -> Result<Op, Damage> {
         EntryKind::ProposeExchange(proposal) => Op::Put(Record::Proposal {
             id: Ulid(proposal.id.into()),
             name: object_in(&proposal.vhost, &proposal.name)?,
-            value: proposal.exchange.as_ref().map(Exchange::try_from).transpose()?,
+            value: proposal.exchange.as_ref().map(ExchangeDefinition::try_from).transpose()?,
         }),
         EntryKind::DropQueue(id) => Op::Drop(Dropped::Queue(id.into())),
         EntryKind::DropBinding(bound) => {

@@ -19,38 +19,62 @@ pub(crate) struct QueueId {
     pub(crate) ulid: Id,
 }
 
+/// A shard of a node.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct Shard {
+    #[prost(message, required, tag = "1")]
+    pub(crate) node: Id,
+    #[prost(uint32, tag = "2")]
+    pub(crate) shard: u32,
+}
+
+/// A client's connection.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct Connection {
+    #[prost(message, required, tag = "1")]
+    pub(crate) at: Shard,
+    #[prost(uint32, tag = "2")]
+    pub(crate) slot: u32,
+    #[prost(uint32, tag = "3")]
+    pub(crate) generation: u32,
+}
+
+/// A queue's definition.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct QueueDefinition {
+    #[prost(string, tag = "1")]
+    pub(crate) vhost: String,
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
+    #[prost(bool, tag = "3")]
+    pub(crate) durable: bool,
+    #[prost(message, optional, tag = "4")]
+    pub(crate) exclusive: Option<Connection>,
+    #[prost(bool, tag = "5")]
+    pub(crate) auto_delete: bool,
+    /// [`super::arguments`].
+    #[prost(bytes = "vec", tag = "6")]
+    pub(crate) arguments: Vec<u8>,
+}
+
 /// A queue, written by its home.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Queue {
-    /// Its vhost.
-    #[prost(string, tag = "1")]
-    pub(crate) vhost: String,
-    /// Its name.
-    #[prost(string, tag = "2")]
-    pub(crate) name: String,
+    #[prost(message, required, tag = "1")]
+    pub(crate) definition: QueueDefinition,
     /// Which life.
-    #[prost(message, required, tag = "3")]
+    #[prost(message, required, tag = "2")]
     pub(crate) id: QueueId,
-    /// The home's node.
-    #[prost(message, required, tag = "4")]
-    pub(crate) node: Id,
-    /// The home's shard.
-    #[prost(uint32, tag = "5")]
-    pub(crate) shard: u32,
+    #[prost(message, required, tag = "3")]
+    pub(crate) home: Shard,
     /// Raised when the home moves.
-    #[prost(uint64, tag = "6")]
+    #[prost(uint64, tag = "4")]
     pub(crate) epoch: u64,
-    /// Survives a restart.
-    #[prost(bool, tag = "7")]
-    pub(crate) durable: bool,
-    /// [`super::arguments`].
-    #[prost(bytes = "vec", tag = "8")]
-    pub(crate) arguments: Vec<u8>,
 }
 
 /// An exchange's definition.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct Exchange {
+pub(crate) struct ExchangeDefinition {
     /// Its vhost.
     #[prost(string, tag = "1")]
     pub(crate) vhost: String,
@@ -117,7 +141,7 @@ pub(crate) struct ExchangeRegister {
     pub(crate) deleted_lamport: u64,
     /// The exchange; none if it is deleted.
     #[prost(message, optional, tag = "6")]
-    pub(crate) exchange: Option<Exchange>,
+    pub(crate) exchange: Option<ExchangeDefinition>,
 }
 
 /// A last-writer register of an exchange-to-exchange binding, which has no home.
@@ -151,7 +175,7 @@ pub(crate) struct ExchangeProposal {
     pub(crate) name: String,
     /// The exchange to create; none to delete what is there.
     #[prost(message, optional, tag = "4")]
-    pub(crate) exchange: Option<Exchange>,
+    pub(crate) exchange: Option<ExchangeDefinition>,
 }
 
 /// A binding to a queue, written by the queue's home; valid for one incarnation and epoch.

@@ -28,7 +28,6 @@ use ledger::{Label, Ledger, StreamId, Tally};
 use publisher::{Errand, Publisher, Target};
 use report::{Narrator, ms};
 
-use crate::cli;
 use crate::client::{Client, ClientError};
 
 /// Until a node is ready.
@@ -37,6 +36,8 @@ const READY_WAIT: Duration = Duration::from_secs(5);
 const STEP_WAIT: Duration = Duration::from_secs(5);
 /// Until the last confirmed message of a leg has arrived; what has not by then counts as lost.
 const ARRIVAL_WAIT: Duration = Duration::from_secs(2);
+/// The broker answers a publish within 2 s (`limits::PUBLISH_WAIT`); the rest is for a slow machine.
+const ANSWERS_WAIT: Duration = Duration::from_secs(3);
 /// Between two attempts to declare a name that is still taken.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// Messages of a leg of the story that just shows that it works.
@@ -63,31 +64,25 @@ pub(crate) struct DemoArgs {
     /// Take messages that were returned after the kill for promised: the demonstration must find that out
     #[arg(long, hide = true)]
     ignore_returns: bool,
+    /// Wait so many times as long before a step has failed: for tests on machines that do much else
+    #[arg(long, hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=60))]
+    patience: u32,
 }
 
 /// Runs the demonstration.
 pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     let mut story = Story {
         herd: Herd::gather()?,
-        narrator: Narrator::begin(),
+        narrator: Narrator::begin(args.patience),
         ledger: Arc::default(),
         drop_one: args.drop_one,
         ignore_returns: args.ignore_returns,
     };
-    if let Err(error) = story.tell() {
+    let told = story.tell().and_then(|()| report::judge(&story.ledger.tallies()));
+    if told.is_err() {
         eprint!("{}", story.herd.last_words());
-        return Err(error);
     }
-    let tallies = story.ledger.tallies();
-    cli::print(&format!("\n{}\n{}", report::render(&tallies), report::LEGEND))?;
-    let sums = report::total(&tallies);
-    ensure!(sums.lost == 0, "{} messages that were promised are lost", sums.lost);
-    ensure!(
-        sums.wrong == 0,
-        "{} deliveries were out of order, unmarked duplicates, or never sent",
-        sums.wrong
-    );
-    Ok(ExitCode::SUCCESS)
+    told.map(|()| ExitCode::SUCCESS)
 }
 
 struct Story {
@@ -350,8 +345,10 @@ impl Story {
         let mut client = connect(first)?;
         for queue in [MEADOW, BURROW, WARREN] {
             while let Some(left) = client.get(queue)? {
-                self.ledger.delivered(Label::decode(&left.body), left.redelivered, true);
-                client.ack(left.tag, false)?;
+                self.ledger.delivered(Label::decode(&left.body), left.origin.redelivered(), true);
+                if let Some(delivery_tag) = left.origin.delivery_tag() {
+                    client.ack(delivery_tag, false);
+                }
             }
         }
         client.close()?;
@@ -372,7 +369,8 @@ impl Story {
     }
 
     fn send_out(&self, node: &Node, errand: Errand) -> Result<Publisher> {
-        Publisher::start(&self.ledger, node.amqp, errand)
+        let wait = self.narrator.patient(ANSWERS_WAIT);
+        Publisher::start(&self.ledger, node.amqp, errand, wait)
             .with_context(|| format!("a publisher on node {}", node.number))
     }
 

@@ -81,15 +81,15 @@ fn strangers_at_the_cluster_port_are_dropped_unheard() {
     let bystander = Bystander::start(node.amqp);
 
     garbage(&node);
-    bystander.judge("garbage at the cluster port");
+    bystander.is_served("garbage at the cluster port");
     other_group(&node);
-    bystander.judge("a peer of another group");
+    bystander.is_served("a peer of another group");
     wrong_secret(&node);
-    bystander.judge("a peer with a wrong secret");
+    bystander.is_served("a peer with a wrong secret");
 
     half_open(&node);
     node.logs(&["too many links that are half open"]);
-    bystander.judge("half-open links");
+    bystander.is_served("half-open links");
 
     // a whole node with another secret tries for as long as it lives, and serves nobody beside the cluster that is there
     let cluster = node.cluster.to_string();
@@ -99,6 +99,7 @@ fn strangers_at_the_cluster_port_are_dropped_unheard() {
     other.logs(&["does not take this one in", "another secret"]);
     other.logs(&["still joining", "another secret"]);
     for (who, said) in [(&node, "the peer left"), (&other, "a link was refused")] {
+        who.logs(&[said]);
         assert_eq!(who.lines_with(said), 1, "5 s of redials are one line on each side");
     }
     let refused = TcpStream::connect(other.amqp).expect_err("its client port is closed");
@@ -107,7 +108,7 @@ fn strangers_at_the_cluster_port_are_dropped_unheard() {
         assert_eq!(alone.status()["nodes"].as_array().map(Vec::len), Some(1));
     }
     drop(other);
-    bystander.judge("a node with a wrong secret");
+    bystander.is_served("a node with a wrong secret");
     assert_eq!(node.status()["nodes"].as_array().map(Vec::len), Some(1), "nobody became a node");
     node.assert_sound();
     bystander.end();

@@ -61,7 +61,7 @@ fn of_10_000_half_open_handshakes_the_oldest_go_at_1_000() {
             assert!(is_over(&mut stream, PATIENCE), "number {oldest} of {number} still lives");
         }
         if number % 1_000 == 999 {
-            bystander.judge(&format!("{} half-open handshakes", number + 1));
+            bystander.is_served(&format!("{} half-open handshakes", number + 1));
         }
     }
     // those that are left are the youngest, and no more than the bound
@@ -79,7 +79,7 @@ fn of_10_000_half_open_handshakes_the_oldest_go_at_1_000() {
     // and somebody who means it is let in
     let mut honest = Speaker::open(node.amqp, &[]);
     honest.declare("honest");
-    bystander.judge("after the storm");
+    bystander.is_served("after the storm");
     node.assert_sound();
     bystander.end();
 }

@@ -13,9 +13,9 @@ use crate::sessions::{DataLinkKey, Round};
 
 /// The version that this build speaks. It talks with the next one too, and with those before it from
 /// [`PROTOCOL_OLDEST`] on.
-pub const PROTOCOL: u16 = 3;
+pub const PROTOCOL: u16 = 4;
 /// The oldest that it talks with: no node of an earlier version was ever released.
-pub const PROTOCOL_OLDEST: u16 = 3;
+pub const PROTOCOL_OLDEST: u16 = 4;
 
 pub(super) const MAGIC: &[u8; 8] = b"LEVERET\0";
 /// Magic, protocol, length.

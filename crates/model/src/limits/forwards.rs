@@ -31,3 +31,5 @@ pub const PUBLISH_WAIT: Duration = Duration::from_secs(2);
 /// Time that an operation may wait for the control machine or for a home elsewhere. Then it is refused with 405, which closes
 /// its channel alone (`refusals::no_answer`).
 pub const OPERATION_WAIT: Duration = Duration::from_secs(8);
+/// How often a question is asked again whose home had no lease, within the time of its client.
+pub const ASK_AGAIN_EVERY: Duration = Duration::from_millis(100);

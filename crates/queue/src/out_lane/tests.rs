@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::vec::Vec;
 
-use leveret_model::{Boot, Instant, LaneSequence, NodeId, ShardAddress, ShardId};
+use leveret_model::{Boot, Instant, LaneSequence, NodeId, ShardAddress, ShardId, Stored};
 use proptest::prelude::*;
 
 use super::OutLane;
@@ -100,6 +100,7 @@ impl World {
         } else {
             match self.lanes.accept(Self::KEY, sequence, base) {
                 LaneVerdict::Append => {
+                    self.lanes.appended(Self::KEY, Stored::Now);
                     self.logs.last_mut().expect("there is one").push(publish);
                     Answer::Stored(sequence)
                 }

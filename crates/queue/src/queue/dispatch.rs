@@ -5,12 +5,12 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_model::{ConsumerKey, Position};
+use leveret_model::{ConsumerKey, Message, Position};
 
 use super::consumers::Consumer;
 use super::ready::Entry;
 use super::{Queue, Unacked};
-use crate::{Arena, StoredMessage};
+use crate::Arena;
 
 /// What became of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub trait Egress {
         no_ack: bool,
         position: Position,
         redelivered: bool,
-        message: StoredMessage<'_>,
+        message: Message<'_>,
     ) -> Delivered;
 }
 

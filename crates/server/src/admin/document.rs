@@ -95,13 +95,14 @@ fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Ve
     });
     let mut elsewhere: Vec<&QueueStatus> =
         overview.queues.iter().filter(|queue| queue.record.home.node != facts.id).collect();
-    elsewhere.sort_by_key(|queue| (queue.masked, &queue.record.vhost, &queue.record.name));
+    elsewhere
+        .sort_by_key(|queue| (queue.masked, &queue.record.definition.vhost, &queue.record.definition.name));
     let elsewhere = elsewhere.into_iter().map(|queue| {
         let record = &queue.record;
         json!({
-            "name": record.name.as_str(), "vhost": record.vhost.as_str(), "home": whole(record.home.node),
+            "name": record.definition.name.as_str(), "vhost": record.definition.vhost.as_str(), "home": whole(record.home.node),
             "shard": record.home.shard.0, "ready": null, "unacked": null, "consumers": null,
-            "durable": record.durable, "away": queue.masked,
+            "durable": record.definition.durable, "away": queue.masked,
         })
     });
     own.chain(elsewhere).collect()
@@ -129,7 +130,8 @@ fn warnings(memory: &NodeMemory, overview: &Overview) -> Vec<Cow<'static, str>> 
         warnings.push(format!("alone: {why}").into());
     }
     if !overview.renamed.is_empty() {
-        let there: BTreeSet<&str> = overview.queues.iter().map(|queue| queue.record.name.as_str()).collect();
+        let there: BTreeSet<&str> =
+            overview.queues.iter().map(|queue| queue.record.definition.name.as_str()).collect();
         for (renamed, name) in overview.renamed.iter().filter(|(renamed, _)| there.contains(renamed.as_str()))
         {
             let text =
@@ -148,8 +150,9 @@ fn warnings(memory: &NodeMemory, overview: &Overview) -> Vec<Cow<'static, str>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leveret_model::definition::QueueDefinition;
     use leveret_model::directory::QueueRecord;
-    use leveret_model::{Arguments, Boot, Incarnation, Name, QueueId, ShardAddress, ShardId};
+    use leveret_model::{Boot, Incarnation, Name, QueueId, ShardAddress, ShardId};
     use std::time::Duration;
 
     const OWN: NodeId = NodeId(1);
@@ -179,8 +182,8 @@ mod tests {
     fn queue(name: &str, masked: bool) -> QueueStatus {
         let home = ShardAddress { node: NodeId(7), shard: ShardId(0) };
         let id = QueueId::default();
-        let (vhost, name, arguments) = (Name::new("/"), Name::new(name), Arguments::default());
-        let record = QueueRecord { vhost, name, id, home, epoch: 0, durable: false, arguments };
+        let definition = QueueDefinition::new(Name::new("/"), Name::new(name)).into();
+        let record = QueueRecord { definition, id, home, epoch: 0 };
         QueueStatus { record, masked, stood: true }
     }
 

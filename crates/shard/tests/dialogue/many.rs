@@ -1,9 +1,9 @@
 //! Many queues, and many consumers of one.
 
+use leveret_link::Batch;
 use leveret_link::record::LaneTarget;
-use leveret_link::{Batch, BodyParts, MessageParts};
 use leveret_model::directory::Change;
-use leveret_model::{Boot, LaneSequence, limits};
+use leveret_model::{Body, Boot, LaneSequence, Message, limits};
 use leveret_wire::method::*;
 
 use crate::rig::client::Heard;
@@ -105,7 +105,7 @@ fn queues_that_do_not_take_a_publish_leave_it_to_the_others_of_its_record_and_ke
     }
     let send = |rig: &mut Rig, sequences: [u64; 4]| {
         let body = "m".repeat(3_000);
-        let message = MessageParts { address: b"\0\0", header: b"", body: BodyParts::Flat(body.as_bytes()) };
+        let message = Message::new(b"\0\0", b"", Body::Flat(body.as_bytes()));
         let mut batch = Batch::new();
         let base = LaneSequence(1);
         let mut row = ids.into_iter().zip(sequences).map(|(queue, sequence)| LaneTarget {

@@ -285,8 +285,7 @@ fn a_renamed_queue_keeps_its_messages_and_tells_its_consumers() {
     rig.consume(away, "q", "a", false);
     rig.publish(home, "q", "m");
     assert_eq!(rig.deliveries(home), [(1, false, "m".into())]);
-    let mut record = rig.control.queues["q"].clone();
-    record.name = Name::new("q~1");
+    let record = rig.control.queues["q"].renamed(Name::new("q~1"));
     for (to, mail) in rig.control.announce(&Change::PutQueue(record)) {
         rig.tell(to, mail);
     }

@@ -16,7 +16,7 @@ use leveret_auth::{Credential, PasswordHash, Permissions, User, Users};
 use leveret_link::{Batch, frame};
 use leveret_model::directory::ToShard;
 use leveret_model::{Boot, Instant, Name, NodeId, Seed, ShardAddress, ShardId};
-use leveret_shard::{Caller, Effects, ReadInterest, Shard, ShardConfig};
+use leveret_shard::{Caller, Effects, ReadInterest, Shard, ShardConfig, Store};
 
 use client::Client;
 use control::Control;
@@ -79,7 +79,13 @@ impl Rig {
             for shard in 0..*count {
                 let own = at(index as u128 + 1, shard);
                 let seed = Seed(own.node.0 as u64 * 100 + u64::from(shard));
-                let config = ShardConfig { own, seed, protocol: Arc::clone(&protocol), users: users() };
+                let config = ShardConfig {
+                    own,
+                    seed,
+                    protocol: Arc::clone(&protocol),
+                    users: users(),
+                    store: Store::Memory,
+                };
                 let mut machine = Shard::new(config);
                 machine.begin_turn(rig.now);
                 machine.on_control(ToShard::Lease { until: Instant::FAR });

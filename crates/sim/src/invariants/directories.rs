@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use leveret_model::Instant;
-use leveret_model::definition::{Binding, Exchange};
+use leveret_model::definition::{Binding, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
 
 use crate::oracle::Oracle;
@@ -66,7 +66,7 @@ impl Directories {
 
 /// What is known, as lines.
 fn lines<'a>(
-    exchanges: &[Exchange],
+    exchanges: &[ExchangeDefinition],
     queues: impl Iterator<Item = &'a QueueRecord>,
     bindings: &[Binding],
 ) -> Vec<String> {

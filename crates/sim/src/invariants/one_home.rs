@@ -66,7 +66,7 @@ fn rivals(set: &[NodeId], members: &[&Process]) -> Vec<(Name, QueueId, QueueId)>
             .into_iter()
             .filter(|queue| !queue.masked && queue.stood && set.contains(&queue.record.home.node))
         {
-            names.entry(queue.record.name).or_default().insert(queue.record.id);
+            names.entry(queue.record.definition.name.clone()).or_default().insert(queue.record.id);
         }
     }
     let mut rivals = Vec::new();

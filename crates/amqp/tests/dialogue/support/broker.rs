@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use leveret_amqp::host::{Body, Held, Host, Operation, Publish, Published, QueueHandle};
+use leveret_amqp::host::{Host, Operation, Publish, Published};
 use leveret_model::{
-    ChannelKey, ChannelNumber, ConsumerNumber, Instant, Name, Position, Refusal, ReplyCode, Settlement,
+    Body, ChannelKey, ChannelNumber, ConsumerNumber, Held, Instant, Name, Position, QueueHandle, Refusal,
+    ReplyCode, Settlement,
 };
 
 /// What the host was asked.
@@ -61,12 +62,8 @@ impl Host for Broker {
         let body = match publish.body {
             Body::Flat(bytes) => bytes.to_vec(),
             Body::Chunks(chunks) => {
-                self.chunks = chunks.clone();
-                let body = chunks.concat();
-                if matches!(outcome, Ok(Published::Settled | Published::Owed)) {
-                    chunks.clear();
-                }
-                body
+                self.chunks = chunks.to_vec();
+                chunks.concat()
             }
         };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -1,6 +1,7 @@
 use super::super::samples::{exchange, object};
 use super::*;
 use alloc::collections::BTreeSet;
+use leveret_model::definition::QueueDefinition;
 use leveret_model::directory::QueueRecord;
 use leveret_model::{Arguments, Incarnation, Name, NodeId, QueueId, RoutingKey, ShardAddress, ShardId, Ulid};
 use std::vec::Vec;
@@ -58,13 +59,10 @@ impl Rig {
 
     fn queue(&mut self, name: &str) {
         let record = QueueRecord {
-            vhost: Name::new("/"),
-            name: Name::new(name),
+            definition: QueueDefinition::new(Name::new("/"), Name::new(name)).into(),
             id: LIFE,
             home: ShardAddress { node: OWN, shard: ShardId(0) },
             epoch: 0,
-            durable: false,
-            arguments: Arguments::default(),
         };
         self.write(Op::Put(Record::Queue { record, standing: true }));
     }
@@ -173,13 +171,10 @@ fn a_binding_of_a_peer_is_void_here_only_once_its_home_says_so() {
     rig.exchange("x", true);
     let version = |counter| super::super::Version { incarnation: Incarnation(1), counter };
     let record = QueueRecord {
-        vhost: Name::new("/"),
-        name: Name::new("q"),
+        definition: QueueDefinition::new(Name::new("/"), Name::new("q")).into(),
         id: LIFE,
         home: ShardAddress { node: PEER, shard: ShardId(0) },
         epoch: 0,
-        durable: false,
-        arguments: Arguments::default(),
     };
     let binding = bound("x", DestinationKind::Queue, "q", 1);
     let bind = Record::Binding { queue: LIFE, epoch: 0, lamport: 9, binding: binding.clone() };

@@ -1,7 +1,7 @@
 use super::super::map::Dropped;
 use super::super::samples::exchange;
 use super::*;
-use leveret_model::definition::Binding;
+use leveret_model::definition::{Binding, QueueDefinition};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{
     Arguments, Incarnation, Instant, RoutingKey, Seed, ShardAddress, ShardId, SplitMix, Ulid,
@@ -20,13 +20,10 @@ fn id(ulid: u128) -> QueueId {
 
 fn queue(node: NodeId, ulid: u128, name: &str) -> Record {
     let record = QueueRecord {
-        vhost: Name::new("/"),
-        name: Name::new(name),
+        definition: QueueDefinition::new(Name::new("/"), Name::new(name)).into(),
         id: id(ulid),
         home: ShardAddress { node, shard: ShardId(0) },
         epoch: 0,
-        durable: false,
-        arguments: Arguments::default(),
     };
     Record::Queue { record, standing: true }
 }

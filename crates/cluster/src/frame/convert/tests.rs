@@ -14,17 +14,27 @@ fn any_name() -> impl Strategy<Value = Name> {
     any::<String>().prop_map(|text| Name::new(&text))
 }
 
-fn exchange() -> impl Strategy<Value = definition::Exchange> {
+fn any_shard() -> impl Strategy<Value = ShardAddress> {
+    any::<(u128, u8)>().prop_map(|(node, shard)| ShardAddress { node: NodeId(node), shard: ShardId(shard) })
+}
+
+fn any_owner() -> impl Strategy<Value = Option<ConnectionAddress>> {
+    let connection = any::<(u32, u32)>().prop_map(|(slot, generation)| ConnectionKey { slot, generation });
+    let owner = (any_shard(), connection);
+    prop::option::of(owner.prop_map(|(at, connection)| ConnectionAddress { at, connection }))
+}
+
+fn exchange() -> impl Strategy<Value = definition::ExchangeDefinition> {
     let kind = prop::sample::select(&ExchangeKind::ALL[..]);
     (any_name(), any_name(), kind, any::<[bool; 3]>(), arguments()).prop_map(
-        |(vhost, name, kind, [durable, auto_delete, internal], arguments)| definition::Exchange {
+        |(vhost, name, kind, [durable, auto_delete, internal], arguments)| definition::ExchangeDefinition {
             vhost,
             name,
             kind,
             durable,
             auto_delete,
             internal,
-            arguments,
+            arguments: arguments.into(),
         },
     )
 }
@@ -45,15 +55,22 @@ fn binding() -> impl Strategy<Value = definition::Binding> {
 }
 
 fn queue() -> impl Strategy<Value = QueueRecord> {
-    (any_name(), any_name(), any::<(u32, u128, u128, u8, u64, bool)>(), arguments()).prop_map(
-        |(vhost, name, (generation, ulid, node, shard, epoch, durable), arguments)| QueueRecord {
+    let definition = (any_name(), any_name(), any::<[bool; 2]>(), any_owner(), arguments()).prop_map(
+        |(vhost, name, [durable, auto_delete], exclusive, arguments)| definition::QueueDefinition {
             vhost,
             name,
-            id: leveret_model::QueueId { generation, ulid: Ulid(ulid) },
-            home: ShardAddress { node: NodeId(node), shard: ShardId(shard) },
-            epoch,
             durable,
-            arguments,
+            exclusive,
+            auto_delete,
+            arguments: arguments.into(),
+        },
+    );
+    (definition, any::<(u32, u128, u64)>(), any_shard()).prop_map(
+        |(definition, (generation, ulid, epoch), home)| QueueRecord {
+            definition: definition.into(),
+            id: leveret_model::QueueId { generation, ulid: Ulid(ulid) },
+            home,
+            epoch,
         },
     )
 }
@@ -110,8 +127,8 @@ proptest! {
     fn queues_and_exchanges_come_back_as_they_were(queue in queue(), exchange in exchange()) {
         let back = Queue::decode(&Queue::from(&queue).encode_to_vec()[..]).unwrap();
         prop_assert_eq!(shown(&QueueRecord::try_from(&back).unwrap()), shown(&queue));
-        let back = Exchange::decode(&Exchange::from(&exchange).encode_to_vec()[..]).unwrap();
-        prop_assert_eq!(shown(&definition::Exchange::try_from(&back).unwrap()), shown(&exchange));
+        let back = ExchangeDefinition::decode(&ExchangeDefinition::from(&exchange).encode_to_vec()[..]).unwrap();
+        prop_assert_eq!(shown(&definition::ExchangeDefinition::try_from(&back).unwrap()), shown(&exchange));
     }
 
     #[test]
@@ -152,10 +169,12 @@ fn an_entry_of_a_later_version_is_skipped() {
 
 #[test]
 fn a_value_that_the_model_cannot_hold_is_damage() {
-    let queue = Queue { shard: 256, ..Queue::default() };
+    let home = Shard { shard: 256, ..Shard::default() };
+    let queue = Queue { home, ..Queue::default() };
     assert_eq!(QueueRecord::try_from(&queue), Err(Damage::Value("shard")));
-    let queue = Queue { name: "x".repeat(256), ..Queue::default() };
+    let definition = QueueDefinition { name: "x".repeat(256), ..QueueDefinition::default() };
+    let queue = Queue { definition, ..Queue::default() };
     assert_eq!(QueueRecord::try_from(&queue), Err(Damage::Value("name")));
-    let exchange = Exchange { kind: "x-consistent-hash".into(), ..Exchange::default() };
-    assert_eq!(definition::Exchange::try_from(&exchange), Err(Damage::Value("exchange type")));
+    let exchange = ExchangeDefinition { kind: "x-consistent-hash".into(), ..ExchangeDefinition::default() };
+    assert_eq!(definition::ExchangeDefinition::try_from(&exchange), Err(Damage::Value("exchange type")));
 }
