@@ -8,6 +8,7 @@
 mod cluster;
 mod configuration;
 mod connections;
+mod door;
 mod forwards;
 mod log;
 mod logins;
@@ -21,6 +22,7 @@ mod turns;
 pub use cluster::*;
 pub use configuration::*;
 pub use connections::*;
+pub use door::*;
 pub use forwards::*;
 pub use log::*;
 pub use logins::*;

@@ -27,7 +27,10 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("sim", &["model", "wire", "client", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
     // The load generator has a codec of its own on purpose: what it measures must not help to measure.
     ("bench", &[]),
-    ("leveret", &["model", "wire", "link", "store", "server", "bench", "client"]),
+    ("services", &["model"]),
+    ("bus", &["model", "services"]),
+    ("door", &["model", "services", "bus"]),
+    ("leveret", &["model", "wire", "link", "store", "server", "bench", "client", "services", "bus", "door"]),
 ];
 
 /// Rooms that any room's tests and examples may import too, if they lie below it.
