@@ -1,12 +1,15 @@
-//! Connections that have not finished their handshake, of the whole node: while they are at their bound nobody is accepted,
-//! and those that come wait in the kernel's queue.
+//! Connections that have not finished their handshake, of the whole node: while they are at their bound nobody
+//! is accepted, and those that come wait in the kernel's queue.
 //!
-//! A handshake under way is worth more than one that just came: if newcomers drove out the others, clients that all come at
-//! once, as they do when their node has died, would keep each other out for ever. A handshake that takes long is worth less: so
-//! that a crowd that says nothing locks nobody out, it is dropped while others wait ([`is_stale`]).
+//! A handshake under way is worth more than one that just came: if newcomers drove out the others, clients that
+//! all come at once, as they do when their node has died, would keep each other out for ever. A handshake that
+//! takes long is worth less: so that a crowd that says nothing locks nobody out, it is dropped while others
+//! wait ([`is_stale`]).
 //!
-//! Invariant: the count is that of the sockets with `ClientSocket::half_open` and of the clients on their way to their shard.
+//! Invariant: the count is that of the sockets with `ClientSocket::half_open` and of the clients on their way
+//! to their shard.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use leveret_model::{ConnectionKey, Instant, limits};
@@ -51,6 +54,15 @@ fn is_stale(came: Instant, now: Instant) -> bool {
     now >= came + limits::HANDSHAKE_UNDISTURBED
 }
 
+/// Handshakes of one shard thread.
+#[derive(Debug, Default)]
+pub(crate) struct Handshakes {
+    /// Connections that had not finished their handshake when they came, oldest first, with when that was.
+    pub(crate) list: VecDeque<(ConnectionKey, Instant)>,
+    /// With more of them, those that have finished are taken out.
+    kept: usize,
+}
+
 impl ShardThread {
     /// A handshake that was counted is through, or gone.
     pub(crate) fn end_handshake(&self) {
@@ -67,7 +79,8 @@ impl ShardThread {
         let its_turn = |key: &ConnectionKey| {
             self.socket(*key).is_some_and(|socket| socket.half_open && socket.password_check.is_none())
         };
-        let old = self.half_open.iter().take_while(|(_, came)| is_stale(*came, now)).map(|(key, _)| *key);
+        let old =
+            self.half_open.list.iter().take_while(|(_, came)| is_stale(*came, now)).map(|(key, _)| *key);
         let stale: Vec<ConnectionKey> = old.filter(its_turn).take(most).collect();
         for key in stale {
             if let Some(unsaid) = self.complaints.take(now) {
@@ -81,13 +94,13 @@ impl ShardThread {
 
     /// Those that are through leave the list when they are most of it.
     pub(crate) fn forget_finished_handshakes(&mut self) {
-        if self.half_open.len() <= self.half_open_kept {
+        if self.half_open.list.len() <= self.half_open.kept {
             return;
         }
-        let mut list = std::mem::take(&mut self.half_open);
+        let mut list = std::mem::take(&mut self.half_open.list);
         list.retain(|(key, _)| self.socket(*key).is_some_and(|socket| socket.half_open));
-        self.half_open_kept = 2 * list.len() + LIST_MIN;
-        self.half_open = list;
+        self.half_open.kept = 2 * list.len() + LIST_MIN;
+        self.half_open.list = list;
     }
 }
 

@@ -1,7 +1,8 @@
 //! One shard's thread: an event loop over its clients' sockets, its data links and its mail.
 //!
-//! A turn: wait for readiness; take mail (the control machine's before any socket); read sockets and links; end the
-//! turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and envelopes.
+//! A turn: wait for readiness; take mail (the control machine's before any socket); read sockets and links; end
+//! the turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and
+//! envelopes.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -28,7 +29,7 @@ use crate::client_socket::ClientSocket;
 use crate::clock;
 use crate::control_thread::ToControl;
 use crate::data_link::{DataLinks, Lost};
-use crate::half_open::HalfOpen;
+use crate::half_open::{HalfOpen, Handshakes};
 use crate::links::DataLink;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
 use crate::memory::{Crowd, NodeMemory, Tidings};
@@ -110,10 +111,7 @@ pub(crate) struct ShardThread {
     pub(crate) open: usize,
     /// Sockets with bytes to read.
     pub(crate) to_read: VecDeque<ConnectionKey>,
-    /// Connections that had not finished their handshake when they came, oldest first, with when that was.
-    pub(crate) half_open: VecDeque<(ConnectionKey, Instant)>,
-    /// With more of them, those that have finished are taken out.
-    pub(crate) half_open_kept: usize,
+    pub(crate) half_open: Handshakes,
     /// Lines about handshakes that were dropped.
     pub(crate) complaints: Allowance,
     /// Lines about clients that stay.
@@ -144,8 +142,7 @@ impl ShardThread {
             sockets: Vec::new(),
             open: 0,
             to_read: VecDeque::new(),
-            half_open: VecDeque::new(),
-            half_open_kept: 0,
+            half_open: Handshakes::default(),
             complaints: Allowance::default(),
             blame: Blame::default(),
             trickling: BinaryHeap::new(),
