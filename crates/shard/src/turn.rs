@@ -52,6 +52,13 @@ impl Shard {
         }
     }
 
+    /// Clients that wait for their vhost hear of it, if it can be told.
+    pub(crate) fn tell_of_vhosts(&mut self) {
+        for (key, result) in self.machines.clients.take_openings(&self.machines.view) {
+            self.with(key, |connection, now, broker| connection.on_vhost(now, result, broker));
+        }
+    }
+
     /// hot.
     fn hand_out_confirms(&mut self) {
         let Machines { queues, ingress, .. } = &mut self.machines;
