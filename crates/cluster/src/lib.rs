@@ -18,6 +18,8 @@ mod directory;
 mod effects;
 mod encoding;
 mod frame;
+#[cfg(feature = "later-version")]
+mod later_version;
 mod membership;
 mod peers;
 #[cfg(feature = "planted")]
@@ -30,6 +32,8 @@ pub use control::{Config, Control};
 pub use directory::map::Version;
 pub use directory::unknown::UnknownKind;
 pub use effects::{Effects, Event, LinkKey, SessionWish};
+#[cfg(feature = "later-version")]
+pub use later_version::{LATER_KIND, LATER_REGISTERS};
 pub use membership::dial::DialFailure;
 pub use membership::member::PeerHello;
 pub use membership::{Standing, TurnAway};

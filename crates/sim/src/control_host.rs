@@ -17,6 +17,7 @@ use leveret_model::{Instant, NodeId, ShardId};
 use crate::dials::Dialled;
 use crate::event::{Actor, End, HostId, ProcessId};
 use crate::invariants::authentication;
+use crate::later_version::LaterVersion;
 use crate::network::{Item, Owner, Port, Purpose};
 use crate::shaking::{Errand, Handshakes, Shaken};
 use crate::shard_host::ShardMail;
@@ -48,6 +49,7 @@ pub(crate) struct ControlHost {
     process: ProcessId,
     host: HostId,
     hello: PeerHello,
+    pub(crate) later_version: Option<LaterVersion>,
     effects: Effects,
     events: VecDeque<LinkEvent>,
     links: BTreeMap<LinkKey, End>,
@@ -76,6 +78,7 @@ impl ControlHost {
             ready: VecDeque::new(),
             process,
             host,
+            later_version: None,
             effects: Effects::default(),
             events: VecDeque::new(),
             links: BTreeMap::new(),
@@ -92,7 +95,9 @@ impl ControlHost {
 
     /// When the thread wants its next turn, by its own clock.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.control.next_deadline().min(self.sessions.next_deadline()).min(self.handshakes.next_deadline())
+        let later = self.later_version.as_ref().map_or(Instant::FAR, LaterVersion::next_deadline);
+        let links = self.sessions.next_deadline().min(self.handshakes.next_deadline());
+        self.control.next_deadline().min(links).min(later)
     }
 
     /// A turn.
@@ -119,6 +124,9 @@ impl ControlHost {
         self.sessions.on_timer(now);
         if self.control.next_deadline() <= now {
             self.control.on_timer(now);
+        }
+        if let Some(later) = &mut self.later_version {
+            later.act(now, &mut self.control);
         }
         self.carry(now, ways);
     }
