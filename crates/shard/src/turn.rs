@@ -24,6 +24,7 @@ impl Shard {
         self.release_waiting();
         let Machines { clients, queues, requests, .. } = &mut self.machines;
         queues.end_turn(&mut effects.batches, &mut effects.store);
+        queues.peers().take_unknown(&mut effects.unknown);
         self.connections.end_turn(&mut effects.touched);
         effects.control.append(requests.control());
         clients.end_turn(&mut effects.passwords, &mut effects.refused);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use leveret_auth::{Credential, Password, PasswordHash, Permissions, User, Users};
 use leveret_cluster::{Config, Control, PeerHello};
+use leveret_link::handshake::Capabilities;
 use leveret_model::definition::DEFAULT_VHOST;
 use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, Seed, ShardAddress, ShardId};
 use leveret_shard::{Pressure, Shard, ShardConfig};
@@ -70,6 +71,7 @@ impl Process {
             shards: SHARDS,
             address: host.address(),
             name: Name::new(&format!("n{}p{}", host.0, id.0)),
+            capabilities: Capabilities::own(),
         };
         let clock = Duration::from_secs(1) + dice.millis(0, 1_000_000_000);
         let now = ways.schedule.now + clock;

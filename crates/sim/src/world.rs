@@ -19,6 +19,7 @@ use crate::invariants::buffers::Buffers;
 use crate::invariants::directories::Directories;
 use crate::invariants::one_home::OneHome;
 use crate::invariants::{bindings, confirmed_kept, liveness, order, unacked_returns};
+use crate::later_version::{self, LaterVersion};
 use crate::network::{HostState, Network, Owner};
 use crate::oracle::{Answer, Oracle};
 use crate::outcome::{Outcome, Traffic};
@@ -62,6 +63,8 @@ pub struct Options {
     pub seed: u64,
     /// A bug that the run must find.
     pub planted: Planted,
+    /// Every second process is of a later version.
+    pub later_version: bool,
     /// Where to write what happens.
     pub trace: Option<Box<dyn Write + Send>>,
 }
@@ -77,6 +80,7 @@ impl std::fmt::Debug for Options {
 pub(crate) struct World {
     seed: u64,
     planted: Planted,
+    later_version: bool,
     pub(crate) schedule: Schedule,
     pub(crate) network: Network,
     pub(crate) trace: Trace,
@@ -133,6 +137,7 @@ impl World {
         Self {
             seed: options.seed,
             planted: options.planted,
+            later_version: options.later_version,
             network: Network::new(usize::from(hosts), usual),
             schedule,
             trace: Trace::new(options.trace),
@@ -175,7 +180,10 @@ impl World {
         unacked_returns::check(now, oracle);
         order::check(now, oracle);
         let bindings_judged = bindings::check(now, &self.network.truth, oracle);
+        let skipped =
+            if self.later_version { later_version::check(now, &self.processes, &mut self.oracle) } else { 0 };
         let mut outcome = self.outcome();
+        outcome.traffic.unknown_frames = skipped;
         (outcome.traffic.kept_judged, outcome.traffic.bindings_judged) = (kept_judged, bindings_judged);
         outcome
     }
@@ -325,6 +333,9 @@ impl World {
         let addresses: Vec<String> = (0..self.hosts).map(|host| HostId(host).address()).collect();
         let mut ways = ways!(self);
         let mut process = Process::start(id, host, self.planted, &mut ways);
+        if self.later_version && later_version::is_later(id) {
+            process.control.later_version = Some(LaterVersion::new(Instant::ZERO));
+        }
         let hello = process.hello.clone();
         ways.trace
             .say(ways.schedule.now, || format!("host {} starts {} as {}", host.0, hello.name, hello.node));
