@@ -19,7 +19,6 @@ pub struct Traffic {
     /// Returned as unroutable.
     pub returned: u64,
     /// Control frames of a later version that those who live in the end skipped.
-    pub unknown_frames: u64,
     /// Pairs of message and queue that were delivered.
     pub delivered: u64,
     /// Pairs of publish and binding that the conditions of `bindings` held for.

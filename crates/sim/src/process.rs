@@ -15,6 +15,7 @@ use leveret_shard::{Pressure, Shard, ShardConfig};
 
 use crate::control_host::{ControlHost, ControlMail};
 use crate::event::{Actor, End, Event, HostId, ProcessId};
+use crate::invariants::unknown_kept::View;
 use crate::planted::Planted;
 use crate::shard_host::{ShardHost, ShardMail};
 use crate::world::Ways;
@@ -61,6 +62,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    pub(crate) fn view(&self) -> View {
+        View {
+            name: self.hello.name.to_string(),
+            is_later: self.control.later_version.is_some(),
+            status: self.control.control.status(),
+        }
+    }
+
     pub(crate) fn start(id: ProcessId, host: HostId, planted: Planted, ways: &mut Ways<'_>) -> Self {
         let dice = &mut ways.schedule.dice;
         let node = NodeId(dice.wide());

@@ -18,8 +18,8 @@ use crate::faults::{FaultCounts, FaultKind, FaultPlan, Lasting};
 use crate::invariants::buffers::Buffers;
 use crate::invariants::directories::Directories;
 use crate::invariants::one_home::OneHome;
-use crate::invariants::{bindings, confirmed_kept, liveness, order, unacked_returns};
-use crate::later_version::{self, LaterVersion};
+use crate::invariants::{bindings, confirmed_kept, liveness, order, unacked_returns, unknown_kept};
+use crate::later_version::{LaterVersion, is_later};
 use crate::network::{HostState, Network, Owner};
 use crate::oracle::{Answer, Oracle};
 use crate::outcome::{Outcome, Traffic};
@@ -180,10 +180,9 @@ impl World {
         unacked_returns::check(now, oracle);
         order::check(now, oracle);
         let bindings_judged = bindings::check(now, &self.network.truth, oracle);
-        let skipped =
-            if self.later_version { later_version::check(now, &self.processes, &mut self.oracle) } else { 0 };
+        let broken = unknown_kept::broken(self.processes.values().map(Process::view));
+        broken.into_iter().for_each(|text| self.oracle.violation(now, "unknown_kept", text));
         let mut outcome = self.outcome();
-        outcome.traffic.unknown_frames = skipped;
         (outcome.traffic.kept_judged, outcome.traffic.bindings_judged) = (kept_judged, bindings_judged);
         outcome
     }
@@ -333,9 +332,7 @@ impl World {
         let addresses: Vec<String> = (0..self.hosts).map(|host| HostId(host).address()).collect();
         let mut ways = ways!(self);
         let mut process = Process::start(id, host, self.planted, &mut ways);
-        if self.later_version && later_version::is_later(id) {
-            process.control.later_version = Some(LaterVersion::new(Instant::ZERO));
-        }
+        process.control.later_version = (self.later_version && is_later(id)).then(LaterVersion::default);
         let hello = process.hello.clone();
         ways.trace
             .say(ways.schedule.now, || format!("host {} starts {} as {}", host.0, hello.name, hello.node));

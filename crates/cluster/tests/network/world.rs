@@ -161,7 +161,6 @@ impl World {
             seed: Seed(self.random.next_u64()),
             unix_ms_at_zero: 1_700_000_000_000 + self.random.below(2_000),
         };
-        let capabilities = Capabilities::own();
         let hello = PeerHello {
             node: id,
             incarnation,
@@ -169,7 +168,7 @@ impl World {
             shards: SHARDS,
             address: claimed.into(),
             name,
-            capabilities,
+            capabilities: Capabilities::own(),
         };
         let mut shards = Vec::new();
         shards.resize_with(usize::from(SHARDS), Shard::default);

@@ -388,11 +388,11 @@ fn a_record_of_a_later_version_is_skipped_by_its_length() {
     let gone = Record::Gone { queue: QueueId::default() };
     let mut bytes = on_the_link(built(&[gone.clone(), gone.clone()])).to_vec();
     let kind = BATCH_HEAD_BYTES + HEAD_BYTES;
-    bytes[kind] = crate::codec::kind::LAST + 1;
+    bytes[kind] = kind::LAST + 1;
     let batch = Batch::parse(&bytes.into()).expect("its heads are true");
     assert_eq!(
         batch.iter().collect::<Result<Vec<_>, _>>(),
-        Ok(vec![Record::Unknown { kind: crate::codec::kind::LAST + 1 }, gone])
+        Ok(vec![Record::Unknown { kind: kind::LAST + 1 }, gone])
     );
     assert_eq!(batch.cost().records, 2, "it took its part of the window");
 }
