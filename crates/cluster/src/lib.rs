@@ -19,6 +19,8 @@ mod directory;
 mod effects;
 mod encoding;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "later-version")]
 mod later_version;
 mod membership;

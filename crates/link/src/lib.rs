@@ -13,6 +13,8 @@ mod codec;
 pub mod credit;
 pub mod fields;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod handshake;
 pub mod record;
 pub mod sessions;

@@ -5,9 +5,9 @@
 //!     ▲                              │ ToShard::Change (to every shard of the node, in order)
 //!     └──ToShard::Reply──────────────┘◀─FromShard::Applied
 //! ```
-//! `cluster` decides (who may write, which incarnation wins, when an ok is due) and emits [`Change`]s that
-//! need no more judgement; `route::Table::apply` and the shard consume them. A shard drains its control ring
-//! before it reads sockets in a turn; control acks a delta to its writer only when every shard has
+//! `cluster` decides (who may write, which incarnation wins, when an ok is due) and emits [`Change`]s that need
+//! no more judgement; `route::Table::apply` and the shard consume them. A shard drains its control ring before
+//! it reads sockets in a turn; control acks a delta to its writer only when every shard has
 //! [`FromShard::Applied`] it.
 
 use alloc::boxed::Box;
@@ -54,14 +54,14 @@ pub enum Change {
     /// The queue is there, so. The shard that is its home makes the machine if it has none.
     /// A known id under a new name: the queue lost a merge and was renamed; its consumers get `basic.cancel`.
     PutQueue(QueueRecord),
-    /// The queue is gone; its bindings are dropped by changes of their own, before this one. The home
-    /// discards the machine, consumers get `basic.cancel`, publishes under way are answered GONE.
+    /// The queue is gone; its bindings are dropped by changes of their own, before this one. The home discards
+    /// the machine, consumers get `basic.cancel`, publishes under way are answered GONE.
     DropQueue {
         /// Which one.
         id: QueueId,
     },
-    /// The queue was proposed and never stood: another has its name, or nobody. Nothing that was sent to it
-    /// is confirmed.
+    /// The queue was proposed and never stood: another has its name, or nobody. Nothing that was sent to it is
+    /// confirmed.
     WithdrawQueue {
         /// Which one.
         id: QueueId,
@@ -174,8 +174,8 @@ pub enum ToShard {
         /// Its name.
         name: Name,
     },
-    /// A peer is Down: consumers and deliveries held there are given back; its queues are masked by changes
-    /// of their own.
+    /// A peer is Down: consumers and deliveries held there are given back; its queues are masked by changes of
+    /// their own.
     NodeDown {
         /// Which one.
         node: NodeId,
@@ -186,8 +186,8 @@ pub enum ToShard {
         node: NodeId,
     },
     /// Close the queue if the conditions hold and answer [`FromShard::QueueClosed`]. A closed queue takes and
-    /// gives nothing; what is sent to it meanwhile waits for the [`Change::DropQueue`] that control then
-    /// always emits.
+    /// gives nothing; what is sent to it meanwhile waits for the [`Change::DropQueue`] that control then always
+    /// emits.
     CloseQueue {
         /// To answer.
         request: RequestId,

@@ -1,8 +1,8 @@
 //! What of the AMQP surface is here: methods, flags, properties and headers, declared once, and the arguments
 //! that [`known_arguments`](crate::known_arguments) declares.
 //!
-//! The channel asks this table before it acts, and the README's list of what is missing is printed from it,
-//! so the two cannot differ. What has no line is unknown: an unknown argument is kept and means nothing.
+//! The channel asks this table before it acts, and the README's list of what is missing is printed from it, so
+//! the two cannot differ. What has no line is unknown: an unknown argument is kept and means nothing.
 
 use core::fmt;
 

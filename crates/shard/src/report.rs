@@ -21,8 +21,11 @@ pub struct Traffic {
     pub published_away: u64,
     /// Publishes that no queue took, not mandatory.
     pub unroutable: u64,
-    /// Publishes that waited for a lease, a lane or a home for the whole time: nacked, or without confirms lost.
+    /// Publishes that waited for a lease, a lane or a home for the whole time: nacked, or without confirms
+    /// lost.
     pub given_up: u64,
+    /// Records of other nodes whose kind this version does not know: skipped.
+    pub unknown_records: u64,
 }
 
 /// A queue of this shard.
@@ -44,8 +47,8 @@ pub struct QueueReport {
     pub unacked: u64,
     /// Consumers.
     pub consumers: u32,
-    /// Some consumer has credit: prefetch, window, channel and output take a message now. Then nothing is ready between
-    /// turns.
+    /// Some consumer has credit: prefetch, window, channel and output take a message now. Then nothing is ready
+    /// between turns.
     pub has_credit: bool,
 }
 
@@ -116,8 +119,8 @@ impl Shard {
         self.report_page(0, usize::MAX).0
     }
 
-    /// [`Shard::report`] with at most so many queues, beginning at `from` (0, or where the page before says that the next
-    /// one begins); connections are on the first page.
+    /// [`Shard::report`] with at most so many queues, beginning at `from` (0, or where the page before says
+    /// that the next one begins); connections are on the first page.
     #[must_use]
     pub fn report_page(&self, from: usize, most: usize) -> (ShardReport, Option<usize>) {
         let queue = |home: &QueueAtHome<'_>| {
@@ -178,6 +181,7 @@ impl Shard {
             published_away: copies.away,
             unroutable: ingress.unroutable(),
             given_up: copies.given_up + ingress.given_up(),
+            unknown_records: self.machines.queues.unknown_records(),
         }
     }
 

@@ -48,6 +48,7 @@ pub(super) fn of(
             "crossed_shards": sum(|traffic| traffic.published_away),
             "unroutable": sum(|traffic| traffic.unroutable),
             "given_up": sum(|traffic| traffic.given_up),
+            "unknown_records": sum(|traffic| traffic.unknown_records),
         },
         "warnings": warnings(memory, overview),
     })
@@ -81,8 +82,8 @@ fn nodes(facts: &NodeFacts, others: &[NodeStatus], now: Instant) -> Vec<Value> {
     std::iter::once(own).chain(others).collect()
 }
 
-/// This node's queues with their counts, then those that live elsewhere, which only their homes can count, then those that
-/// are away with their homes; by name each.
+/// This node's queues with their counts, then those that live elsewhere, which only their homes can count, then
+/// those that are away with their homes; by name each.
 fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Vec<Value> {
     let mut own: Vec<_> = reports.iter().flat_map(|report| &report.queues).collect();
     own.sort_by_key(|queue| (&queue.vhost, &queue.name));

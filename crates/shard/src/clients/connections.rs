@@ -1,8 +1,9 @@
 //! The connections of a shard, by key; and the one timer that each of them has.
 //!
-//! Invariants: a slot's generation rises with each use, so a stale key finds nobody. The timers have one entry for each
-//! connection whose `timer_at` is not [`Instant::FAR`], at that time, and none for a slot without a connection. It is never
-//! later than the connection wants, and may be earlier; but a handshake that is over wakes nobody.
+//! Invariants: a slot's generation rises with each use, so a stale key finds nobody. The timers have one entry
+//! for each connection whose `timer_at` is not [`Instant::FAR`], at that time, and none for a slot without a
+//! connection. It is never later than the connection wants, and may be earlier; but a handshake that is over
+//! wakes nobody.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -131,8 +132,8 @@ impl Connections {
         self.touched = touched;
     }
 
-    /// Sets the timer of a connection forward if it wants to be called earlier than it will be; and anew once its handshake
-    /// is over. hot.
+    /// Sets the timer of a connection forward if it wants to be called earlier than it will be; and anew once
+    /// its handshake is over. hot.
     #[inline]
     fn arm(&mut self, slot: u32) {
         let at = &mut self.slots[slot as usize];

@@ -1,5 +1,5 @@
-//! What the queues of a shard tell of themselves: for `status`, and for whoever judges a shard from outside (the simulator's
-//! oracle, tests).
+//! What the queues of a shard tell of themselves: for `status`, and for whoever judges a shard from outside
+//! (the simulator's oracle, tests).
 
 use leveret_model::{Message, QueueHandle, QueueId, ShardAddress};
 use leveret_queue::{MessageRef, Queue};
@@ -55,7 +55,8 @@ impl Queues {
         self.arena.get(message)
     }
 
-    /// The planted bug: one in ten messages for several queues costs a queue of this shard a message that is ready.
+    /// The planted bug: one in ten messages for several queues costs a queue of this shard a message that is
+    /// ready.
     #[cfg(feature = "planted")]
     pub(crate) fn lose_a_copy(&mut self, targets: &[QueueHandle], number: leveret_model::PublishNumber) {
         let lost = self.planted == Some(crate::planted::Planted::LostCopy) && targets.len() > 1;

@@ -1,4 +1,5 @@
-//! The queues that this shard has to do with: its own, and those elsewhere that it publishes to or consumes from.
+//! The queues that this shard has to do with: its own, and those elsewhere that it publishes to or consumes
+//! from.
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -38,8 +39,8 @@ pub(super) struct Places {
     by_id: HashMap<QueueId, u32, FixedState>,
     /// The last one asked for by its id: records come in runs of one queue.
     recent: Cell<Option<(QueueId, QueueHandle)>>,
-    /// Where lanes begin: behind all that were left. A queue whose node was away may come back under its id, and its home
-    /// would take the first publishes of a lane that counts from 1 again for those that it has.
+    /// Where lanes begin: behind all that were left. A queue whose node was away may come back under its id,
+    /// and its home would take the first publishes of a lane that counts from 1 again for those that it has.
     pub(super) lanes_from: LaneSequence,
 }
 

@@ -1,7 +1,8 @@
-//! A small cluster in one thread: shards, rings and links that the test holds back or cuts, a control machine that agrees
-//! to everything, clients that speak frames. Time passes only when the test says so.
+//! A small cluster in one thread: shards, rings and links that the test holds back or cuts, a control machine
+//! that agrees to everything, clients that speak frames. Time passes only when the test says so.
 //!
-//! Read first: [`Rig::run`]. Batches between nodes go through the bytes of a link frame, those between shards as they are.
+//! Read first: [`Rig::run`]. Batches between nodes go through the bytes of a link frame, those between shards
+//! as they are.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod client;
