@@ -1,4 +1,4 @@
-//! Commands of clients: what each needs, and what is done with it once that is there.
+//! What the control machine does for each command of a client, phase by phase. The phases are defined in `desk`.
 //!
 //! ```text
 //!   Waiting ──lease, name free──▶ Proposing ──votes (R2)──▶ Finishing ──R1──▶ Removing ──▶ answered
@@ -8,9 +8,11 @@
 //!      ├──change of this node's map────────────────────────────┘
 //!      └──queue of another node──▶ Forwarded ──Response──▶ answered, or judged again if that is not its home
 //! ```
-//! Invariants: a command that waits is judged anew from its beginning whenever the view changes, so nothing
-//! is decided on a view of before; nothing is said without the lease; each command is answered exactly once,
-//! or forgotten when nobody waits for the answer and nothing is under way.
+//! Invariants:
+//! - When the view changes, every waiting command is decided again from its beginning, so no decision rests
+//!   on an old view.
+//! - No answer is given without the lease.
+//! - Each command is answered exactly once, unless its client is gone and nothing is under way for it.
 
 mod decide;
 mod forwarding;

@@ -1,4 +1,7 @@
-//! The control machine: its doors.
+//! The control machine: its inputs, its outputs and its parts.
+//!
+//! Every input ends with `settle_inputs`, which works out what follows from it. Each part is a machine of its own
+//! that does not know this one; the files that add methods to [`Control`] connect them.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -26,8 +29,8 @@ use crate::shard_changes::ShardChanges;
 
 /// What the control machine is told at its start.
 #[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Config {
-    /// This node.
     pub node: NodeId,
     /// Which start of it.
     pub incarnation: Incarnation,
@@ -35,7 +38,6 @@ pub struct Config {
     pub boot: Boot,
     /// Its name for people.
     pub name: Name,
-    /// Its shards.
     pub shards: u8,
     /// Where its cluster port is for others, `ADDR:PORT`.
     pub address: String,
@@ -233,7 +235,7 @@ impl Control {
         }
     }
 
-    /// Nobody is known who should be pinged or judged.
+    /// There is no member to ping or to judge.
     fn is_idle(&self) -> bool {
         self.members.values().all(|member| member.standing.is_down() && member.link.is_none())
     }

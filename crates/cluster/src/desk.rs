@@ -1,5 +1,5 @@
-//! Commands under way: who wants each, how far it is, and when it gives up. What is done for them is in
-//! `command`.
+//! Commands under way: for whom each is answered, which phase it is in, and when it times out. `command` acts on
+//! them.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ use crate::directory::visible::Visible;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CommandKey(pub(crate) u64);
 
-/// Who wants the answer.
+/// Where the answer goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     /// A shard of this node.
@@ -123,7 +123,7 @@ impl Desk {
         self.set_phase(key, Phase::Waiting, until);
     }
 
-    /// Names are free by then: who waits for them is to be judged again. True if anybody does.
+    /// Names are free by then: the commands that wait for them are to be judged again. True if there are any.
     pub(crate) fn names_free(&mut self, now: Instant) -> bool {
         let mut any = false;
         while let Some((free_at, key)) = self.for_names.pop_first() {

@@ -35,16 +35,14 @@ pub struct Effects {
 
 /// A session of data links with a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum SessionWish {
     /// It is a member that lives.
     Wanted {
-        /// Who.
         node: NodeId,
         /// Which start of it.
         boot: Boot,
-        /// Its shards.
         shards: u8,
-        /// Its cluster address.
         address: String,
     },
     /// It is Down.
@@ -53,6 +51,7 @@ pub enum SessionWish {
 
 /// What happened, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Event {
     /// This node is ready: with so many others.
     Ready {
@@ -66,34 +65,18 @@ pub enum Event {
     },
     /// A node of this group answered and did not take this node in. Said once until the reason changes.
     TurnedAway {
-        /// Where.
         address: String,
-        /// Why.
         why: TurnAway,
         /// This node is not ready, and does not serve until that changes; else it goes on alone.
         joining: bool,
     },
     /// A node is there.
-    Joined {
-        /// Who.
-        node: NodeId,
-        /// Its name.
-        name: Name,
-        /// Its cluster address.
-        address: String,
-    },
+    Joined { node: NodeId, name: Name, address: String },
     /// A node is not heard, but somebody hears it.
-    Unreachable {
-        /// Who.
-        node: NodeId,
-        /// Its name.
-        name: Name,
-    },
+    Unreachable { node: NodeId, name: Name },
     /// A node is not heard by anyone.
     Down {
-        /// Who.
         node: NodeId,
-        /// Its name.
         name: Name,
         /// Queues that are away with it.
         queues: usize,
@@ -101,54 +84,26 @@ pub enum Event {
         names: Vec<(Name, Name)>,
     },
     /// A node is heard again.
-    Back {
-        /// Who.
-        node: NodeId,
-        /// Its name.
-        name: Name,
-    },
+    Back { node: NodeId, name: Name },
     /// The queues and bindings of a node that was Down too long were forgotten.
-    Forgotten {
-        /// Who.
-        node: NodeId,
-        /// Its name.
-        name: Name,
-    },
+    Forgotten { node: NodeId, name: Name },
     /// Two proposals for one name met and this node's gave way.
-    ProposalLost {
-        /// The vhost.
-        vhost: Name,
-        /// The name.
-        name: Name,
-    },
+    ProposalLost { vhost: Name, name: Name },
     /// Two queues of one name met and this node's won: it took over bindings of the other.
-    MergeWon {
-        /// The vhost.
-        vhost: Name,
-        /// The name.
-        name: Name,
-        /// The other's home.
-        from: NodeId,
-        /// Bindings taken over.
-        bindings: usize,
-    },
+    MergeWon { vhost: Name, name: Name, from: NodeId, bindings: usize },
     /// Two queues of one name met and this node's lost: it keeps its messages under another name.
     MergeLost {
-        /// The vhost.
         vhost: Name,
         /// The name that it lost.
         name: Name,
         /// The name that it has now.
         renamed: Name,
-        /// The winner's home.
         winner: NodeId,
     },
     /// Exchanges of one name and of two types met: the later declaration holds, and this node had routed by
     /// the other.
     ExchangeRetyped {
-        /// The vhost.
         vhost: Name,
-        /// The name.
         name: Name,
         /// The type that it had here.
         was: ExchangeKind,
@@ -156,52 +111,28 @@ pub enum Event {
         is: ExchangeKind,
     },
     /// Another process runs with the same id and incarnation. If it is this node's, it serves nothing any more.
-    Clone {
-        /// Whose identity.
-        node: NodeId,
-    },
+    Clone { node: NodeId },
     /// A peer knows more of this node's map than this node: its state was rolled back. It serves nothing any
     /// more.
-    RolledBack {
-        /// The peer.
-        peer: NodeId,
-    },
+    RolledBack { peer: NodeId },
     /// A peer sent what cannot be; its link is closed.
-    BadFrame {
-        /// The peer.
-        peer: NodeId,
-        /// Its name.
-        name: Name,
-        /// What is wrong.
-        reason: String,
-    },
+    BadFrame { peer: NodeId, name: Name, reason: String },
     /// A map has a record of a kind that only a later version knows: it is kept and handed on. Said once for
     /// each kind.
     UnknownRecord {
-        /// Its number there.
         kind: UnknownKind,
         /// Whose map has it.
         node: NodeId,
-        /// That node's name.
         name: Name,
     },
     /// A peer sent a control frame of a kind that only a later version knows: it is skipped. Said once for
     /// each kind.
     UnknownFrame {
-        /// The peer.
         peer: NodeId,
-        /// Its name.
         name: Name,
         /// The kind's number there.
         kind: u32,
     },
     /// A node was turned away: the cluster has `limits::NODES_MAX`. Said once until there was room again.
-    Full {
-        /// Who.
-        node: NodeId,
-        /// Its name.
-        name: Name,
-        /// Its cluster address.
-        address: String,
-    },
+    Full { node: NodeId, name: Name, address: String },
 }

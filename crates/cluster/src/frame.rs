@@ -1,6 +1,7 @@
-//! Control frames as this crate speaks them, from and to the bytes that links carry (`message`, `record`).
+//! Control frames as this crate uses them, to and from the bytes of a link (`message`, `record`).
 //!
-//! A value that cannot be is [`Damage`]: the peer is of another version or has a bug, and its link is closed.
+//! A frame of an unknown kind is skipped. A known frame with a value that cannot be is [`Damage`], and its link is
+//! closed: the peer has a bug.
 
 mod convert;
 mod entry;

@@ -1,7 +1,7 @@
-//! A node of a later version, for tests and the simulator: it writes and says what this version does not know.
+//! A node of a later version, for tests and the simulator: it writes records and sends frames that this version does
+//! not know.
 //!
-//! Everything that it does it does as the writer of its own map, so its peers meet it on the way that they
-//! would meet a true one.
+//! It writes them to its own map like any other record, so its peers receive them as they would from a real node.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

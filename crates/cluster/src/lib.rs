@@ -1,7 +1,7 @@
 //! The control machine of a node: membership, lease, directory.
 //!
-//! Read first: [`Control`] and its doors; then `command` (what a client's command goes through), `directory`
-//! (records and what follows from them), `membership` (verdicts and the lease), `peers` (frames). The rules
+//! Read first: [`Control`], its inputs and its parts; then `desk` and `command` (the phases of a client's command),
+//! `directory` (records and what follows from them), `membership` (verdicts and the lease), `peers` (frames). The rules
 //! R1 to R5 are explained where they are kept: R1 `directory/visible`, R2 `directory/proposal`, R3
 //! `directory/merge`, R4 `membership/lease` and `membership/detector`, R5 `directory/choice`.
 //!

@@ -1,4 +1,4 @@
-//! What other nodes say, and what is said to them.
+//! Frames from peers and to peers.
 
 pub(crate) mod applied_maps;
 pub(crate) mod control_links;
@@ -62,7 +62,6 @@ impl Control {
     }
 
     // ---- frames
-    // -------------------------------------------------------------------------------------------------
 
     pub(crate) fn frame(&mut self, now: Instant, link: LinkKey, peer: NodeId, frame: Frame) {
         match frame {
@@ -270,7 +269,6 @@ impl Control {
     }
 
     // ---- requests
-    // -----------------------------------------------------------------------------------------------
 
     /// Sends a command to the home of its queue; again under its id on each new link.
     pub(crate) fn send_request(&mut self, home: NodeId, key: CommandKey) {

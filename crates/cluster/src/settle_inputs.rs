@@ -1,7 +1,7 @@
-//! The end of each input: what follows from it is worked out until nothing more does.
+//! The end of each input: works out what follows from it until nothing changes any more.
 //!
-//! Order within one input: votes against, changes to the shards, what the shards applied, what is visible
-//! now, commands that can go on; then the own map's delta goes out, before any echo could name it.
+//! The order within one input: votes, changes for the shards, changes that the shards have applied, waits that are over,
+//! commands that can go on. The delta of the own map is sent last, before any echo could name its version.
 
 use alloc::vec::Vec;
 
@@ -22,7 +22,7 @@ use crate::membership::own_lease::NewEnd;
 use crate::shard_changes::AfterApplied;
 
 impl Control {
-    /// Works out what follows from an input, with the lease shortened before and lengthened behind.
+    /// Works out what follows from an input. A shorter lease is published before its changes, a longer one after them.
     pub(crate) fn settle_inputs(&mut self, now: Instant) {
         self.update_lease(now, false);
         loop {
@@ -36,7 +36,7 @@ impl Control {
         self.publish_hears(now);
     }
 
-    /// Directory, changes, waits and commands, until none of them moves another.
+    /// Repeats directory, changes, waits and commands until none of them changes another.
     fn settle_directory(&mut self, now: Instant) {
         loop {
             self.directory.refresh();
@@ -147,7 +147,7 @@ impl Control {
 
     fn await_visible(&mut self, now: Instant, key: CommandKey, everyone: bool) {
         let Some(pending) = self.desk.commands.get(&key) else { return };
-        // votes need not be applied here: an own proposal is told to the own shards when it stands
+        // a vote does not wait for the own shards: they hear of an own proposal only when it stands
         let sequence = if matches!(pending.phase, Phase::Finishing(..)) { self.shards.sequence() } else { 0 };
         let peers = if everyone { self.peers() } else { Vec::new() };
         let version = self.directory.version();
@@ -222,7 +222,6 @@ impl Control {
     }
 
     // ---- the lease
-    // ----------------------------------------------------------------------------------------------
 
     /// Until when this node may act on its view.
     pub(crate) fn lease_end(&self) -> Instant {
@@ -239,8 +238,7 @@ impl Control {
         self.counted().map(|(_, member)| member.echoes.until()).fold(Instant::FAR, Instant::min)
     }
 
-    /// Joins if that is possible now, and tells the shards until when the lease is: a shorter one before the
-    /// changes of this input, a longer one after them.
+    /// Joins if that is possible now, and publishes the end of the lease to the shards.
     fn update_lease(&mut self, now: Instant, longer: bool) {
         if !self.lease.is_ready() {
             let seen = self.surroundings();
@@ -276,7 +274,7 @@ impl Control {
         }
     }
 
-    /// Names of those whose echo is missing.
+    /// Names of the members whose echo is missing.
     pub(crate) fn missing_names(&self, now: Instant) -> alloc::string::String {
         let names: Vec<&str> = self
             .counted()

@@ -1,5 +1,4 @@
-//! Changes on their way to the shards of this node, and what is said to peers once every shard has applied
-//! them.
+//! Changes on their way to the shards of this node. When every shard has applied one, peers are told what depended on it.
 
 use alloc::collections::VecDeque;
 use alloc::vec;

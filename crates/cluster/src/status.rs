@@ -15,24 +15,19 @@ use crate::membership::Standing;
 
 /// A node as this one sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct NodeStatus {
-    /// Its id.
     pub node: NodeId,
     /// Which start of it.
     pub incarnation: Incarnation,
     /// The nonce of that start.
     pub boot: Boot,
-    /// Its name.
     pub name: Name,
-    /// Its cluster address.
     pub address: String,
-    /// Its shards.
     pub shards: u8,
-    /// How it stands.
     pub standing: Standing,
     /// Its echo is needed for the lease.
     pub counted: bool,
-    /// It is ready.
     pub ready: bool,
     /// There is a control link.
     pub linked: bool,
@@ -44,8 +39,8 @@ pub struct NodeStatus {
 
 /// A queue as this node routes to it.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct QueueStatus {
-    /// The queue.
     pub record: QueueRecord,
     /// Its home is Down, or it lost its name for now.
     pub masked: bool,
@@ -55,6 +50,7 @@ pub struct QueueStatus {
 
 /// All that the control machine knows.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Status {
     /// This node is ready.
     pub ready: bool,
@@ -68,11 +64,9 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// What its shards were told: exchanges, by name.
     pub exchanges: Vec<ExchangeDefinition>,
-    /// Queues, by id.
     pub queues: Vec<QueueStatus>,
     /// Bindings that are routed by.
     pub bindings: Vec<Binding>,
-    /// Commands under way.
     pub commands: usize,
     /// Records that only a later version can act on, by kind: kept and handed on.
     pub unknown_records: Vec<(UnknownKind, usize)>,

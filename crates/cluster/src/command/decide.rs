@@ -1,5 +1,7 @@
-//! What a command needs next, by the view of this moment. Called under the lease alone; changes of the own
-//! map are made here, and everything else is left to the phases.
+//! Decides the next step of a command from the current view.
+//!
+//! Called only under the lease. A step that is a change of the own map is made here; everything that takes
+//! longer is left to the phases of `command`.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;

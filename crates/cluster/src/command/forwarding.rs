@@ -1,8 +1,8 @@
-//! Commands for a queue whose home is another node: sent there, answered from there, taken back when that
-//! home has lost the name (R3) or its node.
+//! Commands for a queue whose home is another node. They are sent to the home and answered by it, and come back
+//! when the home has lost the name (R3) or its node is Down.
 //!
-//! Invariants: who passes a command back has done nothing for it, and forgets it. Nothing is done for a peer
-//! that may have given it up: its client heard a refusal, and what came after that must not meet the command.
+//! Invariants: a node that passes a command back has done nothing for it. A node does nothing for a peer that may
+//! have given the command up, because that peer's client has heard a refusal and may have gone on.
 
 use alloc::vec::Vec;
 

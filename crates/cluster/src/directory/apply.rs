@@ -1,5 +1,5 @@
-//! Changes of the directory: steps of the own map, deltas and whole maps of others, verdicts. Indices follow
-//! each record.
+//! Changes of the directory: writes to the own map, deltas and whole maps of other nodes, verdicts. The indices
+//! follow each record.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;

@@ -1,4 +1,4 @@
-//! The bounds that a client's new definition may meet. Read `size` first: it counts.
+//! Refuses a client's new definition when a bound of the cluster is met. `size` counts.
 
 use leveret_model::{Arguments, limits};
 

@@ -1,8 +1,8 @@
-//! R5 and R3 in one choice: of all lives of a queue name, which one does this node route to?
+//! R5 and R3 in one choice: of all lives of a queue name, the one that this node routes to.
 //!
-//! Standing lives whose home is Alive beat those whose home is unreachable; those beat a proposal that has
-//! the vote; that beats lives whose home is Down, which are masked. Among equals R3's order: the smaller
-//! `QueueId`. Nothing here deletes anything.
+//! A standing life whose home is Alive comes first, then one whose home is unreachable, then a proposal that has
+//! this node's vote, then a life whose home is Down, which is masked. Among equals the smaller `QueueId` wins (R3).
+//! Nothing is deleted here.
 
 use leveret_model::QueueId;
 

@@ -1,4 +1,4 @@
-//! Names that several lives have, and how far the merge of each is (R3). Read `merge` first.
+//! Names that several standing lives have, and how far the merge of each is (R3). Read `merge` first.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 

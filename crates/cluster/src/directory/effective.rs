@@ -1,9 +1,11 @@
-//! From maps and verdicts to changes for the shards: derive anew what is dirty, compare with what was told
-//! (`published_state`), emit the difference. Bindings: `bindings`.
+//! From maps and verdicts to changes for the shards: derives again what is dirty, compares it with
+//! `published_state`, and emits the difference. Bindings are derived in `bindings`.
 //!
-//! Invariants: bindings come after both their ends and go before them; a queue that this node is home of is
-//! never dropped at the shards while its record stands; an own proposal is not told to the own shards before
-//! it stands, so no message is ever stored in a queue that may be withdrawn.
+//! Invariants:
+//! - A binding is published after both of its ends and withdrawn before them.
+//! - A queue whose home is this node is never dropped at the shards while its record stands.
+//! - An own proposal is not published to the own shards before it stands, so no message is ever stored in a queue
+//!   that may be withdrawn.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,4 @@
-//! The map of a node that is gone for good: its registers are taken over, the rest goes.
+//! Forgets the map of a node that will not come back. Registers that stand nowhere else are adopted first.
 
 use alloc::vec::Vec;
 

@@ -1,5 +1,5 @@
-//! What the directory keeps beside the maps so that nothing has to walk them: names, bindings by their ends,
-//! and what is to be derived anew.
+//! Indices beside the maps: names, bindings by their ends, and what is to be derived again. With them no input walks
+//! a whole map.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,7 @@ impl ExchangeName {
     }
 }
 
-/// Proposals to delete one exchange: who made each, and whether this node refused.
+/// Proposals to delete one exchange: the proposer of each, and whether this node refused.
 pub(super) type Removals = BTreeMap<Ulid, (NodeId, bool)>;
 
 /// Exchanges by name.

@@ -1,4 +1,4 @@
-//! What names are in this node's view: what commands ask the directory.
+//! What a name means in this node's view: the questions that commands ask the directory.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;

@@ -37,7 +37,7 @@ impl RegisterKind {
     }
 }
 
-/// A register's identity, compared byte by byte: who writes the same thing writes the same key.
+/// A register's identity, compared byte by byte: two nodes that write the same thing write the same key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RegisterKey {
     pub(crate) kind: RegisterKind,
@@ -83,7 +83,7 @@ struct Write {
     deleted: u64,
 }
 
-/// Who wrote which register when. Values stay in the maps.
+/// Stamps of all writes of all registers. The values stay in the maps.
 #[derive(Debug, Default)]
 pub(crate) struct Registers {
     writes: BTreeMap<RegisterKey, BTreeMap<NodeId, Write>>,

@@ -1,5 +1,5 @@
-//! The directory's state: maps, verdicts, indices, and what is to be told. What changes it is in `apply`,
-//! what follows from it in `effective`.
+//! The state of the directory: maps, verdicts, indices, and the output that was not taken yet. `apply` changes it,
+//! `effective` derives what follows.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

@@ -6,10 +6,8 @@ use alloc::vec::Vec;
 /// 128 bits: a node id or a ULID.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(crate) struct Id {
-    /// The upper half.
     #[prost(fixed64, tag = "1")]
     pub(crate) high: u64,
-    /// The lower half.
     #[prost(fixed64, tag = "2")]
     pub(crate) low: u64,
 }
@@ -66,16 +64,13 @@ pub(crate) struct QueueDefinition {
 /// An exchange's definition.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ExchangeDefinition {
-    /// Its vhost.
     #[prost(string, tag = "1")]
     pub(crate) vhost: String,
-    /// Its name.
     #[prost(string, tag = "2")]
     pub(crate) name: String,
     /// Its type's name on the AMQP wire.
     #[prost(string, tag = "3")]
     pub(crate) kind: String,
-    /// Survives a restart.
     #[prost(bool, tag = "4")]
     pub(crate) durable: bool,
     /// Deleted after its last binding went.
@@ -92,7 +87,6 @@ pub(crate) struct ExchangeDefinition {
 /// A binding's definition.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Binding {
-    /// Its vhost.
     #[prost(string, tag = "1")]
     pub(crate) vhost: String,
     /// The exchange that messages come from.

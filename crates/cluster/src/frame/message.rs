@@ -30,7 +30,6 @@ pub(crate) struct ControlFrame {
 #[derive(Clone, PartialEq, prost::Oneof)]
 #[allow(clippy::large_enum_variant, reason = "control frames are rare and live for one call")]
 pub(crate) enum Body {
-    /// Are you there?
     #[prost(message, tag = "1")]
     Ping(Ping),
     /// Yes, and this is what I know.
@@ -39,7 +38,6 @@ pub(crate) enum Body {
     /// The members as the sender sees them.
     #[prost(message, tag = "3")]
     State(State),
-    /// A writer's changes.
     #[prost(message, tag = "4")]
     Delta(Delta),
     /// Every shard of the sender routes by them.
@@ -63,7 +61,6 @@ pub(crate) enum Body {
     /// A command for the node that is home to its object.
     #[prost(message, tag = "11")]
     Request(Request),
-    /// Its answer.
     #[prost(message, tag = "12")]
     Response(Response),
     /// You are not taken in.
@@ -75,10 +72,8 @@ pub(crate) enum Body {
 /// version never reuses a number.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(crate) struct Version {
-    /// The writer.
     #[prost(message, required, tag = "1")]
     pub(crate) node: Id,
-    /// Its incarnation.
     #[prost(uint64, tag = "2")]
     pub(crate) incarnation: u64,
     /// Changes in that incarnation.
@@ -114,7 +109,6 @@ pub(crate) struct Echo {
 /// A node, as its own record and the sender's verdict say.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Member {
-    /// Who.
     #[prost(message, required, tag = "1")]
     pub(crate) node: Id,
     /// Which start of it.
@@ -126,7 +120,6 @@ pub(crate) struct Member {
     /// Where its cluster port is, `ADDR:PORT`.
     #[prost(string, tag = "4")]
     pub(crate) address: String,
-    /// Its shards.
     #[prost(uint32, tag = "5")]
     pub(crate) shards: u32,
     /// Its name for people.
@@ -172,7 +165,6 @@ pub(crate) struct Delta {
 /// Every shard of the sender routes by the writer's map of this version. A vote for what it proposes (R2).
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(crate) struct DeltaAck {
-    /// Writer and version.
     #[prost(message, required, tag = "1")]
     pub(crate) version: Version,
 }
@@ -180,11 +172,9 @@ pub(crate) struct DeltaAck {
 /// A vote against a proposal: the sender knows another life of the name. It comes before the ack of the delta.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(crate) struct Conflict {
-    /// The proposal's ULID.
     #[prost(message, required, tag = "1")]
     pub(crate) proposal: Id,
     /// What stands against it is there, and the sender does not take its home for Down; else it is a rival
-    /// proposal.
     #[prost(bool, tag = "2")]
     pub(crate) taken: bool,
 }
@@ -192,7 +182,6 @@ pub(crate) struct Conflict {
 /// What stood against a proposal is gone, and every shard of the sender acts on the proposal.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(crate) struct Agreed {
-    /// The proposal's ULID.
     #[prost(message, required, tag = "1")]
     pub(crate) proposal: Id,
 }
@@ -200,7 +189,6 @@ pub(crate) struct Agreed {
 /// The versions of all maps that the sender has, to one random peer each second.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Digest {
-    /// One per writer.
     #[prost(message, repeated, tag = "1")]
     pub(crate) versions: Vec<Version>,
 }
@@ -216,16 +204,13 @@ pub(crate) struct MapRequest {
 /// A piece of a writer's whole map. All pieces have one version; a piece of another version begins anew.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct MapReply {
-    /// Writer and version.
     #[prost(message, required, tag = "1")]
     pub(crate) version: Version,
     /// Which piece, from 0.
     #[prost(uint32, tag = "2")]
     pub(crate) piece: u32,
-    /// No piece follows.
     #[prost(bool, tag = "3")]
     pub(crate) last: bool,
-    /// Its records.
     #[prost(message, repeated, tag = "4")]
     pub(crate) entries: Vec<Entry>,
     /// Other maps that this one rests on (as in [`Delta`]); in the last piece.
@@ -251,13 +236,11 @@ pub(crate) struct Request {
 /// sent.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(crate) enum CommandKind {
-    /// Delete a queue.
     #[prost(message, tag = "5")]
     DeleteQueue(DeleteQueue),
     /// Bind; the destination is a queue.
     #[prost(message, tag = "6")]
     Bind(Binding),
-    /// Unbind; the same.
     #[prost(message, tag = "7")]
     Unbind(Binding),
 }
@@ -265,13 +248,10 @@ pub(crate) enum CommandKind {
 /// Delete a queue.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(crate) struct DeleteQueue {
-    /// Its vhost.
     #[prost(string, tag = "1")]
     pub(crate) vhost: String,
-    /// Its name.
     #[prost(string, tag = "2")]
     pub(crate) name: String,
-    /// Only without consumers.
     #[prost(bool, tag = "3")]
     pub(crate) if_unused: bool,
     /// Only without ready messages.
@@ -282,7 +262,6 @@ pub(crate) struct DeleteQueue {
 /// The answer to a request.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Response {
-    /// Which request.
     #[prost(uint64, tag = "1")]
     pub(crate) id: u64,
     /// The answer; `None` is of another version, and ends the link.
@@ -293,13 +272,11 @@ pub(crate) struct Response {
 /// What a response says. Tag 3 answered declarations, which no node ever sent.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(crate) enum ReplyKind {
-    /// Done.
     #[prost(message, tag = "2")]
     Done(Done),
     /// Deleted, with so many ready messages.
     #[prost(uint64, tag = "4")]
     Deleted(u64),
-    /// Refused.
     #[prost(message, tag = "5")]
     Refused(Refused),
 }
@@ -311,10 +288,8 @@ pub(crate) struct Done {}
 /// A refusal.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(crate) struct Refused {
-    /// AMQP reply code.
     #[prost(uint32, tag = "1")]
     pub(crate) code: u32,
-    /// Why.
     #[prost(string, tag = "2")]
     pub(crate) text: String,
 }
@@ -322,7 +297,6 @@ pub(crate) struct Refused {
 /// The only frame to a peer that is not taken in; the link ends.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(crate) struct TurnAway {
-    /// Why.
     #[prost(enumeration = "Reason", tag = "1")]
     pub(crate) reason: i32,
 }

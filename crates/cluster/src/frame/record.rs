@@ -46,7 +46,6 @@ pub(crate) struct Owned {
 /// A last-writer register. The higher (lamport, writer) wins.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Register {
-    /// `directory::register::RegisterKind`
     #[prost(uint32, tag = "1")]
     pub(crate) kind: u32,
     #[prost(bytes = "vec", tag = "2")]
@@ -58,7 +57,6 @@ pub(crate) struct Register {
     /// Lamport counter of the last deletion that the writer knew of.
     #[prost(uint64, tag = "5")]
     pub(crate) deleted_lamport: u64,
-    /// None: deleted.
     #[prost(bytes = "vec", optional, tag = "6")]
     pub(crate) value: Option<Vec<u8>>,
 }

@@ -1,4 +1,4 @@
-//! Which addresses to dial, and when: seeds are where to look, never who is there.
+//! Which addresses are dialled, and when. A seed says where to look for nodes, never which nodes there are.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};

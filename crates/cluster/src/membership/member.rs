@@ -12,14 +12,13 @@ use crate::effects::LinkKey;
 
 /// What a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct PeerHello {
-    /// Its lasting identity.
     pub node: NodeId,
     /// Which start of it.
     pub incarnation: Incarnation,
     /// The nonce of that start.
     pub boot: Boot,
-    /// Its shards.
     pub shards: u8,
     /// Where its cluster port is, `ADDR:PORT`.
     pub address: String,

@@ -1,6 +1,6 @@
-//! This node's lease: from its join on, until when it may act on its view, as its shards were told (R4).
+//! The lease of this node: its join, its end as the shards know it, and whether it was stopped for good (R4).
 //!
-//! Read `lease` first: there the echoes of one member carry it; here is what they mean for this node.
+//! Read `lease` first: it says until when the echoes of one member carry the lease.
 
 use alloc::collections::BTreeSet;
 

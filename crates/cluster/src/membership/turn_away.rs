@@ -1,4 +1,4 @@
-//! Why somebody of this group did not take this node in: an answer, though not the one that was hoped for.
+//! Why a node of this group did not take this node in. That is an answer: the cluster is there.
 
 use core::fmt;
 

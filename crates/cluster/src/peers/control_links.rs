@@ -1,4 +1,4 @@
-//! Control links that are up, and those that are to be closed once the peer has read why.
+//! Control links that are up, and links that are closed as soon as the peer has read why.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -61,7 +61,7 @@ impl ControlLinks {
         self.up.values().map(|link| link.peer)
     }
 
-    /// A frame came: from whom. None if the link is not up any more.
+    /// A frame came. Its sender; none if the link is not up any more.
     pub(crate) fn on_frame(&mut self, now: Instant, key: LinkKey) -> Option<NodeId> {
         let link = self.up.get_mut(&key)?;
         link.last_frame = now;

@@ -1,13 +1,13 @@
-//! What goes when a node was Down for ten minutes: all of it but its registers, which somebody else takes
-//! over first.
+//! Forgets a node that was Down for ten minutes, after somebody has adopted its registers.
 //!
-//! Without disks each start is a new node, so a cluster whose pods restart must not keep the dead for ever:
-//! not their records, nor their names, versions and addresses. Registers (exchanges, bindings between them)
-//! have no owner and stay.
+//! Without disks each start is a new node. A cluster whose pods restart must therefore forget the dead: their records,
+//! names, versions and addresses. Registers (exchanges, bindings between them) have no owner and stay.
 //!
-//! Invariants: nobody forgets a map whose registers are nowhere else; a node that was forgotten here is not
-//! learnt anew from a peer that is a moment behind, for the time says when it went down, not when it was
-//! heard of; if it lives after all, its own link brings it back whole.
+//! Invariants:
+//! - A map is not forgotten while it alone holds a register.
+//! - A forgotten node is not learnt again from a peer that is a moment behind: the time counts from when the node went
+//!   down, not from when this node heard of it.
+//! - If the node lives after all, its own link brings it back whole.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;

@@ -1,4 +1,4 @@
-//! Whole maps under way to this node: whom it asked for which, and the pieces that came.
+//! Transfers of whole maps to this node: which map was asked of which peer, and the pieces that arrived.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -12,7 +12,7 @@ use crate::effects::LinkKey;
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
     since: Instant,
-    /// When and whom; forgotten with the link.
+    /// When, and which peer; forgotten with the link to it.
     asked: Option<(Instant, NodeId)>,
 }
 

@@ -1,4 +1,4 @@
-//! Maps of other nodes: asked for when somebody knows more, sent in pieces.
+//! Whole maps: requested from a peer that has a later version, and sent in pieces to a peer that asks.
 
 use alloc::vec::Vec;
 

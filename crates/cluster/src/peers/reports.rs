@@ -1,4 +1,4 @@
-//! What people and peers were told last, so that nothing is said again until it changes.
+//! What people and peers were told last, so that nothing is repeated until it changes.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,5 @@
-//! When this node pings, compares versions, looks for nodes to forget, and from when silence is evidence.
+//! The recurring work of the control machine: pings, comparison of versions, forgetting. Also whether silence is evidence:
+//! not while this thread itself was late.
 
 use leveret_model::{Instant, limits};
 

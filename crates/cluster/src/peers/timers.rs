@@ -1,4 +1,4 @@
-//! What happens because time passed.
+//! Work that is due because time has passed.
 
 use alloc::string::String;
 use alloc::vec::Vec;

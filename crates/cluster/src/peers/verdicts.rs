@@ -1,4 +1,4 @@
-//! Verdicts and what follows from them, for shards, commands and people.
+//! Judges all members, and passes verdicts on to the shards, to commands and to people.
 
 use alloc::vec::Vec;
 
