@@ -1,5 +1,5 @@
-//! The threads that hash passwords: slow by intent, so never on a shard. They start with the first job, and are as many
-//! as `limits::PASSWORD_HASHES_AT_ONCE`.
+//! The threads that hash passwords: slow by intent, so never on a shard. They start with the first job, and are
+//! as many as `limits::PASSWORD_HASHES_AT_ONCE`.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
@@ -63,11 +63,22 @@ impl ShardThread {
         }
         self.effects.passwords = jobs;
     }
+
+    /// A hash that became better is for all shards: each has the users of the node.
+    pub(crate) fn tell_hash_upgrades(&mut self) {
+        for upgrade in self.effects.hash_upgrades.drain(..) {
+            let own = usize::from(self.own.shard.0);
+            for (_, other) in self.ways.shards.iter().enumerate().filter(|(shard, _)| *shard != own) {
+                other.send(ToShardThread::HashUpgrade(upgrade.clone()));
+            }
+        }
+    }
 }
 
 fn work(jobs: &Receiver<Check>, shards: &OnceLock<Vec<MailTo<ToShardThread>>>) {
     for (shard, PasswordJob { connection, mechanism, job }, client) in jobs {
-        // Clients that gave up come again behind their own old checks: if those were made, none would be in time.
+        // Clients that gave up come again behind their own old checks: if those were made, none would be in
+        // time.
         if client.strong_count() == 0 {
             continue;
         }

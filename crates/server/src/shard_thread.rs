@@ -54,6 +54,8 @@ pub(crate) enum ToShardThread {
     Relayed { from: ShardAddress, session: SessionNumber, batch: Batch },
     /// A password was hashed.
     Password { connection: ConnectionKey, mechanism: String, hashed: leveret_auth::Hashed },
+    /// Another shard has a better hash of a user's password.
+    HashUpgrade(leveret_auth::HashUpgrade),
     /// Another shard moved the node's memory over or under one of its bounds.
     MemoryChanged,
     /// Clients wait to be accepted, and too many handshakes are under way.
@@ -247,6 +249,7 @@ impl ShardThread {
                 }
                 ToShardThread::Password { connection, mechanism, hashed } => {
                     if let Some(socket) = self.socket_mut(connection) {
+                ToShardThread::HashUpgrade(upgrade) => self.shard.on_hash_upgrade(upgrade),
                         socket.password_check = None;
                     }
                     self.shard.on_password(connection, &mechanism, hashed);
@@ -365,6 +368,7 @@ impl ShardThread {
             self.lose_session(lost);
         }
         for mail in self.effects.control.drain(..) {
+        self.tell_hash_upgrades();
             let mail: FromShard = mail;
             self.ways.control.send(ToControl::Shard(self.own.shard, mail));
         }

@@ -26,7 +26,7 @@ impl Shard {
         queues.end_turn(&mut effects.batches, &mut effects.store);
         self.connections.end_turn(&mut effects.touched);
         effects.control.append(requests.control());
-        clients.end_turn(&mut effects.passwords, &mut effects.refused);
+        clients.end_turn(effects);
         queues.is_dirty()
     }
 
