@@ -1,7 +1,9 @@
-//! The door for clients: the first shard accepts them, between its other work, and hands them out to the shards with the
-//! fewest. A thread of its own for that would be one more to wake for each. Read first: [`ShardThread::accept_clients`].
+//! The door for clients: the first shard accepts them, between its other work, and hands them out to the shards
+//! with the fewest. A thread of its own for that would be one more to wake for each. Read first:
+//! [`ShardThread::accept_clients`].
 //!
-//! Invariants: a shard's count is that of its clients and of those on their way to it; only the porter raises counts.
+//! Invariants: a shard's count is that of its clients and of those on their way to it; only the porter raises
+//! counts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -78,8 +80,8 @@ impl Porter {
         }
     }
 
-    /// By level, which mio does not have: one who waits is let in, and the next wait for events shows whether there are
-    /// others, where a second accept would mostly be in vain.
+    /// By level, which mio does not have: one who waits is let in, and the next wait for events shows whether
+    /// there are others, where a second accept would mostly be in vain.
     fn watch(&self, events: &Registry) -> io::Result<()> {
         let data = epoll::EventData::new_u64(DOOR.0 as u64);
         Ok(epoll::add(events, &self.listener, data, epoll::EventFlags::IN)?)
@@ -90,7 +92,8 @@ impl Porter {
         let _ = epoll::delete(events, &self.listener);
     }
 
-    /// Nobody can be let in, mostly for want of descriptors. Who waits would wake this thread all the time: not for a while.
+    /// Nobody can be let in, mostly for want of descriptors. Who waits would wake this thread all the time: not
+    /// for a while.
     fn pause(&mut self, now: Instant, error: &io::Error) {
         warn_not_accepted(&mut self.complaints, now, error);
         self.watch_at = now + limits::ACCEPT_AGAIN;
@@ -162,8 +165,9 @@ impl ShardThread {
         }
     }
 
-    /// As many handshakes are under way as may be. Whoever waits stays in the kernel's queue, at the latest until the next
-    /// look: none is accepted to be dropped, and none that is under way is dropped for one that just came.
+    /// As many handshakes are under way as may be. Whoever waits stays in the kernel's queue, at the latest
+    /// until the next look: none is accepted to be dropped, and none that is under way is dropped for one that
+    /// just came.
     fn wait_for_room(&mut self, now: Instant, somebody_waits: bool) {
         let Some(porter) = &mut self.porter else { return };
         porter.leave(self.poll.registry());

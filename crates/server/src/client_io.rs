@@ -65,8 +65,7 @@ impl ShardThread {
         self.sockets[key.slot as usize] = Some(socket);
         self.open += 1;
         self.to_read.push_back(key);
-        self.half_open.push_back((key, now));
-        self.forget_finished_handshakes();
+        self.note_handshake(key, now);
     }
 
     /// Reads each socket that has bytes, up to a bound; the rest in the next turn.

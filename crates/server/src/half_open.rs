@@ -1,12 +1,15 @@
-//! Connections that have not finished their handshake, of the whole node: while they are at their bound nobody is accepted,
-//! and those that come wait in the kernel's queue.
+//! Connections that have not finished their handshake, of the whole node: while they are at their bound nobody
+//! is accepted, and those that come wait in the kernel's queue.
 //!
-//! A handshake under way is worth more than one that just came: if newcomers drove out the others, clients that all come at
-//! once, as they do when their node has died, would keep each other out for ever. A handshake that takes long is worth less: so
-//! that a crowd that says nothing locks nobody out, it is dropped while others wait ([`is_stale`]).
+//! A handshake under way is worth more than one that just came: if newcomers drove out the others, clients that
+//! all come at once, as they do when their node has died, would keep each other out for ever. A handshake that
+//! takes long is worth less: so that a crowd that says nothing locks nobody out, it is dropped while others
+//! wait ([`is_stale`]).
 //!
-//! Invariant: the count is that of the sockets with `ClientSocket::half_open` and of the clients on their way to their shard.
+//! Invariant: the count is that of the sockets with `ClientSocket::half_open` and of the clients on their way
+//! to their shard.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use leveret_model::{ConnectionKey, Instant, limits};
@@ -46,12 +49,32 @@ impl HalfOpen {
     }
 }
 
+/// A shard's handshakes.
+#[derive(Debug, Default)]
+pub(crate) struct Handshakes {
+    /// Connections that had not finished theirs when they came, oldest first, with when that was.
+    list: VecDeque<(ConnectionKey, Instant)>,
+    /// With more of them, those that have finished are taken out.
+    list_max: usize,
+}
+
 /// A handshake that may be dropped while others wait: it had its time.
 fn is_stale(came: Instant, now: Instant) -> bool {
     now >= came + limits::HANDSHAKE_UNDISTURBED
 }
 
 impl ShardThread {
+    /// A client came, and was counted when it was accepted.
+    pub(crate) fn note_handshake(&mut self, key: ConnectionKey, now: Instant) {
+        self.handshakes.list.push_back((key, now));
+        if self.handshakes.list.len() > self.handshakes.list_max {
+            let mut list = std::mem::take(&mut self.handshakes.list);
+            list.retain(|(key, _)| self.is_half_open(*key));
+            self.handshakes.list_max = 2 * list.len() + LIST_MIN;
+            self.handshakes.list = list;
+        }
+    }
+
     /// A handshake that was counted is through, or gone.
     pub(crate) fn end_handshake(&self) {
         if self.ways.half_open.ended() {
@@ -61,14 +84,13 @@ impl ShardThread {
 
     /// Clients wait to be accepted: stale handshakes go, oldest first, up to a bound.
     pub(crate) fn drop_stale_handshakes(&mut self, now: Instant) {
-        self.forget_finished_handshakes();
         let most = limits::ACCEPTS_PER_TURN_MAX.div_ceil(self.ways.shards.len());
-        // a client whose password is checked waits for this node
-        let its_turn = |key: &ConnectionKey| {
-            self.socket(*key).is_some_and(|socket| socket.half_open && socket.password_check.is_none())
-        };
-        let old = self.half_open.iter().take_while(|(_, came)| is_stale(*came, now)).map(|(key, _)| *key);
-        let stale: Vec<ConnectionKey> = old.filter(its_turn).take(most).collect();
+        let old = self.handshakes.list.iter().take_while(|(_, came)| is_stale(*came, now));
+        let stale: Vec<ConnectionKey> = old
+            .map(|(key, _)| *key)
+            .filter(|key| self.is_half_open(*key) && !self.is_checked(*key))
+            .take(most)
+            .collect();
         for key in stale {
             if let Some(unsaid) = self.complaints.take(now) {
                 let (peer, shard) = (self.shard.name(key), self.own.shard.0);
@@ -79,15 +101,13 @@ impl ShardThread {
         }
     }
 
-    /// Those that are through leave the list when they are most of it.
-    pub(crate) fn forget_finished_handshakes(&mut self) {
-        if self.half_open.len() <= self.half_open_kept {
-            return;
-        }
-        let mut list = std::mem::take(&mut self.half_open);
-        list.retain(|(key, _)| self.socket(*key).is_some_and(|socket| socket.half_open));
-        self.half_open_kept = 2 * list.len() + LIST_MIN;
-        self.half_open = list;
+    fn is_half_open(&self, key: ConnectionKey) -> bool {
+        self.socket(key).is_some_and(|socket| socket.half_open)
+    }
+
+    /// The client's password is being checked: it waits for this node.
+    fn is_checked(&self, key: ConnectionKey) -> bool {
+        self.socket(key).is_some_and(|socket| socket.password_check.is_some())
     }
 }
 

@@ -14,7 +14,7 @@ use leveret_link::Batch;
 use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, limits};
-use leveret_shard::{Caller, Effects, Pressure, Shard, ShardConfig};
+use leveret_shard::{Caller, Effects, Pressure, ReportFrom, Shard, ShardConfig};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll, Token};
 use tracing::field::display;
@@ -28,7 +28,7 @@ use crate::client_socket::ClientSocket;
 use crate::clock;
 use crate::control_thread::ToControl;
 use crate::data_link::{DataLinks, Lost};
-use crate::half_open::HalfOpen;
+use crate::half_open::{HalfOpen, Handshakes};
 use crate::links::DataLink;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
 use crate::memory::{Crowd, NodeMemory, Tidings};
@@ -62,8 +62,8 @@ pub(crate) enum ToShardThread {
     DropStaleHandshakes,
     /// Handshakes ended since the first shard stopped to accept.
     RoomForHandshakes,
-    /// Tell the admin socket of yourself, with queues from there on.
-    Report { from: usize, to: Sender<ShardPage> },
+    /// Tell the admin socket of yourself, a page from there on.
+    Report { from: ReportFrom, to: Sender<ShardPage> },
     /// Close every client with 320, then end.
     Stop,
 }
@@ -112,10 +112,7 @@ pub(crate) struct ShardThread {
     pub(crate) open: usize,
     /// Sockets with bytes to read.
     pub(crate) to_read: VecDeque<ConnectionKey>,
-    /// Connections that had not finished their handshake when they came, oldest first, with when that was.
-    pub(crate) half_open: VecDeque<(ConnectionKey, Instant)>,
-    /// With more of them, those that have finished are taken out.
-    pub(crate) half_open_kept: usize,
+    pub(crate) handshakes: Handshakes,
     /// Lines about handshakes that were dropped.
     pub(crate) complaints: Allowance,
     /// Lines about clients that stay.
@@ -146,8 +143,7 @@ impl ShardThread {
             sockets: Vec::new(),
             open: 0,
             to_read: VecDeque::new(),
-            half_open: VecDeque::new(),
-            half_open_kept: 0,
+            handshakes: Handshakes::default(),
             complaints: Allowance::default(),
             blame: Blame::default(),
             trickling: BinaryHeap::new(),
@@ -249,18 +245,18 @@ impl ShardThread {
                 }
                 ToShardThread::Password { connection, mechanism, hashed } => {
                     if let Some(socket) = self.socket_mut(connection) {
-                ToShardThread::HashUpgrade(upgrade) => self.shard.on_hash_upgrade(upgrade),
                         socket.password_check = None;
                     }
                     self.shard.on_password(connection, &mechanism, hashed);
                 }
+                ToShardThread::HashUpgrade(upgrade) => self.shard.on_hash_upgrade(upgrade),
                 // looked at in each turn
                 ToShardThread::MemoryChanged => {}
                 ToShardThread::DropStaleHandshakes => self.drop_stale_handshakes(now),
                 ToShardThread::RoomForHandshakes => self.on_room_for_handshakes(now),
                 ToShardThread::Report { from, to } => {
                     // nobody listens any more if it took too long
-                    let _ = to.try_send(self.shard.report_page(from, limits::STATUS_PAGE_QUEUES));
+                    let _ = to.try_send(self.shard.report_page(from, limits::STATUS_PAGE_ENTRIES));
                 }
                 ToShardThread::Stop => {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");
@@ -368,11 +364,11 @@ impl ShardThread {
             self.lose_session(lost);
         }
         for mail in self.effects.control.drain(..) {
-        self.tell_hash_upgrades();
             let mail: FromShard = mail;
             self.ways.control.send(ToControl::Shard(self.own.shard, mail));
         }
         self.check_passwords();
+        self.tell_hash_upgrades();
         more
     }
 }

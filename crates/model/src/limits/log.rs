@@ -13,8 +13,8 @@ pub const COMPLAINTS_AT_ONCE: u32 = 20;
 pub const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
 /// A peer that was turned away is told of again after so long, if it still comes; with how often it did.
 pub const GRUDGE_AGAIN: Duration = Duration::from_secs(60);
-/// Peers that were turned away, each with the reason, that a node remembers. At the bound all are forgotten, and told of once
-/// more: however many come, the lines of all of them have the bound of [`COMPLAINTS_AT_ONCE`].
+/// Peers that were turned away, each with the reason, that a node remembers. At the bound all are forgotten,
+/// and told of once more: however many come, the lines of all of them have the bound of [`COMPLAINTS_AT_ONCE`].
 pub const GRUDGES_MAX: usize = 256;
 /// A control link that ends so soon may be one of two dials that crossed: people hear of it if by then there is
 /// no other.
@@ -26,7 +26,8 @@ pub const STOOD_STILL: Duration = Duration::from_secs(1);
 pub const MEMORY_SAID_EVERY: Duration = Duration::from_secs(5);
 /// From one line about clients that wait to be accepted to the next, while handshakes are at their bound.
 pub const FULL_SAID_EVERY: Duration = Duration::from_secs(10);
-/// A client whose socket took nothing for so long, with output waiting, does not read: that is said once, and shown.
+/// A client whose socket took nothing for so long, with output waiting, does not read: that is said once, and
+/// shown.
 pub const UNREAD_AFTER: Duration = Duration::from_secs(5);
 /// Descriptors for which the process has room from its start, in 512 KiB of the kernel's memory. With more,
 /// each time that their number doubles, the first shard waits for the kernel.
@@ -37,8 +38,8 @@ pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Names that a line for people lists: queues that are away, nodes that were joined. Of others it says how
 /// many.
 pub const NAMES_SAID: usize = 20;
-/// Addresses of which a node remembers that it said that it does not dial them. At the bound all are forgotten, and said
-/// once more: twice as many as are known at a time, so that those are said once.
+/// Addresses of which a node remembers that it said that it does not dial them. At the bound all are forgotten,
+/// and said once more: twice as many as are known at a time, so that those are said once.
 pub const UNDIALLED_MAX: usize = 2 * (SEEDS_MAX + NODES_MAX);
 
 // ---- the log ----------------------------------------------------------------------------------------------

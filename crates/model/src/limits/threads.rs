@@ -13,8 +13,9 @@ pub const CONTROL_MAIL_PER_TURN_MAX: usize = 256;
 /// Sockets accepted in one turn, so that a storm of them leaves room for pings, and for who is served already.
 /// The others wait in the kernel's queue.
 pub const ACCEPTS_PER_TURN_MAX: usize = 64;
-/// Connections that the kernel keeps for a listener until they are accepted. More are not answered, and their systems try again
-/// for a minute or longer. No more than handshakes may be under way: those at its end wait for all before them.
+/// Connections that the kernel keeps for a listener until they are accepted. More are not answered, and their
+/// systems try again for a minute or longer. No more than handshakes may be under way: those at its end wait
+/// for all before them.
 pub const LISTEN_BACKLOG: i32 = super::HANDSHAKES_MAX as i32;
 /// How long a stopping shard waits for its clients to take the close. Then their sockets are dropped.
 pub const STOP_GRACE: Duration = Duration::from_millis(500);
@@ -46,8 +47,8 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Time for an asker to ask and to take each part of the answer, and for a machine to tell its part. Then the
 /// connection ends, or the answer says who is silent.
 pub const ADMIN_WAIT: Duration = Duration::from_secs(2);
-/// Queues that a machine tells the admin socket of in one turn.
-pub const STATUS_PAGE_QUEUES: usize = 2_000;
+/// Entries of its tables of queues and connections that a machine looks at for the admin socket in one turn.
+pub const STATUS_PAGE_ENTRIES: usize = 2_000;
 /// Renamed queues that `status` warns of. Of more, the latest.
 pub const RENAMED_WARNINGS_MAX: usize = 100;
 /// `status` waits so long for the answer of a node. It answers from memory, part by part, and names a part that

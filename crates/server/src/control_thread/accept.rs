@@ -48,8 +48,8 @@ impl ControlThread {
         poll(&mut listener, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
-    /// Nobody is there, or none can be taken, mostly for want of descriptors: the listener tells of each socket once, so
-    /// nobody would ask again.
+    /// Nobody is there, or none can be taken, mostly for want of descriptors: the listener tells of each socket
+    /// once, so nobody would ask again.
     fn cannot_accept(&mut self, now: Instant, error: &io::Error) {
         if error.kind() == io::ErrorKind::WouldBlock {
             return;
@@ -58,7 +58,8 @@ impl ControlThread {
         self.accept_at = now + limits::ACCEPT_AGAIN;
     }
 
-    /// The node is ready: clients are let in. Another process that bound the port beside us may have opened it first.
+    /// The node is ready: clients are let in. Another process that bound the port beside us may have opened it
+    /// first.
     pub(super) fn open_clients(&mut self) -> Result<(), StartError> {
         let Some(socket) = self.client_socket.take() else { return Ok(()) };
         let (what, flag, address) = ("AMQP", "--listen", self.listen);

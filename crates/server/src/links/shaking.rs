@@ -33,8 +33,8 @@ impl OwnDials {
     }
 }
 
-/// Addresses that answered a dial for a control link, and whether one of them ever let this node in: an acceptor of another
-/// group hangs up without a word, so whoever dials cannot know more.
+/// Addresses that answered a dial for a control link, and whether one of them ever let this node in: an
+/// acceptor of another group hangs up without a word, so whoever dials cannot know more.
 #[derive(Debug, Default)]
 pub(super) struct Doors(BTreeMap<String, bool>);
 
@@ -70,13 +70,14 @@ impl Doors {
 }
 
 impl Links {
-    /// As many accepted links are in their handshakes as may be. They are looked through for each that comes: there are few.
+    /// As many accepted links are in their handshakes as may be. They are looked through for each that comes:
+    /// there are few.
     pub(crate) fn is_full(&self) -> bool {
         self.accepted().count() >= limits::LINK_HANDSHAKES_MAX
     }
 
-    /// Drops the oldest handshake for a link that waits, if it had its time: one that is under way is worth more than one that
-    /// just came. False if there is none to drop.
+    /// Drops the oldest handshake for a link that waits, if it had its time: one that is under way is worth
+    /// more than one that just came. False if there is none to drop.
     pub(crate) fn drop_stale(&mut self, now: Instant) -> bool {
         // tokens are given in the order of arrival
         let Some((oldest, shaking)) = self.accepted().min_by_key(|(token, _)| *token) else { return false };
@@ -116,7 +117,8 @@ impl Links {
             }
         } else if !self.own_dials.take(&shaking.address) {
             let why = match error.kind() {
-                // a dialer that finds another secret here leaves without a word, and so does one that waited too long
+                // a dialer that finds another secret here leaves without a word, and so does one that waited
+                // too long
                 io::ErrorKind::UnexpectedEof => {
                     "the peer left: this node stood still, or they have different secrets".to_owned()
                 }
