@@ -21,8 +21,8 @@ mod name;
 pub mod refusals;
 mod reply;
 mod seed;
-pub mod settings;
 pub mod session;
+pub mod settings;
 pub mod surface;
 mod time;
 

@@ -65,7 +65,8 @@ impl ShardThread {
         self.sockets[key.slot as usize] = Some(socket);
         self.open += 1;
         self.to_read.push_back(key);
-        self.note_handshake(key, now);
+        self.half_open.list.push_back((key, now));
+        self.forget_finished_handshakes();
     }
 
     /// Reads each socket that has bytes, up to a bound; the rest in the next turn.
@@ -191,8 +192,8 @@ impl ShardThread {
         self.ways.clients.gone(self.own.shard);
     }
 
-    /// Writes at most so many bytes. True if the next turn goes on with it: there is more to write, or somebody waited for
-    /// room in its output.
+    /// Writes at most so many bytes. True if the next turn goes on with it: there is more to write, or somebody
+    /// waited for room in its output.
     pub(crate) fn write_socket(&mut self, key: ConnectionKey, most: usize, now: Instant) -> bool {
         let Some(socket) = self.sockets.get_mut(key.slot as usize).and_then(Option::as_mut) else {
             return false;

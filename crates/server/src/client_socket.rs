@@ -15,13 +15,13 @@ pub(crate) struct ClientSocket {
     pub(crate) stream: TcpStream,
     /// The start of a frame that is not whole.
     pub(crate) leftover: Vec<u8>,
-    /// The connection could not take more when it was last offered `leftover`: it is offered again without new bytes
-    /// behind it, for the client may be waiting for what is in there.
+    /// The connection could not take more when it was last offered `leftover`: it is offered again without new
+    /// bytes behind it, for the client may be waiting for what is in there.
     pub(crate) stalled: bool,
     /// The kernel has shown bytes that were not read yet.
     pub(crate) readable: bool,
-    /// The peer will send no more. It shows once, perhaps before the last bytes were read: then a read that takes all of
-    /// them is not the last one.
+    /// The peer will send no more. It shows once, perhaps before the last bytes were read: then a read that
+    /// takes all of them is not the last one.
     pub(crate) read_closed: bool,
     /// In the thread's list of sockets to read.
     pub(crate) listed: bool,

@@ -49,32 +49,21 @@ impl HalfOpen {
     }
 }
 
-/// A shard's handshakes.
-#[derive(Debug, Default)]
-pub(crate) struct Handshakes {
-    /// Connections that had not finished theirs when they came, oldest first, with when that was.
-    list: VecDeque<(ConnectionKey, Instant)>,
-    /// With more of them, those that have finished are taken out.
-    list_max: usize,
-}
-
 /// A handshake that may be dropped while others wait: it had its time.
 fn is_stale(came: Instant, now: Instant) -> bool {
     now >= came + limits::HANDSHAKE_UNDISTURBED
 }
 
-impl ShardThread {
-    /// A client came, and was counted when it was accepted.
-    pub(crate) fn note_handshake(&mut self, key: ConnectionKey, now: Instant) {
-        self.handshakes.list.push_back((key, now));
-        if self.handshakes.list.len() > self.handshakes.list_max {
-            let mut list = std::mem::take(&mut self.handshakes.list);
-            list.retain(|(key, _)| self.is_half_open(*key));
-            self.handshakes.list_max = 2 * list.len() + LIST_MIN;
-            self.handshakes.list = list;
-        }
-    }
+/// Handshakes of one shard thread.
+#[derive(Debug, Default)]
+pub(crate) struct Handshakes {
+    /// Connections that had not finished their handshake when they came, oldest first, with when that was.
+    pub(crate) list: VecDeque<(ConnectionKey, Instant)>,
+    /// With more of them, those that have finished are taken out.
+    kept: usize,
+}
 
+impl ShardThread {
     /// A handshake that was counted is through, or gone.
     pub(crate) fn end_handshake(&self) {
         if self.ways.half_open.ended() {
@@ -84,13 +73,15 @@ impl ShardThread {
 
     /// Clients wait to be accepted: stale handshakes go, oldest first, up to a bound.
     pub(crate) fn drop_stale_handshakes(&mut self, now: Instant) {
+        self.forget_finished_handshakes();
         let most = limits::ACCEPTS_PER_TURN_MAX.div_ceil(self.ways.shards.len());
-        let old = self.handshakes.list.iter().take_while(|(_, came)| is_stale(*came, now));
-        let stale: Vec<ConnectionKey> = old
-            .map(|(key, _)| *key)
-            .filter(|key| self.is_half_open(*key) && !self.is_checked(*key))
-            .take(most)
-            .collect();
+        // a client whose password is checked waits for this node
+        let its_turn = |key: &ConnectionKey| {
+            self.socket(*key).is_some_and(|socket| socket.half_open && socket.password_check.is_none())
+        };
+        let old =
+            self.half_open.list.iter().take_while(|(_, came)| is_stale(*came, now)).map(|(key, _)| *key);
+        let stale: Vec<ConnectionKey> = old.filter(its_turn).take(most).collect();
         for key in stale {
             if let Some(unsaid) = self.complaints.take(now) {
                 let (peer, shard) = (self.shard.name(key), self.own.shard.0);
@@ -101,13 +92,15 @@ impl ShardThread {
         }
     }
 
-    fn is_half_open(&self, key: ConnectionKey) -> bool {
-        self.socket(key).is_some_and(|socket| socket.half_open)
-    }
-
-    /// The client's password is being checked: it waits for this node.
-    fn is_checked(&self, key: ConnectionKey) -> bool {
-        self.socket(key).is_some_and(|socket| socket.password_check.is_some())
+    /// Those that are through leave the list when they are most of it.
+    pub(crate) fn forget_finished_handshakes(&mut self) {
+        if self.half_open.list.len() <= self.half_open.kept {
+            return;
+        }
+        let mut list = std::mem::take(&mut self.half_open.list);
+        list.retain(|(key, _)| self.socket(*key).is_some_and(|socket| socket.half_open));
+        self.half_open.kept = 2 * list.len() + LIST_MIN;
+        self.half_open.list = list;
     }
 }
 

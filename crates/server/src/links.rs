@@ -1,7 +1,7 @@
 //! Links to other nodes: dialling, accepting, authenticating, and the control links themselves.
 //!
-//! A data link that is authenticated belongs to `link::sessions` until all of its session are there; then each goes to its
-//! shard. Nothing of a socket is parsed before its handshake is done (`link::handshake`).
+//! A data link that is authenticated belongs to `link::sessions` until all of its session are there; then each
+//! goes to its shard. Nothing of a socket is parsed before its handshake is done (`link::handshake`).
 
 mod data;
 mod ended;
@@ -267,7 +267,8 @@ impl Links {
                 Outcome::Open(hello) => {
                     let leftover = buffer[consumed..count].to_vec();
                     shaking.output.extend(shaking.handshake.take_output());
-                    // A handshake's last bytes are few: a fresh socket takes them whole, or it is not worth having.
+                    // A handshake's last bytes are few: a fresh socket takes them whole, or it is not worth
+                    // having.
                     let written = write_some(&mut shaking.stream, &mut shaking.output);
                     if written.is_err() || !shaking.output.is_empty() {
                         return self.shaking_failed(token, &io::ErrorKind::WriteZero.into());

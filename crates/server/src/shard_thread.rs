@@ -1,7 +1,8 @@
 //! One shard's thread: an event loop over its clients' sockets, its data links and its mail.
 //!
-//! A turn: wait for readiness; take mail (the control machine's before any socket); read sockets and links; end the
-//! turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and envelopes.
+//! A turn: wait for readiness; take mail (the control machine's before any socket); read sockets and links; end
+//! the turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and
+//! envelopes.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -112,7 +113,7 @@ pub(crate) struct ShardThread {
     pub(crate) open: usize,
     /// Sockets with bytes to read.
     pub(crate) to_read: VecDeque<ConnectionKey>,
-    pub(crate) handshakes: Handshakes,
+    pub(crate) half_open: Handshakes,
     /// Lines about handshakes that were dropped.
     pub(crate) complaints: Allowance,
     /// Lines about clients that stay.
@@ -143,7 +144,7 @@ impl ShardThread {
             sockets: Vec::new(),
             open: 0,
             to_read: VecDeque::new(),
-            handshakes: Handshakes::default(),
+            half_open: Handshakes::default(),
             complaints: Allowance::default(),
             blame: Blame::default(),
             trickling: BinaryHeap::new(),

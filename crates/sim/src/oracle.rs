@@ -1,6 +1,7 @@
 //! What clients were told and what truly happened; the invariants judge by it.
 //!
-//! An answer that never came is *unknown*: it proves nothing, neither that a message is there nor that it is not.
+//! An answer that never came is *unknown*: it proves nothing, neither that a message is there nor that it is
+//! not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,18 +14,11 @@ use crate::event::{HostId, PipeId};
 use crate::invariants::Violation;
 use crate::invariants::buffers::Buffers;
 use crate::invariants::order::Order;
-use crate::invariants::stored_first;
 use crate::losses::Losses;
+use crate::message_id::MessageId;
 use crate::reads::{Reads, Written};
 use crate::stores::Stores;
 use crate::topology::{Base, Exchange, base_of};
-
-/// One message: the channel opening that published it, and its number there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct MessageId {
-    pub(crate) publisher: u32,
-    pub(crate) number: u64,
-}
 
 /// What its publisher knows of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +64,8 @@ pub(crate) enum Fate {
 pub(crate) struct Delivered {
     pub(crate) fresh: u32,
     pub(crate) fate: Fate,
-    /// Some client acknowledged it. Of two that held it, one by mistake of a verdict, either may have been the one that
-    /// the home knew.
+    /// Some client acknowledged it. Of two that held it, one by mistake of a verdict, either may have been the
+    /// one that the home knew.
     pub(crate) acked: bool,
 }
 
@@ -127,7 +121,8 @@ pub(crate) struct Oracle {
     next_consumer: u32,
 }
 
-/// An operation whose answer got lost may still happen for this long (`limits::OPERATION_WAIT`, and some network).
+/// An operation whose answer got lost may still happen for this long (`limits::OPERATION_WAIT`, and some
+/// network).
 const LATE: Duration = Duration::from_secs(10);
 
 impl Oracle {
@@ -194,9 +189,6 @@ impl Oracle {
     }
 
     pub(crate) fn answered(&mut self, id: MessageId, answer: Answer) {
-        if let Answer::Confirmed(now) = answer {
-            stored_first::check(now, self, id);
-        }
         if let Some(sent) = self.message_mut(id) {
             sent.answer = answer;
         }
@@ -306,8 +298,8 @@ impl Oracle {
         }
     }
 
-    /// The one queue that has the name now, if there is no doubt: what a client hears of it may have been said by a home
-    /// that ended meanwhile.
+    /// The one queue that has the name now, if there is no doubt: what a client hears of it may have been said
+    /// by a home that ended meanwhile.
     pub(crate) fn only_life(&self, now: Instant, base: Base) -> Option<QueueId> {
         let lives = |life: &Life| {
             life.base == base

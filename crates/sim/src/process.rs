@@ -1,7 +1,7 @@
 //! One start of a node: its shards' threads and its control thread, and when each has its turn.
 //!
-//! Invariant: threads of a process run in any order and with any pause between the halves of a shard's turn, but one
-//! mailbox keeps its order, and mail that answers mail lies behind it.
+//! Invariant: threads of a process run in any order and with any pause between the halves of a shard's turn,
+//! but one mailbox keeps its order, and mail that answers mail lies behind it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -183,7 +183,7 @@ impl Process {
     /// All its shards hear how short of memory it is.
     pub(crate) fn set_pressure(&mut self, pressure: Pressure, ways: &mut Ways<'_>) {
         for shard in 0..SHARDS {
-            self.shards[usize::from(shard)].pressure = pressure;
+            self.shards[usize::from(shard)].pressure.now = pressure;
             self.wake(Actor::Shard(shard), ways);
         }
     }

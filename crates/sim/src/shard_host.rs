@@ -34,6 +34,21 @@ pub(crate) enum ShardMail {
     Relayed { from: ShardAddress, session: SessionNumber, batch: Batch },
 }
 
+/// How short of memory the node is, and what the shard was told of it.
+#[derive(Debug, Default)]
+pub(crate) struct PressureHere {
+    pub(crate) now: Pressure,
+    pub(crate) told: Pressure,
+}
+
+impl PressureHere {
+    /// What the shard is to be told, if that is new.
+    fn news(&mut self) -> Option<Pressure> {
+        let before = std::mem::replace(&mut self.told, self.now);
+        (before != self.now).then_some(self.now)
+    }
+}
+
 /// A shard's thread.
 #[derive(Debug)]
 pub(crate) struct ShardHost {
@@ -53,14 +68,13 @@ pub(crate) struct ShardHost {
     effects: Effects,
     store: ShardStore,
     now: Instant,
-    /// How short of memory the node is, and what the shard was told of it.
-    pub(crate) pressure: Pressure,
-    told: Pressure,
+    pub(crate) pressure: PressureHere,
     /// A publisher with something to say was throttled while memory was short.
     pub(crate) stopped: bool,
     /// Connections whose client's kernel took less than it was given.
     full: BTreeSet<ConnectionKey>,
-    /// What connections of the node may keep at their clients' will, what those of other shards do, and how much that is.
+    /// What connections of the node may keep at their clients' will, what those of other shards do, and how
+    /// much that is.
     pub(crate) clients_max: u64,
     pub(crate) kept_elsewhere: u64,
     crowd: Crowd,
@@ -92,8 +106,7 @@ impl ShardHost {
             effects: Effects::default(),
             store: ShardStore::default(),
             now: Instant::ZERO,
-            pressure: Pressure::Calm,
-            told: Pressure::Calm,
+            pressure: PressureHere::default(),
             stopped: false,
             full: BTreeSet::new(),
             clients_max: u64::MAX,
@@ -199,12 +212,12 @@ impl ShardHost {
             self.shard.on_stored(mark);
         }
         self.tell_unread();
-        let told = std::mem::replace(&mut self.told, self.pressure);
-        if told != self.pressure {
-            self.shard.on_memory(self.pressure);
+        let news = self.pressure.news();
+        if let Some(pressure) = news {
+            self.shard.on_memory(pressure);
         }
         let more = self.shard.end_turn(&mut self.effects);
-        let more = self.carry_effects(ways) || more || told != self.pressure;
+        let more = self.carry_effects(ways) || more || news.is_some();
         self.note_clients(ways) || more
     }
 

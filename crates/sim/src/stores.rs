@@ -1,4 +1,5 @@
-//! The stores of the simulated nodes: in half of the seeds each answers 1 to 50 ms late, or dies first with its process.
+//! The stores of the simulated nodes: in half of the seeds each answers 1 to 50 ms late, or dies first with its
+//! process.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use leveret_model::{Instant, QueueId, Seed, StoreMark};
 use leveret_shard::{Shard, Store, StoreRequest};
 
 use crate::body;
-use crate::oracle::MessageId;
+use crate::message_id::MessageId;
 use crate::scheduler::Dice;
 
 /// What all stores have stored, for `invariants/stored_first.rs`.

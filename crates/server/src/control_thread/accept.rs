@@ -7,8 +7,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::ControlThread;
 use crate::client_door::{self, PORTER};
-use crate::node::StartError;
 use crate::shard_thread::ToShardThread;
+use crate::start_error::StartError;
 
 impl ControlThread {
     pub(super) fn accept(&mut self, now: Instant) {

@@ -62,8 +62,8 @@ impl Commits {
         }
     }
 
-    /// A message that must be stored was appended. It stays in the arena until the store has it, though it may leave the queue
-    /// before. hot.
+    /// A message that must be stored was appended. It stays in the arena until the store has it, though it may
+    /// leave the queue before. hot.
     #[inline]
     pub(super) fn append(
         &mut self,

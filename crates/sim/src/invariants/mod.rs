@@ -1,5 +1,5 @@
-//! The promises, one file each, but for `no_phantom`: a delivery is judged where it comes in (`oracle.rs`, `channel.rs`, and
-//! `client.rs` for consumers that were never asked for). A violation names its promise.
+//! The promises, one file each, but for `no_phantom`: a delivery is judged where it comes in (`oracle.rs`,
+//! `channel.rs`, and `client.rs` for consumers that were never asked for). A violation names its promise.
 //!
 //! | file | promise |
 //! |---|---|

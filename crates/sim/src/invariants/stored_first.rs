@@ -1,10 +1,13 @@
-//! A persistent message is confirmed when each durable queue that has it has stored it, and not when it was appended.
+//! A persistent message is confirmed when each durable queue that has it has stored it, and not when it was
+//! appended.
 //!
-//! Judged as the client reads the confirm. Exempt: queues that somebody asked to delete, which count as not matched.
+//! Judged as the client reads the confirm. Exempt: queues that somebody asked to delete, which count as not
+//! matched.
 
 use leveret_model::Instant;
 
-use crate::oracle::{MessageId, Oracle};
+use crate::message_id::MessageId;
+use crate::oracle::Oracle;
 
 /// A client reads the confirm of a message.
 pub(crate) fn check(now: Instant, oracle: &mut Oracle, id: MessageId) {
