@@ -17,14 +17,15 @@ pub(crate) struct ChannelState {
     pub(super) cache: Option<Box<[CachedRoute; CACHE_SLOTS]>>,
 }
 
-/// Where a message with this address goes, while the generation of its exchange is unchanged. That a client may write to
-/// the exchange holds for the life of its connection.
+/// Where a message with this address goes, while the generation of its exchange is unchanged. That a client may
+/// write to the exchange holds for the life of its connection.
 #[derive(Debug, Default)]
 pub(super) struct CachedRoute {
     pub(super) exchange: Option<ExchangeId>,
     /// Of the exchange, when the route was found.
     pub(super) generation: u64,
-    /// Of the whole table, when the route was last known to be good: while it is unchanged so is the exchange's.
+    /// Of the whole table, when the route was last known to be good: while it is unchanged so is the
+    /// exchange's.
     pub(super) table_generation: u64,
     /// Exchange and key as they came; empty for an unused slot (an address is never empty).
     pub(super) address: Vec<u8>,
