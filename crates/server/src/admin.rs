@@ -1,7 +1,7 @@
 //! The admin socket: one line in, one JSON document out, then the end.
 //!
-//! It has threads of its own, so that whoever asks costs the control machine and the shards one page of names at a time
-//! and never a whole document: a node that is looked at keeps its lease.
+//! It has threads of its own, so that whoever asks costs the control machine and the shards one page of names
+//! at a time and never a whole document: a node that is looked at keeps its lease.
 
 mod document;
 
@@ -25,7 +25,8 @@ use crate::shard_thread::ToShardThread;
 
 pub(crate) use document::NodeFacts;
 
-/// The socket, where nothing lies. The system's own words for a path that is too long name a constant of its headers.
+/// The socket, where nothing lies. The system's own words for a path that is too long name a constant of its
+/// headers.
 pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(path).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidInput => {

@@ -1,5 +1,5 @@
-//! What clients of a shard do wrong, told to people: connections that ended, channels that were closed, and clients that do
-//! not read.
+//! What clients of a shard do wrong, told to people: connections that ended, channels that were closed, and
+//! clients that do not read.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -18,6 +18,7 @@ mod client_io;
 mod client_socket;
 mod clock;
 mod control_thread;
+mod data_dir;
 mod data_link;
 mod events;
 mod found;
@@ -33,6 +34,8 @@ mod passwords;
 mod receive;
 mod registry;
 mod shard_thread;
+mod start_error;
 
 pub use found::{Found, Peer};
-pub use node::{Node, NodeConfig, StartError};
+pub use node::{Node, NodeConfig};
+pub use start_error::StartError;

@@ -1,5 +1,5 @@
-//! The memory bound of the whole node: each shard notes what it holds, everyone sees the sum. And the share of it for what
-//! connections keep at their clients' will (`shard/kept.rs`).
+//! The memory bound of the whole node: each shard notes what it holds, everyone sees the sum. And the share of
+//! it for what connections keep at their clients' will (`shard/kept.rs`).
 
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
@@ -15,8 +15,8 @@ pub(crate) struct NodeMemory {
     shards: Vec<AtomicU64>,
     bytes_max: u64,
     pressure: AtomicU8,
-    /// What receive blocks hold beyond the bodies in chunks that lie in queues, of each shard; below zero for a shard
-    /// whose queues' bodies came through another one.
+    /// What receive blocks hold beyond the bodies in chunks that lie in queues, of each shard; below zero for a
+    /// shard whose queues' bodies came through another one.
     waste: Vec<AtomicI64>,
     /// What connections keep at their clients' will, of each shard.
     clients: Vec<AtomicU64>,
@@ -74,8 +74,8 @@ impl NodeMemory {
         pressure
     }
 
-    /// Notes what receive blocks of a shard hold, and what its queues have in chunks; true if the blocks of the node hold so
-    /// much more that bodies are to be copied out of them.
+    /// Notes what receive blocks of a shard hold, and what its queues have in chunks; true if the blocks of the
+    /// node hold so much more that bodies are to be copied out of them.
     pub(crate) fn note_blocks(&self, shard: ShardId, held: u64, in_chunks: u64) -> bool {
         self.waste[usize::from(shard.0)].store(held as i64 - in_chunks as i64, Ordering::Relaxed);
         let waste: i64 = self.waste.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
@@ -151,8 +151,8 @@ impl ShardThread {
         }
     }
 
-    /// A line for people when the node's memory comes under pressure, and when that is over. The first shard tells for all:
-    /// it hears of each change.
+    /// A line for people when the node's memory comes under pressure, and when that is over. The first shard
+    /// tells for all: it hears of each change.
     pub(crate) fn tell_memory(&mut self, now: Instant) {
         let pressure = self.ways.memory.pressure();
         let Some((ease, what)) = self.tidings.take(now, pressure) else { return };
@@ -216,7 +216,8 @@ pub(crate) struct Tidings {
 }
 
 impl Tidings {
-    /// What is to be told now, and whether things have become better. What changes to and fro is told at its time.
+    /// What is to be told now, and whether things have become better. What changes to and fro is told at its
+    /// time.
     fn take(&mut self, now: Instant, pressure: Pressure) -> Option<(bool, &'static str)> {
         self.waits = pressure != self.told && now < self.next;
         if pressure == self.told || self.waits {

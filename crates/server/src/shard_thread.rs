@@ -1,7 +1,8 @@
 //! One shard's thread: an event loop over its clients' sockets, its data links and its mail.
 //!
-//! A turn: wait for readiness; take mail (the control machine's before any socket); read sockets and links; end the
-//! turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and envelopes.
+//! A turn: wait for readiness; take mail (the control machine's before any socket); read sockets and links; end
+//! the turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and
+//! envelopes.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -28,7 +29,7 @@ use crate::client_socket::ClientSocket;
 use crate::clock;
 use crate::control_thread::ToControl;
 use crate::data_link::{DataLinks, Lost};
-use crate::half_open::HalfOpen;
+use crate::half_open::{HalfOpen, Handshakes};
 use crate::links::DataLink;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
 use crate::memory::{Crowd, NodeMemory, Tidings};
@@ -56,8 +57,10 @@ pub(crate) enum ToShardThread {
     Password { connection: ConnectionKey, mechanism: String, hashed: leveret_auth::Hashed },
     /// Another shard moved the node's memory over or under one of its bounds.
     MemoryChanged,
-    /// There are too many half-open handshakes, and the oldest is here.
-    HalfOpen,
+    /// Clients wait to be accepted, and too many handshakes are under way.
+    DropStaleHandshakes,
+    /// Handshakes ended since the first shard stopped to accept.
+    RoomForHandshakes,
     /// Tell the admin socket of yourself, with queues from there on.
     Report { from: usize, to: Sender<ShardPage> },
     /// Close every client with 320, then end.
@@ -108,8 +111,7 @@ pub(crate) struct ShardThread {
     pub(crate) open: usize,
     /// Sockets with bytes to read.
     pub(crate) to_read: VecDeque<ConnectionKey>,
-    /// Connections that had not finished their handshake when they came, oldest first, with when that was.
-    pub(crate) half_open: VecDeque<(ConnectionKey, Instant)>,
+    pub(crate) half_open: Handshakes,
     /// Lines about handshakes that were dropped.
     pub(crate) complaints: Allowance,
     /// Lines about clients that stay.
@@ -140,7 +142,7 @@ impl ShardThread {
             sockets: Vec::new(),
             open: 0,
             to_read: VecDeque::new(),
-            half_open: VecDeque::new(),
+            half_open: Handshakes::default(),
             complaints: Allowance::default(),
             blame: Blame::default(),
             trickling: BinaryHeap::new(),
@@ -178,7 +180,6 @@ impl ShardThread {
             if self.shard.next_deadline() <= now {
                 self.shard.on_timer();
             }
-            self.drop_old_handshakes(now);
             self.tell_unread(now);
             self.note_memory();
             if self.own.shard == PORTER {
@@ -242,10 +243,15 @@ impl ShardThread {
                     }
                 }
                 ToShardThread::Password { connection, mechanism, hashed } => {
+                    if let Some(socket) = self.socket_mut(connection) {
+                        socket.password_check = None;
+                    }
                     self.shard.on_password(connection, &mechanism, hashed);
                 }
                 // looked at in each turn
-                ToShardThread::MemoryChanged | ToShardThread::HalfOpen => {}
+                ToShardThread::MemoryChanged => {}
+                ToShardThread::DropStaleHandshakes => self.drop_stale_handshakes(now),
+                ToShardThread::RoomForHandshakes => self.on_room_for_handshakes(now),
                 ToShardThread::Report { from, to } => {
                     // nobody listens any more if it took too long
                     let _ = to.try_send(self.shard.report_page(from, limits::STATUS_PAGE_QUEUES));
@@ -359,9 +365,7 @@ impl ShardThread {
             let mail: FromShard = mail;
             self.ways.control.send(ToControl::Shard(self.own.shard, mail));
         }
-        for job in self.effects.passwords.drain(..) {
-            self.ways.passwords.hash(self.own.shard, job);
-        }
+        self.check_passwords();
         more
     }
 }

@@ -1,6 +1,7 @@
 //! The control thread of a process: carries envelopes between the control machine, the links and the shards.
 //!
-//! The same order as in the real driver: mail, then links and sockets, then time; then effects until all is quiet.
+//! The same order as in the real driver: mail, then links and sockets, then time; then effects until all is
+//! quiet.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -315,7 +316,8 @@ impl ControlHost {
         for wish in effects.sessions.drain(..) {
             self.on_session_wish(now, wish, ways);
         }
-        // a session ends before the shards hear that its node is Down, so that nothing comes from there afterwards
+        // a session ends before the shards hear that its node is Down, so that nothing comes from there
+        // afterwards
         self.carry_deeds(now, ways);
         for (shard, mail) in effects.to_shards.drain(..) {
             if let (ShardId(0), ToShard::Change { change, .. }) = (shard, &mail) {

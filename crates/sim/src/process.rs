@@ -1,7 +1,7 @@
 //! One start of a node: its shards' threads and its control thread, and when each has its turn.
 //!
-//! Invariant: threads of a process run in any order and with any pause between the halves of a shard's turn, but one
-//! mailbox keeps its order, and mail that answers mail lies behind it.
+//! Invariant: threads of a process run in any order and with any pause between the halves of a shard's turn,
+//! but one mailbox keeps its order, and mail that answers mail lies behind it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use leveret_auth::{Credential, Password, PasswordHash, Permissions, User, Users}
 use leveret_cluster::{Config, Control, PeerHello};
 use leveret_model::definition::DEFAULT_VHOST;
 use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, Seed, ShardAddress, ShardId};
-use leveret_shard::{Pressure, Shard, ShardConfig, Store};
+use leveret_shard::{Pressure, Shard, ShardConfig};
 
 use crate::control_host::{ControlHost, ControlMail};
 use crate::event::{Actor, End, Event, HostId, ProcessId};
@@ -97,8 +97,13 @@ impl Process {
         let shard = |index: u8| {
             let own = ShardAddress { node, shard: ShardId(index) };
             let (seed, protocol) = (seed.part(u64::from(index) + 1), Arc::clone(&protocol));
-            let mut shard =
-                Shard::new(ShardConfig { own, seed, protocol, users: users(), store: Store::Memory });
+            let mut shard = Shard::new(ShardConfig {
+                own,
+                seed,
+                protocol,
+                users: users(),
+                store: ways.oracle.stores.of_shard(),
+            });
             shard.set_bounds(ways.oracle.buffers.bounds);
             shard.watch_routes();
             planted.in_shard(&mut shard);
@@ -178,7 +183,7 @@ impl Process {
     /// All its shards hear how short of memory it is.
     pub(crate) fn set_pressure(&mut self, pressure: Pressure, ways: &mut Ways<'_>) {
         for shard in 0..SHARDS {
-            self.shards[usize::from(shard)].pressure = pressure;
+            self.shards[usize::from(shard)].pressure.now = pressure;
             self.wake(Actor::Shard(shard), ways);
         }
     }

@@ -1,7 +1,7 @@
 //! The world: hosts with processes, clients, the network between them, faults, and the oracle that sees all.
 //!
-//! Read first: [`World::run`]. A run has three seasons: faults and everything else (`Busy`), heal and two quiet seconds
-//! of topology (`Settling`), then all is drained (`Draining`) and the invariants judge.
+//! Read first: [`World::run`]. A run has three seasons: faults and everything else (`Busy`), heal and two quiet
+//! seconds of topology (`Settling`), then all is drained (`Draining`) and the invariants judge.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -25,6 +25,7 @@ use crate::outcome::{Outcome, Traffic};
 use crate::planted::Planted;
 use crate::process::Process;
 use crate::scheduler::{Dice, Scheduler};
+use crate::stores::Stores;
 use crate::strangers::Stranger;
 use crate::topology::Base;
 use crate::trace::Trace;
@@ -128,7 +129,7 @@ impl World {
         };
         let plan = FaultPlan::draw(dice);
         let bounds = Buffers::draw(dice, &mut Dice::new(Seed(options.seed).part(0x52)));
-        let oracle = Oracle::new(bounds);
+        let oracle = Oracle::new(bounds, Stores::draw(Seed(options.seed)));
         Self {
             seed: options.seed,
             planted: options.planted,
@@ -348,7 +349,8 @@ impl World {
         self.oracle.ended.insert(process.hello.node, self.schedule.now);
         let (name, now) = (&process.hello.name, self.schedule.now);
         self.trace.say(now, || format!("{name} ends{}", if silent { " without a word" } else { "" }));
-        // half of them at once, as a supervisor would: the peers meet the new process before they miss the old one
+        // half of them at once, as a supervisor would: the peers meet the new process before they miss the old
+        // one
         let at_once = self.schedule.dice.chance(500);
         let late =
             if at_once { self.schedule.dice.millis(0, 60) } else { self.schedule.dice.millis(300, 5_000) };

@@ -1,4 +1,5 @@
-//! A suite that cannot find a bug is scenery: each planted bug must break the promise that names it, within 50 seeds.
+//! A suite that cannot find a bug is scenery: each planted bug must break the promise that names it, within 50
+//! seeds.
 #![cfg(feature = "planted")]
 
 use leveret_sim::{Options, Planted, run};

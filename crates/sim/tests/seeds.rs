@@ -1,8 +1,8 @@
 //! The seeds that continuous integration runs, and what they must cover.
 //!
-//! Fifty fixed seeds, ten that derive from the commit, and every seed that ever failed. `LEVERET_SIM_SEED_BASE` (a number
-//! or a commit id, read as hexadecimal) stands in for the commit and repeats another commit's ten. Where there is neither,
-//! as in a source archive, the ten are always the same, and the test says so.
+//! Fifty fixed seeds, ten that derive from the commit, and every seed that ever failed. `LEVERET_SIM_SEED_BASE`
+//! (a number or a commit id, read as hexadecimal) stands in for the commit and repeats another commit's ten.
+//! Where there is neither, as in a source archive, the ten are always the same, and the test says so.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -19,8 +19,8 @@ const BASE_WITHOUT_COMMIT: &str = "1e7e2e70";
 const PUBLISHES_MIN: u64 = 2_000;
 const SECONDS_MIN: f64 = 60.0;
 const FAULTS_MIN: u64 = 20;
-/// Over all seeds: pairs of publish and binding, of confirmed message and queue, messages that came again in a known place,
-/// windows and outputs that were full. What was not judged is not proven.
+/// Over all seeds: pairs of publish and binding, of confirmed message and queue, messages that came again in a
+/// known place, windows and outputs that were full. What was not judged is not proven.
 const BINDINGS_MIN: u64 = 100_000;
 const KEPT_MIN: u64 = 100_000;
 const REQUEUES_MIN: u64 = 10_000;
@@ -43,7 +43,8 @@ fn regressions() -> Vec<u64> {
 fn derived() -> Vec<u64> {
     let base = std::env::var("LEVERET_SIM_SEED_BASE").ok().or_else(commit);
     derived_from(&base.unwrap_or_else(|| {
-        // Written past the test's captured output: that the seeds are not new is to be seen when all is well, too.
+        // Written past the test's captured output: that the seeds are not new is to be seen when all is well,
+        // too.
         let said = writeln!(
             std::io::stderr(),
             "no git commit and no LEVERET_SIM_SEED_BASE: the {DERIVED} derived seeds are those of {BASE_WITHOUT_COMMIT}"

@@ -47,8 +47,14 @@ pub const LINK_HANDSHAKE_BYTES_MAX: usize = 1_024;
 /// Bytes read from one link before others get their turn: more than the 8 MiB window in eight turns. The rest
 /// goes on next.
 pub const LINK_TURN_READ_BYTES_MAX: usize = 1024 * 1024;
-/// Links that have not finished authentication. At the bound the oldest is dropped.
-pub const LINK_HANDSHAKES_MAX: usize = 64;
+/// Links that were accepted and have not finished authentication: of all nodes of a cluster two each. At the
+/// bound no more are accepted: they wait in the kernel's queue, and the oldest of those that are not
+/// undisturbed any more is dropped for each.
+pub const LINK_HANDSHAKES_MAX: usize = 2 * NODES_MAX;
+/// A link's handshake is undisturbed for so long, however many others wait: it takes two round trips, and nodes
+/// that all dial at once over a slow network would drive each other out. So a crowd that says nothing leaves a
+/// place each 4 ms.
+pub const LINK_HANDSHAKE_UNDISTURBED: Duration = Duration::from_secs(1);
 /// Time for a command that another node answers (its lease, its votes and R1 included). Then it is refused with
 /// 405.
 pub const FORWARDED_WAIT: Duration = Duration::from_secs(6);

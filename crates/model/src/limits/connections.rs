@@ -22,9 +22,18 @@ pub const HEARTBEAT_SLOTS: u32 = 16;
 pub const TIMERS_PER_TURN_MAX: usize = 64;
 /// Time from accept to connection.open-ok (RabbitMQ: handshake_timeout). Past it the socket is dropped.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections of a node, over all its shards, that have not finished their handshake. At the bound the oldest
-/// is dropped.
+/// Connections of a node, over all its shards, that have not finished their handshake. At the bound no more are
+/// accepted: they wait in the kernel's queue ([`LISTEN_BACKLOG`](super::LISTEN_BACKLOG)), and those that took
+/// long are dropped for them.
 pub const HANDSHAKES_MAX: usize = 1_000;
+/// Handshakes left at which more are accepted again at once: a shard need not wake the first one for each that
+/// ends.
+pub const HANDSHAKES_RESUME: usize = 950;
+/// A handshake is undisturbed for so long, however many clients wait: its four answers over a slow link (0.6 s
+/// for each round trip by satellite). Older ones are dropped while others wait, unless their password is being
+/// checked. Short enough that a client at the end of the kernel's queue is reached within [`HANDSHAKE_TIMEOUT`]
+/// if all before it stall.
+pub const HANDSHAKE_UNDISTURBED: Duration = Duration::from_secs(3);
 /// Bytes kept for a connection that is not logged in. More is a drop.
 pub const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 /// Connections of a shard: file descriptors and memory. Past it a new socket is closed at once.

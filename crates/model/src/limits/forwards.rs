@@ -25,7 +25,8 @@ pub const LANE_MESSAGES_MAX: usize = 10_000;
 /// The same in bytes.
 pub const LANE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Lanes into one queue: twice what the shards of a full cluster have. At the bound the one unused for longest
-/// is forgotten.
+/// that owes nothing is forgotten: half of them belong to nodes that are gone, and newcomers are members, so no
+/// publisher at work loses its lane.
 pub const LANES_PER_QUEUE_MAX: usize = 2 * NODES_MAX * SHARDS_MAX as usize;
 /// Time from a publish's arrival to its answer, whichever waits it meets (R4). Then nack, or dropped and
 /// counted. One behind an operation of its channel waits with that, and has only what is left of this then.

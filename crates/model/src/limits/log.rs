@@ -14,7 +14,7 @@ pub const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
 /// A peer that was turned away is told of again after so long, if it still comes; with how often it did.
 pub const GRUDGE_AGAIN: Duration = Duration::from_secs(60);
 /// Peers that were turned away, each with the reason, that a node remembers. At the bound all are forgotten,
-/// and told of once more.
+/// and told of once more: however many come, the lines of all of them have the bound of [`COMPLAINTS_AT_ONCE`].
 pub const GRUDGES_MAX: usize = 256;
 /// A control link that ends so soon may be one of two dials that crossed: people hear of it if by then there is
 /// no other.
@@ -24,6 +24,8 @@ pub const LINK_SETTLES: Duration = Duration::from_secs(1);
 pub const STOOD_STILL: Duration = Duration::from_secs(1);
 /// From one line about the node's memory to the next: what changes faster is told when it has come to rest.
 pub const MEMORY_SAID_EVERY: Duration = Duration::from_secs(5);
+/// From one line about clients that wait to be accepted to the next, while handshakes are at their bound.
+pub const FULL_SAID_EVERY: Duration = Duration::from_secs(10);
 /// A client whose socket took nothing for so long, with output waiting, does not read: that is said once, and
 /// shown.
 pub const UNREAD_AFTER: Duration = Duration::from_secs(5);
@@ -37,7 +39,7 @@ pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// many.
 pub const NAMES_SAID: usize = 20;
 /// Addresses of which a node remembers that it said that it does not dial them. At the bound all are forgotten,
-/// and said once more.
+/// and said once more: twice as many as are known at a time, so that those are said once.
 pub const UNDIALLED_MAX: usize = 2 * (SEEDS_MAX + NODES_MAX);
 
 // ---- the log ----------------------------------------------------------------------------------------------

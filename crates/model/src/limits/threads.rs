@@ -13,9 +13,10 @@ pub const CONTROL_MAIL_PER_TURN_MAX: usize = 256;
 /// Sockets accepted in one turn, so that a storm of them leaves room for pings, and for who is served already.
 /// The others wait in the kernel's queue.
 pub const ACCEPTS_PER_TURN_MAX: usize = 64;
-/// Connections that the kernel keeps for a listener until they are accepted. More are not answered, and try
-/// again.
-pub const LISTEN_BACKLOG: i32 = 1_024;
+/// Connections that the kernel keeps for a listener until they are accepted. More are not answered, and their
+/// systems try again for a minute or longer. No more than handshakes may be under way: those at its end wait
+/// for all before them.
+pub const LISTEN_BACKLOG: i32 = super::HANDSHAKES_MAX as i32;
 /// How long a stopping shard waits for its clients to take the close. Then their sockets are dropped.
 pub const STOP_GRACE: Duration = Duration::from_millis(500);
 /// How often a connection that waits for memory and holds deliveries is read a little, for its acks make room.

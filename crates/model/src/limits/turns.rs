@@ -24,10 +24,15 @@ pub const SHARD_DISPATCH_MAX: usize = 32_768;
 /// others.
 pub const SHARD_DISPATCH_BYTES_MAX: u64 = 1024 * 1024;
 /// Requests to queues that their shard has not heard of yet, and lanes to such queues. At the bound the oldest
-/// is forgotten: its asker's own bound ends it.
+/// is forgotten: its asker's own bound ends it, with 405 or a nack. The oldest, for that one ends first anyway,
+/// and those of queues that never come would keep others out for ever. They come from members alone, and wait
+/// for no longer than a change of the directory takes from one shard to another, so newcomers push out only
+/// those that asked in the same few milliseconds.
 pub const EARLY_RECORDS_MAX: usize = 4_096;
 /// Purges for other nodes whose answers a shard remembers, to say them again over a new link. At the bound the
 /// oldest is forgotten; one that is asked again behind so many others finds what is there then.
 pub const PURGES_KEPT: usize = 4_096;
-/// Queues that a shard remembers after they were deleted, to tell late records from early ones.
+/// Queues that a shard remembers after they were deleted, to tell late records from early ones. At the bound
+/// the oldest is forgotten: a record for it that is later still waits like an early one, and its sender hears
+/// of the end from the directory.
 pub const DROPPED_QUEUES_KEPT: usize = 1_024;

@@ -81,8 +81,8 @@ fn nodes(facts: &NodeFacts, others: &[NodeStatus], now: Instant) -> Vec<Value> {
     std::iter::once(own).chain(others).collect()
 }
 
-/// This node's queues with their counts, then those that live elsewhere, which only their homes can count, then those that
-/// are away with their homes; by name each.
+/// This node's queues with their counts, then those that live elsewhere, which only their homes can count, then
+/// those that are away with their homes; by name each.
 fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Vec<Value> {
     let mut own: Vec<_> = reports.iter().flat_map(|report| &report.queues).collect();
     own.sort_by_key(|queue| (&queue.vhost, &queue.name));

@@ -158,7 +158,8 @@ impl Ingress {
         Published::Settled
     }
 
-    /// The publish cannot go now: its channel keeps it, with all behind it, or gives up when it waited long enough.
+    /// The publish cannot go now: its channel keeps it, with all behind it, or gives up when it waited long
+    /// enough.
     #[inline(never)]
     fn hold(&mut self, channel: ChannelKey, publish: &Publish<'_>, now: Instant) -> Published {
         if now.since(publish.arrived) >= limits::PUBLISH_WAIT {
@@ -270,9 +271,9 @@ pub(crate) fn may_publish(
     exchange_of_publish(view, vhost, exchange).map(drop)
 }
 
-/// The publish was held, and a home that was in reach when it came may be Down by now: routed now it would miss queues
-/// of that home, and be confirmed all the same. (Bindings of a masked queue leave the map with it if another one of
-/// its name is masked too: then nobody knows any more.)
+/// The publish was held, and a home that was in reach when it came may be Down by now: routed now it would miss
+/// queues of that home, and be confirmed all the same. (Bindings of a masked queue leave the map with it if
+/// another one of its name is masked too: then nobody knows any more.)
 #[cold]
 fn lost_a_home(view: &ClusterView, clients: &Clients, channel: ChannelKey, publish: &Publish<'_>) -> bool {
     if view.was_unbound_since(publish.arrived) {

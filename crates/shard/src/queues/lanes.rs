@@ -64,7 +64,7 @@ impl Queues {
         for owed in away.lane.gone() {
             self.arena.release(owed.message);
             if !deleted && !owed.given_up {
-                self.copies.given_up += 1;
+                self.out.copies.given_up += 1;
             }
             let Owed { publisher, shared, .. } = owed;
             self.out.answered.push(Answered { publisher, shared, stored: deleted });
@@ -84,21 +84,21 @@ impl Queues {
         if now < self.lanes_due {
             return;
         }
-        let Self { places, arena, out, copies, .. } = self;
+        let Self { places, arena, out, .. } = self;
         let mut overdue: Vec<Answered> = Vec::new();
         let mut next = Instant::FAR;
         for (_, _, away) in places.aways() {
             while let Some(late) = away.lane.expire(now) {
                 arena.release(late.message);
                 if !late.given_up {
-                    copies.given_up += 1;
+                    out.copies.given_up += 1;
                 }
                 out.answered.push(Answered { publisher: late.publisher, shared: late.shared, stored: false });
             }
             for owed in away.lane.overdue(now) {
                 if let Some(publisher) = owed.publisher.take() {
                     owed.given_up = true;
-                    copies.given_up += 1;
+                    out.copies.given_up += 1;
                     overdue.push(Answered { publisher: Some(publisher), shared: owed.shared, stored: false });
                 }
             }

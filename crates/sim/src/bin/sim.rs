@@ -1,6 +1,8 @@
-//! Seeds by hand: `sim --seed N [--trace]` runs one, `sim --from N --count M` some, `sim soak --hours H` goes on.
+//! Seeds by hand: `sim --seed N [--trace]` runs one, `sim --from N --count M` some, `sim soak --hours H` goes
+//! on.
 //!
-//! A seed that fails is printed with the one command that shows it again; it belongs into `seeds/regressions.txt`.
+//! A seed that fails is printed with the one command that shows it again; it belongs into
+//! `seeds/regressions.txt`.
 #![allow(clippy::print_stdout, reason = "it talks to people")]
 
 use std::io::Write;
