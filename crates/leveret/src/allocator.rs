@@ -1,10 +1,10 @@
 //! What the C library's allocator is told at start: large memory goes back to the system when it is freed.
 //!
-//! glibc gives a block of `M_MMAP_THRESHOLD` and more a mapping of its own, which goes back when it is freed; but the
-//! first block freed so raises the threshold to its size, and the next ones come out of heaps that rarely shrink. The 19
-//! MiB of each password that a stranger tries would stay with the process that way. A threshold that was set stays where
-//! it is. Blocks of arenas and receive blocks are far below it: they come and go often, and a mapping for each would
-//! cost more than it saves.
+//! glibc gives a block of `M_MMAP_THRESHOLD` and more a mapping of its own, which goes back when it is freed;
+//! but the first block freed so raises the threshold to its size, and the next ones come out of heaps that
+//! rarely shrink. The 19 MiB of each password that a stranger tries would stay with the process that way. A
+//! threshold that was set stays where it is. Blocks of arenas and receive blocks are far below it: they come
+//! and go often, and a mapping for each would cost more than it saves.
 //!
 //! Why `unsafe` (one line): there is no other way to tell glibc after the process has started.
 #![cfg_attr(all(target_os = "linux", target_env = "gnu"), allow(unsafe_code))]
@@ -19,8 +19,8 @@ pub(crate) fn give_large_memory_back() {
         // it would follow the threshold, at twice its size, if that was not set
         (libc::M_TRIM_THRESHOLD, MALLOC_KEPT_BYTES),
     ] {
-        // SAFETY: `mallopt` takes two numbers and no memory of ours; it locks the arena that it changes, and an option or
-        // a number that this glibc does not take is answered with 0 and changes nothing.
+        // SAFETY: `mallopt` takes two numbers and no memory of ours; it locks the arena that it changes, and an
+        // option or a number that this glibc does not take is answered with 0 and changes nothing.
         let _ = unsafe { libc::mallopt(option, bytes) };
     }
 }

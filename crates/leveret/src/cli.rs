@@ -1,15 +1,14 @@
 //! The command line: which commands there are, and how their errors look (one line on standard error).
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use leveret_bench as bench;
 
 use crate::config::{self, ConfigError, ServeArgs};
+use crate::output::print;
 use crate::{demo, serve, status};
 
 /// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and the others go on.
@@ -64,16 +63,6 @@ fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
     match scenario.and_then(|(_, scenario)| bench::given_in_vain(scenario)) {
         Some(what) => Err(Cli::command().error(ErrorKind::ArgumentConflict, what)),
         None => Cli::from_arg_matches(&matches),
-    }
-}
-
-/// Writes to standard output; a reader that has gone is no error.
-pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("standard output cannot be written; make room there, or send it elsewhere")
-        }
-        _ => Ok(()),
     }
 }
 

@@ -19,8 +19,8 @@ pub(crate) const RSS_MAX: u64 = MEMORY + 64 * MIB;
 /// Without a byte taken for so long it is asked whether the node has stopped to read.
 const STALL: Duration = Duration::from_millis(250);
 
-/// Writes messages until the node takes no more of them and says that this publisher is blocked; gives how many it took, and
-/// what it did not take of the last ones.
+/// Writes messages until the node takes no more of them and says that this publisher is blocked; gives how many
+/// it took, and what it did not take of the last ones.
 pub(crate) fn flood(node: &Node, speaker: &mut Speaker, queue: &str, body: &[u8]) -> (u64, Vec<u8>) {
     let mut burst = Vec::new();
     let in_burst = (64 * 1024 / (body.len() + 100)).max(1);
