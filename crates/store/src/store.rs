@@ -121,7 +121,8 @@ impl Store {
         let (base, outage) = crate::clock::resume(catalog.clock, catalog.time_mark, &machine);
         catalog.clock = base;
         let terms = LogTerms { store, segment_bytes: config.log_segment_bytes };
-        let segments = Segments::new(terms, nonces, tail.sealed, tail.spares, tail.next_log);
+        let segments =
+            Segments::new(terms, nonces, tail.sealed, tail.spares, (tail.next_log, tail.next_spare));
         let emptied = catalog.files.iter().filter(|(_, file)| file.live == 0 && !file.kept);
         let emptied: Vec<_> = emptied.map(|(number, _)| *number).collect();
         catalog.emptied.extend(emptied);

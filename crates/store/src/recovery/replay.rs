@@ -227,7 +227,16 @@ impl Replay {
                 reports.add(Report::Torn { log, offset: place, bytes });
             }
             (None, Some(limit)) => self.note_missing(limit, catalog, log, reports),
-            (None, None) => {}
+            (None, None) => {
+                let Some(bytes) = self.get(log, place, BATCH_HEAD_BYTES as u64) else {
+                    self.look(place, found, next);
+                    return Some((place, BATCH_HEAD_BYTES as u64));
+                };
+                if BatchHead::was_here(&bytes, &log.head) {
+                    let bytes = LOG_ALIGN_BYTES as u64;
+                    reports.add(Report::Torn { log: log.head.log, offset: place, bytes });
+                }
+            }
         }
         self.end_log(log, place);
         None
