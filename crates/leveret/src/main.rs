@@ -11,7 +11,9 @@ mod cli;
 mod client;
 mod config;
 mod demo;
+mod door;
 mod logging;
+mod run;
 mod serve;
 mod status;
 
