@@ -21,6 +21,7 @@ use leveret_services::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
+pub use self::probe::probe;
 use crate::admin;
 use crate::shared::{Shared, stopped};
 use crate::status::{LinkStatus, Status};
@@ -213,7 +214,7 @@ impl Control {
                 TableEffect::Probe { key, boot, address, health } => {
                     let probed = self.probed.clone();
                     tokio::task::spawn_local(async move {
-                        let answered = probe::probe(address, health.as_deref()).await;
+                        let answered = probe(address, health.as_deref()).await;
                         // Control ends with the door.
                         let _ = probed.send(Probed { key, boot, answered });
                     });

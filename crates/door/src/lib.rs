@@ -24,6 +24,7 @@ use leveret_bus::{Brokers, Bus, BusConfig};
 use leveret_services::{Claim, DoorName, Network, ServiceName};
 
 pub use admin::{AdminError, ask as ask_admin};
+pub use control::probe;
 pub use status::{InstanceStatus, LinkStatus, ServiceStatus, Status};
 
 use shared::Shared;
