@@ -1,7 +1,8 @@
-//! The thread that keeps the table: it hears instances, acknowledges drains, probes, and gives the others new snapshots.
+//! The thread that keeps the table: it hears instances, acknowledges drains, probes, and gives the others new
+//! snapshots.
 //!
-//! Invariant: an acknowledgement is read from the slots after the announcement that closed them was applied: both happen
-//! here, in this order, in one thread.
+//! Invariant: an acknowledgement is read from the slots after the announcement that closed them was applied:
+//! both happen here, in this order, in one thread.
 
 mod probe;
 

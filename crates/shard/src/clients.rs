@@ -20,7 +20,6 @@ pub(crate) use self::connections::{ClientConnection, Connections};
 pub(crate) use self::memory::ClientMemory;
 
 use self::logins::refusal;
-use self::vhosts::Opening;
 
 /// Who a client is, beside the protocol's own state.
 #[derive(Debug, Default)]
@@ -36,6 +35,14 @@ pub(crate) struct Client {
     pub(crate) vhost_name: Name,
     /// It has not taken any output for long.
     pub(crate) unread: bool,
+}
+
+/// A client that waits for its vhost.
+#[derive(Debug)]
+struct Opening {
+    connection: ConnectionKey,
+    vhost: Name,
+    until: Instant,
 }
 
 /// All clients of a shard, and the users that they may log in as.

@@ -28,8 +28,8 @@ options! {
 
     /// Broker on which instances announce themselves, as amqp://HOST:PORT/VHOST; may be given several times.
     ///
-    /// A host name is looked up again for each connection. Without a user `guest`. A URL with a password may stand in
-    /// the environment or in `amqp-file`, not on the command line.
+    /// A host name is looked up again for each connection. Without a user `guest`. A URL with a password may
+    /// stand in the environment or in `amqp-file`, not on the command line.
     amqp: Vec<String> = many(participant::text), "URL", Fallback::Absent("amqp://127.0.0.1:5672");
 
     /// File with broker URLs, one a line.
@@ -44,7 +44,8 @@ options! {
 
     /// Network that instances may be in; may be given several times.
     ///
-    /// Announcements are claims: an address outside is refused. Link-local and multicast addresses and the door's own always are.
+    /// Announcements are claims: an address outside is refused. Link-local and multicast addresses and the
+    /// door's own always are.
     allow: Vec<Network> = many(participant::network), "ADDR/PREFIX",
         Fallback::Absent("loopback, RFC 1918 and fc00::/7");
 

@@ -38,8 +38,8 @@ options! {
 
     /// Broker on which to announce, as amqp://HOST:PORT/VHOST; may be given several times.
     ///
-    /// A host name is looked up again for each connection. Without a user `guest`. A URL with a password may stand in
-    /// the environment or in `amqp-file`, not on the command line.
+    /// A host name is looked up again for each connection. Without a user `guest`. A URL with a password may
+    /// stand in the environment or in `amqp-file`, not on the command line.
     amqp: Vec<String> = many(participant::text), "URL", Fallback::Absent("amqp://127.0.0.1:5672");
 
     /// File with broker URLs, one a line.

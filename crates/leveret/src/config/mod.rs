@@ -2,9 +2,9 @@
 //!
 //! Read first: [`options`], where every option is declared once. From that table come the flags and `--help`
 //! ([`flags`]), the environment, the file ([`file`]), and the page `docs/configuration.md` ([`page`]).
-//! Invariants: file < environment < flag; a list from a higher source replaces the lower one; only the winning
-//! value is parsed, so a flag also overrides a value that is wrong in the file; every error is one line that
-//! names the option, the value, where it came from and what to do.
+//! Invariants: file < environment < flag; a list from a higher source replaces the lower one; only the
+//! winning value is parsed, so a flag also overrides a value that is wrong in the file; every error is one
+//! line that names the option, the value, where it came from and what to do.
 
 pub(crate) mod door;
 mod file;

@@ -31,7 +31,8 @@ pub(crate) enum Fallback {
 pub(crate) struct Declared {
     /// TOML key; flag and variable are derived from it.
     pub(crate) key: &'static str,
-    /// Between `LEVERET_` and the key in the variable's name: the same key means another thing to another command.
+    /// Between `LEVERET_` and the key in the variable's name: the same key means another thing to another
+    /// command.
     pub(crate) scope: &'static str,
     /// Shape of the value, for people.
     pub(crate) shape: &'static str,
@@ -108,8 +109,8 @@ pub(crate) fn declared(key: &str) -> &'static Declared {
     all().find(|option| option.key == key).expect("keys come from the table")
 }
 
-/// Declares the options of a command: a struct with the values that hold, and the table. Behind `in` stands the scope
-/// of the variables.
+/// Declares the options of a command: a struct with the values that hold, and the table. Behind `in` stands
+/// the scope of the variables.
 macro_rules! options {
     ($(#[doc = $what:literal])+ $settings:ident in $scope:literal;
      $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $arity:ident($parse:path), $shape:literal, $fallback:expr;)+) => {
@@ -181,9 +182,9 @@ options! {
 
     /// Cluster address of another node; may be given several times.
     ///
-    /// At most 64. None need be up: the node dials them for ever, and serves alone meanwhile; but not beside a
-    /// cluster that answers and does not take it in (full, or another secret). Its own address among them does
-    /// no harm, so all nodes can have the same list.
+    /// At most 64. None need be up: the node dials them for ever, and serves alone meanwhile; but not beside
+    /// a cluster that answers and does not take it in (full, or another secret). Its own address among them
+    /// does no harm, so all nodes can have the same list.
     seed: Vec<SocketAddr> = many(values::address), "ADDR:PORT", Fallback::Absent("none: a single node");
 
     /// Host name whose addresses are the cluster addresses of other nodes.
@@ -209,19 +210,19 @@ options! {
 
     /// Memory for messages; above it publishers wait and everything else goes on.
     ///
-    /// Bytes, or a number with `kB`, `MB`, `GB` (powers of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024).
-    /// 64 MiB at least. What counts: messages in queues and on their way between nodes, messages that clients
+    /// Bytes, or a number with `kB`, `MB`, `GB` (powers of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024). 64
+    /// MiB at least. What counts: messages in queues and on their way between nodes, messages that clients
     /// have begun, and output that they have not read. Above 80 % of it (32 MiB below it, if that is less)
     /// publishers of long queues wait; above it all publishers do. Messages that are begun and unread output
-    /// have a quarter of it (32 MiB at least); past that the connections that keep most for longest are closed
-    /// with 320. The process takes more: its tables, a share of 12 % for blocks that messages share, and what
-    /// is just read and written.
+    /// have a quarter of it (32 MiB at least); past that the connections that keep most for longest are
+    /// closed with 320. The process takes more: its tables, a share of 12 % for blocks that messages share,
+    /// and what is just read and written.
     memory: u64 = one(values::memory), "SIZE", Fallback::Bytes(limits::MEMORY_BYTES_MAX);
 
     /// How log lines look: `auto`, `human` or `json`.
     ///
-    /// Logs go to standard error. `auto`: for people, with colours on a terminal. `human`: never with colours.
-    /// `json`: one object a line.
+    /// Logs go to standard error. `auto`: for people, with colours on a terminal. `human`: never with
+    /// colours. `json`: one object a line.
     log_format: LogFormat = one(values::log_format), "FORMAT", Fallback::Is("auto");
 
     /// Which log lines are written.

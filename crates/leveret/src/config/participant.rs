@@ -60,8 +60,8 @@ pub(super) fn number(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "is not a number".to_owned())
 }
 
-/// Where the brokers are: flags, then the variable, then the file, then this machine. A password may come by the last
-/// three only, because `ps` shows the first to everybody.
+/// Where the brokers are: flags, then the variable, then the file, then this machine. A password may come by
+/// the last three only, because `ps` shows the first to everybody.
 pub(super) fn brokers(
     given: &[(&'static str, Vec<String>)],
     listed: &[String],

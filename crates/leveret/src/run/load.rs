@@ -1,7 +1,7 @@
 //! CPU and memory of a process and its descendants, from /proc.
 //!
-//! Descendants are followed by the kernel's own lists of children: to look at every process of the machine each second would
-//! cost more than the process itself.
+//! Descendants are followed by the kernel's own lists of children: to look at every process of the machine
+//! each second would cost more than the process itself.
 
 use std::fs;
 use std::time::Instant;

@@ -1,7 +1,8 @@
 //! `leveret run` and `leveret announce`: the driver of one supervised instance.
 //!
-//! Read first: `crates/services/src/supervised.rs`, the machine. Here are its clock, its link ([`leveret_bus`]), its process
-//! ([`child`]), its probes and its figures ([`load`]). All of it is one thread.
+//! Read first: `crates/services/src/supervised.rs`, the machine. Here are its clock, its link
+//! ([`leveret_bus`]), its process ([`child`]), its probes and its figures ([`load`]). All of it is one
+//! thread.
 
 mod child;
 mod load;
@@ -146,7 +147,8 @@ fn boot() -> Boot {
     Boot(getrandom::u64().unwrap_or_else(|_| std::process::id().into()))
 }
 
-/// A port that nobody has now. Between here and the application another process may take it: then the application says so.
+/// A port that nobody has now. Between here and the application another process may take it: then the
+/// application says so.
 fn free_port(address: IpAddr, wanted: u16) -> anyhow::Result<u16> {
     let listener = TcpListener::bind(SocketAddr::from((address, wanted))).with_context(|| {
         format!("port {wanted} of {address} cannot be used; give another --port, or 0 for a free one")
