@@ -338,12 +338,12 @@ fn log(note: &Note) {
     match note {
         Note::Ready(after) => tracing::info!(?after, "ready"),
         Note::NotReady => {
-            tracing::error!("not ready in time: stopped; see its own output, and --ready-timeout")
+            tracing::error!("not ready in time: stopped; see its own output, and --ready-timeout");
         }
         Note::Unready => tracing::warn!("the health path fails: no new requests"),
         Note::NoDoorListens => tracing::info!("announced; no door listens yet"),
         Note::Draining(doors) => {
-            tracing::info!(doors, "draining: waiting for every door to have nothing in flight")
+            tracing::info!(doors, "draining: waiting for every door to have nothing in flight");
         }
         Note::Drained(after) => tracing::info!(?after, "drained"),
         Note::DrainTimedOut(inflight) => tracing::warn!(inflight, "time for draining is over; see --drain"),
