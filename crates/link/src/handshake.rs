@@ -8,13 +8,13 @@
 //!     └─────────────── frames ──────────────┘
 //! ```
 //! Every byte is drawn in docs/formats/link.md. What it withstands, each by a test: *wrong secret, other
-//! binding*: the code does not match; *replay*: both nonces are under the code; *reflection*: the role is
-//! under the code, and a code that our own acceptor made for our own dialer is our own id and boot; *other
-//! group*: refused at the hello, and the group is under the code too.
+//! binding*: the code does not match; *replay*: both nonces are under the code; *reflection*: the role is under
+//! the code, and a code that our own acceptor made for our own dialer is our own id and boot; *other group*:
+//! refused at the hello, and the group is under the code too.
 //!
-//! Invariants: the reason of a refusal is for our log; the peer sees the drop alone. Hellos are
-//! length-checked fields and no more than `limits::LINK_HANDSHAKE_BYTES_MAX` are kept. Without a secret the
-//! key is empty and proves nothing: the driver lets such links only run over loopback.
+//! Invariants: the reason of a refusal is for our log; the peer sees the drop alone. Hellos are length-checked
+//! fields and no more than `limits::LINK_HANDSHAKE_BYTES_MAX` are kept. Without a secret the key is empty and
+//! proves nothing: the driver lets such links only run over loopback.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

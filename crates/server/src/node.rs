@@ -55,6 +55,8 @@ pub struct NodeConfig {
     pub shards: u8,
     /// Memory for messages above which publishers wait, bytes.
     pub memory_bytes: u64,
+    /// Asks the allocator to give its free memory back to the system.
+    pub give_memory_back: fn(),
 }
 
 /// A running node.
@@ -113,7 +115,7 @@ impl Node {
             purpose: Purpose::Control,
             capabilities: Capabilities::own(),
         };
-        let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes));
+        let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
         let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
         let (ready_sender, ready) = bounded(1);

@@ -1,8 +1,7 @@
-//! Nodes of a later version: every second process writes and says what the others do not know, as in a
-//! rolling upgrade.
+//! Nodes of a later version: every second process writes and says what the others do not know, as in a rolling upgrade.
 //!
-//! A link that ends for it is a violation (`control_host`). That every process has what they wrote in the end
-//! is judged in `invariants/unknown_kept`.
+//! A link that ends for it is a violation (`control_host`). That every process has what they wrote in the end is judged
+//! in `invariants/unknown_kept`.
 
 use std::time::Duration;
 

@@ -96,7 +96,8 @@ fn strangers_at_the_cluster_port_are_dropped_unheard() {
     node.logs(&["a link was not made", "it took long, and others wait"]);
     bystander.is_served("half-open links");
 
-    // a whole node with another secret tries for as long as it lives, and serves nobody beside the cluster that is there
+    // a whole node with another secret tries for as long as it lives, and serves nobody beside the cluster that
+    // is there
     let cluster = node.cluster.to_string();
     let arguments = ["--group", GROUP, "--secret-file", &files[1].1, "--seed", &cluster];
     let other = Node::start_until("data in", &arguments);

@@ -53,7 +53,8 @@ impl Speaker {
         Self::from_stream(stream)
     }
 
-    /// Like `open` over a connection of which the kernels at both ends keep little: small segments, a small window.
+    /// Like `open` over a connection of which the kernels at both ends keep little: small segments, a small
+    /// window.
     pub(crate) fn open_narrow(to: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
         socket.set_tcp_mss(1_400).expect("before the connect");

@@ -61,8 +61,8 @@ pub struct Hello {
     pub capabilities: Capabilities,
 }
 
-/// The length of the hello that begins so, or of its head while that is not there. None if no hello begins
-/// so: a wrong byte is refused at once.
+/// The length of the hello that begins so, or of its head while that is not there. None if no hello begins so:
+/// a wrong byte is refused at once.
 pub(super) fn hello_length(input: &[u8]) -> Option<usize> {
     let magic = input.len().min(MAGIC.len());
     if input[..magic] != MAGIC[..magic] {

@@ -9,8 +9,8 @@ pub(crate) struct View {
     pub(crate) status: Status,
 }
 
-/// A process without a record or a register of some process of the later version that lives, or that did not
-/// skip its frames.
+/// A process without a record or a register of some process of the later version that lives, or that did not skip its
+/// frames.
 pub(crate) fn broken(views: impl Iterator<Item = View>) -> Option<String> {
     let views: Vec<View> = views.collect();
     let written = views.iter().filter(|view| view.is_later).count();

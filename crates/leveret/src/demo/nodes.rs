@@ -1,7 +1,7 @@
 //! The nodes of the demonstration: child processes of this very binary, their banners and their last words.
 //!
-//! Invariant: no child and no directory outlives the demonstration, whether it ends well, with an error, with a panic
-//! or by SIGINT or SIGTERM. Children are ended by the handle that started them, never by name.
+//! Invariant: no child and no directory outlives the demonstration, whether it ends well, with an error, with a
+//! panic or by SIGINT or SIGTERM. Children are ended by the handle that started them, never by name.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -31,7 +31,7 @@ const SOCKET: &str = "n9/admin.sock";
 
 /// All nodes.
 #[derive(Debug)]
-pub(super) struct Herd {
+pub(super) struct Nodes {
     kept: Arc<Kept>,
     started: usize,
 }
@@ -82,7 +82,7 @@ pub(super) struct Node {
     pub(super) joined: usize,
 }
 
-impl Herd {
+impl Nodes {
     /// Makes the directory and sees to it that everything is put away at the end.
     pub(super) fn gather() -> Result<Self> {
         let directory = directory(&std::env::temp_dir());
@@ -90,7 +90,7 @@ impl Herd {
             format!("cannot make the directory {}; set TMPDIR to where it can be", directory.display())
         })?;
         let kept = Arc::new(Kept { directory, children: Mutex::default() });
-        let herd = Self { kept: Arc::clone(&kept), started: 0 };
+        let nodes = Self { kept: Arc::clone(&kept), started: 0 };
         // A release build aborts on a panic, which runs no destructor.
         let (at_panic, usual) = (Arc::clone(&kept), std::panic::take_hook());
         std::panic::set_hook(Box::new(move |panic| {
@@ -100,12 +100,13 @@ impl Herd {
         let mut signals = Signals::new([SIGINT, SIGTERM]).context("signals cannot be handled")?;
         thread::spawn(move || {
             if let Some(signal) = signals.forever().next() {
-                // Held to the end, so that the story neither starts another node nor complains about the dead ones.
+                // Held to the end, so that the story neither starts another node nor complains about the dead
+                // ones.
                 let _closed = kept.put_away();
                 std::process::exit(128 + signal);
             }
         });
-        Ok(herd)
+        Ok(nodes)
     }
 
     /// Starts the next node with the cluster addresses of some others.
@@ -197,7 +198,7 @@ impl Herd {
     }
 }
 
-impl Drop for Herd {
+impl Drop for Nodes {
     fn drop(&mut self) {
         drop(self.kept.put_away());
     }
