@@ -1,4 +1,5 @@
-//! What the control machine does for each command of a client, phase by phase. The phases are defined in `desk`.
+//! What the control machine does for each command of a client, phase by phase. The phases are defined in
+//! `desk`.
 //!
 //! ```text
 //!   Waiting ──lease, name free──▶ Proposing ──votes (R2)──▶ Finishing ──R1──▶ Removing ──▶ answered

@@ -1,7 +1,7 @@
 //! The control machine: its inputs, its outputs and its parts.
 //!
-//! Every input ends with `settle_inputs`, which works out what follows from it. Each part is a machine of its own
-//! that does not know this one; the files that add methods to [`Control`] connect them.
+//! Every input ends with `settle_inputs`, which works out what follows from it. Each part is a machine of its
+//! own that does not know this one; the files that add methods to [`Control`] connect them.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};

@@ -1,5 +1,5 @@
-//! Commands under way: for whom each is answered, which phase it is in, and when it times out. `command` acts on
-//! them.
+//! Commands under way: for whom each is answered, which phase it is in, and when it times out. `command` acts
+//! on them.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;

@@ -1,7 +1,7 @@
 //! Control frames as this crate uses them, to and from the bytes of a link (`message`, `record`).
 //!
-//! A frame of an unknown kind is skipped. A known frame with a value that cannot be is [`Damage`], and its link is
-//! closed: the peer has a bug.
+//! A frame of an unknown kind is skipped. A known frame with a value that cannot be is [`Damage`], and its link
+//! is closed: the peer has a bug.
 
 mod convert;
 mod entry;

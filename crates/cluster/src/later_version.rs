@@ -1,7 +1,8 @@
-//! A node of a later version, for tests and the simulator: it writes records and sends frames that this version does
-//! not know.
+//! A node of a later version, for tests and the simulator: it writes records and sends frames that this version
+//! does not know.
 //!
-//! It writes them to its own map like any other record, so its peers receive them as they would from a real node.
+//! It writes them to its own map like any other record, so its peers receive them as they would from a real
+//! node.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

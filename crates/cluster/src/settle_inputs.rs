@@ -1,7 +1,8 @@
 //! The end of each input: works out what follows from it until nothing changes any more.
 //!
-//! The order within one input: votes, changes for the shards, changes that the shards have applied, waits that are over,
-//! commands that can go on. The delta of the own map is sent last, before any echo could name its version.
+//! The order within one input: votes, changes for the shards, changes that the shards have applied, waits that
+//! are over, commands that can go on. The delta of the own map is sent last, before any echo could name its
+//! version.
 
 use alloc::vec::Vec;
 
@@ -22,7 +23,8 @@ use crate::membership::own_lease::NewEnd;
 use crate::shard_changes::AfterApplied;
 
 impl Control {
-    /// Works out what follows from an input. A shorter lease is published before its changes, a longer one after them.
+    /// Works out what follows from an input. A shorter lease is published before its changes, a longer one
+    /// after them.
     pub(crate) fn settle_inputs(&mut self, now: Instant) {
         self.update_lease(now, false);
         loop {

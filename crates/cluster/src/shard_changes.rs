@@ -1,4 +1,5 @@
-//! Changes on their way to the shards of this node. When every shard has applied one, peers are told what depended on it.
+//! Changes on their way to the shards of this node. When every shard has applied one, peers are told what
+//! depended on it.
 
 use alloc::collections::VecDeque;
 use alloc::vec;

@@ -1,8 +1,8 @@
 //! Commands for a queue whose home is another node. They are sent to the home and answered by it, and come back
 //! when the home has lost the name (R3) or its node is Down.
 //!
-//! Invariants: a node that passes a command back has done nothing for it. A node does nothing for a peer that may
-//! have given the command up, because that peer's client has heard a refusal and may have gone on.
+//! Invariants: a node that passes a command back has done nothing for it. A node does nothing for a peer that
+//! may have given the command up, because that peer's client has heard a refusal and may have gone on.
 
 use alloc::vec::Vec;
 

@@ -1,5 +1,5 @@
-//! R2, the proposer's side. A new name is proposed to all nodes; it stands when everyone has voted for it, and is
-//! withdrawn when it loses to a rival or takes too long.
+//! R2, the proposer's side. A new name is proposed to all nodes; it stands when everyone has voted for it, and
+//! is withdrawn when it loses to a rival or takes too long.
 
 use alloc::collections::BTreeSet;
 

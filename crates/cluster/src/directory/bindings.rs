@@ -1,8 +1,8 @@
 //! Derives which bindings are routed by, one key at a time, and compares the result with what was published.
 //!
 //! Read first: `effective`, which calls this last. Invariant: a change of one binding costs the work of one
-//! binding, however many others its ends have. All bindings of an end are derived again only when that end itself
-//! changes: a queue's life or epoch, an exchange.
+//! binding, however many others its ends have. All bindings of an end are derived again only when that end
+//! itself changes: a queue's life or epoch, an exchange.
 
 use alloc::vec::Vec;
 

@@ -1,8 +1,8 @@
 //! R5 and R3 in one choice: of all lives of a queue name, the one that this node routes to.
 //!
-//! A standing life whose home is Alive comes first, then one whose home is unreachable, then a proposal that has
-//! this node's vote, then a life whose home is Down, which is masked. Among equals the smaller `QueueId` wins (R3).
-//! Nothing is deleted here.
+//! A standing life whose home is Alive comes first, then one whose home is unreachable, then a proposal that
+//! has this node's vote, then a life whose home is Down, which is masked. Among equals the smaller `QueueId`
+//! wins (R3). Nothing is deleted here.
 
 use leveret_model::QueueId;
 

@@ -4,8 +4,8 @@
 //! Invariants:
 //! - A binding is published after both of its ends and withdrawn before them.
 //! - A queue whose home is this node is never dropped at the shards while its record stands.
-//! - An own proposal is not published to the own shards before it stands, so no message is ever stored in a queue
-//!   that may be withdrawn.
+//! - An own proposal is not published to the own shards before it stands, so no message is ever stored in a
+//!   queue that may be withdrawn.
 
 use alloc::vec::Vec;
 

@@ -1,5 +1,5 @@
-//! Indices beside the maps: names, bindings by their ends, and what is to be derived again. With them no input walks
-//! a whole map.
+//! Indices beside the maps: names, bindings by their ends, and what is to be derived again. With them no input
+//! walks a whole map.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 

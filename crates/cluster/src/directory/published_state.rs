@@ -1,7 +1,7 @@
 //! What the shards of this node know, with the counts that commands ask for.
 //!
-//! Read first: `effective`. Invariant: everything here is found by its key or by one end; only `status` walks all of
-//! it.
+//! Read first: `effective`. Invariant: everything here is found by its key or by one end; only `status` walks
+//! all of it.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;

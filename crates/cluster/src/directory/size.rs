@@ -1,5 +1,5 @@
-//! Counts what the records of all maps take together. `bounds` checks the counts when a client defines something new;
-//! what is there already, or is deleted, is never refused.
+//! Counts what the records of all maps take together. `bounds` checks the counts when a client defines
+//! something new; what is there already, or is deleted, is never refused.
 
 use super::known_registers;
 use super::map::Record;

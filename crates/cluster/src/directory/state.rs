@@ -1,5 +1,5 @@
-//! The state of the directory: maps, verdicts, indices, and the output that was not taken yet. `apply` changes it,
-//! `effective` derives what follows.
+//! The state of the directory: maps, verdicts, indices, and the output that was not taken yet. `apply` changes
+//! it, `effective` derives what follows.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

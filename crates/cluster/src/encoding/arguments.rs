@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   table: count u32, then per entry: key length u8, key, value     array: count u32, then values
-//!   value: the AMQP type letter (brokers' table types), then the value little-endian; strings: length u32, bytes
+//!   value: the type letter of AMQP tables, then the value, little-endian; strings: length u32, bytes
 //! ```
 //! Invariants: what [`encode`] writes [`decode`] reads back equal, bit by bit for floats; nesting and entries
 //! are bounded by `limits::TABLE_DEPTH_MAX` and `TABLE_ENTRIES_MAX`, so the recursion is too.

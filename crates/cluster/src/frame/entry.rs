@@ -1,8 +1,8 @@
 //! Steps of a map to and from the entries of a frame.
 //!
-//! An entry of an unknown kind is taken as it is, because it is kept and handed on (P8). An entry of a known kind
-//! whose bytes cannot be read is [`Damage`]. The value of a register is not read here: a later version may have
-//! written it in a way that this one cannot hold.
+//! An entry of an unknown kind is taken as it is, because it is kept and handed on (P8). An entry of a known
+//! kind whose bytes cannot be read is [`Damage`]. The value of a register is not read here: a later version may
+//! have written it in a way that this one cannot hold.
 
 use alloc::boxed::Box;
 use alloc::string::ToString;

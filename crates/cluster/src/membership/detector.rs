@@ -1,8 +1,9 @@
 //! Verdicts about members, from the echoes that the lease needs anyway.
 //!
-//! A member is Down when it is not heard (for 1.2 s, or because its links were reset and the redials were refused or
-//! answered by another process) *and* no node that is heard lists it. A member that is listed but not heard is
-//! unreachable, and still counts: without this veto a verdict would cancel the lease rule that it serves.
+//! A member is Down when it is not heard (for 1.2 s, or because its links were reset and the redials were
+//! refused or answered by another process) *and* no node that is heard lists it. A member that is listed but
+//! not heard is unreachable, and still counts: without this veto a verdict would cancel the lease rule that it
+//! serves.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! Nodes that were forgotten. For a while what peers say of them is ignored, because a peer may be a moment behind.
+//! Nodes that were forgotten. For a while what peers say of them is ignored, because a peer may be a moment
+//! behind.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

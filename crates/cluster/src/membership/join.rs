@@ -1,9 +1,10 @@
 //! From the start of a node to its first lease.
 //!
-//! A newcomer is ready when every member that it counts has echoed it, and it has echoed them. Then its client listener
-//! opens and the others list it. A newcomer that gets no answer from anyone is a cluster of one after 1 s, or at once if
-//! the registry names nobody. The second begins when the registry has named all that it can, because before that nobody
-//! could be asked. To be turned away is an answer: there is a cluster, so the newcomer does not serve beside it.
+//! A newcomer is ready when every member that it counts has echoed it, and it has echoed them. Then its client
+//! listener opens and the others list it. A newcomer that gets no answer from anyone is a cluster of one after
+//! 1 s, or at once if the registry names nobody. The second begins when the registry has named all that it can,
+//! because before that nobody could be asked. To be turned away is an answer: there is a cluster, so the
+//! newcomer does not serve beside it.
 
 use leveret_model::{Instant, limits};
 

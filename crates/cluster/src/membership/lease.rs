@@ -1,8 +1,8 @@
 //! R4: until when this node may route by bindings and say that something is not there.
 //!
-//! The lease holds while every member that counts has echoed a ping that was sent at most 1.5 s ago, and every shard acts
-//! on every map version that the echo names. An echo with a version that is not applied yet waits. Meanwhile the echo
-//! before it holds, whose time is covered by R1's wait of 2 s.
+//! The lease holds while every member that counts has echoed a ping that was sent at most 1.5 s ago, and every
+//! shard acts on every map version that the echo names. An echo with a version that is not applied yet waits.
+//! Meanwhile the echo before it holds, whose time is covered by R1's wait of 2 s.
 
 use alloc::vec::Vec;
 

@@ -1,7 +1,8 @@
 //! How far this node acts on the maps of others. A version is stored first, then routed by, then applied.
 //!
-//! Invariant: a version is applied, and acknowledged to its writer, only when every shard routes by it and by the versions
-//! that it rests on. The lease asks for applied versions (R4); acknowledgements are votes (R1, R2).
+//! Invariant: a version is applied, and acknowledged to its writer, only when every shard routes by it and by
+//! the versions that it rests on. The lease asks for applied versions (R4); acknowledgements are votes (R1,
+//! R2).
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 

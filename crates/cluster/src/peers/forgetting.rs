@@ -1,12 +1,12 @@
 //! Forgets a node that was Down for ten minutes, after somebody has adopted its registers.
 //!
-//! Without disks each start is a new node. A cluster whose pods restart must therefore forget the dead: their records,
-//! names, versions and addresses. Registers (exchanges, bindings between them) have no owner and stay.
+//! Without disks each start is a new node. A cluster whose pods restart must therefore forget the dead: their
+//! records, names, versions and addresses. Registers (exchanges, bindings between them) have no owner and stay.
 //!
 //! Invariants:
 //! - A map is not forgotten while it alone holds a register.
-//! - A forgotten node is not learnt again from a peer that is a moment behind: the time counts from when the node went
-//!   down, not from when this node heard of it.
+//! - A forgotten node is not learnt again from a peer that is a moment behind: the time counts from when the
+//!   node went down, not from when this node heard of it.
 //! - If the node lives after all, its own link brings it back whole.
 
 use alloc::collections::BTreeSet;

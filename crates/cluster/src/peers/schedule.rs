@@ -1,5 +1,5 @@
-//! The recurring work of the control machine: pings, comparison of versions, forgetting. Also whether silence is evidence:
-//! not while this thread itself was late.
+//! The recurring work of the control machine: pings, comparison of versions, forgetting. Also whether silence
+//! is evidence: not while this thread itself was late.
 
 use leveret_model::{Instant, limits};
 
