@@ -84,3 +84,56 @@ impl UnknownRecords {
         self.counts.iter().map(|(&kind, &count)| (kind, count))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use leveret_model::Incarnation;
+    use prost::Message;
+
+    use super::*;
+    use crate::directory::known_registers::exchange_key;
+    use crate::directory::lookup::Lookup;
+    use crate::directory::map::{Op, Version};
+    use crate::directory::register::{Register, RegisterKind, Stamp};
+    use crate::directory::samples::object;
+    use crate::directory::state::Directory;
+    use crate::encoding::messages::ExchangeDefinition;
+
+    const PEER: NodeId = NodeId(2);
+
+    /// An exchange of a type that this version does not have, as a peer of a later version writes it; or its deletion.
+    fn later_exchange(lamport: u64, there: bool) -> Op {
+        let (vhost, name, kind) = ("/".into(), "x".into(), "x-consistent-hash".into());
+        let definition = ExchangeDefinition { vhost, name, kind, ..ExchangeDefinition::default() };
+        Op::Put(Record::Register(Register {
+            key: exchange_key(&object("x")),
+            stamp: Stamp { lamport, node: PEER },
+            deleted: if there { 0 } else { lamport },
+            value: there.then(|| definition.encode_to_vec().into()),
+        }))
+    }
+
+    /// Neither 404 nor 406 would be true of it, and nothing may overwrite it.
+    #[test]
+    fn an_exchange_of_a_later_type_is_neither_there_nor_missing_until_it_is_deleted() {
+        let mut directory = Directory::new(NodeId(1), Incarnation(1));
+        let version = |counter| Version { incarnation: Incarnation(1), counter };
+        assert!(directory.on_delta(PEER, version(0), version(1), vec![later_exchange(5, true)]));
+        directory.refresh();
+        assert_eq!(directory.exchange(&object("x")), Lookup::Undecided);
+        assert_eq!(directory.routed_exchange(&object("x")), None);
+        assert!(!directory.is_gone(&object("x")), "its bindings would be void");
+        let kind = UnknownKind::RegisterValue(RegisterKind::EXCHANGE.0);
+        assert_eq!(directory.take_unknown(), vec![(kind, PEER)]);
+        assert_eq!(directory.unknown_counts().collect::<Vec<_>>(), vec![(kind, 1)]);
+        assert!(directory.on_delta(PEER, version(1), version(2), vec![later_exchange(6, false)]));
+        directory.refresh();
+        assert_eq!(directory.exchange(&object("x")), Lookup::Nothing);
+        assert_eq!((directory.take_unknown(), directory.unknown_counts().count()), (vec![], 0));
+        // it is reported once, however often it comes
+        assert!(directory.on_delta(PEER, version(2), version(3), vec![later_exchange(7, true)]));
+        assert_eq!((directory.take_unknown(), directory.unknown_counts().count()), (vec![], 1));
+    }
+}
