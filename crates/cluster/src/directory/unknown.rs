@@ -103,7 +103,7 @@ mod tests {
 
     const PEER: NodeId = NodeId(2);
 
-    /// An exchange of a type that this version does not have, as a peer of a later version writes it; or its deletion.
+    /// An exchange of a type that only a later version has, or its deletion.
     fn later_exchange(lamport: u64, there: bool) -> Op {
         let (vhost, name, kind) = ("/".into(), "x".into(), "x-consistent-hash".into());
         let definition = ExchangeDefinition { vhost, name, kind, ..ExchangeDefinition::default() };
