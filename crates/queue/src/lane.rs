@@ -75,6 +75,8 @@ pub struct Lanes {
     owing: Vec<LaneKey>,
     /// The caller has listed this queue among those that owe.
     touched: bool,
+    /// The caller has listed it among those that wait for the store.
+    awaits_store: bool,
     /// A planted bug: what is sent again is appended again.
     #[cfg(feature = "planted")]
     pub planted_twice: bool,
@@ -116,8 +118,9 @@ impl Lanes {
         LaneVerdict::Duplicate
     }
 
-    /// The publish that [`Lanes::accept`] took last on this lane was appended, and is stored now or with a
-    /// mark. True if the lane waits for that: the caller calls [`Lanes::synced`]. hot.
+    /// The publish that [`Lanes::accept`] took last on this lane was appended, and is stored now or with a mark.
+    /// True if the lanes wait for the store since now: the caller lists the queue once, and calls
+    /// [`Lanes::synced`] for it. hot.
     pub fn appended(&mut self, key: LaneKey, stored: Stored) -> bool {
         let Some(at) = self.find(key) else { return false };
         let lane = &mut self.lanes[at];
@@ -132,7 +135,7 @@ impl Lanes {
             (Stored::At(mark), Some((last, through))) if *last == mark => *through = lane.last,
             (Stored::At(mark), _) => lane.unstored.push_back((mark, lane.last)),
         }
-        true
+        !core::mem::replace(&mut self.awaits_store, true)
     }
 
     /// The store has synced up to a mark. True if lanes wait for a later one.
@@ -149,6 +152,7 @@ impl Lanes {
                 self.owe(at);
             }
         }
+        self.awaits_store = waits;
         waits
     }
 
@@ -219,7 +223,11 @@ impl Lanes {
     fn open(&mut self, key: LaneKey) -> usize {
         if self.lanes.len() >= LANES_PER_QUEUE_MAX {
             // more than a full cluster has: the one unused for longest belongs to a boot that is long gone
-            let ages = self.lanes.iter().enumerate().map(|(at, lane)| (lane.owes, lane.used, at));
+            let ages = self
+                .lanes
+                .iter()
+                .enumerate()
+                .map(|(at, lane)| (lane.owes || !lane.unstored.is_empty(), lane.used, at));
             if let Some((_, _, oldest)) = ages.min() {
                 self.lanes.remove(oldest);
             }
@@ -257,6 +265,35 @@ mod tests {
             lanes.appended(key, stored);
         }
         verdict
+    }
+
+    /// Or each append of a slow store would be listed, and looked at again with each sync.
+    #[test]
+    fn lanes_that_wait_for_the_store_are_listed_once() {
+        let mut lanes = Lanes::default();
+        let mut append = |sequence, mark| {
+            let (sequence, base) = (LaneSequence(sequence), LaneSequence(1));
+            assert_eq!(lanes.accept(key(1, 1), sequence, base), LaneVerdict::Append);
+            lanes.appended(key(1, 1), Stored::At(StoreMark(mark)))
+        };
+        assert_eq!([append(1, 1), append(2, 1), append(3, 2)], [true, false, false]);
+        assert!(lanes.synced(StoreMark(1)), "it stays on the list");
+        assert!(!lanes.appended(key(1, 1), Stored::At(StoreMark(3))));
+        assert!(!lanes.synced(StoreMark(3)));
+        assert!(lanes.appended(key(1, 1), Stored::At(StoreMark(4))), "it had left the list");
+    }
+
+    /// Its publishes would be appended again.
+    #[test]
+    fn a_lane_that_waits_for_the_store_is_not_forgotten_for_a_new_one() {
+        let mut lanes = Lanes::default();
+        accept_on(&mut lanes, key(0, 0), 1, 1, Stored::At(StoreMark(1)));
+        for boot in 1..=LANES_PER_QUEUE_MAX as u64 {
+            accept_on(&mut lanes, key(1, boot), 1, 1, Stored::Now);
+            owed(&mut lanes);
+        }
+        assert_eq!(lanes.last(key(0, 0)), LaneSequence(1));
+        assert_eq!(lanes.last(key(1, 1)), LaneSequence(0));
     }
 
     #[test]

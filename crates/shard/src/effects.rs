@@ -50,7 +50,7 @@ pub struct StoreAppend {
     pub queue: QueueId,
     /// Its place there.
     pub position: Position,
-    /// The message in the shard's arena (`Shard::stored_message`), as long as it is in a queue.
+    /// The message in the shard's arena (`Shard::stored_message`), until its mark is answered.
     pub message: MessageRef,
 }
 

@@ -238,7 +238,7 @@ impl Shard {
         self.enter(|shard| shard.machines.queues.on_synced(through));
     }
 
-    /// A message that a store request names, as long as it is in a queue.
+    /// A message that a store request names, until its mark is answered.
     #[must_use]
     pub fn stored_message(&self, message: MessageRef) -> Message<'_> {
         self.machines.queues.message(message)

@@ -38,7 +38,7 @@ pub(super) struct Commits {
     held: VecDeque<(StoreMark, MessageRef)>,
     /// Publishes of this shard whose answer waits, in the order of their marks.
     waiting: VecDeque<(StoreMark, Answered)>,
-    /// Queues with lanes whose answers wait; one may be named twice.
+    /// Queues with lanes whose answers wait, each once (`Lanes::appended`).
     lanes: Vec<QueueHandle>,
 }
 
@@ -86,11 +86,9 @@ impl Commits {
         self.waiting.push_back((mark, answered));
     }
 
-    /// Lanes into a queue wait.
+    /// Lanes into a queue wait, since now.
     pub(super) fn lanes_wait(&mut self, queue: QueueHandle) {
-        if self.lanes.last() != Some(&queue) {
-            self.lanes.push(queue);
-        }
+        self.lanes.push(queue);
     }
 
     /// The store has read what it was handed up to this.

@@ -59,7 +59,7 @@ impl Queues {
         self.peers.takes_deliveries(to)
     }
 
-    /// A message that is in a queue.
+    /// A message that a queue holds, or that waits for the store.
     pub(crate) fn message(&self, message: MessageRef) -> Message<'_> {
         self.arena.get(message)
     }
