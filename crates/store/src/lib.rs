@@ -21,8 +21,8 @@
 //! **In a turn of a shard** (or of control, for registers): [`Turn::message`] when a persistent message is appended to
 //! durable queues, *before* it is delivered to anybody; [`Turn::acked`] when it leaves for whatever reason; marks of lanes
 //! ([`Turn::mark`]) beside the messages they are about. At the end of the turn [`Turn::seal`] and one push to the ring.
-//! The log thread answers with the mark that [`Store::append`] gave; what waits for the disk (confirms, `Stored`,
-//! declare-ok, tx.commit-ok) waits for that mark. The shard needs no answer to an acknowledgement: it is durable later, and
+//! [`Store::append`] gives a mark, and the driver tells each shard how many of its own turns are synced; what waits for
+//! the disk (confirms, `Stored`, declare-ok, tx.commit-ok) waits for its turn. The shard needs no answer to an acknowledgement: it is durable later, and
 //! never undone then.
 //!
 //! **In a turn of the log thread**: take answers ([`Store::on_done`]), turns ([`Store::append`], while not

@@ -6,7 +6,8 @@ use super::{Problem, Tree};
 use crate::source::{line_of, product_only, words};
 
 /// Rooms without sockets, files, threads, clocks and randomness.
-const PURE: &[&str] = &["model", "wire", "amqp", "route", "link", "auth", "store", "queue", "cluster", "shard"];
+const PURE: &[&str] =
+    &["model", "wire", "amqp", "route", "link", "auth", "store", "queue", "cluster", "shard"];
 
 /// Bans of a pure room's `clippy.toml`, beside those of the root's.
 const BANS: &[&str] = &[
