@@ -19,6 +19,7 @@ mod client_socket;
 mod clock;
 mod control_thread;
 mod data_link;
+pub mod disk;
 mod events;
 mod found;
 mod grudges;
