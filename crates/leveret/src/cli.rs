@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{self, ConfigError, ServeArgs};
-use crate::{bench, demo, serve, status};
+use crate::{bench, demo, serve, status, store};
 
 /// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and the others go on.
 #[derive(Debug, Parser)]
@@ -26,6 +26,9 @@ enum Command {
     Serve(ServeArgs),
     /// Show nodes, queues and connections of a running node
     Status(status::StatusArgs),
+    /// Check or export what a node has on its disk, without a running node
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Measure this or any other AMQP 0-9-1 broker
     Bench(Box<bench::BenchArgs>),
     /// See a small cluster at work: nodes join, one is killed, every message is counted
@@ -45,6 +48,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Store(command) => store::run(&command),
         Command::Bench(args) => bench::run(*args),
         Command::Demo(args) => demo::run(&args),
         Command::PrintConfigDocs => print(&config::render_page()).map(|()| ExitCode::SUCCESS),

@@ -15,6 +15,7 @@ mod demo;
 mod logging;
 mod serve;
 mod status;
+mod store;
 
 fn main() -> ExitCode {
     cli::run()
