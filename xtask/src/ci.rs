@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::process;
+
 pub(crate) fn run(root: &Path) -> Result<()> {
-    crate::demand(Command::new(root.join(".ci/run")).current_dir(root))
+    process::demand(Command::new(root.join(".ci/run")).current_dir(root))
 }

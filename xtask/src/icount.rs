@@ -1,15 +1,18 @@
-//! `cargo xtask icount`: instructions per message through the shard machine, the steady measure of the hot path.
+//! `cargo xtask icount`: instructions per message through the shard machine, the steady measure of the hot
+//! path.
 //!
 //! The program `crates/shard/examples/icount.rs` has two uses: `icount list` prints its scenarios, one a line;
-//! `icount NAME N` drives N messages through. Each scenario runs twice under callgrind, with N and 2 N, so that what
-//! start and end cost falls out: (I(2 N) - I(N)) / N. Counts repeat exactly on one machine and compiler; between
-//! compilers they move a little, hence the tolerance.
+//! `icount NAME N` drives N messages through. Each scenario runs twice under callgrind, with N and 2 N, so
+//! that what start and end cost falls out: (I(2 N) - I(N)) / N. Counts repeat exactly on one machine and
+//! compiler; between compilers they move a little, hence the tolerance.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::process;
 
 /// Where the figures stand.
 const RECORD: &str = "docs/proof/icount.md";
@@ -26,7 +29,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     let wanted: Vec<&str> = arguments.iter().copied().filter(|argument| *argument != "--write").collect();
     ensure!(!write || wanted.is_empty(), "--write records all scenarios");
     let program = build(root)?;
-    let listed = crate::output(Command::new(&program).arg("list"))?;
+    let listed = process::output(Command::new(&program).arg("list"))?;
     let names: Vec<&str> = listed.lines().filter(|name| wanted.is_empty() || wanted.contains(name)).collect();
     ensure!(!names.is_empty(), "none of {wanted:?} is a scenario; there are: {}", listed.replace('\n', " "));
     let mut figures = BTreeMap::new();
@@ -48,7 +51,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
 /// Builds with the release profile's settings and says where the program is.
 fn build(root: &Path) -> Result<PathBuf> {
     let arguments = ["build", "--profile", "bench", "--package", "leveret-shard", "--example", "icount"];
-    let messages = crate::output(
+    let messages = process::output(
         Command::new("cargo")
             .args(arguments)
             .arg("--message-format=json-render-diagnostics")
@@ -106,9 +109,9 @@ fn compare(recorded: &BTreeMap<String, u64>, measured: &BTreeMap<String, u64>, a
 
 fn table(root: &Path, figures: &BTreeMap<String, u64>) -> Result<String> {
     let commit =
-        crate::output(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(root))?;
-    let compiler = crate::output(Command::new("rustc").arg("--version"))?;
-    let date = crate::output(Command::new("date").arg("+%F"))?;
+        process::output(Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(root))?;
+    let compiler = process::output(Command::new("rustc").arg("--version"))?;
+    let date = process::output(Command::new("date").arg("+%F"))?;
     let mut text = format!(
         "Commit {}, {}, {}, {}.\n\n| scenario | instructions per message |\n|---|---|\n",
         commit.trim(),

@@ -4,26 +4,28 @@
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 mod ci;
 mod gen_all;
 mod icount;
+mod process;
 mod readme;
+mod resp_gen;
 mod soak;
 mod source;
 mod tidy;
 
-#[path = "gen.rs"]
 #[allow(unreachable_pub, reason = "a module that stands alone")]
 mod wire_gen;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  tidy [--ratchet]            check the rules that the compiler does not; --ratchet lowers the recorded sizes
+  tidy [--ratchet|--circles]  check the rules that the compiler does not; --ratchet lowers the recorded numbers,
+                              --circles prints each crate's import circles with the uses that close them
   gen [--check [LEVERET]]     write (or compare) the files that are generated; LEVERET is a built one that prints its page
   icount [--write] [NAME ...] count instructions per message under callgrind; compare with docs/proof/icount.md
   soak NAME [--hours N]       run a long test; names: sim, chaos
@@ -46,6 +48,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["tidy"] => tidy::run(&root()?, false),
         ["tidy", "--ratchet"] => tidy::run(&root()?, true),
+        ["tidy", "--circles"] => tidy::print_circles(&root()?),
         ["gen"] => gen_all::write(&root()?),
         ["gen", "--check"] => gen_all::check(&root()?, None),
         ["gen", "--check", leveret] => gen_all::check(&root()?, Some(leveret)),
@@ -66,23 +69,4 @@ fn root() -> Result<PathBuf> {
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the root")?.to_owned();
     ensure!(root.join("Cargo.toml").is_file(), "{} is not the tree any more", root.display());
     Ok(root)
-}
-
-/// Runs a program to its end and demands success.
-fn demand(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
-    ensure!(status.success(), "{command:?} ended with {status}");
-    Ok(())
-}
-
-/// Runs a program to its end and returns what it wrote.
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
-    ensure!(
-        output.status.success(),
-        "{command:?} ended with {}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    String::from_utf8(output.stdout).with_context(|| format!("{command:?} wrote no UTF-8"))
 }

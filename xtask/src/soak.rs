@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::process;
+
 /// A long test.
 struct Soak {
     /// On the command line.
@@ -33,9 +35,10 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
     ensure!(number > 0.0 && number <= 1_000.0, "--hours {hours}: is not between 0 and 1000");
     let [program, arguments @ ..] = soak.command else { bail!("{name} has no command") };
     let result =
-        crate::demand(Command::new(program).args(arguments).args(["--hours", hours]).current_dir(root));
-    let commit = crate::output(Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(root))?;
-    let date = crate::output(Command::new("date").arg("+%F"))?;
+        process::demand(Command::new(program).args(arguments).args(["--hours", hours]).current_dir(root));
+    let commit =
+        process::output(Command::new("git").args(["rev-parse", "--short", "HEAD"]).current_dir(root))?;
+    let date = process::output(Command::new("date").arg("+%F"))?;
     let verdict = if result.is_ok() { "green" } else { "RED" };
     println!(
         "for docs/proof: `cargo xtask soak {name} --hours {hours}`, commit {}, {}: {verdict}",

@@ -27,7 +27,9 @@ use alloc::vec::Vec;
 use leveret_model::limits::{
     FIRST_FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP,
 };
-use leveret_model::{ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Name, PublishNumber};
+use leveret_model::{
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Instant, Name, PublishNumber, Refusal,
+};
 use leveret_wire::method::{ConnectionBlocked, ConnectionUnblocked};
 use leveret_wire::{HEARTBEAT, Output};
 
@@ -36,9 +38,9 @@ use crate::config::Config;
 use crate::ending::{Ended, LoginRefused};
 use crate::exception::{Exception, MethodId};
 use crate::gets::Gets;
-use crate::handshake::Handshake;
+use crate::handshake::{self, Handshake};
 use crate::heartbeat::Heartbeat;
-use crate::host::{Answer, Delivery, Held, Host};
+use crate::host::{Answer, Delivery, Host};
 use crate::stuck::Stuck;
 use crate::turn::{Shared, Turn};
 
@@ -167,6 +169,24 @@ impl<C> Connection<C> {
             Err(LoginRefused { reply, why }) => {
                 self.refuse_login(&Exception::refused(reply, MethodId::NONE), why);
             }
+        }
+    }
+
+    /// The answer to `Host::open_vhost` that came later.
+    pub fn on_vhost<H: Host<Channel = C>>(
+        &mut self,
+        now: Instant,
+        result: Result<(), Refusal>,
+        host: &mut H,
+    ) {
+        self.now = now;
+        let Phase::Handshake { state: Handshake::OpeningVhost, .. } = self.phase else { return };
+        match result {
+            Ok(()) => {
+                let next = handshake::opened(&mut self.shared);
+                self.set_handshake(next);
+            }
+            Err(refusal) => self.raise(ZERO, &Exception::refused(refusal, MethodId::OPEN), host),
         }
     }
 
@@ -314,7 +334,9 @@ impl<C> Connection<C> {
     #[must_use]
     pub fn wants_read(&self) -> bool {
         let taking = match self.phase {
-            Phase::Handshake { state, .. } => state != Handshake::CheckingLogin,
+            Phase::Handshake { state, .. } => {
+                !matches!(state, Handshake::CheckingLogin | Handshake::OpeningVhost)
+            }
             Phase::Finished { .. } => false,
             _ => true,
         };

@@ -4,46 +4,17 @@
 //! event and no allocation. What needs time is a request; the shard answers it later through a method of
 //! `Connection` (`on_login`, `on_answer`, `on_settled`), never from inside the call.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 
-use bytes::Bytes;
+use leveret_model::definition::{ExchangeDefinition, QueueDefinition};
 use leveret_model::{
-    Arguments, ChannelKey, ChannelNumber, ConsumerNumber, ConsumerTerms, Instant, Name, Position,
-    PublishNumber, Refusal, ReplyCode, RoutingKey, Settlement,
+    Arguments, Body, ChannelKey, ChannelNumber, ConsumerNumber, ConsumerTerms, Held, Instant, Message, Name,
+    PublishNumber, Refusal, ReplyCode, RoutingKey, Settlement, Terms,
 };
 
-/// A queue as the shard's table knows it; the channel only carries it around.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub struct QueueHandle {
-    /// Index in the shard's table.
-    pub slot: u32,
-    /// Guards a reused slot.
-    pub generation: u32,
-}
-
-/// A delivery that a channel holds until the client settles it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// The queue it came from.
-    pub queue: QueueHandle,
-    /// Its place there.
-    pub position: Position,
-    /// The consumer it went to; [`ConsumerNumber::OF_GET`] for `basic.get`.
-    pub consumer: ConsumerNumber,
-}
-
-/// The body of a message.
-#[derive(Debug)]
-pub enum Body<'a> {
-    /// In one piece, shorter than `limits::SLICE_BYTES_MIN`: to be copied.
-    Flat(&'a [u8]),
-    /// Counted slices of receive blocks: to be kept. The host may take them out if it answers [`Published::Settled`] or
-    /// [`Published::Owed`]; otherwise the channel needs them again.
-    Chunks(&'a mut Vec<Bytes>),
-}
-
 /// A message that a client publishes, complete.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Publish<'a> {
     /// Exchange and routing key as they came, two short strings one behind the other: copied as they are into
     /// `basic.deliver`.
@@ -58,10 +29,21 @@ pub struct Publish<'a> {
     pub header: &'a [u8],
     /// The body.
     pub body: Body<'a>,
+    /// What the header asks for.
+    pub terms: Terms,
     /// Its number if the channel is in confirm mode.
     pub number: Option<PublishNumber>,
     /// When its last byte came; it is answered within `limits::PUBLISH_WAIT` of that, whichever waits it meets.
     pub arrived: Instant,
+}
+
+impl<'a> Publish<'a> {
+    /// The message without what is asked about it. hot.
+    #[inline]
+    #[must_use]
+    pub fn message(&self) -> Message<'a> {
+        Message { address: self.address, header: self.header, body: self.body, terms: self.terms }
+    }
 }
 
 /// What became of a publish.
@@ -84,21 +66,11 @@ pub enum Published {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
     /// `exchange.declare`
-    ExchangeDeclare {
+    ExchangeDeclare(Box<ExchangeDefinition>),
+    /// `exchange.declare` with passive: is it there?
+    ExchangeDeclarePassive {
         /// The name.
         name: Name,
-        /// The type, as it came.
-        kind: RoutingKey,
-        /// Only ask whether it is there.
-        passive: bool,
-        /// Survives a restart.
-        durable: bool,
-        /// Goes with its last binding.
-        auto_delete: bool,
-        /// Not for clients' publishes.
-        internal: bool,
-        /// Arguments.
-        arguments: Arguments,
     },
     /// `exchange.delete`
     ExchangeDelete {
@@ -112,15 +84,11 @@ pub enum Operation {
     /// `exchange.unbind`
     ExchangeUnbind(Bind),
     /// `queue.declare`
-    QueueDeclare {
+    QueueDeclare(Arc<QueueDefinition>),
+    /// `queue.declare` with passive: is it there, and with how many messages and consumers?
+    QueueDeclarePassive {
         /// The name.
         name: Name,
-        /// Only ask whether it is there.
-        passive: bool,
-        /// Survives a restart.
-        durable: bool,
-        /// Arguments.
-        arguments: Arguments,
     },
     /// `queue.delete`
     QueueDelete {
@@ -207,43 +175,6 @@ pub enum Answer<'a> {
     Refused(Refusal),
 }
 
-/// A message on its way to a client.
-#[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
-    /// Exchange and routing key, two short strings.
-    pub address: &'a [u8],
-    /// The payload of its content header frame.
-    pub header: &'a [u8],
-    /// Its body.
-    pub body: Content<'a>,
-}
-
-/// The body of a message on its way to a client.
-#[derive(Clone, Copy, Debug)]
-pub enum Content<'a> {
-    /// To be copied.
-    Flat(&'a [u8]),
-    /// To be counted.
-    Chunks(&'a [Bytes]),
-}
-
-impl Content<'_> {
-    /// Bytes of the body.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Flat(bytes) => bytes.len(),
-            Self::Chunks(chunks) => chunks.iter().map(Bytes::len).sum(),
-        }
-    }
-
-    /// True for an empty body.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
 /// A delivery from a queue to a consumer of this connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
@@ -255,6 +186,15 @@ pub struct Delivery<'a> {
     pub message: Message<'a>,
 }
 
+/// Whether a vhost is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VhostOpening {
+    /// It is.
+    Now,
+    /// `Connection::on_vhost` follows: the node has no lease, so it cannot say that there is none.
+    Later,
+}
+
 /// The broker, as a connection sees it.
 pub trait Host {
     /// What the host keeps for each open channel (its route cache).
@@ -263,11 +203,11 @@ pub trait Host {
     /// Check a login; `Connection::on_login` follows. `mechanism` is one of those that the server offered.
     fn login(&mut self, mechanism: &str, response: &[u8]);
 
-    /// May the user enter the vhost?
+    /// May the user enter the vhost? What cannot be known now is answered by `Connection::on_vhost`.
     ///
     /// # Errors
     /// 530, as RabbitMQ.
-    fn open_vhost(&mut self, vhost: &str) -> Result<(), Refusal>;
+    fn open_vhost(&mut self, vhost: &Name) -> Result<VhostOpening, Refusal>;
 
     /// A message. hot.
     ///

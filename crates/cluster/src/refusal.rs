@@ -4,13 +4,12 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use leveret_model::definition::Exchange;
-use leveret_model::directory::QueueRecord;
+use leveret_model::definition::{ExchangeDefinition, QueueDefinition};
 use leveret_model::surface::{self, Feature};
 use leveret_model::{Arguments, Name, Refusal, ReplyCode, Value, refusals};
 
-use crate::directory::Bound;
-use crate::directory::map::ObjectName;
+use crate::directory::names::ObjectName;
+use crate::directory::size::Bound;
 
 pub(crate) fn no_queue(name: &ObjectName) -> Refusal {
     refusals::no_queue(&name.name, &name.vhost)
@@ -22,6 +21,13 @@ pub(crate) fn no_exchange(name: &ObjectName) -> Refusal {
 
 pub(crate) fn home_down(name: &ObjectName, durable: bool, home: &Name) -> Refusal {
     refusals::home_down(&name.name, &name.vhost, durable, home)
+}
+
+/// The home of a queue runs a version that does not answer to such a command.
+pub(crate) fn not_supported(name: &ObjectName, home: &Name) -> Refusal {
+    let text =
+        format!("home node '{home}' of queue {name} runs a version that does not take this from other nodes");
+    Refusal::new(ReplyCode::PreconditionFailed, text)
 }
 
 /// RabbitMQ: `rabbit_channel:check_name/2`.
@@ -48,7 +54,7 @@ pub(crate) fn too_many(Bound { what, most }: Bound) -> Refusal {
 }
 
 /// RabbitMQ: `rabbit_exchange:assert_equivalence/6`. None if `asked` is what is there.
-pub(crate) fn other_exchange(asked: &Exchange, current: &Exchange) -> Option<Refusal> {
+pub(crate) fn other_exchange(asked: &ExchangeDefinition, current: &ExchangeDefinition) -> Option<Refusal> {
     let name = ObjectName::new(&asked.vhost, &asked.name);
     let differs = |key: &str, asked: String, current: String| {
         (asked != current).then(|| inequivalent(key, &format!("exchange {name}"), &asked, &current))
@@ -65,21 +71,31 @@ pub(crate) fn other_exchange(asked: &Exchange, current: &Exchange) -> Option<Ref
 }
 
 /// RabbitMQ: `rabbit_amqqueue:assert_equivalence/5`. None if what is asked is what is there.
-pub(crate) fn other_queue(durable: bool, arguments: &Arguments, current: &QueueRecord) -> Option<Refusal> {
-    let name = format!("queue {}", ObjectName::new(&current.vhost, &current.name));
-    if durable != current.durable {
-        return Some(inequivalent(
-            "durable",
-            &name,
-            &format!("'{durable}'"),
-            &format!("'{}'", current.durable),
-        ));
+pub(crate) fn other_queue(asked: &QueueDefinition, current: &QueueDefinition) -> Option<Refusal> {
+    let name = ObjectName::new(&current.vhost, &current.name);
+    if asked.exclusive != current.exclusive {
+        return Some(locked(&name));
     }
-    other_arguments("queue.declare", &name, arguments, &current.arguments)
+    let what = format!("queue {name}");
+    let differs = |key: &str, asked: bool, current: bool| {
+        (asked != current).then(|| inequivalent(key, &what, &format!("'{asked}'"), &format!("'{current}'")))
+    };
+    differs("durable", asked.durable, current.durable)
+        .or_else(|| differs("auto_delete", asked.auto_delete, current.auto_delete))
+        .or_else(|| other_arguments("queue.declare", &what, &asked.arguments, &current.arguments))
 }
 
-/// Only arguments that mean something are compared (RabbitMQ: `rabbit_misc:assert_args_equivalence/4` with the keys that
-/// the type knows); of those that mean nothing the first declaration's stay.
+/// RabbitMQ: `rabbit_amqqueue:check_exclusive_access/3`.
+fn locked(name: &ObjectName) -> Refusal {
+    let text = format!(
+        "cannot obtain exclusive access to locked queue {name}. It could be originally declared on another connection or \
+         the exclusive property value does not match that of the original declaration."
+    );
+    Refusal::new(ReplyCode::ResourceLocked, text)
+}
+
+/// Only arguments that mean something are compared (RabbitMQ: `rabbit_misc:assert_args_equivalence/4` with the
+/// keys that the type knows); of those that mean nothing the first declaration's stay.
 fn other_arguments(place: &str, what: &str, asked: &Arguments, current: &Arguments) -> Option<Refusal> {
     let classic = Value::LongString(b"classic".as_slice().into());
     for (key, _) in asked.0.iter().chain(&current.0) {
@@ -137,26 +153,42 @@ fn shown(value: Option<&Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leveret_model::{QueueId, RoutingKey, ShardAddress};
+    use leveret_model::{ConnectionAddress, RoutingKey};
     use std::vec;
 
-    fn queue(arguments: Arguments) -> QueueRecord {
-        let (vhost, name) = (Name::new("/"), Name::new("q"));
-        let (id, home) = (QueueId::default(), ShardAddress::default());
-        QueueRecord { vhost, name, id, home, epoch: 0, durable: true, arguments }
+    fn queue(arguments: Arguments) -> QueueDefinition {
+        let (durable, arguments) = (true, arguments.into());
+        QueueDefinition { durable, arguments, ..QueueDefinition::new(Name::new("/"), Name::new("q")) }
+    }
+
+    fn refusal(asked: &QueueDefinition, current: &QueueDefinition) -> Option<String> {
+        other_queue(asked, current).map(|refusal| refusal.text)
+    }
+
+    #[test]
+    fn an_exclusive_queue_is_locked_for_everyone_else() {
+        let none = queue(Arguments::default());
+        let locked = QueueDefinition { exclusive: Some(ConnectionAddress::default()), ..none.clone() };
+        assert_eq!(other_queue(&locked, &locked), None);
+        for (asked, current) in [(&none, &locked), (&locked, &none)] {
+            let refusal = other_queue(asked, current).expect("refused");
+            assert_eq!(refusal.code, ReplyCode::ResourceLocked);
+            let begin = "cannot obtain exclusive access to locked queue 'q' in vhost '/'. ";
+            assert!(refusal.text.starts_with(begin), "{}", refusal.text);
+        }
     }
 
     #[test]
     fn a_refusal_reads_as_rabbitmq_writes_it() {
-        let text = other_queue(false, &Arguments::default(), &queue(Arguments::default()))
-            .map(|refusal| refusal.text);
+        let current = queue(Arguments::default());
+        let text = refusal(&QueueDefinition { durable: false, ..current.clone() }, &current);
         let want =
             "inequivalent arg 'durable' for queue 'q' in vhost '/': received 'false' but current is 'true'";
         assert_eq!(text.as_deref(), Some(want));
         let text = system_exchange(&ObjectName::new(&Name::new("/"), &Name::new("amq.topic"))).text;
         assert_eq!(text, "deletion of system exchange 'amq.topic' in vhost '/' not allowed");
         let ttl = Arguments(vec![(RoutingKey::new(b"x-message-ttl"), Value::I32(5))]);
-        let text = other_queue(true, &ttl, &queue(Arguments::default())).map(|refusal| refusal.text);
+        let text = refusal(&queue(ttl), &current);
         let want = "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received the value '5' of type \
                     'signedint' but current is none";
         assert_eq!(text.as_deref(), Some(want));
@@ -169,12 +201,12 @@ mod tests {
             Arguments(vec![(RoutingKey::new(key.as_bytes()), value)])
         };
         let none = Arguments::default;
-        assert_eq!(other_queue(true, &with("foo", "a"), &queue(none())), None);
-        assert_eq!(other_queue(true, &none(), &queue(with("foo", "a"))), None);
-        assert_eq!(other_queue(true, &with("foo", "b"), &queue(with("foo", "a"))), None);
-        assert_eq!(other_queue(true, &with("x-queue-type", "classic"), &queue(none())), None);
-        assert_eq!(other_queue(true, &none(), &queue(with("x-queue-type", "classic"))), None);
-        assert!(other_queue(true, &with("x-queue-type", "quorum"), &queue(none())).is_some());
+        assert_eq!(other_queue(&queue(with("foo", "a")), &queue(none())), None);
+        assert_eq!(other_queue(&queue(none()), &queue(with("foo", "a"))), None);
+        assert_eq!(other_queue(&queue(with("foo", "b")), &queue(with("foo", "a"))), None);
+        assert_eq!(other_queue(&queue(with("x-queue-type", "classic")), &queue(none())), None);
+        assert_eq!(other_queue(&queue(none()), &queue(with("x-queue-type", "classic"))), None);
+        assert!(other_queue(&queue(with("x-queue-type", "quorum")), &queue(none())).is_some());
     }
 
     /// The order of arguments and the width of integers do not matter, the kind of a value and its absence do.
@@ -189,7 +221,7 @@ mod tests {
         let (length, overflow) = ("x-max-length", "x-overflow");
         let there = queue(table(&[(length, I64(5)), (overflow, text(b"drop-head"))]));
         let equal = table(&[(overflow, text(b"drop-head")), (length, I8(5))]);
-        assert_eq!(other_queue(true, &equal, &there), None);
+        assert_eq!(other_queue(&queue(equal), &there), None);
         for (key, asked) in [
             (length, vec![(length, text(b"5")), (overflow, text(b"drop-head"))]),
             (length, vec![(length, I8(6)), (overflow, text(b"drop-head"))]),
@@ -197,7 +229,7 @@ mod tests {
             (overflow, vec![(length, I8(5))]),
             (length, vec![]),
         ] {
-            let refusal = other_queue(true, &table(&asked), &there).expect(key);
+            let refusal = other_queue(&queue(table(&asked)), &there).expect(key);
             assert_eq!(refusal.code, ReplyCode::PreconditionFailed);
             let begin = format!("inequivalent arg '{key}' for queue 'q' in vhost '/': received ");
             assert!(refusal.text.starts_with(&begin), "{}", refusal.text);

@@ -1,7 +1,9 @@
 //! One node alone: commands answered through its own shards.
 
 use leveret_cluster::{Config, Control, Effects};
-use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind};
+use leveret_model::definition::{
+    Binding, DestinationKind, ExchangeDefinition, ExchangeKind, QueueDefinition,
+};
 use leveret_model::directory::{Change, Command, FromShard, Reply, ToShard};
 use leveret_model::{
     Arguments, Boot, Incarnation, Instant, Name, NodeId, RequestId, RoutingKey, Seed, ShardAddress, ShardId,
@@ -88,25 +90,19 @@ fn name(text: &str) -> Name {
 }
 
 fn queue(queue: &str, durable: bool) -> Command {
-    Command::DeclareQueue {
-        vhost: name("/"),
-        name: name(queue),
-        home: ShardAddress { node: NodeId(7 << 96), shard: ShardId(1) },
-        durable,
-        arguments: Arguments::default(),
-    }
+    queue_with(queue, durable, Arguments::default())
+}
+
+fn queue_with(queue: &str, durable: bool, arguments: Arguments) -> Command {
+    let arguments = arguments.into();
+    let definition = QueueDefinition { durable, arguments, ..QueueDefinition::new(name("/"), name(queue)) };
+    let home = ShardAddress { node: NodeId(7 << 96), shard: ShardId(1) };
+    Command::DeclareQueue { definition: definition.into(), home }
 }
 
 fn exchange(exchange: &str, kind: ExchangeKind, auto_delete: bool) -> Command {
-    Command::DeclareExchange(Exchange {
-        vhost: name("/"),
-        name: name(exchange),
-        kind,
-        durable: false,
-        auto_delete,
-        internal: false,
-        arguments: Arguments::default(),
-    })
+    let definition = ExchangeDefinition::new(name("/"), name(exchange), kind);
+    Command::DeclareExchange(ExchangeDefinition { auto_delete, ..definition })
 }
 
 fn binding(source: &str, kind: DestinationKind, destination: &str) -> Binding {
@@ -244,12 +240,7 @@ fn large_arguments_are_refused_when_they_fill_their_bound_and_make_room_when_the
     let mut node = Alone::new();
     let value = Value::LongString(vec![b'x'; 100_000].into());
     let arguments = Arguments(vec![(RoutingKey::new(b"note"), value)]);
-    let large = |called: &str| {
-        let Command::DeclareQueue { vhost, name, home, durable, .. } = queue(called, false) else {
-            unreachable!()
-        };
-        Command::DeclareQueue { vhost, name, home, durable, arguments: arguments.clone() }
-    };
+    let large = |called: &str| queue_with(called, false, arguments.clone());
     let mut made = 0;
     while let Reply::Queue { created: true, .. } = node.ask(large(&format!("q{made}"))) {
         made += 1;

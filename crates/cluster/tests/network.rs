@@ -13,6 +13,8 @@ mod cuts;
 mod forgotten;
 #[path = "network/late.rs"]
 mod late;
+#[path = "network/later_version.rs"]
+mod later_version;
 #[path = "network/merges.rs"]
 mod merges;
 #[path = "network/questions.rs"]
@@ -162,7 +164,7 @@ fn of_two_declares_that_differ_one_is_refused() {
         let durable: Vec<bool> = asks
             .iter()
             .filter_map(|&(at, request)| match world.reply(at, request).expect("is answered") {
-                Reply::Queue { record, .. } => Some(record.durable),
+                Reply::Queue { record, .. } => Some(record.definition.durable),
                 Reply::Refused(refusal) => {
                     assert_eq!(refusal.code.code(), 406, "seed {seed}: {refusal:?}");
                     None
@@ -327,7 +329,7 @@ fn newcomers_that_do_not_know_each_other_do_not_both_get_a_name() {
             .iter()
             .flatten()
             .filter_map(|&(at, request)| match world.reply(at, request).expect("is answered") {
-                Reply::Queue { record, .. } => Some(record.durable),
+                Reply::Queue { record, .. } => Some(record.definition.durable),
                 refused => {
                     assert_eq!(code(refused), 406, "seed {seed}: {refused:?}");
                     None

@@ -1,7 +1,7 @@
 //! `leveret serve`: runs a node until it is told to stop.
 //!
-//! Standard output gets one line for each fact that another program may wait for, the last of them `ready`; people
-//! and log collectors read standard error.
+//! Standard output gets one line for each fact that another program may wait for, the last of them `ready`;
+//! people and log collectors read standard error.
 
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -16,8 +16,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::print;
 use crate::config::{self, ServeArgs, Settings};
+use crate::output::print;
 use crate::{allocator, logging};
 
 /// Loads the settings, starts the node, and waits for SIGTERM or SIGINT: a quick stop, exit code 0.
@@ -48,6 +48,24 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     // Before any other thread: a signal must find its handler from the first moment.
     let stop = stop_signal().context("signals cannot be handled")?;
     let node = Node::start(&node_config(settings, secret))?;
+    let served = serve_until_told(&node, &data_dir, &seeds, &stop);
+    if served.is_ok() {
+        tracing::info!("stopping: a quick stop, messages in memory are lost");
+    }
+    // also after an error: the node's threads log nothing any more when its reason is said
+    let lost = node.stop();
+    served?;
+    tracing::info!(lost, "stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says where the node is, and waits for a signal.
+fn serve_until_told(
+    node: &Node,
+    data_dir: &Path,
+    seeds: &[SocketAddr],
+    stop: &Receiver<()>,
+) -> anyhow::Result<()> {
     print(&format!("listening for AMQP on {}\n", node.listen()))?;
     print(&format!("listening for cluster on {}\n", node.cluster_listen()))?;
     print(&format!("admin socket {}\n", absolute(node.admin()).display()))?;
@@ -55,24 +73,14 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         "data in {}; durable queues and persistent messages are kept in memory\n",
         data_dir.display()
     ))?;
-    match node.wait_ready(&stop) {
-        Ok(Some(found)) => {
-            print(&others(&found.peers, found.why_alone.as_deref()))?;
-            tell_of_seeds(&seeds, node.cluster_listen(), &found);
-            print("ready\n")?;
-            // The sender lives as long as the process, so this ends with a signal only.
-            let _ = stop.recv();
-        }
-        Ok(None) => {}
-        Err(error) => {
-            node.stop();
-            return Err(error.into());
-        }
+    if let Some(found) = node.wait_ready(stop)? {
+        print(&others(&found.peers, found.why_alone.as_deref()))?;
+        tell_of_seeds(seeds, node.cluster_listen(), &found);
+        print("ready\n")?;
+        // The sender lives as long as the process, so this ends with a signal only.
+        let _ = stop.recv();
     }
-    tracing::info!("stopping: a quick stop, messages in memory are lost");
-    let lost = node.stop();
-    tracing::info!(lost, "stopped");
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// For people: who reads it may be in another directory.
@@ -142,8 +150,9 @@ fn raise_descriptors() -> rustix::io::Result<()> {
     }
 }
 
-/// Once there are threads, whoever needs a descriptor beyond the process's table waits until the kernel has heard of all
-/// CPUs (Linux: `expand_files` calls `synchronize_rcu`): 0.1 to 1 s on a busy machine. The table never shrinks.
+/// Once there are threads, whoever needs a descriptor beyond the process's table waits until the kernel has
+/// heard of all CPUs (Linux: `expand_files` calls `synchronize_rcu`): 0.1 to 1 s on a busy machine. The table
+/// never shrinks.
 fn make_room_for_descriptors() {
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let last = most.min(limits::DESCRIPTORS_READY).saturating_sub(1);
@@ -179,6 +188,7 @@ fn node_config(settings: Settings, secret: Option<Vec<u8>>) -> NodeConfig {
         secret,
         shards: settings.shards,
         memory_bytes: settings.memory,
+        give_memory_back: allocator::give_free_memory_back,
     }
 }
 

@@ -6,8 +6,28 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Exit code, standard output and standard error.
+/// Demonstrations that a test gets when neighbours on the machine make nodes look dead.
+const RUNS_MAX: usize = 5;
+
+/// Exit code, standard output and standard error. The end of a demonstration that broke because a node was
+/// taken for dead that runs is legal: another one is shown then.
 fn demo(arguments: &[&str]) -> (Option<i32>, String, String) {
+    for _ in 1..RUNS_MAX {
+        let (code, stdout, stderr) = demo_once(arguments);
+        // the node that is killed does not come back, and is the third
+        let falsely_dead = |line: &str| {
+            line.contains("a node is back")
+                || line.contains("a node is down") && !line.contains("name=node-3")
+        };
+        if code == Some(0) || !stderr.lines().any(falsely_dead) {
+            return (code, stdout, stderr);
+        }
+        eprintln!("a node that runs was taken for dead: once more with new nodes");
+    }
+    demo_once(arguments)
+}
+
+fn demo_once(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_leveret"))
         .arg("demo")
         .args(arguments)
@@ -26,7 +46,7 @@ fn row(stdout: &str, name: &str) -> Vec<u64> {
 
 #[test]
 fn it_ends_well_and_loses_nothing_that_was_promised() {
-    let (code, stdout, stderr) = demo(&[]);
+    let (code, stdout, stderr) = demo(&["--patience", "12"]);
     assert_eq!(code, Some(0), "{stdout}{stderr}");
     assert!(stdout.contains("each of the three lists the other two as alive"), "{stdout}");
     assert_eq!(stdout.matches("it has joined 2 others").count(), 1, "node 4 alone: {stdout}");
@@ -43,7 +63,7 @@ fn it_ends_well_and_loses_nothing_that_was_promised() {
 
 #[test]
 fn a_message_that_is_dropped_on_purpose_is_found_out() {
-    let (code, stdout, stderr) = demo(&["--drop-one"]);
+    let (code, stdout, stderr) = demo(&["--drop-one", "--patience", "4"]);
     assert_eq!(code, Some(1), "{stdout}{stderr}");
     assert_eq!(row(&stdout, "all ").last(), Some(&1), "{stdout}");
     assert!(stderr.contains("lost"), "{stderr}");
@@ -51,7 +71,7 @@ fn a_message_that_is_dropped_on_purpose_is_found_out() {
 
 #[test]
 fn what_is_confirmed_after_the_death_is_known_is_no_excuse() {
-    let (code, stdout, stderr) = demo(&["--ignore-returns"]);
+    let (code, stdout, stderr) = demo(&["--ignore-returns", "--patience", "4"]);
     assert_eq!(code, Some(1), "{stdout}{stderr}");
     assert!(row(&stdout, "burrow ").last() >= Some(&1), "{stdout}");
     assert!(stderr.contains("lost"), "{stderr}");
@@ -75,7 +95,7 @@ fn a_long_temporary_directory_is_no_hindrance() {
 /// Waits for its first node and tells it to stop; gives its process id.
 fn starts_and_stops(scratch: &Path) -> u32 {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
-    command.arg("demo").env("TMPDIR", scratch).stdout(Stdio::piped());
+    command.args(["demo", "--patience", "12"]).env("TMPDIR", scratch).stdout(Stdio::piped());
     let mut demo = command.spawn().expect("the program runs");
     let mut lines = BufReader::new(demo.stdout.take().expect("piped")).lines();
     // Its first line is said when the first node serves.

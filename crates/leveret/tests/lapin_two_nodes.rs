@@ -13,6 +13,9 @@ use lapin::{Node, Session, status};
 fn sessions() -> ([Node; 2], Session, Session) {
     let first = Node::start(&[]);
     let second = Node::start(&[&first]);
+    for node in [&first, &second] {
+        node.process.wait_for_members(vec![first.process.cluster(), second.process.cluster()]);
+    }
     let (publisher, consumer) = (Session::open(&first), Session::open(&second));
     ([first, second], publisher, consumer)
 }
@@ -21,6 +24,10 @@ dialogues!(sessions);
 
 #[test]
 fn status_lists_queues_of_the_whole_cluster_and_counts_only_its_own() {
+    node::unless_falsely_dead(status_lists_all_queues);
+}
+
+fn status_lists_all_queues() {
     let ([first, second], publisher, consumer) = sessions();
     publisher.declare("burrow");
     publisher.publish_numbers("burrow", 0..3);
@@ -67,6 +74,10 @@ fn closed_door() -> (String, Sender<String>) {
 
 #[test]
 fn two_clusters_of_one_that_meet_keep_both_queues_of_a_name() {
+    node::unless_falsely_dead(two_clusters_meet);
+}
+
+fn two_clusters_meet() {
     let (door, open) = closed_door();
     let first = Node::start(&[]);
     let second = Node::start_with(&[&door], Some(&first));
@@ -100,7 +111,8 @@ fn two_clusters_of_one_that_meet_keep_both_queues_of_a_name() {
     let renamed =
         queues.iter().map(name).find(|name| name.starts_with("burrow~")).expect("the loser's queue");
     assert!(told["warnings"].to_string().contains(&renamed), "status says so: {told}");
-    // nobody was promised the new name; but an ok that the loser gives later, by R1, says that the other node knows it
+    // nobody was promised the new name; but an ok that the loser gives later, by R1, says that the other node
+    // knows it
     sessions[loser].declare("behind");
     let other = [&first, &second][1 - loser];
     assert!(status(other)["queues"].to_string().contains(&renamed), "{renamed}: {}", status(other));

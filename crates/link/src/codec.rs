@@ -1,5 +1,5 @@
-//! A record's fields as bytes, kind by kind. Drawn in docs/formats/link.md; the head in front of the kind byte is
-//! [`crate::batch`]'s.
+//! A record's fields as bytes, kind by kind. Drawn in docs/formats/link.md; the head in front of the kind byte
+//! is [`crate::batch`]'s.
 //!
 //! Invariants: what [`encode`] writes [`decode`] reads back equal; `decode` of any bytes gives a record or a
 //! [`Damage`], and takes memory in proportion to the bytes that are there.
@@ -10,10 +10,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use leveret_model::{ConsumerNumber, LaneSequence, Position, ReplyCode, RequestId};
+use leveret_model::{Body, ConsumerNumber, LaneSequence, Message, Position, ReplyCode, RequestId, Terms};
 
 use crate::fields::{Damage, Put, Take, total};
-use crate::record::{LaneTargets, Record, RecordBody, RecordMessage};
+use crate::record::{LaneTargets, Record};
 
 /// The kind byte of each record. A number is never given to another kind again.
 pub(crate) mod kind {
@@ -41,63 +41,37 @@ pub(crate) mod kind {
     pub(crate) const RESUBSCRIBE_END: u8 = 22;
     pub(crate) const THROTTLE: u8 = 23;
     pub(crate) const PUBLISH: u8 = 24;
+    pub(crate) const NOT_NOW: u8 = 25;
+    /// Later kinds are of later versions. Those of before that nobody writes any more are damage.
+    pub(crate) const LAST: u8 = NOT_NOW;
 }
 
-/// The body of a message that is written into a batch.
-#[derive(Clone, Copy, Debug)]
-pub enum BodyParts<'a> {
-    /// To be copied into the batch's own bytes.
-    Flat(&'a [u8]),
-    /// To be counted: the batch keeps clones of the slices.
-    Chunks(&'a [Bytes]),
-}
-
-/// A message that is written into a batch.
-#[derive(Clone, Copy, Debug)]
-pub struct MessageParts<'a> {
-    /// Exchange and routing key, two short strings.
-    pub address: &'a [u8],
-    /// The payload of the content header frame.
-    pub header: &'a [u8],
-    /// The body.
-    pub body: BodyParts<'a>,
-}
-
-impl<'a> From<&'a RecordMessage<'_>> for MessageParts<'a> {
-    fn from(message: &'a RecordMessage<'_>) -> Self {
-        let body = match &message.body {
-            RecordBody::Flat(bytes) => BodyParts::Flat(bytes),
-            RecordBody::Chunks(chunks) => BodyParts::Chunks(chunks),
-        };
-        Self { address: message.address, header: message.header, body }
-    }
-}
-
-/// Writes kind and fields of a PUBLISH without its queues, which end it: more may be added. Gives the bytes that stay
-/// beside. hot.
-pub(crate) fn encode_publish(message: MessageParts<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
+/// Writes kind and fields of a PUBLISH without its queues, which end it: more may be added. Gives the bytes
+/// that stay beside. hot.
+pub(crate) fn encode_publish(message: Message<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
     own.u8(kind::PUBLISH);
     own.u32(match message.body {
-        BodyParts::Flat(bytes) => bytes.len() as u32,
-        BodyParts::Chunks(_) => 0,
+        Body::Flat(bytes) => bytes.len() as u32,
+        Body::Chunks(_) => 0,
     });
     encode_message(message, own, beside)
 }
 
 /// Writes a message's fields; gives the bytes that stay beside. hot.
-pub(crate) fn encode_message(message: MessageParts<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
+pub(crate) fn encode_message(message: Message<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
     // two short strings (AMQP 0-9-1 §4.2.5.3) are 512 bytes at most
     assert!(message.address.len() <= usize::from(u16::MAX), "an address is two short strings");
     own.u16(message.address.len() as u16);
     own.u32(message.header.len() as u32);
+    own.raw(&message.terms.to_bytes());
     own.raw(message.address);
     own.raw(message.header);
     match message.body {
-        BodyParts::Flat(bytes) => {
+        Body::Flat(bytes) => {
             own.raw(bytes);
             0
         }
-        BodyParts::Chunks(chunks) => {
+        Body::Chunks(chunks) => {
             beside.extend(chunks.iter().filter(|chunk| !chunk.is_empty()).cloned());
             total(chunks)
         }
@@ -108,7 +82,7 @@ pub(crate) fn encode_message(message: MessageParts<'_>, own: &mut Vec<u8>, besid
 pub(crate) fn encode(record: &Record<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
     match record {
         Record::Publish { message, targets } => {
-            let body = encode_publish(message.into(), own, beside);
+            let body = encode_publish(*message, own, beside);
             own.raw(targets.as_bytes());
             return body;
         }
@@ -119,14 +93,14 @@ pub(crate) fn encode(record: &Record<'_>, own: &mut Vec<u8>, beside: &mut Vec<By
             own.u32(consumer.0);
             own.u64(position.0);
             own.flag(*redelivered);
-            return encode_message(message.into(), own, beside);
+            return encode_message(*message, own, beside);
         }
         Record::Got { request, position, redelivered, remaining, message } => {
             request_only(own, kind::GOT, *request);
             own.u64(position.0);
             own.flag(*redelivered);
             own.u64(*remaining);
-            return encode_message(message.into(), own, beside);
+            return encode_message(*message, own, beside);
         }
         record => encode_without_body(record, own),
     }
@@ -168,6 +142,7 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
         }
         Record::Empty { request } => request_only(own, kind::EMPTY, *request),
         Record::Done { request } => request_only(own, kind::DONE, *request),
+        Record::NotNow { request } => request_only(own, kind::NOT_NOW, *request),
         Record::Refused { request, code, text } => {
             request_only(own, kind::REFUSED, *request);
             own.u16(code.code());
@@ -187,8 +162,8 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
         | Record::ResubscribeEnd
         | Record::Get { .. } => consumers::encode(record, own),
         // spelled out, so that a new kind does not compile before it has its bytes
-        Record::Publish { .. } | Record::Deliver { .. } | Record::Got { .. } => {
-            unreachable!("these carry a message and are written by the caller")
+        Record::Publish { .. } | Record::Deliver { .. } | Record::Got { .. } | Record::Unknown { .. } => {
+            unreachable!("these carry a message and are written by the caller, or are never written")
         }
     }
 }
@@ -202,7 +177,7 @@ fn request_only(own: &mut Vec<u8>, kind: u8, request: RequestId) {
 ///
 /// # Errors
 /// [`Damage`] if the bytes are no record.
-pub(crate) fn decode<'a>(own: &'a [u8], beside: &[Bytes]) -> Result<Record<'a>, Damage> {
+pub(crate) fn decode<'a>(own: &'a [u8], beside: &'a [Bytes]) -> Result<Record<'a>, Damage> {
     let mut take = Take::new(own);
     let kind = take.u8()?;
     let record = match kind {
@@ -226,6 +201,8 @@ pub(crate) fn decode<'a>(own: &'a [u8], beside: &[Bytes]) -> Result<Record<'a>, 
             remaining: take.u64()?,
             message: take_message(&mut take, beside, None)?,
         },
+        // its sender may put anything there; the head says how long it is
+        unknown if unknown > kind::LAST => return Ok(Record::Unknown { kind: unknown }),
         _ if !beside.is_empty() => return Err(Damage::Value("body")),
         _ => decode_without_body(kind, &mut take)?,
     };
@@ -247,6 +224,7 @@ fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, 
         }
         kind::EMPTY => Record::Empty { request: RequestId(take.u64()?) },
         kind::DONE => Record::Done { request: RequestId(take.u64()?) },
+        kind::NOT_NOW => Record::NotNow { request: RequestId(take.u64()?) },
         kind::REFUSED => Record::Refused {
             request: RequestId(take.u64()?),
             code: ReplyCode::from_code(take.u16()?).ok_or(Damage::Value("reply code"))?,
@@ -262,18 +240,19 @@ fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, 
 /// A message whose flat body has so many bytes, or all that are left. hot.
 fn take_message<'a>(
     take: &mut Take<'a>,
-    beside: &[Bytes],
+    beside: &'a [Bytes],
     flat: Option<usize>,
-) -> Result<RecordMessage<'a>, Damage> {
+) -> Result<Message<'a>, Damage> {
     let address_bytes = take.u16()?.into();
     let header_bytes = take.u32()? as usize;
+    let terms = take.array().map(Terms::from_bytes)?.ok_or(Damage::Value("terms"))?;
     let address = take.bytes(address_bytes)?;
     let header = take.bytes(header_bytes)?;
     let body = match flat {
         // a body beside leaves nothing here, and `end` refuses what is left nevertheless
-        _ if !beside.is_empty() => RecordBody::Chunks(beside.to_vec()),
-        Some(bytes) => RecordBody::Flat(take.bytes(bytes)?),
-        None => RecordBody::Flat(take.rest()),
+        _ if !beside.is_empty() => Body::Chunks(beside),
+        Some(bytes) => Body::Flat(take.bytes(bytes)?),
+        None => Body::Flat(take.rest()),
     };
-    Ok(RecordMessage { address, header, body })
+    Ok(Message { address, header, body, terms })
 }

@@ -5,33 +5,12 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
 use leveret_model::{
-    ChannelKey, ConsumerNumber, ConsumerTerms, LaneSequence, Position, QueueId, ReplyCode, RequestId,
-    Settlement, Ulid, Unread,
+    ChannelKey, ConsumerNumber, ConsumerTerms, LaneSequence, Message, Position, QueueId, ReplyCode,
+    RequestId, Settlement, Ulid, Unread,
 };
 
 use crate::fields::Damage;
-
-/// The body of a message in a record.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RecordBody<'a> {
-    /// In the batch's own bytes.
-    Flat(&'a [u8]),
-    /// Counted slices beside the batch's own bytes.
-    Chunks(Vec<Bytes>),
-}
-
-/// A message in a record: the three pieces that every room copies as they are.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecordMessage<'a> {
-    /// Exchange and routing key, two short strings.
-    pub address: &'a [u8],
-    /// The payload of the content header frame.
-    pub header: &'a [u8],
-    /// The body.
-    pub body: RecordBody<'a>,
-}
 
 /// A queue that a publish goes to, and its place on the lane there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,15 +120,17 @@ pub struct NamedConsumer {
     pub unread: Unread,
 }
 
-/// One forward record. Ingress = shard of the publisher, home = shard of the queue, egress = shard of the consumer.
+/// One forward record. Ingress = shard of the publisher, home = shard of the queue, egress = shard of the
+/// consumer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record<'a> {
-    /// Ingress → home: a message for one queue there or several. Each has a lane of its own (sender shard and boot → queue),
-    /// `sequence` is the lane's, `base` the lowest one that the ingress still waits for (reliability: 2.5 sequence 3). The
-    /// home appends exactly `max(last, base-1)+1`, answers [`Record::Stored`] for what is at or below, [`Record::Gap`] above.
+    /// Ingress → home: a message for one queue there or several. Each has a lane of its own (sender shard and
+    /// boot → queue), `sequence` is the lane's, `base` the lowest one that the ingress still waits for
+    /// (reliability: 2.5 sequence 3). The home appends exactly `max(last, base-1)+1`, answers
+    /// [`Record::Stored`] for what is at or below, [`Record::Gap`] above.
     Publish {
         /// The message.
-        message: RecordMessage<'a>,
+        message: Message<'a>,
         /// Where it goes.
         targets: LaneTargets<'a>,
     },
@@ -172,7 +153,8 @@ pub enum Record<'a> {
         /// The queue.
         queue: QueueId,
     },
-    /// Home → ingress: its memory is short and the queue is long: who publishes to it is to wait, or need not any more.
+    /// Home → ingress: its memory is short and the queue is long: who publishes to it is to wait, or need not
+    /// any more.
     Throttle {
         /// The queue.
         queue: QueueId,
@@ -212,9 +194,10 @@ pub enum Record<'a> {
         /// Delivered before.
         redelivered: bool,
         /// The message.
-        message: RecordMessage<'a>,
+        message: Message<'a>,
     },
-    /// Egress → home: so much of what was delivered has left through the consumer's socket (its window opens again).
+    /// Egress → home: so much of what was delivered has left through the consumer's socket (its window opens
+    /// again).
     Credit {
         /// The queue.
         queue: QueueId,
@@ -249,9 +232,9 @@ pub enum Record<'a> {
         /// The consumer in it.
         consumer: ConsumerNumber,
     },
-    /// Egress → home, first on each new link, for each queue there of which it has any: all its consumers and all it holds,
-    /// in as many records as that takes. At the [`Record::ResubscribeEnd`] the home removes and requeues what it believes beyond
-    /// all of them; held places that were given elsewhere meanwhile are void.
+    /// Egress → home, first on each new link, for each queue there of which it has any: all its consumers and
+    /// all it holds, in as many records as that takes. At the [`Record::ResubscribeEnd`] the home removes and
+    /// requeues what it believes beyond all of them; held places that were given elsewhere meanwhile are void.
     Resubscribe {
         /// The queue.
         queue: QueueId,
@@ -260,8 +243,8 @@ pub enum Record<'a> {
         /// Deliveries that this shard's channels hold, settlements under way included.
         held: Vec<HeldDelivery>,
     },
-    /// Egress → home, behind the last [`Record::Resubscribe`] of a new link: whatever the home believes of this shard and
-    /// was not named on this link ended during the cut. Deliveries to it may start.
+    /// Egress → home, behind the last [`Record::Resubscribe`] of a new link: whatever the home believes of this
+    /// shard and was not named on this link ended during the cut. Deliveries to it may start.
     ResubscribeEnd,
     /// Egress → home: `basic.get`.
     Get {
@@ -285,7 +268,7 @@ pub enum Record<'a> {
         /// Ready messages left.
         remaining: u64,
         /// The message.
-        message: RecordMessage<'a>,
+        message: Message<'a>,
     },
     /// Home → egress: nothing ready.
     Empty {
@@ -328,6 +311,17 @@ pub enum Record<'a> {
         code: ReplyCode,
         /// Why.
         text: String,
+    },
+    /// Home → asker: its node has no lease, and the record may be of long ago: ask again, while somebody waits.
+    NotNow {
+        /// Which request.
+        request: RequestId,
+    },
+    /// A kind that only later versions know: skipped by its length, counted and reported (DESIGN P8). Never
+    /// written here.
+    Unknown {
+        /// Its kind byte.
+        kind: u8,
     },
     /// Receiver → sender: so much was processed; the window opens again. Outside the window itself.
     Grant {

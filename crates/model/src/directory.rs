@@ -5,40 +5,45 @@
 //!     ▲                              │ ToShard::Change (to every shard of the node, in order)
 //!     └──ToShard::Reply──────────────┘◀─FromShard::Applied
 //! ```
-//! `cluster` decides (who may write, which incarnation wins, when an ok is due) and emits [`Change`]s that need no
-//! more judgement; `route::Table::apply` and the shard consume them. A shard drains its control ring before it reads
-//! sockets in a turn; control acks a delta to its writer only when every shard has [`FromShard::Applied`] it.
+//! `cluster` decides (who may write, which incarnation wins, when an ok is due) and emits [`Change`]s that need
+//! no more judgement; `route::Table::apply` and the shard consume them. A shard drains its control ring before
+//! it reads sockets in a turn; control acks a delta to its writer only when every shard has
+//! [`FromShard::Applied`] it.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::definition::{Binding, Exchange};
+use crate::definition::{Binding, ExchangeDefinition, QueueDefinition};
 use crate::{Instant, Name, NodeId, QueueId, Refusal, RequestId, ShardAddress, ShardId};
 
 /// A queue, as everyone knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueRecord {
-    /// Its vhost.
-    pub vhost: Name,
-    /// Its name.
-    pub name: Name,
+    /// Shared, because the maps and the routing table of every shard hold it.
+    pub definition: Arc<QueueDefinition>,
     /// Which life of the name this is.
     pub id: QueueId,
     /// Where it lives.
     pub home: ShardAddress,
     /// Raised when its home moves; 0 until queues can move.
     pub epoch: u64,
-    /// Survives a restart (kept in memory while there are no disks).
-    pub durable: bool,
-    /// Its arguments, unknown ones too.
-    pub arguments: crate::Arguments,
+}
+
+impl QueueRecord {
+    /// The same life under another name.
+    #[must_use]
+    pub fn renamed(&self, name: Name) -> Self {
+        let definition = QueueDefinition { name, ..(*self.definition).clone() };
+        Self { definition: definition.into(), ..self.clone() }
+    }
 }
 
 /// A change that every shard of a node applies in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// The exchange is there, so.
-    PutExchange(Exchange),
+    PutExchange(ExchangeDefinition),
     /// The exchange is gone; bindings from and to it are dropped by changes of their own, before this one.
     DropExchange {
         /// Its vhost.
@@ -49,20 +54,20 @@ pub enum Change {
     /// The queue is there, so. The shard that is its home makes the machine if it has none.
     /// A known id under a new name: the queue lost a merge and was renamed; its consumers get `basic.cancel`.
     PutQueue(QueueRecord),
-    /// The queue is gone; its bindings are dropped by changes of their own, before this one. The home discards the
-    /// machine, consumers get `basic.cancel`, publishes under way are answered GONE.
+    /// The queue is gone; its bindings are dropped by changes of their own, before this one. The home discards
+    /// the machine, consumers get `basic.cancel`, publishes under way are answered GONE.
     DropQueue {
         /// Which one.
         id: QueueId,
     },
-    /// The queue was proposed and never stood: another has its name, or nobody. Nothing that was sent to it is confirmed.
+    /// The queue was proposed and never stood: another has its name, or nobody. Nothing that was sent to it is
+    /// confirmed.
     WithdrawQueue {
         /// Which one.
         id: QueueId,
     },
-    /// The queue's home is Down, or a rival has its name (R3): routing leaves it out, consumers get `basic.cancel`, its lanes
-    /// are answered.
-    /// The record stays.
+    /// The queue's home is Down, or a rival has its name (R3): routing leaves it out, consumers get
+    /// `basic.cancel`, its lanes are answered. The record stays.
     MaskQueue {
         /// Which one.
         id: QueueId,
@@ -78,11 +83,12 @@ pub enum Change {
     DropBinding(Binding),
 }
 
-/// What a shard asks of its control machine for a client. Names are checked and defaults filled in by the shard.
+/// What a shard asks of its control machine for a client. Names are checked and defaults filled in by the
+/// shard.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Declare an exchange; an equal one is fine, another is 406.
-    DeclareExchange(Exchange),
+    DeclareExchange(ExchangeDefinition),
     /// Delete an exchange; a missing one is fine.
     DeleteExchange {
         /// Its vhost.
@@ -94,16 +100,10 @@ pub enum Command {
     },
     /// Declare a queue at `home`; an equal one is answered with its record, another is 406.
     DeclareQueue {
-        /// Its vhost.
-        vhost: Name,
-        /// Its name.
-        name: Name,
+        /// As its client declared it, in the vhost of its connection.
+        definition: Arc<QueueDefinition>,
         /// Where it is to live: the declarer's shard.
         home: ShardAddress,
-        /// Survives a restart.
-        durable: bool,
-        /// Its arguments.
-        arguments: crate::Arguments,
     },
     /// Delete a queue; a missing one is fine (0 messages).
     DeleteQueue {
@@ -166,14 +166,16 @@ pub enum ToShard {
         /// The lease's end.
         until: Instant,
     },
-    /// What people call a node of which queues may be in the map; said before any of them, and again if it changes.
+    /// What people call a node of which queues may be in the map; said before any of them, and again if it
+    /// changes.
     NodeNamed {
         /// Which one.
         node: NodeId,
         /// Its name.
         name: Name,
     },
-    /// A peer is Down: consumers and deliveries held there are given back; its queues are masked by changes of their own.
+    /// A peer is Down: consumers and deliveries held there are given back; its queues are masked by changes of
+    /// their own.
     NodeDown {
         /// Which one.
         node: NodeId,
@@ -183,8 +185,9 @@ pub enum ToShard {
         /// Which one.
         node: NodeId,
     },
-    /// Close the queue if the conditions hold and answer [`FromShard::QueueClosed`]. A closed queue takes and gives
-    /// nothing; what is sent to it meanwhile waits for the [`Change::DropQueue`] that control then always emits.
+    /// Close the queue if the conditions hold and answer [`FromShard::QueueClosed`]. A closed queue takes and
+    /// gives nothing; what is sent to it meanwhile waits for the [`Change::DropQueue`] that control then always
+    /// emits.
     CloseQueue {
         /// To answer.
         request: RequestId,
@@ -207,8 +210,8 @@ pub enum FromShard {
         /// What.
         command: Command,
     },
-    /// Nobody waits for the answer to a command any more: its channel is gone, or was told that it took too long. What is
-    /// under way may take effect; what only waits to begin does not begin.
+    /// Nobody waits for the answer to a command any more: its channel is gone, or was told that it took too
+    /// long. What is under way may take effect; what only waits to begin does not begin.
     Forget {
         /// Which command.
         request: RequestId,

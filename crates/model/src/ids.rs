@@ -74,11 +74,21 @@ pub struct ConnectionKey {
     pub generation: u32,
 }
 
+/// A connection, for everyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ConnectionAddress {
+    /// The shard that it is connected to.
+    pub at: ShardAddress,
+    /// The connection there.
+    pub connection: ConnectionKey,
+}
+
 /// The number of a channel in its connection, 1 to `channel_max` (AMQP 0-9-1 §4.2.3); 0 is the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ChannelNumber(pub u16);
 
-/// One opening of a channel: its number, and a generation that differs from every earlier opening in the connection.
+/// One opening of a channel: its number, and a generation that differs from every earlier opening in the
+/// connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ChannelKey {
     /// The connection.
@@ -116,6 +126,19 @@ pub struct DeliveryTag(pub u64);
 /// The number of a publish on a channel in confirm mode, from 1 (RabbitMQ: publisher confirms).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct PublishNumber(pub u64);
+
+/// What a shard hands to the store at the end of a turn, counted from 1: the store answers "synced up to".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct StoreMark(pub u64);
+
+/// Whether an appended message is stored: as safe as its publisher was promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is, or nothing was promised.
+    Now,
+    /// It is once the store has synced this.
+    At(StoreMark),
+}
 
 /// The number of a publish on a lane (ingress boot and shard → queue incarnation), from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -1,15 +1,15 @@
 //! The message arena of one shard: every message is a record in a block, reached through a slot.
 //!
 //! ```text
-//!   MessageRef ─▶ slot {block, offset, lengths, refs, chunks} ─▶ block: │slot u32│bytes u32│address│header│flat body│…
+//!   MessageRef ─▶ slot {block, offset, lengths, refs, chunks} ─▶ block: │slot u32│bytes u32│terms│address│header│flat body│…
 //!                                                     └────────▶ chunks: counted slices of receive blocks
 //! ```
-//! Read first: [`Arena::insert`] and [`Arena::release`]. Blocks are filled from front to back and never edited; a
-//! sealed block is given back when its last message leaves, or when [`Arena::compact`] has moved the few survivors
-//! (only the slot changes, so nobody notices).
+//! Read first: [`Arena::insert`] and [`Arena::release`]. Blocks are filled from front to back and never edited;
+//! a sealed block is given back when its last message leaves, or when [`Arena::compact`] has moved the few
+//! survivors (only the slot changes, so nobody notices).
 //!
-//! Invariants: `live` of a block is the sum of the records whose slot points into it; a slot with `refs` 0 is free;
-//! the head of a record names the slot that it was written for, which is how compaction finds survivors.
+//! Invariants: `live` of a block is the sum of the records whose slot points into it; a slot with `refs` 0 is
+//! free; the head of a record names the slot that it was written for, which is how compaction finds survivors.
 
 mod chunks;
 mod slots;
@@ -20,66 +20,20 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
 use leveret_model::limits::{ARENA_BLOCK_BYTES, ARENA_SPARE_BLOCKS};
+use leveret_model::{Body, Message, Terms};
 
 use self::chunks::Chunks;
 use self::slots::{NO_CHUNKS, Slot, Slots};
 
-/// Bytes in front of each record: its slot and its length, head included, little endian.
-const RECORD_HEAD_BYTES: usize = 8;
+/// Bytes in front of each record: its slot and its length, head included, little endian; the message's terms.
+const RECORD_HEAD_BYTES: usize = 8 + Terms::BYTES;
 /// A sealed block with less than this share alive is emptied by compaction.
 const SPARSE_PERCENT: usize = 25;
 
 /// A message in the arena. Valid while it is retained; the arena does not guard against later use of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageRef(u32);
-
-/// The body of a message to be kept.
-#[derive(Debug)]
-pub enum ArenaBody<'a> {
-    /// Copied.
-    Flat(&'a [u8]),
-    /// Kept as it is.
-    Chunks(Vec<Bytes>),
-}
-
-/// The body of a kept message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoredBody<'a> {
-    /// In one piece.
-    Flat(&'a [u8]),
-    /// Counted slices.
-    Chunks(&'a [Bytes]),
-}
-
-/// A kept message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredMessage<'a> {
-    /// Exchange and routing key, as they came.
-    pub address: &'a [u8],
-    /// The payload of the content header frame.
-    pub header: &'a [u8],
-    /// The body.
-    pub body: StoredBody<'a>,
-}
-
-impl StoredMessage<'_> {
-    /// Bytes of the body.
-    #[must_use]
-    pub fn body_bytes(&self) -> usize {
-        match self.body {
-            StoredBody::Flat(bytes) => bytes.len(),
-            StoredBody::Chunks(chunks) => chunks.iter().map(Bytes::len).sum(),
-        }
-    }
-
-    /// Bytes of all three pieces: what windows and memory count.
-    #[must_use]
-    pub fn weight_bytes(&self) -> usize {
-        self.address.len() + self.header.len() + self.body_bytes()
-    }
-}
 
 /// Where a block is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,11 +115,12 @@ impl Arena {
     }
 
     /// Keeps a message for `refs` owners (at least one). hot: copies the three pieces one behind the other.
-    pub fn insert(&mut self, address: &[u8], header: &[u8], body: ArenaBody<'_>, refs: u32) -> MessageRef {
+    pub fn insert(&mut self, message: &Message<'_>, refs: u32) -> MessageRef {
         assert!(refs > 0, "a message without an owner would never leave");
+        let Message { address, header, body, terms } = *message;
         let (flat, chunks) = match body {
-            ArenaBody::Flat(bytes) => (bytes, NO_CHUNKS),
-            ArenaBody::Chunks(list) => (&[][..], self.chunks.keep(list)),
+            Body::Flat(bytes) => (bytes, NO_CHUNKS),
+            Body::Chunks(list) => (&[][..], self.chunks.keep(list)),
         };
         let record_bytes = RECORD_HEAD_BYTES + address.len() + header.len() + flat.len();
         let block = self.open_with_room(record_bytes);
@@ -182,8 +137,9 @@ impl Arena {
         let record = &mut open.bytes[open.used..][..record_bytes];
         open.used += record_bytes;
         open.live += record_bytes;
-        let (head, record) = record.split_at_mut(RECORD_HEAD_BYTES);
-        head.copy_from_slice(&(u64::from(index) | (record_bytes as u64) << 32).to_le_bytes());
+        let (head, record) = record.split_first_chunk_mut::<RECORD_HEAD_BYTES>().expect("room for the head");
+        head[..8].copy_from_slice(&(u64::from(index) | (record_bytes as u64) << 32).to_le_bytes());
+        head[8..].copy_from_slice(&terms.to_bytes());
         let (place, record) = record.split_at_mut(address.len());
         place.copy_from_slice(address);
         let (place, record) = record.split_at_mut(header.len());
@@ -195,18 +151,21 @@ impl Arena {
     /// The message. hot.
     #[must_use]
     #[inline(always)]
-    pub fn get(&self, message: MessageRef) -> StoredMessage<'_> {
+    pub fn get(&self, message: MessageRef) -> Message<'_> {
         let slot = self.slots.at(message.0);
         let bytes = &self.blocks[slot.block as usize].bytes;
         let (start, end) = (slot.offset as usize, slot.offset as usize + slot.record_bytes as usize);
-        let (address, rest) = bytes[start + RECORD_HEAD_BYTES..end].split_at(slot.address_bytes as usize);
+        let (head, rest) =
+            bytes[start..end].split_first_chunk::<RECORD_HEAD_BYTES>().expect("written by insert");
+        let terms = Terms::trusted(*head.last_chunk().expect("a head has its terms"));
+        let (address, rest) = rest.split_at(slot.address_bytes as usize);
         let (header, flat) = rest.split_at(slot.header_bytes as usize);
         let body = if slot.chunks == NO_CHUNKS {
-            StoredBody::Flat(flat)
+            Body::Flat(flat)
         } else {
-            StoredBody::Chunks(self.chunks.list(slot.chunks))
+            Body::Chunks(self.chunks.list(slot.chunks))
         };
-        StoredMessage { address, header, body }
+        Message { address, header, body, terms }
     }
 
     /// More owners for a message.
@@ -228,7 +187,8 @@ impl Arena {
         }
     }
 
-    /// Bytes that the arena takes: blocks with their unused room, slots, and chunks. What the memory bound counts.
+    /// Bytes that the arena takes: blocks with their unused room, slots, and chunks. What the memory bound
+    /// counts.
     #[must_use]
     pub fn bytes_held(&self) -> u64 {
         self.block_bytes + self.slots.bytes_held() + self.chunks.bytes()
@@ -240,8 +200,9 @@ impl Arena {
         self.chunks.bytes_in_blocks()
     }
 
-    /// Copies bodies out of the blocks that they came in, about `budget_bytes` of them: a slice of 4 KiB holds a whole
-    /// block, so messages that stay would hold the memory of all that came and went with them. True if there are more.
+    /// Copies bodies out of the blocks that they came in, about `budget_bytes` of them: a slice of 4 KiB holds
+    /// a whole block, so messages that stay would hold the memory of all that came and went with them. True if
+    /// there are more.
     pub fn own_chunks(&mut self, budget_bytes: usize) -> bool {
         self.chunks.own(budget_bytes)
     }
@@ -252,8 +213,9 @@ impl Arena {
         self.slots.taken()
     }
 
-    /// Empties sparse blocks by moving their survivors until about `budget_bytes` were looked at, so that one old message
-    /// pins no block for ever; gives spare blocks back to the allocator that a smaller arena does not need.
+    /// Empties sparse blocks by moving their survivors until about `budget_bytes` were looked at, so that one
+    /// old message pins no block for ever; gives spare blocks back to the allocator that a smaller arena does
+    /// not need.
     pub fn compact(&mut self, budget_bytes: usize) {
         let mut looked_at = 0;
         while looked_at < budget_bytes {

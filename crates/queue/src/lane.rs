@@ -1,7 +1,7 @@
 //! The home's end of the lanes into one queue: each publish is appended exactly once and in order.
 //!
-//! A lane is (ingress shard, boot of the ingress) → queue. A publish carries its sequence on the lane and `base`, the
-//! lowest sequence that the ingress still waits for. Let `L = max(last appended, base - 1)`:
+//! A lane is (ingress shard, boot of the ingress) → queue. A publish carries its sequence on the lane and
+//! `base`, the lowest sequence that the ingress still waits for. Let `L = max(last appended, base - 1)`:
 //!
 //! | sequence | verdict | answer |
 //! |---|---|---|
@@ -9,16 +9,21 @@
 //! | `== L + 1` | append | stored, when it is |
 //! | `> L + 1` | gap | send again what comes after `L` |
 //!
+//! Appended is not stored: the caller says by [`Lanes::appended`] when the message is stored, and answers go
+//! out for what is ([`Lanes::synced`]). A lane is answered in order, so a message that need not be stored waits
+//! for those before it.
+//!
 //! "Stored" is owed once for all publishes of a lane that a turn brought: the caller lists the queue when
 //! [`Lanes::touch`] says so, and takes what is owed at the end of the turn.
 //!
-//! Without `base` one publish that its ingress gave up would leave a hole for ever, and the lane with it. The other
-//! end is [`OutLane`](crate::OutLane); both are checked together in `out_lane/tests.rs`.
+//! Without `base` one publish that its ingress gave up would leave a hole for ever, and the lane with it. The
+//! other end is [`OutLane`](crate::OutLane); both are checked together in `out_lane/tests.rs`.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use leveret_model::limits::LANES_PER_QUEUE_MAX;
-use leveret_model::{Boot, LaneSequence, NodeId, ShardAddress};
+use leveret_model::{Boot, LaneSequence, NodeId, ShardAddress, StoreMark, Stored};
 
 /// Who sends on a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +37,7 @@ pub struct LaneKey {
 /// What the home does with a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LaneVerdict {
-    /// Append it; the lane counts it as appended already, and owes its answer.
+    /// Append it, and say so by [`Lanes::appended`].
     Append,
     /// It is here, or its ingress gave it up: the answer is owed again.
     Duplicate,
@@ -43,10 +48,15 @@ pub enum LaneVerdict {
     },
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Lane {
     key: LaneKey,
+    /// The last one that was appended, or given up by its ingress.
     last: LaneSequence,
+    /// The last one that is stored.
+    stored: LaneSequence,
+    /// Up to which sequence the lane is stored once the store has synced a mark; in the order of both.
+    unstored: VecDeque<(StoreMark, LaneSequence)>,
     /// When it was last used, in verdicts of this queue.
     used: u64,
     /// Listed in `Lanes::owing`.
@@ -85,15 +95,71 @@ impl Lanes {
         let lane = &mut self.lanes[at];
         lane.used = self.verdicts;
         lane.last = LaneSequence(through.max(sequence.0));
-        if !lane.owes {
-            lane.owes = true;
-            self.owing.push(key);
+        if sequence.0 > through {
+            return LaneVerdict::Append;
         }
+        self.duplicate(at)
+    }
+
+    /// It is here: its answer may have been lost.
+    #[cold]
+    fn duplicate(&mut self, at: usize) -> LaneVerdict {
         #[cfg(feature = "planted")]
         if self.planted_twice {
             return LaneVerdict::Append;
         }
-        if sequence.0 > through { LaneVerdict::Append } else { LaneVerdict::Duplicate }
+        let lane = &mut self.lanes[at];
+        if lane.unstored.is_empty() {
+            lane.stored = lane.last;
+        }
+        self.owe(at);
+        LaneVerdict::Duplicate
+    }
+
+    /// The publish that [`Lanes::accept`] took last on this lane was appended, and is stored now or with a
+    /// mark. True if the lane waits for that: the caller calls [`Lanes::synced`]. hot.
+    pub fn appended(&mut self, key: LaneKey, stored: Stored) -> bool {
+        let Some(at) = self.find(key) else { return false };
+        let lane = &mut self.lanes[at];
+        match (stored, lane.unstored.back_mut()) {
+            (Stored::Now, None) => {
+                lane.stored = lane.last;
+                self.owe(at);
+                return false;
+            }
+            // it is answered with those before it
+            (Stored::Now, Some((_, through))) => *through = lane.last,
+            (Stored::At(mark), Some((last, through))) if *last == mark => *through = lane.last,
+            (Stored::At(mark), _) => lane.unstored.push_back((mark, lane.last)),
+        }
+        true
+    }
+
+    /// The store has synced up to a mark. True if lanes wait for a later one.
+    pub fn synced(&mut self, mark: StoreMark) -> bool {
+        let mut waits = false;
+        for at in 0..self.lanes.len() {
+            let lane = &mut self.lanes[at];
+            let before = lane.stored;
+            while let Some((_, through)) = lane.unstored.pop_front_if(|(of, _)| *of <= mark) {
+                lane.stored = through;
+            }
+            waits |= !lane.unstored.is_empty();
+            if lane.stored > before {
+                self.owe(at);
+            }
+        }
+        waits
+    }
+
+    /// hot.
+    #[inline]
+    fn owe(&mut self, at: usize) {
+        let lane = &mut self.lanes[at];
+        if !lane.owes {
+            lane.owes = true;
+            self.owing.push(lane.key);
+        }
     }
 
     /// True if something is owed and the caller was not told since it was taken. hot.
@@ -103,7 +169,8 @@ impl Lanes {
         due
     }
 
-    /// Takes what is owed: of each lane all up to a sequence is stored, in the order in which the lanes came.
+    /// Takes what is owed: of each lane all up to a sequence is stored, in the order in which the lanes came to
+    /// owe it.
     pub fn take_owed(&mut self, mut each: impl FnMut(LaneKey, LaneSequence)) {
         self.touched = false;
         let mut owing = core::mem::take(&mut self.owing);
@@ -111,7 +178,7 @@ impl Lanes {
             // none: it was forgotten meanwhile
             let Some(at) = self.find(key) else { continue };
             self.lanes[at].owes = false;
-            each(key, self.lanes[at].last);
+            each(key, self.lanes[at].stored);
         }
         self.owing = owing;
     }
@@ -158,7 +225,9 @@ impl Lanes {
             }
         }
         let at = self.lanes.partition_point(|lane| lane.key < key);
-        self.lanes.insert(at, Lane { key, last: LaneSequence(0), used: self.verdicts, owes: false });
+        let (last, stored) = (LaneSequence(0), LaneSequence(0));
+        let unstored = VecDeque::new();
+        self.lanes.insert(at, Lane { key, last, stored, unstored, used: self.verdicts, owes: false });
         at
     }
 }
@@ -179,7 +248,38 @@ mod tests {
     }
 
     fn accept(lanes: &mut Lanes, sequence: u64, base: u64) -> LaneVerdict {
-        lanes.accept(key(1, 1), LaneSequence(sequence), LaneSequence(base))
+        accept_on(lanes, key(1, 1), sequence, base, Stored::Now)
+    }
+
+    fn accept_on(lanes: &mut Lanes, key: LaneKey, sequence: u64, base: u64, stored: Stored) -> LaneVerdict {
+        let verdict = lanes.accept(key, LaneSequence(sequence), LaneSequence(base));
+        if verdict == LaneVerdict::Append {
+            lanes.appended(key, stored);
+        }
+        verdict
+    }
+
+    #[test]
+    fn what_is_appended_is_answered_once_it_is_stored_and_in_order() {
+        let mut lanes = Lanes::default();
+        let (one, two) = (Stored::At(StoreMark(1)), Stored::At(StoreMark(2)));
+        for (sequence, stored) in [(1, one), (2, one), (3, two), (4, Stored::Now)] {
+            assert_eq!(accept_on(&mut lanes, key(1, 1), sequence, 1, stored), LaneVerdict::Append);
+        }
+        assert!(!lanes.touch(), "nothing is stored, so nothing is owed");
+        assert!(lanes.synced(StoreMark(1)), "more is under way");
+        assert_eq!(owed(&mut lanes), [(key(1, 1), 2)]);
+        // sent again over a new link: what is not stored is not answered
+        assert_eq!(accept_on(&mut lanes, key(1, 1), 4, 1, Stored::Now), LaneVerdict::Duplicate);
+        assert_eq!(owed(&mut lanes), [(key(1, 1), 2)]);
+        assert!(!lanes.synced(StoreMark(2)));
+        assert_eq!(
+            owed(&mut lanes),
+            [(key(1, 1), 4)],
+            "the one that need not be stored waited for those before it"
+        );
+        assert_eq!(accept_on(&mut lanes, key(1, 1), 5, 5, Stored::Now), LaneVerdict::Append);
+        assert_eq!(owed(&mut lanes), [(key(1, 1), 5)]);
     }
 
     #[test]
@@ -224,7 +324,7 @@ mod tests {
         assert_eq!(owed(&mut lanes), []);
         for sequence in 1..=3 {
             accept(&mut lanes, sequence, 1);
-            lanes.accept(key(2, 1), LaneSequence(sequence), LaneSequence(1));
+            accept_on(&mut lanes, key(2, 1), sequence, 1, Stored::Now);
             assert_eq!(lanes.touch(), sequence == 1, "the queue is listed once");
         }
         assert_eq!(owed(&mut lanes), [(key(1, 1), 3), (key(2, 1), 3)]);
@@ -265,12 +365,11 @@ mod tests {
     #[test]
     fn lanes_are_bounded_and_the_one_unused_for_longest_goes() {
         let mut lanes = Lanes::default();
-        let one = LaneSequence(1);
         for boot in 0..LANES_PER_QUEUE_MAX as u64 {
-            lanes.accept(key(1, boot), one, one);
+            accept_on(&mut lanes, key(1, boot), 1, 1, Stored::Now);
         }
-        lanes.accept(key(1, 0), LaneSequence(2), one);
-        lanes.accept(key(2, 0), one, one);
+        accept_on(&mut lanes, key(1, 0), 2, 1, Stored::Now);
+        accept_on(&mut lanes, key(2, 0), 1, 1, Stored::Now);
         assert_eq!(lanes.len(), LANES_PER_QUEUE_MAX);
         assert_eq!(lanes.last(key(1, 0)), LaneSequence(2));
         assert_eq!(lanes.last(key(1, 1)), LaneSequence(0));

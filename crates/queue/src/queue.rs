@@ -1,11 +1,12 @@
 //! One queue: ready messages, unacknowledged messages, consumers.
 //!
-//! Read first: [`Queue::append`], then [`Queue::dispatch`] (in `queue/dispatch.rs`), then [`Queue::settle`]. Each ready
-//! or unacknowledged message owns one reference in the [`Arena`].
+//! Read first: [`Queue::append`], then [`Queue::dispatch`] (in `queue/dispatch.rs`), then [`Queue::settle`].
+//! Each ready or unacknowledged message owns one reference in the [`Arena`].
 //!
 //! The shard's side of the bargain:
-//! - after each call that may have made work it asks [`Queue::touch`], lists the queue when that says so, and calls
-//!   [`Queue::dispatch`] for the listed ones at the end of the turn; a queue that nobody touched costs nothing;
+//! - after each call that may have made work it asks [`Queue::touch`], lists the queue when that says so, and
+//!   calls [`Queue::dispatch`] for the listed ones at the end of the turn; a queue that nobody touched costs
+//!   nothing;
 //! - a consumer that [`Egress::deliver`] called [`Delivered::Full`] is asleep until [`Queue::wake`].
 
 mod consumers;
@@ -21,8 +22,9 @@ use alloc::vec::Vec;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as MapEntry;
+use leveret_model::directory::QueueRecord;
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
-use leveret_model::{ConsumerKey, NodeId, Position, QueueId, Seed, Settlement, ShardAddress, Unread};
+use leveret_model::{ConsumerKey, NodeId, Position, QueueId, Seed, Settlement, Unread};
 
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
 pub use self::resubscribe::HeldPlace;
@@ -47,6 +49,20 @@ pub struct Taken {
     pub remaining: u64,
 }
 
+/// What a settlement made leave the queue: the caller owns its reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Left {
+    /// Nothing: the holder does not hold it.
+    NotHeld,
+    /// Nothing: it went back to its place.
+    Requeued,
+    /// A consumer has it for good.
+    Acked(MessageRef),
+    /// A consumer does not want it, nor is another to have it.
+    Rejected(MessageRef),
+}
+
 /// A delivery that somebody holds.
 #[derive(Clone, Copy, Debug)]
 struct Unacked {
@@ -59,6 +75,7 @@ struct Unacked {
 #[derive(Debug)]
 pub struct Queue {
     id: QueueId,
+    durable: bool,
     ready: Ready,
     unacked: HashMap<Position, Unacked, FixedState>,
     /// Of the bodies in `unacked`.
@@ -71,15 +88,16 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// An empty queue at home on shard `own`.
+    /// An empty queue, as it was declared.
     #[must_use]
-    pub fn new(id: QueueId, own: ShardAddress, seed: Seed) -> Self {
+    pub fn new(record: &QueueRecord, seed: Seed) -> Self {
         Self {
-            id,
+            id: record.id,
+            durable: record.definition.durable,
             ready: Ready::new(),
             unacked: HashMap::with_hasher(FixedState::with_seed(seed.0)),
             unacked_bytes: 0,
-            consumers: Consumers::new(own, seed.part(1)),
+            consumers: Consumers::new(record.home, seed.part(1)),
             named: Vec::new(),
             listed: false,
         }
@@ -89,6 +107,13 @@ impl Queue {
     #[must_use]
     pub fn id(&self) -> QueueId {
         self.id
+    }
+
+    /// Persistent messages must be stored before their publishers hear that they are here. hot.
+    #[inline]
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.durable
     }
 
     /// A message joins the end; the queue takes over one of its references. hot.
@@ -139,33 +164,33 @@ impl Queue {
         }
     }
 
-    /// A held delivery is settled; false if `holder` does not hold it (acknowledged twice, or given elsewhere after
-    /// its node was Down), and then nothing happens. hot.
-    pub fn settle(
-        &mut self,
-        holder: &ConsumerKey,
-        position: Position,
-        how: Settlement,
-        arena: &mut Arena,
-    ) -> bool {
-        let MapEntry::Occupied(held) = self.unacked.entry(position) else { return false };
+    /// A held delivery is settled. If `holder` does not hold it (acknowledged twice, or given elsewhere after
+    /// its node was Down) nothing happens. hot.
+    #[inline]
+    pub fn settle(&mut self, holder: &ConsumerKey, position: Position, how: Settlement) -> Left {
+        let MapEntry::Occupied(held) = self.unacked.entry(position) else { return Left::NotHeld };
         let Unacked { entry, consumer } = *held.get();
         if self.consumers.at(consumer).key != *holder {
-            return false;
+            return Left::NotHeld;
         }
         held.remove();
         self.unacked_bytes -= u64::from(entry.body_bytes);
-        match how {
-            Settlement::Ack | Settlement::Reject => arena.release(entry.message),
-            Settlement::Requeue => self.ready.put_back(position, entry),
-        }
+        let left = match how {
+            Settlement::Ack => Left::Acked(entry.message),
+            Settlement::Reject => Left::Rejected(entry.message),
+            Settlement::Requeue => {
+                self.ready.put_back(position, entry);
+                Left::Requeued
+            }
+        };
         self.consumers.settled(consumer);
         self.shrink_unacked();
-        true
+        left
     }
 
     /// `basic.get` for a channel. `holder` names the channel; its consumer number is
-    /// [`ConsumerNumber::OF_GET`](leveret_model::ConsumerNumber::OF_GET), as in the [`HeldPlace`] and at the settlement.
+    /// [`ConsumerNumber::OF_GET`](leveret_model::ConsumerNumber::OF_GET), as in the [`HeldPlace`] and at the
+    /// settlement.
     pub fn get(&mut self, holder: &ConsumerKey, no_ack: bool) -> Option<Taken> {
         let (position, entry, redelivered) = self.ready.take_first()?;
         if !no_ack {
@@ -182,8 +207,8 @@ impl Queue {
         self.ready.clear(arena)
     }
 
-    /// The queue is deleted: every message leaves, every consumer ends. Returns the consumers, in the order in which
-    /// they came, to be cancelled.
+    /// The queue is deleted: every message leaves, every consumer ends. Returns the consumers, in the order in
+    /// which they came, to be cancelled.
     #[must_use]
     pub fn drop_all(&mut self, arena: &mut Arena) -> Vec<ConsumerKey> {
         self.ready.clear(arena);
@@ -195,8 +220,8 @@ impl Queue {
         self.consumers.clear()
     }
 
-    /// The queue lost its name: every consumer ends, the messages stay. Returns the consumers, in the order in which
-    /// they came, to be cancelled; what they hold stays held.
+    /// The queue lost its name: every consumer ends, the messages stay. Returns the consumers, in the order in
+    /// which they came, to be cancelled; what they hold stays held.
     #[must_use]
     pub fn cancel_all(&mut self) -> Vec<ConsumerKey> {
         let consumers = self.consumers.subscribed_where(|_| true);
@@ -244,8 +269,8 @@ impl Queue {
         self.consumers.subscribed()
     }
 
-    /// Consumers whose prefetch and window would take a message now. Asked of each one's own numbers, not of the lines, so
-    /// that it can tell that the lines are wrong; whether its output takes it the shard knows.
+    /// Consumers whose prefetch and window would take a message now. Asked of each one's own numbers, not of
+    /// the lines, so that it can tell that the lines are wrong; whether its output takes it the shard knows.
     pub fn with_credit(&self) -> impl Iterator<Item = ConsumerKey> + '_ {
         self.consumers.with_credit()
     }
@@ -259,7 +284,8 @@ impl Queue {
     fn requeue_where(&mut self, of: impl Fn(&ConsumerKey, Position) -> bool) -> u64 {
         let Self { unacked, unacked_bytes, consumers, ready, .. } = self;
         let before = ready.len();
-        // the table's order does not show: places are ordered, and consumers are woken in an order of their own below
+        // the table's order does not show: places are ordered, and consumers are woken in an order of their own
+        // below
         let mut settled = Vec::new();
         unacked.retain(|&position, held| {
             let back = of(&consumers.at(held.consumer).key, position);

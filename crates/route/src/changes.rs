@@ -5,7 +5,7 @@
 
 use alloc::boxed::Box;
 
-use leveret_model::definition::{Binding, DestinationKind, Exchange};
+use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition};
 use leveret_model::directory::{Change, QueueRecord};
 use leveret_model::{Address, Name, QueueId};
 
@@ -52,7 +52,7 @@ impl Table {
         }
     }
 
-    fn put_exchange(&mut self, exchange: &Exchange) -> Applied {
+    fn put_exchange(&mut self, exchange: &ExchangeDefinition) -> Applied {
         if is_builtin(&exchange.name) {
             return Applied::Unchanged;
         }
@@ -62,7 +62,7 @@ impl Table {
     }
 
     /// Gives an exchange its definition. A merge can change its kind: then its bindings are indexed anew.
-    pub(crate) fn define(&mut self, slot: Slot<Node>, exchange: &Exchange) -> Applied {
+    pub(crate) fn define(&mut self, slot: Slot<Node>, exchange: &ExchangeDefinition) -> Applied {
         let node = &mut self.exchanges[slot];
         let old = node.definition.as_deref();
         if old == Some(exchange) {
@@ -102,10 +102,10 @@ impl Table {
     }
 
     fn put_queue(&mut self, record: &QueueRecord) -> Applied {
-        let vhost = self.enter_vhost(&record.vhost);
+        let vhost = self.enter_vhost(&record.definition.vhost);
         let address = Address::seen_from(self.own, record.home);
         let Some(slot) = self.queues.find(record.id) else {
-            let label = self.queues.label(vhost, &record.name);
+            let label = self.queues.label(vhost, &record.definition.name);
             self.queues.insert(record.clone(), address, label);
             self.generation += 1;
             self.touch_label(label);
@@ -116,7 +116,8 @@ impl Table {
             return Applied::Unchanged;
         }
         let label = entry.label;
-        let renamed = entry.record.name != record.name || entry.record.vhost != record.vhost;
+        let (was, is) = (&entry.record.definition, &record.definition);
+        let renamed = was.name != is.name || was.vhost != is.vhost;
         let old = core::mem::replace(&mut entry.record, record.clone());
         entry.address = address;
         self.generation += 1;
@@ -126,12 +127,12 @@ impl Table {
         }
         // the bindings stay with the old name: the merge's winner has it, now or by the next change
         self.queues.detach(slot);
-        let new_label = self.queues.label(vhost, &record.name);
+        let new_label = self.queues.label(vhost, &record.definition.name);
         self.queues.entries[slot].label = new_label;
         self.queues.attach(slot);
         self.touch_label(new_label);
         self.queues.release_label(label);
-        Applied::Renamed { from: old.name }
+        Applied::Renamed { from: old.definition.name.clone() }
     }
 
     fn drop_queue(&mut self, id: QueueId) -> Applied {

@@ -6,7 +6,7 @@ use core::cell::Cell;
 use core::num::NonZeroU32;
 
 use foldhash::fast::FixedState;
-use leveret_model::definition::{Exchange, ExchangeKind};
+use leveret_model::definition::{ExchangeDefinition, ExchangeKind};
 use leveret_model::{Arguments, Name, Refusal};
 
 use crate::bindings::{Bindings, Bound};
@@ -58,7 +58,7 @@ pub(crate) struct Node {
     /// Tells this exchange from an earlier one in the same slot.
     pub(crate) birth: u32,
     /// `None` while only bindings speak of it.
-    pub(crate) definition: Option<Box<Exchange>>,
+    pub(crate) definition: Option<Box<ExchangeDefinition>>,
     pub(crate) index: Index,
     /// Bindings from here.
     pub(crate) from: Vec<Slot<Bound>>,

@@ -8,9 +8,9 @@ use core::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use leveret_model::definition::{
-    Binding, DEFAULT_VHOST, DestinationKind, Exchange, ExchangeKind, PREDECLARED,
+    Binding, DEFAULT_VHOST, DestinationKind, ExchangeDefinition, ExchangeKind, PREDECLARED,
 };
-use leveret_model::{Arguments, Name, QueueId, Seed, ShardAddress};
+use leveret_model::{Name, QueueId, Seed, ShardAddress};
 
 use crate::bindings::{BindingRef, Bindings, Bound, Target};
 use crate::exchange::{ExchangeId, Index, Node};
@@ -101,7 +101,7 @@ impl Table {
 
     /// What it is. `None` once it was dropped.
     #[must_use]
-    pub fn definition(&self, exchange: ExchangeId) -> Option<&Exchange> {
+    pub fn definition(&self, exchange: ExchangeId) -> Option<&ExchangeDefinition> {
         self.live(exchange).and_then(|slot| self.exchanges[slot].definition.as_deref())
     }
 
@@ -137,7 +137,7 @@ impl Table {
     }
 
     /// All exchanges, the default ones too.
-    pub fn exchanges(&self) -> impl Iterator<Item = (ExchangeId, &Exchange)> {
+    pub fn exchanges(&self) -> impl Iterator<Item = (ExchangeId, &ExchangeDefinition)> {
         self.exchanges.iter().filter_map(|(slot, node)| {
             Some((ExchangeId::new(slot, node.birth)?, node.definition.as_deref()?))
         })
@@ -295,14 +295,10 @@ pub(crate) fn is_builtin(name: &str) -> bool {
     name.is_empty() || PREDECLARED.iter().any(|(builtin, ..)| *builtin == name)
 }
 
-fn builtin(vhost: &Name, name: &str, kind: ExchangeKind, internal: bool) -> Exchange {
-    Exchange {
-        vhost: vhost.clone(),
-        name: Name::new(name),
-        kind,
+fn builtin(vhost: &Name, name: &str, kind: ExchangeKind, internal: bool) -> ExchangeDefinition {
+    ExchangeDefinition {
         durable: true,
-        auto_delete: false,
         internal,
-        arguments: Arguments::default(),
+        ..ExchangeDefinition::new(vhost.clone(), Name::new(name), kind)
     }
 }

@@ -1,7 +1,9 @@
 //! The whole table: sentences about behaviour first, then random histories against a model that has no index at all.
 
 use super::*;
-use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind};
+use leveret_model::definition::{
+    Binding, DestinationKind, ExchangeDefinition, ExchangeKind, QueueDefinition,
+};
 use leveret_model::directory::{Change, QueueRecord};
 use leveret_model::{
     Address, Arguments, Name, NodeId, QueueId, RoutingKey, Seed, ShardAddress, ShardId, Ulid, Value,
@@ -29,27 +31,12 @@ fn id(n: u128) -> QueueId {
 }
 
 fn queue(n: u128, name: &str) -> QueueRecord {
-    QueueRecord {
-        vhost: "/".into(),
-        name: name.into(),
-        id: id(n),
-        home: OWN,
-        epoch: 0,
-        durable: false,
-        arguments: Arguments::default(),
-    }
+    let definition = QueueDefinition::new("/".into(), name.into()).into();
+    QueueRecord { definition, id: id(n), home: OWN, epoch: 0 }
 }
 
-fn exchange(name: &str, kind: ExchangeKind) -> Exchange {
-    Exchange {
-        vhost: "/".into(),
-        name: name.into(),
-        kind,
-        durable: false,
-        auto_delete: false,
-        internal: false,
-        arguments: Arguments::default(),
-    }
+fn exchange(name: &str, kind: ExchangeKind) -> ExchangeDefinition {
+    ExchangeDefinition::new("/".into(), name.into(), kind)
 }
 
 fn binding(source: &str, kind: DestinationKind, destination: &str, key: &str) -> Binding {
@@ -190,7 +177,7 @@ fn a_name_declared_anew_over_a_masked_queue_takes_the_messages() {
 
 #[test]
 fn the_loser_of_a_merge_leaves_its_bindings_to_the_winner_in_either_order_of_the_changes() {
-    let loser_renamed = Change::PutQueue(QueueRecord { name: "q~2".into(), ..queue(2, "q") });
+    let loser_renamed = Change::PutQueue(queue(2, "q").renamed("q~2".into()));
     let winner = Change::PutQueue(queue(1, "q"));
     for changes in [[&winner, &loser_renamed], [&loser_renamed, &winner]] {
         let mut table = table();
@@ -315,7 +302,10 @@ fn a_merge_that_changes_an_exchanges_kind_keeps_its_bindings() {
 #[test]
 fn a_vhost_keeps_its_names_to_itself() {
     let mut table = table();
-    let other = |record: QueueRecord| QueueRecord { vhost: "other".into(), ..record };
+    let other = |record: QueueRecord| QueueRecord {
+        definition: QueueDefinition { vhost: "other".into(), ..(*record.definition).clone() }.into(),
+        ..record
+    };
     table.apply(&Change::PutQueue(queue(1, "q")));
     table.apply(&Change::PutQueue(other(queue(2, "q"))));
     assert_eq!(routed(&table, "", "q"), [1]);

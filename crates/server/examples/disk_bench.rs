@@ -2,7 +2,8 @@
 //! `cargo run --release -p leveret-server --example disk_bench -- DIRECTORY`.
 //!
 //! - window 1: a 1 KiB message is appended and its sync awaited, against one write and `fdatasync` of 4 KiB
-//! - 1,000 in flight: messages a second, against a program that only writes and syncs the same bytes in the same batches
+//! - 1,000 in flight: messages a second, against a program that only writes and syncs the same bytes in the
+//!   same batches
 #![allow(clippy::print_stdout, reason = "a report for whoever runs it")]
 
 use std::fs::{File, OpenOptions};

@@ -1,4 +1,5 @@
-//! The store on a real directory: what was said to be on the disk is read back after a clean stop, and after none.
+//! The store on a real directory: what was said to be on the disk is read back after a clean stop, and after
+//! none.
 
 use std::path::Path;
 

@@ -1,8 +1,9 @@
 //! Bytes in, bytes out through one shard or two, without sockets, for an instruction counter.
 //!
-//! `icount SCENARIO COUNT` publishes COUNT messages in blocks of 64 KiB, as a driver reads them, and drops the output at the
-//! end of each turn. Run it under callgrind with N and with 2 N messages: the difference is what N messages cost, start and
-//! logins aside. Where shards forward, the rings between them are the vectors of the effects.
+//! `icount SCENARIO COUNT` publishes COUNT messages in blocks of 64 KiB, as a driver reads them, and drops the
+//! output at the end of each turn. Run it under callgrind with N and with 2 N messages: the difference is what
+//! N messages cost, start and logins aside. Where shards forward, the rings between them are the vectors of the
+//! effects.
 
 // xtask reads the list of scenarios from standard output
 #![allow(clippy::print_stdout)]
@@ -12,23 +13,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use leveret_auth::{Credential, PasswordHash, Permissions, User, Users};
-use leveret_model::definition::{Binding, DestinationKind};
+use leveret_client::Login;
+use leveret_model::definition::{Binding, DestinationKind, QueueDefinition};
 use leveret_model::directory::{Change, QueueRecord, ToShard};
 use leveret_model::{
     Arguments, Boot, ConnectionKey, Instant, Name, NodeId, QueueId, RoutingKey, Seed, ShardAddress, ShardId,
     Ulid,
 };
-use leveret_shard::{Caller, Effects, Shard, ShardConfig};
-use leveret_wire::frame::{FRAME_END, write_head, write_header_frame};
-use leveret_wire::method::{
-    BasicAck, BasicConsume, BasicPublish, ChannelOpen, ConfirmSelect, ConnectionOpen, ConnectionStartOk,
-    ConnectionTuneOk,
-};
-use leveret_wire::{BasicProperties, FrameKind, Method, PROTOCOL_HEADER, Table};
+use leveret_shard::{Caller, Effects, Shard, ShardConfig, Store};
+use leveret_wire::client::write_publish;
+use leveret_wire::method::{BasicAck, BasicConsume, BasicPublish, ChannelOpen, ConfirmSelect};
+use leveret_wire::{BasicProperties, Method, PROTOCOL_HEADER};
 
 /// argon2id of "guest", with the least memory and passes that there are.
 const GUEST: &str = "$argon2id$v=19$m=8,t=1,p=1$bGV2ZXJldC10ZXN0LXJpZw$50+0b+HbRFTQDfSt2c7/Vg";
 const BLOCK_BYTES: usize = 64 * 1024;
+const FRAME_MAX: u32 = 131_072;
 const NODE: NodeId = NodeId(1);
 
 /// What is counted.
@@ -40,7 +40,8 @@ struct Scenario {
     confirmed: bool,
     /// Queues that each message goes to, by their name or, if there are several, by `amq.fanout`.
     queues: usize,
-    /// The shards where they are in turn, each with a consumer of its own there; the publisher is on the first shard.
+    /// The shards where they are in turn, each with a consumer of its own there; the publisher is on the first
+    /// shard.
     homes: &'static [usize],
 }
 
@@ -77,15 +78,9 @@ impl Scenario {
         } else {
             BasicPublish { exchange: b"amq.fanout", ..Default::default() }
         };
-        say(&mut bytes, 1, publish);
-        let mut header = Vec::new();
         let properties =
             BasicProperties { content_type: Some(b"application/octet-stream"), ..Default::default() };
-        properties.encode_payload(self.body_bytes as u64, &mut header);
-        write_header_frame(&mut bytes, 1, &header);
-        write_head(&mut bytes, FrameKind::Body, 1, self.body_bytes as u32);
-        bytes.resize(bytes.len() + self.body_bytes, b'x');
-        bytes.push(FRAME_END);
+        write_publish(&mut bytes, 1, &publish, &properties, &vec![b'x'; self.body_bytes], FRAME_MAX);
         bytes
     }
 }
@@ -106,6 +101,7 @@ impl Machine {
                 seed: Seed(u64::from(shard)),
                 protocol: Arc::clone(&protocol),
                 users: users(),
+                store: Store::Memory,
             };
             let mut machine = Shard::new(config);
             machine.on_control(ToShard::Lease { until: Instant::FAR });
@@ -161,19 +157,13 @@ impl Machine {
     /// A client with an open channel 1.
     fn connect(&mut self, shard: usize) -> ConnectionKey {
         let key = self.shards[shard].accept(Caller { name: "icount".into(), loopback: true });
+        let login = Login { frame_max: FRAME_MAX, ..Login::default() };
         let mut bytes = PROTOCOL_HEADER.to_vec();
-        let start = ConnectionStartOk {
-            client_properties: Table::EMPTY,
-            mechanism: b"PLAIN",
-            response: b"\0guest\0guest",
-            locale: b"en_US",
-        };
-        say(&mut bytes, 0, start);
+        login.write_start_ok(&mut bytes);
         self.read(shard, key, &bytes.into());
         self.run();
         let mut bytes = Vec::new();
-        say(&mut bytes, 0, ConnectionTuneOk { channel_max: 10, frame_max: 131_072, heartbeat: 0 });
-        say(&mut bytes, 0, ConnectionOpen { virtual_host: b"/" });
+        login.write_open(FRAME_MAX, &mut bytes);
         say(&mut bytes, 1, ChannelOpen);
         self.read(shard, key, &bytes.into());
         self.run();
@@ -184,14 +174,12 @@ impl Machine {
         let mut changes = Vec::new();
         for at in 0..scenario.queues {
             let id = QueueId { generation: 0, ulid: Ulid(1 + at as u128) };
+            let definition = QueueDefinition::new(Name::new("/"), Name::new(&scenario.queue(at)));
             changes.push(Change::PutQueue(QueueRecord {
-                vhost: Name::new("/"),
-                name: Name::new(&scenario.queue(at)),
+                definition: definition.into(),
                 id,
                 home: ShardAddress { node: NODE, shard: ShardId(scenario.home(at) as u8) },
                 epoch: 0,
-                durable: false,
-                arguments: Arguments::default(),
             }));
             changes.push(Change::PutBinding(Binding {
                 vhost: Name::new("/"),

@@ -2,10 +2,13 @@
 
 use alloc::vec::Vec;
 
-use leveret_auth::HashJob;
+use leveret_auth::{HashJob, HashUpgrade};
 use leveret_link::Batch;
 use leveret_model::directory::FromShard;
-use leveret_model::{ChannelNumber, ConnectionKey, Name, ReplyCode, ShardAddress};
+use leveret_model::{
+    ChannelNumber, ConnectionKey, Name, Position, QueueId, ReplyCode, ShardAddress, StoreMark,
+};
+use leveret_queue::MessageRef;
 
 /// A password to be hashed off the shard; the outcome comes back through `Shard::on_password`.
 #[derive(Debug)]
@@ -40,6 +43,26 @@ pub struct ChannelRefusals {
     pub more: u64,
 }
 
+/// A message that is to be stored before its publisher is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreAppend {
+    /// The queue that has it.
+    pub queue: QueueId,
+    /// Its place there.
+    pub position: Position,
+    /// The message in the shard's arena (`Shard::stored_message`), as long as it is in a queue.
+    pub message: MessageRef,
+}
+
+/// What a turn hands to the store; the driver answers by `Shard::on_stored`, in the order of the marks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreRequest {
+    /// Answer this once all of it, and all that was handed over before, is synced.
+    pub mark: StoreMark,
+    /// The messages, in the order in which they were appended.
+    pub appends: Vec<StoreAppend>,
+}
+
 /// The effects of a turn, reused from turn to turn: one buffer per destination.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -49,8 +72,14 @@ pub struct Effects {
     pub batches: Vec<(ShardAddress, Batch)>,
     /// Mail for the control machine.
     pub control: Vec<FromShard>,
+    /// Kinds of records that other shards sent and this version does not know, each once for a shard; skipped.
+    pub unknown: Vec<(ShardAddress, u8)>,
+    /// What is to be stored.
+    pub store: Option<StoreRequest>,
     /// Passwords to hash.
     pub passwords: Vec<PasswordJob>,
+    /// Better hashes of passwords, for each other shard of the node (`Shard::on_hash_upgrade`).
+    pub hash_upgrades: Vec<HashUpgrade>,
     /// Channels that were closed in this turn; those of the turn before are gone.
     pub refused: ChannelRefusals,
 }

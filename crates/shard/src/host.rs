@@ -1,123 +1,69 @@
-//! The broker as a connection sees it: `amqp::Host` for one connection of the shard.
+//! `amqp::Host` for one connection of the shard.
 
-use alloc::format;
-use alloc::vec::Vec;
-
-use leveret_amqp::LoginRefused;
-use leveret_amqp::host::{Held, Host, Operation, Publish, Published};
-use leveret_auth::{Mechanism, Origin, Verdict};
+use leveret_amqp::host::{Host, Operation, Publish, Published, VhostOpening};
 use leveret_model::{
-    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Name, Refusal, ReplyCode, Settlement, limits,
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Name, Refusal, ReplyCode, Settlement,
 };
 
-use crate::broker::Broker;
-use crate::effects::{ChannelRefusal, PasswordJob};
-use crate::publish::ChannelState;
+use crate::ingress::{ChannelState, Routing};
+use crate::machines::Machines;
 
-/// The client is not told what was wrong (see [`leveret_auth::LoginRefused`]); the log is, and who it was.
-pub(crate) fn refusal(refused: leveret_auth::LoginRefused, user: &Name, mechanism: &str) -> LoginRefused {
-    LoginRefused {
-        reply: refused.refusal(mechanism),
-        why: Name::new(&format!("user '{user}' over {mechanism}: {refused}")),
-    }
-}
-
-/// One connection's view of the broker.
+/// The broker as one connection of the shard sees it: every machine of the shard but the connections.
 #[derive(Debug)]
-pub(crate) struct View<'a> {
-    pub(crate) broker: &'a mut Broker,
+pub(crate) struct Broker<'a> {
+    pub(crate) machines: &'a mut Machines,
     pub(crate) connection: ConnectionKey,
 }
 
-impl Host for View<'_> {
+impl Host for Broker<'_> {
     type Channel = ChannelState;
 
     fn login(&mut self, mechanism: &str, response: &[u8]) {
-        let login = Mechanism::from_name(mechanism).and_then(|mechanism| mechanism.parse(response));
-        let login = match login {
-            Ok(login) => login,
-            Err(error) => {
-                return self.broker.logins.push((self.connection, Err(Refusal::from(error).into())));
-            }
-        };
-        let origin =
-            if self.broker.meta(self.connection).loopback { Origin::Loopback } else { Origin::Remote };
-        match self.broker.users.check(&login, origin, self.broker.now) {
-            Verdict::Known => self.broker.logins.push((self.connection, Ok(login.user))),
-            Verdict::Refused(refused) => {
-                self.broker.logins.push((self.connection, Err(refusal(refused, &login.user, mechanism))));
-            }
-            Verdict::NeedsHash(job) => {
-                let mechanism = mechanism.into();
-                self.broker.passwords.push(PasswordJob { connection: self.connection, mechanism, job });
-            }
-        }
+        let Machines { view, clients, .. } = &mut *self.machines;
+        clients.login(self.connection, mechanism, response, view.now());
     }
 
-    fn open_vhost(&mut self, vhost: &str) -> Result<(), Refusal> {
-        let id = self
-            .broker
-            .table
-            .vhost(vhost)
-            .ok_or_else(|| Refusal::new(ReplyCode::NotAllowed, format!("vhost {vhost} not found")))?;
-        let user = self.broker.meta(self.connection).user.clone();
-        let permissions = self.broker.users.enter(&user, vhost)?;
-        let meta = self.broker.meta_mut(self.connection);
-        meta.permissions = Some(permissions);
-        meta.vhost = Some(id);
-        meta.vhost_name = Name::new(vhost);
-        Ok(())
+    fn open_vhost(&mut self, vhost: &Name) -> Result<VhostOpening, Refusal> {
+        let Machines { view, clients, .. } = &mut *self.machines;
+        clients.open_vhost(self.connection, vhost, view)
     }
 
+    /// hot.
     fn publish(
         &mut self,
         channel: ChannelKey,
         state: &mut ChannelState,
         publish: Publish<'_>,
     ) -> Result<Published, Refusal> {
-        self.broker.publish(channel, state, publish)
+        let Machines { view, clients, queues, ingress, throttled, .. } = &mut *self.machines;
+        ingress.publish(channel, state, &publish, Routing { view, clients, queues, throttled })
     }
 
     fn may_publish(&mut self, _: ChannelKey, exchange: &[u8]) -> Result<(), Refusal> {
-        self.broker.may_publish(self.connection, exchange)
+        let Machines { view, clients, .. } = &mut *self.machines;
+        crate::ingress::may_publish(self.connection, exchange, view, clients)
     }
 
     fn request(&mut self, channel: ChannelKey, operation: Operation) {
-        self.broker.request(channel, operation);
+        let (requests, mut rooms) = self.machines.requests();
+        requests.begin(channel, operation, &mut rooms);
     }
 
+    /// hot.
     fn settle(&mut self, channel: ChannelKey, held: Held, how: Settlement) {
-        self.broker.settle(channel, held, how);
+        self.machines.queues.settle(channel, held, how);
     }
 
     fn channel_refused(&mut self, channel: ChannelNumber, code: ReplyCode, text: &Name) {
-        if self.broker.refused.first.len() == limits::COMPLAINTS_AT_ONCE as usize {
-            self.broker.refused.more += 1;
-            return;
-        }
-        let peer = self.broker.meta(self.connection).name.clone();
-        self.broker.refused.first.push(ChannelRefusal { peer, channel, code, text: text.clone() });
+        self.machines.clients.note_refused(self.connection, channel, code, text);
     }
 
+    /// The channel's consumers end; the connection gives back what it held right after this.
     fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {
-        let consumers = Vec::from(consumers);
-        self.broker.channel_closed(channel, &consumers);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_says_who_was_refused_and_why_and_the_client_hears_neither() {
-        let user = Name::new("hare");
-        let told = |refused| refusal(refused, &user, "PLAIN");
-        let (invalid, remote) =
-            (told(leveret_auth::LoginRefused::Invalid), told(leveret_auth::LoginRefused::LoopbackOnly));
-        assert_eq!(invalid.reply, remote.reply);
-        assert!(!invalid.reply.text.contains("hare"), "{}", invalid.reply.text);
-        assert_eq!(invalid.why.as_str(), "user 'hare' over PLAIN: unknown user or wrong password");
-        assert_eq!(remote.why.as_str(), "user 'hare' over PLAIN: the user can only log in via localhost");
+        let Machines { queues, egress, requests, .. } = &mut *self.machines;
+        requests.forget_channel(channel);
+        for number in consumers {
+            egress.end_consumer(channel, *number, queues);
+        }
     }
 }

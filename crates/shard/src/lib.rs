@@ -1,58 +1,60 @@
 //! The data-plane machine of one core: connections, queues and what goes between shards.
 //!
-//! Read first: [`Shard`] (the doors and the turn), then `publish.rs`, the way in, and `egress.rs`, the way out.
+//! Read first: [`Shard`] (the doors, the machines behind them), `turn.rs` (the order of a turn's end), then one
+//! room:
+//!
+//! | room | what it owns |
+//! |---|---|
+//! | `queues/` | the one door to a queue, here or elsewhere; lanes, the commit point, what came early |
+//! | `ingress/` | publishes: route cache, answers owed, publishes that are held |
+//! | `egress/` | deliveries: consumers of this shard, windows, pauses |
+//! | `requests/` | operations: command or question, what waits, answers |
+//! | `peers/` | outboxes to other shards, under credit |
+//! | `clients/` | connections, who they are, what they keep in memory |
+//! | `pressure/` | who waits because memory is short |
+//! | `view.rs` | what the shard knows of the cluster, and its lease |
 //!
 //! ```text
-//!            on_bytes                   on_batch (ring or link)
-//!               │                            │
-//!        amqp::Connection              home.rs, egress.rs
-//!               │ Host (host.rs)             │
-//!               ▼                            ▼
-//!   publish.rs ─ route ─▶ queue (Here) or outbox (Shard, Node: forward.rs)
-//!                              │ end_turn: dispatch
-//!                              ▼
-//!                 connection's output, or outbox
+//!            on_bytes                      on_batch (ring or link)
+//!               │                               │
+//!        amqp::Connection                   records.rs
+//!               │ Host (clients/host.rs)        │
+//!               ▼                               ▼
+//!   ingress ─ route ─▶ queues ──▶ AtHome (here) or outbox (elsewhere)
+//!                         │ end_turn: dispatch
+//!                         ▼
+//!                 egress ──▶ connection's output, or outbox
 //! ```
 //! Invariants
 //! - *Turn*: nothing leaves before [`Shard::end_turn`]; then each touched socket, ring and link gets one write.
-//! - *Order*: publishes of one channel reach one queue in order: a channel whose publish waits has all behind it wait,
-//!   a lane sends again in order, the home appends in order.
+//! - *Order*: publishes of one channel reach one queue in order: a channel whose publish waits has all behind
+//!   it wait, a lane sends again in order, the home appends in order.
 //! - *One answer*: each publish in confirm mode and each operation is answered once, by its number.
 #![no_std]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod answers;
 mod bounds;
-mod broker;
-mod commands;
-mod connections;
+mod clients;
 mod control_mail;
-mod early;
 mod effects;
 mod egress;
-mod forward;
-mod home;
 mod host;
 mod ingress;
-mod kept;
-mod operations;
-mod outboxes;
-mod pauses;
-mod places;
+mod machines;
+mod memory;
+mod peers;
 #[cfg(feature = "planted")]
 mod planted;
 mod pressure;
-mod publish;
-mod purges;
+mod queues;
 mod records;
 mod report;
 mod requests;
-mod resubscribe;
 mod shard;
-mod subscribed;
 mod turn;
+mod view;
 mod watch;
 
 #[cfg(feature = "planted")]
@@ -61,9 +63,10 @@ pub use leveret_queue::Planted as PlantedInQueue;
 pub use planted::Planted;
 
 pub use bounds::{Bounds, Long};
-pub use effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob};
+pub use effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob, StoreAppend, StoreRequest};
 pub use pressure::Pressure;
+pub use queues::Store;
 pub use records::BatchError;
-pub use report::{ConnectionReport, QueueReport, Routes, ShardReport, Traffic};
+pub use report::{ConnectionReport, QueueReport, ReportFrom, Routes, ShardReport, Traffic};
 pub use shard::{Caller, ReadInterest, Shard, ShardConfig};
 pub use watch::{Fullest, Routed};

@@ -1,7 +1,9 @@
 //! Bugs for the simulator to find, chosen at run time; compiled in by the feature `planted` alone.
 
-use crate::places::Home;
-use crate::shard::Shard;
+use leveret_link::credit::Cost;
+use leveret_queue::{Lanes, Queue};
+
+use crate::bounds::Bounds;
 
 /// A bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,40 +22,37 @@ pub enum Planted {
     LostCopy,
     /// A channel's pause never ends for its consumers.
     EndlessPause,
+    /// A publisher is answered when its message is appended, not when it is stored.
+    ConfirmOnAppend,
     /// A new link does not say what this shard consumes and holds.
     NoResubscription,
 }
 
-impl Shard {
-    /// Plants a bug; to be called before anything else.
-    pub fn plant(&mut self, bug: Planted) {
-        if bug == Planted::Unbounded {
-            let forward = leveret_link::credit::Cost { records: u32::MAX, bytes: u64::MAX };
-            self.set_bounds(crate::Bounds {
-                forward,
-                output_bytes_high: usize::MAX,
-                ..crate::Bounds::default()
-            });
-        }
-        if bug == Planted::UnboundedLanes {
-            self.broker.bounds.lane_messages = usize::MAX;
-            self.broker.bounds.lane_bytes = u64::MAX;
-        }
-        self.plant_in_broker(bug);
-    }
-}
-
 impl Planted {
-    /// A queue that opens has the bug.
-    pub(crate) fn in_home(self, home: &mut Home) {
+    /// Other bounds than those of `limits`.
+    pub(crate) fn bounds(self) -> Option<Bounds> {
+        let bounds = Bounds::default();
+        let forward = Cost { records: u32::MAX, bytes: u64::MAX };
         match self {
-            Self::ResendWithoutDedup => home.lanes.planted_twice = true,
-            Self::InQueue(bug) => home.queue.plant(bug),
+            Self::Unbounded => Some(Bounds { forward, output_bytes_high: usize::MAX, ..bounds }),
+            Self::UnboundedLanes => {
+                Some(Bounds { lane_messages: usize::MAX, lane_bytes: u64::MAX, ..bounds })
+            }
+            _ => None,
+        }
+    }
+
+    /// A queue that opens has the bug.
+    pub(crate) fn plant_in(self, queue: &mut Queue, lanes: &mut Lanes) {
+        match self {
+            Self::ResendWithoutDedup => lanes.planted_twice = true,
+            Self::InQueue(bug) => queue.plant(bug),
             Self::NoResubscription
             | Self::StaleTable
             | Self::Unbounded
             | Self::UnboundedLanes
             | Self::EndlessPause
+            | Self::ConfirmOnAppend
             | Self::LostCopy => {}
         }
     }

@@ -3,10 +3,11 @@
 use leveret_link::credit::{Cost, Overgrant};
 use leveret_link::record::Record;
 use leveret_link::{Batch, Damage};
-use leveret_model::{Boot, Refusal, ShardAddress};
+use leveret_model::{Boot, Refusal, RequestId, ShardAddress};
 
-use crate::answers::OwnedAnswer;
-use crate::commands::Question;
+use crate::machines::Machines;
+use crate::queues::{Asker, FromElsewhere, Question};
+use crate::requests::OwnedAnswer;
 use crate::shard::Shard;
 
 /// Why a batch from another shard is not believed: the link ends.
@@ -26,76 +27,95 @@ impl Shard {
     /// # Errors
     /// The batch is damaged: the link must end.
     pub fn on_batch(&mut self, from: ShardAddress, boot: Boot, batch: &Batch) -> Result<(), BatchError> {
-        for record in batch {
-            self.on_record(from, boot, record?)?;
-        }
-        if let Some(outbox) = self.broker.outboxes.to(from) {
-            outbox.processed(batch.cost());
-        }
-        self.hand_out_results();
-        Ok(())
+        self.enter(|shard| {
+            for record in batch {
+                shard.on_record(from, boot, record?)?;
+            }
+            if let Some(outbox) = shard.machines.queues.peers().to(from) {
+                outbox.processed(batch.cost());
+            }
+            Ok(())
+        })
     }
 
     /// hot.
     #[inline]
     fn on_record(&mut self, from: ShardAddress, boot: Boot, record: Record<'_>) -> Result<(), Overgrant> {
-        let broker = &mut self.broker;
+        let Machines { queues, egress, .. } = &mut self.machines;
         match record {
-            Record::Publish { message, targets } => broker.on_publish(from, boot, message, targets),
+            Record::Publish { message, targets } => queues.on_publish(from, boot, &message, targets),
             Record::Deliver { queue, channel, consumer, position, redelivered, message } => {
-                let to = (queue, channel, consumer);
-                broker.on_deliver(&mut self.connections, to, position, redelivered, &message);
+                let delivery = FromElsewhere { queue, channel, consumer, position, redelivered, message };
+                egress.on_deliver(delivery, &mut self.connections, queues);
             }
-            Record::Stored { queue, through } => broker.on_stored(queue, through),
+            Record::Stored { queue, through } => queues.on_stored(queue, through),
             Record::Settle { queue, channel, consumer, position, how } => {
-                broker.on_settle(from, queue, (channel, consumer), position, how);
+                queues.on_settle(from, queue, (channel, consumer), position, how);
             }
             Record::Credit { queue, channel, consumer, messages, bytes } => {
-                broker.on_credit(from, queue, (channel, consumer), messages, bytes);
+                queues.on_credit(from, queue, (channel, consumer), messages, bytes);
             }
             Record::Grant { records, bytes } => {
-                if let Some(outbox) = broker.outboxes.to(from) {
+                if let Some(outbox) = queues.peers().to(from) {
                     outbox.granted(Cost { records, bytes })?;
                 }
             }
+            Record::Unknown { kind } => queues.peers().note_unknown(from, kind),
             record => {
-                self.on_rare_record(from, record);
-                // a consumer must be known to its channel before its first delivery, which may be the next record
-                self.hand_out_results();
+                // a consumer must be known to its channel before its first delivery, which may be the next
+                // record
+                self.enter(|shard| shard.machines.on_rare_record(from, record));
             }
         }
         Ok(())
     }
+}
 
+impl Machines {
     #[inline(never)]
     fn on_rare_record(&mut self, from: ShardAddress, record: Record<'_>) {
-        let broker = &mut self.broker;
         match record {
-            Record::Gap { queue, after } => broker.on_gap(queue, after),
-            Record::Gone { queue } => broker.on_gone(queue),
-            Record::Throttle { queue, on } => broker.on_throttle(queue, on),
-            Record::Subscribe { request, queue, consumer } => {
-                broker.on_subscribe(from, request, queue, consumer);
+            Record::Gap { queue, after } => self.queues.on_gap(queue, after),
+            Record::Gone { queue } => self.queues.on_gone(queue),
+            Record::Throttle { queue, on } => self.queues.on_throttle(queue, on),
+            Record::Cancelled { queue, channel, consumer } => {
+                self.queues.on_cancelled(queue, channel, consumer);
             }
-            Record::Unsubscribe { request, queue, channel, consumer } => {
-                broker.on_unsubscribe(from, request, queue, channel, consumer);
-            }
-            Record::Cancelled { queue, channel, consumer } => broker.on_cancelled(queue, channel, consumer),
             Record::Resubscribe { queue, consumers, held } => {
-                broker.on_resubscribe(from, queue, &consumers, &held);
+                self.queues.on_resubscribe(from, queue, &consumers, &held);
             }
-            Record::ResubscribeEnd => broker.on_resubscribe_end(from),
-            Record::Get { request, queue, channel, no_ack } => {
-                broker.on_get(from, request, queue, channel, no_ack);
+            Record::ResubscribeEnd => self.queues.on_resubscribe_end(from),
+            Record::Unsubscribe { request: None, queue, channel, consumer } => {
+                self.queues.on_unsubscribe(from, queue, channel, consumer);
             }
-            Record::Purge { request, queue } => broker.on_purge(from, request, queue),
-            Record::Inspect { request, queue } => broker.on_inspect(from, request, queue),
+            record => match question(from, &record) {
+                Some((asker, queue, question)) => {
+                    self.queues.on_question(asker, queue, question, &self.view);
+                }
+                None => self.on_home_answer(record),
+            },
+        }
+    }
+
+    /// A home elsewhere answered.
+    fn on_home_answer(&mut self, record: Record<'_>) {
+        let now = self.view.now();
+        let (requests, mut rooms) = self.requests();
+        let rooms = &mut rooms;
+        let mut answer = |request: RequestId, answer: OwnedAnswer| {
+            requests.on_home_answer(request, rooms, |_, _| answer);
+        };
+        match record {
+            Record::Empty { request } => answer(request, OwnedAnswer::Empty),
+            Record::Done { request } => answer(request, OwnedAnswer::Done),
+            Record::Refused { request, code, text } => {
+                answer(request, OwnedAnswer::Refused(Refusal { code, text }));
+            }
             Record::Got { request, position, redelivered, remaining, message } => {
-                broker.on_got(request, position, redelivered, remaining, &message);
+                requests.on_got(request, (position, redelivered, remaining), &message, rooms);
             }
-            Record::Empty { request } => broker.on_home_answer(request, |_, _| OwnedAnswer::Empty),
             Record::Counts { request, messages, consumers } => {
-                broker.on_home_answer(request, |question, _| match question {
+                requests.on_home_answer(request, rooms, |question, _| match question {
                     Question::Purge => OwnedAnswer::Messages(messages),
                     // who asked something else refuses an answer that does not fit
                     Question::Inspect
@@ -104,16 +124,30 @@ impl Shard {
                     | Question::Get { .. } => OwnedAnswer::Queue { messages, consumers },
                 });
             }
-            Record::Done { request } => broker.on_home_answer(request, |_, _| OwnedAnswer::Done),
-            Record::Refused { request, code, text } => {
-                broker.on_home_answer(request, |_, _| OwnedAnswer::Refused(Refusal { code, text }));
-            }
-            Record::Publish { .. }
-            | Record::Deliver { .. }
-            | Record::Stored { .. }
-            | Record::Settle { .. }
-            | Record::Credit { .. }
-            | Record::Grant { .. } => {}
+            Record::NotNow { request } => requests.on_not_now(request, now),
+            // every other kind has its door above
+            _ => {}
         }
     }
+}
+
+/// The question that a record asks, of which queue.
+fn question(from: ShardAddress, record: &Record<'_>) -> Option<(Asker, leveret_model::QueueId, Question)> {
+    let no_channel = leveret_model::ChannelKey::default();
+    let (channel, request, queue, question) = match *record {
+        Record::Subscribe { request, queue, consumer } => {
+            let question = Question::Subscribe { consumer: consumer.number, terms: consumer.terms };
+            (consumer.channel, request, queue, question)
+        }
+        Record::Unsubscribe { request: Some(request), queue, channel, consumer } => {
+            (channel, request, queue, Question::Unsubscribe { consumer })
+        }
+        Record::Get { request, queue, channel, no_ack } => {
+            (channel, request, queue, Question::Get { no_ack })
+        }
+        Record::Purge { request, queue } => (no_channel, request, queue, Question::Purge),
+        Record::Inspect { request, queue } => (no_channel, request, queue, Question::Inspect),
+        _ => return None,
+    };
+    Some((Asker { at: from, channel, request }, queue, question))
 }

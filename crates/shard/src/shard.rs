@@ -1,19 +1,28 @@
-//! The shard: its doors for the driver. What comes from the control machine is in `control_mail.rs`, what comes from other
-//! shards in `records.rs`, the end of the turn in `turn.rs`.
+//! The shard: its doors for the driver. What comes from the control machine is in `control_mail.rs`, what comes
+//! from other shards in `records.rs`, the end of the turn in `turn.rs`.
 
 use alloc::string::String;
 use alloc::sync::Arc;
 
 use bytes::Bytes;
 use leveret_amqp::{Connection, Ended, State};
-use leveret_auth::{Hashed, Users};
-use leveret_model::{ConnectionKey, Instant, NodeId, ReplyCode, Seed, ShardAddress, limits};
+use leveret_auth::{HashUpgrade, Hashed, Users};
+use leveret_model::{
+    ConnectionKey, Instant, Message, NodeId, ReplyCode, Seed, ShardAddress, StoreMark, limits,
+};
+use leveret_queue::MessageRef;
 use leveret_wire::Output;
 
-use crate::broker::{Broker, Meta};
-use crate::connections::{ClientConnection, Connections};
-use crate::host::{View, refusal};
-use crate::pressure::Pressure;
+use crate::bounds::Bounds;
+use crate::clients::{ClientConnection, ClientMemory, Clients, Connections};
+use crate::egress::Egress;
+use crate::host::Broker;
+use crate::ingress::Ingress;
+use crate::machines::Machines;
+use crate::pressure::Throttled;
+use crate::queues::{Queues, Store};
+use crate::requests::Requests;
+use crate::view::ClusterView;
 
 /// What a shard is told at its start.
 #[derive(Debug)]
@@ -26,6 +35,8 @@ pub struct ShardConfig {
     pub protocol: Arc<leveret_amqp::Config>,
     /// Who may log in.
     pub users: Users,
+    /// Who keeps what is to survive.
+    pub store: Store,
 }
 
 /// The other end of a new socket.
@@ -50,13 +61,14 @@ pub enum ReadInterest {
 
 /// One core's part of a node.
 ///
-/// In a turn the driver calls, in this order: [`Shard::begin_turn`]; [`Shard::on_control`] until its control ring is
-/// empty; then any of the other `on_*` doors; [`Shard::end_turn`], which fills the [`Effects`](crate::Effects). Then it
-/// writes the output of whoever was touched, and says so with [`Shard::on_carried`].
+/// In a turn the driver calls, in this order: [`Shard::begin_turn`]; [`Shard::on_control`] until its control
+/// ring is empty; then any of the other `on_*` doors; [`Shard::end_turn`], which fills the
+/// [`Effects`](crate::Effects). Then it writes the output of whoever was touched, and says so with
+/// [`Shard::on_carried`].
 #[derive(Debug)]
 pub struct Shard {
     pub(crate) connections: Connections,
-    pub(crate) broker: Broker,
+    pub(crate) machines: Machines,
     protocol: Arc<leveret_amqp::Config>,
 }
 
@@ -64,53 +76,99 @@ impl Shard {
     /// A shard without connections and queues.
     #[must_use]
     pub fn new(config: ShardConfig) -> Self {
-        Self {
-            connections: Connections::default(),
-            broker: Broker::new(config.own, config.seed, config.users),
-            protocol: config.protocol,
-        }
+        let ShardConfig { own, seed, protocol, users, store } = config;
+        let machines = Machines {
+            own,
+            view: ClusterView::new(own, seed),
+            clients: Clients::new(users),
+            memory: ClientMemory::default(),
+            queues: Queues::new(own, seed, store),
+            ingress: Ingress::new(seed),
+            egress: Egress::new(seed),
+            requests: Requests::new(own),
+            throttled: Throttled::default(),
+        };
+        Self { connections: Connections::default(), machines, protocol }
+    }
+
+    /// Sets other bounds than those of `limits`; to be called before anything else.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        self.machines.queues.set_bounds(bounds);
+        self.machines.memory.set_bounds(bounds);
+    }
+
+    /// Plants a bug; to be called before anything else.
+    #[cfg(feature = "planted")]
+    pub fn plant(&mut self, bug: crate::Planted) {
+        bug.bounds().into_iter().for_each(|bounds| self.set_bounds(bounds));
+        self.machines.queues.plant(bug);
+        self.machines.view.plant(bug);
+    }
+
+    /// One door: what is done behind it may have results for connections, which are given out before the door
+    /// closes. Every door that can reach a machine goes through here.
+    pub(crate) fn enter<R>(&mut self, act: impl FnOnce(&mut Self) -> R) -> R {
+        let result = act(self);
+        self.hand_out_results();
+        result
+    }
+
+    /// Calls a connection with its view of the broker, and notes that it was touched. `None` if it is gone.
+    /// hot.
+    #[inline(always)]
+    pub(crate) fn with<R>(
+        &mut self,
+        key: ConnectionKey,
+        call: impl FnOnce(&mut ClientConnection, Instant, &mut Broker<'_>) -> R,
+    ) -> Option<R> {
+        let connection = self.connections.get_mut(key)?;
+        let now = self.machines.view.now();
+        let mut broker = Broker { machines: &mut self.machines, connection: key };
+        let result = call(connection, now, &mut broker);
+        self.connections.touch(key);
+        Some(result)
     }
 
     /// The time of this turn; the clock is read once.
     pub fn begin_turn(&mut self, now: Instant) {
-        self.broker.now = now;
+        self.machines.view.begin_turn(now);
     }
 
     /// A new socket.
     pub fn accept(&mut self, caller: Caller) -> ConnectionKey {
-        let now = self.broker.now;
+        let now = self.machines.view.now();
         let key = self.connections.add(|key| Connection::new(now, key, Arc::clone(&self.protocol)));
-        let metas = &mut self.broker.metas;
-        if metas.len() <= key.slot as usize {
-            metas.resize_with(key.slot as usize + 1, Meta::default);
-        }
-        metas[key.slot as usize] = Meta {
-            generation: key.generation,
-            name: caller.name,
-            loopback: caller.loopback,
-            ..Meta::default()
-        };
+        self.machines.clients.accept(key, caller.name, caller.loopback);
+        self.reset(key);
         key
     }
 
-    /// Bytes from a socket: consumes what it can; the driver offers the rest again, with more behind it if more came, when
-    /// [`Shard::read_interest`] says so. hot.
+    /// A slot has a new connection, or none any more.
+    fn reset(&mut self, key: ConnectionKey) {
+        self.machines.memory.reset(key, self.machines.view.now());
+        self.machines.egress.reset(key);
+        self.machines.throttled.reset(key);
+    }
+
+    /// Bytes from a socket: consumes what it can; the driver offers the rest again, with more behind it if more
+    /// came, when [`Shard::read_interest`] says so. hot.
     pub fn on_bytes(&mut self, key: ConnectionKey, bytes: &Bytes) -> usize {
         let mut consumed = 0;
         loop {
-            let Some(connection) = self.connections.get_mut(key) else { return bytes.len() };
-            let mut view = View { broker: &mut self.broker, connection: key };
             let rest = if consumed == 0 { bytes } else { &bytes.slice(consumed..) };
-            consumed += connection.on_bytes(view.broker.now, rest, &mut view);
-            let stopped = consumed < bytes.len() && !connection.wants_read();
-            self.connections.touch(key);
-            if self.broker.pressure != Pressure::Calm || !self.broker.meta(key).waits_for.is_empty() {
+            let taken = self.with(key, |connection, now, broker| {
+                let taken = connection.on_bytes(now, rest, broker);
+                (taken, connection.wants_read())
+            });
+            let Some((taken, wants_read)) = taken else { return bytes.len() };
+            consumed += taken;
+            if self.machines.throttled.concerns(key) {
                 self.note_waiting(key);
             }
             self.hand_out_results();
             // what stopped it may be over by now, a login for one; then nobody else would offer the rest again
-            let goes_on = stopped && self.connections.get(key).is_some_and(Connection::wants_read);
-            if !goes_on {
+            let stopped = consumed < bytes.len() && !wants_read;
+            if !(stopped && self.connections.get(key).is_some_and(Connection::wants_read)) {
                 return consumed;
             }
         }
@@ -118,20 +176,17 @@ impl Shard {
 
     /// The socket takes output again.
     pub fn on_written(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        self.broker.meta_mut(key).unread = false;
-        let mut view = View { broker: &mut self.broker, connection: key };
-        let went_on = connection.on_written(view.broker.now, &mut view);
-        self.connections.touch(key);
-        if went_on {
-            self.hand_out_results();
-        }
+        self.enter(|shard| {
+            if shard.with(key, |connection, now, broker| connection.on_written(now, broker)).is_some() {
+                shard.machines.clients.get_mut(key).unread = false;
+            }
+        });
     }
 
     /// The socket has taken no output for long; so it is until [`Shard::on_written`].
     pub fn on_unread(&mut self, key: ConnectionKey) {
         if self.connections.get(key).is_some() {
-            self.broker.meta_mut(key).unread = true;
+            self.machines.clients.get_mut(key).unread = true;
         }
     }
 
@@ -144,21 +199,19 @@ impl Shard {
 
     /// The socket is gone.
     pub fn on_lost(&mut self, key: ConnectionKey) {
-        let Some(mut connection) = self.connections.remove(key) else { return };
-        let mut view = View { broker: &mut self.broker, connection: key };
-        connection.lost(&mut view);
-        self.broker.count_kept(key, 0, 0);
-        self.broker.metas[key.slot as usize] = Meta::default();
-        self.hand_out_results();
+        self.enter(|shard| {
+            let Some(mut connection) = shard.connections.remove(key) else { return };
+            connection.lost(&mut Broker { machines: &mut shard.machines, connection: key });
+            shard.machines.clients.lost(key);
+            shard.reset(key);
+        });
     }
 
     /// Ends a connection with a reply code: an operator, a stop, a limit.
     pub fn close(&mut self, key: ConnectionKey, code: ReplyCode, text: &str) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        let mut view = View { broker: &mut self.broker, connection: key };
-        connection.close(view.broker.now, code, text, &mut view);
-        self.connections.touch(key);
-        self.hand_out_results();
+        self.enter(|shard| {
+            shard.with(key, |connection, now, broker| connection.close(now, code, text, broker));
+        });
     }
 
     /// Ends every connection: the node stops.
@@ -170,27 +223,46 @@ impl Shard {
 
     /// A password was hashed.
     pub fn on_password(&mut self, key: ConnectionKey, mechanism: &str, hashed: Hashed) {
-        let user = hashed.user().clone();
-        let result = self.broker.users.on_hashed(hashed, self.broker.now);
-        self.broker.logins.push((key, result.map_err(|refused| refusal(refused, &user, mechanism))));
-        self.hand_out_results();
+        let now = self.machines.view.now();
+        self.enter(|shard| shard.machines.clients.on_password(key, mechanism, hashed, now));
     }
 
-    #[cfg(feature = "planted")]
-    pub(crate) fn plant_in_broker(&mut self, bug: crate::planted::Planted) {
-        self.broker.planted = Some(bug);
+    /// Another shard of the node has a better hash of a user's password
+    /// ([`Effects::hash_upgrades`](crate::Effects::hash_upgrades)).
+    pub fn on_hash_upgrade(&mut self, upgrade: HashUpgrade) {
+        self.machines.clients.on_hash_upgrade(upgrade);
+    }
+
+    /// The store has synced all that it was handed up to a mark ([`Effects::store`](crate::Effects::store)).
+    pub fn on_stored(&mut self, through: StoreMark) {
+        self.enter(|shard| shard.machines.queues.on_synced(through));
+    }
+
+    /// A message that a store request names, as long as it is in a queue.
+    #[must_use]
+    pub fn stored_message(&self, message: MessageRef) -> Message<'_> {
+        self.machines.queues.message(message)
     }
 
     /// The link to a node begins; the shard says again what it has there.
     pub fn on_link_up(&mut self, node: NodeId) {
-        self.broker.on_link_up(node, &self.connections);
-        self.hand_out_results();
+        self.enter(|shard| {
+            let (requests, mut rooms) = shard.machines.requests();
+            requests.end_waits_for_link(node, &mut rooms);
+            let Machines { queues, egress, requests, ingress, .. } = &mut shard.machines;
+            let held = queues.held_there(&shard.connections);
+            queues.on_link_up(node, held, &egress.unread(), |queues| requests.repeat(node, queues));
+            ingress.retry();
+        });
     }
 
     /// The link to a node is gone, with what was on it.
     pub fn on_link_down(&mut self, node: NodeId) {
-        self.broker.on_link_down(node);
-        self.hand_out_results();
+        self.enter(|shard| {
+            shard.machines.queues.on_link_down(node);
+            let (requests, mut rooms) = shard.machines.requests();
+            requests.end_waits_for_link(node, &mut rooms);
+        });
     }
 
     /// What is to be written to a connection's socket.
@@ -213,8 +285,7 @@ impl Shard {
     /// The other end of a connection, as the driver named it.
     #[must_use]
     pub fn name(&self, key: ConnectionKey) -> &str {
-        let meta = self.broker.metas.get(key.slot as usize).filter(|meta| meta.generation == key.generation);
-        meta.map_or("", |meta| &meta.name)
+        self.machines.clients.find(key).map_or("", |client| &client.name)
     }
 
     /// Why a connection ended, for the log.
@@ -226,52 +297,32 @@ impl Shard {
     /// What people call a node, if that is known.
     #[must_use]
     pub fn node_name(&self, node: NodeId) -> Option<&str> {
-        self.broker.node_names.get(&node).map(|name| &**name)
+        self.machines.view.node_name(node)
     }
 
     /// When [`Shard::on_timer`] wants to be called.
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
-        self.connections.next_deadline().min(self.broker.wait_deadline)
+        let Machines { clients, queues, ingress, requests, .. } = &self.machines;
+        let waits = clients.openings_due().min(requests.due());
+        self.connections.next_deadline().min(queues.lanes_due()).min(ingress.due()).min(waits)
     }
 
     /// Time passed. What is due beyond a bound stays so for the next turn.
     pub fn on_timer(&mut self) {
-        let now = self.broker.now;
-        for _ in 0..limits::TIMERS_PER_TURN_MAX {
-            let Some(key) = self.connections.pop_due(now) else { break };
-            let Some(connection) = self.connections.get_mut(key) else { continue };
-            let mut view = View { broker: &mut self.broker, connection: key };
-            connection.on_timer(now, &mut view);
-            self.connections.touch(key);
-        }
-        if self.broker.wait_deadline <= now {
-            // each of these names its next moment again
-            self.broker.wait_deadline = Instant::FAR;
-            self.broker.expire_lanes();
-            self.broker.expire_requests();
-            self.broker.retry = true;
-        }
-        self.hand_out_results();
-    }
-
-    /// Memory that this shard holds for clients: arena, outboxes, what connections keep, and consumers, bytes.
-    #[must_use]
-    pub fn memory_bytes(&self) -> u64 {
-        let broker = &self.broker;
-        let messages = broker.arena.bytes_held() + broker.outboxes.waiting_bytes();
-        messages + broker.kept.bytes + broker.subscribed.bytes()
-    }
-
-    /// Of that, bodies of queues and lanes that may lie in blocks with others, bytes.
-    #[must_use]
-    pub fn bytes_in_blocks(&self) -> u64 {
-        self.broker.arena.bytes_in_blocks()
-    }
-
-    /// The blocks that bodies came in hold much more than those: some of the bodies are copied out. True if there are more.
-    pub fn own_bodies(&mut self) -> bool {
-        let queues = self.broker.arena.own_chunks(limits::OWN_BYTES_MAX);
-        self.connections.own_slices() | queues
+        self.enter(|shard| {
+            let now = shard.machines.view.now();
+            for _ in 0..limits::TIMERS_PER_TURN_MAX {
+                let Some(key) = shard.connections.pop_due(now) else { break };
+                shard.with(key, |connection, now, broker| connection.on_timer(now, broker));
+            }
+            shard.machines.queues.expire_lanes(now);
+            shard.machines.ingress.expire(now);
+            let (requests, mut rooms) = shard.machines.requests();
+            requests.expire(&mut rooms);
+            if shard.machines.clients.openings_due() <= now {
+                shard.tell_of_vhosts();
+            }
+        });
     }
 }

@@ -1,15 +1,16 @@
 //! The end of a turn, and what is done between two inputs of it.
 //!
-//! Order at the end: held publishes, windows, dispatch, confirms, records. Windows come before the dispatch, so that a
-//! queue whose consumer has room again is dispatched in this turn; what is still listed after it asks for another one.
+//! Order at the end: held publishes, windows, dispatch, who waits for memory, records, confirms. Windows come
+//! before the dispatch, so that a queue whose consumer has room again is dispatched in this turn; what is still
+//! listed after it asks for another one.
 
-use leveret_model::{ChannelKey, Settlement, limits};
+use leveret_model::{ChannelKey, ConnectionKey, Settlement};
 
-use crate::answers::{OwnedAnswer, borrow};
 use crate::effects::Effects;
-use crate::egress::Outlet;
-use crate::host::View;
-use crate::places::Place;
+use crate::egress::Deliveries;
+use crate::machines::Machines;
+use crate::queues::Publisher;
+use crate::requests::{OwnedAnswer, borrow};
 use crate::shard::Shard;
 
 impl Shard {
@@ -21,156 +22,127 @@ impl Shard {
         self.return_windows();
         self.dispatch();
         self.release_waiting();
-        self.broker.flush_stored();
-        self.broker.arena.compact(limits::ARENA_BLOCK_BYTES);
+        let Machines { clients, queues, requests, .. } = &mut self.machines;
+        queues.end_turn(&mut effects.batches, &mut effects.store);
+        queues.peers().take_unknown(&mut effects.unknown);
         self.connections.end_turn(&mut effects.touched);
-        self.broker.outboxes.flush(&mut effects.batches);
-        effects.control.append(&mut self.broker.control);
-        effects.passwords.append(&mut self.broker.passwords);
-        effects.refused.first.clear();
-        effects.refused.more = 0;
-        core::mem::swap(&mut effects.refused, &mut self.broker.refused);
-        !self.broker.dirty.is_empty()
+        effects.control.append(requests.control());
+        clients.end_turn(effects);
+        queues.is_dirty()
     }
 
-    /// Gives connections what the broker has for them; they may ask for more in turn.
+    /// Gives connections what the machines have for them; they may ask for more in turn.
     pub(crate) fn hand_out_results(&mut self) {
         loop {
-            let now = self.broker.now;
-            while let Some((key, result)) = self.broker.logins.pop() {
-                let Some(connection) = self.connections.get_mut(key) else { continue };
+            while let Some((key, result)) = self.machines.clients.pop_login() {
                 if let Ok(user) = &result {
-                    self.broker.metas[key.slot as usize].user = user.clone();
+                    self.machines.clients.note_user(key, user);
                 }
-                connection.on_login(now, result);
-                self.connections.touch(key);
+                self.with(key, |connection, now, _| connection.on_login(now, result));
             }
             self.hand_out_confirms();
-            while let Some((channel, consumer)) = self.broker.cancels.pop_front() {
-                if let Some(connection) = self.connections.get_mut(channel.connection) {
-                    connection.cancel_consumer(channel, consumer);
-                    self.connections.touch(channel.connection);
+            while let Some((channel, consumer)) = self.machines.queues.out().cancelled.pop_front() {
+                if self.machines.egress.subscribed.remove(channel, consumer).is_some() {
+                    self.with(channel.connection, |connection, _, _| {
+                        connection.cancel_consumer(channel, consumer);
+                    });
                 }
             }
-            let Some((channel, answer)) = self.broker.answers.pop_front() else { break };
+            let Some((channel, answer)) = self.machines.requests.pop_answer() else { break };
             self.give_answer(channel, &answer);
+        }
+    }
+
+    /// Clients that wait for their vhost hear of it, if it can be told.
+    pub(crate) fn tell_of_vhosts(&mut self) {
+        for (key, result) in self.machines.clients.take_openings(&self.machines.view) {
+            self.with(key, |connection, now, broker| connection.on_vhost(now, result, broker));
         }
     }
 
     /// hot.
     fn hand_out_confirms(&mut self) {
-        for (channel, number, ok) in self.broker.settled.drain(..) {
+        let Machines { queues, ingress, .. } = &mut self.machines;
+        for answered in queues.out().answered.drain(..) {
+            let Some((Publisher::Channel(channel, number), stored)) = ingress.settle(&answered) else {
+                continue;
+            };
             if let Some(connection) = self.connections.get_mut(channel.connection) {
-                connection.on_settled(channel, number, ok);
+                connection.on_settled(channel, number, stored);
                 self.connections.touch(channel.connection);
             }
         }
     }
 
     fn give_answer(&mut self, channel: ChannelKey, answer: &OwnedAnswer) {
-        let key = channel.connection;
-        let now = self.broker.now;
-        let taken = match self.connections.get_mut(key) {
-            Some(connection) => {
-                let mut view = View { broker: &mut self.broker, connection: key };
-                let taken = connection.on_answer(now, channel, borrow(answer), &mut view);
-                self.connections.touch(key);
-                taken
-            }
-            None => false,
-        };
-        if let (false, OwnedAnswer::Got { held, no_ack: false, .. }) = (taken, answer) {
-            self.broker.settle(channel, *held, Settlement::Requeue);
+        let taken = self.with(channel.connection, |connection, now, broker| {
+            connection.on_answer(now, channel, borrow(answer), broker)
+        });
+        if let (false, OwnedAnswer::Got { held, no_ack: false, .. }) = (taken == Some(true), answer) {
+            self.machines.queues.settle(channel, *held, Settlement::Requeue);
         }
     }
 
-    /// Publishes that were held are offered again.
+    /// Publishes that were held are offered again, if any may go.
     fn offer_held(&mut self) {
-        if !core::mem::take(&mut self.broker.retry) {
+        if core::mem::take(&mut self.machines.queues.out().lane_has_room) {
+            self.machines.ingress.retry();
+        }
+        let held = self.machines.ingress.take_held();
+        if held.is_empty() {
             return;
         }
-        let holding = core::mem::take(&mut self.broker.holding);
-        for key in holding {
-            if self.broker.meta(key).generation != key.generation {
-                continue;
+        self.enter(|shard| {
+            for key in held {
+                shard.with(key, |connection, now, broker| connection.resume(now, broker));
             }
-            self.broker.meta_mut(key).holds_publish = false;
-            let Some(connection) = self.connections.get_mut(key) else { continue };
-            let mut view = View { broker: &mut self.broker, connection: key };
-            connection.resume(view.broker.now, &mut view);
-            self.connections.touch(key);
-        }
-        self.hand_out_results();
+        });
     }
 
-    /// Queues that have messages and consumers with room bring them together, in the order in which they were listed; a
-    /// queue that is not done goes behind the others. hot.
+    /// hot.
     fn dispatch(&mut self) {
-        let output_high = self.broker.output_high();
-        let broker = &mut self.broker;
-        let mut left = limits::SHARD_DISPATCH_MAX;
-        let mut left_bytes = limits::SHARD_DISPATCH_BYTES_MAX;
-        let mut due = core::mem::take(&mut broker.dirty);
-        let mut done = 0;
-        for handle in &due {
-            if left == 0 || left_bytes == 0 {
-                break;
-            }
-            done += 1;
-            let Some(entry) = broker.places.get_mut(*handle) else { continue };
-            let Place::Home(home) = &mut entry.place else { continue };
-            if home.closed {
-                continue;
-            }
-            let mut outlet = Outlet {
-                own: broker.own,
-                handle: *handle,
-                id: entry.id,
-                connections: &mut self.connections,
-                metas: &mut broker.metas,
-                outboxes: &mut broker.outboxes,
-                output_high,
-                recent: None,
-            };
-            let before = home.queue.ready_bytes();
-            let mut most = limits::TURN_DISPATCH_MAX.min(left);
-            if before > left_bytes {
-                // as if all of its messages were of one size
-                most = most.min((left_bytes * home.queue.ready() / before) as usize + 1);
-            }
-            let outcome = home.queue.dispatch(most, &mut broker.arena, &mut outlet);
-            left -= outcome.delivered;
-            left_bytes = left_bytes.saturating_sub(before - home.queue.ready_bytes());
-            if outcome.more {
-                broker.dirty.push(*handle);
-            }
-        }
-        due.drain(..done);
-        // those that had no turn yet come first in the next one
-        due.append(&mut broker.dirty);
-        broker.dirty = due;
+        let Machines { queues, egress, memory, .. } = &mut self.machines;
+        let output_high = memory.output_high();
+        queues.dispatch(&mut Deliveries { connections: &mut self.connections, egress, output_high });
     }
 
-    /// Where output is short, windows of homes elsewhere go back, and queues here that skipped a consumer go on. A
-    /// connection whose output is long is looked at again when it was written.
+    /// Where output is short, windows of homes elsewhere go back, and queues here that skipped a consumer go
+    /// on. A connection whose output is long is looked at again when it was written. hot.
     fn return_windows(&mut self) {
-        let low = self.broker.output_low();
+        let low = self.machines.memory.output_low();
         for at in 0..self.connections.touched().len() {
             let key = self.connections.touched()[at];
-            let meta = self.broker.meta(key);
-            let idle = meta.credit.is_empty() && meta.parked.is_empty() && !meta.pauses;
-            if meta.generation != key.generation || idle {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let Machines { own, queues, egress, .. } = &mut self.machines;
+            let pauses = egress.has_pauses(key);
+            if !pauses && !egress.waits_for_room(key) {
                 continue;
             }
-            let pauses = meta.pauses;
-            let Some(connection) = self.connections.get_mut(key) else { continue };
             let is_short = connection.output().len() < low;
             if pauses || connection.has_pauses() {
-                self.note_pauses(key);
+                egress.note_pauses(connection, *own, queues);
             }
             if is_short {
-                self.broker.output_has_room(key);
+                egress.output_has_room(key, queues);
             }
         }
+    }
+
+    /// Connections that need not wait for memory any more go on.
+    fn release_waiting(&mut self) {
+        while let Some(key) = self.machines.throttled.pop_began() {
+            self.note_waiting(key);
+        }
+        self.machines.queues.end_throttles();
+        if core::mem::take(&mut self.machines.queues.out().throttle_ended) {
+            self.connections.keys().into_iter().for_each(|key| self.release(key));
+        }
+    }
+
+    #[cold]
+    fn release(&mut self, key: ConnectionKey) {
+        let Machines { queues, throttled, .. } = &mut self.machines;
+        throttled.release(key, queues);
+        self.note_waiting(key);
     }
 }

@@ -1,4 +1,5 @@
-//! Heads: of a log segment, of a segment or spill file, and of a batch in the log. Drawn in docs/formats/store.md §2.
+//! Heads: of a log segment, of a segment or spill file, and of a batch in the log. Drawn in
+//! docs/formats/store.md §2.
 
 use alloc::vec::Vec;
 
@@ -161,8 +162,8 @@ impl BatchHead {
         (head.log == of.log && head.nonce == of.nonce).then_some(head)
     }
 
-    /// True if a head of this use of the file was here before something happened to it: its nonce is there, which nobody
-    /// else writes, and the rest is not right.
+    /// True if a head of this use of the file was here before something happened to it: its nonce is there,
+    /// which nobody else writes, and the rest is not right.
     pub(crate) fn was_here(bytes: &[u8], of: &LogHead) -> bool {
         let fields = |from: usize| bytes.get(from..from + 8);
         let [log, nonce] = [fields(8), fields(16)];

@@ -1,5 +1,5 @@
-//! A read of a part of a file that gets what can be read: after an error it goes on in pieces of 4 KiB and leaves zeros
-//! where even these cannot be read, so that only the messages there are lost.
+//! A read of a part of a file that gets what can be read: after an error it goes on in pieces of 4 KiB and
+//! leaves zeros where even these cannot be read, so that only the messages there are lost.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -92,8 +92,8 @@ impl WindowRead {
     }
 }
 
-/// Bytes of the piece at `offset`, of which `left` are wanted: it ends where a block of the file does, so that the same
-/// messages are lost however the window lies.
+/// Bytes of the piece at `offset`, of which `left` are wanted: it ends where a block of the file does, so that
+/// the same messages are lost however the window lies.
 fn piece(offset: u64, left: usize) -> u32 {
     (PIECE_BYTES - (offset % u64::from(PIECE_BYTES)) as u32).min(left as u32)
 }

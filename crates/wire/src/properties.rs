@@ -8,9 +8,12 @@
 //!         9 reply-to        8 expiration         7 message-id 6 timestamp       5 type       4 user-id
 //!         3 app-id          2 cluster-id         1 unused     0 another word of flags follows
 //! ```
-//! The broker forwards the payload as it came; it reads single properties through [`Properties`], which walks to them.
+//! The broker forwards the payload as it came; it reads single properties through [`Properties`], which walks
+//! to them.
 
 use alloc::vec::Vec;
+
+use leveret_model::Terms;
 
 use crate::codec::{Reader, put_longlong, put_octet, put_short, put_shortstr, put_table};
 use crate::field::{FieldError, Table};
@@ -26,6 +29,9 @@ const CONTINUED: u16 = 1;
 const UNUSED: u16 = 2;
 /// Flags of what is not for applications alone: headers, reply-to, expiration, user-id.
 const FOR_BROKER: u16 = 0x2000 | 0x0200 | 0x0100 | 0x0010;
+
+/// Flags of what [`Terms`] are read from: delivery-mode, priority, expiration.
+const FOR_TERMS: u16 = 0x1000 | 0x0800 | 0x0100;
 
 /// Why bytes are no content header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,8 +138,8 @@ const KINDS: [Kind; 14] = [
     Kind::ShortString,
 ];
 
-/// The properties of a message as they came. Each accessor walks to its value; `None` is absent, or malformed in front
-/// of it or there (which [`Properties::validate`] tells).
+/// The properties of a message as they came. Each accessor walks to its value; `None` is absent, or malformed
+/// in front of it or there (which [`Properties::validate`] tells).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Properties<'a> {
     flags: u16,
@@ -189,6 +195,21 @@ impl<'a> Properties<'a> {
     #[must_use]
     pub const fn concern_broker(&self) -> bool {
         self.flags & FOR_BROKER != 0
+    }
+
+    /// What the publisher asks of a broker with them. An expiration that is no number counts as none: the
+    /// ingress refuses it before this is asked. hot: most messages have none of the three.
+    #[inline]
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        if self.flags & FOR_TERMS == 0 { Terms::default() } else { self.read_terms() }
+    }
+
+    #[inline(never)]
+    fn read_terms(&self) -> Terms {
+        let digits = self.expiration().and_then(|digits| core::str::from_utf8(digits).ok());
+        let expiration_ms = digits.and_then(|digits| digits.parse().ok());
+        Terms::new(self.delivery_mode() == Some(PERSISTENT), self.priority().unwrap_or(0), expiration_ms)
     }
 
     /// Checks the values: all there, nothing left over, headers a table.

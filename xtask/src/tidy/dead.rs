@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::{Problem, Tree};
+use super::tree::{Problem, Tree};
 use crate::source::{code_only, words};
 
 pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
@@ -87,7 +87,7 @@ pub(super) fn resolve(directory: &str, relative: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree_of;
+    use crate::tidy::tree::tree_of;
 
     #[test]
     fn a_file_without_a_mod_is_found_and_the_others_are_not() {

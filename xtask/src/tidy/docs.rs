@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::dead::resolve;
-use super::{Problem, Tree};
+use super::tree::{Problem, Tree};
 use crate::readme;
 use crate::source::{Source, line_of};
 
@@ -84,7 +84,7 @@ fn exists(tree: &Tree<'_>, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree_of;
+    use crate::tidy::tree::tree_of;
 
     #[test]
     fn links_anchors_and_named_files_are_followed() {

@@ -2,25 +2,39 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Problem, Tree};
+use super::tree::{Problem, Tree};
 
-/// Each room and the rooms that it may import, bottom floor first. `queue` knows no bytes and no connection, `amqp`
-/// knows no queue, `cluster` and `shard` never see each other; only `server` and the app touch the system.
+/// Each room and the rooms that it may import, bottom floor first. `queue` knows no bytes and no connection,
+/// `amqp` knows no queue, `cluster` and `shard` never see each other; only `server` and the app touch the
+/// system.
 pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("wire", &["model"]),
+    // One AMQP client for the demo, the simulator, rigs and tests; sockets stay with its users.
+    ("client", &["model", "wire"]),
     ("amqp", &["model", "wire"]),
+    ("resp", &["model"]),
     ("route", &["model", "wire"]),
+    ("sessions", &["model"]),
     ("link", &["model"]),
     ("auth", &["model", "wire"]),
     ("store", &["model"]),
     ("queue", &["model"]),
     ("cluster", &["model", "link", "auth"]),
+    ("session-oracle", &["model", "resp", "sessions"]),
     ("shard", &["model", "wire", "amqp", "route", "link", "auth", "queue"]),
     ("server", &["model", "wire", "amqp", "route", "link", "auth", "store", "queue", "cluster", "shard"]),
-    ("sim", &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
-    ("leveret", &["model", "wire", "link", "store", "server"]),
+    ("sim", &["model", "wire", "client", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
+    // The load generator has a codec of its own on purpose: what it measures must not help to measure.
+    ("bench", &[]),
+    ("services", &["model"]),
+    ("bus", &["model", "services"]),
+    ("door", &["model", "services", "bus"]),
+    ("leveret", &["model", "wire", "link", "store", "server", "bench", "client", "services", "bus", "door"]),
 ];
+
+/// Rooms that any room's tests and examples may import too, if they lie below it.
+const FOR_TESTS: &[&str] = &["client"];
 
 pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
@@ -44,9 +58,13 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
             let what = format!("the package of {room} is called {PREFIX}{room}, so that imports are seen");
             problems.push(Problem::new(&manifest.path, 1, what));
         }
-        for Import { key, room: imported } in imports(&table, &workspace) {
+        let below = ROOMS.iter().map(|(name, _)| *name).take_while(|name| *name != room);
+        let for_tests: Vec<&str> = below.filter(|name| FOR_TESTS.contains(name)).collect();
+        for Import { key, room: imported, for_tests: is_for_tests } in imports(&table, &workspace) {
+            let imported = imported.as_str();
             // a room's tests may ask for its own features
-            if imported != room && !allowed.contains(&imported.as_str()) {
+            let by_tests = is_for_tests && (imported == room || for_tests.contains(&imported));
+            if !allowed.contains(&imported) && !by_tests {
                 let own_table = format!(".{key}]");
                 let mut lines = manifest.text.lines();
                 let line = lines.position(|line| line.starts_with(&key) || line.ends_with(&own_table));
@@ -63,6 +81,8 @@ struct Import {
     /// What the manifest calls it.
     key: String,
     room: String,
+    /// A dev-dependency.
+    for_tests: bool,
 }
 
 /// What the packages of rooms are called by.
@@ -84,7 +104,7 @@ fn imports(table: &toml::Table, workspace: &toml::Table) -> Vec<Import> {
         if key.ends_with("dependencies") {
             found.extend(inner.iter().filter_map(|(name, value)| {
                 let room = package(name, value, workspace).strip_prefix(PREFIX)?.to_owned();
-                Some(Import { key: name.clone(), room })
+                Some(Import { key: name.clone(), room, for_tests: key == "dev-dependencies" })
             }));
         } else if key == "target" {
             let tables = inner.values().filter_map(toml::Value::as_table);
@@ -103,7 +123,7 @@ fn package<'a>(name: &'a str, dependency: &'a toml::Value, workspace: &'a toml::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree_of;
+    use crate::tidy::tree::tree_of;
 
     #[test]
     fn an_import_upward_is_found_in_every_kind_of_dependency() {
@@ -132,6 +152,16 @@ mod tests {
             "{problems:?}"
         );
         assert!(problems[2].contains("amqp may not import sim"), "{problems:?}");
+    }
+
+    #[test]
+    fn the_client_is_for_tests_of_the_rooms_above_it_only() {
+        let product = "[dependencies]\nleveret-client.workspace = true\n";
+        let tests = "[dev-dependencies]\nleveret-client.workspace = true\n";
+        let count = |path: &str, text: &str| check(&tree_of(&[(path, text)])).expect("valid TOML").len();
+        assert_eq!(count("crates/shard/Cargo.toml", tests), 0);
+        assert_eq!(count("crates/shard/Cargo.toml", product), 1);
+        assert_eq!(count("crates/wire/Cargo.toml", tests), 1, "wire lies below the client");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Problem, Tree};
+use super::tree::{Problem, Tree};
 use crate::source::{code_only, line_of, words};
 
 const LIMITS: &str = "crates/model/src/limits.rs";
@@ -36,7 +36,7 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree_of;
+    use crate::tidy::tree::tree_of;
 
     #[test]
     fn a_bound_that_is_only_named_in_a_comment_is_unused() {

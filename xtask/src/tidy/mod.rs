@@ -1,64 +1,29 @@
 //! `cargo xtask tidy`: the rules of the house that the compiler does not check.
 //!
-//! Each rule is a file with one function that looks at the tree and names what is wrong: file, line, and what to do.
-//! Read first: [`floors`], which says who may import whom.
+//! Each rule is a file with one function that looks at the tree and names what is wrong: file, line, and what
+//! to do. Read first: [`floors`], which says who may import whom.
 
+mod circles;
+mod comments;
 mod dead;
 mod docs;
 mod floors;
 mod licences;
 mod limits;
+mod open_structs;
 mod purity;
+mod queue_place;
+mod ratchet;
 mod sizes;
+mod tree;
 mod words;
 
-use std::fmt;
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::source::{self, Source};
-
-/// The tree under inspection.
-pub(crate) struct Tree<'a> {
-    pub(crate) root: &'a Path,
-    pub(crate) sources: Vec<Source>,
-}
-
-impl Tree<'_> {
-    /// A file by its path from the root.
-    pub(crate) fn file(&self, path: &str) -> Option<&Source> {
-        self.sources
-            .binary_search_by(|source| source.path.as_str().cmp(path))
-            .ok()
-            .map(|at| &self.sources[at])
-    }
-
-    /// Rust files.
-    pub(crate) fn rust(&self) -> impl Iterator<Item = &Source> {
-        self.sources.iter().filter(|source| source.is_rust())
-    }
-}
-
-/// Something that must be put right.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
-    path: String,
-    line: usize,
-    what: String,
-}
-
-impl Problem {
-    pub(crate) fn new(path: &str, line: usize, what: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line, what: what.into() }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.path, self.line, self.what)
-    }
-}
+use self::tree::{Problem, Tree};
+use crate::source;
 
 /// A rule's name and its function.
 type Rule = (&'static str, fn(&Tree<'_>) -> Result<Vec<Problem>>);
@@ -68,6 +33,10 @@ const RULES: &[Rule] = &[
     ("purity", purity::check),
     ("licences", licences::check),
     ("sizes", sizes::check),
+    ("circles", circles::check),
+    ("open structs", open_structs::check),
+    ("comments", comments::check),
+    ("queue place", queue_place::check),
     ("dead files", dead::check),
     ("words", words::check),
     ("limits", limits::check),
@@ -77,7 +46,8 @@ const RULES: &[Rule] = &[
 pub(crate) fn run(root: &Path, lower_ratchet: bool) -> Result<()> {
     let tree = Tree { root, sources: source::read_tree(root)? };
     if lower_ratchet {
-        sizes::lower(&tree)?;
+        let measures = [sizes::measure, circles::measure, open_structs::measure, comments::measure];
+        ratchet::lower(&tree, &measures.iter().flat_map(|measure| measure(&tree)).collect())?;
     }
     let mut found = 0;
     for (name, rule) in RULES {
@@ -94,12 +64,8 @@ pub(crate) fn run(root: &Path, lower_ratchet: bool) -> Result<()> {
     Ok(())
 }
 
-#[cfg(test)]
-pub(crate) fn tree_of(files: &[(&str, &str)]) -> Tree<'static> {
-    let mut sources: Vec<Source> = files
-        .iter()
-        .map(|(path, text)| Source { path: (*path).to_owned(), text: (*text).to_owned() })
-        .collect();
-    sources.sort_by(|a, b| a.path.cmp(&b.path));
-    Tree { root: Path::new("/nowhere"), sources }
+/// Prints the import circles of each crate with the uses that close them.
+pub(crate) fn print_circles(root: &Path) -> Result<()> {
+    circles::print(&Tree { root, sources: source::read_tree(root)? });
+    Ok(())
 }

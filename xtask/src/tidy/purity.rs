@@ -2,12 +2,14 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Problem, Tree};
+use super::tree::{Problem, Tree};
 use crate::source::{line_of, product_only, words};
 
 /// Rooms without sockets, files, threads, clocks and randomness.
-const PURE: &[&str] =
-    &["model", "wire", "amqp", "route", "link", "auth", "store", "queue", "cluster", "shard"];
+const PURE: &[&str] = &[
+    "model", "wire", "amqp", "resp", "route", "sessions", "link", "auth", "store", "queue", "cluster",
+    "shard", "client", "services",
+];
 
 /// Bans of a pure room's `clippy.toml`, beside those of the root's.
 const BANS: &[&str] = &[
@@ -76,7 +78,7 @@ fn bans(text: &str) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree_of;
+    use crate::tidy::tree::tree_of;
 
     #[test]
     fn a_hasher_seeded_by_the_system_is_found_outside_tests_only() {

@@ -1,14 +1,10 @@
 //! Sizes: a file over 400 lines asks for a split, over 800 it needs a reason; a function fits on a screen.
-//!
-//! `xtask/ratchet.txt` records what was too long when the rule came; its numbers may only fall. `--ratchet` lowers
-//! them, nothing raises them but a hand that can be asked why.
 
-use std::collections::BTreeMap;
+use anyhow::Result;
 
-use anyhow::{Context as _, Result};
-
-use super::{Problem, Tree};
-use crate::source::{code_only, item_end, line_of, words};
+use super::ratchet::{self, Measure, Measures};
+use super::tree::{Problem, Tree};
+use crate::source::{Source, code_only, item_end, line_of, words};
 
 /// Lines of a file that are fine.
 const FILE_LINES_SOFT: usize = 400;
@@ -16,85 +12,53 @@ const FILE_LINES_SOFT: usize = 400;
 const FILE_LINES_HARD: usize = 800;
 /// Lines of a function that are fine.
 const FUNCTION_LINES_MAX: usize = 70;
-/// The record.
-const RATCHET: &str = "xtask/ratchet.txt";
-
-/// What is too long, and by how much: `file PATH` or `function PATH NAME` to lines.
-type Long = BTreeMap<String, usize>;
 
 pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
-    let recorded = read(tree)?;
-    let (now, mut problems) = measure(tree);
-    for (what, (path, line, lines)) in &now {
-        match recorded.get(what) {
-            None => problems.push(Problem::new(path, *line, format!("{what} has {lines} lines: split it"))),
-            Some(old) if lines > old => {
-                let text = format!("{what} grew from {old} to {lines} lines: split it");
-                problems.push(Problem::new(path, *line, text));
-            }
-            Some(old) if lines < old => {
-                let text = format!(
-                    "{what} shrank from {old} to {lines} lines: `cargo xtask tidy --ratchet` records it"
-                );
-                problems.push(Problem::new(path, *line, text));
-            }
-            Some(_) => {}
-        }
-    }
-    for gone in recorded.keys().filter(|what| !now.contains_key(*what)) {
-        problems.push(Problem::new(
-            RATCHET,
-            1,
-            format!("{gone} is short now: `cargo xtask tidy --ratchet` records it"),
-        ));
-    }
+    let (files, functions): (Measures, Measures) =
+        measure(tree).into_iter().partition(|(what, _)| what.starts_with("file "));
+    let mut problems = ratchet::compare(tree, "file", &files)?;
+    problems.extend(ratchet::compare(tree, "function", &functions)?);
+    problems.extend(written(tree).filter_map(without_reason));
     Ok(problems)
 }
 
-/// Lowers the record to what is; nothing is added or raised.
-pub(super) fn lower(tree: &Tree<'_>) -> Result<()> {
-    let (now, _) = measure(tree);
-    let lines = read(tree)?.into_iter().filter_map(|(what, old)| {
-        let (_, _, lines) = now.get(&what)?;
-        Some(format!("{what} {}\n", old.min(*lines)))
-    });
-    std::fs::write(tree.root.join(RATCHET), lines.collect::<String>()).context(RATCHET)
+fn written<'a>(tree: &'a Tree<'_>) -> impl Iterator<Item = &'a Source> {
+    tree.rust().filter(|source| !source.is_generated())
 }
 
-fn read(tree: &Tree<'_>) -> Result<Long> {
-    // Read anew: it may just have been lowered.
-    let text = std::fs::read_to_string(tree.root.join(RATCHET)).unwrap_or_default();
-    let entry = |line: &str| {
-        let (what, lines) = line.rsplit_once(' ').with_context(|| format!("{RATCHET}: {line:?}"))?;
-        Ok((what.to_owned(), lines.parse().with_context(|| format!("{RATCHET}: {line:?}"))?))
+fn without_reason(source: &Source) -> Option<Problem> {
+    let lines = source.text.lines().count();
+    let reason = source.text.lines().take(15).any(|line| line.contains("Long because"));
+    (lines > FILE_LINES_HARD && !reason).then(|| {
+        let what =
+            format!("{lines} lines need a reason: `Long because ...` in the first 15 lines, or a split");
+        Problem::new(&source.path, 1, what)
+    })
+}
+
+/// What is too long: `file PATH` or `function PATH NAME`, in lines.
+pub(super) fn measure(tree: &Tree<'_>) -> Measures {
+    let mut long = Measures::new();
+    let measure = |path: &str, line, number| Measure {
+        path: path.to_owned(),
+        line,
+        number,
+        advice: "lines: split it".to_owned(),
     };
-    text.lines().map(entry).collect()
-}
-
-type Measured = BTreeMap<String, (String, usize, usize)>;
-
-fn measure(tree: &Tree<'_>) -> (Measured, Vec<Problem>) {
-    let (mut long, mut problems) = (Measured::new(), Vec::new());
-    for source in tree.rust().filter(|source| !source.is_generated()) {
+    for source in written(tree) {
         let lines = source.text.lines().count();
-        let reason = source.text.lines().take(15).any(|line| line.contains("Long because"));
-        if lines > FILE_LINES_HARD && !reason {
-            let what =
-                format!("{lines} lines need a reason: `Long because ...` in the first 15 lines, or a split");
-            problems.push(Problem::new(&source.path, 1, what));
-        }
         if lines > FILE_LINES_SOFT {
-            long.insert(format!("file {}", source.path), (source.path.clone(), 1, lines));
+            long.insert(format!("file {}", source.path), measure(&source.path, 1, lines));
         }
         for (name, line, lines) in functions(&source.text) {
             if lines > FUNCTION_LINES_MAX {
                 let entry = long.entry(format!("function {} {name}", source.path));
-                let (.., longest) = entry.or_insert_with(|| (source.path.clone(), line, lines));
-                *longest = lines.max(*longest);
+                let longest = entry.or_insert_with(|| measure(&source.path, line, lines));
+                longest.number = lines.max(longest.number);
             }
         }
     }
-    (long, problems)
+    long
 }
 
 /// Name, first line and number of lines of each function with a body.

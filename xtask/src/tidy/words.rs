@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Problem, Tree};
+use super::tree::{Problem, Tree};
 use crate::source::{code_only, line_of, words};
 
 /// Notes to oneself; an issue or a sentence of explanation takes their place. Split, so that this file passes.
@@ -50,7 +50,7 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::tree_of;
+    use crate::tidy::tree::tree_of;
 
     #[test]
     fn notes_and_empty_names_are_found_and_parts_of_words_are_not() {

@@ -9,10 +9,10 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::limits::{GATHER_BYTES, SLICE_BYTES_MIN};
-use leveret_model::{Instant, PublishNumber};
+use leveret_model::{Body, Instant, Message, PublishNumber, Terms};
 use leveret_wire::{PublishFields, own_slices};
 
-use crate::host::{Body, Content, Message, Publish};
+use crate::host::Publish;
 
 /// What is expected next of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,7 @@ pub(crate) struct Assembly {
     /// The body if it is short; else small pieces that are not a chunk yet.
     flat: Vec<u8>,
     chunks: Vec<Bytes>,
+    terms: Terms,
     /// Set when it is held: its number, and when its last byte came.
     pub(crate) number: Option<PublishNumber>,
     pub(crate) arrived: Instant,
@@ -54,6 +55,7 @@ impl Default for Assembly {
             front: Vec::new(),
             flat: Vec::new(),
             chunks: Vec::new(),
+            terms: Terms::default(),
             number: None,
             arrived: Instant::ZERO,
         }
@@ -71,7 +73,8 @@ impl Assembly {
     }
 
     /// Goes on with a valid content header.
-    pub(crate) fn on_header(&mut self, payload: &[u8], body_size: u64) {
+    pub(crate) fn on_header(&mut self, payload: &[u8], body_size: u64, terms: Terms) {
+        self.terms = terms;
         self.front.extend_from_slice(payload);
         self.body_size = body_size;
         self.expect = Expect::Body;
@@ -119,9 +122,8 @@ impl Assembly {
     }
 
     /// The message, to be offered to the host.
-    pub(crate) fn publish(&mut self, number: Option<PublishNumber>, arrived: Instant) -> Publish<'_> {
-        let sliced = self.is_sliced();
-        let (address, header) = self.front.split_at(usize::from(self.address_len));
+    pub(crate) fn publish(&self, number: Option<PublishNumber>, arrived: Instant) -> Publish<'_> {
+        let Message { address, header, body, terms } = self.message();
         let exchange_end = 1 + usize::from(self.exchange_len);
         Publish {
             address,
@@ -129,7 +131,8 @@ impl Assembly {
             routing_key: &address[exchange_end + 1..],
             mandatory: self.mandatory,
             header,
-            body: if sliced { Body::Chunks(&mut self.chunks) } else { Body::Flat(&self.flat) },
+            body,
+            terms,
             number,
             arrived,
         }
@@ -138,8 +141,8 @@ impl Assembly {
     /// The message, to be returned.
     pub(crate) fn message(&self) -> Message<'_> {
         let (address, header) = self.front.split_at(usize::from(self.address_len));
-        let body = if self.is_sliced() { Content::Chunks(&self.chunks) } else { Content::Flat(&self.flat) };
-        Message { address, header, body }
+        let body = if self.is_sliced() { Body::Chunks(&self.chunks) } else { Body::Flat(&self.flat) };
+        Message { address, header, body, terms: self.terms }
     }
 
     /// Exchange and routing key.
@@ -160,8 +163,9 @@ impl Assembly {
         self.front.extend_from_slice(publish.header);
         match publish.body {
             Body::Flat(bytes) => self.flat.extend_from_slice(bytes),
-            Body::Chunks(chunks) => self.chunks.append(chunks),
+            Body::Chunks(chunks) => self.chunks.extend_from_slice(chunks),
         }
+        self.terms = publish.terms;
         self.number = publish.number;
         self.arrived = publish.arrived;
         self.got = (self.flat.len() + self.chunks.iter().map(Bytes::len).sum::<usize>()) as u64;

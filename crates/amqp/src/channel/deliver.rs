@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use leveret_model::{ConsumerNumber, DeliveryTag, PublishNumber};
+use leveret_model::{Body, ConsumerNumber, DeliveryTag, Held, Message, PublishNumber};
 use leveret_wire::content::split_address;
 use leveret_wire::frame::write_header_frame;
 use leveret_wire::method::{BasicAck, BasicCancel, BasicGetOk, BasicNack};
@@ -12,7 +12,7 @@ use super::Channel;
 use super::confirms::Confirm;
 use super::pause::pause;
 use crate::connection::NotTaken;
-use crate::host::{Content, Delivery, Held, Message};
+use crate::host::Delivery;
 use crate::turn::Shared;
 
 impl<C> Channel<C> {
@@ -84,13 +84,13 @@ impl<C> Channel<C> {
 
     /// hot.
     #[inline]
-    fn send_body(&self, shared: &mut Shared, body: Content<'_>) {
+    fn send_body(&self, shared: &mut Shared, body: Body<'_>) {
         let number = self.key.number.0;
         match body {
-            Content::Flat(bytes) => {
+            Body::Flat(bytes) => {
                 write_body_frames(shared.output.bytes(), number, bytes, shared.frame_max);
             }
-            Content::Chunks(chunks) => {
+            Body::Chunks(chunks) => {
                 write_body_frames_shared(&mut shared.output, number, chunks, shared.frame_max);
             }
         }

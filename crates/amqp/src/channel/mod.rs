@@ -29,7 +29,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Instant, ReplyCode, Settlement};
+use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Held, Instant, ReplyCode, Settlement};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
 use leveret_wire::{
     Frame, FrameError, FrameHead, FrameKind, Method, MethodError, decode_ack, decode_frame, decode_publish,
@@ -43,7 +43,7 @@ use self::deferred::Deferred;
 use self::operations::Pending;
 use self::unacked::Unacked;
 use crate::exception::{Exception, MethodId};
-use crate::host::{Held, Host, Operation};
+use crate::host::{Host, Operation};
 use crate::turn::{Shared, Turn};
 
 /// What a channel waits for.

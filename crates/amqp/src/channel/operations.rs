@@ -91,9 +91,10 @@ impl<C> Channel<C> {
         method: Method<'_>,
     ) -> Result<(), Exception> {
         let (operation, reply) = match method {
-            Method::ExchangeDeclare(m) => {
-                (exchange_declare(id, &m)?, Reply::ExchangeDeclareOk.unless(m.no_wait))
-            }
+            Method::ExchangeDeclare(m) => (
+                exchange_declare(id, &m, &turn.shared.client.vhost)?,
+                Reply::ExchangeDeclareOk.unless(m.no_wait),
+            ),
             Method::ExchangeDelete(m) => {
                 (exchange_delete(id, &m)?, Reply::ExchangeDeleteOk.unless(m.no_wait))
             }
@@ -103,7 +104,8 @@ impl<C> Channel<C> {
             }
             Method::QueueDeclare(m) => {
                 let name = queue_name("queue.declare", id, m.queue)?;
-                (queue_declare(id, &m, name.clone())?, Reply::QueueDeclareOk { name }.unless(m.no_wait))
+                let operation = queue_declare(id, &m, &turn.shared.client.vhost, name.clone())?;
+                (operation, Reply::QueueDeclareOk { name }.unless(m.no_wait))
             }
             Method::QueueDelete(m) => (queue_delete(id, &m)?, Reply::QueueDeleteOk.unless(m.no_wait)),
             Method::QueueBind(m) => (queue_bind(id, &m)?, Reply::QueueBindOk.unless(m.no_wait)),

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::limits::{BODIES_UNFINISHED_BYTES_MAX, SLICE_BYTES_MIN};
-use leveret_model::{Instant, PublishNumber, ReplyCode};
+use leveret_model::{Body, Instant, Message, PublishNumber, ReplyCode, Terms};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
 use leveret_wire::method::BasicReturn;
 use leveret_wire::properties::CLASS_BASIC;
@@ -17,7 +17,7 @@ use leveret_wire::{ContentHeader, FrameHead, FrameKind, PublishFields, decode_fr
 
 use super::{Assembly, Channel, Step, Wait, framing, properties, whole_frame};
 use crate::exception::{Exception, MethodId};
-use crate::host::{Body, Content, Host, Message, Publish, Published};
+use crate::host::{Host, Publish, Published};
 use crate::surface::demand_flag;
 use crate::turn::{Shared, Turn};
 
@@ -26,6 +26,7 @@ struct WholeContent<'a> {
     header: &'a [u8],
     /// `Properties::concern_broker`
     concerns_broker: bool,
+    terms: Terms,
     body: &'a [u8],
     /// Where the body begins in the block.
     body_at: usize,
@@ -50,6 +51,7 @@ impl WholeContent<'_> {
             mandatory: fields.mandatory,
             header: self.header,
             body,
+            terms: self.terms,
             number,
             arrived,
         }
@@ -88,22 +90,20 @@ impl<C> Channel<C> {
             chunks = core::mem::take(&mut turn.shared.chunks);
             chunks.push(source.slice(content.body_at..content.body_at + content.body.len()));
         }
-        let body = if sliced { Body::Chunks(&mut chunks) } else { Body::Flat(content.body) };
+        let body = if sliced { Body::Chunks(&chunks) } else { Body::Flat(content.body) };
+        let publish = content.publish(fields, body, number, arrived);
         let published = turn
             .host
-            .publish(self.key, &mut self.state, content.publish(fields, body, number, arrived))
+            .publish(self.key, &mut self.state, publish)
             .map_err(|refusal| Exception::refused(refusal, MethodId::PUBLISH))?;
         match published {
             Published::NotNow => {
                 let mut assembly = turn.shared.spare.take().unwrap_or_default();
-                let body = if sliced { Body::Chunks(&mut chunks) } else { Body::Flat(content.body) };
-                assembly.keep(content.publish(fields, body, number, arrived));
+                assembly.keep(publish);
                 self.hold(turn, assembly, number);
             }
             Published::Unroutable => {
-                let body = if sliced { Content::Chunks(&chunks) } else { Content::Flat(content.body) };
-                let message = Message { address: fields.address, header: content.header, body };
-                self.send_return(turn.shared, fields.exchange, fields.routing_key, &message);
+                self.send_return(turn.shared, fields.exchange, fields.routing_key, &publish.message());
                 self.on_published(turn.shared, published);
             }
             _ => self.on_published(turn.shared, published),
@@ -125,11 +125,12 @@ impl<C> Channel<C> {
         let header = next(at, FrameKind::Header)?;
         let content = ContentHeader::validate(header.payload).ok().filter(|h| h.class_id == CLASS_BASIC)?;
         let (size, concerns_broker) = (content.body_size, content.properties.concern_broker());
+        let terms = content.properties.terms();
         let body_frame_at = at + header.wire_len();
         if size == 0 {
             let (body, wire_len) = (&source[body_frame_at..body_frame_at], header.wire_len());
             let (header, body_at) = (header.payload, body_frame_at);
-            return Some(WholeContent { header, concerns_broker, body, body_at, wire_len });
+            return Some(WholeContent { header, concerns_broker, terms, body, body_at, wire_len });
         }
         let body = next(body_frame_at, FrameKind::Body)?;
         if body.payload.len() as u64 != size || size > shared.config.body_bytes_max {
@@ -138,6 +139,7 @@ impl<C> Channel<C> {
         Some(WholeContent {
             header: header.payload,
             concerns_broker,
+            terms,
             body: body.payload,
             body_at: body_frame_at + FRAME_HEAD_BYTES,
             wire_len: header.wire_len() + body.wire_len(),
@@ -188,8 +190,9 @@ impl<C> Channel<C> {
             self.check_properties(turn, frame.payload, exchange)?;
         }
         turn.shared.published_bytes += frame.payload.len() as u64;
+        let terms = header.properties.terms();
         if let Some(content) = &mut self.content {
-            content.on_header(frame.payload, size);
+            content.on_header(frame.payload, size, terms);
             turn.shared.unfinished_bytes += frame.payload.len();
         }
         if size == 0 {

@@ -4,10 +4,12 @@
 //! may be touched is the broker's business; so is the rule that `amq.` names cannot be *created*, because declaring an
 //! existing one again is fine.
 
+use alloc::boxed::Box;
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use leveret_model::definition::ExchangeKind;
+use leveret_model::definition::{ExchangeDefinition, ExchangeKind, QueueDefinition};
 use leveret_model::surface::Status;
 use leveret_model::{Arguments, Name, ReplyCode, RoutingKey, Value, refusals};
 use leveret_wire::Table;
@@ -69,35 +71,33 @@ pub(super) fn queue_name(place: &str, method: MethodId, bytes: &[u8]) -> Result<
 }
 
 /// The default exchange is refused to a passive declare too (RabbitMQ 3.10.8 and 4 check that first).
-pub(super) fn exchange_declare(id: MethodId, m: &ExchangeDeclare<'_>) -> Result<Operation, Exception> {
+pub(super) fn exchange_declare(
+    id: MethodId,
+    m: &ExchangeDeclare<'_>,
+    vhost: &Name,
+) -> Result<Operation, Exception> {
     const PLACE: &str = "exchange.declare";
     let name = exchange_name(id, m.exchange)?;
-    let mut operation = Operation::ExchangeDeclare {
-        name,
-        kind: RoutingKey::new(m.kind),
-        passive: m.passive,
-        durable: m.durable,
-        auto_delete: m.auto_delete,
-        internal: m.internal,
-        arguments: Arguments::default(),
-    };
     // passive ignores all other fields (RabbitMQ)
     if m.passive {
-        return Ok(operation);
+        return Ok(Operation::ExchangeDeclarePassive { name });
     }
     if m.auto_delete {
         demand_flag(PLACE, "auto-delete", id)?;
     }
     let table = to_arguments(PLACE, id, m.arguments)?;
-    if ExchangeKind::from_name(m.kind).is_none() {
+    let Some(kind) = ExchangeKind::from_name(m.kind) else {
         // RabbitMQ answered 503 before 4.x; the channel is enough to close
         let text = format!("unknown exchange type '{}'", m.kind.escape_ascii());
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
-    }
-    if let Operation::ExchangeDeclare { arguments, .. } = &mut operation {
-        *arguments = table;
-    }
-    Ok(operation)
+    };
+    Ok(Operation::ExchangeDeclare(Box::new(ExchangeDefinition {
+        durable: m.durable,
+        auto_delete: m.auto_delete,
+        internal: m.internal,
+        arguments: table.into(),
+        ..ExchangeDefinition::new(vhost.clone(), name, kind)
+    })))
 }
 
 pub(super) fn exchange_delete(id: MethodId, m: &ExchangeDelete<'_>) -> Result<Operation, Exception> {
@@ -115,15 +115,19 @@ pub(super) fn exchange_unbind(id: MethodId, m: &ExchangeUnbind<'_>) -> Result<Op
         .map(Operation::ExchangeUnbind)
 }
 
-pub(super) fn queue_declare(id: MethodId, m: &QueueDeclare<'_>, name: Name) -> Result<Operation, Exception> {
+pub(super) fn queue_declare(
+    id: MethodId,
+    m: &QueueDeclare<'_>,
+    vhost: &Name,
+    name: Name,
+) -> Result<Operation, Exception> {
     const PLACE: &str = "queue.declare";
     if m.queue == DIRECT_REPLY_TO {
         demand_flag(PLACE, "queue amq.rabbitmq.reply-to", id)?;
     }
     if m.passive {
         // ignores all other fields (RabbitMQ)
-        let arguments = Arguments::default();
-        return Ok(Operation::QueueDeclare { name, passive: true, durable: m.durable, arguments });
+        return Ok(Operation::QueueDeclarePassive { name });
     }
     for (set, flag) in [(m.exclusive, "exclusive"), (m.auto_delete, "auto-delete")] {
         if set {
@@ -138,7 +142,12 @@ pub(super) fn queue_declare(id: MethodId, m: &QueueDeclare<'_>, name: Name) -> R
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, wrong_queue_type(kind)));
     }
     let arguments = demand_arguments(PLACE, id, arguments)?;
-    Ok(Operation::QueueDeclare { name, passive: false, durable: m.durable, arguments })
+    Ok(Operation::QueueDeclare(Arc::new(QueueDefinition {
+        durable: m.durable,
+        auto_delete: m.auto_delete,
+        arguments: arguments.into(),
+        ..QueueDefinition::new(vhost.clone(), name)
+    })))
 }
 
 /// Never silently another type of queue than was asked for.

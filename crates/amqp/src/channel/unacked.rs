@@ -5,10 +5,8 @@
 
 use alloc::collections::VecDeque;
 
-use leveret_model::DeliveryTag;
 use leveret_model::limits::UNACKED_HOLES_FREE;
-
-use crate::host::Held;
+use leveret_model::{DeliveryTag, Held};
 
 /// One delivery; `held` is empty in a hole.
 #[derive(Clone, Copy, Debug)]
@@ -115,8 +113,8 @@ impl Unacked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::QueueHandle;
     use alloc::collections::BTreeMap;
+    use leveret_model::QueueHandle;
     use leveret_model::{ConsumerNumber, Position};
     use proptest::prelude::*;
     use std::vec::Vec;

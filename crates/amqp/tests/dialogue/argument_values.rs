@@ -44,7 +44,7 @@ fn a_value_that_an_argument_does_not_take_is_406() {
         ("x-queue-leader-locator", text("client-local")),
         ("x-queue-master-locator", text("min-masters")),
     ] {
-        assert!(matches!(declares(key, right).asked().1, Operation::QueueDeclare { .. }), "{key}");
+        assert!(matches!(declares(key, right).asked().1, Operation::QueueDeclare(_)), "{key}");
     }
 }
 
@@ -72,13 +72,21 @@ fn a_consumer_s_argument_of_the_wrong_type_is_406() {
     assert!(matches!(talk.asked().1, Operation::Consume { .. }));
 }
 
-/// What is not built says so whatever its value is: which it will take is not known.
+/// What is not built says so whatever its value is, a wrong one too.
 #[test]
-fn only_what_is_there_has_typed_values() {
+fn an_argument_that_is_not_built_is_540_with_any_value() {
+    let mut seen = 0;
     for entry in SURFACE.iter().filter(|entry| entry.accepts != Accepts::Any) {
         assert_eq!(entry.feature, Feature::Argument, "{entry}");
-        assert!(matches!(entry.status, Status::Here | Status::Ignored), "{entry}");
+        if entry.status == Status::Later && entry.place == "queue.declare" {
+            let text = format!("NOT_IMPLEMENTED - {entry} is not implemented yet");
+            for value in [Value::I64(5), Value::I64(-5), Value::LongString(b"x"[..].into()), Value::Void] {
+                declares(entry.name, value).hears_connection_close(540, (50, 10), &text);
+            }
+            seen += 1;
+        }
     }
+    assert!(seen > 5);
 }
 
 /// RabbitMQ: strip_cr_lf.
@@ -87,12 +95,15 @@ fn names_lose_their_ends_of_lines() {
     let mut talk = Talk::on_channel_1();
     talk.says(1, QueueDeclare { queue: b"a\r\nb\n", ..Default::default() });
     let (channel, operation) = talk.asked();
-    assert!(matches!(&operation, Operation::QueueDeclare { name, .. } if &**name == "ab"), "{operation:?}");
+    assert!(matches!(&operation, Operation::QueueDeclare(queue) if &*queue.name == "ab"), "{operation:?}");
     talk.answers(channel, leveret_amqp::host::Answer::Queue { messages: 0, consumers: 0 });
     talk.hears(1, QueueDeclareOk { queue: b"ab", message_count: 0, consumer_count: 0 });
     talk.says(1, ExchangeDeclare { exchange: b"x\n", kind: b"direct", ..Default::default() });
     let (_, operation) = talk.asked();
-    assert!(matches!(&operation, Operation::ExchangeDeclare { name, .. } if &**name == "x"), "{operation:?}");
+    assert!(
+        matches!(&operation, Operation::ExchangeDeclare(exchange) if &*exchange.name == "x"),
+        "{operation:?}"
+    );
     // nothing is left of it: the default exchange
     let mut talk = Talk::on_channel_1();
     talk.says(1, ExchangeDelete { exchange: b"\n", ..Default::default() });

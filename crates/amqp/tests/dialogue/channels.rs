@@ -246,7 +246,7 @@ fn what_comes_behind_an_operation_waits_and_other_channels_do_not() {
     talk.says(1, BasicQos { prefetch_count: 5, ..Default::default() });
     talk.publishes(2, "", "b", b"beside");
     let (channel, operation) = talk.asked();
-    assert!(matches!(operation, Operation::QueueDeclare { name, .. } if &*name == "a"));
+    assert!(matches!(operation, Operation::QueueDeclare(queue) if &*queue.name == "a"));
     assert!(matches!(talk.broker.calls.pop_front(), Some(Call::Publish { channel: 2, .. })));
     assert_eq!(talk.broker.calls, []);
     talk.passes(Duration::from_millis(700));
@@ -257,7 +257,7 @@ fn what_comes_behind_an_operation_waits_and_other_channels_do_not() {
     let Some(Call::Publish { body, arrived, .. }) = talk.broker.calls.pop_front() else { panic!() };
     assert_eq!((body.len(), arrived), (9_000, early + Duration::from_millis(300)));
     let (channel, operation) = talk.asked();
-    assert!(matches!(operation, Operation::QueueDeclare { name, .. } if &*name == "b"));
+    assert!(matches!(operation, Operation::QueueDeclare(queue) if &*queue.name == "b"));
     talk.hears_nothing();
     talk.answers(channel, Answer::Queue { messages: 0, consumers: 0 });
     talk.hears(1, QueueDeclareOk { queue: b"b", message_count: 0, consumer_count: 0 });

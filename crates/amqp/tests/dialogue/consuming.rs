@@ -1,9 +1,9 @@
 //! Messages out: consumers, deliveries, what the client does with them, basic.get.
 
-use leveret_amqp::host::{Answer, Content, Delivery, Message, Operation};
+use leveret_amqp::host::{Answer, Delivery, Operation};
 use leveret_amqp::{Config, Vanished};
 use leveret_model::limits::UNACKED_PER_CHANNEL_MAX;
-use leveret_model::{ConsumerNumber, ConsumerTerms, Name, Position, Settlement};
+use leveret_model::{Body, ConsumerNumber, ConsumerTerms, Message, Name, Position, Settlement};
 use leveret_wire::Method;
 use leveret_wire::method::*;
 
@@ -64,8 +64,8 @@ fn a_body_is_cut_to_the_clients_frames() {
     let body = vec![1; 10_000];
     let (address, header) = (address("e", "k"), header_payload(body.len()));
     let chunks = [bytes::Bytes::from(body[..6_000].to_vec()), bytes::Bytes::from(body[6_000..].to_vec())];
-    for content in [Content::Flat(&body), Content::Chunks(&chunks)] {
-        let message = Message { address: &address, header: &header, body: content };
+    for content in [Body::Flat(&body), Body::Chunks(&chunks)] {
+        let message = Message::new(&address, &header, content);
         let delivery = Delivery { held: held(1, consumer), redelivered: true, message };
         talk.connection.deliver(channel, &delivery).unwrap();
         let frames = talk.all_frames();
@@ -80,7 +80,7 @@ fn a_delivery_for_nobody_is_given_back() {
     let mut talk = Talk::on_channel_1();
     let (mut channel, consumer) = talk.consumes("c", false);
     let (address, header) = (address("e", "k"), header_payload(0));
-    let message = Message { address: &address, header: &header, body: Content::Flat(b"") };
+    let message = Message::new(&address, &header, Body::Flat(b""));
     let other = Delivery { held: held(1, ConsumerNumber(9)), redelivered: false, message };
     assert_eq!(talk.connection.deliver(channel, &other), Err(Vanished));
     let delivery = Delivery { held: held(1, consumer), redelivered: false, message };
@@ -298,7 +298,7 @@ fn get_takes_one_message() {
         let (channel, operation) = talk.asked();
         assert_eq!(operation, Operation::Get { queue: Name::new("q"), no_ack });
         let (address, header) = (address("e", "k"), header_payload(5));
-        let message = Message { address: &address, header: &header, body: Content::Flat(b"hello") };
+        let message = Message::new(&address, &header, Body::Flat(b"hello"));
         let got = Answer::Got { held: held(21, ConsumerNumber(0)), message, redelivered: true, remaining: 8 };
         talk.answers(channel, got);
         talk.hears(

@@ -1,8 +1,8 @@
 //! Messages that are asked for on many channels at once: the output takes few of them beyond its bound.
 
-use leveret_amqp::host::{Answer, Content, Message, Operation};
+use leveret_amqp::host::{Answer, Operation};
 use leveret_model::limits::{GETS_AT_ONCE_MAX, OUTPUT_BYTES_STOP};
-use leveret_model::{ChannelKey, ConsumerNumber, ReplyCode};
+use leveret_model::{Body, ChannelKey, ConsumerNumber, Message, ReplyCode};
 use leveret_wire::method::*;
 
 use crate::support::{Call, Talk, address, header_payload, held};
@@ -42,7 +42,7 @@ fn numbers(keys: &[ChannelKey]) -> Vec<u16> {
 
 fn got(talk: &mut Talk, channel: ChannelKey, body: &[u8]) {
     let (address, header) = (address("e", "k"), header_payload(body.len()));
-    let message = Message { address: &address, header: &header, body: Content::Flat(body) };
+    let message = Message::new(&address, &header, Body::Flat(body));
     let held = held(1, ConsumerNumber::OF_GET);
     talk.answers(channel, Answer::Got { held, message, redelivered: false, remaining: 0 });
 }

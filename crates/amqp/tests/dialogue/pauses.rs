@@ -1,8 +1,8 @@
 //! A channel holds so many messages, over all its consumers and gets (`limits::UNACKED_PER_CHANNEL_MAX`).
 
-use leveret_amqp::host::{Answer, Content, Delivery, Message};
+use leveret_amqp::host::{Answer, Delivery};
 use leveret_amqp::{Config, NotTaken};
-use leveret_model::{ChannelKey, ConsumerNumber};
+use leveret_model::{Body, ChannelKey, ConsumerNumber, Message};
 use leveret_wire::method::*;
 
 use crate::support::{Talk, address, all_capabilities, header_payload, held};
@@ -18,7 +18,7 @@ fn four_at_most() -> Talk {
 
 fn offered(talk: &mut Talk, (channel, consumer): (ChannelKey, ConsumerNumber)) -> Result<(), NotTaken> {
     let (address, header) = (address("e", "k"), header_payload(1));
-    let message = Message { address: &address, header: &header, body: Content::Flat(b"m") };
+    let message = Message::new(&address, &header, Body::Flat(b"m"));
     let delivery = Delivery { held: held(1, consumer), redelivered: false, message };
     talk.connection.offer(channel, &delivery)
 }
@@ -90,7 +90,7 @@ fn a_get_or_a_consumer_that_wants_acks_of_a_channel_that_holds_enough_is_406() {
             talk.says(1, BasicGet { queue: b"q", no_ack: false });
             let (channel, _) = talk.asked();
             let (address, header) = (address("e", "k"), header_payload(1));
-            let message = Message { address: &address, header: &header, body: Content::Flat(b"m") };
+            let message = Message::new(&address, &header, Body::Flat(b"m"));
             let held = held(position, ConsumerNumber::OF_GET);
             talk.answers(channel, Answer::Got { held, message, redelivered: false, remaining: 0 });
         }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use leveret_amqp::host::{Answer, Content, Delivery, Message, Operation, Published};
-use leveret_model::{ChannelKey, ConsumerNumber, Name, Refusal, ReplyCode};
+use leveret_amqp::host::{Answer, Delivery, Operation, Published};
+use leveret_model::{Body, ChannelKey, ConsumerNumber, Message, Name, Refusal, ReplyCode};
 use leveret_wire::method::*;
 use leveret_wire::{PROTOCOL_HEADER, Table};
 use proptest::prelude::*;
@@ -68,9 +68,11 @@ fn answer_all(talk: &mut Talk, done: &mut Vec<Call>) {
 
 fn answer(talk: &mut Talk, channel: ChannelKey, operation: &Operation) {
     let (address, header) = (address("e", "k"), header_payload(2));
-    let message = Message { address: &address, header: &header, body: Content::Flat(b"hi") };
+    let message = Message::new(&address, &header, Body::Flat(b"hi"));
     match operation {
-        Operation::QueueDeclare { .. } => talk.answers(channel, Answer::Queue { messages: 0, consumers: 0 }),
+        Operation::QueueDeclare(_) | Operation::QueueDeclarePassive { .. } => {
+            talk.answers(channel, Answer::Queue { messages: 0, consumers: 0 });
+        }
         Operation::QueueDelete { .. } | Operation::QueuePurge { .. } => {
             talk.answers(channel, Answer::Messages(1));
         }

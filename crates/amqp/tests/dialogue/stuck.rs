@@ -1,11 +1,11 @@
 //! Clients that do not take what is written to them: frozen, or away behind a system that still answers for them.
 
-use leveret_amqp::host::{Answer, Content, Message, Operation};
+use leveret_amqp::host::{Answer, Operation};
 use leveret_amqp::{Ended, State};
 use leveret_model::limits::{
     CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP, OUTPUT_STUCK_TIMEOUT,
 };
-use leveret_model::{ChannelKey, ConsumerNumber, Refusal, ReplyCode};
+use leveret_model::{Body, ChannelKey, ConsumerNumber, Message, Refusal, ReplyCode};
 use leveret_wire::HEARTBEAT;
 use leveret_wire::method::*;
 use std::time::Duration;
@@ -221,7 +221,7 @@ fn serves(talk: &mut Talk, body: &[u8]) -> usize {
 
 fn got(talk: &mut Talk, channel: ChannelKey, body: &[u8]) {
     let (address, header) = (address("e", "k"), header_payload(body.len()));
-    let message = Message { address: &address, header: &header, body: Content::Flat(body) };
+    let message = Message::new(&address, &header, Body::Flat(body));
     let held = held(1, ConsumerNumber::OF_GET);
     talk.answers(channel, Answer::Got { held, message, redelivered: false, remaining: 0 });
 }

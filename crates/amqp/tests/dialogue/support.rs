@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use leveret_amqp::host::{Answer, Content, Delivery, Message, Operation};
+use leveret_amqp::host::{Answer, Delivery, Operation};
 use leveret_amqp::{Config, Connection};
 use leveret_model::{
-    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Name, PublishNumber, Refusal,
-    ReplyCode,
+    Body, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Instant, Message, Name, PublishNumber,
+    Refusal, ReplyCode,
 };
 use leveret_wire::method::*;
 use leveret_wire::{Frame, FrameKind, Method, PROTOCOL_HEADER, Table, decode_frame};
@@ -290,7 +290,7 @@ impl Talk {
         body: &[u8],
     ) {
         let (address, header) = (address("e", "k"), header_payload(body.len()));
-        let message = Message { address: &address, header: &header, body: Content::Flat(body) };
+        let message = Message::new(&address, &header, Body::Flat(body));
         let delivery = Delivery { held: held(position, consumer), redelivered: false, message };
         self.connection.deliver(channel, &delivery).expect("the consumer is there");
     }

@@ -21,7 +21,7 @@ fn every_operation_has_its_ok() {
         )*};
     }
     dialogue! {
-        ExchangeDeclare { exchange: b"x", kind: b"topic", ..Default::default() }, Operation::ExchangeDeclare { .. },
+        ExchangeDeclare { exchange: b"x", kind: b"topic", ..Default::default() }, Operation::ExchangeDeclare(_),
             Answer::Done => ExchangeDeclareOk;
         ExchangeDelete { exchange: b"x", if_unused: true, no_wait: false }, Operation::ExchangeDelete { if_unused: true, .. },
             Answer::Done => ExchangeDeleteOk;
@@ -29,7 +29,7 @@ fn every_operation_has_its_ok() {
             Answer::Done => ExchangeBindOk;
         ExchangeUnbind { destination: b"d", source: b"s", ..Default::default() }, Operation::ExchangeUnbind(_),
             Answer::Done => ExchangeUnbindOk;
-        QueueDeclare { queue: b"q", ..Default::default() }, Operation::QueueDeclare { passive: false, .. },
+        QueueDeclare { queue: b"q", ..Default::default() }, Operation::QueueDeclare(_),
             Answer::Queue { messages: 1 << 40, consumers: 2 } =>
             QueueDeclareOk { queue: b"q", message_count: u32::MAX, consumer_count: 2 };
         QueueBind { queue: b"q", exchange: b"x", routing_key: b"k", ..Default::default() }, Operation::QueueBind(_),
@@ -56,8 +56,9 @@ fn unknown_arguments_are_kept_and_ignored_ones_left_out() {
     ]);
     talk.says(1, QueueDeclare { queue: b"q", durable: true, arguments: Table(&table), ..Default::default() });
     let (_, operation) = talk.asked();
-    let Operation::QueueDeclare { durable, arguments, .. } = operation else { panic!("{operation:?}") };
-    assert!(durable);
+    let Operation::QueueDeclare(queue) = operation else { panic!("{operation:?}") };
+    assert!(queue.durable);
+    let arguments = &queue.arguments;
     assert_eq!(arguments.get("mine"), Some(&Value::I32(3)));
     assert!(arguments.get("x-queue-type").is_some());
     assert_eq!(arguments.get("x-queue-mode"), None);
@@ -107,7 +108,7 @@ fn passive_ignores_all_other_fields() {
         },
     );
     let (channel, operation) = talk.asked();
-    assert!(matches!(operation, Operation::QueueDeclare { passive: true, .. }));
+    assert!(matches!(operation, Operation::QueueDeclarePassive { .. }));
     talk.refuses(channel, ReplyCode::NotFound, "no queue 'q' in vhost '/'");
     talk.hears_channel_close(1, 404, (50, 10), "NOT_FOUND - no queue 'q' in vhost '/'");
     let mut talk = Talk::on_channel_1();
@@ -121,7 +122,7 @@ fn passive_ignores_all_other_fields() {
             ..Default::default()
         },
     );
-    assert!(matches!(talk.asked().1, Operation::ExchangeDeclare { passive: true, .. }));
+    assert!(matches!(talk.asked().1, Operation::ExchangeDeclarePassive { .. }));
 }
 
 /// RabbitMQ 3.10.8: 403 to any operation on the default exchange, a passive declare too.

@@ -1,10 +1,12 @@
 //! What the tests of several parts write.
 
-use leveret_model::definition::{Exchange, ExchangeKind};
-use leveret_model::{Arguments, Name};
+use leveret_model::Name;
+use leveret_model::definition::{ExchangeDefinition, ExchangeKind};
 
-use super::Directory;
-use super::map::{ObjectName, Op, Record};
+use super::known_registers;
+use super::map::{Op, Record};
+use super::names::ObjectName;
+use super::state::Directory;
 
 pub(super) fn object(name: &str) -> ObjectName {
     ObjectName::new(&Name::new("/"), &Name::new(name))
@@ -14,14 +16,6 @@ pub(super) fn object(name: &str) -> ObjectName {
 pub(super) fn exchange(directory: &mut Directory, name: &str, there: bool) -> Op {
     let stamp = directory.stamp();
     let deleted = if there { directory.deleted(&object(name)) } else { stamp.lamport };
-    let value = there.then(|| Exchange {
-        vhost: Name::new("/"),
-        name: Name::new(name),
-        kind: ExchangeKind::Direct,
-        durable: false,
-        auto_delete: false,
-        internal: false,
-        arguments: Arguments::default(),
-    });
-    Op::Put(Record::Exchange { name: object(name), stamp, deleted, value })
+    let value = there.then(|| ExchangeDefinition::new(Name::new("/"), Name::new(name), ExchangeKind::Direct));
+    Op::Put(Record::Register(known_registers::exchange(&object(name), stamp, deleted, value.as_ref())))
 }

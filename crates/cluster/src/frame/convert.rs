@@ -1,153 +1,19 @@
-//! Control frames' fields from and to the model's nouns. To the model is checked: the peer may be of another version.
+//! Commands and replies that pass from node to node, from and to the model's nouns.
 
 use alloc::string::ToString;
 
 use leveret_link::Damage;
-use leveret_model::definition::{self, DestinationKind, ExchangeKind};
-use leveret_model::directory::{Command, QueueRecord, Reply};
-use leveret_model::{Name, NodeId, Refusal, ReplyCode, RoutingKey, ShardAddress, ShardId, Ulid};
+use leveret_model::definition::{self};
+use leveret_model::directory::{Command, Reply};
+use leveret_model::{Refusal, ReplyCode};
 
-use super::arguments;
-use super::message::{Body, CommandKind, ControlFrame, DeleteQueue, Done, Id, Refused, ReplyKind};
-use super::record::{Binding, Exchange, Queue, QueueId};
+use super::message::{Body, CommandKind, ControlFrame, DeleteQueue, Done, Refused, ReplyKind};
+use crate::encoding::messages::Binding;
+use crate::encoding::name;
 
 impl From<Body> for ControlFrame {
     fn from(body: Body) -> Self {
         Self { body: Some(body) }
-    }
-}
-
-impl From<u128> for Id {
-    fn from(bits: u128) -> Self {
-        Self { high: (bits >> 64) as u64, low: bits as u64 }
-    }
-}
-
-impl From<Id> for u128 {
-    fn from(id: Id) -> Self {
-        (Self::from(id.high) << 64) | Self::from(id.low)
-    }
-}
-
-impl From<NodeId> for Id {
-    fn from(node: NodeId) -> Self {
-        node.0.into()
-    }
-}
-
-impl From<Id> for NodeId {
-    fn from(id: Id) -> Self {
-        Self(id.into())
-    }
-}
-
-impl From<leveret_model::QueueId> for QueueId {
-    fn from(id: leveret_model::QueueId) -> Self {
-        Self { generation: id.generation, ulid: id.ulid.0.into() }
-    }
-}
-
-impl From<QueueId> for leveret_model::QueueId {
-    fn from(id: QueueId) -> Self {
-        Self { generation: id.generation, ulid: Ulid(id.ulid.into()) }
-    }
-}
-
-/// A name of a peer; [`Damage`] if it is too long for one.
-pub(crate) fn name(text: &str) -> Result<Name, Damage> {
-    Name::from_bytes(text.as_bytes()).map_err(|_| Damage::Value("name"))
-}
-
-fn shard(number: u32) -> Result<ShardId, Damage> {
-    u8::try_from(number).map(ShardId).map_err(|_| Damage::Value("shard"))
-}
-
-impl From<&definition::Exchange> for Exchange {
-    fn from(exchange: &definition::Exchange) -> Self {
-        Self {
-            vhost: exchange.vhost.to_string(),
-            name: exchange.name.to_string(),
-            kind: exchange.kind.to_string(),
-            durable: exchange.durable,
-            auto_delete: exchange.auto_delete,
-            internal: exchange.internal,
-            arguments: arguments::encode(&exchange.arguments),
-        }
-    }
-}
-
-impl TryFrom<&Exchange> for definition::Exchange {
-    type Error = Damage;
-    fn try_from(exchange: &Exchange) -> Result<Self, Damage> {
-        Ok(Self {
-            vhost: name(&exchange.vhost)?,
-            name: name(&exchange.name)?,
-            kind: ExchangeKind::from_name(exchange.kind.as_bytes()).ok_or(Damage::Value("exchange type"))?,
-            durable: exchange.durable,
-            auto_delete: exchange.auto_delete,
-            internal: exchange.internal,
-            arguments: arguments::decode(&exchange.arguments)?,
-        })
-    }
-}
-
-impl From<&definition::Binding> for Binding {
-    fn from(binding: &definition::Binding) -> Self {
-        Self {
-            vhost: binding.vhost.to_string(),
-            source: binding.source.to_string(),
-            to_exchange: binding.kind == DestinationKind::Exchange,
-            destination: binding.destination.to_string(),
-            key: binding.key.to_vec(),
-            arguments: arguments::encode(&binding.arguments),
-        }
-    }
-}
-
-impl TryFrom<&Binding> for definition::Binding {
-    type Error = Damage;
-    fn try_from(binding: &Binding) -> Result<Self, Damage> {
-        if binding.key.len() > 255 {
-            return Err(Damage::Value("binding key"));
-        }
-        Ok(Self {
-            vhost: name(&binding.vhost)?,
-            source: name(&binding.source)?,
-            kind: if binding.to_exchange { DestinationKind::Exchange } else { DestinationKind::Queue },
-            destination: name(&binding.destination)?,
-            key: RoutingKey::new(&binding.key),
-            arguments: arguments::decode(&binding.arguments)?,
-        })
-    }
-}
-
-impl From<&QueueRecord> for Queue {
-    fn from(record: &QueueRecord) -> Self {
-        Self {
-            vhost: record.vhost.to_string(),
-            name: record.name.to_string(),
-            id: record.id.into(),
-            node: record.home.node.into(),
-            shard: record.home.shard.0.into(),
-            epoch: record.epoch,
-            durable: record.durable,
-            arguments: arguments::encode(&record.arguments),
-        }
-    }
-}
-
-impl TryFrom<&Queue> for QueueRecord {
-    type Error = Damage;
-    fn try_from(queue: &Queue) -> Result<Self, Damage> {
-        Ok(Self {
-            vhost: name(&queue.vhost)?,
-            name: name(&queue.name)?,
-            id: queue.id.into(),
-            home: ShardAddress { node: queue.node.into(), shard: shard(queue.shard)? },
-            epoch: queue.epoch,
-            durable: queue.durable,
-            arguments: arguments::decode(&queue.arguments)?,
-        })
     }
 }
 

@@ -222,10 +222,11 @@ impl Chaos {
                 (_, Reply::Refused(refusal)) => {
                     *self.hits.refused.entry(refusal.code.code()).or_default() += 1;
                 }
-                (Command::DeclareQueue { name, .. }, Reply::Queue { record, created: true }) => {
+                (Command::DeclareQueue { definition, .. }, Reply::Queue { record, created: true }) => {
                     self.hits.done += 1;
-                    if !CONTESTED.contains(&name.as_str()) {
-                        self.queues.push((name.as_str().to_owned(), at, record.id));
+                    let name = definition.name.as_str();
+                    if !CONTESTED.contains(&name) {
+                        self.queues.push((name.to_owned(), at, record.id));
                     }
                 }
                 (Command::Bind(binding), Reply::Done) => self.note_bound(binding, ok),

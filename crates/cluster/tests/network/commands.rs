@@ -1,12 +1,14 @@
 //! Commands in short.
 
-use leveret_model::definition::{Binding, DestinationKind, Exchange, ExchangeKind};
+use leveret_model::definition::{
+    Binding, DestinationKind, ExchangeDefinition, ExchangeKind, QueueDefinition,
+};
 use leveret_model::directory::{Command, Reply};
 use leveret_model::{Arguments, Name, RoutingKey, ShardAddress};
 
 pub fn queue(name: &str, home: ShardAddress, durable: bool) -> Command {
-    let (vhost, name) = (Name::new("/"), Name::new(name));
-    Command::DeclareQueue { vhost, name, home, durable, arguments: Arguments::default() }
+    let definition = QueueDefinition { durable, ..QueueDefinition::new(Name::new("/"), Name::new(name)) };
+    Command::DeclareQueue { definition: definition.into(), home }
 }
 
 pub fn delete_queue(name: &str) -> Command {
@@ -15,15 +17,8 @@ pub fn delete_queue(name: &str) -> Command {
 }
 
 pub fn exchange(name: &str, kind: ExchangeKind, auto_delete: bool) -> Command {
-    Command::DeclareExchange(Exchange {
-        vhost: Name::new("/"),
-        name: Name::new(name),
-        kind,
-        durable: false,
-        auto_delete,
-        internal: false,
-        arguments: Arguments::default(),
-    })
+    let definition = ExchangeDefinition::new(Name::new("/"), Name::new(name), kind);
+    Command::DeclareExchange(ExchangeDefinition { auto_delete, ..definition })
 }
 
 pub fn delete_exchange(name: &str) -> Command {

@@ -74,7 +74,7 @@ impl Shard {
             && told.exchanges.len() == self.exchanges.len();
         let serving = self.queues.values().filter(|(_, masked)| follows && !masked);
         for (record, _) in serving {
-            let first = self.serving(record.name.as_str());
+            let first = self.serving(record.definition.name.as_str());
             assert_eq!(first, Some(record), "two lives of a name are routed to");
         }
         follows
@@ -84,7 +84,7 @@ impl Shard {
     pub fn serving(&self, name: &str) -> Option<&QueueRecord> {
         self.queues
             .values()
-            .find(|(record, masked)| !masked && record.name.as_str() == name)
+            .find(|(record, masked)| !masked && record.definition.name.as_str() == name)
             .map(|known| &known.0)
     }
 }

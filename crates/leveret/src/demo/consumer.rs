@@ -7,9 +7,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use leveret_client::{Event, Message};
 
 use super::ledger::{Label, Ledger};
-use crate::client::{Client, ClientError, Delivery, Event};
+use crate::client::{Client, ClientError};
 
 /// How long a consumer waits for a message before it looks whether it is to stop.
 const LOOK_UP: Duration = Duration::from_millis(20);
@@ -122,40 +123,40 @@ impl Work {
     fn consume(&mut self) -> Result<Ending, ClientError> {
         loop {
             match self.client.poll(Instant::now() + LOOK_UP)? {
-                Some(Event::Delivered(delivery)) => self.on_delivery(&delivery)?,
-                Some(Event::Cancelled) => return Ok(Ending::Cancelled(Instant::now())),
-                Some(Event::Answered { .. } | Event::Returned(_)) | None => {}
+                Some(Event::Message { message, .. }) => self.on_message(&message),
+                Some(Event::Cancelled { .. }) => return Ok(Ending::Cancelled(Instant::now())),
+                Some(_) | None => {}
             }
             if self.stop.load(Ordering::Relaxed) {
                 break;
             }
         }
         self.client.cancel(TAG)?;
-        while let Some(Event::Delivered(delivery)) = self.client.poll(Instant::now())? {
-            self.on_delivery(&delivery)?;
+        while let Some(Event::Message { message, .. }) = self.client.poll(Instant::now())? {
+            self.on_message(&message);
         }
         if let Some(last) = self.held.last() {
-            self.client.ack(*last, true)?;
+            self.client.ack(*last, true);
         }
         Ok(Ending::Stopped)
     }
 
-    fn on_delivery(&mut self, delivery: &Delivery) -> Result<(), ClientError> {
+    fn on_message(&mut self, message: &Message) {
+        let Some(delivery_tag) = message.origin.delivery_tag() else { return };
         self.came += 1;
-        let label = Label::decode(&delivery.body);
+        let (label, redelivered) = (Label::decode(&message.body), message.origin.redelivered());
         if self.manner.swallows != Some(self.came) {
-            let in_order = delivery.redelivered || self.is_next(label);
-            self.ledger.delivered(label, delivery.redelivered, in_order);
+            let in_order = redelivered || self.is_next(label);
+            self.ledger.delivered(label, redelivered, in_order);
         }
         if self.manner.gives_back > 0 {
             self.manner.gives_back -= 1;
-            return self.client.nack(delivery.tag);
+            return self.client.nack(delivery_tag);
         }
-        self.held.push(delivery.tag);
+        self.held.push(delivery_tag);
         if self.held.len() > self.manner.holds {
-            self.client.ack(self.held.remove(0), false)?;
+            self.client.ack(self.held.remove(0), false);
         }
-        Ok(())
     }
 
     /// Whether this one is behind all that came before it. A queue has one stream of messages here.

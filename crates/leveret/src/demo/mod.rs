@@ -1,14 +1,14 @@
 //! `leveret demo`: three nodes as processes on loopback, one killed, one added, and every message counted.
 //!
-//! Read first: [`Story::tell`]. The cast: queue `meadow` lives on node 1 and queue `burrow` on node 3, which also holds a
-//! consumer of `meadow`; publishers connect to node 2. Node 3 is the one that is killed.
+//! Read first: [`Story::tell`]. The cast: queue `meadow` lives on node 1 and queue `burrow` on node 3, which
+//! also holds a consumer of `meadow`; publishers connect to node 2. Node 3 is the one that is killed.
 //!
 //! ```text
-//!   herd.rs (nodes as children)   publisher.rs, consumer.rs (threads with a client each) ──▶ ledger.rs ──▶ report.rs
+//!   nodes.rs (nodes as children)   publisher.rs, consumer.rs (threads with a client each) ──▶ ledger.rs ──▶ report.rs
 //! ```
-//! Exit code 0: every message that was promised arrived, once or marked as redelivered, in order; what a killed node
-//! had in its memory is counted apart if it was confirmed before the death was known. 1: something that was promised was
-//! lost, or a step did not happen in time.
+//! Exit code 0: every message that was promised arrived, once or marked as redelivered, in order; what a killed
+//! node had in its memory is counted apart if it was confirmed before the death was known. 1: something that
+//! was promised was lost, or a step did not happen in time.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,18 +17,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 mod consumer;
-mod herd;
 mod ledger;
+mod nodes;
 mod publisher;
 mod report;
 
 use consumer::{Consumer, Ending, Manner};
-use herd::{Herd, Node};
 use ledger::{Label, Ledger, StreamId, Tally};
-use publisher::{Errand, Publisher, Target};
+use nodes::{Node, Nodes};
+use publisher::{Assignment, Publisher, Target};
 use report::{Narrator, ms};
 
-use crate::cli;
 use crate::client::{Client, ClientError};
 
 /// Until a node is ready.
@@ -37,6 +36,8 @@ const READY_WAIT: Duration = Duration::from_secs(5);
 const STEP_WAIT: Duration = Duration::from_secs(5);
 /// Until the last confirmed message of a leg has arrived; what has not by then counts as lost.
 const ARRIVAL_WAIT: Duration = Duration::from_secs(2);
+/// The broker answers a publish within 2 s (`limits::PUBLISH_WAIT`); the rest is for a slow machine.
+const ANSWERS_WAIT: Duration = Duration::from_secs(3);
 /// Between two attempts to declare a name that is still taken.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// Messages of a leg of the story that just shows that it works.
@@ -63,35 +64,29 @@ pub(crate) struct DemoArgs {
     /// Take messages that were returned after the kill for promised: the demonstration must find that out
     #[arg(long, hide = true)]
     ignore_returns: bool,
+    /// Wait so many times as long before a step has failed: for tests on machines that do much else
+    #[arg(long, hide = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=60))]
+    patience: u32,
 }
 
 /// Runs the demonstration.
 pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     let mut story = Story {
-        herd: Herd::gather()?,
-        narrator: Narrator::begin(),
+        nodes: Nodes::gather()?,
+        narrator: Narrator::begin(args.patience),
         ledger: Arc::default(),
         drop_one: args.drop_one,
         ignore_returns: args.ignore_returns,
     };
-    if let Err(error) = story.tell() {
-        eprint!("{}", story.herd.last_words());
-        return Err(error);
+    let told = story.tell().and_then(|()| report::judge(&story.ledger.tallies()));
+    if told.is_err() {
+        eprint!("{}", story.nodes.last_words());
     }
-    let tallies = story.ledger.tallies();
-    cli::print(&format!("\n{}\n{}", report::render(&tallies), report::LEGEND))?;
-    let sums = report::total(&tallies);
-    ensure!(sums.lost == 0, "{} messages that were promised are lost", sums.lost);
-    ensure!(
-        sums.wrong == 0,
-        "{} deliveries were out of order, unmarked duplicates, or never sent",
-        sums.wrong
-    );
-    Ok(ExitCode::SUCCESS)
+    told.map(|()| ExitCode::SUCCESS)
 }
 
 struct Story {
-    herd: Herd,
+    nodes: Nodes,
     narrator: Narrator,
     ledger: Arc<Ledger>,
     drop_one: bool,
@@ -134,7 +129,7 @@ impl Story {
 
     /// Three nodes; the second and the third are born at the same moment.
     fn gather(&mut self) -> Result<[Node; 3]> {
-        let first = self.herd.start(&[])?.ready(self.narrator.within(READY_WAIT))?;
+        let first = self.nodes.start(&[])?.ready(self.narrator.within(READY_WAIT))?;
         self.narrator.say(&format!(
             "Node 1 is up after {}: clients connect to {}, other nodes to {}.",
             ms(first.took),
@@ -142,7 +137,7 @@ impl Story {
             first.cluster
         ))?;
         let began = Instant::now();
-        let starting = [self.herd.start(&[first.cluster])?, self.herd.start(&[first.cluster])?];
+        let starting = [self.nodes.start(&[first.cluster])?, self.nodes.start(&[first.cluster])?];
         let deadline = self.narrator.within(READY_WAIT);
         let [second, third] = starting.map(|node| node.ready(deadline));
         let (second, third) = (second?, third?);
@@ -155,7 +150,7 @@ impl Story {
         ))?;
         let mut patience = connect(&first)?;
         for node in [&first, &second, &third] {
-            while self.herd.others_of(node, deadline)? < 2 {
+            while self.nodes.others_of(node, deadline)? < 2 {
                 ensure!(Instant::now() < deadline, "node {} does not list two others in time", node.number);
                 patience.poll(Instant::now() + TRY_AGAIN)?;
             }
@@ -215,7 +210,7 @@ impl Story {
         let (meadow, burrow) = (self.ledger.open("meadow, later"), self.ledger.open(BURROW));
         let holding = Manner { prefetch: 100, holds: HELD, ..Manner::default() };
         let taking = Manner { prefetch: TAKEN, holds: usize::MAX, ..Manner::default() };
-        let to_burrow = Errand { to: TO_BURROW, stream: burrow, count: None, deaf: false };
+        let to_burrow = Assignment { to: TO_BURROW, stream: burrow, count: None, deaf: false };
         let scene = Scene {
             meadow,
             burrow,
@@ -223,7 +218,7 @@ impl Story {
             other: self.start_consumer(second, MEADOW, Manner { prefetch: 100, ..Manner::default() })?,
             orphan: self.start_consumer(first, BURROW, taking)?,
             to_meadow: self.publisher(second, TO_MEADOW, meadow, None)?,
-            to_burrow: self.send_out(second, Errand { deaf: self.ignore_returns, ..to_burrow })?,
+            to_burrow: self.start_publisher(second, Assignment { deaf: self.ignore_returns, ..to_burrow })?,
         };
         self.narrator.say(&format!(
             "Queue `burrow` is declared on node 3 and consumed on node 1. `meadow` is now consumed on nodes 2 and 3; the \
@@ -242,7 +237,7 @@ impl Story {
         let Scene { meadow, burrow, to_meadow, to_burrow, doomed, other, orphan } = scene;
         let before = self.ledger.tally(meadow);
         let killed = Instant::now();
-        self.herd.kill(third)?;
+        self.nodes.kill(third)?;
         self.narrator.say("Node 3 is killed (SIGKILL), while publishers on node 2 go on.")?;
         let deadline = self.narrator.within(STEP_WAIT);
         ensure!(doomed.join()? == Ending::Lost, "the consumer on node 3 did not lose its connection");
@@ -311,7 +306,7 @@ impl Story {
     }
 
     fn join_a_fourth(&mut self, first: &Node, second: &Node) -> Result<Node> {
-        let starting = self.herd.start(&[first.cluster, second.cluster])?;
+        let starting = self.nodes.start(&[first.cluster, second.cluster])?;
         let fourth = starting.ready(self.narrator.within(READY_WAIT))?;
         self.say_joined(&fourth, "the addresses of nodes 1 and 2")?;
         Ok(fourth)
@@ -350,8 +345,10 @@ impl Story {
         let mut client = connect(first)?;
         for queue in [MEADOW, BURROW, WARREN] {
             while let Some(left) = client.get(queue)? {
-                self.ledger.delivered(Label::decode(&left.body), left.redelivered, true);
-                client.ack(left.tag, false)?;
+                self.ledger.delivered(Label::decode(&left.body), left.origin.redelivered(), true);
+                if let Some(delivery_tag) = left.origin.delivery_tag() {
+                    client.ack(delivery_tag, false);
+                }
             }
         }
         client.close()?;
@@ -368,11 +365,12 @@ impl Story {
     }
 
     fn publisher(&self, node: &Node, to: Target, stream: StreamId, count: Option<u64>) -> Result<Publisher> {
-        self.send_out(node, Errand { to, stream, count, deaf: false })
+        self.start_publisher(node, Assignment { to, stream, count, deaf: false })
     }
 
-    fn send_out(&self, node: &Node, errand: Errand) -> Result<Publisher> {
-        Publisher::start(&self.ledger, node.amqp, errand)
+    fn start_publisher(&self, node: &Node, assignment: Assignment) -> Result<Publisher> {
+        let wait = self.narrator.patient(ANSWERS_WAIT);
+        Publisher::start(&self.ledger, node.amqp, assignment, wait)
             .with_context(|| format!("a publisher on node {}", node.number))
     }
 

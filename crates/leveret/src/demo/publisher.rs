@@ -8,9 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use leveret_client::{Event, Origin};
 
 use super::ledger::{Label, Ledger, StreamId};
-use crate::client::{Client, Event};
+use crate::client::Client;
 
 /// Time between two messages of one publisher.
 const PACE: Duration = Duration::from_millis(2);
@@ -18,8 +19,6 @@ const PACE: Duration = Duration::from_millis(2);
 const BURST: Duration = Duration::from_millis(20);
 /// Answers that may be outstanding: the publisher then waits for them.
 const AWAITED_MAX: usize = 5_000;
-/// The broker answers within 2 s (`limits::PUBLISH_WAIT`); the rest is for a slow machine.
-const ANSWERS_WAIT: Duration = Duration::from_secs(3);
 
 /// Where messages go.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +29,7 @@ pub(super) struct Target {
 
 /// What a publisher is to do.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Errand {
+pub(super) struct Assignment {
     pub(super) to: Target,
     pub(super) stream: StreamId,
     /// So many messages, or without end.
@@ -48,15 +47,22 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Connects and starts to publish.
-    pub(super) fn start(ledger: &Arc<Ledger>, broker: SocketAddr, errand: Errand) -> Result<Self> {
+    /// Connects and starts to publish; once it has published all, it waits so long for the answers that are
+    /// left.
+    pub(super) fn start(
+        ledger: &Arc<Ledger>,
+        broker: SocketAddr,
+        assignment: Assignment,
+        answers_wait: Duration,
+    ) -> Result<Self> {
         let mut client = Client::connect(broker)?;
         client.select_confirms()?;
         let stop = Arc::new(AtomicBool::new(false));
         let work = Work {
             client,
             ledger: Arc::clone(ledger),
-            errand,
+            assignment,
+            answers_wait,
             stop: Arc::clone(&stop),
             awaited: VecDeque::new(),
             slowest: Duration::ZERO,
@@ -86,7 +92,8 @@ impl Publisher {
 struct Work {
     client: Client,
     ledger: Arc<Ledger>,
-    errand: Errand,
+    assignment: Assignment,
+    answers_wait: Duration,
     stop: Arc<AtomicBool>,
     /// When each publish without an answer was sent, by its number.
     awaited: VecDeque<(u64, Instant)>,
@@ -95,7 +102,7 @@ struct Work {
 
 impl Work {
     fn run(mut self) -> Result<Duration> {
-        let count = self.errand.count.unwrap_or(u64::MAX);
+        let count = self.assignment.count.unwrap_or(u64::MAX);
         let mut next = Instant::now();
         let mut sent = 0;
         while sent < count && !self.stop.load(Ordering::Relaxed) {
@@ -103,15 +110,16 @@ impl Work {
             if now >= next && self.awaited.len() < AWAITED_MAX {
                 sent += 1;
                 self.publish(sent, now)?;
-                // Short waits last longer than asked for and are caught up with; a publisher that was held up is not.
+                // Short waits last longer than asked for and are caught up with; a publisher that was held up
+                // is not.
                 next = (next + PACE).max(now.checked_sub(BURST).unwrap_or(now));
             }
             self.take_events(next)?;
         }
-        let deadline = Instant::now() + ANSWERS_WAIT;
+        let deadline = Instant::now() + self.answers_wait;
         while !self.awaited.is_empty() {
             if Instant::now() >= deadline {
-                bail!("{} publishes are not answered within {ANSWERS_WAIT:?}", self.awaited.len());
+                bail!("{} publishes are not answered within {:?}", self.awaited.len(), self.answers_wait);
             }
             self.take_events(deadline)?;
         }
@@ -120,8 +128,8 @@ impl Work {
     }
 
     fn publish(&mut self, expected: u64, now: Instant) -> Result<()> {
-        let label = self.ledger.send(self.errand.stream);
-        let Target { exchange, routing_key } = self.errand.to;
+        let label = self.ledger.send(self.assignment.stream);
+        let Target { exchange, routing_key } = self.assignment.to;
         let number = self.client.publish(exchange, routing_key, &label.encode())?;
         assert_eq!(
             (number, label.number),
@@ -137,21 +145,24 @@ impl Work {
         let mut event = self.client.poll(deadline)?;
         while let Some(happened) = event {
             match happened {
-                Event::Answered { number, confirmed } => self.on_answer(number, confirmed),
-                Event::Returned(body) => {
-                    if let Some(label) = Label::decode(&body).filter(|_| !self.errand.deaf) {
+                Event::Confirmed { number, taken, .. } => self.on_confirm(number, taken),
+                Event::Message { message, .. } if matches!(message.origin, Origin::Returned { .. }) => {
+                    if let Some(label) = Label::decode(&message.body).filter(|_| !self.assignment.deaf) {
                         self.ledger.returned(label);
                     }
                 }
-                Event::Delivered(_) | Event::Cancelled => bail!("a publisher was sent what is for consumers"),
+                Event::Message { .. } | Event::Cancelled { .. } => {
+                    bail!("a publisher was sent what is for consumers")
+                }
+                _ => {}
             }
             event = self.client.poll(Instant::now())?;
         }
         Ok(())
     }
 
-    fn on_answer(&mut self, number: u64, confirmed: bool) {
-        self.ledger.answered(Label { stream: self.errand.stream, number }, confirmed);
+    fn on_confirm(&mut self, number: u64, taken: bool) {
+        self.ledger.answered(Label { stream: self.assignment.stream, number }, taken);
         if let Ok(at) = self.awaited.binary_search_by_key(&number, |(number, _)| *number)
             && let Some((_, since)) = self.awaited.remove(at)
         {

@@ -2,32 +2,39 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use super::ledger::Tally;
-use crate::cli;
+use crate::output;
 
 /// Tells the story, each line with the time since its beginning.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Narrator {
     began: Instant,
+    /// Steps may take so many times as long as they should.
+    patience: u32,
 }
 
 impl Narrator {
-    pub(super) fn begin() -> Self {
-        Self { began: Instant::now() }
+    pub(super) fn begin(patience: u32) -> Self {
+        Self { began: Instant::now(), patience }
     }
 
     pub(super) fn say(self, sentence: &str) -> Result<()> {
         let seconds = self.began.elapsed().as_secs_f64();
-        cli::print(&format!("{seconds:6.2} s  {sentence}\n"))
+        output::print(&format!("{seconds:6.2} s  {sentence}\n"))
     }
 
     /// In so much time, and before the whole takes too long.
     pub(super) fn within(self, time: Duration) -> Instant {
-        (Instant::now() + time).min(self.began + WHOLE_MAX)
+        (Instant::now() + self.patient(time)).min(self.began + self.patient(WHOLE_MAX))
+    }
+
+    /// How long a step may take that should take no longer than this.
+    pub(super) fn patient(self, time: Duration) -> Duration {
+        time * self.patience
     }
 }
 
@@ -37,8 +44,21 @@ pub(super) fn ms(time: Duration) -> String {
     if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
 }
 
+/// Prints the table of all messages.
+///
+/// # Errors
+/// A promise was broken.
+pub(super) fn judge(tallies: &[Tally]) -> Result<()> {
+    output::print(&format!("\n{}\n{LEGEND}", render(tallies)))?;
+    let sums = total(tallies);
+    ensure!(sums.lost == 0, "{} messages that were promised are lost", sums.lost);
+    let wrong = sums.wrong;
+    ensure!(wrong == 0, "{wrong} deliveries were out of order, unmarked duplicates, or never sent");
+    Ok(())
+}
+
 /// The table of all messages.
-pub(super) fn render(tallies: &[Tally]) -> String {
+fn render(tallies: &[Tally]) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.set_header(COLUMNS);
@@ -54,7 +74,7 @@ pub(super) fn render(tallies: &[Tally]) -> String {
 }
 
 /// Ends the table: what the columns mean.
-pub(super) const LEGEND: &str = "\
+const LEGEND: &str = "\
 confirmed: the broker promised them. refused: nacked or returned, nothing was promised. delivered: different messages
 that arrived; redelivered: deliveries marked as perhaps a second one. gone: in the memory of the node that was killed,
 and confirmed before the others knew of its death (queues are kept in memory for now). lost: confirmed, and never seen
@@ -67,7 +87,7 @@ const COLUMNS: [&str; 8] =
 const WHOLE_MAX: Duration = Duration::from_secs(15);
 
 /// The sums of all streams.
-pub(super) fn total(tallies: &[Tally]) -> Tally {
+fn total(tallies: &[Tally]) -> Tally {
     tallies.iter().fold(Tally { name: "all", ..Tally::default() }, |sum, one| Tally {
         name: sum.name,
         sent: sum.sent + one.sent,

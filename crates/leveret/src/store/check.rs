@@ -9,7 +9,7 @@ use comfy_table::presets::NOTHING;
 use leveret_model::Position;
 
 use super::directory::{Directory, readable};
-use crate::cli;
+use crate::output;
 
 /// How often progress is shown on a terminal.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
@@ -89,7 +89,7 @@ pub(super) fn run(mut directory: Directory) -> anyhow::Result<ExitCode> {
     if !reports.is_empty() {
         text.push('\n');
     }
-    cli::print(&text)?;
+    output::print(&text)?;
     Ok(if reports.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

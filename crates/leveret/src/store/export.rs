@@ -1,6 +1,7 @@
 //! `leveret store export`: the messages of a queue as lines of JSON, in order.
 //!
-//! A body that is UTF-8 is a string; any other is base 64 under another name. What cannot be read has a line of its own.
+//! A body that is UTF-8 is a string; any other is base 64 under another name. What cannot be read has a line
+//! of its own.
 
 use std::io::{BufWriter, ErrorKind, Write as _};
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! `leveret store`: what a node has on its disk, read without a running node and without changing anything.
 //!
-//! Read first: [`Directory::open`], then `check.rs`. Records are found and read as a start would do it, by the same code.
+//! Read first: [`Directory::open`], then `check.rs`. Records are found and read as a start would do it, by
+//! the same code.
 
 mod check;
 mod directory;

@@ -25,7 +25,7 @@ fn run(cases: &[Case]) {
     let bystander = Bystander::start(node.amqp);
     for (name, case) in cases {
         case(&node);
-        bystander.judge(name);
+        bystander.is_served(name);
         node.assert_sound();
     }
     bystander.end();

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use leveret_client::{Inbox, Incoming, Message};
 use leveret_model::Arguments;
 use leveret_model::limits::FRAME_BYTES_MAX;
 use leveret_wire::frame::{FRAME_END, begin_frame, end_frame, write_head};
@@ -12,8 +13,7 @@ use leveret_wire::method::{
     ConnectionTuneOk, QueueDeclare,
 };
 use leveret_wire::{
-    BasicProperties, EncodeMethod, FrameKind, Method, PROTOCOL_HEADER, Table, client, decode_frame,
-    encode_arguments,
+    BasicProperties, EncodeMethod, FrameKind, Method, PROTOCOL_HEADER, Table, client, encode_arguments,
 };
 
 use socket2::{Domain, Socket, Type};
@@ -42,10 +42,7 @@ pub(crate) enum Heard {
 /// A client.
 pub(crate) struct Speaker {
     pub(crate) stream: TcpStream,
-    inbox: Vec<u8>,
-    read: usize,
-    /// A delivery whose body is to come: its tag, its size once known, what is here.
-    delivery: Option<(u64, Option<u64>, Vec<u8>)>,
+    inbox: Inbox,
 }
 
 impl Speaker {
@@ -56,7 +53,8 @@ impl Speaker {
         Self::from_stream(stream)
     }
 
-    /// Like `open` over a connection of which the kernels at both ends keep little: small segments, a small window.
+    /// Like `open` over a connection of which the kernels at both ends keep little: small segments, a small
+    /// window.
     pub(crate) fn open_narrow(to: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
         socket.set_tcp_mss(1_400).expect("before the connect");
@@ -67,7 +65,7 @@ impl Speaker {
 
     /// Says and hears on a connection that is there.
     pub(crate) fn from_stream(stream: TcpStream) -> Self {
-        Self { stream, inbox: Vec::new(), read: 0, delivery: None }
+        Self { stream, inbox: Inbox::default() }
     }
 
     /// Up to connection.start.
@@ -87,16 +85,7 @@ impl Speaker {
     }
 
     fn logs_in(mut self, capabilities: &[&str]) -> Self {
-        let properties = properties(capabilities);
-        self.say(
-            0,
-            &ConnectionStartOk {
-                client_properties: Table(&properties),
-                mechanism: b"PLAIN",
-                response: b"\0guest\0guest",
-                locale: b"en_US",
-            },
-        );
+        self.say(0, &start_ok(&properties(capabilities)));
         assert_eq!(self.hear(), Heard::Method(0, "connection.tune"));
         self
     }
@@ -117,6 +106,17 @@ impl Speaker {
         assert_eq!(self.hear(), Heard::Method(0, "connection.open-ok"));
         self.open_channel(1);
         self
+    }
+
+    /// From connection.start to connection.open-ok; nothing if the node ends it before.
+    pub(crate) fn tries_to_log_in(mut self) -> Option<Self> {
+        self.say(0, &start_ok(&properties(&[])));
+        if self.hear() != Heard::Method(0, "connection.tune") {
+            return None;
+        }
+        self.say(0, &ConnectionTuneOk { channel_max: 2_047, frame_max: FRAME_BYTES_MAX, heartbeat: 0 });
+        self.say(0, &ConnectionOpen { virtual_host: b"/" });
+        (self.hear() == Heard::Method(0, "connection.open-ok")).then_some(self)
     }
 
     pub(crate) fn open_channel(&mut self, channel: u16) {
@@ -177,12 +177,10 @@ impl Speaker {
                 return None;
             }
             self.stream.set_read_timeout(Some(left)).expect("a socket");
-            self.inbox.drain(..self.read);
-            self.read = 0;
             let mut block = [0; 64 * 1024];
             match self.stream.read(&mut block) {
                 Ok(0) => return Some(Heard::End),
-                Ok(count) => self.inbox.extend_from_slice(&block[..count]),
+                Ok(count) => self.inbox.push(&block[..count]),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
                     _ => return Some(Heard::End),
@@ -207,73 +205,43 @@ impl Speaker {
 
     fn take(&mut self) -> Option<Heard> {
         loop {
-            let bytes = &self.inbox[self.read..];
-            if bytes.starts_with(&PROTOCOL_HEADER) {
-                self.read += PROTOCOL_HEADER.len();
-                return Some(Heard::ProtocolHeader);
-            }
-            if bytes.first() == Some(&b'A') {
-                return None;
-            }
-            let frame = decode_frame(bytes, FRAME_BYTES_MAX).expect("the broker speaks AMQP")?;
-            let (channel, kind) = (frame.head.channel, frame.head.kind);
-            let payload = frame.payload.to_vec();
-            self.read += frame.wire_len();
-            let heard = match kind {
-                FrameKind::Heartbeat => None,
-                FrameKind::Method => self.on_method(channel, &payload),
-                FrameKind::Header => self.on_header(&payload),
-                FrameKind::Body => self.on_body(&payload),
+            let heard = match self.inbox.pull().expect("the broker speaks AMQP")? {
+                Incoming::Heartbeat => None,
+                Incoming::ProtocolHeader => Some(Heard::ProtocolHeader),
+                Incoming::Method(channel, method) => Some(heard(channel, &method)),
+                Incoming::Message(_, Message { origin, body, .. }) => {
+                    origin.delivery_tag().map(|tag| Heard::Delivery { tag, body })
+                }
             };
             if heard.is_some() {
                 return heard;
             }
         }
     }
+}
 
-    fn on_method(&mut self, channel: u16, payload: &[u8]) -> Option<Heard> {
-        let method = Method::decode(payload).expect("the broker speaks AMQP");
-        let close = |code, blamed, text: &[u8]| {
-            let text = String::from_utf8_lossy(text).into_owned();
-            Some(Heard::Close { channel, code, blamed, text })
-        };
-        match &method {
-            Method::ConnectionClose(m) => close(m.reply_code, (m.class_id, m.method_id), m.reply_text),
-            Method::ChannelClose(m) => close(m.reply_code, (m.class_id, m.method_id), m.reply_text),
-            Method::BasicAck(m) => {
-                Some(Heard::Confirm { number: m.delivery_tag, multiple: m.multiple, ok: true })
-            }
-            Method::BasicNack(m) => {
-                Some(Heard::Confirm { number: m.delivery_tag, multiple: m.multiple, ok: false })
-            }
-            Method::BasicDeliver(m) => {
-                self.delivery = Some((m.delivery_tag, None, Vec::new()));
-                None
-            }
-            Method::BasicGetOk(m) => {
-                self.delivery = Some((m.delivery_tag, None, Vec::new()));
-                None
-            }
-            Method::QueueDeclareOk(m) => Some(Heard::Count(m.message_count)),
-            Method::QueuePurgeOk(m) => Some(Heard::Count(m.message_count)),
-            other => Some(Heard::Method(channel, other.info().name)),
-        }
+fn heard(channel: u16, method: &Method<'_>) -> Heard {
+    let close = |code, blamed, text: &[u8]| {
+        let text = String::from_utf8_lossy(text).into_owned();
+        Heard::Close { channel, code, blamed, text }
+    };
+    match method {
+        Method::ConnectionClose(m) => close(m.reply_code, (m.class_id, m.method_id), m.reply_text),
+        Method::ChannelClose(m) => close(m.reply_code, (m.class_id, m.method_id), m.reply_text),
+        Method::BasicAck(m) => Heard::Confirm { number: m.delivery_tag, multiple: m.multiple, ok: true },
+        Method::BasicNack(m) => Heard::Confirm { number: m.delivery_tag, multiple: m.multiple, ok: false },
+        Method::QueueDeclareOk(m) => Heard::Count(m.message_count),
+        Method::QueuePurgeOk(m) => Heard::Count(m.message_count),
+        other => Heard::Method(channel, other.info().name),
     }
+}
 
-    fn on_header(&mut self, payload: &[u8]) -> Option<Heard> {
-        let size = leveret_wire::ContentHeader::decode(payload).expect("a header").body_size;
-        self.delivery.as_mut().expect("a delivery is announced").1 = Some(size);
-        self.on_body(&[])
-    }
-
-    fn on_body(&mut self, piece: &[u8]) -> Option<Heard> {
-        let (tag, size, mut body) = self.delivery.take().expect("a delivery is announced");
-        body.extend_from_slice(piece);
-        if size == Some(body.len() as u64) {
-            return Some(Heard::Delivery { tag, body });
-        }
-        self.delivery = Some((tag, size, body));
-        None
+fn start_ok(properties: &[u8]) -> ConnectionStartOk<'_> {
+    ConnectionStartOk {
+        client_properties: Table(properties),
+        mechanism: b"PLAIN",
+        response: b"\0guest\0guest",
+        locale: b"en_US",
     }
 }
 

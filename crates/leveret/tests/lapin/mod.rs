@@ -1,12 +1,11 @@
 //! lapin, a client that knows nothing of us, against nodes as child processes. Read first: [`dialogues`].
 //!
-//! Each dialogue publishes through one connection and consumes through another; whether both lead to one node or to
-//! two, the answers are the same. Nothing sleeps: what is waited for is a reply, a message or the end of a process,
-//! and [`PATIENCE`] is only how long a test waits before it gives up.
+//! Each dialogue publishes through one connection and consumes through another; whether both lead to one node
+//! or to two, the answers are the same. Nothing sleeps: what is waited for is a reply, a message or the end of
+//! a process, and [`PATIENCE`] is only how long a test waits before it gives up.
 
 use std::future::Future;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
-use std::time::Duration;
 
 use lapin::message::{Delivery, DeliveryResult};
 use lapin::options::{
@@ -18,12 +17,9 @@ use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProper
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::node::Node as Process;
+use crate::node::{Node as Process, PATIENCE};
 
 pub(crate) mod dialogues;
-
-/// Longer than any answer may take, even on a machine that does ten other things.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A node with a directory and a group of its own.
 pub(crate) struct Node {
@@ -44,7 +40,7 @@ impl Node {
         let directory = tempfile::tempdir().expect("a temporary directory");
         // Tests run side by side: a group of its own keeps each cluster to itself.
         let group = of_group.map_or_else(|| own_group(&directory), |seed| own_group(&seed.directory));
-        let mut more = vec!["--shards", "2", "--log-level", "warn", "--group", &group];
+        let mut more = vec!["--shards", "2", "--group", &group];
         more.extend(seeds.iter().flat_map(|seed| ["--seed", seed]));
         let process = Process::start(directory.path(), &more);
         Self { process, directory }

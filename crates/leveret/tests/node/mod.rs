@@ -1,14 +1,20 @@
-//! A node as a process of its own, for tests that need real ones. Nothing sleeps: what is waited for is a line of its
-//! banner or of its log.
+//! A node as a process of its own, for tests that need real ones. Nothing sleeps: what is waited for is a line
+//! of its banner or of its log, or what `status` says, and [`PATIENCE`] is only how long a test waits before it
+//! gives up.
+//!
+//! A node that the system does not run for 1.2 s is taken for dead by the others, as it must be. Read then
+//! [`unless_falsely_dead`].
 
 #![allow(dead_code, reason = "each test that includes this uses a part of it")]
 
+use std::cell::{Cell, RefCell};
 use std::io::{BufRead as _, BufReader};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -21,6 +27,50 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 struct Log {
     lines: Mutex<Vec<String>>,
     grown: Condvar,
+}
+
+/// A node's members are asked for again after this, if its log does not grow before.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// Runs that a test gets when neighbours on the machine make nodes look dead.
+const RUNS_MAX: usize = 5;
+
+thread_local! {
+    /// Logs of the nodes that this test has started.
+    static LOGS: RefCell<Vec<Arc<Log>>> = const { RefCell::new(Vec::new()) };
+    /// Nodes that it has killed on purpose.
+    static KILLED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs a test that starts nodes of its own and expects that they hear each other all the time.
+///
+/// If a node was taken for dead that was not killed, what clients saw of it is legal too: consumers are
+/// cancelled, messages go to no queue. A run that failed with such a verdict in a log proves nothing, so the
+/// test starts over with new nodes. A run that failed without one is a failure at once.
+pub(crate) fn unless_falsely_dead(run: impl Fn()) {
+    for runs_left in (0..RUNS_MAX).rev() {
+        LOGS.take();
+        KILLED.set(0);
+        match catch_unwind(AssertUnwindSafe(&run)) {
+            Ok(()) => return,
+            Err(panic) if runs_left == 0 || !somebody_was_falsely_dead() => resume_unwind(panic),
+            Err(_) => eprintln!("a node that runs was taken for dead: once more with new nodes"),
+        }
+    }
+}
+
+/// Whoever is killed does not come back, and has one line in each log.
+fn somebody_was_falsely_dead() -> bool {
+    let lines_with = |log: &Log, text| log.lock().iter().filter(|line| line.contains(text)).count();
+    let told = |log: &Arc<Log>| {
+        lines_with(log, "a node is down") > KILLED.get() || lines_with(log, "a node is back") > 0
+    };
+    LOGS.with_borrow(|logs| logs.iter().any(told))
+}
+
+impl Log {
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.lines.lock().expect("nobody panics with it")
+    }
 }
 
 /// A running node, killed when it goes.
@@ -49,6 +99,7 @@ impl Node {
         command.arg(directory).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the program runs");
         let log = Arc::new(Log::default());
+        LOGS.with_borrow_mut(|logs| logs.push(Arc::clone(&log)));
         let (lines, stderr) = (Arc::clone(&log), process.stderr.take().expect("piped"));
         thread::spawn(move || gather(stderr, &lines));
         let mut node = Self { process, banner: Vec::new(), directory: directory.to_owned(), log };
@@ -89,7 +140,7 @@ impl Node {
 
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
-        self.log.lines.lock().expect("nobody panics with it").join("\n")
+        self.log.lock().join("\n")
     }
 
     /// How many lines of its log contain that.
@@ -100,7 +151,7 @@ impl Node {
     /// Waits until so many lines of its log contain all of these.
     pub(crate) fn wait_for_lines(&self, parts: &[&str], count: usize) {
         let fits = |line: &&String| parts.iter().all(|part| line.contains(part));
-        let lines = self.log.lines.lock().expect("nobody panics with it");
+        let lines = self.log.lock();
         let too_few = |lines: &mut Vec<String>| lines.iter().filter(fits).count() < count;
         let waited = self.log.grown.wait_timeout_while(lines, PATIENCE, too_few);
         let (lines, timeout) = waited.expect("nobody panics with it");
@@ -126,18 +177,25 @@ impl Node {
         addresses
     }
 
-    /// Waits until it sees these nodes alive, itself included.
+    /// Waits until it sees these nodes alive and no others, itself included.
     pub(crate) fn wait_for_members(&self, mut expected: Vec<&str>) {
         expected.sort_unstable();
-        for other in expected.iter().filter(|address| **address != self.cluster()) {
-            self.wait_for_lines(&["a node joined", &format!("address={other}")], 1);
+        let deadline = Instant::now() + PATIENCE;
+        while self.members() != expected {
+            assert!(Instant::now() < deadline, "{:?}, not {expected:?}: {}", self.members(), self.log());
+            // each change of members is a line of the log
+            let lines = self.log.lock();
+            let _ = self.log.grown.wait_timeout(lines, LOOK_AGAIN).expect("nobody panics with it");
         }
-        assert_eq!(self.members(), expected, "{}", self.log());
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
+        // after a failure it goes because the test is over
+        if !thread::panicking() {
+            KILLED.set(KILLED.get() + 1);
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -145,7 +203,7 @@ impl Drop for Node {
 
 fn gather(stderr: ChildStderr, log: &Log) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        log.lines.lock().expect("nobody panics with it").push(line);
+        log.lock().push(line);
         log.grown.notify_all();
     }
 }

@@ -1,12 +1,11 @@
 use std::vec;
 
-use leveret_model::RequestId;
+use leveret_model::{Body, Message, RequestId};
 use proptest::prelude::*;
 
 use super::*;
 use crate::batch::tests::{built, joined, publish, record};
-use crate::record::{Record, RecordBody};
-use crate::{BodyParts, MessageParts};
+use crate::record::Record;
 
 /// A frame to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +31,7 @@ fn some_records() -> Batch {
     let mut batch = Batch::new();
     batch.push(&Record::Done { request: RequestId(5) });
     let body = [Bytes::from(vec![1; 5_000]), Bytes::from(vec![2; 5_000])];
-    let parts = MessageParts { address: b"\0\x01q", header: b"h", body: BodyParts::Chunks(&body) };
+    let parts = Message::new(b"\0\x01q", b"h", Body::Chunks(&body));
     batch.push_publish(publish(1), parts);
     batch.push(&Record::Done { request: RequestId(6) });
     batch
@@ -68,7 +67,7 @@ fn frames_come_out_in_order_however_the_bytes_arrive() {
         assert_eq!((*from, *to, batch.records()), (ShardId(1), ShardId(2), 3));
         let records: Vec<_> = batch.iter().collect::<Result<_, _>>().unwrap();
         let Record::Publish { message, .. } = &records[1] else { panic!("a publish") };
-        let RecordBody::Chunks(chunks) = &message.body else { panic!("beside") };
+        let Body::Chunks(chunks) = &message.body else { panic!("beside") };
         assert_eq!(chunks.concat(), [vec![1; 5_000], vec![2; 5_000]].concat());
     }
 }
@@ -124,7 +123,7 @@ fn a_kind_of_a_later_version_ends_the_link() {
 fn the_largest_message_fits_in_a_frame() {
     let header = vec![0; limits::FRAME_BYTES_MAX as usize];
     let body = [Bytes::from(vec![0; limits::BODY_BYTES_MAX as usize])];
-    let parts = MessageParts { address: &[1; 512], header: &header, body: BodyParts::Chunks(&body) };
+    let parts = Message::new(&[1; 512], &header, Body::Chunks(&body));
     let mut batch = Batch::new();
     batch.push_publish(publish(1), parts);
     while batch.add_target(publish(1)) {}
@@ -132,7 +131,7 @@ fn the_largest_message_fits_in_a_frame() {
     let bytes = encode_records(ShardId(0), ShardId(0), batch, &mut out).unwrap();
     assert_eq!(bytes, out.iter().map(Bytes::len).sum::<usize>());
     let mut batch = Batch::new();
-    let parts = MessageParts { body: BodyParts::Chunks(&[body[0].clone(), body[0].clone()]), ..parts };
+    let parts = Message { body: Body::Chunks(&[body[0].clone(), body[0].clone()]), ..parts };
     batch.push_publish(publish(1), parts);
     let refused = encode_records(ShardId(0), ShardId(0), batch, &mut out);
     assert!(matches!(refused, Err(FrameError::TooLarge(_))));

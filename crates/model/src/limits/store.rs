@@ -10,21 +10,24 @@ use super::BODY_BYTES_MAX;
 pub const LOG_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Full log segments that are left alone: what is acknowledged while it lies in them is never written again.
 pub const LOG_SEALED_KEPT: usize = 1;
-/// Used log segments that wait to be used again; more are removed. Their blocks are written already, so syncing them
-/// needs no journal.
+/// Used log segments that wait to be used again; more are removed. Their blocks are written already, so syncing
+/// them needs no journal.
 pub const LOG_SPARES_MAX: usize = 1;
-/// A batch takes turns until it has so many bytes; one turn more may overshoot. The rest goes with the next sync.
+/// A batch takes turns until it has so many bytes; one turn more may overshoot. The rest goes with the next
+/// sync.
 pub const LOG_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of turns that wait to be written from which the shards hand over no more until some are.
 pub const LOG_PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Where batches begin, bytes: no block that was synced is written again.
 pub const LOG_ALIGN_BYTES: usize = 4096;
-/// Milliseconds that acknowledgements wait for a sync which something else needs. After that they get one of their own.
+/// Milliseconds that acknowledgements wait for a sync which something else needs. After that they get one of
+/// their own.
 pub const LAZY_SYNC_MS: u64 = 100;
 
 // ---- records ----------------------------------------------------------------------------------------------
 
-/// What describes a record, its body apart, bytes: enough for a message to all queues that one publish may reach.
+/// What describes a record, its body apart, bytes: enough for a message to all queues that one publish may
+/// reach.
 pub const FRAME_META_BYTES_MAX: usize = 1024 * 1024;
 /// The body of a record, bytes: a message of the largest size with address and header, or any definition.
 pub const FRAME_BODY_BYTES_MAX: usize = 2 * BODY_BYTES_MAX as usize;
@@ -35,9 +38,11 @@ pub const STORE_KEY_BYTES_MAX: usize = 4096;
 
 /// A segment file, bytes; one with a larger message is larger.
 pub const STORE_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
-/// An extent of one queue in a segment, bytes: what a first read may have to look through. One message may be larger.
+/// An extent of one queue in a segment, bytes: what a first read may have to look through. One message may be
+/// larger.
 pub const EXTENT_BYTES_MAX: u32 = 1024 * 1024;
-/// Positions from the first to the last of an extent: each takes a bit of memory once one of them was acknowledged.
+/// Positions from the first to the last of an extent: each takes a bit of memory once one of them was
+/// acknowledged.
 pub const EXTENT_SPAN_MAX: u64 = 64 * 1024;
 /// Positions that a queue may skip within what it has in one log segment: each takes 4 bytes there.
 pub const LOG_RUN_GAP_MAX: u64 = 16;
@@ -68,7 +73,8 @@ pub const STORE_REPORTS_MAX: usize = 1_000;
 
 /// Files of the store that are held open; at the bound all are closed and opened again as they are needed.
 pub const STORE_FILES_OPEN_MAX: usize = 64;
-/// Turns and requests that wait for the log thread. At the bound a shard waits for it, holding no more than its turn.
+/// Turns and requests that wait for the log thread. At the bound a shard waits for it, holding no more than
+/// its turn.
 pub const LOG_INPUTS_MAX: usize = 4_096;
 /// How often the log thread looks how much room the disk has.
 pub const DISK_ROOM_EVERY: Duration = Duration::from_secs(1);

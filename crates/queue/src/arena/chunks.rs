@@ -29,7 +29,8 @@ pub(super) struct Chunks {
 
 impl Chunks {
     #[inline(never)]
-    pub(super) fn keep(&mut self, list: Vec<Bytes>) -> u32 {
+    pub(super) fn keep(&mut self, list: &[Bytes]) -> u32 {
+        let list = list.to_vec();
         let handles = list.capacity() * size_of::<Bytes>();
         let bytes = list.iter().map(|chunk| chunk.len() as u64).sum::<u64>() + handles as u64;
         self.bytes += bytes;

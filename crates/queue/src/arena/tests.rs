@@ -1,5 +1,7 @@
 //! The arena against a map of owned copies, and its promises about memory.
 
+use bytes::Bytes;
+use leveret_model::{Body, Message};
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
@@ -43,10 +45,10 @@ fn filled(bytes: usize, with: u8) -> Vec<u8> {
     (0..bytes).map(|at| with.wrapping_add(at as u8)).collect()
 }
 
-fn body_of(message: StoredMessage<'_>) -> Vec<u8> {
+fn body_of(message: Message<'_>) -> Vec<u8> {
     match message.body {
-        StoredBody::Flat(bytes) => bytes.to_vec(),
-        StoredBody::Chunks(chunks) => chunks.concat(),
+        Body::Flat(bytes) => bytes.to_vec(),
+        Body::Chunks(chunks) => chunks.concat(),
     }
 }
 
@@ -77,12 +79,9 @@ proptest! {
                     let copy = Copy {
                         address: filled(address, with), header: filled(header, with ^ 0x55), body: filled(body, with ^ 0xaa), refs,
                     };
-                    let kept = if chunked {
-                        ArenaBody::Chunks(copy.body.chunks(4_096).map(Bytes::copy_from_slice).collect())
-                    } else {
-                        ArenaBody::Flat(&copy.body)
-                    };
-                    let message = arena.insert(&copy.address, &copy.header, kept, refs);
+                    let chunks: Vec<Bytes> = copy.body.chunks(4_096).map(Bytes::copy_from_slice).collect();
+                    let kept = if chunked { Body::Chunks(&chunks) } else { Body::Flat(&copy.body) };
+                    let message = arena.insert(&Message::new(&copy.address, &copy.header, kept), refs);
                     prop_assert!(copies.insert(message.0, copy).is_none(), "a slot was given twice");
                 }
                 Deed::Retain(at) => if let Some(message) = pick(&copies, at) {
@@ -109,7 +108,7 @@ proptest! {
             let stored = arena.get(MessageRef(*message));
             prop_assert_eq!(stored.address, &copy.address[..]);
             prop_assert_eq!(stored.header, &copy.header[..]);
-            prop_assert_eq!(stored.body_bytes(), copy.body.len());
+            prop_assert_eq!(stored.body.len(), copy.body.len());
             prop_assert_eq!(body_of(stored), &copy.body[..]);
         }
         let capacities: usize = arena.blocks.iter().map(|block| block.bytes.len()).sum();
@@ -132,7 +131,7 @@ fn a_survivor_in_each_block_does_not_pin_the_blocks() {
     let mut survivors = Vec::new();
     for number in 0..200_000_u32 {
         let body = number.to_le_bytes().repeat(64);
-        let message = arena.insert(b"\0\x01q", b"header", ArenaBody::Flat(&body), 1);
+        let message = arena.insert(&Message::new(b"\0\x01q", b"header", Body::Flat(&body)), 1);
         if number % 1_000 == 0 {
             survivors.push((message, body));
         } else {
@@ -146,7 +145,7 @@ fn a_survivor_in_each_block_does_not_pin_the_blocks() {
     let held = arena.bytes_held();
     assert!(held < 2_500_000, "{held} bytes for 200 messages");
     for (message, body) in survivors {
-        assert_eq!(arena.get(message).body, StoredBody::Flat(&body));
+        assert_eq!(arena.get(message).body, Body::Flat(&body));
     }
 }
 
@@ -154,9 +153,11 @@ fn a_survivor_in_each_block_does_not_pin_the_blocks() {
 fn bodies_that_are_owned_hold_no_block() {
     let block = Bytes::from(filled(100_000, 1));
     let mut arena = Arena::new();
-    let chunks =
-        |at: usize| ArenaBody::Chunks(vec![block.slice(at..at + 5_000), block.slice(at + 9_000..at + 9_500)]);
-    let messages: Vec<_> = (0..10).map(|at| arena.insert(b"", b"", chunks(at), 1)).collect();
+    let mut insert = |at: usize| {
+        let chunks = [block.slice(at..at + 5_000), block.slice(at + 9_000..at + 9_500)];
+        arena.insert(&Message::new(b"", b"", Body::Chunks(&chunks)), 1)
+    };
+    let messages: Vec<_> = (0..10).map(&mut insert).collect();
     arena.release(messages[3]);
     assert!(!block.is_unique());
     assert!(arena.own_chunks(20_000), "there are more");
@@ -177,7 +178,7 @@ fn bodies_that_are_owned_hold_no_block() {
 fn a_steady_flow_fills_the_same_block_again() {
     let mut arena = Arena::new();
     for _ in 0..100_000 {
-        let message = arena.insert(b"\0\x01q", b"header", ArenaBody::Flat(&[7; 1_024]), 1);
+        let message = arena.insert(&Message::new(b"\0\x01q", b"header", Body::Flat(&[7; 1_024])), 1);
         arena.release(message);
     }
     assert_eq!((arena.blocks.len(), arena.spare.len()), (1, 0));
@@ -186,8 +187,9 @@ fn a_steady_flow_fills_the_same_block_again() {
 #[test]
 fn a_backlog_gives_its_memory_back_when_it_is_gone() {
     let mut arena = Arena::new();
-    let backlog: Vec<_> =
-        (0..300_000).map(|_| arena.insert(b"\0\x01q", b"header", ArenaBody::Flat(&[1; 16]), 1)).collect();
+    let backlog: Vec<_> = (0..300_000)
+        .map(|_| arena.insert(&Message::new(b"\0\x01q", b"header", Body::Flat(&[1; 16])), 1))
+        .collect();
     assert!(arena.bytes_held() > 300_000 * 50);
     for message in backlog {
         arena.release(message);
@@ -201,7 +203,7 @@ fn a_backlog_gives_its_memory_back_when_it_is_gone() {
 #[should_panic(expected = "released more often than retained")]
 fn a_release_too_many_is_a_bug_that_shows() {
     let mut arena = Arena::new();
-    let message = arena.insert(b"", b"", ArenaBody::Flat(b""), 1);
+    let message = arena.insert(&Message::new(b"", b"", Body::Flat(b"")), 1);
     arena.release(message);
     arena.release(message);
 }

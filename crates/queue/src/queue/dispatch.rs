@@ -1,16 +1,16 @@
 //! The end of a turn: ready messages go to consumers that can take them.
 //!
-//! Read first: [`Queue::dispatch`]. A consumer that stands alone in its line is served in one run without being looked
-//! up again; several take turns, one message each.
+//! Read first: [`Queue::dispatch`]. A consumer that stands alone in its line is served in one run without being
+//! looked up again; several take turns, one message each.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_model::{ConsumerKey, Position};
+use leveret_model::{ConsumerKey, Message, Position};
 
 use super::consumers::Consumer;
 use super::ready::Entry;
 use super::{Queue, Unacked};
-use crate::{Arena, StoredMessage};
+use crate::Arena;
 
 /// What became of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub trait Egress {
         no_ack: bool,
         position: Position,
         redelivered: bool,
-        message: StoredMessage<'_>,
+        message: Message<'_>,
     ) -> Delivered;
 }
 

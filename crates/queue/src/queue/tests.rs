@@ -9,11 +9,11 @@ use std::vec::Vec;
 
 use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
 use leveret_model::{
-    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ConsumerTerms, ShardId, Ulid, Unread,
+    Body, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ConsumerTerms, Message, ShardAddress,
+    ShardId, Ulid, Unread,
 };
 
 use super::*;
-use crate::{ArenaBody, StoredBody, StoredMessage};
 
 const OWN: ShardAddress = ShardAddress { node: NodeId(1), shard: ShardId(0) };
 
@@ -61,7 +61,7 @@ impl Egress for Outputs {
         _no_ack: bool,
         position: Position,
         redelivered: bool,
-        message: StoredMessage<'_>,
+        message: Message<'_>,
     ) -> Delivered {
         self.offers += 1;
         if self.gone.contains(consumer) {
@@ -79,8 +79,8 @@ impl Egress for Outputs {
 }
 
 /// The number in the first eight bytes of a body.
-fn name_of(message: StoredMessage<'_>) -> u64 {
-    let StoredBody::Flat(body) = message.body else { panic!("all bodies here are flat") };
+fn name_of(message: Message<'_>) -> u64 {
+    let Body::Flat(body) = message.body else { panic!("all bodies here are flat") };
     u64::from_le_bytes(*body.first_chunk().expect("eight bytes"))
 }
 
@@ -93,9 +93,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let id = QueueId { generation: 0, ulid: Ulid(1) };
         Self {
-            queue: Queue::new(id, OWN, Seed(3)),
+            queue: Queue::new(&model::record(), Seed(3)),
             arena: Arena::new(),
             outputs: Outputs::default(),
             appended: 0,
@@ -120,7 +119,7 @@ impl Bench {
         self.appended += 1;
         let mut body = self.appended.to_le_bytes().to_vec();
         body.resize(8 + padding, 0);
-        let message = self.arena.insert(b"", b"", ArenaBody::Flat(&body), 1);
+        let message = self.arena.insert(&Message::new(b"", b"", Body::Flat(&body)), 1);
         self.queue.append(message, body.len())
     }
 
@@ -133,7 +132,12 @@ impl Bench {
     }
 
     fn settle(&mut self, holder: ConsumerKey, position: u64, how: Settlement) -> bool {
-        self.queue.settle(&holder, Position(position), how, &mut self.arena)
+        match self.queue.settle(&holder, Position(position), how) {
+            Left::NotHeld => return false,
+            Left::Requeued => {}
+            Left::Acked(message) | Left::Rejected(message) => self.arena.release(message),
+        }
+        true
     }
 
     fn get(&mut self, no_ack: bool) -> Option<Taken> {

@@ -8,7 +8,7 @@ use std::string::String;
 /// The definition of the table.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Model {
-    exchanges: Vec<Exchange>,
+    exchanges: Vec<ExchangeDefinition>,
     queues: Vec<(QueueRecord, bool)>,
     bindings: Vec<Binding>,
 }
@@ -44,7 +44,8 @@ impl Model {
             Change::DropQueue { id } | Change::WithdrawQueue { id } => {
                 let Some(at) = self.queues.iter().position(|(old, _)| old.id == *id) else { return };
                 let (gone, _) = self.queues.remove(at);
-                if !self.queues.iter().any(|(q, _)| q.name == gone.name && q.vhost == gone.vhost) {
+                let gone = gone.definition;
+                if !self.queues.iter().any(|(q, _)| is_called(q, &gone.vhost, &gone.name)) {
                     self.bindings.retain(|b| {
                         b.vhost != gone.vhost
                             || b.kind != DestinationKind::Queue
@@ -76,15 +77,14 @@ impl Model {
             "amq.topic" => ExchangeKind::Topic,
             "amq.headers" => ExchangeKind::Headers,
             _ => {
-                let is_it = |e: &&Exchange| *e.name == *name && *e.vhost == *vhost;
+                let is_it = |e: &&ExchangeDefinition| *e.name == *name && *e.vhost == *vhost;
                 self.exchanges.iter().find(is_it)?.kind
             }
         })
     }
 
     fn serving(&self, vhost: &str, name: &str) -> Option<QueueId> {
-        let unmasked =
-            self.queues.iter().filter(|(q, masked)| !masked && *q.vhost == *vhost && *q.name == *name);
+        let unmasked = self.queues.iter().filter(|(q, masked)| !masked && is_called(q, vhost, name));
         unmasked.map(|(queue, _)| queue.id).min()
     }
 
@@ -180,6 +180,10 @@ fn headers() -> [Arguments; 4] {
     ]
 }
 
+fn is_called(queue: &QueueRecord, vhost: &str, name: &str) -> bool {
+    *queue.definition.vhost == *vhost && *queue.definition.name == *name
+}
+
 fn some(from: &'static [&'static str]) -> impl Strategy<Value = Name> {
     prop::sample::select(from).prop_map(Name::new)
 }
@@ -189,14 +193,15 @@ fn vhost() -> impl Strategy<Value = Name> {
     prop_oneof![9 => Just(Name::new(VHOSTS[0])), 1 => Just(Name::new(VHOSTS[1]))]
 }
 
-fn any_exchange() -> impl Strategy<Value = Exchange> {
-    (vhost(), some(&EXCHANGES), prop::sample::select(&ExchangeKind::ALL[..]), any::<bool>())
-        .prop_map(|(vhost, name, kind, durable)| Exchange { vhost, durable, ..exchange(&name, kind) })
+fn any_exchange() -> impl Strategy<Value = ExchangeDefinition> {
+    (vhost(), some(&EXCHANGES), prop::sample::select(&ExchangeKind::ALL[..]), any::<bool>()).prop_map(
+        |(vhost, name, kind, durable)| ExchangeDefinition { vhost, durable, ..exchange(&name, kind) },
+    )
 }
 
 fn any_queue() -> impl Strategy<Value = QueueRecord> {
     (vhost(), some(&QUEUES), 0..6u128, 0..3u8).prop_map(|(vhost, name, n, shard)| QueueRecord {
-        vhost,
+        definition: QueueDefinition::new(vhost, name.clone()).into(),
         home: ShardAddress { node: NodeId(1 + u128::from(shard / 2)), shard: ShardId(shard % 2) },
         ..queue(n, &name)
     })
@@ -304,9 +309,8 @@ fn check_lists(table: &Table, model: &Model) {
         let entry = table.queue_by_id(record.id).expect("every record is found");
         assert_eq!((&entry.record, entry.masked), (record, *masked));
         assert_eq!(entry.address, Address::seen_from(OWN, record.home));
-        let to = |b: &&Binding| {
-            b.kind == DestinationKind::Queue && b.vhost == record.vhost && b.destination == record.name
-        };
+        let to =
+            |b: &&Binding| b.kind == DestinationKind::Queue && is_called(record, &b.vhost, &b.destination);
         assert_eq!(table.bindings_to(record.id).count(), model.bindings.iter().filter(to).count());
     }
     for (id, definition) in table.exchanges() {

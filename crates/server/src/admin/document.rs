@@ -48,6 +48,7 @@ pub(super) fn of(
             "crossed_shards": sum(|traffic| traffic.published_away),
             "unroutable": sum(|traffic| traffic.unroutable),
             "given_up": sum(|traffic| traffic.given_up),
+            "unknown_records": sum(|traffic| traffic.unknown_records),
         },
         "warnings": warnings(memory, overview),
     })
@@ -81,8 +82,8 @@ fn nodes(facts: &NodeFacts, others: &[NodeStatus], now: Instant) -> Vec<Value> {
     std::iter::once(own).chain(others).collect()
 }
 
-/// This node's queues with their counts, then those that live elsewhere, which only their homes can count, then those that
-/// are away with their homes; by name each.
+/// This node's queues with their counts, then those that live elsewhere, which only their homes can count, then
+/// those that are away with their homes; by name each.
 fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Vec<Value> {
     let mut own: Vec<_> = reports.iter().flat_map(|report| &report.queues).collect();
     own.sort_by_key(|queue| (&queue.vhost, &queue.name));
@@ -95,13 +96,14 @@ fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Ve
     });
     let mut elsewhere: Vec<&QueueStatus> =
         overview.queues.iter().filter(|queue| queue.record.home.node != facts.id).collect();
-    elsewhere.sort_by_key(|queue| (queue.masked, &queue.record.vhost, &queue.record.name));
+    elsewhere
+        .sort_by_key(|queue| (queue.masked, &queue.record.definition.vhost, &queue.record.definition.name));
     let elsewhere = elsewhere.into_iter().map(|queue| {
         let record = &queue.record;
         json!({
-            "name": record.name.as_str(), "vhost": record.vhost.as_str(), "home": whole(record.home.node),
+            "name": record.definition.name.as_str(), "vhost": record.definition.vhost.as_str(), "home": whole(record.home.node),
             "shard": record.home.shard.0, "ready": null, "unacked": null, "consumers": null,
-            "durable": record.durable, "away": queue.masked,
+            "durable": record.definition.durable, "away": queue.masked,
         })
     });
     own.chain(elsewhere).collect()
@@ -129,13 +131,20 @@ fn warnings(memory: &NodeMemory, overview: &Overview) -> Vec<Cow<'static, str>> 
         warnings.push(format!("alone: {why}").into());
     }
     if !overview.renamed.is_empty() {
-        let there: BTreeSet<&str> = overview.queues.iter().map(|queue| queue.record.name.as_str()).collect();
+        let there: BTreeSet<&str> =
+            overview.queues.iter().map(|queue| queue.record.definition.name.as_str()).collect();
         for (renamed, name) in overview.renamed.iter().filter(|(renamed, _)| there.contains(renamed.as_str()))
         {
             let text =
                 format!("two queues named '{name}' met, another keeps the name: ours is '{renamed}' now");
             warnings.push(text.into());
         }
+    }
+    for (kind, count) in &overview.unknown_records {
+        let text = format!(
+            "nodes of a later version wrote {count} times what this one cannot act on ({kind}): it is kept and handed on"
+        );
+        warnings.push(text.into());
     }
     match memory.pressure() {
         Pressure::Calm => {}
@@ -148,8 +157,9 @@ fn warnings(memory: &NodeMemory, overview: &Overview) -> Vec<Cow<'static, str>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use leveret_model::definition::QueueDefinition;
     use leveret_model::directory::QueueRecord;
-    use leveret_model::{Arguments, Boot, Incarnation, Name, QueueId, ShardAddress, ShardId};
+    use leveret_model::{Boot, Incarnation, Name, QueueId, ShardAddress, ShardId};
     use std::time::Duration;
 
     const OWN: NodeId = NodeId(1);
@@ -173,14 +183,15 @@ mod tests {
             ready: true,
             linked: true,
             version: leveret_cluster::Version::default(),
+            unknown_frames: 0,
         }
     }
 
     fn queue(name: &str, masked: bool) -> QueueStatus {
         let home = ShardAddress { node: NodeId(7), shard: ShardId(0) };
         let id = QueueId::default();
-        let (vhost, name, arguments) = (Name::new("/"), Name::new(name), Arguments::default());
-        let record = QueueRecord { vhost, name, id, home, epoch: 0, durable: false, arguments };
+        let definition = QueueDefinition::new(Name::new("/"), Name::new(name)).into();
+        let record = QueueRecord { definition, id, home, epoch: 0 };
         QueueStatus { record, masked, stood: true }
     }
 
@@ -212,6 +223,7 @@ mod tests {
             nodes: Vec::new(),
             queues: queues_there.into(),
             renamed: Vec::new(),
+            unknown_records: Vec::new(),
             why_alone: None,
         };
         let queues = queues(&facts(), &[], &overview);

@@ -1,7 +1,7 @@
 //! Files of a store's directory: one operation at a time, by plain system calls.
 //!
-//! Invariants: nothing is repeated after an error; a file that was made is as large as it was asked for, with its room
-//! reserved; the directory is synced by a descriptor of its own.
+//! Invariants: nothing is repeated after an error; a file that was made is as large as it was asked for, with
+//! its room reserved; the directory is synced by a descriptor of its own.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};

@@ -1,5 +1,6 @@
-//! The thread that runs the store: it takes turns and requests, and executes the log's writes and syncs itself. Copies and
-//! snapshots, and reads, have a thread of their own each, so that no confirm waits for them.
+//! The thread that runs the store: it takes turns and requests, and executes the log's writes and syncs
+//! itself. Copies and snapshots, and reads, have a thread of their own each, so that no confirm waits for
+//! them.
 //!
 //! Read first: [`Running::run`].
 //!
@@ -63,8 +64,8 @@ pub struct LogThread {
 }
 
 impl LogThread {
-    /// Starts it on an opened store. `output` is called on the thread; after `Effect::Fatal` or `Effect::Closed`
-    /// nothing comes any more.
+    /// Starts it on an opened store. `output` is called on the thread; after `Effect::Fatal` or
+    /// `Effect::Closed` nothing comes any more.
     ///
     /// # Errors
     /// A thread cannot be started.

@@ -127,8 +127,7 @@ fn a_declare_that_waits_for_the_loser_of_a_merge_is_answered_by_the_winner() {
 fn a_declare_that_waits_for_the_loser_when_that_is_renamed_is_answered_by_the_winner() {
     let mut rig = Rig::new(&[2, 1]);
     let waiting = two_that_wait(&mut rig);
-    let mut renamed = rig.control.queues["q"].clone();
-    renamed.name = Name::new("q~1");
+    let renamed = rig.control.queues["q"].renamed(Name::new("q~1"));
     let mut winner = rig.control.queues["q"].clone();
     (winner.id, winner.home) = (QueueId { generation: 0, ulid: Ulid(0) }, at(2, 0));
     rig.control.queues.insert(Name::new("q"), winner.clone());

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use leveret_model::definition::QueueDefinition;
 use leveret_model::directory::{Change, QueueRecord};
-use leveret_model::{Arguments, Name, QueueId, Ulid};
+use leveret_model::{Name, QueueId, Ulid};
 
 use crate::rig::client::Heard;
 use crate::rig::{ClientId, Rig, at};
@@ -15,13 +16,10 @@ fn unheard() -> (Rig, ClientId, QueueId) {
     let id = QueueId { generation: 0, ulid: Ulid(9) };
     rig.held_mail.insert(at(1, 1));
     let record = QueueRecord {
-        vhost: Name::new("/"),
-        name: Name::new("q"),
+        definition: QueueDefinition::new(Name::new("/"), Name::new("q")).into(),
         id,
         home: at(1, 1),
         epoch: 0,
-        durable: false,
-        arguments: Arguments::default(),
     };
     for (to, mail) in rig.control.announce(&Change::PutQueue(record)) {
         rig.tell(to, mail);
@@ -103,7 +101,8 @@ fn what_comes_too_late_for_a_queue_is_gone() {
     assert!(matches!(rig.one(away), Heard::ChannelClose(404, _)));
 }
 
-/// A proposal that was withdrawn at its home; the ingress has not heard: nobody may say that the queue was deleted.
+/// A proposal that was withdrawn at its home; the ingress has not heard: nobody may say that the queue was
+/// deleted.
 #[test]
 fn what_comes_too_late_for_a_withdrawn_queue_is_not_confirmed() {
     let mut rig = Rig::new(&[2]);

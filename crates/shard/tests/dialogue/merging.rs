@@ -1,5 +1,7 @@
-//! Two homes of one name meet (R3): what was asked of the loser is answered by the winner, and what the loser gave goes back.
+//! Two homes of one name meet (R3): what was asked of the loser is answered by the winner, and what the loser
+//! gave goes back.
 
+use leveret_model::definition::QueueDefinition;
 use leveret_model::directory::{Change, QueueRecord};
 use leveret_model::{Name, QueueId, Ulid};
 use leveret_wire::method::*;
@@ -30,9 +32,9 @@ fn loses(rig: &mut Rig, asker: (u128, u8)) {
 }
 
 /// The loser gets the name that it keeps its messages under.
-fn is_renamed(rig: &mut Rig, loser: QueueRecord) {
+fn is_renamed(rig: &mut Rig, loser: &QueueRecord) {
     let id = loser.id;
-    announce(rig, &Change::PutQueue(QueueRecord { name: Name::new("q~1"), ..loser }));
+    announce(rig, &Change::PutQueue(loser.renamed(Name::new("q~1"))));
     announce(rig, &Change::UnmaskQueue { id });
 }
 
@@ -71,7 +73,7 @@ fn what_is_on_its_way_to_the_loser_is_asked_of_the_winner() {
             loses(&mut rig, asker);
             hears_of_the_winner(&mut rig, asks, what);
             // the questions reach the loser too late, and its answers find nobody
-            is_renamed(&mut rig, loser);
+            is_renamed(&mut rig, &loser);
             rig.held_wires.clear();
             rig.hears_nothing(asks);
             let messages = if what == "purge" { 0 } else { 1 };
@@ -93,13 +95,13 @@ fn what_the_loser_gave_goes_back_to_it() {
                 loses(&mut rig, asker);
                 hears_of_the_winner(&mut rig, asks, what);
                 if renamed_first {
-                    is_renamed(&mut rig, loser.clone());
+                    is_renamed(&mut rig, &loser);
                     rig.run();
                 }
                 rig.held_wires.clear();
                 rig.run();
                 if !renamed_first {
-                    is_renamed(&mut rig, loser);
+                    is_renamed(&mut rig, &loser);
                 }
                 let other = rig.connect(at(1, 1));
                 assert_eq!(rig.counts(other, "q~1"), (1, 0), "{what} of {asker:?}");
@@ -118,7 +120,7 @@ fn a_consumer_of_a_queue_that_has_lost_its_name_already_is_cancelled_at_its_home
     let loser = rig.control.queues["q"].clone();
     rig.held_mail.insert(at(3, 0));
     a_rival_wins(&mut rig);
-    is_renamed(&mut rig, loser);
+    is_renamed(&mut rig, &loser);
     rig.qos(asks, 1);
     rig.consume(asks, "q", "c", false);
     assert_eq!(rig.bodies(asks), ["old"]);
@@ -133,10 +135,9 @@ fn a_consumer_of_a_queue_that_has_lost_its_name_already_is_cancelled_at_its_home
 
 /// A proposal of node 2 that shard 0 routes to; its home has not heard that it stands.
 fn proposed(rig: &mut Rig, ulid: u128) -> QueueRecord {
-    let (vhost, name) = (Name::new("/"), Name::new("p"));
+    let definition = QueueDefinition::new(Name::new("/"), Name::new("p")).into();
     let (id, home) = (QueueId { generation: 0, ulid: Ulid(ulid) }, at(2, 0));
-    let arguments = leveret_model::Arguments::default();
-    let record = QueueRecord { vhost, name, id, home, epoch: 0, durable: false, arguments };
+    let record = QueueRecord { definition, id, home, epoch: 0 };
     rig.held_mail.insert(at(2, 0));
     announce(rig, &Change::PutQueue(record.clone()));
     record

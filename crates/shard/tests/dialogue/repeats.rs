@@ -76,16 +76,36 @@ fn a_purge_whose_answer_was_lost_says_how_many_it_dropped_and_drops_no_more() {
     rig.hears(away, &Heard::Count(1));
 }
 
-/// The home's node stood still: who asked heard something else meanwhile, and what came behind the purge is there to stay.
+/// The home's node may have stood still, and the record may be of long ago: so the asker asks again, while its
+/// client waits.
 #[test]
-fn a_purge_that_reaches_a_home_without_a_lease_drops_nothing() {
+fn a_purge_that_reaches_a_home_without_a_lease_waits_for_one() {
     let (mut rig, home, away) = two_nodes();
     rig.publish(home, "q", "1");
     rig.run();
     rig.lease(1, Instant::ZERO);
     rig.client(away).says(1, QueuePurge { queue: b"q", no_wait: false });
     rig.run();
+    rig.pass(Duration::from_millis(500));
+    assert_eq!(rig.heard(away), [], "it waits as everything does");
+    rig.lease(1, Instant::FAR);
+    rig.pass(limits::ASK_AGAIN_EVERY);
+    rig.hears(away, &Heard::Count(1));
+}
+
+#[test]
+fn a_purge_that_finds_no_lease_in_time_is_refused_and_drops_nothing_later() {
+    let (mut rig, home, away) = two_nodes();
+    rig.publish(home, "q", "1");
+    rig.run();
+    rig.lease(1, Instant::ZERO);
+    rig.client(away).says(1, QueuePurge { queue: b"q", no_wait: false });
+    rig.run();
+    for _ in 0..20 {
+        rig.pass(limits::ASK_AGAIN_EVERY);
+    }
     assert!(matches!(rig.heard(away)[..], [Heard::ChannelClose(405, _)]));
     rig.lease(1, Instant::FAR);
+    rig.pass(limits::ASK_AGAIN_EVERY);
     assert_eq!(rig.counts(home, "q").0, 1);
 }

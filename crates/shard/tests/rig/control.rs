@@ -1,9 +1,9 @@
-//! A control machine that agrees to every command, by the rules of `model/directory.rs`: changes reach all shards of all
-//! nodes in order, and the reply waits until all have applied them.
+//! A control machine that agrees to every command, by the rules of `model/directory.rs`: changes reach all
+//! shards of all nodes in order, and the reply waits until all have applied them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leveret_model::definition::{Binding, DestinationKind, Exchange};
+use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition};
 use leveret_model::directory::{Change, Command, FromShard, QueueRecord, Reply, ToShard};
 use leveret_model::{Name, NodeId, QueueId, Refusal, ReplyCode, RequestId, ShardAddress, Ulid};
 
@@ -29,7 +29,7 @@ struct Closing {
 pub(crate) struct Control {
     pub(crate) shards: Vec<ShardAddress>,
     pub(crate) queues: BTreeMap<Name, QueueRecord>,
-    exchanges: BTreeMap<Name, Exchange>,
+    exchanges: BTreeMap<Name, ExchangeDefinition>,
     pub(crate) bindings: Vec<Binding>,
     sequences: BTreeMap<NodeId, u64>,
     applied: BTreeMap<ShardAddress, u64>,
@@ -128,15 +128,15 @@ impl Control {
                 changes.push(Change::DropExchange { vhost, name });
                 self.change(changes, from, request, Reply::Done)
             }
-            Command::DeclareQueue { vhost, name, home, durable, arguments } => {
+            Command::DeclareQueue { definition, home } => {
+                let name = definition.name.clone();
                 if let Some(record) = self.queues.get(&name) {
                     let record = Box::new(record.clone());
                     return reply(from, request, Reply::Queue { record, created: false });
                 }
                 self.next += 1;
                 let id = QueueId { generation: 0, ulid: Ulid(u128::from(self.next)) };
-                let record =
-                    QueueRecord { vhost, name: name.clone(), id, home, epoch: 0, durable, arguments };
+                let record = QueueRecord { definition, id, home, epoch: 0 };
                 self.queues.insert(name, record.clone());
                 let done = Reply::Queue { record: Box::new(record.clone()), created: true };
                 self.change(vec![Change::PutQueue(record)], from, request, done)

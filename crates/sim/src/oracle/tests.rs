@@ -1,7 +1,8 @@
 //! What the oracle does not believe.
 
 use super::*;
-use leveret_model::{Arguments, Name, ShardId, Ulid};
+use leveret_model::definition::QueueDefinition;
+use leveret_model::{Name, ShardId, Ulid};
 
 #[test]
 fn an_ok_that_a_dead_home_may_have_said_binds_no_other_life_of_the_name() {
@@ -10,9 +11,9 @@ fn an_ok_that_a_dead_home_may_have_said_binds_no_other_life_of_the_name() {
     let [dead, other] = [1, 2].map(|number| {
         let id = QueueId { generation: 0, ulid: Ulid(number) };
         let home = ShardAddress { node: NodeId(number), shard: ShardId(0) };
-        let (vhost, name) = (Name::new("/"), Name::new("q4"));
-        let record =
-            QueueRecord { vhost, name, id, home, epoch: 0, durable: true, arguments: Arguments::default() };
+        let definition =
+            QueueDefinition { durable: true, ..QueueDefinition::new(Name::new("/"), Name::new("q4")) };
+        let record = QueueRecord { definition: definition.into(), id, home, epoch: 0 };
         oracle.on_change(at(1), home.node, &Change::PutQueue(record));
         id
     });

@@ -1,7 +1,7 @@
 //! The files of the log: the one that is written, those that are full, the next one, and used ones.
 //!
-//! Invariants: a file is called `log-N` only after its head was synced, so a damaged head is damage and never a file that
-//! was not finished; numbers of the log have no gaps, so a segment that somebody removed is missed.
+//! Invariants: a file is called `log-N` only after its head was synced, so a damaged head is damage and never a
+//! file that was not finished; numbers of the log have no gaps, so a segment that somebody removed is missed.
 
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -139,7 +139,8 @@ impl Segments {
         sealed + spares + next + self.active.map_or(0, |active| active.bytes)
     }
 
-    /// Room for a batch in the active segment, the next one becoming active if need be; false if it is not ready.
+    /// Room for a batch in the active segment, the next one becoming active if need be; false if it is not
+    /// ready.
     pub(crate) fn make_room(&mut self, batch_bytes: u64) -> bool {
         if self.active.is_some_and(|active| active.end + batch_bytes <= active.bytes) {
             return true;
@@ -224,7 +225,8 @@ impl Segments {
         Ok(PrepareOutcome::Continues)
     }
 
-    /// Full segments that nothing needs any more: a few are kept to be used again. The caller made sure of a snapshot.
+    /// Full segments that nothing needs any more: a few are kept to be used again. The caller made sure of a
+    /// snapshot.
     pub(crate) fn recycle(&mut self, unneeded: &[LogNumber], ops: &mut Ops) {
         for log in unneeded {
             let Some(at) = self.sealed.iter().position(|sealed| sealed.log == *log) else { continue };

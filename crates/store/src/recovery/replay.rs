@@ -1,4 +1,5 @@
-//! Replays the log behind a snapshot. docs/formats/store.md §2 has the table of verdicts that this file follows.
+//! Replays the log behind a snapshot. docs/formats/store.md §2 has the table of verdicts that this file
+//! follows.
 //!
 //! Read first: [`Replay::poll`]. The log is read in windows; a batch is looked at as a whole.
 
@@ -36,7 +37,8 @@ pub(super) enum ReplayEvent {
 enum At {
     /// A batch should begin here.
     Batch(u64),
-    /// None does, or it is damaged: is there any behind it? `place` is where it should be, `found` its head if that is right.
+    /// None does, or it is damaged: is there any behind it? `place` is where it should be, `found` its head if
+    /// that is right.
     Looking { place: u64, found: Option<BatchHead>, next: u64 },
 }
 

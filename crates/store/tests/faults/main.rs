@@ -1,5 +1,6 @@
-//! The store on a disk that loses, tears, reorders, rots, fails and fills. Each seed is several lives of one directory;
-//! after each crash its contents must be those after some turn that was not synced yet, or after the last that was.
+//! The store on a disk that loses, tears, reorders, rots, fails and fills. Each seed is several lives of one
+//! directory; after each crash its contents must be those after some turn that was not synced yet, or after the
+//! last that was.
 
 mod answers;
 mod coverage;

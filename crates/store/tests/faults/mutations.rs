@@ -1,5 +1,5 @@
-//! Somebody, or something, changes bytes of a directory: what is read back is exact, or what is missing is reported, or the
-//! directory is refused with a reason. It is never silent, and never a panic.
+//! Somebody, or something, changes bytes of a directory: what is read back is exact, or what is missing is
+//! reported, or the directory is refused with a reason. It is never silent, and never a panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! One store on a disk that fails: random turns, reads and spills, crashes at any point, and what must hold after each.
+//! One store on a disk that fails: random turns, reads and spills, crashes at any point, and what must hold
+//! after each.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -203,7 +204,8 @@ impl World {
         }
     }
 
-    /// The state is that after some turn which was not synced yet when the crash came, or after the last that was.
+    /// The state is that after some turn which was not synced yet when the crash came, or after the last that
+    /// was.
     fn judge(&mut self, found: &Found) -> Verdict {
         for report in &found.reports {
             match report {

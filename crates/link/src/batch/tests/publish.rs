@@ -1,21 +1,19 @@
 //! One message for several queues.
 
 use super::*;
+use leveret_model::{Body, Message};
 
 #[test]
 fn a_publish_takes_more_queues_while_it_is_the_last_record() {
     let targets: Vec<_> = (1..=3).map(publish).collect();
-    let message = RecordMessage { address: b"\0\x01q", header: b"h", body: RecordBody::Flat(b"body") };
+    let message = Message::new(b"\0\x01q", b"h", Body::Flat(b"body"));
     let mut batch = Batch::new();
     assert!(!batch.add_target(targets[0]), "no publish yet");
     batch.push(&Record::Done { request: RequestId(1) });
     assert!(!batch.add_target(targets[0]), "no publish");
     batch.push_publish(targets[0], flat(b"body"));
     assert!(batch.add_target(targets[1]) && batch.add_target(targets[2]));
-    let whole = [
-        Record::Done { request: RequestId(1) },
-        Record::Publish { message: message.clone(), targets: row(&targets) },
-    ];
+    let whole = [Record::Done { request: RequestId(1) }, Record::Publish { message, targets: row(&targets) }];
     assert_eq!(read(&batch), whole);
     assert_eq!(batch.cost(), built(&whole).cost());
     batch.push(&Record::Done { request: RequestId(2) });

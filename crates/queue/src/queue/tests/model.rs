@@ -2,10 +2,26 @@
 
 mod deeds;
 
+use leveret_model::Name;
+use leveret_model::definition::QueueDefinition;
 use proptest::prelude::*;
 
 use self::deeds::{Deed, Resubscription, deed};
 use super::*;
+
+/// The queue that all of these tests are about.
+pub(super) fn record() -> QueueRecord {
+    QueueRecord {
+        definition: QueueDefinition {
+            durable: true,
+            ..QueueDefinition::new(Name::default(), Name::default())
+        }
+        .into(),
+        id: QueueId { generation: 0, ulid: Ulid(1) },
+        home: OWN,
+        epoch: 0,
+    }
+}
 
 /// A message that has not left: where it is, and who holds it.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,268 @@
+//! One request through the door: who answers it, on which connection, and what happens if that fails.
+//!
+//! Read first: [`serve`]. [`admit`] chooses and holds (T5, T7), [`upstream`] sends one try, [`lease`] counts
+//! it, [`pool`] keeps connections, [`headers`] changes heads, [`bodies`] carries bodies, [`tunnel`] carries
+//! upgraded connections.
+
+mod admit;
+mod bodies;
+mod headers;
+mod lease;
+mod pool;
+mod tunnel;
+mod upstream;
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode, Version};
+use leveret_model::limits::{HOLD_WAIT, REPLAYED_BODY_BYTES_MAX};
+use leveret_model::{Boot, SplitMix};
+use leveret_services::ServiceView;
+use leveret_services::retry::{Body, Policy, Progress, is_idempotent};
+use tokio::sync::Notify;
+
+use self::admit::{Admission, Refusal};
+use self::bodies::{RequestBody, ResponseBody};
+use self::pool::Pool;
+use self::upstream::{Failure, Kind};
+use crate::DoorConfig;
+use crate::shared::Shared;
+
+/// One thread's proxy.
+pub(crate) struct Proxy {
+    pub(crate) shared: Arc<Shared>,
+    pool: Pool,
+    rng: RefCell<SplitMix>,
+    /// Some instance was cut off: requests that hang there look whether it is theirs (T3).
+    cuts: Notify,
+}
+
+impl Proxy {
+    pub(crate) fn new(shared: Arc<Shared>, rng: SplitMix) -> Self {
+        Self { shared, pool: Pool::default(), rng: RefCell::new(rng), cuts: Notify::new() }
+    }
+}
+
+/// Who is at the other end of a client's connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    address: IpAddr,
+    trusted: bool,
+}
+
+impl Client {
+    pub(crate) fn new(config: &DoorConfig, peer: SocketAddr) -> Self {
+        let address = peer.ip();
+        Self { address, trusted: config.trust.iter().any(|network| network.contains(address)) }
+    }
+}
+
+/// Closes what belongs to instances that are gone, each time the table changes.
+pub(crate) async fn follow_snapshots(proxy: Rc<Proxy>) {
+    let mut versions = proxy.shared.versions.subscribe();
+    while versions.changed().await.is_ok() {
+        proxy.pool.keep_only(&proxy.shared.snapshot.load());
+        proxy.cuts.notify_waiters();
+    }
+}
+
+/// A request that is being tried.
+pub(crate) struct Attempt {
+    parts: Parts,
+    /// `None` while it is at an instance.
+    body: Option<RequestBody>,
+    /// For T6, when the body itself is gone.
+    kind: Body,
+    /// A copy of a body that is kept.
+    kept: Option<Bytes>,
+    session: Option<(String, String)>,
+    tried: Vec<Boot>,
+    tries: u32,
+    /// A pooled connection failed it: the next try has a fresh one.
+    fresh: bool,
+    since: Instant,
+}
+
+/// Answers one request of a client.
+pub(crate) async fn serve(
+    proxy: Rc<Proxy>,
+    client: Rc<Client>,
+    mut request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let since = Instant::now();
+    if headers::has_via(request.headers(), &proxy.shared.via) {
+        return Ok(own(StatusCode::LOOP_DETECTED, "this request has come through this door before\n"));
+    }
+    let Ok(host) = headers::host(&request) else {
+        return Ok(own(StatusCode::BAD_REQUEST, "the request must name one host\n"));
+    };
+    if request.method() == Method::CONNECT {
+        return Ok(own(StatusCode::METHOD_NOT_ALLOWED, "this door opens no tunnels for CONNECT\n"));
+    }
+    let Some(view) = route(&proxy, &headers::without_port(&host), request.uri().path()).await else {
+        return Ok(own(StatusCode::SERVICE_UNAVAILABLE, "no service claims this host and path\n"));
+    };
+    view.gate.budget.on_request();
+    let upgrade = tunnel::wanted(&mut request);
+    let version = request.version();
+    let (mut parts, body) = request.into_parts();
+    prepare(&proxy, &client, &mut parts, version, &host);
+    if let Some(upgrade) = &upgrade {
+        upgrade.set_headers(&mut parts.headers);
+    }
+    let (body, kind, kept) = match take_body(&parts, body).await {
+        Ok(taken) => taken,
+        Err(response) => return Ok(*response),
+    };
+    let cookies = &proxy.shared.config.cookies;
+    let session = view.has_routes.then(|| headers::session(&parts.headers, cookies)).flatten();
+    let session = session.map(|(route, session)| (route.to_owned(), session.to_owned()));
+    let body = Some(body);
+    let attempt =
+        Attempt { parts, body, kind, kept, session, tried: Vec::new(), tries: 0, fresh: false, since };
+    Ok(answer(&proxy, &view, attempt, upgrade).await)
+}
+
+/// The service that answers. A door that has just started knows none yet.
+async fn route(proxy: &Proxy, host: &str, path: &str) -> Option<Arc<ServiceView>> {
+    if *proxy.shared.versions.borrow() == 0 {
+        let mut versions = proxy.shared.versions.subscribe();
+        let first = versions.wait_for(|version| *version > 0);
+        // Past that time the look-up below finds nothing, and says so.
+        let _ = tokio::time::timeout(HOLD_WAIT, first).await;
+    }
+    proxy.shared.snapshot.load().route(host, path).cloned()
+}
+
+/// The head as the instance gets it.
+fn prepare(proxy: &Proxy, client: &Client, parts: &mut Parts, version: Version, host: &str) {
+    headers::remove_of_connection(&mut parts.headers);
+    headers::set_forwarded(&mut parts.headers, client.address, client.trusted, host);
+    headers::add_via(&mut parts.headers, version, &proxy.shared.via);
+    if let Ok(host) = HeaderValue::from_str(host) {
+        parts.headers.insert(header::HOST, host);
+    }
+    parts.uri = headers::origin_form(&parts.uri);
+    parts.version = Version::HTTP_11;
+}
+
+/// Keeps a small body of an idempotent request, so that it can be sent again (T6).
+async fn take_body(
+    parts: &Parts,
+    body: Incoming,
+) -> Result<(RequestBody, Body, Option<Bytes>), Box<Response<ResponseBody>>> {
+    if body.is_end_stream() {
+        return Ok((RequestBody::Empty, Body::Absent, None));
+    }
+    let small = body.size_hint().upper().is_some_and(|bytes| bytes <= REPLAYED_BODY_BYTES_MAX as u64);
+    if !small || !is_idempotent(parts.method.as_str()) {
+        return Ok((RequestBody::streamed(body), Body::Streamed, None));
+    }
+    match Limited::new(body, REPLAYED_BODY_BYTES_MAX).collect().await {
+        Ok(collected) => {
+            let bytes = collected.to_bytes();
+            Ok((RequestBody::whole(bytes.clone()), Body::Whole, Some(bytes)))
+        }
+        Err(_) => Err(Box::new(own(StatusCode::BAD_REQUEST, "the request's body broke off\n"))),
+    }
+}
+
+/// Tries instances until one answers or the rules say no more (T6).
+async fn answer(
+    proxy: &Rc<Proxy>,
+    view: &Arc<ServiceView>,
+    mut attempt: Attempt,
+    mut upgrade: Option<tunnel::Upgrade>,
+) -> Response<ResponseBody> {
+    loop {
+        let lease = match admit::admit(proxy, view, &attempt).await {
+            Admission::Lease(lease) => lease,
+            Admission::Refused(refusal) => return refused(view, &attempt, refusal),
+        };
+        let failure = match upstream::send(proxy, lease, &mut attempt).await {
+            Ok((mut response, lease)) => {
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS
+                    && let Some(upgrade) = upgrade.take()
+                {
+                    return tunnel::open(response, lease, upgrade);
+                }
+                headers::remove_of_connection(response.headers_mut());
+                let version = response.version();
+                headers::add_via(response.headers_mut(), version, &proxy.shared.via);
+                return response.map(|body| ResponseBody::relayed(body, lease));
+            }
+            Err(failure) => failure,
+        };
+        attempt.tries += 1;
+        let method = attempt.parts.method.as_str();
+        // An upgrade has no idempotence: what it opens may have been opened.
+        let progress = if upgrade.is_some() && failure.progress == Progress::SentUnanswered {
+            Progress::Answered
+        } else {
+            failure.progress
+        };
+        let again = Policy::default().allows(method, attempt.kind, progress, attempt.tries);
+        if !again || !restore_body(&mut attempt) || !view.gate.budget.take() {
+            return failed(view, &attempt, &failure);
+        }
+    }
+}
+
+/// Whether there is a body to send.
+fn restore_body(attempt: &mut Attempt) -> bool {
+    if attempt.body.is_none() {
+        attempt.body = match attempt.kind {
+            Body::Absent => Some(RequestBody::Empty),
+            Body::Whole => attempt.kept.clone().map(RequestBody::whole),
+            Body::Streamed => None,
+        };
+    }
+    attempt.body.is_some()
+}
+
+fn refused(view: &ServiceView, attempt: &Attempt, refusal: Refusal) -> Response<ResponseBody> {
+    count_error(view, attempt);
+    match refusal {
+        Refusal::Exhausted => own(StatusCode::BAD_GATEWAY, "no instance of this service answers\n"),
+        Refusal::TooManyWait | Refusal::WaitedInVain => {
+            let mut response =
+                own(StatusCode::SERVICE_UNAVAILABLE, "no instance of this service is free; try again\n");
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        }
+    }
+}
+
+fn failed(view: &ServiceView, attempt: &Attempt, failure: &Failure) -> Response<ResponseBody> {
+    count_error(view, attempt);
+    match failure.kind {
+        Kind::TimedOut => own(StatusCode::GATEWAY_TIMEOUT, "the instance did not answer in time\n"),
+        Kind::Client => own(StatusCode::BAD_REQUEST, "the request's body broke off\n"),
+        Kind::Unreachable | Kind::Broken => {
+            own(StatusCode::BAD_GATEWAY, "the instance broke the connection off\n")
+        }
+    }
+}
+
+fn count_error(view: &ServiceView, attempt: &Attempt) {
+    let micros = u64::try_from(attempt.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+    view.gate.answered(micros, true);
+}
+
+/// The door's own answer.
+fn own(status: StatusCode, text: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::Own(Some(Bytes::from_static(text.as_bytes()))));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,211 @@
+//! A message as every room carries it: address, content header and body as they came, and what was read of them
+//! once.
+//!
+//! The ingress shard reads [`Terms`] from the content header; the arena, records between shards and deliveries
+//! copy them. So no other room parses properties.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+/// The body of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// In one piece, shorter than `limits::SLICE_BYTES_MIN`: whoever keeps it copies it.
+    Flat(&'a [u8]),
+    /// Slices of receive blocks: whoever keeps it counts them.
+    Chunks(&'a [Bytes]),
+}
+
+impl Body<'_> {
+    /// Bytes of the body. hot.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Flat(bytes) => bytes.len(),
+            Self::Chunks(chunks) => chunks.iter().map(Bytes::len).sum(),
+        }
+    }
+
+    /// True for a body without bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a publisher asks for in the properties of a message: one word, because it is copied with every message.
+///
+/// ```text
+///   0        expiration, ms        32  priority  40 persistent 41 expires 42           0            64
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms(u64);
+
+impl Terms {
+    /// Bytes of [`Terms::to_bytes`].
+    pub const BYTES: usize = 8;
+    const PRIORITY_AT: u32 = 32;
+    const PERSISTENT: u64 = 1 << 40;
+    const EXPIRES: u64 = 1 << 41;
+    const UNUSED: u64 = !((1 << 42) - 1);
+
+    /// What the three properties say; the accessors have their meaning.
+    #[must_use]
+    pub fn new(persistent: bool, priority: u8, expiration_ms: Option<u32>) -> Self {
+        let mut word = u64::from(priority) << Self::PRIORITY_AT;
+        if persistent {
+            word |= Self::PERSISTENT;
+        }
+        if let Some(expiration_ms) = expiration_ms {
+            word |= Self::EXPIRES | u64::from(expiration_ms);
+        }
+        Self(word)
+    }
+
+    /// `delivery_mode` 2: a durable queue keeps the message over a restart. hot.
+    #[inline]
+    #[must_use]
+    pub fn persistent(self) -> bool {
+        self.0 & Self::PERSISTENT != 0
+    }
+
+    /// `priority`; 0 if there is none (RabbitMQ: priority queues treat that as the lowest).
+    #[must_use]
+    pub fn priority(self) -> u8 {
+        (self.0 >> Self::PRIORITY_AT) as u8
+    }
+
+    /// `expiration`: milliseconds that the message may wait in a queue (RabbitMQ: per-message TTL).
+    #[must_use]
+    pub fn expiration_ms(self) -> Option<u32> {
+        (self.0 & Self::EXPIRES != 0).then_some(self.0 as u32)
+    }
+
+    /// As records and the arena lay them down, little endian. hot.
+    #[inline]
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        self.0.to_le_bytes()
+    }
+
+    /// Bytes that this process wrote by [`Terms::to_bytes`]. hot.
+    #[inline]
+    #[must_use]
+    pub fn trusted(bytes: [u8; Self::BYTES]) -> Self {
+        Self(u64::from_le_bytes(bytes))
+    }
+
+    /// Bytes of a peer; `None` with a bit that nobody writes. hot.
+    #[inline]
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Option<Self> {
+        let terms = Self::trusted(bytes);
+        (terms.0 & Self::UNUSED == 0).then_some(terms)
+    }
+}
+
+impl fmt::Debug for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Terms")
+            .field("persistent", &self.persistent())
+            .field("priority", &self.priority())
+            .field("expiration_ms", &self.expiration_ms())
+            .finish()
+    }
+}
+
+/// A message, borrowed from whoever holds its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Exchange and routing key as they came, two short strings one behind the other.
+    pub address: &'a [u8],
+    /// The payload of the content header frame, from the class id on.
+    pub header: &'a [u8],
+    /// The body.
+    pub body: Body<'a>,
+    /// What the header asks for.
+    pub terms: Terms,
+}
+
+impl<'a> Message<'a> {
+    /// A message that asks for nothing in particular.
+    #[must_use]
+    pub fn new(address: &'a [u8], header: &'a [u8], body: Body<'a>) -> Self {
+        Self { address, header, body, terms: Terms::default() }
+    }
+
+    /// Bytes of address, header and body: what windows and memory count. hot.
+    #[inline]
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        self.address.len() + self.header.len() + self.body.len()
+    }
+}
+
+/// A message that owns its bytes; large bodies stay counted slices.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnedMessage {
+    address: Vec<u8>,
+    header: Vec<u8>,
+    flat: Vec<u8>,
+    chunks: Vec<Bytes>,
+    terms: Terms,
+}
+
+impl From<&Message<'_>> for OwnedMessage {
+    fn from(message: &Message<'_>) -> Self {
+        let (flat, chunks) = match message.body {
+            Body::Flat(bytes) => (bytes.to_vec(), Vec::new()),
+            Body::Chunks(chunks) => (Vec::new(), chunks.to_vec()),
+        };
+        Self {
+            address: message.address.to_vec(),
+            header: message.header.to_vec(),
+            flat,
+            chunks,
+            terms: message.terms,
+        }
+    }
+}
+
+impl OwnedMessage {
+    /// The message, borrowed.
+    #[must_use]
+    pub fn borrow(&self) -> Message<'_> {
+        let body = if self.chunks.is_empty() { Body::Flat(&self.flat) } else { Body::Chunks(&self.chunks) };
+        Message { address: &self.address, header: &self.header, body, terms: self.terms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_come_back_from_their_bytes() {
+        for persistent in [false, true] {
+            for expiration_ms in [None, Some(0), Some(1), Some(u32::MAX)] {
+                let terms = Terms::new(persistent, 9, expiration_ms);
+                assert_eq!((terms.persistent(), terms.priority()), (persistent, 9));
+                assert_eq!(terms.expiration_ms(), expiration_ms);
+                assert_eq!(Terms::from_bytes(terms.to_bytes()), Some(terms));
+            }
+        }
+        assert_eq!(Terms::from_bytes([0, 0, 0, 0, 0, 4, 0, 0]), None, "a bit that nobody writes");
+    }
+
+    #[test]
+    fn an_owned_message_lends_what_it_was_made_from() {
+        let chunks = [Bytes::from_static(b"ab"), Bytes::from_static(b"c")];
+        for body in [Body::Flat(b"abc"), Body::Chunks(&chunks), Body::Flat(b"")] {
+            let terms = Terms::new(true, 3, None);
+            let message = Message { address: b"a", header: b"hh", body, terms };
+            let owned = OwnedMessage::from(&message);
+            assert_eq!(owned.borrow(), message);
+            assert_eq!(message.weight_bytes(), 3 + body.len());
+        }
+    }
+}

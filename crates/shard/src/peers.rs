@@ -1,0 +1,7 @@
+//! The ways to other shards, of this node and others: one outbox each.
+
+mod outbox;
+mod outboxes;
+
+pub(crate) use self::outbox::PublishSerial;
+pub(crate) use self::outboxes::{OutboxIndex, Outboxes};

@@ -1,0 +1,287 @@
+//! A queue that is at home here, and its only door.
+//!
+//! [`AtHome`] borrows the queue with what its verbs need. Local callers and records from other shards call the
+//! same methods; a caller says who asks. When the door closes (it is dropped), the queue is listed for the end
+//! of the turn if a verb made work: for the dispatch, or because a lane is owed an answer. So no caller has to
+//! remember to list it.
+
+use alloc::vec::Vec;
+
+use leveret_link::record::{LaneTarget, Record, RemoteConsumer};
+use leveret_model::directory::QueueRecord;
+use leveret_model::{
+    Boot, ConsumerKey, ConsumerNumber, Message, OwnedMessage, Position, QueueHandle, QueueId, Seed,
+    Settlement, ShardAddress, StoreMark, Stored, Terms, Unread,
+};
+use leveret_queue::{
+    Arena, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused, Subscription, Window,
+};
+
+use super::commit::Commits;
+use super::question::GotMessage;
+use crate::bounds::Bounds;
+use crate::peers::Outboxes;
+
+/// A queue that lives here.
+#[derive(Debug)]
+pub(crate) struct Home {
+    queue: Queue,
+    /// The home's end of the lanes.
+    lanes: Lanes,
+    /// It is being deleted: it takes and gives nothing until it is dropped (`ToShard::CloseQueue`).
+    pub(super) closed: bool,
+    /// Its publishers wait (`throttle.rs`).
+    pub(super) throttles: bool,
+    /// Shards elsewhere that were told so.
+    pub(super) throttled_shards: Vec<ShardAddress>,
+}
+
+impl Home {
+    pub(super) fn new(record: &QueueRecord, seed: Seed) -> Self {
+        Self {
+            queue: Queue::new(record, seed),
+            lanes: Lanes::default(),
+            closed: false,
+            throttles: false,
+            throttled_shards: Vec::new(),
+        }
+    }
+
+    /// What the queue says of itself: counts, never contents.
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// See [`Queue::dispatch`]. hot.
+    #[inline(always)]
+    pub(super) fn dispatch<E: leveret_queue::Egress>(
+        &mut self,
+        budget: usize,
+        arena: &mut Arena,
+        egress: &mut E,
+    ) -> leveret_queue::DispatchOutcome {
+        self.queue.dispatch(budget, arena, egress)
+    }
+
+    #[cfg(feature = "planted")]
+    pub(super) fn plant(&mut self, bug: crate::planted::Planted) {
+        bug.plant_in(&mut self.queue, &mut self.lanes);
+    }
+}
+
+/// Queues that have something to do at the end of the turn, each once.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    /// Messages and consumers with room.
+    pub(super) dirty: Vec<QueueHandle>,
+    /// Lanes that are owed a `Stored`.
+    pub(super) owing: Vec<QueueHandle>,
+}
+
+/// The open door of a queue that is at home here.
+#[derive(Debug)]
+pub(crate) struct AtHome<'a> {
+    pub(super) id: QueueId,
+    pub(super) handle: QueueHandle,
+    pub(super) home: &'a mut Home,
+    pub(super) own: ShardAddress,
+    pub(super) arena: &'a mut Arena,
+    pub(super) peers: &'a mut Outboxes,
+    pub(super) commits: &'a mut Commits,
+    pub(super) lists: &'a mut Lists,
+}
+
+impl Drop for AtHome<'_> {
+    /// hot.
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.home.queue.touch() {
+            self.lists.dirty.push(self.handle);
+        }
+    }
+}
+
+impl AtHome<'_> {
+    /// Takes a message, whose reference it takes over. The caller has seen that the queue is not closed. hot.
+    #[inline(always)]
+    pub(super) fn append(&mut self, message: MessageRef, body_bytes: usize, terms: Terms) -> Stored {
+        let position = self.home.queue.append(message, body_bytes);
+        if terms.persistent() && self.home.queue.is_durable() {
+            return self.commits.append(self.id, position, message, self.arena);
+        }
+        Stored::Now
+    }
+
+    /// The same of a message that nobody has kept yet. hot.
+    #[inline(always)]
+    pub(super) fn append_new(&mut self, message: &Message<'_>) -> Stored {
+        let kept = self.arena.insert(message, 1);
+        self.append(kept, message.body.len(), message.terms)
+    }
+
+    /// A publish on a lane: appended once and in order. True if the queue keeps the message. hot.
+    #[inline(always)]
+    pub(super) fn append_from_lane(
+        &mut self,
+        (from, boot): (ShardAddress, Boot),
+        LaneTarget { sequence, base, .. }: LaneTarget,
+        (message, body_bytes, terms): (MessageRef, usize, Terms),
+    ) -> LaneVerdict {
+        let lane = LaneKey { ingress: from, boot };
+        let verdict = self.home.lanes.accept(lane, sequence, base);
+        if verdict == LaneVerdict::Append {
+            let stored = self.append(message, body_bytes, terms);
+            if self.home.lanes.appended(lane, stored) {
+                self.commits.lanes_wait(self.handle);
+            }
+        }
+        self.list_owing();
+        verdict
+    }
+
+    /// hot.
+    #[inline]
+    fn list_owing(&mut self) {
+        if self.home.lanes.touch() {
+            self.lists.owing.push(self.handle);
+        }
+    }
+
+    /// The store has synced up to a mark; true if lanes still wait for a later one.
+    pub(super) fn lanes_synced(&mut self, through: StoreMark) -> bool {
+        let waits = self.home.lanes.synced(through);
+        self.list_owing();
+        waits
+    }
+
+    /// Each lane that is owed an answer gets one for all that is stored.
+    pub(super) fn answer_lanes(&mut self) {
+        let (queue, peers) = (self.id, &mut *self.peers);
+        self.home.lanes.take_owed(|lane, through| {
+            peers.push(lane.ingress, &Record::Stored { queue, through });
+        });
+    }
+
+    /// A delivery is settled by who holds it. hot.
+    pub(super) fn settle(&mut self, holder: &ConsumerKey, position: Position, how: Settlement) {
+        match self.home.queue.settle(holder, position, how) {
+            // a rejected message leaves as an acknowledged one does
+            Left::Acked(message) | Left::Rejected(message) => self.arena.release(message),
+            Left::Requeued | Left::NotHeld => {}
+        }
+    }
+
+    /// The window of a consumer elsewhere opens again. hot.
+    pub(super) fn credit(&mut self, consumer: &ConsumerKey, messages: u32, bytes: u64) {
+        self.home.queue.credit(consumer, messages, bytes);
+    }
+
+    pub(super) fn wake(&mut self, consumer: &ConsumerKey) {
+        self.home.queue.wake(consumer);
+    }
+
+    /// A consumer comes, of this shard or another.
+    pub(super) fn subscribe(
+        &mut self,
+        at: ShardAddress,
+        consumer: RemoteConsumer,
+        bounds: &Bounds,
+    ) -> Result<(), SubscribeRefused> {
+        self.home.queue.subscribe(subscription(self.own, at, consumer, bounds))
+    }
+
+    /// A consumer ends; what it holds stays held by its channel.
+    pub(super) fn unsubscribe(&mut self, consumer: &ConsumerKey) {
+        self.home.queue.unsubscribe(consumer);
+    }
+
+    /// `basic.get` for a channel.
+    pub(super) fn get(
+        &mut self,
+        at: ShardAddress,
+        channel: leveret_model::ChannelKey,
+        no_ack: bool,
+    ) -> Option<GotMessage> {
+        let holder = ConsumerKey { at, channel, number: ConsumerNumber::OF_GET };
+        let taken = self.home.queue.get(&holder, no_ack)?;
+        let message = OwnedMessage::from(&self.arena.get(taken.message));
+        if no_ack {
+            self.arena.release(taken.message);
+        }
+        Some(GotMessage {
+            position: taken.position,
+            redelivered: taken.redelivered,
+            remaining: taken.remaining,
+            message,
+        })
+    }
+
+    /// Drops what is ready, and says how much that was.
+    pub(super) fn purge(&mut self) -> u64 {
+        self.home.queue.purge(self.arena)
+    }
+
+    /// Ready messages and consumers.
+    pub(super) fn counts(&self) -> (u64, u32) {
+        (self.home.queue.ready(), self.home.queue.consumers())
+    }
+
+    /// Closes the queue for its deletion, and says how many messages were ready.
+    pub(super) fn close(&mut self) -> u64 {
+        self.home.closed = true;
+        self.home.queue.ready()
+    }
+
+    /// Its consumers end, and with `delete` its messages leave. Gives the consumers in the order in which they
+    /// came.
+    pub(super) fn end_consumers(&mut self, delete: bool) -> Vec<ConsumerKey> {
+        if delete { self.home.queue.drop_all(self.arena) } else { self.home.queue.cancel_all() }
+    }
+
+    /// A shard names consumers and held deliveries that it has here, over a new link.
+    pub(super) fn name(
+        &mut self,
+        from: ShardAddress,
+        consumers: &[(Subscription, Unread)],
+        held: &[leveret_queue::HeldPlace],
+    ) {
+        self.home.queue.name(from, consumers, held);
+    }
+
+    /// The shard has named all: what it did not name ended. Gives the consumers that it may not have.
+    pub(super) fn reconcile(&mut self, from: ShardAddress) -> Vec<ConsumerKey> {
+        self.home.queue.reconcile(from)
+    }
+
+    /// A node's link is gone: what its shards were about to name is void.
+    pub(super) fn forget_named(&mut self, node: leveret_model::NodeId) {
+        self.home.queue.forget_named(node);
+    }
+
+    /// A node is Down: its consumers end, and what they held goes back.
+    pub(super) fn release_node(&mut self, node: leveret_model::NodeId) {
+        self.home.queue.release_node(node);
+    }
+
+    /// A node will not send on its lanes again.
+    pub(super) fn forget_lanes(&mut self, node: leveret_model::NodeId) {
+        self.home.lanes.forget(node);
+    }
+}
+
+/// A consumer as its queue is told of it: one of this shard is bounded by its output, one elsewhere by a
+/// window.
+pub(super) fn subscription(
+    own: ShardAddress,
+    at: ShardAddress,
+    consumer: RemoteConsumer,
+    bounds: &Bounds,
+) -> Subscription {
+    let window = if at == own {
+        Window::Output
+    } else {
+        Window::Credit { messages: bounds.consumer_messages, bytes: bounds.consumer_bytes }
+    };
+    let key = ConsumerKey { at, channel: consumer.channel, number: consumer.number };
+    Subscription { key, terms: consumer.terms, window }
+}
