@@ -9,7 +9,7 @@ use leveret_bench as bench;
 
 use crate::config::{self, ConfigError, ServeArgs};
 use crate::output::print;
-use crate::{demo, door, run, serve, status};
+use crate::{demo, door, run, serve, status, store};
 
 /// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and the others go on.
 #[derive(Debug, Parser)]
@@ -25,6 +25,9 @@ enum Command {
     Serve(ServeArgs),
     /// Show nodes, queues and connections of a running node
     Status(status::StatusArgs),
+    /// Check or export what a node has on its disk, without a running node
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Measure this or any other AMQP 0-9-1 broker
     Bench(Box<bench::BenchArgs>),
     /// See a small cluster at work: nodes join, one is killed, every message is counted
@@ -56,6 +59,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Store(command) => store::run(&command),
         Command::Bench(args) => bench::run(*args),
         Command::Demo(args) => demo::run(&args),
         Command::Door(args) => door::run(&args),

@@ -17,6 +17,7 @@ mod output;
 mod run;
 mod serve;
 mod status;
+mod store;
 
 fn main() -> ExitCode {
     cli::run()

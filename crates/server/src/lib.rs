@@ -20,6 +20,7 @@ mod clock;
 mod control_thread;
 mod data_dir;
 mod data_link;
+pub mod disk;
 mod events;
 mod found;
 mod grudges;

@@ -2,7 +2,8 @@
 //! removed.
 //!
 //! ```text
-//!   due ─▶ move messages ─▶ write drafts ─▶ log synced up to there ─▶ rename ─▶ recycle log segments, remove files
+//! due ─▶ move messages ─▶ write drafts ─▶ log synced up to there ─▶ rename ─▶ recycle log segments, remove
+//! files
 //! ```
 //! Read first: [`Checkpoint::poll`]. One is under way at a time; all of it runs in the bulk lane, beside the
 //! log.

@@ -1,7 +1,8 @@
 //! Where the messages of one queue lie on the disk, and which of them are still there.
 //!
 //! ```text
-//!   runs  │ Extent in segment 4 │ Extent in segment 7 │ Log 12: offsets │ Log 13: offsets │      positions rise ─▶
+//! runs  │ Extent in segment 4 │ Extent in segment 7 │ Log 12: offsets │ Log 13: offsets │      positions
+//! rise ─▶
 //! ```
 //! In the log each position has its offset, 4 bytes, for as long as its log segment is kept; in an extent it
 //! has a bit at most. So a message on the disk costs next to nothing in memory.

@@ -5,8 +5,9 @@
 //! [`Recovery`].
 //!
 //! ```text
-//!   shard: Turn ─ seal ─▶ ring ─▶ log thread: Store::append ─▶ end_turn ─▶ DiskOp ─▶ files ─▶ DiskDone ─▶ Store::on_done
-//!   shard: confirms, up to the mark  ◀─ ring ─  Effect::Synced(mark)  ◀────────────────────────────────────────┘
+//! shard: Turn ─ seal ─▶ ring ─▶ log thread: Store::append ─▶ end_turn ─▶ DiskOp ─▶ files ─▶ DiskDone ─▶
+//! Store::on_done shard: confirms, up to the mark  ◀─ ring ─  Effect::Synced(mark)
+//! ◀────────────────────────────────────────┘
 //! ```
 //!
 //! # Who calls what
@@ -24,9 +25,9 @@
 //! **In a turn of a shard** (or of control, for registers): [`Turn::message`] when a persistent message is
 //! appended to durable queues, *before* it is delivered to anybody; [`Turn::acked`] when it leaves for whatever
 //! reason; marks of lanes ([`Turn::mark`]) beside the messages they are about. At the end of the turn
-//! [`Turn::seal`] and one push to the ring. The log thread answers with the mark that [`Store::append`] gave;
-//! what waits for the disk (confirms, `Stored`, declare-ok, tx.commit-ok) waits for that mark. The shard needs
-//! no answer to an acknowledgement: it is durable later, and never undone then.
+//! [`Turn::seal`] and one push to the ring. [`Store::append`] gives a mark, and the driver tells each shard how
+//! many of its own turns are synced; what waits for the disk (confirms, `Stored`, declare-ok, tx.commit-ok)
+//! waits for its turn. The shard needs no answer to an acknowledgement: it is durable later, and never undone.
 //!
 //! **In a turn of the log thread**: take answers ([`Store::on_done`]), turns ([`Store::append`], while not
 //! [`Store::is_full`]), reads and spills; then once [`Store::end_turn`], execute the operations by lane, carry

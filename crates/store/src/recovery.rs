@@ -1,7 +1,8 @@
 //! Recovery: from the files of a directory to a catalog, or to the reason why not.
 //!
 //! ```text
-//!   list ─▶ newest snapshot that can be read ─▶ heads of the log ─▶ replay the log behind the snapshot ─▶ sync it
+//! list ─▶ newest snapshot that can be read ─▶ heads of the log ─▶ replay the log behind the snapshot ─▶ sync
+//! it
 //! ```
 //! Read first: [`Recovery::advance`]. It changes nothing but an empty directory, which gets its first snapshot:
 //! what is to be removed is done by the store that is opened, and a refusal leaves everything as it was.

@@ -22,6 +22,8 @@ pub(crate) struct WindowRead {
     op: OpId,
     /// What was read in pieces so far.
     pieces: Option<Vec<u8>>,
+    /// Where pieces begin that could not be read.
+    pub(crate) lost: Vec<u64>,
 }
 
 /// What came of it.
@@ -44,7 +46,7 @@ impl WindowRead {
         ops: &mut Ops,
     ) -> Self {
         let op = ops.push(owner, lane, DiskAction::Read { file: file.clone(), offset, bytes });
-        Self { owner, lane, file, offset, bytes, op, pieces: None }
+        Self { owner, lane, file, offset, bytes, op, pieces: None, lost: Vec::new() }
     }
 
     /// The answer to an operation; `None` if it is not one of this read.
@@ -70,7 +72,9 @@ impl WindowRead {
                 WindowEvent::Continues
             }
             (_, Some(pieces)) => {
-                let lost = piece(self.offset + pieces.len() as u64, self.bytes as usize - pieces.len());
+                let at = self.offset + pieces.len() as u64;
+                self.lost.push(at);
+                let lost = piece(at, self.bytes as usize - pieces.len());
                 pieces.extend_from_slice(&vec![0; lost as usize]);
                 WindowEvent::Continues
             }

@@ -1,5 +1,7 @@
 //! Bounds of the store: its files, its memory, what it gathers and what it answers.
 
+use core::time::Duration;
+
 use super::BODY_BYTES_MAX;
 
 // ---- the log ----------------------------------------------------------------------------------------------
@@ -66,3 +68,13 @@ pub const BALLAST_BYTES: u64 = 64 * 1024 * 1024;
 pub const DISK_EASY_PERCENT: u64 = 10;
 /// Reports of damage, unknown things and repairs that are kept word by word; the rest is counted.
 pub const STORE_REPORTS_MAX: usize = 1_000;
+
+// ---- the disk's driver ------------------------------------------------------------------------------------
+
+/// Files of the store that are held open; at the bound all are closed and opened again as they are needed.
+pub const STORE_FILES_OPEN_MAX: usize = 64;
+/// Turns and requests that wait for the log thread. At the bound a shard waits for it, holding no more than
+/// its turn.
+pub const LOG_INPUTS_MAX: usize = 4_096;
+/// How often the log thread looks how much room the disk has.
+pub const DISK_ROOM_EVERY: Duration = Duration::from_secs(1);

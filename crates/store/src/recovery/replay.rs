@@ -22,6 +22,9 @@ use super::heads::HeadRead;
 
 use self::batches::Salvage;
 
+/// Batches begin at multiples of this.
+const ALIGN: u64 = LOG_ALIGN_BYTES as u64;
+
 /// How it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReplayEvent {
@@ -51,6 +54,8 @@ pub(super) struct Replay {
     /// What was read last, and where it lies.
     bytes: Bytes,
     bytes_at: u64,
+    /// Where the disk could not be read in this segment.
+    unreadable: Vec<u64>,
     /// Where each segment's last batch ends.
     pub(super) ends: Vec<(LogNumber, u64)>,
     #[cfg(feature = "planted")]
@@ -74,6 +79,7 @@ impl Replay {
             window: None,
             bytes: Bytes::new(),
             bytes_at: 0,
+            unreadable: Vec::new(),
             ends: Vec::new(),
             #[cfg(feature = "planted")]
             planted: None,
@@ -99,6 +105,7 @@ impl Replay {
             Some(WindowEvent::Missing) => self.bytes = Bytes::new(),
         }
         self.bytes_at = offset;
+        self.unreadable.append(&mut window.lost);
         self.window = None;
         if self.bytes.len() < asked {
             // the file is shorter than it was listed
@@ -174,7 +181,7 @@ impl Replay {
             return Some((offset, BATCH_HEAD_BYTES as u64));
         };
         let Some(head) = self.head_at(log, &bytes, self.expected) else {
-            self.look(offset, None, offset + LOG_ALIGN_BYTES as u64);
+            self.look(offset, None, offset + ALIGN);
             return None;
         };
         let Some(batch) = self.get(log, offset, head.batch_bytes()) else {
@@ -185,7 +192,7 @@ impl Replay {
             self.note_missing(head.number, catalog, log, reports);
             self.apply(log, offset, &head, &batch, catalog, reports);
         } else {
-            self.look(offset, Some(head), offset + LOG_ALIGN_BYTES as u64);
+            self.look(offset, Some(head), offset + ALIGN);
         }
         None
     }
@@ -219,7 +226,7 @@ impl Replay {
                 self.at = At::Batch(if found.is_some() { place + region } else { next });
                 return None;
             }
-            next += LOG_ALIGN_BYTES as u64;
+            next += ALIGN;
         }
         let missing = self.limit().filter(|limit| *limit > self.expected);
         match (found, missing) {
@@ -234,9 +241,12 @@ impl Replay {
                     self.look(place, found, next);
                     return Some((place, BATCH_HEAD_BYTES as u64));
                 };
-                if BatchHead::was_here(&bytes, &log.head) {
-                    let bytes = LOG_ALIGN_BYTES as u64;
-                    reports.add(Report::Torn { log: log.head.log, offset: place, bytes });
+                // zeros stand for what cannot be read: a batch may be there
+                if let Some(&offset) = self.unreadable.iter().find(|offset| **offset + ALIGN > place) {
+                    reports.add(Report::DamagedRecords { log: log.head.log, offset, bytes: ALIGN });
+                    catalog.kept_logs.insert(log.head.log, KeptReason::Damaged);
+                } else if BatchHead::was_here(&bytes, &log.head) {
+                    reports.add(Report::Torn { log: log.head.log, offset: place, bytes: ALIGN });
                 }
             }
         }
@@ -304,6 +314,7 @@ impl Replay {
     fn end_log(&mut self, log: &HeadRead, end: u64) {
         self.ends.push((log.head.log, end));
         self.current += 1;
+        self.unreadable.clear();
         self.at = At::Batch(LOG_DATA_AT);
         (self.bytes, self.bytes_at) = (Bytes::new(), 0);
     }

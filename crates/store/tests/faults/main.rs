@@ -5,6 +5,7 @@
 mod answers;
 mod coverage;
 mod found;
+mod garbage;
 mod model;
 mod mutations;
 mod workload;

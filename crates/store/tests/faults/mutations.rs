@@ -1,7 +1,6 @@
 //! Somebody, or something, changes bytes of a directory: what is read back is exact, or what is missing is
 //! reported, or the directory is refused with a reason. It is never silent, and never a panic.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -122,12 +121,6 @@ impl Mutation {
     }
 }
 
-impl fmt::Display for Mutation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
-
 /// A directory in which everything was synced: cleanly stopped, or killed.
 fn directory(seed: u64) -> World {
     let random = SplitMix::new(Seed(seed + 1_000_000));
@@ -196,16 +189,22 @@ pub(crate) fn run(directories: std::ops::Range<u64>, mutations: u64) -> [u64; 4]
         let mut random = SplitMix::new(Seed(seed));
         for number in 0..mutations {
             let mut disk = world.disk.clone();
-            let mutation = Mutation::draw(&mut random, &disk);
-            mutation.apply(&mut disk);
+            // now and then several at once
+            let count = if number.is_multiple_of(5) { 1 + random.below(5) } else { 1 };
+            let mut mutation = Vec::new();
+            for _ in 0..count {
+                let one = Mutation::draw(&mut random, &disk);
+                one.apply(&mut disk);
+                mutation.push(one);
+            }
             let outcome = catch_unwind(AssertUnwindSafe(|| judge(&world, &mut disk, seed)));
             match outcome {
                 Ok(Ok(outcome)) => {
                     let at = ["exact", "reported", "refused", "cut"].iter().position(|name| *name == outcome);
                     outcomes[at.expect("one of four")] += 1;
                 }
-                Ok(Err(what)) => panic!("directory {seed}, mutation {number}, {mutation}: {what}"),
-                Err(_) => panic!("directory {seed}, mutation {number}, {mutation}: a panic"),
+                Ok(Err(what)) => panic!("directory {seed}, mutation {number}, {mutation:?}: {what}"),
+                Err(_) => panic!("directory {seed}, mutation {number}, {mutation:?}: a panic"),
             }
         }
     }

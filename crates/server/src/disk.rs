@@ -1,0 +1,10 @@
+//! The real disk: files that a store asks for, and the thread that runs the store.
+//!
+//! Read first: [`Files::execute`], which does what one operation says; then [`LogThread`]. Nothing here
+//! decides: what failed is the store's to judge, and what is durable the store says.
+
+mod files;
+mod log_thread;
+
+pub use files::Files;
+pub use log_thread::{LogInput, LogOutput, LogThread, SenderNumber, machine_time, open, recover};
