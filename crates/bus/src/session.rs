@@ -21,7 +21,7 @@ use leveret_services::{ASK_KEY, Ask, EXCHANGE, parse};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::brokers::Target;
-use crate::{BusConfig, Incoming, Outgoing};
+use crate::events::{BusConfig, Incoming, Outgoing};
 
 /// What a step of a new link came to.
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +162,8 @@ impl Session {
     }
 }
 
-/// Declares it, or looks for it where the right to declare is missing. A refusal closes its channel, so each has its own.
+/// Declares it, or looks for it where the right to declare is missing. A refusal closes its channel, so each
+/// has its own.
 async fn declare_exchange(connection: &Connection) -> Result<(), OpenError> {
     let mut first = None;
     for passive in [false, true] {

@@ -1,16 +1,15 @@
 //! The command line: which commands there are, and how their errors look (one line on standard error).
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use leveret_bench as bench;
 
 use crate::config::{self, ConfigError, ServeArgs};
-use crate::{demo, door, run, serve, status};
+pub(crate) use crate::output::print;
+use crate::{demo, door, run, serve, status, web};
 
 /// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and the others go on.
 #[derive(Debug, Parser)]
@@ -26,16 +25,19 @@ enum Command {
     Serve(ServeArgs),
     /// Show nodes, queues and connections of a running node
     Status(status::StatusArgs),
-    /// Measure this or any other AMQP 0-9-1 broker
-    Bench(Box<bench::BenchArgs>),
+    /// Measure this or any other AMQP 0-9-1 broker, or an HTTP server
+    Bench(web::BenchCommand),
     /// See a small cluster at work: nodes join, one is killed, every message is counted
-    Demo(demo::DemoArgs),
+    Demo(web::DemoCommand),
     /// Run a front door: an HTTP proxy that follows the application servers
     Door(Box<door::DoorArgs>),
     /// Run an application server, announce it to the doors, and stop it without losing a request
     Run(Box<run::RunArgs>),
     /// Announce an application server that something else started
     Announce(Box<run::AnnounceArgs>),
+    /// Serve as a toy application of `demo web`
+    #[command(hide = true)]
+    ToyWeb(web::ToyArgs),
     /// Become the command of `run`, and end with it
     #[command(hide = true)]
     RunChild {
@@ -57,11 +59,14 @@ pub(crate) fn run() -> ExitCode {
     let result = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Bench(args) => bench::run(*args),
-        Command::Demo(args) => demo::run(&args),
+        Command::Bench(web::BenchCommand::Http(args)) => web::bench(&args),
+        Command::Bench(web::BenchCommand::Broker(args)) => bench::run(*args),
+        Command::Demo(web::DemoCommand::Web(args)) => web::demo(&args),
+        Command::Demo(web::DemoCommand::Broker(args)) => demo::run(&args),
         Command::Door(args) => door::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Announce(args) => run::announce(&args),
+        Command::ToyWeb(args) => web::toy(&args),
         Command::RunChild { command } => run::exec(&command),
         Command::PrintConfigDocs => print(&config::render_page()).map(|()| ExitCode::SUCCESS),
     };
@@ -80,16 +85,6 @@ fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
     match scenario.and_then(|(_, scenario)| bench::given_in_vain(scenario)) {
         Some(what) => Err(Cli::command().error(ErrorKind::ArgumentConflict, what)),
         None => Cli::from_arg_matches(&matches),
-    }
-}
-
-/// Writes to standard output; a reader that has gone is no error.
-pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("standard output cannot be written; make room there, or send it elsewhere")
-        }
-        _ => Ok(()),
     }
 }
 

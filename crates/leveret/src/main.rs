@@ -13,9 +13,11 @@ mod config;
 mod demo;
 mod door;
 mod logging;
+mod output;
 mod run;
 mod serve;
 mod status;
+mod web;
 
 fn main() -> ExitCode {
     cli::run()

@@ -1,4 +1,5 @@
-//! A request's place at an instance: counted in before the first byte goes there, out after the last one came back.
+//! A request's place at an instance: counted in before the first byte goes there, out after the last one came
+//! back.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -6,8 +7,8 @@ use std::time::Instant;
 
 use leveret_services::{Candidate, ServiceView};
 
-use super::Proxy;
 use super::pool::Connection;
+use super::thread::Proxy;
 
 /// Held from the slot to the response's end.
 pub(crate) struct Lease {

@@ -1,4 +1,5 @@
-//! Idle connections to instances, by slot: another boot at the same address has another slot, and gets none of the old ones.
+//! Idle connections to instances, by slot: another boot at the same address has another slot, and gets none
+//! of the old ones.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,7 +10,7 @@ use hyper::client::conn::http1::SendRequest;
 use leveret_model::limits::UPSTREAM_IDLE_CONNECTIONS_MAX;
 use leveret_services::{Slot, Snapshot, retry};
 
-use super::bodies::RequestBody;
+use super::request_body::RequestBody;
 
 /// A connection to an instance.
 pub(crate) struct Connection {
@@ -45,7 +46,9 @@ impl Pool {
                 idle.connections.clear();
                 return None;
             }
-            if !connection.sender.is_closed() {
+            // Not ready: its last response came before all of the request was sent, and the rest may never
+            // come.
+            if connection.sender.is_ready() {
                 return Some(connection);
             }
         }

@@ -4,7 +4,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::options::{self, Declared};
 
-/// Flags of `leveret serve` as texts; [`super::load`] gives them their meaning, together with the other sources.
+/// Flags of `leveret serve` as texts; [`super::load`] gives them their meaning, together with the other
+/// sources.
 #[derive(Debug, Default)]
 pub(crate) struct ServeArgs {
     /// Key and values of each flag that was given.

@@ -1,8 +1,9 @@
 //! Every option of `leveret serve`, declared once.
 //!
-//! The name of the field is the TOML key; `--its-name` is the flag and `LEVERET_ITS_NAME` the variable. The first line
-//! of the comment is the one-line help, the rest is the manual: meaning, unit, range, and what a wrong value gets.
-//! Adding an option is adding an entry here; `cargo xtask gen` then rewrites `docs/configuration.md`.
+//! The name of the field is the TOML key; `--its-name` is the flag and `LEVERET_ITS_NAME` the variable. The
+//! first line of the comment is the one-line help, the rest is the manual: meaning, unit, range, and what a
+//! wrong value gets. Adding an option is adding an entry here; `cargo xtask gen` then rewrites
+//! `docs/configuration.md`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,7 +31,8 @@ pub(crate) enum Fallback {
 pub(crate) struct Declared {
     /// TOML key; flag and variable are derived from it.
     pub(crate) key: &'static str,
-    /// Between `LEVERET_` and the key in the variable's name: the same key means another thing to another command.
+    /// Between `LEVERET_` and the key in the variable's name: the same key means another thing to another
+    /// command.
     pub(crate) scope: &'static str,
     /// Shape of the value, for people.
     pub(crate) shape: &'static str,
@@ -107,8 +109,8 @@ pub(crate) fn declared(key: &str) -> &'static Declared {
     all().find(|option| option.key == key).expect("keys come from the table")
 }
 
-/// Declares the options of a command: a struct with the values that hold, and the table. Behind `in` stands the scope
-/// of the variables.
+/// Declares the options of a command: a struct with the values that hold, and the table. Behind `in` stands
+/// the scope of the variables.
 macro_rules! options {
     ($(#[doc = $what:literal])+ $settings:ident in $scope:literal;
      $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $arity:ident($parse:path), $shape:literal, $fallback:expr;)+) => {
@@ -174,14 +176,15 @@ options! {
 
     /// Group of nodes that this one belongs to.
     ///
-    /// Spelt as `name`. Nodes of another group, and those with another secret, are refused on the first exchange.
+    /// Spelt as `name`. Nodes of another group, and those with another secret, are refused on the first
+    /// exchange.
     group: String = one(values::name), "GROUP", Fallback::Is("leveret");
 
     /// Cluster address of another node; may be given several times.
     ///
-    /// At most 64. None need be up: the node dials them for ever, and serves alone meanwhile; but not beside a cluster
-    /// that answers and does not take it in (full, or another secret). Its own address among them does no harm, so all
-    /// nodes can have the same list.
+    /// At most 64. None need be up: the node dials them for ever, and serves alone meanwhile; but not beside
+    /// a cluster that answers and does not take it in (full, or another secret). Its own address among them
+    /// does no harm, so all nodes can have the same list.
     seed: Vec<SocketAddr> = many(values::address), "ADDR:PORT", Fallback::Absent("none: a single node");
 
     /// Host name whose addresses are the cluster addresses of other nodes.
@@ -196,8 +199,8 @@ options! {
 
     /// File with the secret that all nodes of the group share.
     ///
-    /// 32 to 4096 bytes; white space at its ends does not count. It proves itself over a link and is never sent.
-    /// A pipe is read to its end, for 10 s at most.
+    /// 32 to 4096 bytes; white space at its ends does not count. It proves itself over a link and is never
+    /// sent. A pipe is read to its end, for 10 s at most.
     secret_file: Option<PathBuf> = maybe(values::path), "FILE", Fallback::Absent("none: links on loopback only");
 
     /// Event loops, each with a thread, its connections and its queues.
@@ -207,18 +210,19 @@ options! {
 
     /// Memory for messages; above it publishers wait and everything else goes on.
     ///
-    /// Bytes, or a number with `kB`, `MB`, `GB` (powers of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024).
-    /// 64 MiB at least. What counts: messages in queues and on their way between nodes, messages that clients have
-    /// begun, and output that they have not read. Above 80 % of it (32 MiB below it, if that is less) publishers of
-    /// long queues wait; above it all publishers do. Messages that are begun and unread output have a quarter of it (32
-    /// MiB at least); past that the connections that keep most for longest are closed with 320. The process takes more: its
-    /// tables, a share of 12 % for blocks that messages share, and what is just read and written.
+    /// Bytes, or a number with `kB`, `MB`, `GB` (powers of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024). 64
+    /// MiB at least. What counts: messages in queues and on their way between nodes, messages that clients
+    /// have begun, and output that they have not read. Above 80 % of it (32 MiB below it, if that is less)
+    /// publishers of long queues wait; above it all publishers do. Messages that are begun and unread output
+    /// have a quarter of it (32 MiB at least); past that the connections that keep most for longest are
+    /// closed with 320. The process takes more: its tables, a share of 12 % for blocks that messages share,
+    /// and what is just read and written.
     memory: u64 = one(values::memory), "SIZE", Fallback::Bytes(limits::MEMORY_BYTES_MAX);
 
     /// How log lines look: `auto`, `human` or `json`.
     ///
-    /// Logs go to standard error. `auto`: for people, with colours on a terminal. `human`: never with colours.
-    /// `json`: one object a line.
+    /// Logs go to standard error. `auto`: for people, with colours on a terminal. `human`: never with
+    /// colours. `json`: one object a line.
     log_format: LogFormat = one(values::log_format), "FORMAT", Fallback::Is("auto");
 
     /// Which log lines are written.

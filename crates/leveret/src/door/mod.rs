@@ -13,9 +13,9 @@ use leveret_services::{InstanceName, ServiceName};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::print;
 use crate::config::door::OPTIONS;
 use crate::config::{self, augment, given};
+use crate::output::print;
 use crate::{allocator, logging};
 
 /// Flags of `leveret door`, or one of its commands.

@@ -1,7 +1,7 @@
 //! The process under an instance: its start, its signals, its end.
 //!
-//! The process is started through this program itself (`run-child`), which asks the kernel for SIGTERM at the death of its
-//! parent and then becomes the command. That needs no unsafe code between fork and exec.
+//! The process is started through this program itself (`run-child`), which asks the kernel for SIGTERM at the
+//! death of its parent and then becomes the command. That needs no unsafe code between fork and exec.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};

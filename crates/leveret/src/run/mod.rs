@@ -1,10 +1,11 @@
 //! `leveret run` and `leveret announce`: the driver of one supervised instance.
 //!
-//! Read first: `crates/services/src/supervised.rs`, the machine. Here are its clock, its link ([`leveret_bus`]), its process
-//! ([`child`]), its probes and its figures ([`load`]). All of it is one thread.
+//! Read first: `crates/services/src/supervised.rs`, the machine. Here are its clock, its link
+//! ([`leveret_bus`]), its process ([`child`]), its probes and its figures ([`load`]). All of it is one
+//! thread.
 
 mod child;
-mod load;
+pub(crate) mod load;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -146,7 +147,8 @@ fn boot() -> Boot {
     Boot(getrandom::u64().unwrap_or_else(|_| std::process::id().into()))
 }
 
-/// A port that nobody has now. Between here and the application another process may take it: then the application says so.
+/// A port that nobody has now. Between here and the application another process may take it: then the
+/// application says so.
 fn free_port(address: IpAddr, wanted: u16) -> anyhow::Result<u16> {
     let listener = TcpListener::bind(SocketAddr::from((address, wanted))).with_context(|| {
         format!("port {wanted} of {address} cannot be used; give another --port, or 0 for a free one")
@@ -200,7 +202,7 @@ impl Driver {
         let seed = Seed(announcement.boot.0);
         Self {
             address: announcement.address,
-            health: announcement.health.as_ref().map(ToString::to_string),
+            health: announcement.terms.health.as_ref().map(ToString::to_string),
             machine: Supervised::new(supervision, Instant::ZERO, seed),
             meter: load::Meter::new(child.pid()),
             child,
@@ -336,12 +338,12 @@ fn log(note: &Note) {
     match note {
         Note::Ready(after) => tracing::info!(?after, "ready"),
         Note::NotReady => {
-            tracing::error!("not ready in time: stopped; see its own output, and --ready-timeout")
+            tracing::error!("not ready in time: stopped; see its own output, and --ready-timeout");
         }
         Note::Unready => tracing::warn!("the health path fails: no new requests"),
         Note::NoDoorListens => tracing::info!("announced; no door listens yet"),
         Note::Draining(doors) => {
-            tracing::info!(doors, "draining: waiting for every door to have nothing in flight")
+            tracing::info!(doors, "draining: waiting for every door to have nothing in flight");
         }
         Note::Drained(after) => tracing::info!(?after, "drained"),
         Note::DrainTimedOut(inflight) => tracing::warn!(inflight, "time for draining is over; see --drain"),

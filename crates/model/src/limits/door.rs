@@ -4,11 +4,13 @@ use core::time::Duration;
 
 /// Body of an announcement, an ask or a command, bytes. Longer ones are dropped and counted.
 pub const ANNOUNCEMENT_BYTES_MAX: usize = 4 * 1024;
-/// Body of a door's report, bytes: it acknowledges up to a few thousand draining instances. The rest goes into the next one.
+/// Body of a door's report, bytes: it acknowledges up to a few thousand draining instances. The rest goes
+/// into the next one.
 pub const DOOR_REPORT_BYTES_MAX: usize = 1024 * 1024;
 /// Acknowledgements in one report, at some 150 bytes each. The rest goes into the next one.
 pub const DOOR_ACKS_MAX: usize = 4_096;
-/// Bytes of a service's, an instance's or a door's name (a DNS label, RFC 1035 §2.3.4). Longer ones are refused.
+/// Bytes of a service's, an instance's or a door's name (a DNS label, RFC 1035 §2.3.4). Longer ones are
+/// refused.
 pub const SERVICE_NAME_BYTES_MAX: usize = 63;
 /// Hosts that one instance may claim. An announcement with more is refused.
 pub const CLAIMED_HOSTS_MAX: usize = 16;
@@ -20,7 +22,8 @@ pub const INSTANCE_LABELS_MAX: usize = 16;
 pub const INSTANCE_WEIGHT_MAX: u32 = 1_000;
 /// Services in a door's table. Announcements of more are refused and logged once.
 pub const SERVICES_MAX: usize = 1_000;
-/// Instances in a door's table, so that it stays within some 10 MiB. Announcements of more are refused and logged once.
+/// Instances in a door's table, so that it stays within some 10 MiB. Announcements of more are refused and
+/// logged once.
 pub const INSTANCES_MAX: usize = 10_000;
 /// Instances that one user may announce. Announcements of more are refused and logged once.
 pub const INSTANCES_PER_USER_MAX: usize = 1_000;
@@ -65,10 +68,13 @@ pub const RETRY_BUDGET_PERCENT: u32 = 20;
 pub const HELD_REQUESTS_MAX: usize = 1_000;
 /// T7: a request waits so long. Then 503 with Retry-After.
 pub const HOLD_WAIT: Duration = Duration::from_secs(10);
-/// T9: an idle connection to an instance is used again within this, or half its keep-alive time if that is less.
+/// T9: an idle connection to an instance is used again within this, or half its keep-alive time if that is
+/// less.
 pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(1);
-/// An instance whose link is younger than this has not heard every door yet: it waits for [`YOUNG_LINK_WAIT`] when it drains.
-pub const YOUNG_LINK: Duration = DOOR_TTL;
+/// An instance whose link is younger than this may not have heard every door yet: it waits for
+/// [`YOUNG_LINK_WAIT`] when it drains. A door reports at once when an instance is new to it, and each
+/// [`DOOR_REPORT_EVERY`] after that.
+pub const YOUNG_LINK: Duration = DOOR_REPORT_EVERY;
 /// Time for doors that a young link has not heard to acknowledge.
 pub const YOUNG_LINK_WAIT: Duration = Duration::from_millis(500);
 /// A stop without a broker spends this on trying to reach one.
@@ -81,11 +87,13 @@ pub const HEALTH_PROBE_EVERY: Duration = Duration::from_secs(1);
 pub const HEALTH_FAILURES_MAX: u32 = 2;
 /// T6: retries that are saved up at most: more than the requests that one killed instance had.
 pub const RETRY_BUDGET_MAX: u32 = 1_000;
-/// The claims of a service whose last instance is gone are kept for this, so that its requests wait for the next one.
+/// The claims of a service whose last instance is gone are kept for this, so that its requests wait for the
+/// next one.
 pub const EMPTY_SERVICE_KEPT: Duration = Duration::from_secs(60);
 /// Messages that wait for a link to take them. More are dropped: the next one says the present again.
 pub const BUS_OUTGOING_MAX: usize = 1_024;
-/// Messages from a broker that wait for their reader. A reader so far behind makes the broker's queue drop its oldest.
+/// Messages from a broker that wait for their reader. A reader so far behind makes the broker's queue drop
+/// its oldest.
 pub const BUS_INCOMING_MAX: usize = 4_096;
 /// Messages in a participant's queue on the broker; at the bound the oldest is dropped.
 pub const BUS_QUEUE_MESSAGES_MAX: u32 = 10_000;
@@ -122,9 +130,17 @@ pub const DOOR_LISTEN_BACKLOG: i32 = 4_096;
 pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 64;
 /// A door looks at its table each.
 pub const DOOR_TICK_EVERY: Duration = Duration::from_millis(50);
-/// A door that starts sends its first request after this: every instance that was asked has answered, and knows the door.
+/// A door that starts sends its first request after this: every instance that was asked has answered, and
+/// knows the door.
 pub const DOOR_FIRST_ROUTE_AFTER: Duration = Duration::from_millis(120);
 /// A door that stops waits for its requests this long.
 pub const DOOR_STOP_WAIT: Duration = Duration::from_secs(30);
 /// Questions to a door's control that wait for an answer. More wait in their connections.
 pub const DOOR_QUESTIONS_MAX: usize = 16;
+/// A driver compares another proxy with the table at least this often.
+pub const DRIVER_EVERY: Duration = Duration::from_secs(1);
+/// Time for one answer of another proxy. Then the driver says so and tries again.
+pub const DRIVER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Answer of another proxy, bytes: some 10,000 servers. The rest is not read, and the answer is a damaged
+/// one.
+pub const DRIVER_REPLY_BYTES_MAX: u64 = 4 * 1024 * 1024;
