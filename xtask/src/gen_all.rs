@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::process::output;
-use crate::{readme, wire_gen};
+use crate::{readme, resp_gen, wire_gen};
 
 pub(crate) fn write(root: &Path) -> Result<()> {
     run(root, false, cargo_run(root))
@@ -25,6 +25,11 @@ fn cargo_run(root: &Path) -> Command {
 
 fn run(root: &Path, check: bool, mut leveret: Command) -> Result<()> {
     wire_gen::run(check)?;
+    let declaration =
+        std::fs::read_to_string(root.join(resp_gen::DECLARATION)).context(resp_gen::DECLARATION)?;
+    let (table, page) = resp_gen::render(&declaration)?;
+    settle(root, resp_gen::TABLE, &wire_gen::format(root, &table)?, check)?;
+    settle(root, resp_gen::PAGE, &page, check)?;
     let readme = std::fs::read_to_string(root.join("README.md")).context("README.md")?;
     settle(root, "README.md", &readme::rewrite(&readme)?, check)?;
     // The table of options lives in the binary, so the binary prints the page.

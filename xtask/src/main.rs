@@ -13,6 +13,7 @@ mod gen_all;
 mod icount;
 mod process;
 mod readme;
+mod resp_gen;
 mod soak;
 mod source;
 mod tidy;

@@ -165,7 +165,7 @@ fn parse_field(text: &str) -> Result<Field> {
     Ok(Field { name: if name == "_" { String::new() } else { name.to_owned() }, kind })
 }
 
-fn format(root: &Path, source: &str) -> Result<String> {
+pub(crate) fn format(root: &Path, source: &str) -> Result<String> {
     let mut rustfmt = Command::new("rustfmt")
         .args(["--edition", "2024", "--emit", "stdout", "--config-path"])
         .arg(root)

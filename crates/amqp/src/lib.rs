@@ -20,6 +20,8 @@ mod config;
 mod connection;
 mod ending;
 mod exception;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gets;
 mod handshake;
 mod heartbeat;

@@ -8,9 +8,9 @@
 //!      ├──change of this node's map────────────────────────────┘
 //!      └──queue of another node──▶ Forwarded ──Response──▶ answered, or judged again if that is not its home
 //! ```
-//! Invariants: a command that waits is judged anew from its beginning whenever the view changes, so nothing is decided
-//! on a view of before; nothing is said without the lease; each command is answered exactly once, or forgotten when nobody
-//! waits for the answer and nothing is under way.
+//! Invariants: a command that waits is judged anew from its beginning whenever the view changes, so nothing is
+//! decided on a view of before; nothing is said without the lease; each command is answered exactly once, or
+//! forgotten when nobody waits for the answer and nothing is under way.
 
 mod decide;
 mod forwarding;
@@ -25,8 +25,10 @@ use leveret_model::{Instant, NodeId, QueueId, Refusal, RequestId, ShardId, Ulid,
 
 use self::decide::Step;
 use crate::control::Control;
-use crate::directory::map::{Dropped, ObjectName, Op, Record, Version};
-use crate::directory::{Seen, SeenQueue};
+use crate::directory::known_registers;
+use crate::directory::lookup::{Lookup, QueueLookup};
+use crate::directory::map::{Dropped, Op, Record, Version};
+use crate::directory::names::ObjectName;
 use crate::membership::Standing;
 use crate::refusal;
 
@@ -88,8 +90,8 @@ pub(crate) struct Desk {
     /// Steps of merges that wait to be visible.
     pub(crate) unions: BTreeMap<CommandKey, (QueueId, Version)>,
     next: u64,
-    /// Not among `waiting`: those that wait for a name, by when it is free, and those that were passed back, by when they
-    /// are judged again. An entry may be of a command that is gone.
+    /// Not among `waiting`: those that wait for a name, by when it is free, and those that were passed back, by
+    /// when they are judged again. An entry may be of a command that is gone.
     for_names: BTreeSet<(Instant, CommandKey)>,
 }
 
@@ -104,8 +106,8 @@ impl Desk {
         self.for_names.first().map_or(deadline, |(free_at, _)| deadline.min(*free_at))
     }
 
-    /// A command waits for a name that is free then: it is judged again, and may wait for the view and the votes as long as
-    /// one that comes then.
+    /// A command waits for a name that is free then: it is judged again, and may wait for the view and the
+    /// votes as long as one that comes then.
     fn wait_for_name(&mut self, key: CommandKey, free_at: Instant) {
         self.for_names.insert((free_at, key));
         if let Some(pending) = self.commands.get_mut(&key) {
@@ -235,10 +237,11 @@ impl Control {
     }
 
     /// Writes the exchange register.
-    fn write_exchange(&mut self, name: &ObjectName, value: Option<ExchangeDefinition>) {
+    fn write_exchange(&mut self, name: &ObjectName, value: Option<&ExchangeDefinition>) {
         let stamp = self.directory.stamp();
         let deleted = if value.is_some() { self.directory.deleted(name) } else { stamp.lamport };
-        self.directory.write(Op::Put(Record::Exchange { name: name.clone(), stamp, deleted, value }));
+        let register = known_registers::exchange(name, stamp, deleted, value);
+        self.directory.write(Op::Put(Record::Register(register)));
     }
 
     /// The votes are in, or everyone acts on it.
@@ -261,12 +264,13 @@ impl Control {
         }
     }
 
-    /// Visible everywhere. Auto-delete exchanges that lost their last binding by it go first (RabbitMQ: in one step).
+    /// Visible everywhere. Auto-delete exchanges that lost their last binding by it go first (RabbitMQ: in one
+    /// step).
     fn finish(&mut self, now: Instant, key: CommandKey, reply: Reply, mut sources: BTreeSet<ObjectName>) {
         while let Some(name) = sources.pop_first() {
             let auto_delete = match self.directory.exchange(&name) {
-                Seen::There(exchange) => exchange.auto_delete,
-                Seen::Nothing | Seen::Proposed => false,
+                Lookup::There(exchange) => exchange.auto_delete,
+                Lookup::Nothing | Lookup::Undecided => false,
             };
             if auto_delete
                 && self.directory.bindings_from(&name) == 0
@@ -341,7 +345,7 @@ impl Control {
     /// Why a command waited in vain.
     fn overdue(&self, now: Instant, command: &Command) -> Refusal {
         if let Some(name) = queue_of(command)
-            && let Seen::There(SeenQueue { record, home: Standing::Unreachable }) =
+            && let Lookup::There(QueueLookup { record, home: Standing::Unreachable }) =
                 self.directory.queue(&name)
         {
             return refusal::home_down(&name, record.definition.durable, &self.name_of(record.home.node));

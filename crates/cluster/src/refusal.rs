@@ -8,8 +8,8 @@ use leveret_model::definition::{ExchangeDefinition, QueueDefinition};
 use leveret_model::surface::{self, Feature};
 use leveret_model::{Arguments, Name, Refusal, ReplyCode, Value, refusals};
 
-use crate::directory::Bound;
-use crate::directory::map::ObjectName;
+use crate::directory::names::ObjectName;
+use crate::directory::size::Bound;
 
 pub(crate) fn no_queue(name: &ObjectName) -> Refusal {
     refusals::no_queue(&name.name, &name.vhost)
@@ -21,6 +21,13 @@ pub(crate) fn no_exchange(name: &ObjectName) -> Refusal {
 
 pub(crate) fn home_down(name: &ObjectName, durable: bool, home: &Name) -> Refusal {
     refusals::home_down(&name.name, &name.vhost, durable, home)
+}
+
+/// The home of a queue runs a version that does not answer to such a command.
+pub(crate) fn not_supported(name: &ObjectName, home: &Name) -> Refusal {
+    let text =
+        format!("home node '{home}' of queue {name} runs a version that does not take this from other nodes");
+    Refusal::new(ReplyCode::PreconditionFailed, text)
 }
 
 /// RabbitMQ: `rabbit_channel:check_name/2`.
@@ -87,8 +94,8 @@ fn locked(name: &ObjectName) -> Refusal {
     Refusal::new(ReplyCode::ResourceLocked, text)
 }
 
-/// Only arguments that mean something are compared (RabbitMQ: `rabbit_misc:assert_args_equivalence/4` with the keys that
-/// the type knows); of those that mean nothing the first declaration's stay.
+/// Only arguments that mean something are compared (RabbitMQ: `rabbit_misc:assert_args_equivalence/4` with the
+/// keys that the type knows); of those that mean nothing the first declaration's stay.
 fn other_arguments(place: &str, what: &str, asked: &Arguments, current: &Arguments) -> Option<Refusal> {
     let classic = Value::LongString(b"classic".as_slice().into());
     for (key, _) in asked.0.iter().chain(&current.0) {

@@ -8,7 +8,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcomm
 use leveret_bench as bench;
 
 use crate::config::{self, ConfigError, ServeArgs};
-pub(crate) use crate::output::print;
+use crate::output::print;
 use crate::{demo, door, run, serve, status, web};
 
 /// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and the others go on.

@@ -1,8 +1,8 @@
 //! Log lines on standard error: for people, or as JSON on request.
 //!
-//! Who logs waits for nobody: a thread of the log's own writes (`backlog.rs`). The filter is a list of targets and levels,
-//! not patterns: it costs nothing at start and one comparison per call site later. Nothing on the path of a message logs at
-//! all.
+//! Who logs waits for nobody: a thread of the log's own writes (`backlog.rs`). The filter is a list of targets
+//! and levels, not patterns: it costs nothing at start and one comparison per call site later. Nothing on the
+//! path of a message logs at all.
 
 mod backlog;
 
@@ -37,8 +37,8 @@ pub(crate) fn flush() {
     BACKLOG.flush(limits::LOG_FLUSH_WAIT);
 }
 
-/// A panic is a bug of ours, and what the thread held may be half done: one line that says where, then the end of the
-/// whole process. Without a hook a build that unwinds would go on without one of its shards.
+/// A panic is a bug of ours, and what the thread held may be half done: one line that says where, then the end
+/// of the whole process. Without a hook a build that unwinds would go on without one of its shards.
 pub(crate) fn end_on_panic() {
     set_hook(Box::new(|info| {
         tracing::error!("{}", last_words(info));

@@ -1,4 +1,4 @@
-//! Standard output: what a person or a program asked for.
+//! What commands write for people and pipes.
 
 use std::io::Write as _;
 

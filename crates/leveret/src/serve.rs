@@ -1,7 +1,7 @@
 //! `leveret serve`: runs a node until it is told to stop.
 //!
-//! Standard output gets one line for each fact that another program may wait for, the last of them `ready`; people
-//! and log collectors read standard error.
+//! Standard output gets one line for each fact that another program may wait for, the last of them `ready`;
+//! people and log collectors read standard error.
 
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -16,8 +16,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::print;
 use crate::config::{self, ServeArgs, Settings};
+use crate::output::print;
 use crate::{allocator, logging};
 
 /// Loads the settings, starts the node, and waits for SIGTERM or SIGINT: a quick stop, exit code 0.
@@ -150,8 +150,9 @@ fn raise_descriptors() -> rustix::io::Result<()> {
     }
 }
 
-/// Once there are threads, whoever needs a descriptor beyond the process's table waits until the kernel has heard of all
-/// CPUs (Linux: `expand_files` calls `synchronize_rcu`): 0.1 to 1 s on a busy machine. The table never shrinks.
+/// Once there are threads, whoever needs a descriptor beyond the process's table waits until the kernel has
+/// heard of all CPUs (Linux: `expand_files` calls `synchronize_rcu`): 0.1 to 1 s on a busy machine. The table
+/// never shrinks.
 fn make_room_for_descriptors() {
     let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let last = most.min(limits::DESCRIPTORS_READY).saturating_sub(1);
@@ -187,6 +188,7 @@ fn node_config(settings: Settings, secret: Option<Vec<u8>>) -> NodeConfig {
         secret,
         shards: settings.shards,
         memory_bytes: settings.memory,
+        give_memory_back: allocator::give_free_memory_back,
     }
 }
 

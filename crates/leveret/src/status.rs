@@ -1,8 +1,8 @@
 //! `leveret status`: asks a running node through the admin socket in its data directory.
 //!
 //! The question is the line `status`; the answer is one line with a JSON document. Fields that a node does not
-//! send get defaults, fields that this program does not know are kept by `--json` and left out of the tables, so that
-//! a newer node and an older program understand each other.
+//! send get defaults, fields that this program does not know are kept by `--json` and left out of the tables,
+//! so that a newer node and an older program understand each other.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -16,7 +16,7 @@ use comfy_table::{CellAlignment, Table};
 use leveret_model::limits::{STATUS_ANSWER_BYTES_MAX, STATUS_ANSWER_WAIT};
 use serde::Deserialize;
 
-use crate::{cli, config};
+use crate::{config, output};
 
 /// File name of the admin socket in the data directory.
 const ADMIN_SOCKET: &str = "admin.sock";
@@ -24,8 +24,8 @@ const ADMIN_SOCKET: &str = "admin.sock";
 /// Flags of `leveret status`. A queue that lives elsewhere is listed with its home, which alone can count it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
-    /// Data directory of the node to ask [default: `$XDG_DATA_HOME/leveret`, else `~/.local/share/leveret`] [env:
-    /// LEVERET_DATA_DIR]
+    /// Data directory of the node to ask [default: `$XDG_DATA_HOME/leveret`, else `~/.local/share/leveret`]
+    /// [env: LEVERET_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
     /// Print the JSON document instead of tables
@@ -104,11 +104,11 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     let data_dir = config::data_dir(args.data_dir.as_deref(), &config::environment())?;
     let document = read(&ask(&data_dir, "status", STATUS_ANSWER_WAIT)?)?;
     if args.json {
-        return cli::print(&format!("{document:#}\n"));
+        return output::print(&format!("{document:#}\n"));
     }
     let report: Report =
         serde_json::from_value(document).context("the node's answer is not a status report")?;
-    cli::print(&render(&report))
+    output::print(&render(&report))
 }
 
 /// How many other nodes the node of a data directory sees alive.
@@ -245,8 +245,8 @@ fn section<T>(
     text
 }
 
-/// A text of somebody else's for a terminal: what is no letter there, but moves its cursor, ends a line or turns its
-/// direction around, is spelt out.
+/// A text of somebody else's for a terminal: what is no letter there, but moves its cursor, ends a line or
+/// turns its direction around, is spelt out.
 fn tame(text: &str) -> String {
     let wild = |c: char| {
         let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

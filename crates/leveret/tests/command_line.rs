@@ -1,4 +1,5 @@
-//! `leveret` as an operator meets it: what a mistake says, which exit code it has, and a node from start to stop.
+//! `leveret` as an operator meets it: what a mistake says, which exit code it has, and a node from start to
+//! stop.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

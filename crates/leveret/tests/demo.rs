@@ -9,8 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Demonstrations that a test gets when neighbours on the machine make nodes look dead.
 const RUNS_MAX: usize = 5;
 
-/// Exit code, standard output and standard error. The end of a demonstration that broke because a node was taken for dead that
-/// runs is legal: another one is shown then.
+/// Exit code, standard output and standard error. The end of a demonstration that broke because a node was
+/// taken for dead that runs is legal: another one is shown then.
 fn demo(arguments: &[&str]) -> (Option<i32>, String, String) {
     for _ in 1..RUNS_MAX {
         let (code, stdout, stderr) = demo_once(arguments);

@@ -1,5 +1,5 @@
-//! Nodes find each other through a DNS name: the records give addresses, the port comes with the name, and the name is
-//! looked up for ever.
+//! Nodes find each other through a DNS name: the records give addresses, the port comes with the name, and the
+//! name is looked up for ever.
 
 mod node;
 

@@ -111,7 +111,8 @@ fn two_clusters_meet() {
     let renamed =
         queues.iter().map(name).find(|name| name.starts_with("burrow~")).expect("the loser's queue");
     assert!(told["warnings"].to_string().contains(&renamed), "status says so: {told}");
-    // nobody was promised the new name; but an ok that the loser gives later, by R1, says that the other node knows it
+    // nobody was promised the new name; but an ok that the loser gives later, by R1, says that the other node
+    // knows it
     sessions[loser].declare("behind");
     let other = [&first, &second][1 - loser];
     assert!(status(other)["queues"].to_string().contains(&renamed), "{renamed}: {}", status(other));

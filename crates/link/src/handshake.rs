@@ -7,14 +7,14 @@
 //!     │ mac_d ─────────────────────────────▶│   mac_d = HMAC(secret, "…dialer…"   binding hello_d hello_a)
 //!     └─────────────── frames ──────────────┘
 //! ```
-//! Every byte is drawn in docs/formats/link.md. What it withstands, each by a test:
-//! *wrong secret, other binding*: the code does not match; *replay*: both nonces are under the code; *reflection*: the
-//! role is under the code, and a code that our own acceptor made for our own dialer is our own id and boot;
-//! *other group*: refused at the hello, and the group is under the code too.
+//! Every byte is drawn in docs/formats/link.md. What it withstands, each by a test: *wrong secret, other
+//! binding*: the code does not match; *replay*: both nonces are under the code; *reflection*: the role is under
+//! the code, and a code that our own acceptor made for our own dialer is our own id and boot; *other group*:
+//! refused at the hello, and the group is under the code too.
 //!
-//! Invariants: the reason of a refusal is for our log; the peer sees the drop alone. Hellos are length-checked fields
-//! and no more than `limits::LINK_HANDSHAKE_BYTES_MAX` are kept. Without a secret the key is empty and proves
-//! nothing: the driver lets such links only run over loopback.
+//! Invariants: the reason of a refusal is for our log; the peer sees the drop alone. Hellos are length-checked
+//! fields and no more than `limits::LINK_HANDSHAKE_BYTES_MAX` are kept. Without a secret the key is empty and
+//! proves nothing: the driver lets such links only run over loopback.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -25,13 +25,14 @@ use leveret_model::{Instant, Name, limits};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+mod capabilities;
 mod hello;
 
+pub use capabilities::{Capabilities, Capability};
 pub use hello::{Hello, Nonce, PROTOCOL, PROTOCOL_OLDEST, Purpose};
 
-use hello::{decode_hello, encode_hello, hello_length};
+use hello::{MAC_BYTES, decode_hello, encode_hello, hello_length};
 
-const MAC_BYTES: usize = 32;
 const ACCEPTOR_LABEL: &[u8] = b"leveret link acceptor";
 const DIALER_LABEL: &[u8] = b"leveret link dialer";
 
@@ -211,7 +212,9 @@ impl Handshake {
     fn wanted(&self) -> Result<usize, Refused> {
         let whole = match self.state {
             State::DialerAwaitsMac { .. } | State::AcceptorAwaitsMac { .. } => MAC_BYTES,
-            State::DialerAwaitsHello { .. } | State::AcceptorAwaitsHello => hello_length(&self.input)?,
+            State::DialerAwaitsHello { .. } | State::AcceptorAwaitsHello => {
+                hello_length(&self.input).ok_or(Refused::NotALink)?
+            }
             // fed after its end: by a driver that missed it
             State::Over => return Err(Refused::NotALink),
         };
@@ -261,8 +264,8 @@ impl Handshake {
         Ok(Box::new(peer))
     }
 
-    /// What a peer that knows the secret may still be. Our own acceptor proves itself to our own dialer, so that
-    /// the dialer can strike the address: a stranger cannot make it do so.
+    /// What a peer that knows the secret may still be. Our own acceptor proves itself to our own dialer, so
+    /// that the dialer can strike the address: a stranger cannot make it do so.
     fn check_peer(&self, peer: &Hello) -> Result<(), Refused> {
         if peer.node == self.me.node && peer.boot == self.me.boot {
             return Err(Refused::Myself);

@@ -15,7 +15,8 @@ pub struct ConsumerTerms {
     pub priority: i32,
 }
 
-/// Deliveries of a consumer that have not left through its socket: so much of its window at a home elsewhere is in use.
+/// Deliveries of a consumer that have not left through its socket: so much of its window at a home elsewhere is
+/// in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Unread {
     /// How many.
@@ -29,7 +30,8 @@ pub struct Unread {
 pub enum Settlement {
     /// Done with (`basic.ack`): it leaves.
     Ack,
-    /// Back to its place, redelivered (`basic.nack`/`basic.reject` with requeue, `basic.recover`, or the channel closed).
+    /// Back to its place, redelivered (`basic.nack`/`basic.reject` with requeue, `basic.recover`, or the
+    /// channel closed).
     Requeue,
     /// Not wanted (`basic.nack`/`basic.reject` without requeue): it leaves; there are no dead letters yet.
     Reject,

@@ -53,7 +53,8 @@ impl fmt::Display for ExchangeKind {
     }
 }
 
-/// The exchanges that each vhost has from the start, beside the default one (`""`, direct, every queue by its name).
+/// The exchanges that each vhost has from the start, beside the default one (`""`, direct, every queue by its
+/// name).
 pub const PREDECLARED: [(&str, ExchangeKind, bool); 6] = [
     ("amq.direct", ExchangeKind::Direct, false),
     ("amq.fanout", ExchangeKind::Fanout, false),
@@ -66,8 +67,8 @@ pub const PREDECLARED: [(&str, ExchangeKind, bool); 6] = [
 
 /// A table of arguments and the typed settings that it gives, read from it once.
 ///
-/// Every argument is kept, unknown ones and those with a value that this version does not take too: another node may act
-/// on them. Of two equal keys the first counts.
+/// Every argument is kept, unknown ones and those with a value that this version does not take too: another
+/// node may act on them. Of two equal keys the first counts.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Parsed<S> {
     table: Arguments,
@@ -167,7 +168,8 @@ impl ExchangeDefinition {
     }
 }
 
-/// A queue as its declarer defined it. Where it lives is its [`QueueRecord`](crate::directory::QueueRecord)'s business.
+/// A queue as its declarer defined it. Where it lives is its [`QueueRecord`](crate::directory::QueueRecord)'s
+/// business.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct QueueDefinition {

@@ -5,9 +5,10 @@
 //!     ▲                              │ ToShard::Change (to every shard of the node, in order)
 //!     └──ToShard::Reply──────────────┘◀─FromShard::Applied
 //! ```
-//! `cluster` decides (who may write, which incarnation wins, when an ok is due) and emits [`Change`]s that need no
-//! more judgement; `route::Table::apply` and the shard consume them. A shard drains its control ring before it reads
-//! sockets in a turn; control acks a delta to its writer only when every shard has [`FromShard::Applied`] it.
+//! `cluster` decides (who may write, which incarnation wins, when an ok is due) and emits [`Change`]s that need
+//! no more judgement; `route::Table::apply` and the shard consume them. A shard drains its control ring before
+//! it reads sockets in a turn; control acks a delta to its writer only when every shard has
+//! [`FromShard::Applied`] it.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -53,20 +54,20 @@ pub enum Change {
     /// The queue is there, so. The shard that is its home makes the machine if it has none.
     /// A known id under a new name: the queue lost a merge and was renamed; its consumers get `basic.cancel`.
     PutQueue(QueueRecord),
-    /// The queue is gone; its bindings are dropped by changes of their own, before this one. The home discards the
-    /// machine, consumers get `basic.cancel`, publishes under way are answered GONE.
+    /// The queue is gone; its bindings are dropped by changes of their own, before this one. The home discards
+    /// the machine, consumers get `basic.cancel`, publishes under way are answered GONE.
     DropQueue {
         /// Which one.
         id: QueueId,
     },
-    /// The queue was proposed and never stood: another has its name, or nobody. Nothing that was sent to it is confirmed.
+    /// The queue was proposed and never stood: another has its name, or nobody. Nothing that was sent to it is
+    /// confirmed.
     WithdrawQueue {
         /// Which one.
         id: QueueId,
     },
-    /// The queue's home is Down, or a rival has its name (R3): routing leaves it out, consumers get `basic.cancel`, its lanes
-    /// are answered.
-    /// The record stays.
+    /// The queue's home is Down, or a rival has its name (R3): routing leaves it out, consumers get
+    /// `basic.cancel`, its lanes are answered. The record stays.
     MaskQueue {
         /// Which one.
         id: QueueId,
@@ -82,7 +83,8 @@ pub enum Change {
     DropBinding(Binding),
 }
 
-/// What a shard asks of its control machine for a client. Names are checked and defaults filled in by the shard.
+/// What a shard asks of its control machine for a client. Names are checked and defaults filled in by the
+/// shard.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Declare an exchange; an equal one is fine, another is 406.
@@ -164,14 +166,16 @@ pub enum ToShard {
         /// The lease's end.
         until: Instant,
     },
-    /// What people call a node of which queues may be in the map; said before any of them, and again if it changes.
+    /// What people call a node of which queues may be in the map; said before any of them, and again if it
+    /// changes.
     NodeNamed {
         /// Which one.
         node: NodeId,
         /// Its name.
         name: Name,
     },
-    /// A peer is Down: consumers and deliveries held there are given back; its queues are masked by changes of their own.
+    /// A peer is Down: consumers and deliveries held there are given back; its queues are masked by changes of
+    /// their own.
     NodeDown {
         /// Which one.
         node: NodeId,
@@ -181,8 +185,9 @@ pub enum ToShard {
         /// Which one.
         node: NodeId,
     },
-    /// Close the queue if the conditions hold and answer [`FromShard::QueueClosed`]. A closed queue takes and gives
-    /// nothing; what is sent to it meanwhile waits for the [`Change::DropQueue`] that control then always emits.
+    /// Close the queue if the conditions hold and answer [`FromShard::QueueClosed`]. A closed queue takes and
+    /// gives nothing; what is sent to it meanwhile waits for the [`Change::DropQueue`] that control then always
+    /// emits.
     CloseQueue {
         /// To answer.
         request: RequestId,
@@ -205,8 +210,8 @@ pub enum FromShard {
         /// What.
         command: Command,
     },
-    /// Nobody waits for the answer to a command any more: its channel is gone, or was told that it took too long. What is
-    /// under way may take effect; what only waits to begin does not begin.
+    /// Nobody waits for the answer to a command any more: its channel is gone, or was told that it took too
+    /// long. What is under way may take effect; what only waits to begin does not begin.
     Forget {
         /// Which command.
         request: RequestId,

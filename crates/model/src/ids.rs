@@ -87,7 +87,8 @@ pub struct ConnectionAddress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ChannelNumber(pub u16);
 
-/// One opening of a channel: its number, and a generation that differs from every earlier opening in the connection.
+/// One opening of a channel: its number, and a generation that differs from every earlier opening in the
+/// connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ChannelKey {
     /// The connection.

@@ -1,8 +1,8 @@
-//! The `x-` arguments that mean something: each declared once, with who it belongs to, what values it takes, how far it
-//! is built, and which setting it fills.
+//! The `x-` arguments that mean something: each declared once, with who it belongs to, what values it takes,
+//! how far it is built, and which setting it fills.
 //!
-//! From this table come the checks of the AMQP channel, the lines of [`surface`](crate::surface) and of the README, and
-//! the typed settings of a definition. An argument without a line is kept and means nothing.
+//! From this table come the checks of the AMQP channel, the lines of [`surface`](crate::surface) and of the
+//! README, and the typed settings of a definition. An argument without a line is kept and means nothing.
 
 use core::fmt;
 use core::time::Duration;
@@ -21,7 +21,8 @@ pub enum Status {
     Later,
     /// Accepted and without effect, by decision.
     Ignored,
-    /// Of another type of queue than those that are here: refused with 406 (RabbitMQ: check_arguments_type_and_value).
+    /// Of another type of queue than those that are here: refused with 406 (RabbitMQ:
+    /// check_arguments_type_and_value).
     Foreign,
 }
 

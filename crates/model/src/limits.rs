@@ -1,6 +1,10 @@
 //! Every bound of the broker, with its unit, its reason, and what happens when it is met.
 //!
-//! A buffer, table, loop or wait without a line here is a defect. The bounds stand by subject in the files below.
+//! A buffer, table, loop or wait without a line here is a defect. The bounds stand by subject in the files
+//! below.
+//!
+//! At a bound the newest is refused or waits, so that those under way can end. A bound that drops or forgets
+//! the oldest could let newcomers starve everybody: each says why it does not.
 
 mod cluster;
 mod configuration;
@@ -11,6 +15,8 @@ mod log;
 mod logins;
 mod memory;
 mod routing;
+mod sessions;
+mod store;
 mod threads;
 mod turns;
 
@@ -23,5 +29,7 @@ pub use log::*;
 pub use logins::*;
 pub use memory::*;
 pub use routing::*;
+pub use sessions::*;
+pub use store::*;
 pub use threads::*;
 pub use turns::*;

@@ -1,7 +1,8 @@
-//! A message as every room carries it: address, content header and body as they came, and what was read of them once.
+//! A message as every room carries it: address, content header and body as they came, and what was read of them
+//! once.
 //!
-//! The ingress shard reads [`Terms`] from the content header; the arena, records between shards and deliveries copy them. So no
-//! other room parses properties.
+//! The ingress shard reads [`Terms`] from the content header; the arena, records between shards and deliveries
+//! copy them. So no other room parses properties.
 
 use alloc::vec::Vec;
 use core::fmt;

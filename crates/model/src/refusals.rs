@@ -1,9 +1,10 @@
-//! Refusals that the control machine and the shards share, each with its one code and text, in RabbitMQ's words where it has
-//! them: clients and their users search for these texts.
+//! Refusals that the control machine and the shards share, each with its one code and text, in RabbitMQ's words
+//! where it has them: clients and their users search for these texts.
 //!
-//! Nothing is said to be missing (404) or defined otherwise (406) that is not known to be so. What cannot be known in time is
-//! 405: it closes the channel alone, so a wait that was in vain costs nobody else anything, and no client takes it for an
-//! answer. (RabbitMQ answers some of these with 404 and some with 541, which closes the connection.)
+//! Nothing is said to be missing (404) or defined otherwise (406) that is not known to be so. What cannot be
+//! known in time is 405: it closes the channel alone, so a wait that was in vain costs nobody else anything,
+//! and no client takes it for an answer. (RabbitMQ answers some of these with 404 and some with 541, which
+//! closes the connection.)
 
 use alloc::format;
 
@@ -54,8 +55,8 @@ pub fn exclusive_use(name: &str, vhost: &str) -> Refusal {
     Refusal::new(ReplyCode::AccessRefused, format!("queue '{name}' in vhost '{vhost}' in exclusive use"))
 }
 
-/// No lease: nothing that this node could say would be known to be true. `missing` names who does not answer, if that is
-/// known.
+/// No lease: nothing that this node could say would be known to be true. `missing` names who does not answer,
+/// if that is known.
 #[must_use]
 pub fn no_view(missing: Option<&str>) -> Refusal {
     let missing = missing.map(|missing| format!(" (no answer from {missing})")).unwrap_or_default();

@@ -13,7 +13,8 @@ pub enum Scope {
 
 macro_rules! reply_codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal, $scope:ident;)*) => {
-        /// A reply code: number, the text that RabbitMQ puts in front of its explanation, and the level it closes.
+        /// A reply code: number, the text that RabbitMQ puts in front of its explanation, and the level it
+        /// closes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum ReplyCode { $($(#[$doc])* $name,)* }
 

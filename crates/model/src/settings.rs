@@ -56,8 +56,9 @@ impl Overflow {
 
 /// The settings that the arguments of a queue give. `None` is no limit.
 ///
-/// A setting whose argument is [`Later`](crate::surface::Status::Later) is empty in every queue of this node, because
-/// clients cannot declare it yet. It is read all the same: the queue may live at a node of a later version.
+/// A setting whose argument is [`Later`](crate::surface::Status::Later) is empty in every queue of this node,
+/// because clients cannot declare it yet. It is read all the same: the queue may live at a node of a later
+/// version.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct QueueSettings {

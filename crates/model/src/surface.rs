@@ -1,8 +1,8 @@
-//! What of the AMQP surface is here: methods, flags, properties and headers, declared once, and the arguments that
-//! [`known_arguments`](crate::known_arguments) declares.
+//! What of the AMQP surface is here: methods, flags, properties and headers, declared once, and the arguments
+//! that [`known_arguments`](crate::known_arguments) declares.
 //!
-//! The channel asks this table before it acts, and the README's list of what is missing is printed from it, so the two
-//! cannot differ. What has no line is unknown: an unknown argument is kept and means nothing.
+//! The channel asks this table before it acts, and the README's list of what is missing is printed from it, so
+//! the two cannot differ. What has no line is unknown: an unknown argument is kept and means nothing.
 
 use core::fmt;
 
@@ -185,8 +185,8 @@ mod tests {
             );
         }
     }
-    /// Silence about one of these would be taken for a yes (RabbitMQ: documents of queues, quorum queues and streams,
-    /// and of mirrors up to 2.8; LavinMQ: of deduplication and streams).
+    /// Silence about one of these would be taken for a yes (RabbitMQ: documents of queues, quorum queues and
+    /// streams, and of mirrors up to 2.8; LavinMQ: of deduplication and streams).
     #[test]
     fn arguments_that_other_brokers_heed_have_a_line() {
         let known = [

@@ -4,12 +4,12 @@
 //!   MessageRef ─▶ slot {block, offset, lengths, refs, chunks} ─▶ block: │slot u32│bytes u32│terms│address│header│flat body│…
 //!                                                     └────────▶ chunks: counted slices of receive blocks
 //! ```
-//! Read first: [`Arena::insert`] and [`Arena::release`]. Blocks are filled from front to back and never edited; a
-//! sealed block is given back when its last message leaves, or when [`Arena::compact`] has moved the few survivors
-//! (only the slot changes, so nobody notices).
+//! Read first: [`Arena::insert`] and [`Arena::release`]. Blocks are filled from front to back and never edited;
+//! a sealed block is given back when its last message leaves, or when [`Arena::compact`] has moved the few
+//! survivors (only the slot changes, so nobody notices).
 //!
-//! Invariants: `live` of a block is the sum of the records whose slot points into it; a slot with `refs` 0 is free;
-//! the head of a record names the slot that it was written for, which is how compaction finds survivors.
+//! Invariants: `live` of a block is the sum of the records whose slot points into it; a slot with `refs` 0 is
+//! free; the head of a record names the slot that it was written for, which is how compaction finds survivors.
 
 mod chunks;
 mod slots;
@@ -187,7 +187,8 @@ impl Arena {
         }
     }
 
-    /// Bytes that the arena takes: blocks with their unused room, slots, and chunks. What the memory bound counts.
+    /// Bytes that the arena takes: blocks with their unused room, slots, and chunks. What the memory bound
+    /// counts.
     #[must_use]
     pub fn bytes_held(&self) -> u64 {
         self.block_bytes + self.slots.bytes_held() + self.chunks.bytes()
@@ -199,8 +200,9 @@ impl Arena {
         self.chunks.bytes_in_blocks()
     }
 
-    /// Copies bodies out of the blocks that they came in, about `budget_bytes` of them: a slice of 4 KiB holds a whole
-    /// block, so messages that stay would hold the memory of all that came and went with them. True if there are more.
+    /// Copies bodies out of the blocks that they came in, about `budget_bytes` of them: a slice of 4 KiB holds
+    /// a whole block, so messages that stay would hold the memory of all that came and went with them. True if
+    /// there are more.
     pub fn own_chunks(&mut self, budget_bytes: usize) -> bool {
         self.chunks.own(budget_bytes)
     }
@@ -211,8 +213,9 @@ impl Arena {
         self.slots.taken()
     }
 
-    /// Empties sparse blocks by moving their survivors until about `budget_bytes` were looked at, so that one old message
-    /// pins no block for ever; gives spare blocks back to the allocator that a smaller arena does not need.
+    /// Empties sparse blocks by moving their survivors until about `budget_bytes` were looked at, so that one
+    /// old message pins no block for ever; gives spare blocks back to the allocator that a smaller arena does
+    /// not need.
     pub fn compact(&mut self, budget_bytes: usize) {
         let mut looked_at = 0;
         while looked_at < budget_bytes {

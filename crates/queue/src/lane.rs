@@ -1,7 +1,7 @@
 //! The home's end of the lanes into one queue: each publish is appended exactly once and in order.
 //!
-//! A lane is (ingress shard, boot of the ingress) → queue. A publish carries its sequence on the lane and `base`, the
-//! lowest sequence that the ingress still waits for. Let `L = max(last appended, base - 1)`:
+//! A lane is (ingress shard, boot of the ingress) → queue. A publish carries its sequence on the lane and
+//! `base`, the lowest sequence that the ingress still waits for. Let `L = max(last appended, base - 1)`:
 //!
 //! | sequence | verdict | answer |
 //! |---|---|---|
@@ -9,14 +9,15 @@
 //! | `== L + 1` | append | stored, when it is |
 //! | `> L + 1` | gap | send again what comes after `L` |
 //!
-//! Appended is not stored: the caller says by [`Lanes::appended`] when the message is stored, and answers go out for what
-//! is ([`Lanes::synced`]). A lane is answered in order, so a message that need not be stored waits for those before it.
+//! Appended is not stored: the caller says by [`Lanes::appended`] when the message is stored, and answers go
+//! out for what is ([`Lanes::synced`]). A lane is answered in order, so a message that need not be stored waits
+//! for those before it.
 //!
 //! "Stored" is owed once for all publishes of a lane that a turn brought: the caller lists the queue when
 //! [`Lanes::touch`] says so, and takes what is owed at the end of the turn.
 //!
-//! Without `base` one publish that its ingress gave up would leave a hole for ever, and the lane with it. The other
-//! end is [`OutLane`](crate::OutLane); both are checked together in `out_lane/tests.rs`.
+//! Without `base` one publish that its ingress gave up would leave a hole for ever, and the lane with it. The
+//! other end is [`OutLane`](crate::OutLane); both are checked together in `out_lane/tests.rs`.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -115,8 +116,8 @@ impl Lanes {
         LaneVerdict::Duplicate
     }
 
-    /// The publish that [`Lanes::accept`] took last on this lane was appended, and is stored now or with a mark. True if the
-    /// lane waits for that: the caller calls [`Lanes::synced`]. hot.
+    /// The publish that [`Lanes::accept`] took last on this lane was appended, and is stored now or with a
+    /// mark. True if the lane waits for that: the caller calls [`Lanes::synced`]. hot.
     pub fn appended(&mut self, key: LaneKey, stored: Stored) -> bool {
         let Some(at) = self.find(key) else { return false };
         let lane = &mut self.lanes[at];
@@ -168,7 +169,8 @@ impl Lanes {
         due
     }
 
-    /// Takes what is owed: of each lane all up to a sequence is stored, in the order in which the lanes came to owe it.
+    /// Takes what is owed: of each lane all up to a sequence is stored, in the order in which the lanes came to
+    /// owe it.
     pub fn take_owed(&mut self, mut each: impl FnMut(LaneKey, LaneSequence)) {
         self.touched = false;
         let mut owing = core::mem::take(&mut self.owing);

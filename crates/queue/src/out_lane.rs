@@ -1,12 +1,14 @@
 //! The ingress' end of a lane: publishes that the queue's home has not answered, in order.
 //!
-//! The caller sends each publish as it pushes it, with [`OutLane::base`] at the time of sending. It sends all that waits
-//! again, in order, after [`OutLane::restart`] (a new link, a new home), and what comes after a gap when
-//! [`OutLane::on_gap`] says so. The home's end is [`Lanes`](crate::Lanes), which also has the table of answers.
+//! The caller sends each publish as it pushes it, with [`OutLane::base`] at the time of sending. It sends all
+//! that waits again, in order, after [`OutLane::restart`] (a new link, a new home), and what comes after a gap
+//! when [`OutLane::on_gap`] says so. The home's end is [`Lanes`](crate::Lanes), which also has the table of
+//! answers.
 //!
-//! Invariant: what waits has the sequences `base()..next`, without a hole: answers come for a front, and only from the front
-//! does a publish leave that is given up. One that arrived before its front is there too: it was held before it came into the
-//! lane. Its publisher is told in time all the same ([`OutLane::overdue`]), and it stays for the sake of the sequence.
+//! Invariant: what waits has the sequences `base()..next`, without a hole: answers come for a front, and only
+//! from the front does a publish leave that is given up. One that arrived before its front is there too: it was
+//! held before it came into the lane. Its publisher is told in time all the same ([`OutLane::overdue`]), and it
+//! stays for the sake of the sequence.
 
 #[cfg(test)]
 mod tests;
@@ -47,8 +49,8 @@ impl<T> Default for OutLane<T> {
 }
 
 impl<T> OutLane<T> {
-    /// A lane on which nothing was sent. The home knows lanes by their ingress, so `first` is higher than every sequence
-    /// that this ingress ever gave to the queue on a lane before.
+    /// A lane on which nothing was sent. The home knows lanes by their ingress, so `first` is higher than every
+    /// sequence that this ingress ever gave to the queue on a lane before.
     #[must_use]
     pub fn new(first: LaneSequence) -> Self {
         Self {
@@ -61,8 +63,8 @@ impl<T> OutLane<T> {
         }
     }
 
-    /// A publish of so many bytes, which may wait until `due`, joins the end. The caller asks [`OutLane::is_full`] first;
-    /// one that arrived already may go over the bound. hot.
+    /// A publish of so many bytes, which may wait until `due`, joins the end. The caller asks
+    /// [`OutLane::is_full`] first; one that arrived already may go over the bound. hot.
     pub fn push(&mut self, publish: T, bytes: u64, due: Instant) -> LaneSequence {
         let sequence = LaneSequence(self.next);
         self.next += 1;
@@ -85,15 +87,16 @@ impl<T> OutLane<T> {
         LaneSequence(self.next - self.waiting.len() as u64)
     }
 
-    /// The home has everything up to `through`: those publishes, in order. What lies past the end is not believed.
+    /// The home has everything up to `through`: those publishes, in order. What lies past the end is not
+    /// believed.
     pub fn stored(&mut self, through: LaneSequence) -> impl Iterator<Item = T> + '_ {
         let count = through.0.saturating_add(1).saturating_sub(self.base().0).min(self.waiting.len() as u64);
         self.take_front(count as usize)
     }
 
-    /// The home misses what comes after `after`, and has all before. True if the caller is to send that again now
-    /// ([`OutLane::resend_from`]); false if it did so already: each publish that was under way behind the gap is
-    /// answered with the same gap.
+    /// The home misses what comes after `after`, and has all before. True if the caller is to send that again
+    /// now ([`OutLane::resend_from`]); false if it did so already: each publish that was under way behind the
+    /// gap is answered with the same gap.
     #[must_use]
     pub fn on_gap(&mut self, after: LaneSequence) -> bool {
         let due = self.gap_answered != Some(after) && after.0.saturating_add(1) < self.next;
@@ -116,7 +119,8 @@ impl<T> OutLane<T> {
         rest.zip(base + skip..).map(|(waiting, sequence)| (LaneSequence(sequence), &waiting.publish))
     }
 
-    /// The first one that waits if it is due: it is given up, and the base moves past it. To be called until `None`.
+    /// The first one that waits if it is due: it is given up, and the base moves past it. To be called until
+    /// `None`.
     pub fn expire(&mut self, now: Instant) -> Option<T> {
         if self.waiting.front()?.due > now {
             return None;

@@ -1,11 +1,12 @@
 //! One queue: ready messages, unacknowledged messages, consumers.
 //!
-//! Read first: [`Queue::append`], then [`Queue::dispatch`] (in `queue/dispatch.rs`), then [`Queue::settle`]. Each ready
-//! or unacknowledged message owns one reference in the [`Arena`].
+//! Read first: [`Queue::append`], then [`Queue::dispatch`] (in `queue/dispatch.rs`), then [`Queue::settle`].
+//! Each ready or unacknowledged message owns one reference in the [`Arena`].
 //!
 //! The shard's side of the bargain:
-//! - after each call that may have made work it asks [`Queue::touch`], lists the queue when that says so, and calls
-//!   [`Queue::dispatch`] for the listed ones at the end of the turn; a queue that nobody touched costs nothing;
+//! - after each call that may have made work it asks [`Queue::touch`], lists the queue when that says so, and
+//!   calls [`Queue::dispatch`] for the listed ones at the end of the turn; a queue that nobody touched costs
+//!   nothing;
 //! - a consumer that [`Egress::deliver`] called [`Delivered::Full`] is asleep until [`Queue::wake`].
 
 mod consumers;
@@ -163,8 +164,8 @@ impl Queue {
         }
     }
 
-    /// A held delivery is settled. If `holder` does not hold it (acknowledged twice, or given elsewhere after its node was
-    /// Down) nothing happens. hot.
+    /// A held delivery is settled. If `holder` does not hold it (acknowledged twice, or given elsewhere after
+    /// its node was Down) nothing happens. hot.
     #[inline]
     pub fn settle(&mut self, holder: &ConsumerKey, position: Position, how: Settlement) -> Left {
         let MapEntry::Occupied(held) = self.unacked.entry(position) else { return Left::NotHeld };
@@ -188,7 +189,8 @@ impl Queue {
     }
 
     /// `basic.get` for a channel. `holder` names the channel; its consumer number is
-    /// [`ConsumerNumber::OF_GET`](leveret_model::ConsumerNumber::OF_GET), as in the [`HeldPlace`] and at the settlement.
+    /// [`ConsumerNumber::OF_GET`](leveret_model::ConsumerNumber::OF_GET), as in the [`HeldPlace`] and at the
+    /// settlement.
     pub fn get(&mut self, holder: &ConsumerKey, no_ack: bool) -> Option<Taken> {
         let (position, entry, redelivered) = self.ready.take_first()?;
         if !no_ack {
@@ -205,8 +207,8 @@ impl Queue {
         self.ready.clear(arena)
     }
 
-    /// The queue is deleted: every message leaves, every consumer ends. Returns the consumers, in the order in which
-    /// they came, to be cancelled.
+    /// The queue is deleted: every message leaves, every consumer ends. Returns the consumers, in the order in
+    /// which they came, to be cancelled.
     #[must_use]
     pub fn drop_all(&mut self, arena: &mut Arena) -> Vec<ConsumerKey> {
         self.ready.clear(arena);
@@ -218,8 +220,8 @@ impl Queue {
         self.consumers.clear()
     }
 
-    /// The queue lost its name: every consumer ends, the messages stay. Returns the consumers, in the order in which
-    /// they came, to be cancelled; what they hold stays held.
+    /// The queue lost its name: every consumer ends, the messages stay. Returns the consumers, in the order in
+    /// which they came, to be cancelled; what they hold stays held.
     #[must_use]
     pub fn cancel_all(&mut self) -> Vec<ConsumerKey> {
         let consumers = self.consumers.subscribed_where(|_| true);
@@ -267,8 +269,8 @@ impl Queue {
         self.consumers.subscribed()
     }
 
-    /// Consumers whose prefetch and window would take a message now. Asked of each one's own numbers, not of the lines, so
-    /// that it can tell that the lines are wrong; whether its output takes it the shard knows.
+    /// Consumers whose prefetch and window would take a message now. Asked of each one's own numbers, not of
+    /// the lines, so that it can tell that the lines are wrong; whether its output takes it the shard knows.
     pub fn with_credit(&self) -> impl Iterator<Item = ConsumerKey> + '_ {
         self.consumers.with_credit()
     }
@@ -282,7 +284,8 @@ impl Queue {
     fn requeue_where(&mut self, of: impl Fn(&ConsumerKey, Position) -> bool) -> u64 {
         let Self { unacked, unacked_bytes, consumers, ready, .. } = self;
         let before = ready.len();
-        // the table's order does not show: places are ordered, and consumers are woken in an order of their own below
+        // the table's order does not show: places are ordered, and consumers are woken in an order of their own
+        // below
         let mut settled = Vec::new();
         unacked.retain(|&position, held| {
             let back = of(&consumers.at(held.consumer).key, position);

@@ -1,4 +1,5 @@
-//! How often a complaint about strangers may be logged: who knocks a thousand times a second must not fill the disk.
+//! How often a complaint about strangers may be logged: who knocks a thousand times a second must not fill the
+//! disk.
 
 use leveret_model::{Instant, limits};
 
@@ -18,7 +19,8 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// Asks for a line. Gives how many were not written since the last one; nothing if this one is not to be either.
+    /// Asks for a line. Gives how many were not written since the last one; nothing if this one is not to be
+    /// either.
     pub(crate) fn take(&mut self, now: Instant) -> Option<u64> {
         if now >= self.next {
             let earned = 1 + now.since(self.next).as_nanos() / limits::COMPLAINT_EVERY.as_nanos();

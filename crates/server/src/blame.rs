@@ -1,5 +1,5 @@
-//! What clients of a shard do wrong, told to people: connections that ended, channels that were closed, and clients that do
-//! not read.
+//! What clients of a shard do wrong, told to people: connections that ended, channels that were closed, and
+//! clients that do not read.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -81,6 +81,15 @@ impl ShardThread {
             info!(peer, shard = self.own.shard.0, channel, code, %text, unsaid, "channel closed");
         }
         self.blame.channels.pass_over(std::mem::take(&mut refused.more));
+    }
+
+    /// A line for each kind of record that a shard elsewhere sent for the first time and this version does not
+    /// know.
+    pub(crate) fn tell_unknown_records(&mut self) {
+        for (from, kind) in self.effects.unknown.drain(..) {
+            let (node, shard) = (from.node, from.shard.0);
+            warn!(%node, shard, kind, "record of an unknown kind skipped: the node runs a later version");
+        }
     }
 
     /// Sockets that took nothing for long: their clients do not read. Said once of each, shown until it does.

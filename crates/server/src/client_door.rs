@@ -1,7 +1,9 @@
-//! The door for clients: the first shard accepts them, between its other work, and hands them out to the shards with the
-//! fewest. A thread of its own for that would be one more to wake for each. Read first: [`ShardThread::accept_clients`].
+//! The door for clients: the first shard accepts them, between its other work, and hands them out to the shards
+//! with the fewest. A thread of its own for that would be one more to wake for each. Read first:
+//! [`ShardThread::accept_clients`].
 //!
-//! Invariants: a shard's count is that of its clients and of those on their way to it; only the porter raises counts.
+//! Invariants: a shard's count is that of its clients and of those on their way to it; only the porter raises
+//! counts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -60,17 +62,26 @@ pub(crate) struct Porter {
     /// When the door is watched again after a client could not be taken in.
     pub(crate) watch_at: Instant,
     complaints: Allowance,
+    /// When people are told again that clients wait.
+    say_full_at: Instant,
 }
 
 impl Porter {
     /// With a socket that listens, not watched yet.
     fn new(listener: TcpListener, now: Instant) -> Self {
         let address = listener.local_addr().ok().filter(|address| !address.ip().is_unspecified());
-        Self { listener, address, called: false, watch_at: now, complaints: Allowance::default() }
+        Self {
+            listener,
+            address,
+            called: false,
+            watch_at: now,
+            complaints: Allowance::default(),
+            say_full_at: now,
+        }
     }
 
-    /// By level, which mio does not have: one who waits is let in, and the next wait for events shows whether there are
-    /// others, where a second accept would mostly be in vain.
+    /// By level, which mio does not have: one who waits is let in, and the next wait for events shows whether
+    /// there are others, where a second accept would mostly be in vain.
     fn watch(&self, events: &Registry) -> io::Result<()> {
         let data = epoll::EventData::new_u64(DOOR.0 as u64);
         Ok(epoll::add(events, &self.listener, data, epoll::EventFlags::IN)?)
@@ -81,7 +92,8 @@ impl Porter {
         let _ = epoll::delete(events, &self.listener);
     }
 
-    /// Nobody can be let in, mostly for want of descriptors. Who waits would wake this thread all the time: not for a while.
+    /// Nobody can be let in, mostly for want of descriptors. Who waits would wake this thread all the time: not
+    /// for a while.
     fn pause(&mut self, now: Instant, error: &io::Error) {
         warn_not_accepted(&mut self.complaints, now, error);
         self.watch_at = now + limits::ACCEPT_AGAIN;
@@ -137,7 +149,10 @@ impl ShardThread {
         if !std::mem::take(&mut porter.called) {
             return;
         }
-        for _ in 0..if alone { 1 } else { limits::ACCEPTS_PER_TURN_MAX } {
+        for accepted in 0..if alone { 1 } else { limits::ACCEPTS_PER_TURN_MAX } {
+            if !self.ways.half_open.has_room() {
+                return self.wait_for_room(now, accepted == 0);
+            }
             let Some(porter) = &mut self.porter else { return };
             match porter.listener.accept() {
                 Ok((stream, from)) => self.hand_out(stream, from, now),
@@ -147,6 +162,32 @@ impl ShardThread {
                     return porter.pause(now, &error);
                 }
             }
+        }
+    }
+
+    /// As many handshakes are under way as may be. Whoever waits stays in the kernel's queue, at the latest
+    /// until the next look: none is accepted to be dropped, and none that is under way is dropped for one that
+    /// just came.
+    fn wait_for_room(&mut self, now: Instant, somebody_waits: bool) {
+        let Some(porter) = &mut self.porter else { return };
+        porter.leave(self.poll.registry());
+        porter.watch_at = now + limits::ACCEPT_AGAIN;
+        if somebody_waits {
+            if porter.say_full_at <= now {
+                porter.say_full_at = now + limits::FULL_SAID_EVERY;
+                let handshakes = limits::HANDSHAKES_MAX;
+                warn!(handshakes, "clients wait to be accepted: as many as may be are logging in");
+            }
+            self.ways.shards.iter().for_each(|shard| shard.send(ToShardThread::DropStaleHandshakes));
+        }
+    }
+
+    /// Some handshakes ended: clients that wait are looked for at once.
+    pub(crate) fn on_room_for_handshakes(&mut self, now: Instant) {
+        if let Some(porter) = &mut self.porter
+            && porter.watch_at < Instant::FAR
+        {
+            porter.watch_at = now;
         }
     }
 
@@ -165,6 +206,7 @@ impl ShardThread {
         };
         let caller =
             Caller { name: format!("{from} -> {own}"), loopback: from.ip().to_canonical().is_loopback() };
+        self.ways.half_open.begun();
         if shard == self.own.shard {
             self.take_client(stream, caller, now);
         } else {

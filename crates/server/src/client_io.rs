@@ -28,6 +28,7 @@ impl ShardThread {
     pub(crate) fn take_client(&mut self, mut stream: TcpStream, caller: Caller, now: Instant) {
         if self.open >= limits::CONNECTIONS_MAX || self.stopping.is_some() {
             self.ways.clients.gone(self.own.shard);
+            self.end_handshake();
             debug!(peer = %caller.name, "no room for another connection");
             return;
         }
@@ -38,6 +39,7 @@ impl ShardThread {
             warn!(%error, "a client's socket cannot be watched");
             self.shard.on_lost(key);
             self.ways.clients.gone(self.own.shard);
+            self.end_handshake();
             return;
         }
         let socket = ClientSocket {
@@ -52,6 +54,7 @@ impl ShardThread {
             trickle_at: Instant::ZERO,
             trickles: false,
             half_open: true,
+            password_check: None,
             full_since: now,
             watched: false,
             told_unread: false,
@@ -62,8 +65,8 @@ impl ShardThread {
         self.sockets[key.slot as usize] = Some(socket);
         self.open += 1;
         self.to_read.push_back(key);
-        self.half_open.push_back((key, now));
-        self.ways.half_open.begun(self.own.shard);
+        self.half_open.list.push_back((key, now));
+        self.forget_finished_handshakes();
     }
 
     /// Reads each socket that has bytes, up to a bound; the rest in the next turn.
@@ -147,7 +150,7 @@ impl ShardThread {
             && !self.shard.is_half_open(key)
         {
             socket.half_open = false;
-            self.ways.half_open.ended(self.own.shard);
+            self.end_handshake();
         }
         if consumed == bytes.len() {
             return;
@@ -182,15 +185,15 @@ impl ShardThread {
         let socket = slot.take();
         self.tell_end(key, error);
         if socket.is_some_and(|socket| socket.half_open) {
-            self.ways.half_open.ended(self.own.shard);
+            self.end_handshake();
         }
         self.open -= 1;
         self.shard.on_lost(key);
         self.ways.clients.gone(self.own.shard);
     }
 
-    /// Writes at most so many bytes. True if the next turn goes on with it: there is more to write, or somebody waited for
-    /// room in its output.
+    /// Writes at most so many bytes. True if the next turn goes on with it: there is more to write, or somebody
+    /// waited for room in its output.
     pub(crate) fn write_socket(&mut self, key: ConnectionKey, most: usize, now: Instant) -> bool {
         let Some(socket) = self.sockets.get_mut(key.slot as usize).and_then(Option::as_mut) else {
             return false;

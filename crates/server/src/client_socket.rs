@@ -1,6 +1,7 @@
 //! A client's socket, as its shard's thread keeps it.
 
 use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
 
 use leveret_model::limits::WRITE_SLICES_MAX;
 use leveret_model::{ConnectionKey, Instant};
@@ -14,13 +15,13 @@ pub(crate) struct ClientSocket {
     pub(crate) stream: TcpStream,
     /// The start of a frame that is not whole.
     pub(crate) leftover: Vec<u8>,
-    /// The connection could not take more when it was last offered `leftover`: it is offered again without new bytes
-    /// behind it, for the client may be waiting for what is in there.
+    /// The connection could not take more when it was last offered `leftover`: it is offered again without new
+    /// bytes behind it, for the client may be waiting for what is in there.
     pub(crate) stalled: bool,
     /// The kernel has shown bytes that were not read yet.
     pub(crate) readable: bool,
-    /// The peer will send no more. It shows once, perhaps before the last bytes were read: then a read that takes all of
-    /// them is not the last one.
+    /// The peer will send no more. It shows once, perhaps before the last bytes were read: then a read that
+    /// takes all of them is not the last one.
     pub(crate) read_closed: bool,
     /// In the thread's list of sockets to read.
     pub(crate) listed: bool,
@@ -32,6 +33,8 @@ pub(crate) struct ClientSocket {
     pub(crate) trickles: bool,
     /// It counts among the node's half-open handshakes.
     pub(crate) half_open: bool,
+    /// Its password is being checked; the check is not made once this is gone with the socket.
+    pub(crate) password_check: Option<Arc<()>>,
     /// When it last took some of its output and not all of it.
     pub(crate) full_since: Instant,
     /// In the thread's heap of full sockets.

@@ -22,8 +22,8 @@ use crate::events::Teller;
 use crate::found::{Found, Peer};
 use crate::links::{Identity, LinkEvent, Links};
 use crate::mailbox::{MailTo, Mailbox, mailbox};
-use crate::node::StartError;
 use crate::shard_thread::ToShardThread;
+use crate::start_error::StartError;
 
 /// Mail to the control thread.
 #[derive(Debug)]
@@ -170,8 +170,8 @@ impl ControlThread {
         }
     }
 
-    /// Takes mail up to a bound: links and timers have their turn between, or peers would take this node for Down. False at
-    /// the end.
+    /// Takes mail up to a bound: links and timers have their turn between, or peers would take this node for
+    /// Down. False at the end.
     fn take_mail(&mut self, now: Instant) -> bool {
         for _ in 0..limits::CONTROL_MAIL_PER_TURN_MAX {
             let Some(mail) = self.mailbox.take() else { break };
@@ -228,7 +228,8 @@ impl ControlThread {
         for wish in effects.sessions.drain(..) {
             self.links.on_session_wish(now, &wish);
         }
-        // a session ends before the shards hear that its node is Down, so that nothing comes from there afterwards
+        // a session ends before the shards hear that its node is Down, so that nothing comes from there
+        // afterwards
         self.carry_links(now);
         for (shard, mail) in effects.to_shards.drain(..) {
             if let Some(address) = self.shards.get(usize::from(shard.0)) {
@@ -273,8 +274,9 @@ impl ControlThread {
         Overview {
             open: self.client_socket.is_none(),
             nodes: self.control.nodes(),
-            queues: self.control.queues_after(after, limits::STATUS_PAGE_QUEUES),
+            queues: self.control.queues_after(after, limits::STATUS_PAGE_ENTRIES),
             renamed: self.teller.renamed(),
+            unknown_records: self.control.unknown_records(),
             why_alone: self.why_alone(),
         }
     }
@@ -290,6 +292,7 @@ impl ControlThread {
                     shards: hello.shards,
                     address: hello.address.to_string(),
                     name: hello.name,
+                    capabilities: hello.capabilities,
                 };
                 self.control.on_link_up(now, link, peer, dialled.as_deref());
             }
@@ -315,7 +318,8 @@ impl ControlThread {
     }
 }
 
-/// A process that was stopped, or a machine with too much to do: who looks for why a node was taken for down finds it here.
+/// A process that was stopped, or a machine with too much to do: who looks for why a node was taken for down
+/// finds it here.
 fn tell_stood_still(now: Instant, wanted: Instant) {
     if now > wanted + limits::STOOD_STILL {
         let seconds = now.since(wanted).as_secs_f64();

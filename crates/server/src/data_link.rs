@@ -142,7 +142,8 @@ impl DataLinks {
         }
     }
 
-    /// Queues a batch on this shard's own link to the node. Without a session it is lost: its records are repeated.
+    /// Queues a batch on this shard's own link to the node. Without a session it is lost: its records are
+    /// repeated.
     pub(crate) fn queue(&mut self, from: ShardId, to: ShardAddress, batch: Batch) {
         let Some(session) = self.sessions.get_mut(&to.node) else { return };
         let Some(link) = session.links.get_mut(&from.0) else { return };
@@ -171,8 +172,8 @@ impl DataLinks {
     }
 }
 
-/// A data link has no pings of its own: the kernel ends one whose other end does not acknowledge, idle or not, so that a
-/// flow that is lost on the way while the control link lives is noticed.
+/// A data link has no pings of its own: the kernel ends one whose other end does not acknowledge, idle or not,
+/// so that a flow that is lost on the way while the control link lives is noticed.
 fn end_when_silent(stream: &mio::net::TcpStream) -> std::io::Result<()> {
     let socket = SockRef::from(stream);
     let probes = TcpKeepalive::new()

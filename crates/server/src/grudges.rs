@@ -16,7 +16,8 @@ pub(crate) struct Grudges {
 }
 
 impl Grudges {
-    /// Asks for a line. Gives how many were not written since the last one; nothing if this one is not to be either.
+    /// Asks for a line. Gives how many were not written since the last one; nothing if this one is not to be
+    /// either.
     pub(crate) fn take(&mut self, now: Instant, peer: &str, why: &str) -> Option<u64> {
         let key = (peer.to_owned(), why.to_owned());
         if let Some((at, unsaid)) = self.said.get_mut(&key)

@@ -1,10 +1,11 @@
 //! Receive blocks that are full, and of which somebody still counts slices: large bodies in queues, mostly.
 //!
-//! A slice of 4 KiB holds its whole block. What is held so is counted here as far as it is known, and when it is much more
-//! than the bodies in queues that it is held for, the shards copy those out (`Shard::own_bodies`), and with them what
-//! connections keep: messages that are begun, output that is not read.
+//! A slice of 4 KiB holds its whole block. What is held so is counted here as far as it is known, and when it
+//! is much more than the bodies in queues that it is held for, the shards copy those out (`Shard::own_bodies`),
+//! and with them what connections keep: messages that are begun, output that is not read.
 //!
-//! Invariant: `bytes` is the sum of the blocks in `held`; one that nobody counts on is noticed when its turn comes.
+//! Invariant: `bytes` is the sum of the blocks in `held`; one that nobody counts on is noticed when its turn
+//! comes.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,7 @@
 //! Links to other nodes: dialling, accepting, authenticating, and the control links themselves.
 //!
-//! A data link that is authenticated belongs to `link::sessions` until all of its session are there; then each goes to its
-//! shard. Nothing of a socket is parsed before its handshake is done (`link::handshake`).
+//! A data link that is authenticated belongs to `link::sessions` until all of its session are there; then each
+//! goes to its shard. Nothing of a socket is parsed before its handshake is done (`link::handshake`).
 
 mod data;
 mod ended;
@@ -188,15 +188,6 @@ impl Links {
             }
             return;
         }
-        let accepted = |socket: &LinkSocket| matches!(socket, LinkSocket::Shaking(s) if !s.is_dialled());
-        if self.sockets.values().filter(|socket| accepted(socket)).count() >= limits::LINK_HANDSHAKES_MAX
-            && let Some(oldest) = self.sockets.iter().find(|(_, s)| accepted(s)).map(|(token, _)| *token)
-        {
-            self.shaking_failed(
-                oldest,
-                &io::Error::other("too many links that are half open: the oldest goes"),
-            );
-        }
         let hello = self.hello(Purpose::Control);
         let handshake = Handshake::acceptor(self.identity.secret.clone(), hello, nonce(), &[], now);
         self.shake(stream, handshake, from.to_string(), Errand::Accepted);
@@ -276,7 +267,8 @@ impl Links {
                 Outcome::Open(hello) => {
                     let leftover = buffer[consumed..count].to_vec();
                     shaking.output.extend(shaking.handshake.take_output());
-                    // A handshake's last bytes are few: a fresh socket takes them whole, or it is not worth having.
+                    // A handshake's last bytes are few: a fresh socket takes them whole, or it is not worth
+                    // having.
                     let written = write_some(&mut shaking.stream, &mut shaking.output);
                     if written.is_err() || !shaking.output.is_empty() {
                         return self.shaking_failed(token, &io::ErrorKind::WriteZero.into());

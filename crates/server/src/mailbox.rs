@@ -1,7 +1,7 @@
 //! Mail between the threads of a node: one queue for each receiver, and a wake-up only for one that sleeps.
 //!
-//! Invariant: what one thread sends to another arrives in order, and mail that a thread sends because of mail it got
-//! arrives behind what caused it.
+//! Invariant: what one thread sends to another arrives in order, and mail that a thread sends because of mail
+//! it got arrives behind what caused it.
 
 use std::io;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ pub(crate) struct Mailbox<T> {
 
 /// The sending end.
 ///
-/// Unbounded, because every sender is bounded by its own rule: records by the credit of their outbox, changes by R1's
-/// acks, sockets by `limits::CONNECTIONS_MAX`.
+/// Unbounded, because every sender is bounded by its own rule: records by the credit of their outbox, changes
+/// by R1's acks, sockets by `limits::CONNECTIONS_MAX`.
 #[derive(Debug)]
 pub(crate) struct MailTo<T> {
     mail: Sender<T>,

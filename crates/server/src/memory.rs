@@ -1,5 +1,5 @@
-//! The memory bound of the whole node: each shard notes what it holds, everyone sees the sum. And the share of it for what
-//! connections keep at their clients' will (`shard/kept.rs`).
+//! The memory bound of the whole node: each shard notes what it holds, everyone sees the sum. And the share of
+//! it for what connections keep at their clients' will (`shard/kept.rs`).
 
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
@@ -7,6 +7,7 @@ use leveret_model::{Instant, ShardId, limits};
 use leveret_shard::Pressure;
 use tracing::{info, warn};
 
+use crate::release::Release;
 use crate::shard_thread::{ShardThread, ToShardThread};
 
 /// What the shards of a node hold for clients.
@@ -15,12 +16,13 @@ pub(crate) struct NodeMemory {
     shards: Vec<AtomicU64>,
     bytes_max: u64,
     pressure: AtomicU8,
-    /// What receive blocks hold beyond the bodies in chunks that lie in queues, of each shard; below zero for a shard
-    /// whose queues' bodies came through another one.
+    /// What receive blocks hold beyond the bodies in chunks that lie in queues, of each shard; below zero for a
+    /// shard whose queues' bodies came through another one.
     waste: Vec<AtomicI64>,
     /// What connections keep at their clients' will, of each shard.
     clients: Vec<AtomicU64>,
     crowd: AtomicU8,
+    release: Release,
 }
 
 /// How much connections keep at their clients' will.
@@ -36,9 +38,9 @@ pub(crate) enum Crowd {
 }
 
 impl NodeMemory {
-    /// For so many shards and bytes.
+    /// For so many shards and bytes. `give_back` asks the allocator to give free memory back to the system.
     #[must_use]
-    pub(crate) fn new(shards: u8, bytes_max: u64) -> Self {
+    pub(crate) fn new(shards: u8, bytes_max: u64, give_back: fn()) -> Self {
         Self {
             shards: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             bytes_max,
@@ -46,6 +48,7 @@ impl NodeMemory {
             waste: (0..shards).map(|_| AtomicI64::new(0)).collect(),
             clients: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             crowd: AtomicU8::new(Crowd::Roomy as u8),
+            release: Release::new(give_back),
         }
     }
 
@@ -53,6 +56,7 @@ impl NodeMemory {
     pub(crate) fn note(&self, shard: ShardId, bytes: u64) -> Pressure {
         self.shards[usize::from(shard.0)].store(bytes, Ordering::Relaxed);
         let used = self.used();
+        self.release.note(used);
         let percent = |share: u64| self.bytes_max / 100 * share;
         let was = self.pressure();
         let full = used
@@ -74,8 +78,8 @@ impl NodeMemory {
         pressure
     }
 
-    /// Notes what receive blocks of a shard hold, and what its queues have in chunks; true if the blocks of the node hold so
-    /// much more that bodies are to be copied out of them.
+    /// Notes what receive blocks of a shard hold, and what its queues have in chunks; true if the blocks of the
+    /// node hold so much more that bodies are to be copied out of them.
     pub(crate) fn note_blocks(&self, shard: ShardId, held: u64, in_chunks: u64) -> bool {
         self.waste[usize::from(shard.0)].store(held as i64 - in_chunks as i64, Ordering::Relaxed);
         let waste: i64 = self.waste.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
@@ -151,8 +155,8 @@ impl ShardThread {
         }
     }
 
-    /// A line for people when the node's memory comes under pressure, and when that is over. The first shard tells for all:
-    /// it hears of each change.
+    /// A line for people when the node's memory comes under pressure, and when that is over. The first shard
+    /// tells for all: it hears of each change.
     pub(crate) fn tell_memory(&mut self, now: Instant) {
         let pressure = self.ways.memory.pressure();
         let Some((ease, what)) = self.tidings.take(now, pressure) else { return };
@@ -216,7 +220,8 @@ pub(crate) struct Tidings {
 }
 
 impl Tidings {
-    /// What is to be told now, and whether things have become better. What changes to and fro is told at its time.
+    /// What is to be told now, and whether things have become better. What changes to and fro is told at its
+    /// time.
     fn take(&mut self, now: Instant, pressure: Pressure) -> Option<(bool, &'static str)> {
         self.waits = pressure != self.told && now < self.next;
         if pressure == self.told || self.waits {
@@ -281,7 +286,7 @@ mod tests {
 
     #[test]
     fn blocks_count_against_the_bodies_of_all_shards() {
-        let memory = NodeMemory::new(2, 1000);
+        let memory = NodeMemory::new(2, 1000, || {});
         assert!(!memory.note_blocks(ShardId(0), 500, 450));
         assert!(memory.note_blocks(ShardId(0), 500, 10), "49 % are wasted");
         assert!(!memory.note_blocks(ShardId(1), 0, 450), "its bodies came through the other shard");
@@ -290,7 +295,7 @@ mod tests {
     #[test]
     fn what_connections_keep_has_a_share_of_the_node() {
         const M: u64 = 1 << 20;
-        let memory = NodeMemory::new(2, 400 * M);
+        let memory = NodeMemory::new(2, 400 * M, || {});
         assert_eq!(memory.clients_part(), 50 * M);
         assert_eq!(memory.note_clients(ShardId(0), 49 * M), Crowd::Roomy);
         assert_eq!(memory.note_clients(ShardId(1), 2 * M), Crowd::Crowded);
@@ -298,12 +303,12 @@ mod tests {
         assert_eq!(memory.note_clients(ShardId(0), 99 * M), Crowd::Over);
         assert_eq!(memory.note_clients(ShardId(0), 90 * M), Crowd::Crowded);
         assert_eq!(memory.note_clients(ShardId(0), 30 * M), Crowd::Roomy);
-        assert_eq!(NodeMemory::new(1, 64 * M).clients_part(), 32 * M, "large bodies must fit");
+        assert_eq!(NodeMemory::new(1, 64 * M, || {}).clients_part(), 32 * M, "large bodies must fit");
     }
 
     #[test]
     fn a_small_bound_leaves_room_for_bodies_under_way() {
-        let memory = NodeMemory::new(1, 64 << 20);
+        let memory = NodeMemory::new(1, 64 << 20, || {});
         assert_eq!(memory.note(ShardId(0), 32 << 20), Pressure::Calm);
         assert_eq!(memory.note(ShardId(0), 33 << 20), Pressure::Tight);
         assert_eq!(memory.note(ShardId(0), 30 << 20), Pressure::Tight);
@@ -313,7 +318,7 @@ mod tests {
     #[test]
     fn each_stage_counts_all_shards_and_ends_lower_than_it_began() {
         const M: u64 = 1 << 20;
-        let memory = NodeMemory::new(2, 1000 * M);
+        let memory = NodeMemory::new(2, 1000 * M, || {});
         assert_eq!(memory.note(ShardId(0), 600 * M), Pressure::Calm);
         assert_eq!(memory.note(ShardId(1), 490 * M), Pressure::Full);
         assert_eq!(memory.note(ShardId(1), 600 * M), Pressure::Over);

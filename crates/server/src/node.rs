@@ -1,9 +1,8 @@
 //! A node: its threads, from start to stop.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,16 +10,16 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, bounded, select};
 use leveret_auth::Users;
-use leveret_link::handshake::{Hello, PROTOCOL, Purpose, Secret, SecretTooShort};
+use leveret_link::handshake::{Capabilities, Hello, PROTOCOL, Purpose, Secret};
 use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_shard::{ShardConfig, Store};
-use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::admin::{self, Admin, NodeFacts};
+use crate::admin::{Admin, NodeFacts};
 use crate::client_door::ClientCounts;
 use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
+use crate::data_dir::{AdminSocket, lock_data_dir, open_admin};
 use crate::found::Found;
 use crate::half_open::HalfOpen;
 use crate::links::Identity;
@@ -29,6 +28,7 @@ use crate::memory::NodeMemory;
 use crate::passwords::Passwords;
 use crate::registry;
 use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
+use crate::start_error::StartError;
 
 /// What a node is told.
 #[derive(Clone, Debug)]
@@ -55,52 +55,8 @@ pub struct NodeConfig {
     pub shards: u8,
     /// Memory for messages above which publishers wait, bytes.
     pub memory_bytes: u64,
-}
-
-/// Why a node does not start: one line that names what is wrong and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address is not free, or not ours.
-    #[error(
-        "cannot listen for {what} on {address}: {error}; choose another with {flag} (port 0 lets the system choose)"
-    )]
-    Listen {
-        /// For whom.
-        what: &'static str,
-        /// Where.
-        address: SocketAddr,
-        /// Which option sets it.
-        flag: &'static str,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// Another process uses the data directory.
-    #[error(
-        "the data directory {0} is in use by another leveret{1}; stop it, or choose another with --data-dir"
-    )]
-    InUse(PathBuf, String),
-    /// The data directory cannot be used.
-    #[error("the data directory {path} cannot be used: {error}; choose another with --data-dir")]
-    DataDir {
-        /// Which one.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// The cluster port would be open to strangers.
-    #[error(
-        "--cluster-listen {0} is not a loopback address, and there is no secret: give all nodes the same --secret-file"
-    )]
-    NoSecret(SocketAddr),
-    /// The secret is too short to be one.
-    #[error("the secret file: {0}")]
-    Secret(#[from] SecretTooShort),
-    /// A thread ended.
-    #[error("the node ended before it was ready; its log says why")]
-    Ended,
-    /// The system gives no threads or descriptors.
-    #[error("cannot start: {0}")]
-    System(#[from] io::Error),
+    /// Asks the allocator to give its free memory back to the system.
+    pub give_memory_back: fn(),
 }
 
 /// A running node.
@@ -157,8 +113,9 @@ impl Node {
             name: Name::new(&config.name),
             address: Name::new(&cluster_listen.to_string()),
             purpose: Purpose::Control,
+            capabilities: Capabilities::own(),
         };
-        let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes));
+        let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
         let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
         let (ready_sender, ready) = bounded(1);
@@ -195,8 +152,8 @@ impl Node {
     /// Waits until clients are let in; gives whom it found by then, or nothing if it is to stop before.
     ///
     /// # Errors
-    /// [`StartError::Listen`] if another process opened the client port first; then nobody can connect here, and the
-    /// node is to be stopped. [`StartError::Ended`] if it ended by itself.
+    /// [`StartError::Listen`] if another process opened the client port first; then nobody can connect here,
+    /// and the node is to be stopped. [`StartError::Ended`] if it ended by itself.
     pub fn wait_ready(&self, stop: &Receiver<()>) -> Result<Option<Found>, StartError> {
         select! {
             recv(self.ready) -> ready => ready.unwrap_or(Err(StartError::Ended)).map(Some),
@@ -228,7 +185,8 @@ impl Node {
         self.id
     }
 
-    /// A quick stop: clients get 320, then every thread ends. Gives the messages that are lost with the node's memory.
+    /// A quick stop: clients get 320, then every thread ends. Gives the messages that are lost with the node's
+    /// memory.
     pub fn stop(mut self) -> u64 {
         for shard in &self.shards {
             shard.send(ToShardThread::Stop);
@@ -278,7 +236,7 @@ fn start_shards(
         shards.push(address);
     }
     let passwords = Passwords::new();
-    let half_open = Arc::new(HalfOpen::new(config.shards));
+    let half_open = Arc::new(HalfOpen::default());
     let clients = Arc::new(ClientCounts::new(config.shards));
     passwords.answer_to(shards.clone());
     let protocol = Arc::new(leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group));
@@ -307,8 +265,8 @@ fn start_shards(
     Ok((shards, threads))
 }
 
-/// Binds without listening: a taken port is known at once, and nobody is let in before the node is ready. Of two that
-/// bind a port at the same moment, the second to listen is refused then (Linux: SO_REUSEADDR).
+/// Binds without listening: a taken port is known at once, and nobody is let in before the node is ready. Of
+/// two that bind a port at the same moment, the second to listen is refused then (Linux: SO_REUSEADDR).
 fn bind(address: SocketAddr, what: &'static str, flag: &'static str) -> Result<Socket, StartError> {
     let wrong = |error| StartError::Listen { what, address, flag, error };
     let socket =
@@ -322,80 +280,4 @@ fn bind(address: SocketAddr, what: &'static str, flag: &'static str) -> Result<S
 fn local(socket: &Socket) -> Result<SocketAddr, StartError> {
     let address = socket.local_addr()?;
     address.as_socket().ok_or_else(|| io::Error::other("a TCP socket without an address").into())
-}
-
-/// One process for each data directory: a lock that the kernel drops with the process.
-fn lock_data_dir(path: &Path) -> Result<File, StartError> {
-    let wrong = |error| StartError::DataDir { path: path.to_owned(), error };
-    // what is not there yet is for the user only; a directory that is there keeps its owner's choice
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| match error.kind() {
-        // what the system says of that sounds as if all were well
-        io::ErrorKind::AlreadyExists => wrong(io::Error::new(error.kind(), "it is a file, not a directory")),
-        _ => wrong(error),
-    })?;
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path.join("lock"))
-        .map_err(wrong)?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut pid = String::new();
-        let _ = file.read_to_string(&mut pid);
-        let who = pid.trim();
-        let who = if who.is_empty() { String::new() } else { format!(" (process {who})") };
-        return Err(StartError::InUse(path.to_owned(), who));
-    }
-    file.set_len(0).and_then(|()| file.rewind()).map_err(wrong)?;
-    writeln!(file, "{}", std::process::id()).map_err(wrong)?;
-    Ok(file)
-}
-
-fn open_admin(data_dir: &Path) -> Result<(AdminSocket, StdUnixListener), StartError> {
-    let wrong = |error| StartError::DataDir { path: data_dir.to_owned(), error };
-    let path = data_dir.join("admin.sock");
-    // We hold the lock: a socket that lies here is a dead process's.
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrong(error)),
-        _ => {}
-    }
-    let listener = admin::listen(&path).map_err(wrong)?;
-    let socket = AdminSocket(path);
-    fs::set_permissions(&socket.0, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(wrong)?;
-    Ok((socket, listener))
-}
-
-/// The admin socket's file, which goes with the node however it ends.
-#[derive(Debug)]
-struct AdminSocket(PathBuf);
-
-impl Drop for AdminSocket {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
-
-    #[test]
-    fn a_file_is_no_data_directory() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let error = lock_data_dir(file.path()).unwrap_err().to_string();
-        assert!(error.contains("cannot be used: it is a file, not a directory"), "{error}");
-    }
-
-    #[test]
-    fn a_data_directory_that_is_made_is_for_the_user_only() {
-        let there = tempfile::tempdir().unwrap();
-        let made = there.path().join("a/b");
-        let _lock = lock_data_dir(&made).unwrap();
-        for path in [made.parent().unwrap(), &made] {
-            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
-        }
-    }
 }

@@ -1,10 +1,11 @@
 //! Receive blocks: sockets of one thread read into them one behind the other.
 //!
-//! A small message is copied out of the block, a large body stays in it as a counted slice. A block that nobody counts
-//! on is used again from its start.
+//! A small message is copied out of the block, a large body stays in it as a counted slice. A block that nobody
+//! counts on is used again from its start.
 //!
-//! Why `unsafe` (one line): a read must not pay for zeroing what it is about to fill, and `BytesMut` has no safe way to
-//! take the length that the kernel filled. The length set is the one that `read` returned for this very memory.
+//! Why `unsafe` (one line): a read must not pay for zeroing what it is about to fill, and `BytesMut` has no
+//! safe way to take the length that the kernel filled. The length set is the one that `read` returned for this
+//! very memory.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -88,7 +89,8 @@ pub(crate) fn fill(socket: impl AsFd, buffer: &mut BytesMut, most: usize) -> io:
         return Ok(Filled::End);
     }
     let len = buffer.len() + count;
-    // SAFETY: `read` has just initialised `count` bytes at the start of the spare capacity, which is at least that long.
+    // SAFETY: `read` has just initialised `count` bytes at the start of the spare capacity, which is at least
+    // that long.
     unsafe { buffer.set_len(len) };
     Ok(Filled::More { drained: count < room })
 }

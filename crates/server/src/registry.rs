@@ -1,7 +1,8 @@
 //! Where to look for other nodes: addresses that were given, and a DNS name that is looked up for ever.
 //!
-//! A registry gives seeds, never truth: who answers there, authenticated, decides. Addresses that were given are tried at
-//! once, whatever DNS does; that a node without any answer serves alone waits for the first look-up to end.
+//! A registry gives seeds, never truth: who answers there, authenticated, decides. Addresses that were given
+//! are tried at once, whatever DNS does; that a node without any answer serves alone waits for the first
+//! look-up to end.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -109,7 +110,8 @@ struct Names {
 }
 
 impl Names {
-    /// After a failure the resolver is made anew: the system's settings may be other ones by then, or readable again.
+    /// After a failure the resolver is made anew: the system's settings may be other ones by then, or readable
+    /// again.
     async fn look_up(&mut self) -> Result<Vec<IpAddr>, String> {
         let resolver = match self.resolver.take() {
             Some(resolver) => resolver,

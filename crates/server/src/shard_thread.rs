@@ -1,7 +1,8 @@
 //! One shard's thread: an event loop over its clients' sockets, its data links and its mail.
 //!
-//! A turn: wait for readiness; take mail (the control machine's before any socket); read sockets and links; end the
-//! turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and envelopes.
+//! A turn: wait for readiness; take mail (the control machine's before any socket); read sockets and links; end
+//! the turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and
+//! envelopes.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -14,7 +15,7 @@ use leveret_link::Batch;
 use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, limits};
-use leveret_shard::{Caller, Effects, Pressure, Shard, ShardConfig};
+use leveret_shard::{Caller, Effects, Pressure, ReportFrom, Shard, ShardConfig};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll, Token};
 use tracing::field::display;
@@ -28,7 +29,7 @@ use crate::client_socket::ClientSocket;
 use crate::clock;
 use crate::control_thread::ToControl;
 use crate::data_link::{DataLinks, Lost};
-use crate::half_open::HalfOpen;
+use crate::half_open::{HalfOpen, Handshakes};
 use crate::links::DataLink;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
 use crate::memory::{Crowd, NodeMemory, Tidings};
@@ -54,12 +55,16 @@ pub(crate) enum ToShardThread {
     Relayed { from: ShardAddress, session: SessionNumber, batch: Batch },
     /// A password was hashed.
     Password { connection: ConnectionKey, mechanism: String, hashed: leveret_auth::Hashed },
+    /// Another shard has a better hash of a user's password.
+    HashUpgrade(leveret_auth::HashUpgrade),
     /// Another shard moved the node's memory over or under one of its bounds.
     MemoryChanged,
-    /// There are too many half-open handshakes, and the oldest is here.
-    HalfOpen,
-    /// Tell the admin socket of yourself, with queues from there on.
-    Report { from: usize, to: Sender<ShardPage> },
+    /// Clients wait to be accepted, and too many handshakes are under way.
+    DropStaleHandshakes,
+    /// Handshakes ended since the first shard stopped to accept.
+    RoomForHandshakes,
+    /// Tell the admin socket of yourself, a page from there on.
+    Report { from: ReportFrom, to: Sender<ShardPage> },
     /// Close every client with 320, then end.
     Stop,
 }
@@ -108,8 +113,7 @@ pub(crate) struct ShardThread {
     pub(crate) open: usize,
     /// Sockets with bytes to read.
     pub(crate) to_read: VecDeque<ConnectionKey>,
-    /// Connections that had not finished their handshake when they came, oldest first, with when that was.
-    pub(crate) half_open: VecDeque<(ConnectionKey, Instant)>,
+    pub(crate) half_open: Handshakes,
     /// Lines about handshakes that were dropped.
     pub(crate) complaints: Allowance,
     /// Lines about clients that stay.
@@ -140,7 +144,7 @@ impl ShardThread {
             sockets: Vec::new(),
             open: 0,
             to_read: VecDeque::new(),
-            half_open: VecDeque::new(),
+            half_open: Handshakes::default(),
             complaints: Allowance::default(),
             blame: Blame::default(),
             trickling: BinaryHeap::new(),
@@ -178,7 +182,6 @@ impl ShardThread {
             if self.shard.next_deadline() <= now {
                 self.shard.on_timer();
             }
-            self.drop_old_handshakes(now);
             self.tell_unread(now);
             self.note_memory();
             if self.own.shard == PORTER {
@@ -242,13 +245,19 @@ impl ShardThread {
                     }
                 }
                 ToShardThread::Password { connection, mechanism, hashed } => {
+                    if let Some(socket) = self.socket_mut(connection) {
+                        socket.password_check = None;
+                    }
                     self.shard.on_password(connection, &mechanism, hashed);
                 }
+                ToShardThread::HashUpgrade(upgrade) => self.shard.on_hash_upgrade(upgrade),
                 // looked at in each turn
-                ToShardThread::MemoryChanged | ToShardThread::HalfOpen => {}
+                ToShardThread::MemoryChanged => {}
+                ToShardThread::DropStaleHandshakes => self.drop_stale_handshakes(now),
+                ToShardThread::RoomForHandshakes => self.on_room_for_handshakes(now),
                 ToShardThread::Report { from, to } => {
                     // nobody listens any more if it took too long
-                    let _ = to.try_send(self.shard.report_page(from, limits::STATUS_PAGE_QUEUES));
+                    let _ = to.try_send(self.shard.report_page(from, limits::STATUS_PAGE_ENTRIES));
                 }
                 ToShardThread::Stop => {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");
@@ -335,6 +344,7 @@ impl ShardThread {
     /// True if that made room which the next turn can use.
     fn carry_effects(&mut self, now: Instant) -> bool {
         self.tell_refusals(now);
+        self.tell_unknown_records();
         let mut more = false;
         let mut touched = std::mem::take(&mut self.effects.touched);
         let each = limits::TURN_WRITE_BYTES_MAX / touched.len().max(1);
@@ -359,9 +369,8 @@ impl ShardThread {
             let mail: FromShard = mail;
             self.ways.control.send(ToControl::Shard(self.own.shard, mail));
         }
-        for job in self.effects.passwords.drain(..) {
-            self.ways.passwords.hash(self.own.shard, job);
-        }
+        self.check_passwords();
+        self.tell_hash_upgrades();
         more
     }
 }

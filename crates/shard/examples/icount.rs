@@ -1,8 +1,9 @@
 //! Bytes in, bytes out through one shard or two, without sockets, for an instruction counter.
 //!
-//! `icount SCENARIO COUNT` publishes COUNT messages in blocks of 64 KiB, as a driver reads them, and drops the output at the
-//! end of each turn. Run it under callgrind with N and with 2 N messages: the difference is what N messages cost, start and
-//! logins aside. Where shards forward, the rings between them are the vectors of the effects.
+//! `icount SCENARIO COUNT` publishes COUNT messages in blocks of 64 KiB, as a driver reads them, and drops the
+//! output at the end of each turn. Run it under callgrind with N and with 2 N messages: the difference is what
+//! N messages cost, start and logins aside. Where shards forward, the rings between them are the vectors of the
+//! effects.
 
 // xtask reads the list of scenarios from standard output
 #![allow(clippy::print_stdout)]
@@ -39,7 +40,8 @@ struct Scenario {
     confirmed: bool,
     /// Queues that each message goes to, by their name or, if there are several, by `amq.fanout`.
     queues: usize,
-    /// The shards where they are in turn, each with a consumer of its own there; the publisher is on the first shard.
+    /// The shards where they are in turn, each with a consumer of its own there; the publisher is on the first
+    /// shard.
     homes: &'static [usize],
 }
 

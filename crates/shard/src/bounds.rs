@@ -1,5 +1,5 @@
-//! The bounds of what is under way between shards and to clients, as a driver may set them: a simulator, whose traffic is
-//! small, so that they are met at all. All shards of a cluster must have the same.
+//! The bounds of what is under way between shards and to clients, as a driver may set them: a simulator, whose
+//! traffic is small, so that they are met at all. All shards of a cluster must have the same.
 
 use leveret_link::credit::Cost;
 use leveret_model::limits;
@@ -8,13 +8,15 @@ use leveret_queue::OutLane;
 /// What may be under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Records between two shards that are not processed (`limits::FORWARD_RECORDS_MAX`, `limits::FORWARD_BYTES_MAX`).
+    /// Records between two shards that are not processed (`limits::FORWARD_RECORDS_MAX`,
+    /// `limits::FORWARD_BYTES_MAX`).
     pub forward: Cost,
     /// Output of a connection above which it gets no deliveries, bytes (`limits::OUTPUT_BYTES_HIGH`).
     pub output_bytes_high: usize,
     /// The same while connections of the node keep much (`limits::OUTPUT_BYTES_CROWDED`).
     pub output_bytes_crowded: usize,
-    /// Deliveries to a consumer elsewhere that its socket has not taken, messages (`limits::CONSUMER_WINDOW_MESSAGES`).
+    /// Deliveries to a consumer elsewhere that its socket has not taken, messages
+    /// (`limits::CONSUMER_WINDOW_MESSAGES`).
     pub consumer_messages: u32,
     /// The same in bytes (`limits::CONSUMER_WINDOW_BYTES`).
     pub consumer_bytes: u64,

@@ -3,17 +3,18 @@
 mod connections;
 mod logins;
 mod memory;
+mod vhosts;
 
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use leveret_amqp::LoginRefused;
-use leveret_auth::{Access, Hashed, Mechanism, Origin, Permissions, Users, Verdict};
+use leveret_auth::{Access, HashUpgrade, Hashed, Mechanism, Origin, Permissions, Users, Verdict};
 use leveret_model::{ChannelNumber, ConnectionKey, Instant, Name, Refusal, ReplyCode, limits};
 use leveret_route::VhostId;
 
-use crate::effects::{ChannelRefusal, ChannelRefusals, PasswordJob};
+use crate::effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob};
 
 pub(crate) use self::connections::{ClientConnection, Connections};
 pub(crate) use self::memory::ClientMemory;
@@ -36,6 +37,14 @@ pub(crate) struct Client {
     pub(crate) unread: bool,
 }
 
+/// A client that waits for its vhost.
+#[derive(Debug)]
+struct Opening {
+    connection: ConnectionKey,
+    vhost: Name,
+    until: Instant,
+}
+
 /// All clients of a shard, and the users that they may log in as.
 #[derive(Debug)]
 pub(crate) struct Clients {
@@ -44,8 +53,11 @@ pub(crate) struct Clients {
     users: Users,
     /// Outcomes of logins, for their connections.
     logins: Vec<(ConnectionKey, Result<Name, LoginRefused>)>,
+    /// Clients whose vhost cannot be told of yet.
+    openings: Vec<Opening>,
     /// Passwords to hash off the shard.
     passwords: Vec<PasswordJob>,
+    hash_upgrades: Vec<HashUpgrade>,
     /// Channels that were closed in this turn, for the log.
     refused: ChannelRefusals,
 }
@@ -56,7 +68,9 @@ impl Clients {
             clients: Vec::new(),
             users,
             logins: Vec::new(),
+            openings: Vec::new(),
             passwords: Vec::new(),
+            hash_upgrades: Vec::new(),
             refused: ChannelRefusals::default(),
         }
     }
@@ -104,7 +118,8 @@ impl Clients {
         }
     }
 
-    /// A client wants to log in; the outcome is given out by [`Clients::pop_login`], or a password is hashed first.
+    /// A client wants to log in; the outcome is given out by [`Clients::pop_login`], or a password is hashed
+    /// first.
     pub(crate) fn login(
         &mut self,
         connection: ConnectionKey,
@@ -128,13 +143,8 @@ impl Clients {
         }
     }
 
-    /// The client opens a vhost.
-    pub(crate) fn enter(
-        &mut self,
-        connection: ConnectionKey,
-        vhost: &str,
-        id: VhostId,
-    ) -> Result<(), Refusal> {
+    /// The client is in a vhost if its user may enter it.
+    fn enter(&mut self, connection: ConnectionKey, vhost: &str, id: VhostId) -> Result<(), Refusal> {
         let user = self.get(connection).user.clone();
         let permissions = self.users.enter(&user, vhost)?;
         let client = self.get_mut(connection);
@@ -152,9 +162,15 @@ impl Clients {
         hashed: Hashed,
         now: Instant,
     ) {
+        self.hash_upgrades.extend(hashed.upgrade());
         let user = hashed.user().clone();
         let result = self.users.on_hashed(hashed, now);
         self.logins.push((connection, result.map_err(|refused| refusal(refused, &user, mechanism))));
+    }
+
+    /// Another shard of the node has a better hash of a user's password.
+    pub(crate) fn on_hash_upgrade(&mut self, upgrade: HashUpgrade) {
+        self.users.on_upgrade(upgrade);
     }
 
     /// Who logged in, if the connection is still there.
@@ -187,11 +203,12 @@ impl Clients {
     }
 
     /// What the driver is to do, and to log.
-    pub(crate) fn end_turn(&mut self, passwords: &mut Vec<PasswordJob>, refused: &mut ChannelRefusals) {
-        passwords.append(&mut self.passwords);
-        refused.first.clear();
-        refused.more = 0;
-        core::mem::swap(refused, &mut self.refused);
+    pub(crate) fn end_turn(&mut self, effects: &mut Effects) {
+        effects.passwords.append(&mut self.passwords);
+        effects.hash_upgrades.append(&mut self.hash_upgrades);
+        effects.refused.first.clear();
+        effects.refused.more = 0;
+        core::mem::swap(&mut effects.refused, &mut self.refused);
     }
 }
 

@@ -9,7 +9,10 @@ use crate::shard::Shard;
 impl Shard {
     /// Mail from the control machine, in order.
     pub fn on_control(&mut self, mail: ToShard) {
-        self.enter(|shard| shard.machines.on_control(mail));
+        self.enter(|shard| {
+            shard.machines.on_control(mail);
+            shard.tell_of_vhosts();
+        });
     }
 }
 
@@ -85,9 +88,9 @@ impl Machines {
         self.queues.remove(handle);
     }
 
-    /// The directory says that a queue is gone or was renamed, or that its home is Down or a rival has its name: consumers
-    /// are told, and what waits for it asks the map again. A home elsewhere that goes on hears that they are gone. With
-    /// `delete` the messages of a queue of this shard leave.
+    /// The directory says that a queue is gone or was renamed, or that its home is Down or a rival has its
+    /// name: consumers are told, and what waits for it asks the map again. A home elsewhere that goes on hears
+    /// that they are gone. With `delete` the messages of a queue of this shard leave.
     fn end_queue(&mut self, handle: QueueHandle, delete: bool, goes_on: bool) {
         self.queues.end_consumers(handle, delete, goes_on);
         let (requests, mut rooms) = self.requests();

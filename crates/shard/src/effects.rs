@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use leveret_auth::HashJob;
+use leveret_auth::{HashJob, HashUpgrade};
 use leveret_link::Batch;
 use leveret_model::directory::FromShard;
 use leveret_model::{
@@ -72,10 +72,14 @@ pub struct Effects {
     pub batches: Vec<(ShardAddress, Batch)>,
     /// Mail for the control machine.
     pub control: Vec<FromShard>,
+    /// Kinds of records that other shards sent and this version does not know, each once for a shard; skipped.
+    pub unknown: Vec<(ShardAddress, u8)>,
     /// What is to be stored.
     pub store: Option<StoreRequest>,
     /// Passwords to hash.
     pub passwords: Vec<PasswordJob>,
+    /// Better hashes of passwords, for each other shard of the node (`Shard::on_hash_upgrade`).
+    pub hash_upgrades: Vec<HashUpgrade>,
     /// Channels that were closed in this turn; those of the turn before are gone.
     pub refused: ChannelRefusals,
 }

@@ -1,6 +1,7 @@
 //! The data-plane machine of one core: connections, queues and what goes between shards.
 //!
-//! Read first: [`Shard`] (the doors, the machines behind them), `turn.rs` (the order of a turn's end), then one room:
+//! Read first: [`Shard`] (the doors, the machines behind them), `turn.rs` (the order of a turn's end), then one
+//! room:
 //!
 //! | room | what it owns |
 //! |---|---|
@@ -26,8 +27,8 @@
 //! ```
 //! Invariants
 //! - *Turn*: nothing leaves before [`Shard::end_turn`]; then each touched socket, ring and link gets one write.
-//! - *Order*: publishes of one channel reach one queue in order: a channel whose publish waits has all behind it wait,
-//!   a lane sends again in order, the home appends in order.
+//! - *Order*: publishes of one channel reach one queue in order: a channel whose publish waits has all behind
+//!   it wait, a lane sends again in order, the home appends in order.
 //! - *One answer*: each publish in confirm mode and each operation is answered once, by its number.
 #![no_std]
 extern crate alloc;
@@ -66,6 +67,6 @@ pub use effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob, StoreAp
 pub use pressure::Pressure;
 pub use queues::Store;
 pub use records::BatchError;
-pub use report::{ConnectionReport, QueueReport, Routes, ShardReport, Traffic};
+pub use report::{ConnectionReport, QueueReport, ReportFrom, Routes, ShardReport, Traffic};
 pub use shard::{Caller, ReadInterest, Shard, ShardConfig};
 pub use watch::{Fullest, Routed};

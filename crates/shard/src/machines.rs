@@ -10,8 +10,8 @@ use crate::queues::Queues;
 use crate::requests::{Requests, Rooms};
 use crate::view::ClusterView;
 
-/// Everything of a shard but its connections: a connection borrows these while it is itself borrowed. Each owns its fields and
-/// knows none of the others; what needs several is given them.
+/// Everything of a shard but its connections: a connection borrows these while it is itself borrowed. Each owns
+/// its fields and knows none of the others; what needs several is given them.
 #[derive(Debug)]
 pub(crate) struct Machines {
     pub(crate) own: ShardAddress,

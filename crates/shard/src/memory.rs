@@ -1,4 +1,5 @@
-//! The doors of a shard that concern memory: how short the node is of it, what clients keep, who is closed for it.
+//! The doors of a shard that concern memory: how short the node is of it, what clients keep, who is closed for
+//! it.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -47,8 +48,8 @@ impl Shard {
         }
     }
 
-    /// The driver wrote what the connection's socket takes, and keeps so many bytes of its input itself: what it keeps is
-    /// counted. True if somebody waited for room in its output, and goes on in the next turn. hot.
+    /// The driver wrote what the connection's socket takes, and keeps so many bytes of its input itself: what
+    /// it keeps is counted. True if somebody waited for room in its output, and goes on in the next turn. hot.
     pub fn on_carried(&mut self, key: ConnectionKey, unread_bytes: usize) -> bool {
         let Some(connection) = self.connections.get(key) else { return false };
         let (kept, output) = (connection.kept(), connection.output_len());
@@ -73,8 +74,8 @@ impl Shard {
         self.machines.memory.at_will()
     }
 
-    /// Connections of the node keep much: outputs are kept short, or not any more. True if somebody who waited for room goes
-    /// on in the next turn.
+    /// Connections of the node keep much: outputs are kept short, or not any more. True if somebody who waited
+    /// for room goes on in the next turn.
     pub fn on_crowd(&mut self, crowded: bool) -> bool {
         self.machines.memory.set_crowded(crowded);
         let mut goes_on = false;
@@ -124,7 +125,8 @@ impl Shard {
         self.machines.queues.bytes_in_blocks()
     }
 
-    /// The blocks that bodies came in hold much more than those: some of the bodies are copied out. True if there are more.
+    /// The blocks that bodies came in hold much more than those: some of the bodies are copied out. True if
+    /// there are more.
     pub fn own_bodies(&mut self) -> bool {
         let queues = self.machines.queues.own_bodies();
         self.connections.own_slices() | queues

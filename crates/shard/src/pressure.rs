@@ -1,15 +1,16 @@
 //! Publishers that wait because memory is short.
 //!
-//! In three stages ([`Pressure`]). When memory is tight, a client that publishes to a long queue waits until that queue is
-//! short again or memory is not tight: a flood ends before it is anybody else's, and those whose messages are consumed go on.
-//! When memory is full every queue counts as long, and every publisher waits. When it is over, a client that publishes all the
-//! same is closed sooner. Which queues throttle is decided by their home (`queues/throttle.rs`).
+//! In three stages ([`Pressure`]). When memory is tight, a client that publishes to a long queue waits until
+//! that queue is short again or memory is not tight: a flood ends before it is anybody else's, and those whose
+//! messages are consumed go on. When memory is full every queue counts as long, and every publisher waits. When
+//! it is over, a client that publishes all the same is closed sooner. Which queues throttle is decided by their
+//! home (`queues/throttle.rs`).
 //!
-//! A connection that waits is not read. While it holds deliveries it is read a little, because its acks make room; it may
-//! publish so meanwhile, up to a bound.
+//! A connection that waits is not read. While it holds deliveries it is read a little, because its acks make
+//! room; it may publish so meanwhile, up to a bound.
 //!
-//! Invariants: a connection with `waits_for` has been told connection.blocked if it can take it; a handle in `waits_for` whose
-//! queue does not throttle is gone at the end of the turn.
+//! Invariants: a connection with `waits_for` has been told connection.blocked if it can take it; a handle in
+//! `waits_for` whose queue does not throttle is gone at the end of the turn.
 
 mod throttle;
 

@@ -1,16 +1,16 @@
 //! The one door to a queue, wherever it lives.
 //!
-//! Each verb (append, settle, ask, give back a window …) is one method of [`Queues`]. For a queue that is at home here it
-//! goes to [`AtHome`], the queue's only door; for one elsewhere it becomes a record to its shard. A record from another
-//! shard goes to [`AtHome`] too. So a queue here, on another shard and on another node behave alike, and nothing outside of
-//! this folder knows where a queue lives.
+//! Each verb (append, settle, ask, give back a window …) is one method of [`Queues`]. For a queue that is at
+//! home here it goes to [`AtHome`], the queue's only door; for one elsewhere it becomes a record to its shard.
+//! A record from another shard goes to [`AtHome`] too. So a queue here, on another shard and on another node
+//! behave alike, and nothing outside of this folder knows where a queue lives.
 //!
 //! ```text
 //!   ingress, requests, egress ──▶ Queues ──here──▶ AtHome ◀── records from other shards
 //!                                    └──elsewhere──▶ Outboxes ──▶ records to other shards
 //! ```
-//! Read first: [`AtHome`] (`home.rs`), then `append.rs` and `dispatch.rs`. What comes out is in [`Out`] and, for other
-//! shards, in the outboxes.
+//! Read first: [`AtHome`] (`home.rs`), then `append.rs` and `dispatch.rs`. What comes out is in [`Out`] and,
+//! for other shards, in the outboxes.
 
 mod append;
 mod asking;
@@ -48,7 +48,7 @@ use crate::pressure::Pressure;
 pub use self::commit::Store;
 pub(crate) use self::delivery::{Credit, FromElsewhere, LocalConsumers};
 pub(crate) use self::judge::QueueAtHome;
-pub(crate) use self::publisher::{Answered, Appended, Publisher};
+pub(crate) use self::publisher::{Answered, Appended, OneAppended, Publisher};
 pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
 
 use self::away::Away;
@@ -57,19 +57,6 @@ use self::early::Early;
 use self::home::{AtHome, Lists};
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
-
-/// What queues have to say to the rest of the shard.
-#[derive(Debug, Default)]
-pub(crate) struct Out {
-    /// Publishes that a home, the store or the clock answered.
-    pub(crate) answered: Vec<Answered>,
-    /// Consumers of this shard's channels whose queue ended or lost its name.
-    pub(crate) cancelled: VecDeque<(ChannelKey, ConsumerNumber)>,
-    /// A lane has room again, or ended: publishes that are held may go.
-    pub(crate) lane_has_room: bool,
-    /// A queue may have stopped to throttle its publishers.
-    pub(crate) throttle_ended: bool,
-}
 
 /// Copies of publishes that went to queues.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,7 +69,23 @@ pub(crate) struct Copies {
     pub(crate) given_up: u64,
 }
 
-/// All queues that this shard has to do with: its own, and those elsewhere that it publishes to or consumes from.
+/// What queues have to say to the rest of the shard.
+#[derive(Debug, Default)]
+pub(crate) struct Out {
+    /// Publishes that a home, the store or the clock answered.
+    pub(crate) answered: Vec<Answered>,
+    /// Consumers of this shard's channels whose queue ended or lost its name.
+    pub(crate) cancelled: VecDeque<(ChannelKey, ConsumerNumber)>,
+    /// A lane has room again, or ended: publishes that are held may go.
+    pub(crate) lane_has_room: bool,
+    /// A queue may have stopped to throttle its publishers.
+    pub(crate) throttle_ended: bool,
+    /// Copies of publishes so far.
+    pub(crate) copies: Copies,
+}
+
+/// All queues that this shard has to do with: its own, and those elsewhere that it publishes to or consumes
+/// from.
 #[derive(Debug)]
 pub(crate) struct Queues {
     own: ShardAddress,
@@ -102,7 +105,6 @@ pub(crate) struct Queues {
     last_publish: PublishSerial,
     /// When a publish on some lane has waited for long enough.
     lanes_due: Instant,
-    copies: Copies,
     out: Out,
     #[cfg(feature = "planted")]
     planted: Option<crate::planted::Planted>,
@@ -125,7 +127,6 @@ impl Queues {
             bounds: Bounds::default(),
             last_publish: PublishSerial::default(),
             lanes_due: Instant::FAR,
-            copies: Copies::default(),
             out: Out::default(),
             #[cfg(feature = "planted")]
             planted: None,
@@ -263,6 +264,7 @@ impl Queues {
 
     /// The store has synced what it was handed, up to a mark.
     pub(crate) fn on_synced(&mut self, through: StoreMark) {
+        self.commits.release(through, &mut self.arena);
         for answered in self.commits.synced(through) {
             self.out.answered.push(answered);
         }
@@ -274,7 +276,8 @@ impl Queues {
         }
     }
 
-    /// The end of a turn, after the dispatch: what ingress shards are owed, what is to be stored, and the records. hot.
+    /// The end of a turn, after the dispatch: what ingress shards are owed, what is to be stored, and the
+    /// records. hot.
     pub(crate) fn end_turn(
         &mut self,
         batches: &mut Vec<(ShardAddress, Batch)>,
@@ -286,13 +289,18 @@ impl Queues {
         *store = self.commits.end_turn();
     }
 
+    /// Records of unknown kinds that other shards sent.
+    pub(crate) fn unknown_records(&self) -> u64 {
+        self.peers.unknown_records()
+    }
+
     /// Somebody waits for a dispatch.
     pub(crate) fn is_dirty(&self) -> bool {
         !self.lists.dirty.is_empty()
     }
 
     pub(crate) fn copies(&self) -> Copies {
-        self.copies
+        self.out.copies
     }
 
     /// Messages and records that this shard holds, bytes.
@@ -312,6 +320,7 @@ impl Queues {
 
     #[cfg(feature = "planted")]
     pub(crate) fn plant(&mut self, bug: crate::planted::Planted) {
+        self.commits.plant(bug);
         self.planted = Some(bug);
     }
 }

@@ -60,8 +60,10 @@ impl Shard {
                     outbox.granted(Cost { records, bytes })?;
                 }
             }
+            Record::Unknown { kind } => queues.peers().note_unknown(from, kind),
             record => {
-                // a consumer must be known to its channel before its first delivery, which may be the next record
+                // a consumer must be known to its channel before its first delivery, which may be the next
+                // record
                 self.enter(|shard| shard.machines.on_rare_record(from, record));
             }
         }

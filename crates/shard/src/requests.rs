@@ -6,8 +6,9 @@
 //!        waiting.rs  ◀── Stage::Control          Stage::Home                  Stage::Lease
 //!        answers.rs  ──▶ the connection
 //! ```
-//! An operation is started when it comes, and started again when what it lacked is there (a lease, the reply of the control
-//! machine). A home elsewhere is asked by a record that is repeated under the same id on a new link.
+//! An operation is started when it comes, and started again when what it lacked is there (a lease, the reply of
+//! the control machine). A home elsewhere is asked by a record that is repeated under the same id on a new
+//! link.
 
 mod actions;
 mod answers;

@@ -1,12 +1,12 @@
-//! The shard: its doors for the driver. What comes from the control machine is in `control_mail.rs`, what comes from other
-//! shards in `records.rs`, the end of the turn in `turn.rs`.
+//! The shard: its doors for the driver. What comes from the control machine is in `control_mail.rs`, what comes
+//! from other shards in `records.rs`, the end of the turn in `turn.rs`.
 
 use alloc::string::String;
 use alloc::sync::Arc;
 
 use bytes::Bytes;
 use leveret_amqp::{Connection, Ended, State};
-use leveret_auth::{Hashed, Users};
+use leveret_auth::{HashUpgrade, Hashed, Users};
 use leveret_model::{
     ConnectionKey, Instant, Message, NodeId, ReplyCode, Seed, ShardAddress, StoreMark, limits,
 };
@@ -61,9 +61,10 @@ pub enum ReadInterest {
 
 /// One core's part of a node.
 ///
-/// In a turn the driver calls, in this order: [`Shard::begin_turn`]; [`Shard::on_control`] until its control ring is
-/// empty; then any of the other `on_*` doors; [`Shard::end_turn`], which fills the [`Effects`](crate::Effects). Then it
-/// writes the output of whoever was touched, and says so with [`Shard::on_carried`].
+/// In a turn the driver calls, in this order: [`Shard::begin_turn`]; [`Shard::on_control`] until its control
+/// ring is empty; then any of the other `on_*` doors; [`Shard::end_turn`], which fills the
+/// [`Effects`](crate::Effects). Then it writes the output of whoever was touched, and says so with
+/// [`Shard::on_carried`].
 #[derive(Debug)]
 pub struct Shard {
     pub(crate) connections: Connections,
@@ -104,15 +105,16 @@ impl Shard {
         self.machines.view.plant(bug);
     }
 
-    /// One door: what is done behind it may have results for connections, which are given out before the door closes. Every
-    /// door that can reach a machine goes through here.
+    /// One door: what is done behind it may have results for connections, which are given out before the door
+    /// closes. Every door that can reach a machine goes through here.
     pub(crate) fn enter<R>(&mut self, act: impl FnOnce(&mut Self) -> R) -> R {
         let result = act(self);
         self.hand_out_results();
         result
     }
 
-    /// Calls a connection with its view of the broker, and notes that it was touched. `None` if it is gone. hot.
+    /// Calls a connection with its view of the broker, and notes that it was touched. `None` if it is gone.
+    /// hot.
     #[inline(always)]
     pub(crate) fn with<R>(
         &mut self,
@@ -148,8 +150,8 @@ impl Shard {
         self.machines.throttled.reset(key);
     }
 
-    /// Bytes from a socket: consumes what it can; the driver offers the rest again, with more behind it if more came, when
-    /// [`Shard::read_interest`] says so. hot.
+    /// Bytes from a socket: consumes what it can; the driver offers the rest again, with more behind it if more
+    /// came, when [`Shard::read_interest`] says so. hot.
     pub fn on_bytes(&mut self, key: ConnectionKey, bytes: &Bytes) -> usize {
         let mut consumed = 0;
         loop {
@@ -225,6 +227,12 @@ impl Shard {
         self.enter(|shard| shard.machines.clients.on_password(key, mechanism, hashed, now));
     }
 
+    /// Another shard of the node has a better hash of a user's password
+    /// ([`Effects::hash_upgrades`](crate::Effects::hash_upgrades)).
+    pub fn on_hash_upgrade(&mut self, upgrade: HashUpgrade) {
+        self.machines.clients.on_hash_upgrade(upgrade);
+    }
+
     /// The store has synced all that it was handed up to a mark ([`Effects::store`](crate::Effects::store)).
     pub fn on_stored(&mut self, through: StoreMark) {
         self.enter(|shard| shard.machines.queues.on_synced(through));
@@ -295,8 +303,9 @@ impl Shard {
     /// When [`Shard::on_timer`] wants to be called.
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
-        let Machines { queues, ingress, requests, .. } = &self.machines;
-        self.connections.next_deadline().min(queues.lanes_due()).min(ingress.due()).min(requests.due())
+        let Machines { clients, queues, ingress, requests, .. } = &self.machines;
+        let waits = clients.openings_due().min(requests.due());
+        self.connections.next_deadline().min(queues.lanes_due()).min(ingress.due()).min(waits)
     }
 
     /// Time passed. What is due beyond a bound stays so for the next turn.
@@ -311,6 +320,9 @@ impl Shard {
             shard.machines.ingress.expire(now);
             let (requests, mut rooms) = shard.machines.requests();
             requests.expire(&mut rooms);
+            if shard.machines.clients.openings_due() <= now {
+                shard.tell_of_vhosts();
+            }
         });
     }
 }

@@ -1,8 +1,8 @@
 //! The end of a turn, and what is done between two inputs of it.
 //!
-//! Order at the end: held publishes, windows, dispatch, who waits for memory, records, confirms. Windows come before the
-//! dispatch, so that a queue whose consumer has room again is dispatched in this turn; what is still listed after it asks for
-//! another one.
+//! Order at the end: held publishes, windows, dispatch, who waits for memory, records, confirms. Windows come
+//! before the dispatch, so that a queue whose consumer has room again is dispatched in this turn; what is still
+//! listed after it asks for another one.
 
 use leveret_model::{ChannelKey, ConnectionKey, Settlement};
 
@@ -24,9 +24,10 @@ impl Shard {
         self.release_waiting();
         let Machines { clients, queues, requests, .. } = &mut self.machines;
         queues.end_turn(&mut effects.batches, &mut effects.store);
+        queues.peers().take_unknown(&mut effects.unknown);
         self.connections.end_turn(&mut effects.touched);
         effects.control.append(requests.control());
-        clients.end_turn(&mut effects.passwords, &mut effects.refused);
+        clients.end_turn(effects);
         queues.is_dirty()
     }
 
@@ -49,6 +50,13 @@ impl Shard {
             }
             let Some((channel, answer)) = self.machines.requests.pop_answer() else { break };
             self.give_answer(channel, &answer);
+        }
+    }
+
+    /// Clients that wait for their vhost hear of it, if it can be told.
+    pub(crate) fn tell_of_vhosts(&mut self) {
+        for (key, result) in self.machines.clients.take_openings(&self.machines.view) {
+            self.with(key, |connection, now, broker| connection.on_vhost(now, result, broker));
         }
     }
 
@@ -98,8 +106,8 @@ impl Shard {
         queues.dispatch(&mut Deliveries { connections: &mut self.connections, egress, output_high });
     }
 
-    /// Where output is short, windows of homes elsewhere go back, and queues here that skipped a consumer go on. A
-    /// connection whose output is long is looked at again when it was written. hot.
+    /// Where output is short, windows of homes elsewhere go back, and queues here that skipped a consumer go
+    /// on. A connection whose output is long is looked at again when it was written. hot.
     fn return_windows(&mut self) {
         let low = self.machines.memory.output_low();
         for at in 0..self.connections.touched().len() {

@@ -1,4 +1,5 @@
-//! What this shard knows of the cluster: what exists and where, who is called how, and until when it may speak for all.
+//! What this shard knows of the cluster: what exists and where, who is called how, and until when it may speak
+//! for all.
 
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
@@ -17,8 +18,8 @@ pub(crate) struct ClusterView {
     /// Only read outside of this file: it changes by [`ClusterView::apply`].
     pub(crate) table: Table,
     node_names: BTreeMap<NodeId, Name>,
-    /// When a queue was last masked (its home went Down), and when a binding last left. Publishes that were held then are
-    /// looked at again (`ingress/publish.rs`).
+    /// When a queue was last masked (its home went Down), and when a binding last left. Publishes that were
+    /// held then are looked at again (`ingress/publish.rs`).
     masked_at: Instant,
     unbound_at: Instant,
     /// Bindings that end stay.

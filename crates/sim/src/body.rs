@@ -1,6 +1,15 @@
 //! Bodies that say who sent them, so that a delivery proves itself.
 
-use crate::oracle::MessageId;
+use leveret_wire::BasicProperties;
+use leveret_wire::properties::PERSISTENT;
+
+use crate::message_id::MessageId;
+
+/// Every other message of a publisher is persistent.
+pub(crate) fn properties(id: MessageId) -> BasicProperties<'static> {
+    let delivery_mode = id.number.is_multiple_of(2).then_some(PERSISTENT);
+    BasicProperties { delivery_mode, ..BasicProperties::default() }
+}
 
 const HEAD_BYTES: usize = 12;
 

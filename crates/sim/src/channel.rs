@@ -8,7 +8,9 @@ use leveret_wire::{ContentHeader, FrameKind, Method};
 
 use crate::body;
 use crate::event::HostId;
-use crate::oracle::{Answer, Fate, MessageId};
+use crate::invariants::stored_first;
+use crate::message_id::MessageId;
+use crate::oracle::{Answer, Fate};
 use crate::request::Request;
 use crate::topology::Base;
 use crate::world::Ways;
@@ -40,8 +42,8 @@ pub(crate) struct Consumer {
     pub(crate) base: Base,
     pub(crate) prefetch: u16,
     pub(crate) no_ack: bool,
-    /// So many messages were requeued while all of the prefetch was held and nobody else consumes: as many that come
-    /// next must be redelivered.
+    /// So many messages were requeued while all of the prefetch was held and nobody else consumes: as many that
+    /// come next must be redelivered.
     pub(crate) expects_redelivered: Option<(Instant, usize)>,
 }
 
@@ -189,6 +191,9 @@ impl Channel {
         for number in answered {
             if let Some(id) = self.unanswered.remove(&number) {
                 ways.oracle.answered(id, answer);
+                if let Answer::Confirmed(now) = answer {
+                    stored_first::check(now, ways.oracle, id);
+                }
             }
         }
     }

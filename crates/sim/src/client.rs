@@ -1,7 +1,7 @@
 //! A client: AMQP frames on `leveret-wire`, one request at a time per channel, no library.
 //!
-//! Read first: [`Client`], then `workload.rs`, which says what it does. Here is how: connect, open, frames in, frames
-//! out, and what the oracle is told of it.
+//! Read first: [`Client`], then `workload.rs`, which says what it does. Here is how: connect, open, frames in,
+//! frames out, and what the oracle is told of it.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,14 @@ use leveret_wire::method::{
     BasicAck, BasicNack, BasicPublish, BasicReject, ChannelClose, ChannelCloseOk, ChannelOpen,
     ConnectionCloseOk, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,
 };
-use leveret_wire::{
-    BasicProperties, FrameKind, Method, PROTOCOL_HEADER, Table, decode_frame, encode_arguments,
-};
+use leveret_wire::{FrameKind, Method, PROTOCOL_HEADER, Table, decode_frame, encode_arguments};
 
 use crate::body;
 use crate::channel::{Channel, ChannelPhase, Coming, Settling};
 use crate::event::{ClientId, End, HostId, ProcessId};
+use crate::message_id::MessageId;
 use crate::network::Item;
-use crate::oracle::{Answer, Fate, MessageId, Sent};
+use crate::oracle::{Answer, Fate, Sent};
 use crate::process::USER;
 use crate::reads::Written;
 use crate::topology::{self, Exchange};
@@ -327,6 +326,7 @@ impl Client {
             ingress: (node, host),
             answer: Answer::Pending,
             returned: false,
+            persistent: body::properties(id).delivery_mode.is_some(),
             routed: Vec::new(),
             checksum: body::checksum(&body),
         };
@@ -340,7 +340,7 @@ impl Client {
             ..Default::default()
         };
         let mut headers = Vec::new();
-        let mut properties = BasicProperties::default();
+        let mut properties = body::properties(id);
         if exchange == Exchange::Headers {
             encode_arguments(&topology::headers(key), &mut headers);
             properties.headers = Some(Table(&headers));

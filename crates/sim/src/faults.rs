@@ -77,10 +77,10 @@ impl FaultKind {
     ];
 }
 
-/// How often each kind hit something: a cut held back or a delay slowed what was on its way, a pause put off a turn, a
-/// silence lost something, tight or full memory throttled a publisher that had something to say, a client did not read what
-/// came, a stranger was turned away, a new process began after a crash. What ends a connection or a process hits by itself,
-/// and so does what slows a shard for seconds.
+/// How often each kind hit something: a cut held back or a delay slowed what was on its way, a pause put off a
+/// turn, a silence lost something, tight or full memory throttled a publisher that had something to say, a
+/// client did not read what came, a stranger was turned away, a new process began after a crash. What ends a
+/// connection or a process hits by itself, and so does what slows a shard for seconds.
 pub type FaultCounts = BTreeMap<FaultKind, u64>;
 
 /// A fault that lasts, and what it did: undone when it ends.

@@ -1,11 +1,11 @@
 //! The simulated driver: a whole cluster and its clients in one thread, by seed.
 //!
-//! Read first: [`run`], then `world.rs`; `process.rs`, `shard_host.rs` and `control_host.rs` carry the same envelopes as
-//! the real driver, `network.rs` loses, delays and cuts, `client.rs` speaks AMQP, `oracle.rs` knows what was promised and
-//! `invariants/` judges.
+//! Read first: [`run`], then `world.rs`; `process.rs`, `shard_host.rs` and `control_host.rs` carry the same
+//! envelopes as the real driver, `network.rs` loses, delays and cuts, `client.rs` speaks AMQP, `oracle.rs`
+//! knows what was promised and `invariants/` judges.
 //!
-//! Invariants: the seed decides everything, so the same seed gives the same trace hash; the machines under test see
-//! nothing but their doors; a run says how much it judged, for what was not judged is not proven.
+//! Invariants: the seed decides everything, so the same seed gives the same trace hash; the machines under test
+//! see nothing but their doors; a run says how much it judged, for what was not judged is not proven.
 
 mod body;
 mod channel;
@@ -17,7 +17,9 @@ mod event;
 mod faults;
 mod inject;
 mod invariants;
+mod later_version;
 mod losses;
+mod message_id;
 mod network;
 mod oracle;
 mod outcome;
@@ -28,6 +30,7 @@ mod request;
 mod scheduler;
 mod shaking;
 mod shard_host;
+mod stores;
 mod strangers;
 mod topology;
 mod trace;

@@ -1,10 +1,11 @@
-//! What consumers without acknowledgements may have lost: what was under way to one of them when its connection, its node
-//! or the link between its home and it ended; a lost `basic.get` takes one message.
+//! What consumers without acknowledgements may have lost: what was under way to one of them when its
+//! connection, its node or the link between its home and it ended; a lost `basic.get` takes one message.
 //!
-//! A message was under way to a taker at a time only if the taker had seen none behind it of the same publisher by then,
-//! nobody had when it was asked for, and nobody who was asked for later saw one before it: a queue gives in order, and
-//! one way keeps it. (What others saw counts while the name has one life.) How long a home goes on giving to a connection
-//! that is gone is what its node needs to read that, and the network to tell the home.
+//! A message was under way to a taker at a time only if the taker had seen none behind it of the same publisher
+//! by then, nobody had when it was asked for, and nobody who was asked for later saw one before it: a queue
+//! gives in order, and one way keeps it. (What others saw counts while the name has one life.) How long a home
+//! goes on giving to a connection that is gone is what its node needs to read that, and the network to tell the
+//! home.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,7 +13,8 @@ use std::time::Duration;
 use leveret_model::{Instant, NodeId};
 
 use crate::event::HostId;
-use crate::oracle::{Answer, MessageId, Oracle};
+use crate::message_id::MessageId;
+use crate::oracle::{Answer, Oracle};
 use crate::topology::{Base, Exchange};
 use crate::truth::Truth;
 
@@ -43,8 +45,8 @@ struct Taker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     Not,
-    /// By its own cancel, or answered: all that was under way came before, unless the node of the client answered because
-    /// it had just lost the home.
+    /// By its own cancel, or answered: all that was under way came before, unless the node of the client
+    /// answered because it had just lost the home.
     Orderly(Instant),
     /// With its channel or connection, or cancelled by the server.
     Lossy(Instant),
@@ -87,7 +89,8 @@ impl Losses {
         self.links.push((now, own, other));
     }
 
-    /// Confirmed messages that did not come from queues without acknowledgements, and may have been lost on their way out.
+    /// Confirmed messages that did not come from queues without acknowledgements, and may have been lost on
+    /// their way out.
     pub(crate) fn excused(&self, oracle: &Oracle, truth: &Truth) -> BTreeSet<(MessageId, Base)> {
         let mut excused = BTreeSet::new();
         for base in Base::ALL.into_iter().filter(|base| base.may_lose()) {
@@ -176,8 +179,8 @@ fn learnt(since: Instant, host: HostId, home: HostId, truth: &Truth) -> Instant 
     at + LEARNT_WITHIN
 }
 
-/// Confirmed messages that went there, were not returned, and never came. Those that may have died with a home come last,
-/// since that excuses them already where it is not asked which life of the name they went to.
+/// Confirmed messages that went there, were not returned, and never came. Those that may have died with a home
+/// come last, since that excuses them already where it is not asked which life of the name they went to.
 fn missing(oracle: &Oracle, base: Base) -> Vec<(MessageId, Instant)> {
     let (mut missing, mut may_have_died) = (Vec::new(), Vec::new());
     for (publisher, all) in oracle.sent.iter().enumerate() {

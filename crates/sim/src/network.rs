@@ -1,8 +1,8 @@
 //! The network: TCP connections ("pipes") between hosts and from clients, with delays, cuts and resets.
 //!
-//! Read first: [`Network::send`] and [`Network::arrive`]. Invariants: one direction of a pipe keeps its order; a cut
-//! loses nothing, it holds back (TCP repeats), until the pipe is reset; the end of a process closes its pipes, the end
-//! of a host does not, until it is up again and answers what still comes with a reset.
+//! Read first: [`Network::send`] and [`Network::arrive`]. Invariants: one direction of a pipe keeps its order;
+//! a cut loses nothing, it holds back (TCP repeats), until the pipe is reset; the end of a process closes its
+//! pipes, the end of a host does not, until it is up again and answers what still comes with a reset.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! What clients were told and what truly happened; the invariants judge by it.
 //!
-//! An answer that never came is *unknown*: it proves nothing, neither that a message is there nor that it is not.
+//! An answer that never came is *unknown*: it proves nothing, neither that a message is there nor that it is
+//! not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,15 +15,10 @@ use crate::invariants::Violation;
 use crate::invariants::buffers::Buffers;
 use crate::invariants::order::Order;
 use crate::losses::Losses;
+use crate::message_id::MessageId;
 use crate::reads::{Reads, Written};
+use crate::stores::Stores;
 use crate::topology::{Base, Exchange, base_of};
-
-/// One message: the channel opening that published it, and its number there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct MessageId {
-    pub(crate) publisher: u32,
-    pub(crate) number: u64,
-}
 
 /// What its publisher knows of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +41,8 @@ pub(crate) struct Sent {
     pub(crate) ingress: (NodeId, HostId),
     pub(crate) answer: Answer,
     pub(crate) returned: bool,
+    /// `delivery_mode` 2.
+    pub(crate) persistent: bool,
     /// The queues that its ingress found for it.
     pub(crate) routed: Vec<QueueId>,
     pub(crate) checksum: u64,
@@ -66,8 +64,8 @@ pub(crate) enum Fate {
 pub(crate) struct Delivered {
     pub(crate) fresh: u32,
     pub(crate) fate: Fate,
-    /// Some client acknowledged it. Of two that held it, one by mistake of a verdict, either may have been the one that
-    /// the home knew.
+    /// Some client acknowledged it. Of two that held it, one by mistake of a verdict, either may have been the
+    /// one that the home knew.
     pub(crate) acked: bool,
 }
 
@@ -76,6 +74,7 @@ pub(crate) struct Delivered {
 pub(crate) struct Life {
     pub(crate) base: Base,
     pub(crate) home: ShardAddress,
+    pub(crate) durable: bool,
     pub(crate) born: Instant,
     /// Lost its name in a merge.
     pub(crate) renamed: Option<Instant>,
@@ -97,6 +96,7 @@ pub(crate) struct Bound {
 pub(crate) struct Oracle {
     pub(crate) violations: Vec<Violation>,
     pub(crate) buffers: Buffers,
+    pub(crate) stores: Stores,
     pub(crate) sent: Vec<Vec<Sent>>,
     pub(crate) deliveries: BTreeMap<(MessageId, Base), Delivered>,
     pub(crate) lives: BTreeMap<QueueId, Life>,
@@ -121,12 +121,13 @@ pub(crate) struct Oracle {
     next_consumer: u32,
 }
 
-/// An operation whose answer got lost may still happen for this long (`limits::OPERATION_WAIT`, and some network).
+/// An operation whose answer got lost may still happen for this long (`limits::OPERATION_WAIT`, and some
+/// network).
 const LATE: Duration = Duration::from_secs(10);
 
 impl Oracle {
-    pub(crate) fn new(buffers: Buffers) -> Self {
-        Self { buffers, ..Self::default() }
+    pub(crate) fn new(buffers: Buffers, stores: Stores) -> Self {
+        Self { buffers, stores, ..Self::default() }
     }
 
     pub(crate) fn violation(&mut self, at: Instant, invariant: &'static str, text: String) {
@@ -283,6 +284,7 @@ impl Oracle {
         let life = self.lives.entry(record.id).or_insert(Life {
             base,
             home: record.home,
+            durable: record.definition.durable,
             born: now,
             renamed: None,
             dropped: None,
@@ -296,8 +298,8 @@ impl Oracle {
         }
     }
 
-    /// The one queue that has the name now, if there is no doubt: what a client hears of it may have been said by a home
-    /// that ended meanwhile.
+    /// The one queue that has the name now, if there is no doubt: what a client hears of it may have been said
+    /// by a home that ended meanwhile.
     pub(crate) fn only_life(&self, now: Instant, base: Base) -> Option<QueueId> {
         let lives = |life: &Life| {
             life.base == base

@@ -18,6 +18,7 @@ pub struct Traffic {
     pub unknown: u64,
     /// Returned as unroutable.
     pub returned: u64,
+    /// Control frames of a later version that those who live in the end skipped.
     /// Pairs of message and queue that were delivered.
     pub delivered: u64,
     /// Pairs of publish and binding that the conditions of `bindings` held for.
@@ -30,8 +31,8 @@ pub struct Traffic {
     pub bounds_met: u64,
     /// How often a client's kernel took only a part of what was written.
     pub parts_written: u64,
-    /// How often a shard that read a socket had a full lane, a connection full of deferred frames, and one full of messages
-    /// that it holds.
+    /// How often a shard that read a socket had a full lane, a connection full of deferred frames, and one full
+    /// of messages that it holds.
     pub lanes_full: u64,
     /// See there.
     pub deferrals_full: u64,

@@ -39,6 +39,7 @@ impl Planted {
         (Self::InShard(leveret_shard::Planted::StaleTable), "stale-table", "directories"),
         (Self::InShard(leveret_shard::Planted::LostCopy), "lost-copy", "confirmed_kept"),
         (Self::InShard(leveret_shard::Planted::EndlessPause), "endless-pause", "liveness"),
+        (Self::InShard(leveret_shard::Planted::ConfirmOnAppend), "confirm-on-append", "stored_first"),
         (Self::InShard(leveret_shard::Planted::NoResubscription), "no-resubscription", "liveness"),
     ];
 

@@ -1,19 +1,21 @@
 //! One start of a node: its shards' threads and its control thread, and when each has its turn.
 //!
-//! Invariant: threads of a process run in any order and with any pause between the halves of a shard's turn, but one
-//! mailbox keeps its order, and mail that answers mail lies behind it.
+//! Invariant: threads of a process run in any order and with any pause between the halves of a shard's turn,
+//! but one mailbox keeps its order, and mail that answers mail lies behind it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use leveret_auth::{Credential, Password, PasswordHash, Permissions, User, Users};
 use leveret_cluster::{Config, Control, PeerHello};
+use leveret_link::handshake::Capabilities;
 use leveret_model::definition::DEFAULT_VHOST;
 use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, Seed, ShardAddress, ShardId};
-use leveret_shard::{Pressure, Shard, ShardConfig, Store};
+use leveret_shard::{Pressure, Shard, ShardConfig};
 
 use crate::control_host::{ControlHost, ControlMail};
 use crate::event::{Actor, End, Event, HostId, ProcessId};
+use crate::invariants::unknown_kept::View;
 use crate::planted::Planted;
 use crate::shard_host::{ShardHost, ShardMail};
 use crate::world::Ways;
@@ -60,6 +62,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    pub(crate) fn view(&self) -> View {
+        View {
+            name: self.hello.name.to_string(),
+            is_later: self.control.later_version.is_some(),
+            status: self.control.control.status(),
+        }
+    }
+
     pub(crate) fn start(id: ProcessId, host: HostId, planted: Planted, ways: &mut Ways<'_>) -> Self {
         let dice = &mut ways.schedule.dice;
         let node = NodeId(dice.wide());
@@ -70,6 +80,7 @@ impl Process {
             shards: SHARDS,
             address: host.address(),
             name: Name::new(&format!("n{}p{}", host.0, id.0)),
+            capabilities: Capabilities::own(),
         };
         let clock = Duration::from_secs(1) + dice.millis(0, 1_000_000_000);
         let now = ways.schedule.now + clock;
@@ -97,8 +108,13 @@ impl Process {
         let shard = |index: u8| {
             let own = ShardAddress { node, shard: ShardId(index) };
             let (seed, protocol) = (seed.part(u64::from(index) + 1), Arc::clone(&protocol));
-            let mut shard =
-                Shard::new(ShardConfig { own, seed, protocol, users: users(), store: Store::Memory });
+            let mut shard = Shard::new(ShardConfig {
+                own,
+                seed,
+                protocol,
+                users: users(),
+                store: ways.oracle.stores.of_shard(),
+            });
             shard.set_bounds(ways.oracle.buffers.bounds);
             shard.watch_routes();
             planted.in_shard(&mut shard);
@@ -178,7 +194,7 @@ impl Process {
     /// All its shards hear how short of memory it is.
     pub(crate) fn set_pressure(&mut self, pressure: Pressure, ways: &mut Ways<'_>) {
         for shard in 0..SHARDS {
-            self.shards[usize::from(shard)].pressure = pressure;
+            self.shards[usize::from(shard)].pressure.now = pressure;
             self.wake(Actor::Shard(shard), ways);
         }
     }

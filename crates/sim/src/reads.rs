@@ -1,10 +1,10 @@
-//! When nodes read what clients wrote: a publish is made when its last byte is read, and a node knows that the consumers of a
-//! connection ended when it hears that it is gone, however long that waited in a socket.
+//! When nodes read what clients wrote: a publish is made when its last byte is read, and a node knows that the
+//! consumers of a connection ended when it hears that it is gone, however long that waited in a socket.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::event::PipeId;
-use crate::oracle::MessageId;
+use crate::message_id::MessageId;
 
 /// Something that a client wrote.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,8 @@
-//! Links of a control thread that are not authenticated yet: the bytes of `leveret_link::handshake`, over the network.
+//! Links of a control thread that are not authenticated yet: the bytes of `leveret_link::handshake`, over the
+//! network.
 //!
-//! The same rules as in the real driver: who takes too long is dropped, of too many the oldest goes, and nothing but the
-//! handshake is read before the other end proved that it knows the secret.
+//! The same rules as in the real driver: who takes too long is dropped, of too many the oldest goes, and
+//! nothing but the handshake is read before the other end proved that it knows the secret.
 
 use std::collections::BTreeMap;
 
@@ -67,6 +68,7 @@ pub(crate) fn hello_of(peer: &PeerHello, purpose: Purpose) -> Hello {
         name: peer.name.clone(),
         address: Name::new(&peer.address),
         purpose,
+        capabilities: peer.capabilities.clone(),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::control_host::ControlMail;
 use crate::event::{Actor, End, ProcessId};
 use crate::faults::FaultKind;
 use crate::network::{Item, Owner};
+use crate::stores::ShardStore;
 use crate::world::Ways;
 
 /// Mail to a shard's thread.
@@ -31,6 +32,21 @@ pub(crate) enum ShardMail {
     SessionDown { node: NodeId },
     Ring { from: ShardId, batch: Batch },
     Relayed { from: ShardAddress, session: SessionNumber, batch: Batch },
+}
+
+/// How short of memory the node is, and what the shard was told of it.
+#[derive(Debug, Default)]
+pub(crate) struct PressureHere {
+    pub(crate) now: Pressure,
+    pub(crate) told: Pressure,
+}
+
+impl PressureHere {
+    /// What the shard is to be told, if that is new.
+    fn news(&mut self) -> Option<Pressure> {
+        let before = std::mem::replace(&mut self.told, self.now);
+        (before != self.now).then_some(self.now)
+    }
 }
 
 /// A shard's thread.
@@ -50,15 +66,15 @@ pub(crate) struct ShardHost {
     links: BTreeMap<NodeId, BTreeMap<u8, End>>,
     nodes: BTreeMap<End, NodeId>,
     effects: Effects,
+    store: ShardStore,
     now: Instant,
-    /// How short of memory the node is, and what the shard was told of it.
-    pub(crate) pressure: Pressure,
-    told: Pressure,
+    pub(crate) pressure: PressureHere,
     /// A publisher with something to say was throttled while memory was short.
     pub(crate) stopped: bool,
     /// Connections whose client's kernel took less than it was given.
     full: BTreeSet<ConnectionKey>,
-    /// What connections of the node may keep at their clients' will, what those of other shards do, and how much that is.
+    /// What connections of the node may keep at their clients' will, what those of other shards do, and how
+    /// much that is.
     pub(crate) clients_max: u64,
     pub(crate) kept_elsewhere: u64,
     crowd: Crowd,
@@ -88,9 +104,9 @@ impl ShardHost {
             links: BTreeMap::new(),
             nodes: BTreeMap::new(),
             effects: Effects::default(),
+            store: ShardStore::default(),
             now: Instant::ZERO,
-            pressure: Pressure::Calm,
-            told: Pressure::Calm,
+            pressure: PressureHere::default(),
             stopped: false,
             full: BTreeSet::new(),
             clients_max: u64::MAX,
@@ -105,7 +121,7 @@ impl ShardHost {
     }
 
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.shard.next_deadline().min(self.unread_at())
+        self.shard.next_deadline().min(self.unread_at()).min(self.store.next_deadline())
     }
 
     /// The clock is read, mail is taken.
@@ -192,13 +208,16 @@ impl ShardHost {
         if self.shard.next_deadline() <= self.now {
             self.shard.on_timer();
         }
+        if let Some(mark) = self.store.synced(self.now, &mut ways.oracle.stores) {
+            self.shard.on_stored(mark);
+        }
         self.tell_unread();
-        let told = std::mem::replace(&mut self.told, self.pressure);
-        if told != self.pressure {
-            self.shard.on_memory(self.pressure);
+        let news = self.pressure.news();
+        if let Some(pressure) = news {
+            self.shard.on_memory(pressure);
         }
         let more = self.shard.end_turn(&mut self.effects);
-        let more = self.carry_effects(ways) || more || told != self.pressure;
+        let more = self.carry_effects(ways) || more || news.is_some();
         self.note_clients(ways) || more
     }
 
@@ -239,6 +258,9 @@ impl ShardHost {
                 ways.oracle.routed(end.pipe, &routed);
             }
         }
+        if let Some(request) = effects.store.take() {
+            self.store.take(&request, &self.shard, self.now, &mut ways.oracle.stores);
+        }
         for key in effects.touched.drain(..) {
             more |= self.write_socket(key, ways);
         }
@@ -258,6 +280,8 @@ impl ShardHost {
             self.shard.on_password(password.connection, &password.mechanism, hashed);
             more = true;
         }
+        // they would go to the other shards of the node
+        assert!(effects.hash_upgrades.is_empty(), "the users of simulated nodes have hashes of ours");
         self.effects = effects;
         more
     }

@@ -1,7 +1,7 @@
 //! The names that clients use: nine queues with a rule for each, six exchanges, a few keys.
 //!
-//! Keys of the headers exchange are written as text: a message's is its headers (`a=1;b=2`), a binding's begins with how
-//! it matches (`all:` or `any:`).
+//! Keys of the headers exchange are written as text: a message's is its headers (`a=1;b=2`), a binding's begins
+//! with how it matches (`all:` or `any:`).
 
 use leveret_model::{Arguments, RoutingKey, Value};
 

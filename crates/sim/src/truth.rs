@@ -1,7 +1,7 @@
 //! The network's truth: who could exchange frames with whom, and when.
 //!
-//! A way is good while it is not cut, its delay is at most [`Truth::DELAY_MAX`] and neither host stands still. The
-//! machines under test never see this.
+//! A way is good while it is not cut, its delay is at most [`Truth::DELAY_MAX`] and neither host stands still.
+//! The machines under test never see this.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ pub(crate) struct Truth {
 impl Truth {
     /// A longer delay counts as a cut.
     pub(crate) const DELAY_MAX: Duration = Duration::from_millis(300);
-    /// From the end of a link to the first echo on the next one: a redial each 250 ms, and a round trip each for the connection,
-    /// the proofs, the hellos and the ping. That is longer than it takes to be judged Down.
+    /// From the end of a link to the first echo on the next one: a redial each 250 ms, and a round trip each
+    /// for the connection, the proofs, the hellos and the ping. That is longer than it takes to be judged Down.
     const REDIAL_MAX: Duration = Duration::from_millis(250 + 4 * 2 * 300);
 
     pub(crate) fn new(hosts: usize) -> Self {

@@ -270,7 +270,8 @@ impl Client {
         }
         let Some(at) = (!held.is_empty()).then(|| ways.schedule.dice.below(held.len())) else { return false };
         let multiple = ways.schedule.dice.chance(500);
-        // after a wrong verdict one message may be held under two tags, of which the home knows the newer one alone
+        // after a wrong verdict one message may be held under two tags, of which the home knows the newer one
+        // alone
         let known = channel.held.values().filter(|holding| {
             let delivered = ways.oracle.deliveries.get(&(holding.message, holding.base));
             delivered.is_some_and(|delivered| delivered.fate == Fate::Held)

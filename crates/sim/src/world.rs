@@ -1,7 +1,7 @@
 //! The world: hosts with processes, clients, the network between them, faults, and the oracle that sees all.
 //!
-//! Read first: [`World::run`]. A run has three seasons: faults and everything else (`Busy`), heal and two quiet seconds
-//! of topology (`Settling`), then all is drained (`Draining`) and the invariants judge.
+//! Read first: [`World::run`]. A run has three seasons: faults and everything else (`Busy`), heal and two quiet
+//! seconds of topology (`Settling`), then all is drained (`Draining`) and the invariants judge.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -18,21 +18,22 @@ use crate::faults::{FaultCounts, FaultKind, FaultPlan, Lasting};
 use crate::invariants::buffers::Buffers;
 use crate::invariants::directories::Directories;
 use crate::invariants::one_home::OneHome;
-use crate::invariants::{bindings, confirmed_kept, liveness, order, unacked_returns};
+use crate::invariants::{bindings, confirmed_kept, liveness, order, unacked_returns, unknown_kept};
+use crate::later_version::{LaterVersion, is_later};
 use crate::network::{HostState, Network, Owner};
 use crate::oracle::{Answer, Oracle};
 use crate::outcome::{Outcome, Traffic};
 use crate::planted::Planted;
 use crate::process::Process;
 use crate::scheduler::{Dice, Scheduler};
+use crate::stores::Stores;
 use crate::strangers::Stranger;
 use crate::topology::Base;
 use crate::trace::Trace;
 use crate::workload::{ADMINS, Role, Season};
 
-/// Faults happen from here …
+/// Faults happen from here to [`HEAL_AT`].
 pub(crate) const FAULTS_FROM: Duration = Duration::from_secs(6);
-/// … to here; then all heals.
 pub(crate) const HEAL_AT: Duration = Duration::from_secs(50);
 /// No process ends so shortly before the heal: it must be back by then.
 pub(crate) const LAST_CRASH: Duration = Duration::from_secs(44);
@@ -61,6 +62,8 @@ pub struct Options {
     pub seed: u64,
     /// A bug that the run must find.
     pub planted: Planted,
+    /// Every second process is of a later version.
+    pub later_version: bool,
     /// Where to write what happens.
     pub trace: Option<Box<dyn Write + Send>>,
 }
@@ -76,6 +79,7 @@ impl std::fmt::Debug for Options {
 pub(crate) struct World {
     seed: u64,
     planted: Planted,
+    later_version: bool,
     pub(crate) schedule: Schedule,
     pub(crate) network: Network,
     pub(crate) trace: Trace,
@@ -128,10 +132,11 @@ impl World {
         };
         let plan = FaultPlan::draw(dice);
         let bounds = Buffers::draw(dice, &mut Dice::new(Seed(options.seed).part(0x52)));
-        let oracle = Oracle::new(bounds);
+        let oracle = Oracle::new(bounds, Stores::draw(Seed(options.seed)));
         Self {
             seed: options.seed,
             planted: options.planted,
+            later_version: options.later_version,
             network: Network::new(usize::from(hosts), usual),
             schedule,
             trace: Trace::new(options.trace),
@@ -174,6 +179,8 @@ impl World {
         unacked_returns::check(now, oracle);
         order::check(now, oracle);
         let bindings_judged = bindings::check(now, &self.network.truth, oracle);
+        let broken = unknown_kept::broken(self.processes.values().map(Process::view));
+        broken.into_iter().for_each(|text| self.oracle.violation(now, "unknown_kept", text));
         let mut outcome = self.outcome();
         (outcome.traffic.kept_judged, outcome.traffic.bindings_judged) = (kept_judged, bindings_judged);
         outcome
@@ -324,6 +331,7 @@ impl World {
         let addresses: Vec<String> = (0..self.hosts).map(|host| HostId(host).address()).collect();
         let mut ways = ways!(self);
         let mut process = Process::start(id, host, self.planted, &mut ways);
+        process.control.later_version = (self.later_version && is_later(id)).then(LaterVersion::default);
         let hello = process.hello.clone();
         ways.trace
             .say(ways.schedule.now, || format!("host {} starts {} as {}", host.0, hello.name, hello.node));
@@ -348,7 +356,8 @@ impl World {
         self.oracle.ended.insert(process.hello.node, self.schedule.now);
         let (name, now) = (&process.hello.name, self.schedule.now);
         self.trace.say(now, || format!("{name} ends{}", if silent { " without a word" } else { "" }));
-        // half of them at once, as a supervisor would: the peers meet the new process before they miss the old one
+        // half of them at once, as a supervisor would: the peers meet the new process before they miss the old
+        // one
         let at_once = self.schedule.dice.chance(500);
         let late =
             if at_once { self.schedule.dice.millis(0, 60) } else { self.schedule.dice.millis(300, 5_000) };

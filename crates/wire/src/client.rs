@@ -10,7 +10,8 @@ use crate::method::BasicPublish;
 use crate::properties::BasicProperties;
 use crate::spec::EncodeMethod as _;
 
-/// The entry of connection.start-ok's client properties that says what the client can take (RabbitMQ: capabilities).
+/// The entry of connection.start-ok's client properties that says what the client can take (RabbitMQ:
+/// capabilities).
 #[must_use]
 pub fn capabilities(names: &[&str]) -> (RoutingKey, Value) {
     let able = |name: &&str| (RoutingKey::new(name.as_bytes()), Value::Bool(true));
@@ -18,7 +19,8 @@ pub fn capabilities(names: &[&str]) -> (RoutingKey, Value) {
     (RoutingKey::new(b"capabilities"), Value::Table(table))
 }
 
-/// Appends all frames of a message: the method, the content header, the body in frames of at most `frame_max` bytes.
+/// Appends all frames of a message: the method, the content header, the body in frames of at most `frame_max`
+/// bytes.
 pub fn write_publish(
     out: &mut Vec<u8>,
     channel: u16,

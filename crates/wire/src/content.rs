@@ -33,7 +33,8 @@ pub struct PublishFields<'a> {
     pub immediate: bool,
 }
 
-/// hot: the fields if the payload is a whole basic.publish; anything else is `None` and left to `Method::decode`.
+/// hot: the fields if the payload is a whole basic.publish; anything else is `None` and left to
+/// `Method::decode`.
 #[inline]
 #[must_use]
 pub fn decode_publish(payload: &[u8]) -> Option<PublishFields<'_>> {

@@ -14,8 +14,8 @@
 //!   kind 3, body     bytes of the body, as many frames as it takes
 //!   kind 8, heartbeat: no payload, channel 0
 //! ```
-//! Invariant: [`decode_frame`] answers `None` for every prefix of a valid frame, and an error as soon as the bytes
-//! that are there cannot become one.
+//! Invariant: [`decode_frame`] answers `None` for every prefix of a valid frame, and an error as soon as the
+//! bytes that are there cannot become one.
 
 use alloc::vec::Vec;
 

@@ -1,12 +1,13 @@
 //! What the fuzz targets and the replay of their corpus do with any bytes: read them, and check what was read.
 //!
-//! Read first: `fuzz/fuzz_targets/`, and `tests/corpus.rs`. Each function panics on a broken promise, and only then.
+//! Read first: `fuzz/fuzz_targets/`, and `tests/corpus.rs`. Each function panics on a broken promise, and only
+//! then.
 
 use alloc::vec::Vec;
 
 use leveret_model::limits::{TABLE_DEPTH_MAX, TABLE_ENTRIES_MAX};
 
-use crate::content::decode_publish;
+use crate::content::{decode_ack, decode_publish, split_address, write_address};
 use crate::field::{FieldValue, Table, encode_arguments};
 use crate::frame::{Frame, FrameKind, ProtocolHeader, decode_frame};
 use crate::method::Method;
@@ -61,6 +62,21 @@ fn method(payload: &[u8]) {
     }
 }
 
+/// Reads the bytes as what may follow a frame's head: a content header, a method, a settlement.
+pub fn content(payload: &[u8]) {
+    header(payload);
+    method(payload);
+    if let Some(ack) = decode_ack(payload) {
+        assert_eq!(Method::decode(payload), Ok(Method::BasicAck(ack)), "the two ways to read an ack differ");
+    }
+    let address = split_address(payload);
+    if let Some((exchange, routing_key)) = address {
+        let mut again = Vec::new();
+        write_address(&mut again, exchange, routing_key);
+        assert_eq!(again, payload);
+    }
+}
+
 fn header(payload: &[u8]) {
     let Ok(header) = ContentHeader::decode(payload) else { return };
     assert_eq!(ContentHeader::body_size(payload), Some(header.body_size));
@@ -77,7 +93,8 @@ fn header(payload: &[u8]) {
     }
 }
 
-/// Reads the bytes of a table. A valid one can be iterated, kept and written; an invalid one is refused everywhere.
+/// Reads the bytes of a table. A valid one can be iterated, kept and written; an invalid one is refused
+/// everywhere.
 pub fn table(bytes: &[u8]) {
     let table = Table(bytes);
     let verdict = table.validate();

@@ -1,10 +1,13 @@
-//! The bytes of AMQP 0-9-1: frames, methods, content headers, field tables, and the list of bytes to be written.
+//! The bytes of AMQP 0-9-1: frames, methods, content headers, field tables, and the list of bytes to be
+//! written.
 //!
-//! Read first: [`frame`], where a frame is drawn. Then [`method`], generated from `methods.txt` by `cargo xtask gen`.
+//! Read first: [`frame`], where a frame is drawn. Then [`method`], generated from `methods.txt` by `cargo xtask
+//! gen`.
 //!
 //! Invariants:
 //! - *No state*: what is decoded borrows from the bytes that came; nothing is kept between two calls.
-//! - *No copy*: bodies, headers and tables stay slices of the input; only [`field::Table::to_arguments`] makes values.
+//! - *No copy*: bodies, headers and tables stay slices of the input; only [`field::Table::to_arguments`] makes
+//!   values.
 //! - *No panic*: any bytes give a value or an error (fuzzed, see [`fuzzing`]).
 //! - *No recursion on input*: nesting is counted against `limits::TABLE_DEPTH_MAX` before anything descends.
 #![no_std]

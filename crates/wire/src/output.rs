@@ -5,8 +5,9 @@
 //!           └─────────┴───────────────────┴──────────────┘             └──────┴───────┘ └──────┴───────┘
 //!                     ▲ front             ▲ at 1         ▲ at 2
 //! ```
-//! A shared slice stands in the stream at a place of the own bytes. Places count from the beginning of time, so neither
-//! writing nor moving the own bytes down touches them. Invariants: places rise; none lies before the front.
+//! A shared slice stands in the stream at a place of the own bytes. Places count from the beginning of time, so
+//! neither writing nor moving the own bytes down touches them. Invariants: places rise; none lies before the
+//! front.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -44,8 +45,8 @@ impl Output {
 
     /// hot: the end of the own bytes, to append to (and nothing else).
     ///
-    /// An output that never runs empty moves what is left down once more than half of the buffer is spent, so the
-    /// buffer stays within twice what is waiting and `limits::OUTPUT_SPENT_BYTES_MAX`.
+    /// An output that never runs empty moves what is left down once more than half of the buffer is spent, so
+    /// the buffer stays within twice what is waiting and `limits::OUTPUT_SPENT_BYTES_MAX`.
     #[inline]
     pub fn bytes(&mut self) -> &mut Vec<u8> {
         if self.front > OUTPUT_SPENT_BYTES_MAX && self.front * 2 > self.own.len() {
@@ -121,8 +122,8 @@ impl Output {
         }
     }
 
-    /// Copies slices of blocks that others hold too, about `budget_bytes` of them; what is in memory of its own stays. Gives
-    /// what was copied.
+    /// Copies slices of blocks that others hold too, about `budget_bytes` of them; what is in memory of its own
+    /// stays. Gives what was copied.
     pub fn own_slices(&mut self, budget_bytes: usize) -> usize {
         own_slices(self.shared.iter_mut().map(|shared| &mut shared.bytes), budget_bytes)
     }
@@ -155,7 +156,8 @@ impl Output {
         }
     }
 
-    /// Memory that it takes: own bytes, written ones and spare included, and slices, each as if nobody else held it.
+    /// Memory that it takes: own bytes, written ones and spare included, and slices, each as if nobody else
+    /// held it.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.own.capacity() + self.shared_bytes + self.shared.capacity() * size_of::<Shared>()

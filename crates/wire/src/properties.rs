@@ -8,7 +8,8 @@
 //!         9 reply-to        8 expiration         7 message-id 6 timestamp       5 type       4 user-id
 //!         3 app-id          2 cluster-id         1 unused     0 another word of flags follows
 //! ```
-//! The broker forwards the payload as it came; it reads single properties through [`Properties`], which walks to them.
+//! The broker forwards the payload as it came; it reads single properties through [`Properties`], which walks
+//! to them.
 
 use alloc::vec::Vec;
 
@@ -137,8 +138,8 @@ const KINDS: [Kind; 14] = [
     Kind::ShortString,
 ];
 
-/// The properties of a message as they came. Each accessor walks to its value; `None` is absent, or malformed in front
-/// of it or there (which [`Properties::validate`] tells).
+/// The properties of a message as they came. Each accessor walks to its value; `None` is absent, or malformed
+/// in front of it or there (which [`Properties::validate`] tells).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Properties<'a> {
     flags: u16,
@@ -196,8 +197,8 @@ impl<'a> Properties<'a> {
         self.flags & FOR_BROKER != 0
     }
 
-    /// What the publisher asks of a broker with them. An expiration that is no number counts as none: the ingress refuses it
-    /// before this is asked. hot: most messages have none of the three.
+    /// What the publisher asks of a broker with them. An expiration that is no number counts as none: the
+    /// ingress refuses it before this is asked. hot: most messages have none of the three.
     #[inline]
     #[must_use]
     pub fn terms(&self) -> Terms {

@@ -87,7 +87,8 @@ pub enum MethodError {
         /// Method id.
         method: u16,
     },
-    /// The fields end too early or bytes are left over. Answered 502. Both ids are 0 if not even they are there.
+    /// The fields end too early or bytes are left over. Answered 502. Both ids are 0 if not even they are
+    /// there.
     #[error("malformed arguments of method {class}.{method}")]
     Malformed {
         /// Class id.

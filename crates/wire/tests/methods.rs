@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 const RABBITMQ: &str = include_str!("rabbitmq/methods.txt");
 
-/// Writes the payload of a method; `value` gives the bytes of a field without a string's length, a bit in the first.
+/// Writes the payload of a method; `value` gives the bytes of a field without a string's length, a bit in the
+/// first.
 fn naive(info: &MethodInfo, mut value: impl FnMut(&MethodField) -> Vec<u8>) -> Vec<u8> {
     let mut out = [info.class_id.to_be_bytes(), info.method_id.to_be_bytes()].concat();
     let mut bits = 0;

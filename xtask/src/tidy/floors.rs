@@ -13,20 +13,24 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     // One AMQP client for the demo, the simulator, rigs and tests; sockets stay with its users.
     ("client", &["model", "wire"]),
     ("amqp", &["model", "wire"]),
+    ("resp", &["model"]),
     ("route", &["model", "wire"]),
+    ("sessions", &["model"]),
     ("link", &["model"]),
     ("auth", &["model", "wire"]),
+    ("store", &["model"]),
     ("queue", &["model"]),
     ("cluster", &["model", "link", "auth"]),
+    ("session-oracle", &["model", "resp", "sessions"]),
     ("shard", &["model", "wire", "amqp", "route", "link", "auth", "queue"]),
-    ("server", &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
+    ("server", &["model", "wire", "amqp", "route", "link", "auth", "store", "queue", "cluster", "shard"]),
     ("sim", &["model", "wire", "client", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
     // The load generator has a codec of its own on purpose: what it measures must not help to measure.
     ("bench", &[]),
     ("services", &["model"]),
     ("bus", &["model", "services"]),
     ("door", &["model", "services", "bus"]),
-    ("leveret", &["model", "wire", "link", "server", "bench", "client", "services", "bus", "door"]),
+    ("leveret", &["model", "wire", "link", "store", "server", "bench", "client", "services", "bus", "door"]),
 ];
 
 /// Rooms that any room's tests and examples may import too, if they lie below it.
@@ -58,7 +62,9 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
         let for_tests: Vec<&str> = below.filter(|name| FOR_TESTS.contains(name)).collect();
         for Import { key, room: imported, for_tests: is_for_tests } in imports(&table, &workspace) {
             let imported = imported.as_str();
-            if !allowed.contains(&imported) && !(is_for_tests && for_tests.contains(&imported)) {
+            // a room's tests may ask for its own features
+            let by_tests = is_for_tests && (imported == room || for_tests.contains(&imported));
+            if !allowed.contains(&imported) && !by_tests {
                 let own_table = format!(".{key}]");
                 let mut lines = manifest.text.lines();
                 let line = lines.position(|line| line.starts_with(&key) || line.ends_with(&own_table));

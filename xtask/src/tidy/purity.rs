@@ -6,8 +6,10 @@ use super::tree::{Problem, Tree};
 use crate::source::{line_of, product_only, words};
 
 /// Rooms without sockets, files, threads, clocks and randomness.
-const PURE: &[&str] =
-    &["model", "wire", "amqp", "route", "link", "auth", "queue", "cluster", "shard", "client", "services"];
+const PURE: &[&str] = &[
+    "model", "wire", "amqp", "resp", "route", "sessions", "link", "auth", "store", "queue", "cluster",
+    "shard", "client", "services",
+];
 
 /// Bans of a pure room's `clippy.toml`, beside those of the root's.
 const BANS: &[&str] = &[

@@ -8,7 +8,8 @@ use leveret_model::{Instant, NodeId, QueueId, Ulid, limits};
 
 use super::{CommandKey, Phase};
 use crate::control::Control;
-use crate::directory::map::{Dropped, ObjectName, Op, Record};
+use crate::directory::map::{Dropped, Op, Record};
+use crate::directory::names::ObjectName;
 use crate::effects::Event;
 use crate::refusal;
 
@@ -30,7 +31,7 @@ impl Control {
     pub(super) fn propose_exchange(&mut self, now: Instant, key: CommandKey, exchange: ExchangeDefinition) {
         let name = ObjectName::new(&exchange.vhost, &exchange.name);
         if self.peers().is_empty() && self.visible.is_alone(now) {
-            self.write_exchange(&name, Some(exchange));
+            self.write_exchange(&name, Some(&exchange));
             self.desk.set_phase(key, Phase::Finishing(Reply::Done, BTreeSet::new()), Instant::FAR);
         } else {
             let id = self.draw_ulid(now);
@@ -41,8 +42,9 @@ impl Control {
         self.desk.finishing.push((key, true));
     }
 
-    /// The proposal has every vote: it stands. Everyone else routes by a queue already, so only the own shards are awaited;
-    /// an exchange has no home that goes with it, so its register must be everywhere before the ok.
+    /// The proposal has every vote: it stands. Everyone else routes by a queue already, so only the own shards
+    /// are awaited; an exchange has no home that goes with it, so its register must be everywhere before the
+    /// ok.
     pub(super) fn stand(&mut self, key: CommandKey, id: Ulid) {
         self.desk.proposals.remove(&id);
         let queue = QueueId { generation: 0, ulid: id };
@@ -56,7 +58,7 @@ impl Control {
                 _ => return,
             };
             let name = ObjectName::new(&exchange.vhost, &exchange.name);
-            self.write_exchange(&name, Some(exchange));
+            self.write_exchange(&name, Some(&exchange));
             self.directory.write(Op::Drop(Dropped::Proposal(id)));
             Reply::Done
         };
@@ -106,7 +108,8 @@ impl Control {
         let Some(pending) = self.desk.commands.get(&key) else { return };
         match (&pending.phase, &pending.command) {
             (Phase::Removing(..), _) => self.withdraw(now, id),
-            // two rivals over a masked name settle it between them: were both to go, neither client had its queue
+            // two rivals over a masked name settle it between them: were both to go, neither client had its
+            // queue
             (_, Command::DeclareQueue { definition, .. }) if taken => {
                 let name = ObjectName::new(&definition.vhost, &definition.name);
                 if let Some(masked) = self.directory.masked(&name).cloned() {

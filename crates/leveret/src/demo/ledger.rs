@@ -144,8 +144,8 @@ impl Ledger {
         });
     }
 
-    /// The home of the stream's queue was killed, with its memory, and the cluster knew it at that time: what was
-    /// confirmed before is gone; whoever confirms later promises what nobody can keep.
+    /// The home of the stream's queue was killed, with its memory, and the cluster knew it at that time: what
+    /// was confirmed before is gone; whoever confirms later promises what nobody can keep.
     pub(super) fn home_known_dead(&self, stream: StreamId, at: Instant) {
         self.change(|pages| pages.streams[stream.0].known_dead = Some(at));
     }

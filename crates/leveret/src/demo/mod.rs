@@ -1,14 +1,14 @@
 //! `leveret demo`: three nodes as processes on loopback, one killed, one added, and every message counted.
 //!
-//! Read first: [`Story::tell`]. The cast: queue `meadow` lives on node 1 and queue `burrow` on node 3, which also holds a
-//! consumer of `meadow`; publishers connect to node 2. Node 3 is the one that is killed.
+//! Read first: [`Story::tell`]. The cast: queue `meadow` lives on node 1 and queue `burrow` on node 3, which
+//! also holds a consumer of `meadow`; publishers connect to node 2. Node 3 is the one that is killed.
 //!
 //! ```text
-//!   herd.rs (nodes as children)   publisher.rs, consumer.rs (threads with a client each) ──▶ ledger.rs ──▶ report.rs
+//!   nodes.rs (nodes as children)   publisher.rs, consumer.rs (threads with a client each) ──▶ ledger.rs ──▶ report.rs
 //! ```
-//! Exit code 0: every message that was promised arrived, once or marked as redelivered, in order; what a killed node
-//! had in its memory is counted apart if it was confirmed before the death was known. 1: something that was promised was
-//! lost, or a step did not happen in time.
+//! Exit code 0: every message that was promised arrived, once or marked as redelivered, in order; what a killed
+//! node had in its memory is counted apart if it was confirmed before the death was known. 1: something that
+//! was promised was lost, or a step did not happen in time.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 mod consumer;
-mod herd;
 mod ledger;
+mod nodes;
 mod publisher;
 mod report;
 
 use consumer::{Consumer, Ending, Manner};
-use herd::{Herd, Node};
 use ledger::{Label, Ledger, StreamId, Tally};
-use publisher::{Errand, Publisher, Target};
+use nodes::{Node, Nodes};
+use publisher::{Assignment, Publisher, Target};
 use report::{Narrator, ms};
 
 use crate::client::{Client, ClientError};
@@ -72,7 +72,7 @@ pub(crate) struct DemoArgs {
 /// Runs the demonstration.
 pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     let mut story = Story {
-        herd: Herd::gather()?,
+        nodes: Nodes::gather()?,
         narrator: Narrator::begin(args.patience),
         ledger: Arc::default(),
         drop_one: args.drop_one,
@@ -80,13 +80,13 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     };
     let told = story.tell().and_then(|()| report::judge(&story.ledger.tallies()));
     if told.is_err() {
-        eprint!("{}", story.herd.last_words());
+        eprint!("{}", story.nodes.last_words());
     }
     told.map(|()| ExitCode::SUCCESS)
 }
 
 struct Story {
-    herd: Herd,
+    nodes: Nodes,
     narrator: Narrator,
     ledger: Arc<Ledger>,
     drop_one: bool,
@@ -129,7 +129,7 @@ impl Story {
 
     /// Three nodes; the second and the third are born at the same moment.
     fn gather(&mut self) -> Result<[Node; 3]> {
-        let first = self.herd.start(&[])?.ready(self.narrator.within(READY_WAIT))?;
+        let first = self.nodes.start(&[])?.ready(self.narrator.within(READY_WAIT))?;
         self.narrator.say(&format!(
             "Node 1 is up after {}: clients connect to {}, other nodes to {}.",
             ms(first.took),
@@ -137,7 +137,7 @@ impl Story {
             first.cluster
         ))?;
         let began = Instant::now();
-        let starting = [self.herd.start(&[first.cluster])?, self.herd.start(&[first.cluster])?];
+        let starting = [self.nodes.start(&[first.cluster])?, self.nodes.start(&[first.cluster])?];
         let deadline = self.narrator.within(READY_WAIT);
         let [second, third] = starting.map(|node| node.ready(deadline));
         let (second, third) = (second?, third?);
@@ -150,7 +150,7 @@ impl Story {
         ))?;
         let mut patience = connect(&first)?;
         for node in [&first, &second, &third] {
-            while self.herd.others_of(node, deadline)? < 2 {
+            while self.nodes.others_of(node, deadline)? < 2 {
                 ensure!(Instant::now() < deadline, "node {} does not list two others in time", node.number);
                 patience.poll(Instant::now() + TRY_AGAIN)?;
             }
@@ -210,7 +210,7 @@ impl Story {
         let (meadow, burrow) = (self.ledger.open("meadow, later"), self.ledger.open(BURROW));
         let holding = Manner { prefetch: 100, holds: HELD, ..Manner::default() };
         let taking = Manner { prefetch: TAKEN, holds: usize::MAX, ..Manner::default() };
-        let to_burrow = Errand { to: TO_BURROW, stream: burrow, count: None, deaf: false };
+        let to_burrow = Assignment { to: TO_BURROW, stream: burrow, count: None, deaf: false };
         let scene = Scene {
             meadow,
             burrow,
@@ -218,7 +218,7 @@ impl Story {
             other: self.start_consumer(second, MEADOW, Manner { prefetch: 100, ..Manner::default() })?,
             orphan: self.start_consumer(first, BURROW, taking)?,
             to_meadow: self.publisher(second, TO_MEADOW, meadow, None)?,
-            to_burrow: self.send_out(second, Errand { deaf: self.ignore_returns, ..to_burrow })?,
+            to_burrow: self.start_publisher(second, Assignment { deaf: self.ignore_returns, ..to_burrow })?,
         };
         self.narrator.say(&format!(
             "Queue `burrow` is declared on node 3 and consumed on node 1. `meadow` is now consumed on nodes 2 and 3; the \
@@ -237,7 +237,7 @@ impl Story {
         let Scene { meadow, burrow, to_meadow, to_burrow, doomed, other, orphan } = scene;
         let before = self.ledger.tally(meadow);
         let killed = Instant::now();
-        self.herd.kill(third)?;
+        self.nodes.kill(third)?;
         self.narrator.say("Node 3 is killed (SIGKILL), while publishers on node 2 go on.")?;
         let deadline = self.narrator.within(STEP_WAIT);
         ensure!(doomed.join()? == Ending::Lost, "the consumer on node 3 did not lose its connection");
@@ -306,7 +306,7 @@ impl Story {
     }
 
     fn join_a_fourth(&mut self, first: &Node, second: &Node) -> Result<Node> {
-        let starting = self.herd.start(&[first.cluster, second.cluster])?;
+        let starting = self.nodes.start(&[first.cluster, second.cluster])?;
         let fourth = starting.ready(self.narrator.within(READY_WAIT))?;
         self.say_joined(&fourth, "the addresses of nodes 1 and 2")?;
         Ok(fourth)
@@ -365,12 +365,12 @@ impl Story {
     }
 
     fn publisher(&self, node: &Node, to: Target, stream: StreamId, count: Option<u64>) -> Result<Publisher> {
-        self.send_out(node, Errand { to, stream, count, deaf: false })
+        self.start_publisher(node, Assignment { to, stream, count, deaf: false })
     }
 
-    fn send_out(&self, node: &Node, errand: Errand) -> Result<Publisher> {
+    fn start_publisher(&self, node: &Node, assignment: Assignment) -> Result<Publisher> {
         let wait = self.narrator.patient(ANSWERS_WAIT);
-        Publisher::start(&self.ledger, node.amqp, errand, wait)
+        Publisher::start(&self.ledger, node.amqp, assignment, wait)
             .with_context(|| format!("a publisher on node {}", node.number))
     }
 

@@ -29,7 +29,7 @@ pub(super) struct Target {
 
 /// What a publisher is to do.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Errand {
+pub(super) struct Assignment {
     pub(super) to: Target,
     pub(super) stream: StreamId,
     /// So many messages, or without end.
@@ -47,11 +47,12 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Connects and starts to publish; once it has published all, it waits so long for the answers that are left.
+    /// Connects and starts to publish; once it has published all, it waits so long for the answers that are
+    /// left.
     pub(super) fn start(
         ledger: &Arc<Ledger>,
         broker: SocketAddr,
-        errand: Errand,
+        assignment: Assignment,
         answers_wait: Duration,
     ) -> Result<Self> {
         let mut client = Client::connect(broker)?;
@@ -60,7 +61,7 @@ impl Publisher {
         let work = Work {
             client,
             ledger: Arc::clone(ledger),
-            errand,
+            assignment,
             answers_wait,
             stop: Arc::clone(&stop),
             awaited: VecDeque::new(),
@@ -91,7 +92,7 @@ impl Publisher {
 struct Work {
     client: Client,
     ledger: Arc<Ledger>,
-    errand: Errand,
+    assignment: Assignment,
     answers_wait: Duration,
     stop: Arc<AtomicBool>,
     /// When each publish without an answer was sent, by its number.
@@ -101,7 +102,7 @@ struct Work {
 
 impl Work {
     fn run(mut self) -> Result<Duration> {
-        let count = self.errand.count.unwrap_or(u64::MAX);
+        let count = self.assignment.count.unwrap_or(u64::MAX);
         let mut next = Instant::now();
         let mut sent = 0;
         while sent < count && !self.stop.load(Ordering::Relaxed) {
@@ -109,7 +110,8 @@ impl Work {
             if now >= next && self.awaited.len() < AWAITED_MAX {
                 sent += 1;
                 self.publish(sent, now)?;
-                // Short waits last longer than asked for and are caught up with; a publisher that was held up is not.
+                // Short waits last longer than asked for and are caught up with; a publisher that was held up
+                // is not.
                 next = (next + PACE).max(now.checked_sub(BURST).unwrap_or(now));
             }
             self.take_events(next)?;
@@ -126,8 +128,8 @@ impl Work {
     }
 
     fn publish(&mut self, expected: u64, now: Instant) -> Result<()> {
-        let label = self.ledger.send(self.errand.stream);
-        let Target { exchange, routing_key } = self.errand.to;
+        let label = self.ledger.send(self.assignment.stream);
+        let Target { exchange, routing_key } = self.assignment.to;
         let number = self.client.publish(exchange, routing_key, &label.encode())?;
         assert_eq!(
             (number, label.number),
@@ -145,7 +147,7 @@ impl Work {
             match happened {
                 Event::Confirmed { number, taken, .. } => self.on_confirm(number, taken),
                 Event::Message { message, .. } if matches!(message.origin, Origin::Returned { .. }) => {
-                    if let Some(label) = Label::decode(&message.body).filter(|_| !self.errand.deaf) {
+                    if let Some(label) = Label::decode(&message.body).filter(|_| !self.assignment.deaf) {
                         self.ledger.returned(label);
                     }
                 }
@@ -160,7 +162,7 @@ impl Work {
     }
 
     fn on_confirm(&mut self, number: u64, taken: bool) {
-        self.ledger.answered(Label { stream: self.errand.stream, number }, taken);
+        self.ledger.answered(Label { stream: self.assignment.stream, number }, taken);
         if let Ok(at) = self.awaited.binary_search_by_key(&number, |(number, _)| *number)
             && let Some((_, since)) = self.awaited.remove(at)
         {

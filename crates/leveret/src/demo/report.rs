@@ -7,7 +7,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use super::ledger::Tally;
-use crate::cli;
+use crate::output;
 
 /// Tells the story, each line with the time since its beginning.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ impl Narrator {
 
     pub(super) fn say(self, sentence: &str) -> Result<()> {
         let seconds = self.began.elapsed().as_secs_f64();
-        cli::print(&format!("{seconds:6.2} s  {sentence}\n"))
+        output::print(&format!("{seconds:6.2} s  {sentence}\n"))
     }
 
     /// In so much time, and before the whole takes too long.
@@ -49,7 +49,7 @@ pub(super) fn ms(time: Duration) -> String {
 /// # Errors
 /// A promise was broken.
 pub(super) fn judge(tallies: &[Tally]) -> Result<()> {
-    cli::print(&format!("\n{}\n{LEGEND}", render(tallies)))?;
+    output::print(&format!("\n{}\n{LEGEND}", render(tallies)))?;
     let sums = total(tallies);
     ensure!(sums.lost == 0, "{} messages that were promised are lost", sums.lost);
     let wrong = sums.wrong;

@@ -1,9 +1,9 @@
 //! Lines on their way to standard error, which may be a pipe that nobody reads.
 //!
-//! Threads that log put whole lines behind each other; a thread of the log's own writes them: the first of a burst at
-//! once, the others together, so that a line does not cost a wake-up and a write each. Invariants: nobody but that thread
-//! ever waits for the reader; what does not fit under [`limits::LOG_BYTES_MAX`] is dropped and counted, and the count is a
-//! line of its own as soon as the reader goes on.
+//! Threads that log put whole lines behind each other; a thread of the log's own writes them: the first of a
+//! burst at once, the others together, so that a line does not cost a wake-up and a write each. Invariants:
+//! nobody but that thread ever waits for the reader; what does not fit under [`limits::LOG_BYTES_MAX`] is
+//! dropped and counted, and the count is a line of its own as soon as the reader goes on.
 
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
 //! A client that does nothing wrong: 1,000 confirmed messages a second through a queue, each with its number.
 //!
-//! After each case the bystander must still be served; at the end nothing of its was lost, refused, repeated or out of
-//! order. How long its messages took is no matter here: the machine's other programs would be measured with the node.
-//! `docs/proof/run` has that figure, beside the same load at a node without the offender.
+//! After each case the bystander must still be served; at the end nothing of its was lost, refused, repeated or
+//! out of order. How long its messages took is no matter here: the machine's other programs would be measured
+//! with the node. `docs/proof/run` has that figure, beside the same load at a node without the offender.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -2,8 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
-use leveret_link::handshake::{Handshake, Hello, Outcome, PROTOCOL, Purpose, Secret};
+use leveret_link::handshake::{Capabilities, Handshake, Hello, Outcome, PROTOCOL, Purpose, Secret};
 use leveret_model::{Boot, Incarnation, Name, NodeId, limits};
 
 use crate::bystander::Bystander;
@@ -21,6 +22,10 @@ struct Stranger {
 impl Stranger {
     /// Says hello for a control link.
     fn dial(node: &Node, group: &str, secret: &str) -> Self {
+        Self::say_hello(connect(node), group, secret)
+    }
+
+    fn say_hello(mut stream: TcpStream, group: &str, secret: &str) -> Self {
         let hello = Hello {
             protocol: PROTOCOL,
             group: Name::new(group),
@@ -31,11 +36,11 @@ impl Stranger {
             name: Name::new("stranger"),
             address: Name::new("127.0.0.1:1"),
             purpose: Purpose::Control,
+            capabilities: Capabilities::own(),
         };
         let secret = Secret::shared(secret.as_bytes()).expect("long enough");
         let now = leveret_model::Instant::ZERO;
         let mut handshake = Handshake::dialer(secret, hello, [7; 32], &[], now);
-        let mut stream = connect(node);
         stream.write_all(&handshake.take_output()).expect("written");
         Self { stream, handshake }
     }
@@ -88,10 +93,11 @@ fn strangers_at_the_cluster_port_are_dropped_unheard() {
     bystander.is_served("a peer with a wrong secret");
 
     half_open(&node);
-    node.logs(&["too many links that are half open"]);
+    node.logs(&["a link was not made", "it took long, and others wait"]);
     bystander.is_served("half-open links");
 
-    // a whole node with another secret tries for as long as it lives, and serves nobody beside the cluster that is there
+    // a whole node with another secret tries for as long as it lives, and serves nobody beside the cluster that
+    // is there
     let cluster = node.cluster.to_string();
     let arguments = ["--group", GROUP, "--secret-file", &files[1].1, "--seed", &cluster];
     let other = Node::start_until("data in", &arguments);
@@ -147,9 +153,18 @@ fn wrong_secret(node: &Node) {
     node.logs(&["127.0.0.1", "left"]);
 }
 
-/// At the bound the oldest is dropped.
+/// At the bound those that take long are dropped for others, and none before.
 fn half_open(node: &Node) {
+    let begun = Instant::now();
+    let first = connect(node);
     let mut open: Vec<TcpStream> = (0..2 * limits::LINK_HANDSHAKES_MAX).map(|_| connect(node)).collect();
+    if begun.elapsed() < limits::LINK_HANDSHAKE_UNDISTURBED / 2 {
+        // it is still listened to, or this machine stands still now
+        Stranger::say_hello(first, "late", SECRETS[1]).is_dropped();
+        if begun.elapsed() < limits::LINK_HANDSHAKE_UNDISTURBED {
+            node.logs(&["127.0.0.1", "a link was refused", "belongs to the group", "late"]);
+        }
+    }
     for stream in &mut open[..limits::LINK_HANDSHAKES_MAX] {
         assert!(matches!(stream.read(&mut [0; 1]), Ok(0) | Err(_)));
     }

@@ -1,4 +1,5 @@
-//! Crowds of clients of which each one keeps within its own bounds, and all together would take the node's memory.
+//! Crowds of clients of which each one keeps within its own bounds, and all together would take the node's
+//! memory.
 
 use std::thread;
 
@@ -29,7 +30,8 @@ fn begin(node: &Node) -> Speaker {
     speaker
 }
 
-/// Three times the node's memory is begun and nothing of it ended, while somebody publishes large messages that are.
+/// Three times the node's memory is begun and nothing of it ended, while somebody publishes large messages that
+/// are.
 #[test]
 fn a_crowd_that_begins_messages_and_ends_none_is_closed_and_nobody_else() {
     let _turn = my_turn();
@@ -102,7 +104,8 @@ fn a_crowd_that_never_reads_costs_a_bounded_memory() {
     bystander.end();
 }
 
-/// Small pieces of a message that is never ended, each among much that goes at once: none holds what came with it.
+/// Small pieces of a message that is never ended, each among much that goes at once: none holds what came with
+/// it.
 #[test]
 fn a_message_that_is_begun_does_not_hold_the_memory_of_its_neighbours() {
     let _turn = my_turn();

@@ -19,8 +19,8 @@ pub(crate) const RSS_MAX: u64 = MEMORY + 64 * MIB;
 /// Without a byte taken for so long it is asked whether the node has stopped to read.
 const STALL: Duration = Duration::from_millis(250);
 
-/// Writes messages until the node takes no more of them and says that this publisher is blocked; gives how many it took, and
-/// what it did not take of the last ones.
+/// Writes messages until the node takes no more of them and says that this publisher is blocked; gives how many
+/// it took, and what it did not take of the last ones.
 pub(crate) fn flood(node: &Node, speaker: &mut Speaker, queue: &str, body: &[u8]) -> (u64, Vec<u8>) {
     let mut burst = Vec::new();
     let in_burst = (64 * 1024 / (body.len() + 100)).max(1);
@@ -256,4 +256,32 @@ fn messages_that_stay_do_not_hold_the_memory_of_those_that_went_with_them() {
     bystander.is_served("large messages among others");
     node.assert_sound();
     bystander.end();
+}
+
+#[test]
+fn memory_that_a_purge_gave_up_goes_back_to_the_system() {
+    let _turn = my_turn();
+    let mut node = Node::start(&["--log-level", "info,leveret_server::release=debug"]);
+    let mut publisher = Speaker::open(node.amqp, &[]);
+    publisher.declare("full");
+    publisher.confirms();
+    let before = node.rss_bytes();
+    let messages = 200_000;
+    let mut answers = publisher.stream.try_clone().map(Speaker::from_stream).expect("a socket");
+    let writer = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        publish(1, "full", &[7; 1_024], &mut bytes);
+        (0..messages).for_each(|_| publisher.say_bytes(&bytes));
+        publisher
+    });
+    while !matches!(answers.hear(), Heard::Confirm { number, ok: true, .. } if number == messages) {}
+    let mut publisher = writer.join().expect("it writes on");
+    let full = node.rss_bytes();
+    assert!(full > messages * 1_024, "{} MiB", full / MIB);
+    publisher.say(1, &QueuePurge { queue: b"full", ..Default::default() });
+    assert_eq!(publisher.hear(), Heard::Count(messages as u32));
+    node.logs(&["free memory was given back to the system"]);
+    let after = node.rss_bytes();
+    assert!(after * 10 <= before * 13, "{} KiB before, {} after", before / 1024, after / 1024);
+    node.assert_sound();
 }

@@ -1,9 +1,6 @@
 //! Connections that never log in, many of them.
 
-use std::collections::VecDeque;
-use std::io::Read;
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use leveret_model::limits;
 use leveret_wire::PROTOCOL_HEADER;
@@ -14,72 +11,90 @@ use crate::node::Node;
 use crate::speaker::{Heard, Speaker};
 use crate::{PATIENCE, my_turn};
 
-const STORM: usize = 10_000;
-/// What the two shards' threads may differ by: each drops on its own.
-const SLACK: usize = 50;
-/// Kept open at this end: more than the node may keep.
-const KEPT: usize = 2 * limits::HANDSHAKES_MAX;
-
 /// As many descriptors as the system gives; the node does the same for itself.
 pub(crate) fn raise_descriptors() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the maximum is allowed");
 }
 
-/// The node has ended it, whatever it sent before. Without a wait: as far as is known.
-fn is_over(stream: &mut TcpStream, wait: Duration) -> bool {
-    stream.set_nonblocking(wait.is_zero()).expect("a socket");
-    if !wait.is_zero() {
-        stream.set_read_timeout(Some(wait)).expect("a socket");
-    }
-    let mut block = [0; 4096];
+/// Connects, perhaps again and again as a client does that was dropped, until it is logged in.
+fn gets_in(node: &Node, mut speaker: Speaker) -> Speaker {
+    let deadline = Instant::now() + PATIENCE;
     loop {
-        match stream.read(&mut block) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+        match speaker.tries_to_log_in() {
+            Some(speaker) => return speaker,
+            None => assert!(Instant::now() < deadline, "a client does not get in"),
         }
+        speaker = Speaker::greet(node.amqp);
     }
 }
 
+/// The clients of a node that died, all at another one at the same time.
 #[test]
-fn of_10_000_half_open_handshakes_the_oldest_go_at_1_000() {
+fn clients_that_come_while_others_log_in_drive_none_of_them_out() {
     let _turn = my_turn();
     raise_descriptors();
     let mut node = Node::start(&[]);
     let bystander = Bystander::start(node.amqp);
-    let mut kept = VecDeque::new();
-    for number in 0..STORM {
+    let begun = Instant::now();
+    let first: Vec<Speaker> = (0..limits::HANDSHAKES_MAX).map(|_| Speaker::greet(node.amqp)).collect();
+    let mut later: Vec<Speaker> =
+        (0..limits::HANDSHAKES_MAX / 2).map(|_| Speaker::connect(node.amqp)).collect();
+    for speaker in &mut later {
+        speaker.say_bytes(&PROTOCOL_HEADER);
+    }
+    node.logs(&["clients wait to be accepted"]);
+    let mut inside = Vec::new();
+    for (number, speaker) in first.into_iter().enumerate() {
+        match speaker.tries_to_log_in() {
+            Some(speaker) => inside.push(speaker),
+            // a machine so slow makes them stale
+            None => {
+                assert!(begun.elapsed() >= limits::HANDSHAKE_UNDISTURBED, "number {number} was driven out");
+                inside.push(gets_in(&node, Speaker::greet(node.amqp)));
+            }
+        }
+    }
+    for mut speaker in later {
+        if speaker.hear() != Heard::Method(0, "connection.start") {
+            speaker = Speaker::greet(node.amqp);
+        }
+        inside.push(gets_in(&node, speaker));
+    }
+    assert_eq!(inside.len(), limits::HANDSHAKES_MAX * 3 / 2);
+    bystander.is_served("clients that all come at once");
+    drop(inside);
+    node.assert_sound();
+    bystander.end();
+}
+
+/// As many as may be under way, and as many again in the kernel's queue.
+#[test]
+fn a_crowd_that_never_logs_in_locks_nobody_out() {
+    let _turn = my_turn();
+    raise_descriptors();
+    let mut node = Node::start(&[]);
+    let bystander = Bystander::start(node.amqp);
+    let mut crowd: Vec<Speaker> = Vec::new();
+    for number in 0..limits::HANDSHAKES_MAX + limits::LISTEN_BACKLOG as usize {
         // every other one says hello, none goes on
         let mut speaker = Speaker::connect(node.amqp);
         if number % 2 == 0 {
             speaker.say_bytes(&PROTOCOL_HEADER);
         }
-        kept.push_back((number, speaker.stream));
-        if kept.len() > KEPT {
-            let (oldest, mut stream) = kept.pop_front().expect("there are many");
-            assert!(is_over(&mut stream, PATIENCE), "number {oldest} of {number} still lives");
-        }
-        if number % 1_000 == 999 {
-            bystander.is_served(&format!("{} half-open handshakes", number + 1));
-        }
+        crowd.push(speaker);
     }
-    // those that are left are the youngest, and no more than the bound
-    let deadline = Instant::now() + PATIENCE;
-    while kept.len() > limits::HANDSHAKES_MAX {
-        assert!(Instant::now() < deadline, "{} alive", kept.len());
-        is_over(&mut kept[0].1, Duration::from_millis(10));
-        kept.retain_mut(|(_, stream)| !is_over(stream, Duration::ZERO));
-    }
-    // of both shards: none that is left is older than one that went, but for what came in one turn
-    assert!(kept.len() >= limits::HANDSHAKES_MAX - SLACK, "{} alive", kept.len());
-    let oldest = kept[0].0;
-    assert!(oldest >= STORM - limits::HANDSHAKES_MAX - SLACK, "number {oldest} is alive");
-    node.logs(&["half-open"]);
-    // and somebody who means it is let in
+    node.logs(&["clients wait to be accepted"]);
+    bystander.is_served("a crowd that never logs in");
     let mut honest = Speaker::open(node.amqp, &[]);
     honest.declare("honest");
-    bystander.is_served("after the storm");
+    node.logs(&["half-open connection dropped"]);
+    let status = node.status();
+    let connections = status["connections"].as_array().expect("a list");
+    let half_open = connections.iter().filter(|c| c["state"] == "handshake").count();
+    assert!(half_open <= limits::HANDSHAKES_MAX, "{half_open} handshakes");
+    bystander.is_served("a client that got in behind them");
+    drop(crowd);
     node.assert_sound();
     bystander.end();
 }

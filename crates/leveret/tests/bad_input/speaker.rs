@@ -53,7 +53,8 @@ impl Speaker {
         Self::from_stream(stream)
     }
 
-    /// Like `open` over a connection of which the kernels at both ends keep little: small segments, a small window.
+    /// Like `open` over a connection of which the kernels at both ends keep little: small segments, a small
+    /// window.
     pub(crate) fn open_narrow(to: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
         socket.set_tcp_mss(1_400).expect("before the connect");
@@ -84,16 +85,7 @@ impl Speaker {
     }
 
     fn logs_in(mut self, capabilities: &[&str]) -> Self {
-        let properties = properties(capabilities);
-        self.say(
-            0,
-            &ConnectionStartOk {
-                client_properties: Table(&properties),
-                mechanism: b"PLAIN",
-                response: b"\0guest\0guest",
-                locale: b"en_US",
-            },
-        );
+        self.say(0, &start_ok(&properties(capabilities)));
         assert_eq!(self.hear(), Heard::Method(0, "connection.tune"));
         self
     }
@@ -114,6 +106,17 @@ impl Speaker {
         assert_eq!(self.hear(), Heard::Method(0, "connection.open-ok"));
         self.open_channel(1);
         self
+    }
+
+    /// From connection.start to connection.open-ok; nothing if the node ends it before.
+    pub(crate) fn tries_to_log_in(mut self) -> Option<Self> {
+        self.say(0, &start_ok(&properties(&[])));
+        if self.hear() != Heard::Method(0, "connection.tune") {
+            return None;
+        }
+        self.say(0, &ConnectionTuneOk { channel_max: 2_047, frame_max: FRAME_BYTES_MAX, heartbeat: 0 });
+        self.say(0, &ConnectionOpen { virtual_host: b"/" });
+        (self.hear() == Heard::Method(0, "connection.open-ok")).then_some(self)
     }
 
     pub(crate) fn open_channel(&mut self, channel: u16) {
@@ -230,6 +233,15 @@ fn heard(channel: u16, method: &Method<'_>) -> Heard {
         Method::QueueDeclareOk(m) => Heard::Count(m.message_count),
         Method::QueuePurgeOk(m) => Heard::Count(m.message_count),
         other => Heard::Method(channel, other.info().name),
+    }
+}
+
+fn start_ok(properties: &[u8]) -> ConnectionStartOk<'_> {
+    ConnectionStartOk {
+        client_properties: Table(properties),
+        mechanism: b"PLAIN",
+        response: b"\0guest\0guest",
+        locale: b"en_US",
     }
 }
 

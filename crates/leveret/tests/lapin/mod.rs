@@ -1,8 +1,8 @@
 //! lapin, a client that knows nothing of us, against nodes as child processes. Read first: [`dialogues`].
 //!
-//! Each dialogue publishes through one connection and consumes through another; whether both lead to one node or to
-//! two, the answers are the same. Nothing sleeps: what is waited for is a reply, a message or the end of a process,
-//! and [`PATIENCE`] is only how long a test waits before it gives up.
+//! Each dialogue publishes through one connection and consumes through another; whether both lead to one node
+//! or to two, the answers are the same. Nothing sleeps: what is waited for is a reply, a message or the end of
+//! a process, and [`PATIENCE`] is only how long a test waits before it gives up.
 
 use std::future::Future;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};

@@ -1,5 +1,6 @@
-//! A node as a process of its own, for tests that need real ones. Nothing sleeps: what is waited for is a line of its
-//! banner or of its log, or what `status` says, and [`PATIENCE`] is only how long a test waits before it gives up.
+//! A node as a process of its own, for tests that need real ones. Nothing sleeps: what is waited for is a line
+//! of its banner or of its log, or what `status` says, and [`PATIENCE`] is only how long a test waits before it
+//! gives up.
 //!
 //! A node that the system does not run for 1.2 s is taken for dead by the others, as it must be. Read then
 //! [`unless_falsely_dead`].
@@ -42,9 +43,9 @@ thread_local! {
 
 /// Runs a test that starts nodes of its own and expects that they hear each other all the time.
 ///
-/// If a node was taken for dead that was not killed, what clients saw of it is legal too: consumers are cancelled, messages go
-/// to no queue. A run that failed with such a verdict in a log proves nothing, so the test starts over with new nodes. A run
-/// that failed without one is a failure at once.
+/// If a node was taken for dead that was not killed, what clients saw of it is legal too: consumers are
+/// cancelled, messages go to no queue. A run that failed with such a verdict in a log proves nothing, so the
+/// test starts over with new nodes. A run that failed without one is a failure at once.
 pub(crate) fn unless_falsely_dead(run: impl Fn()) {
     for runs_left in (0..RUNS_MAX).rev() {
         LOGS.take();

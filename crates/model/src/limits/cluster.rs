@@ -18,15 +18,17 @@ pub const ALONE_AFTER: Duration = Duration::from_secs(1);
 pub const JOIN_SLOW_AFTER: Duration = Duration::from_secs(5);
 /// Anti-entropy with one random peer each.
 pub const DIGEST_EVERY: Duration = Duration::from_secs(1);
-/// A node without a disk is forgotten, with its records, after it was Down for this; its registers are taken over first.
+/// A node without a disk is forgotten, with its records, after it was Down for this; its registers are taken
+/// over first.
 pub const FORGET_AFTER: Duration = Duration::from_secs(600);
-/// Time for the node whose turn it is to take over the registers of one that is to be forgotten. Then everyone does.
+/// Time for the node whose turn it is to take over the registers of one that is to be forgotten. Then everyone
+/// does.
 pub const ADOPT_WITHIN: Duration = Duration::from_secs(60);
-/// Nodes that are Down and not forgotten yet, as many as a cluster has. Above it the longest dead is forgotten early: each
-/// start of a node without a disk is a new one.
+/// Nodes that are Down and not forgotten yet, as many as a cluster has. Above it the longest dead is forgotten
+/// early: each start of a node without a disk is a new one.
 pub const DEAD_NODES_MAX: usize = NODES_MAX;
-/// Nodes that are remembered as forgotten, for as long again, so that a peer that is behind does not bring them back. At the
-/// bound the oldest goes; if a peer still knows it, it is learnt and forgotten once more.
+/// Nodes that are remembered as forgotten, for as long again, so that a peer that is behind does not bring them
+/// back. At the bound the oldest goes; if a peer still knows it, it is learnt and forgotten once more.
 pub const FORGOTTEN_NODES_KEPT: usize = 8 * DEAD_NODES_MAX;
 /// Seeds that a registry may give. More are left out.
 pub const SEEDS_MAX: usize = 64;
@@ -42,23 +44,32 @@ pub const LINK_FRAME_BYTES_MAX: usize = 20 * 1024 * 1024;
 pub const LINK_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes read from a link before it is authenticated. More is a drop.
 pub const LINK_HANDSHAKE_BYTES_MAX: usize = 1_024;
-/// Bytes read from one link before others get their turn: more than the 8 MiB window in eight turns. The rest goes on next.
+/// Bytes read from one link before others get their turn: more than the 8 MiB window in eight turns. The rest
+/// goes on next.
 pub const LINK_TURN_READ_BYTES_MAX: usize = 1024 * 1024;
-/// Links that have not finished authentication. At the bound the oldest is dropped.
-pub const LINK_HANDSHAKES_MAX: usize = 64;
-/// Time for a command that another node answers (its lease, its votes and R1 included). Then it is refused with 405.
+/// Links that were accepted and have not finished authentication: of all nodes of a cluster two each. At the
+/// bound no more are accepted: they wait in the kernel's queue, and the oldest of those that are not
+/// undisturbed any more is dropped for each.
+pub const LINK_HANDSHAKES_MAX: usize = 2 * NODES_MAX;
+/// A link's handshake is undisturbed for so long, however many others wait: it takes two round trips, and nodes
+/// that all dial at once over a slow network would drive each other out. So a crowd that says nothing leaves a
+/// place each 4 ms.
+pub const LINK_HANDSHAKE_UNDISTURBED: Duration = Duration::from_secs(1);
+/// Time for a command that another node answers (its lease, its votes and R1 included). Then it is refused with
+/// 405.
 pub const FORWARDED_WAIT: Duration = Duration::from_secs(6);
-/// A second redial this much after the first was refused: two refusals and a reset link are evidence of a dead process.
+/// A second redial this much after the first was refused: two refusals and a reset link are evidence of a dead
+/// process.
 pub const REFUSED_REDIAL_AFTER: Duration = Duration::from_millis(50);
-/// For so long after a node was last heard a dial that comes to nothing is repeated that soon, so that a killed process is
-/// known to be gone within 200 ms even if its port outlived its links.
+/// For so long after a node was last heard a dial that comes to nothing is repeated that soon, so that a killed
+/// process is known to be gone within 200 ms even if its port outlived its links.
 pub const HASTY_REDIAL_WITHIN: Duration = Duration::from_millis(500);
 /// Records in one piece of a map: a record came in an AMQP frame, so that many always fit in a link's frame.
 pub const MAP_PIECE_RECORDS_MAX: usize = 100;
 /// A map that was asked for and did not come is asked for again after this.
 pub const MAP_REQUEST_AGAIN: Duration = Duration::from_millis(500);
-/// A dial that got no answer at all is tried again beside the first after this: its packets may have been lost in a cut
-/// that is over.
+/// A dial that got no answer at all is tried again beside the first after this: its packets may have been lost
+/// in a cut that is over.
 pub const DIAL_AGAIN: Duration = Duration::from_secs(1);
 /// Longest time for the votes on a new name: R1's 2 s and as much again for rivals to give way. Then 405.
 pub const PROPOSAL_WAIT: Duration = Duration::from_secs(4);
@@ -66,6 +77,14 @@ pub const PROPOSAL_WAIT: Duration = Duration::from_secs(4);
 pub const LATE_BY: Duration = Duration::from_millis(300);
 /// It then listens for so long before it takes anybody's silence for evidence.
 pub const LISTEN_AFTER_PAUSE: Duration = Duration::from_millis(400);
-/// Names, ids and the head of a record of a map, bytes, beside the arguments that its client sent in one frame: so a piece of
-/// a map fits a link's frame.
+/// Names, ids and the head of a record of a map, bytes, beside the arguments that its client sent in one frame:
+/// so a piece of a map fits a link's frame.
 pub const RECORD_HEAD_BYTES_MAX: usize = 2_048;
+/// Kinds of records of later versions that the log names, each once. Past it they are kept and counted in
+/// `status` alone.
+pub const UNKNOWN_KINDS_REPORTED_MAX: usize = 64;
+/// Kinds of control frames of later versions that are counted apart for each peer, and logged once each. Past
+/// it they are skipped and counted together.
+pub const UNKNOWN_FRAME_KINDS_MAX: usize = 32;
+/// Capabilities in one hello. More end the handshake.
+pub const CAPABILITIES_MAX: usize = 32;

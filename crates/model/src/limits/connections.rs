@@ -14,16 +14,26 @@ pub const FRAME_OVERHEAD_BYTES: u32 = 8;
 pub const CHANNEL_MAX: u16 = 2_047;
 /// Heartbeat that the broker offers, seconds (RabbitMQ's default). Twice that without a byte drops the socket.
 pub const HEARTBEAT_S: u16 = 60;
-/// Moments in half a heartbeat interval at which connections are looked at. Those of one moment share a wake-up of their
-/// thread, a sixteenth of all of them if they came evenly.
+/// Moments in half a heartbeat interval at which connections are looked at. Those of one moment share a wake-up
+/// of their thread, a sixteenth of all of them if they came evenly.
 pub const HEARTBEAT_SLOTS: u32 = 16;
-/// Connections whose timers a shard looks at in a turn. The others, which may be all that were made at once, have the next
-/// turns: sockets are read and written between.
+/// Connections whose timers a shard looks at in a turn. The others, which may be all that were made at once,
+/// have the next turns: sockets are read and written between.
 pub const TIMERS_PER_TURN_MAX: usize = 64;
 /// Time from accept to connection.open-ok (RabbitMQ: handshake_timeout). Past it the socket is dropped.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections of a node, over all its shards, that have not finished their handshake. At the bound the oldest is dropped.
+/// Connections of a node, over all its shards, that have not finished their handshake. At the bound no more are
+/// accepted: they wait in the kernel's queue ([`LISTEN_BACKLOG`](super::LISTEN_BACKLOG)), and those that took
+/// long are dropped for them.
 pub const HANDSHAKES_MAX: usize = 1_000;
+/// Handshakes left at which more are accepted again at once: a shard need not wake the first one for each that
+/// ends.
+pub const HANDSHAKES_RESUME: usize = 950;
+/// A handshake is undisturbed for so long, however many clients wait: its four answers over a slow link (0.6 s
+/// for each round trip by satellite). Older ones are dropped while others wait, unless their password is being
+/// checked. Short enough that a client at the end of the kernel's queue is reached within [`HANDSHAKE_TIMEOUT`]
+/// if all before it stall.
+pub const HANDSHAKE_UNDISTURBED: Duration = Duration::from_secs(3);
 /// Bytes kept for a connection that is not logged in. More is a drop.
 pub const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 /// Connections of a shard: file descriptors and memory. Past it a new socket is closed at once.
@@ -38,23 +48,24 @@ pub const TABLE_DEPTH_MAX: usize = 16;
 pub const TABLE_ENTRIES_MAX: usize = 1_000;
 /// Bytes of frames that a channel keeps while an operation is pending. At the bound the connection is not read.
 pub const DEFERRED_BYTES_MAX: usize = 256 * 1024;
-/// Bodies from here on travel as counted slices of the receive block, bytes. Below, a copy is cheaper than the count.
+/// Bodies from here on travel as counted slices of the receive block, bytes. Below, a copy is cheaper than the
+/// count.
 pub const SLICE_BYTES_MIN: usize = 4 * 1024;
 /// Output of a connection above which it gets no deliveries, bytes. Consumers wait; replies still pass.
 pub const OUTPUT_BYTES_HIGH: usize = 512 * 1024;
 /// Output of a connection above which it is not read, bytes: a client that asks and never reads the answers.
 pub const OUTPUT_BYTES_STOP: usize = 2 * 1024 * 1024;
-/// Bytes of an output that are written and still lie in front of what is waiting. Past it what waits is moved down
-/// (once more than half of the buffer is spent, so the moves cost no more than the writes did).
+/// Bytes of an output that are written and still lie in front of what is waiting. Past it what waits is moved
+/// down (once more than half of the buffer is spent, so the moves cost no more than the writes did).
 pub const OUTPUT_SPENT_BYTES_MAX: usize = 32 * 1024;
-/// `basic.get` under way at once, over all channels of a connection. Each may bring a message of [`BODY_BYTES_MAX`] behind an
-/// output that was short of [`OUTPUT_BYTES_STOP`] when it was asked for, and thousands of channels can ask. At the bound the
-/// others wait for their turn.
+/// `basic.get` under way at once, over all channels of a connection. Each may bring a message of
+/// [`BODY_BYTES_MAX`] behind an output that was short of [`OUTPUT_BYTES_STOP`] when it was asked for, and
+/// thousands of channels can ask. At the bound the others wait for their turn.
 pub const GETS_AT_ONCE_MAX: usize = 4;
-/// Time in which a client without heartbeats has to take some of the output that waits for it, or to say something. Past it
-/// the socket is dropped: the system of a frozen process answers for it, so nothing else would ever end that. Long, for who
-/// switches heartbeats off works for minutes without a look at the socket (RabbitMQ: consumer_timeout is as long, and without
-/// heartbeats there is no other bound).
+/// Time in which a client without heartbeats has to take some of the output that waits for it, or to say
+/// something. Past it the socket is dropped: the system of a frozen process answers for it, so nothing else
+/// would ever end that. Long, for who switches heartbeats off works for minutes without a look at the socket
+/// (RabbitMQ: consumer_timeout is as long, and without heartbeats there is no other bound).
 pub const OUTPUT_STUCK_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Consumers of one channel. More is 530: not allowed.
 pub const CONSUMERS_PER_CHANNEL_MAX: usize = 10_000;
@@ -64,36 +75,43 @@ pub const CONSUMERS_PER_CONNECTION_MAX: usize = 20_000;
 pub const CONSUMERS_PER_SHARD_MAX: usize = 500_000;
 /// What a consumer takes in its channel, its shard and its queue, bytes; measured with 600,000 of one queue.
 pub const CONSUMER_BYTES: usize = 400;
-/// Unacknowledged messages of one consumer without a prefetch limit: what its queue's home grants, which knows nothing of the
-/// channel's other consumers. At the bound its deliveries pause, no error. (RabbitMQ has no bound.)
+/// Unacknowledged messages of one consumer without a prefetch limit: what its queue's home grants, which knows
+/// nothing of the channel's other consumers. At the bound its deliveries pause, no error. (RabbitMQ has no
+/// bound.)
 pub const UNACKED_PER_CONSUMER_MAX: usize = 20_000;
-/// Unacknowledged messages of one channel, of all its consumers and gets. At the bound deliveries to its consumers pause, no
-/// error, until there is room for one to each; what the windows of consumers elsewhere let through by then still comes
-/// ([`CONSUMER_WINDOW_MESSAGES`](super::CONSUMER_WINDOW_MESSAGES) each). A `basic.get` or `basic.consume` that wants acks is 406 then, which closes the channel
-/// and gives all of it back: the get would wait for the channel's own acks, which come behind it, and consumers that come and
-/// go would each bring a window. (RabbitMQ has no bound.)
+/// Unacknowledged messages of one channel, of all its consumers and gets. At the bound deliveries to its
+/// consumers pause, no error, until there is room for one to each; what the windows of consumers elsewhere let
+/// through by then still comes ([`CONSUMER_WINDOW_MESSAGES`](super::CONSUMER_WINDOW_MESSAGES) each). A
+/// `basic.get` or `basic.consume` that wants acks is 406 then, which closes the channel and gives all of it
+/// back: the get would wait for the channel's own acks, which come behind it, and consumers that come and go
+/// would each bring a window. (RabbitMQ has no bound.)
 pub const UNACKED_PER_CHANNEL_MAX: usize = 100_000;
-/// How long a refused login is held when the client cannot take a close frame (RabbitMQ holds about 3 s; shorter frees the slot).
+/// How long a refused login is held when the client cannot take a close frame (RabbitMQ holds about 3 s;
+/// shorter frees the slot).
 pub const LOGIN_REFUSED_HOLD: Duration = Duration::from_secs(1);
-/// Time after connection.close within which close-ok must come, and within which the last words of a connection that is over
-/// must be taken. Past it the socket is dropped.
+/// Time after connection.close within which close-ok must come, and within which the last words of a connection
+/// that is over must be taken. Past it the socket is dropped.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client's connection.close waits for what it said before on its channels; then that is dropped.
 pub const LEAVE_WAIT: Duration = Duration::from_secs(5);
 
 // ---- AMQP connections, continued --------------------------------------------------------------------------
 
-/// Largest frame before connection.tune-ok, bytes (RabbitMQ 4.1: initial_frame_max, for long tokens). More is a drop.
+/// Largest frame before connection.tune-ok, bytes (RabbitMQ 4.1: initial_frame_max, for long tokens). More is a
+/// drop.
 pub const FIRST_FRAME_BYTES_MAX: u32 = 8_192;
 /// Small pieces of a large body are gathered up to this before they become one chunk, bytes.
 pub const GATHER_BYTES: usize = 64 * 1024;
 /// Bytes of frames that all channels of a connection keep deferred. At the bound the connection is not read.
 pub const DEFERRED_PER_CONNECTION_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// Bytes of whole messages that a connection holds because they cannot be routed now. At the bound it is not read.
+/// Bytes of whole messages that a connection holds because they cannot be routed now. At the bound it is not
+/// read.
 pub const HELD_PUBLISH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Names that a client gives to itself are kept for people up to this, bytes; the rest is cut.
 pub const SHOWN_NAME_BYTES_MAX: usize = 255;
-/// Numbers of confirms for which a channel keeps room when none is owed; what a burst took beyond them is given back.
+/// Numbers of confirms for which a channel keeps room when none is owed; what a burst took beyond them is given
+/// back.
 pub const CONFIRMS_KEEP: usize = 64;
-/// Deliveries that were settled out of order and may stay as holes of a channel's table; of more, no more than are held.
+/// Deliveries that were settled out of order and may stay as holes of a channel's table; of more, no more than
+/// are held.
 pub const UNACKED_HOLES_FREE: usize = 64;

@@ -98,8 +98,12 @@ pub const BUS_INCOMING_MAX: usize = 4_096;
 /// Messages in a participant's queue on the broker; at the bound the oldest is dropped.
 pub const BUS_QUEUE_MESSAGES_MAX: u32 = 10_000;
 /// Pause before the next round through all brokers, by the number of rounds that failed; the last one stays.
-pub const BUS_REDIAL_WAITS: [Duration; 4] =
-    [Duration::from_millis(10), Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(500)];
+pub const BUS_REDIAL_WAITS: [Duration; 4] = [
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+];
 /// Time for each step of a new link: lookup, connect, login, declare.
 pub const BUS_STEP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Heartbeat that is asked for, whole seconds: a dead broker is found after twice that.

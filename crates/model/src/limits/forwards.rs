@@ -6,8 +6,9 @@ use super::{NODES_MAX, SHARDS_MAX};
 
 /// Records between two shards that may be unprocessed. At the bound the rest waits at the sender.
 pub const FORWARD_RECORDS_MAX: u32 = 16_384;
-/// Queues of one publish in one record; those of a wider fan-out come in several, each with the message: a record of the
-/// largest message must fit a frame ([`LINK_FRAME_BYTES_MAX`](super::LINK_FRAME_BYTES_MAX)), and 36 KiB of queues are many beside one message.
+/// Queues of one publish in one record; those of a wider fan-out come in several, each with the message: a
+/// record of the largest message must fit a frame ([`LINK_FRAME_BYTES_MAX`](super::LINK_FRAME_BYTES_MAX)), and
+/// 36 KiB of queues are many beside one message.
 pub const PUBLISH_TARGETS_MAX: usize = 1_024;
 /// Bytes of records between two shards that may be unprocessed.
 pub const FORWARD_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -15,21 +16,24 @@ pub const FORWARD_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub const CONSUMER_WINDOW_MESSAGES: u32 = 2_048;
 /// The same in bytes.
 pub const CONSUMER_WINDOW_BYTES: u64 = 1024 * 1024;
-/// Consumers, or held deliveries, that one record of a resubscription names; the rest follows in others, so that however much
-/// is held it moves under credit and fits the frames of a link. Small, so that many a cut in the simulator sends several.
+/// Consumers, or held deliveries, that one record of a resubscription names; the rest follows in others, so
+/// that however much is held it moves under credit and fits the frames of a link. Small, so that many a cut in
+/// the simulator sends several.
 pub const RESUBSCRIBE_PIECE_MAX: usize = 64;
 /// Publishes of one lane that the home has not answered, messages. At the bound its publishers are not read.
 pub const LANE_MESSAGES_MAX: usize = 10_000;
 /// The same in bytes.
 pub const LANE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Lanes into one queue: twice what the shards of a full cluster have. At the bound the one unused for longest is forgotten.
+/// Lanes into one queue: twice what the shards of a full cluster have. At the bound the one unused for longest
+/// that owes nothing is forgotten: half of them belong to nodes that are gone, and newcomers are members, so no
+/// publisher at work loses its lane.
 pub const LANES_PER_QUEUE_MAX: usize = 2 * NODES_MAX * SHARDS_MAX as usize;
-/// Time from a publish's arrival to its answer, whichever waits it meets (R4). Then nack, or dropped and counted. One behind an
-/// operation of its channel waits with that, and has only what is left of this then. Time that an operation may wait for a
-/// lease to say what is not there. Then 405 (`refusals::no_view`).
+/// Time from a publish's arrival to its answer, whichever waits it meets (R4). Then nack, or dropped and
+/// counted. One behind an operation of its channel waits with that, and has only what is left of this then.
+/// Time that an operation may wait for a lease to say what is not there. Then 405 (`refusals::no_view`).
 pub const PUBLISH_WAIT: Duration = Duration::from_secs(2);
-/// Time that an operation may wait for the control machine or for a home elsewhere. Then it is refused with 405, which closes
-/// its channel alone (`refusals::no_answer`).
+/// Time that an operation may wait for the control machine or for a home elsewhere. Then it is refused with
+/// 405, which closes its channel alone (`refusals::no_answer`).
 pub const OPERATION_WAIT: Duration = Duration::from_secs(8);
 /// How often a question is asked again whose home had no lease, within the time of its client.
 pub const ASK_AGAIN_EVERY: Duration = Duration::from_millis(100);

@@ -6,14 +6,17 @@ use core::time::Duration;
 pub const SHARD_EVENTS_MAX: usize = 1_024;
 /// The same for the control thread, which has few sockets.
 pub const CONTROL_EVENTS_MAX: usize = 256;
-/// Pieces of mail from the shards that the control thread takes before it looks at links and timers again: well below
-/// [`HEARD_WITHIN`](super::HEARD_WITHIN) of work, so that a flood of commands never makes a node look Down. The rest waits its turn.
+/// Pieces of mail from the shards that the control thread takes before it looks at links and timers again: well
+/// below [`HEARD_WITHIN`](super::HEARD_WITHIN) of work, so that a flood of commands never makes a node look
+/// Down. The rest waits its turn.
 pub const CONTROL_MAIL_PER_TURN_MAX: usize = 256;
-/// Sockets accepted in one turn, so that a storm of them leaves room for pings, and for who is served already. The others
-/// wait in the kernel's queue.
+/// Sockets accepted in one turn, so that a storm of them leaves room for pings, and for who is served already.
+/// The others wait in the kernel's queue.
 pub const ACCEPTS_PER_TURN_MAX: usize = 64;
-/// Connections that the kernel keeps for a listener until they are accepted. More are not answered, and try again.
-pub const LISTEN_BACKLOG: i32 = 1_024;
+/// Connections that the kernel keeps for a listener until they are accepted. More are not answered, and their
+/// systems try again for a minute or longer. No more than handshakes may be under way: those at its end wait
+/// for all before them.
+pub const LISTEN_BACKLOG: i32 = super::HANDSHAKES_MAX as i32;
 /// How long a stopping shard waits for its clients to take the close. Then their sockets are dropped.
 pub const STOP_GRACE: Duration = Duration::from_millis(500);
 /// How often a connection that waits for memory and holds deliveries is read a little, for its acks make room.
@@ -26,28 +29,30 @@ pub const RECEIVE_BLOCK_BYTES: usize = 256 * 1024;
 pub const RECEIVE_ROOM_BYTES_MIN: usize = 64 * 1024;
 /// Room for one read from a link, bytes.
 pub const LINK_READ_BYTES: usize = 256 * 1024;
-/// Blocks that are looked at in each turn, and with each one that joins them, for what nobody holds any more. The others have
-/// their turn later.
+/// Blocks that are looked at in each turn, and with each one that joins them, for what nobody holds any more.
+/// The others have their turn later.
 pub const BLOCKS_LOOKED_AT: usize = 32;
 /// Slices that one write to a client gathers; the rest has the next one. The kernel's bound is 1,024.
 pub const WRITE_SLICES_MAX: usize = 64;
-/// How often a DNS name with seeds is looked up. Its time to live is not waited for: a node that comes is found soon.
+/// How often a DNS name with seeds is looked up. Its time to live is not waited for: a node that comes is found
+/// soon.
 pub const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
-/// A look-up that takes longer has failed. A newcomer that nobody answers waits for the first one before it serves alone.
+/// A look-up that takes longer has failed. A newcomer that nobody answers waits for the first one before it
+/// serves alone.
 pub const LOOK_UP_WAIT: Duration = Duration::from_secs(4);
 /// Longest request line on the admin socket, bytes. More is a drop.
 pub const ADMIN_REQUEST_BYTES_MAX: usize = 256;
 /// Admin connections at once: they cost a descriptor and a thread each. More wait until one ends.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
-/// Time for an asker to ask and to take each part of the answer, and for a machine to tell its part. Then the connection
-/// ends, or the answer says who is silent.
+/// Time for an asker to ask and to take each part of the answer, and for a machine to tell its part. Then the
+/// connection ends, or the answer says who is silent.
 pub const ADMIN_WAIT: Duration = Duration::from_secs(2);
-/// Queues that a machine tells the admin socket of in one turn.
-pub const STATUS_PAGE_QUEUES: usize = 2_000;
+/// Entries of its tables of queues and connections that a machine looks at for the admin socket in one turn.
+pub const STATUS_PAGE_ENTRIES: usize = 2_000;
 /// Renamed queues that `status` warns of. Of more, the latest.
 pub const RENAMED_WARNINGS_MAX: usize = 100;
-/// `status` waits so long for the answer of a node. It answers from memory, part by part, and names a part that is silent;
-/// longer means that it hangs, which is then said.
+/// `status` waits so long for the answer of a node. It answers from memory, part by part, and names a part that
+/// is silent; longer means that it hangs, which is then said.
 pub const STATUS_ANSWER_WAIT: Duration = Duration::from_secs(15);
 /// What `status` reads of an answer, bytes: a million queues of 200 bytes each. More is an error.
 pub const STATUS_ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;

@@ -1,8 +1,9 @@
 //! The slots of the arena, in pages, so that a table that was large once gives its memory back.
 //!
-//! Read first: [`Slots::take`] and [`Slots::release`]. Free slots of all pages form one list, last in, first out: a steady
-//! flow uses the same warm slots. [`Slots::trim`] drops pages without taken slots once few slots are taken, and makes
-//! the list anew; that is rare enough (the taken ones must have halved since) to cost little per message.
+//! Read first: [`Slots::take`] and [`Slots::release`]. Free slots of all pages form one list, last in, first
+//! out: a steady flow uses the same warm slots. [`Slots::trim`] drops pages without taken slots once few slots
+//! are taken, and makes the list anew; that is rare enough (the taken ones must have halved since) to cost
+//! little per message.
 //!
 //! Invariant: a slot with `refs` 0 is in the list, and its page has memory.
 
@@ -19,8 +20,8 @@ const NONE: u32 = u32::MAX;
 /// [`Slot::chunks`] of a flat body.
 pub(super) const NO_CHUNKS: u32 = u32::MAX;
 
-/// One message. Of a free slot only `refs` (0) and `offset` (the next free slot) mean something. Aligned, so that two share
-/// a cache line and an index is a shift.
+/// One message. Of a free slot only `refs` (0) and `offset` (the next free slot) mean something. Aligned, so
+/// that two share a cache line and an index is a shift.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(32))]
 pub(super) struct Slot {
@@ -81,7 +82,8 @@ impl Slots {
         index
     }
 
-    /// An owner less. If that was the last one the slot is free, and its block, record bytes and chunks are returned. hot.
+    /// An owner less. If that was the last one the slot is free, and its block, record bytes and chunks are
+    /// returned. hot.
     #[inline(always)]
     pub(super) fn release(&mut self, index: u32) -> Option<(u32, u32, u32)> {
         let next = self.free;

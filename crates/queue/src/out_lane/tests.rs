@@ -1,5 +1,5 @@
-//! Both ends of a lane over a link that breaks: the home's log is in order, without a duplicate, and misses nothing
-//! but what the ingress gave up.
+//! Both ends of a lane over a link that breaks: the home's log is in order, without a duplicate, and misses
+//! nothing but what the ingress gave up.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::vec::Vec;
@@ -209,7 +209,8 @@ proptest! {
         run(deeds)?;
     }
 
-    /// The same with a home that loses contents and lanes: each of its lives is in order, and nothing waits for ever.
+    /// The same with a home that loses contents and lanes: each of its lives is in order, and nothing waits for
+    /// ever.
     #[test]
     fn a_lane_goes_on_with_a_home_that_forgot(deeds in prop::collection::vec(deed(1), 1..150)) {
         run(deeds)?;
@@ -274,8 +275,8 @@ fn a_full_lane_says_so_and_a_gone_queue_empties_it() {
 }
 
 proptest! {
-    /// Whatever is due when: at each time all that is due has been told, once, and nothing before its time; what was
-    /// told behind a younger one leaves with the others, in order.
+    /// Whatever is due when: at each time all that is due has been told, once, and nothing before its time;
+    /// what was told behind a younger one leaves with the others, in order.
     #[test]
     fn each_publish_is_due_at_its_own_time(
         dues in prop::collection::vec(0..30_u64, 1..40),

@@ -1,11 +1,12 @@
 //! The consumers of a queue, and the lines in which they wait for messages.
 //!
-//! Read first: [`Consumers::enlist`]. Consumers of one priority, on this node or on another, share a line and take
-//! turns; lines are asked from the highest priority down, at equal priority those of this node first. In a line stand only
-//! those that can take a message now, so a queue whose consumers are all busy is seen at once (`awake` is 0).
+//! Read first: [`Consumers::enlist`]. Consumers of one priority, on this node or on another, share a line and
+//! take turns; lines are asked from the highest priority down, at equal priority those of this node first. In a
+//! line stand only those that can take a message now, so a queue whose consumers are all busy is seen at once
+//! (`awake` is 0).
 //!
-//! Invariant: a consumer stands in its line exactly if it is subscribed, not asleep and has quota. An entry stays while
-//! it is subscribed or holds deliveries; entries of `basic.get` never subscribe.
+//! Invariant: a consumer stands in its line exactly if it is subscribed, not asleep and has quota. An entry
+//! stays while it is subscribed or holds deliveries; entries of `basic.get` never subscribe.
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -99,7 +100,8 @@ impl Consumer {
 /// No entry: beyond the end of a line.
 const NOBODY: u32 = u32::MAX;
 
-/// A list through the entries themselves, so that each leaves it at the same cost: a client may end with 20,000 of them.
+/// A list through the entries themselves, so that each leaves it at the same cost: a client may end with 20,000
+/// of them.
 #[derive(Debug)]
 struct Line {
     rank: LineRank,
@@ -384,8 +386,8 @@ impl Consumers {
         }
     }
 
-    /// On another node. Which shard of a node a connection came to is chance, and nobody's reason to be served less: clients
-    /// count on turns (RabbitMQ: round robin among consumers of one priority).
+    /// On another node. Which shard of a node a connection came to is chance, and nobody's reason to be served
+    /// less: clients count on turns (RabbitMQ: round robin among consumers of one priority).
     fn is_remote(&self, at: ShardAddress) -> bool {
         at.node != self.own.node
     }

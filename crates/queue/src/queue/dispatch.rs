@@ -1,7 +1,7 @@
 //! The end of a turn: ready messages go to consumers that can take them.
 //!
-//! Read first: [`Queue::dispatch`]. A consumer that stands alone in its line is served in one run without being looked
-//! up again; several take turns, one message each.
+//! Read first: [`Queue::dispatch`]. A consumer that stands alone in its line is served in one run without being
+//! looked up again; several take turns, one message each.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;

@@ -1,7 +1,7 @@
 //! The ready messages of a queue: those never delivered, in a row, and before them those that came back.
 //!
-//! Invariant: what came back was at the front once, so every returned place is lower than every fresh one; fresh
-//! places are consecutive and end at `next - 1`.
+//! Invariant: what came back was at the front once, so every returned place is lower than every fresh one;
+//! fresh places are consecutive and end at `next - 1`.
 
 use alloc::collections::{BTreeMap, VecDeque};
 
@@ -131,7 +131,8 @@ impl Ready {
         self.bytes
     }
 
-    /// After a backlog its row gives memory back; by halves at least, so that it costs less than the filling did.
+    /// After a backlog its row gives memory back; by halves at least, so that it costs less than the filling
+    /// did.
     pub(super) fn shrink(&mut self) {
         let capacity = self.fresh.capacity();
         if capacity > TABLE_KEEP_ENTRIES && self.fresh.len() < capacity / 8 {

@@ -1,8 +1,8 @@
 //! What a shard elsewhere says on a new link of its consumers and of what its channels hold (RESUB).
 //!
-//! It comes in pieces, since what is held may be more than one record can name. [`Queue::name`] notes a piece and changes
-//! nothing; [`Queue::reconcile`] is the end, and makes everything so. A link that breaks in between is forgotten
-//! ([`Queue::forget_named`]): the next one says all of it again.
+//! It comes in pieces, since what is held may be more than one record can name. [`Queue::name`] notes a piece
+//! and changes nothing; [`Queue::reconcile`] is the end, and makes everything so. A link that breaks in between
+//! is forgotten ([`Queue::forget_named`]): the next one says all of it again.
 //!
 //! Invariant: what is noted is bounded by what the queue has: a held place is noted only if it is held there.
 
@@ -14,7 +14,8 @@ use leveret_model::{ChannelKey, ConsumerKey, ConsumerNumber, NodeId, Position, S
 
 use super::{Queue, Subscription};
 
-/// A delivery that a shard says its channels hold: the channel, the consumer ([`ConsumerNumber::OF_GET`] for `basic.get`), the place.
+/// A delivery that a shard says its channels hold: the channel, the consumer ([`ConsumerNumber::OF_GET`] for
+/// `basic.get`), the place.
 pub type HeldPlace = (ChannelKey, ConsumerNumber, Position);
 
 /// What one shard has said so far on its newest link.
@@ -45,9 +46,10 @@ impl Queue {
         }
     }
 
-    /// The end of what shard `at` says: its consumers become exactly those that were named, awake, their windows open but
-    /// for what their clients have not read; what the queue believes is held there and was not named goes back to its
-    /// place. Returns the consumers that cannot be (another became exclusive meanwhile): they are to be cancelled.
+    /// The end of what shard `at` says: its consumers become exactly those that were named, awake, their
+    /// windows open but for what their clients have not read; what the queue believes is held there and was not
+    /// named goes back to its place. Returns the consumers that cannot be (another became exclusive meanwhile):
+    /// they are to be cancelled.
     #[must_use]
     pub fn reconcile(&mut self, at: ShardAddress) -> Vec<ConsumerKey> {
         let known = self.named.iter().position(|named| named.at == at);

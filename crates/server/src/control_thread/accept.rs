@@ -3,11 +3,12 @@
 use std::io;
 
 use leveret_model::{Instant, limits};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::ControlThread;
 use crate::client_door::{self, PORTER};
-use crate::node::StartError;
 use crate::shard_thread::ToShardThread;
+use crate::start_error::StartError;
 
 impl ControlThread {
     pub(super) fn accept(&mut self, now: Instant) {
@@ -21,6 +22,16 @@ impl ControlThread {
     /// True if there may be more.
     fn accept_nodes(&mut self, now: Instant) -> bool {
         for _ in 0..limits::ACCEPTS_PER_TURN_MAX {
+            if self.links.is_full() {
+                if !self.somebody_waits() {
+                    return false;
+                }
+                if !self.links.drop_stale(now) {
+                    // it stays in the kernel's queue, and the listener does not tell of it again
+                    self.accept_at = now + limits::ACCEPT_AGAIN;
+                    return false;
+                }
+            }
             match self.cluster_listener.accept() {
                 Ok((stream, from)) => self.links.accept(now, stream, from),
                 Err(error) => {
@@ -32,8 +43,13 @@ impl ControlThread {
         true
     }
 
-    /// Nobody is there, or none can be taken, mostly for want of descriptors: the listener tells of each socket once, so
-    /// nobody would ask again.
+    fn somebody_waits(&self) -> bool {
+        let mut listener = [PollFd::new(&self.cluster_listener, PollFlags::IN)];
+        poll(&mut listener, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Nobody is there, or none can be taken, mostly for want of descriptors: the listener tells of each socket
+    /// once, so nobody would ask again.
     fn cannot_accept(&mut self, now: Instant, error: &io::Error) {
         if error.kind() == io::ErrorKind::WouldBlock {
             return;
@@ -42,7 +58,8 @@ impl ControlThread {
         self.accept_at = now + limits::ACCEPT_AGAIN;
     }
 
-    /// The node is ready: clients are let in. Another process that bound the port beside us may have opened it first.
+    /// The node is ready: clients are let in. Another process that bound the port beside us may have opened it
+    /// first.
     pub(super) fn open_clients(&mut self) -> Result<(), StartError> {
         let Some(socket) = self.client_socket.take() else { return Ok(()) };
         let (what, flag, address) = ("AMQP", "--listen", self.listen);

@@ -1,5 +1,5 @@
-//! Control links that ended, told to people: whose, and why. Of two dials that crossed one ends at once, which is nothing to
-//! tell: the other one is there.
+//! Control links that ended, told to people: whose, and why. Of two dials that crossed one ends at once, which
+//! is nothing to tell: the other one is there.
 
 use leveret_cluster::LinkKey;
 use leveret_link::handshake::Hello;

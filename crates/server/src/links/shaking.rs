@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 
 use leveret_cluster::DialFailure;
 use leveret_link::handshake::{Hello, Nonce, Refused};
-use leveret_model::{Name, limits};
+use leveret_model::{Instant, Name, limits};
 use mio::net::TcpStream;
 use tracing::{debug, warn};
 
-use super::{Errand, LinkSocket, Links};
+use super::{Errand, LinkSocket, Links, Shaking};
 use crate::allowance::unless_none;
 use crate::clock;
 
@@ -21,6 +21,7 @@ pub(super) struct OwnDials(VecDeque<String>);
 impl OwnDials {
     fn note(&mut self, dialled: &TcpStream) {
         if self.0.len() == limits::LINK_HANDSHAKES_MAX {
+            // whichever goes, its other end becomes a line of the log and nothing else
             self.0.pop_front();
         }
         self.0.extend(dialled.local_addr().map(|address| address.to_string()));
@@ -32,8 +33,8 @@ impl OwnDials {
     }
 }
 
-/// Addresses that answered a dial for a control link, and whether one of them ever let this node in: an acceptor of another
-/// group hangs up without a word, so whoever dials cannot know more.
+/// Addresses that answered a dial for a control link, and whether one of them ever let this node in: an
+/// acceptor of another group hangs up without a word, so whoever dials cannot know more.
 #[derive(Debug, Default)]
 pub(super) struct Doors(BTreeMap<String, bool>);
 
@@ -69,6 +70,32 @@ impl Doors {
 }
 
 impl Links {
+    /// As many accepted links are in their handshakes as may be. They are looked through for each that comes:
+    /// there are few.
+    pub(crate) fn is_full(&self) -> bool {
+        self.accepted().count() >= limits::LINK_HANDSHAKES_MAX
+    }
+
+    /// Drops the oldest handshake for a link that waits, if it had its time: one that is under way is worth
+    /// more than one that just came. False if there is none to drop.
+    pub(crate) fn drop_stale(&mut self, now: Instant) -> bool {
+        // tokens are given in the order of arrival
+        let Some((oldest, shaking)) = self.accepted().min_by_key(|(token, _)| *token) else { return false };
+        let left = limits::LINK_HANDSHAKE_TIMEOUT - limits::LINK_HANDSHAKE_UNDISTURBED;
+        let stale = shaking.handshake.deadline() <= now + left;
+        if stale {
+            self.shaking_failed(oldest, &io::Error::other("it took long, and others wait"));
+        }
+        stale
+    }
+
+    fn accepted(&self) -> impl Iterator<Item = (usize, &Shaking)> {
+        self.sockets.iter().filter_map(|(token, socket)| match socket {
+            LinkSocket::Shaking(shaking) if !shaking.is_dialled() => Some((*token, &**shaking)),
+            _ => None,
+        })
+    }
+
     /// Why this node found nobody although somebody answered, for people.
     pub(crate) fn why_alone(&self) -> Option<String> {
         self.doors.why_alone(&self.identity.hello.group)
@@ -90,7 +117,8 @@ impl Links {
             }
         } else if !self.own_dials.take(&shaking.address) {
             let why = match error.kind() {
-                // a dialer that finds another secret here leaves without a word, and so does one that waited too long
+                // a dialer that finds another secret here leaves without a word, and so does one that waited
+                // too long
                 io::ErrorKind::UnexpectedEof => {
                     "the peer left: this node stood still, or they have different secrets".to_owned()
                 }

@@ -1,12 +1,14 @@
 //! The connections of a shard, by key; and the one timer that each of them has.
 //!
-//! Invariants: a slot's generation rises with each use, so a stale key finds nobody. The timers have one entry for each
-//! connection whose `timer_at` is not [`Instant::FAR`], at that time, and none for a slot without a connection. It is never
-//! later than the connection wants, and may be earlier; but a handshake that is over wakes nobody.
+//! Invariants: a slot's generation rises with each use, so a stale key finds nobody. The timers have one entry
+//! for each connection whose `timer_at` is not [`Instant::FAR`], at that time, and none for a slot without a
+//! connection. It is never later than the connection wants, and may be earlier; but a handshake that is over
+//! wakes nobody.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use leveret_amqp::{Connection, State};
 use leveret_model::{ChannelKey, ConnectionKey, Held, Instant, limits};
@@ -93,10 +95,24 @@ impl Connections {
     }
 
     pub(crate) fn keys(&self) -> Vec<ConnectionKey> {
-        let used = |(slot, at): (usize, &Slot)| {
-            at.connection.as_ref().map(|_| ConnectionKey { slot: slot as u32, generation: at.generation })
-        };
-        self.slots.iter().enumerate().filter_map(used).collect()
+        self.within(0..self.slots()).map(|(key, _)| key).collect()
+    }
+
+    /// The connections in these slots of the table.
+    pub(crate) fn within(
+        &self,
+        slots: Range<usize>,
+    ) -> impl Iterator<Item = (ConnectionKey, &ClientConnection)> {
+        let piece = self.slots.iter().enumerate().skip(slots.start).take(slots.len());
+        piece.filter_map(|(slot, at)| {
+            let key = ConnectionKey { slot: slot as u32, generation: at.generation };
+            Some((key, at.connection.as_deref()?))
+        })
+    }
+
+    /// Slots of the table, free ones included.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// Notes that a connection that is there has something for its socket. hot.
@@ -131,8 +147,8 @@ impl Connections {
         self.touched = touched;
     }
 
-    /// Sets the timer of a connection forward if it wants to be called earlier than it will be; and anew once its handshake
-    /// is over. hot.
+    /// Sets the timer of a connection forward if it wants to be called earlier than it will be; and anew once
+    /// its handshake is over. hot.
     #[inline]
     fn arm(&mut self, slot: u32) {
         let at = &mut self.slots[slot as usize];

@@ -1,12 +1,14 @@
 //! What connections keep in memory beside the queues, and who goes when that is too much for the node.
 //!
-//! A client decides how long a message that it began is unfinished, and how long output that it asked for is unread. So
-//! the node has a share of its memory for that. When half of the share is taken outputs are kept short; past it the shard
-//! closes those that keep most for longest: the product of bytes and their age. Who sends or reads fast keeps much, but
-//! what it keeps is young; a crowd that begins large messages, or never reads, grows old with them.
+//! A client decides how long a message that it began is unfinished, and how long output that it asked for is
+//! unread. So the node has a share of its memory for that. When half of the share is taken outputs are kept
+//! short; past it the shard closes those that keep most for longest: the product of bytes and their age. Who
+//! sends or reads fast keeps much, but what it keeps is young; a crowd that begins large messages, or never
+//! reads, grows old with them.
 //!
 //! Read first: [`ClientMemory::count`], which the shard calls when a connection's output was carried, then
-//! [`ClientMemory::greediest_first`]. Invariant: the sums are those of what was counted last for each connection.
+//! [`ClientMemory::greediest_first`]. Invariant: the sums are those of what was counted last for each
+//! connection.
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -29,8 +31,8 @@ pub(crate) struct KeptBytes {
 }
 
 impl KeptBytes {
-    /// What is kept at will has changed. New bytes have no age; which ones left is not known, so the age of those that are
-    /// left shrinks with their number: who empties half of it is half forgiven.
+    /// What is kept at will has changed. New bytes have no age; which ones left is not known, so the age of
+    /// those that are left shrinks with their number: who empties half of it is half forgiven.
     fn age(&mut self, at_will: u64, now: Instant) {
         let (before, after) = (self.at_will, at_will);
         self.at_will = at_will;
@@ -114,9 +116,9 @@ impl ClientMemory {
         self.output_high() / 2
     }
 
-    /// Connections that keep bytes at their client's will, those first that keep most for longest, each with what it keeps.
-    /// Of a connection that is not read because it `waits`, only its output counts: that the rest is not finished is not its
-    /// client's fault.
+    /// Connections that keep bytes at their client's will, those first that keep most for longest, each with
+    /// what it keeps. Of a connection that is not read because it `waits`, only its output counts: that the
+    /// rest is not finished is not its client's fault.
     pub(crate) fn greediest_first(
         &self,
         connections: &Connections,

@@ -54,10 +54,10 @@ impl LocalConsumers for Deliveries<'_> {
 impl Egress {
     /// A home elsewhere gives a message to a consumer of this shard. hot.
     ///
-    /// A channel knows a consumer from the home's answer to the subscription up to its answer to the cancel. So a delivery is
-    /// not taken in three cases: its channel is gone, its consumer was cancelled from here, or the queue lost a merge before
-    /// it answered (then the consumer is the winner's). It goes back to the home; of a consumer without acks the home does
-    /// not know it any more, and it is lost as on RabbitMQ.
+    /// A channel knows a consumer from the home's answer to the subscription up to its answer to the cancel. So
+    /// a delivery is not taken in three cases: its channel is gone, its consumer was cancelled from here, or
+    /// the queue lost a merge before it answered (then the consumer is the winner's). It goes back to the home;
+    /// of a consumer without acks the home does not know it any more, and it is lost as on RabbitMQ.
     pub(crate) fn on_deliver(
         &mut self,
         delivery: FromElsewhere<'_>,

@@ -1,7 +1,8 @@
 //! Consumers that pause because their channel holds as much as it may (`limits::UNACKED_PER_CHANNEL_MAX`).
 //!
-//! A queue here is told that such a consumer is full, and it sleeps until it is woken. A home elsewhere runs out of window:
-//! what it may send is withheld until the pause ends. Both cost no more than one look for each settlement that made room.
+//! A queue here is told that such a consumer is full, and it sleeps until it is woken. A home elsewhere runs
+//! out of window: what it may send is withheld until the pause ends. Both cost no more than one look for each
+//! settlement that made room.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -13,7 +14,8 @@ use crate::clients::ClientConnection;
 use crate::queues::{Credit, Queues};
 
 impl Egress {
-    /// Channels of the connection pause, or did until now: those with room go on, windows of the others are withheld.
+    /// Channels of the connection pause, or did until now: those with room go on, windows of the others are
+    /// withheld.
     #[cold]
     pub(crate) fn note_pauses(
         &mut self,

@@ -15,7 +15,8 @@ use crate::queues::{Credit, Queues};
 pub(super) struct Windows {
     /// Queues that skipped a consumer of it for want of room in its output.
     pub(super) parked: Vec<(QueueHandle, ConsumerKey)>,
-    /// Window to be given back to homes elsewhere once its output is short enough; runs of one consumer are folded.
+    /// Window to be given back to homes elsewhere once its output is short enough; runs of one consumer are
+    /// folded.
     pub(super) credit: Vec<Credit>,
     /// Consumers of a channel of it pause, or did a moment ago (`pauses.rs`).
     pub(super) pauses: bool,
@@ -67,8 +68,8 @@ impl Egress {
         }
     }
 
-    /// What homes elsewhere will hear of when it is read, or when its channel has room. (Credit that was on its way counts as
-    /// given back.)
+    /// What homes elsewhere will hear of when it is read, or when its channel has room. (Credit that was on its
+    /// way counts as given back.)
     pub(crate) fn unread(&self) -> BTreeMap<(ChannelKey, ConsumerNumber), Unread> {
         let mut unread: BTreeMap<_, Unread> = BTreeMap::new();
         for credit in
@@ -93,7 +94,8 @@ impl Egress {
         }
     }
 
-    /// What is withheld of consumers that have ended means nothing. Looked for when there is more than consumers can have.
+    /// What is withheld of consumers that have ended means nothing. Looked for when there is more than
+    /// consumers can have.
     pub(super) fn forget_withheld(&mut self, connection: ConnectionKey) {
         let Self { windows, subscribed } = self;
         let windows = &mut windows[connection.slot as usize];

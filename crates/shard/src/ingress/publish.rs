@@ -9,12 +9,12 @@ use leveret_auth::Access;
 use leveret_model::{ChannelKey, ConnectionKey, Instant, QueueHandle, Refusal, Seed, limits};
 use leveret_route::MessageHeaders;
 
-use super::cache::{ChannelState, Route};
+use super::cache::{self, ChannelState, Route};
 use super::owed::OwedAnswers;
 use super::rooms::Routing;
 use super::routes::{Routes, exchange_of_publish};
 use crate::clients::{Clients, no_vhost};
-use crate::queues::{Answered, Appended, Publisher, Queues};
+use crate::queues::{Answered, Appended, OneAppended, Publisher, Queues};
 use crate::view::ClusterView;
 use crate::watch::Routed;
 
@@ -52,45 +52,81 @@ impl Ingress {
     }
 
     /// A message from a client of this shard. hot.
+    #[inline(always)]
     pub(crate) fn publish(
         &mut self,
         channel: ChannelKey,
         state: &mut ChannelState,
         publish: &Publish<'_>,
-        routing: &mut Routing<'_>,
+        routing: Routing<'_>,
     ) -> Result<Published, Refusal> {
+        // taken apart, and put together again only where the way is long
+        let Routing { view, clients, queues, throttled } = routing;
         if publish.number.is_some()
-            && routing.view.was_masked_since(publish.arrived)
-            && lost_a_home(routing, channel, publish)
+            && view.was_masked_since(publish.arrived)
+            && lost_a_home(view, clients, channel, publish)
         {
             self.given_up += 1;
             return Ok(Published::GivenUp);
         }
         let cache = state.cache.get_or_insert_with(Box::default);
-        Ok(match self.routes.find(channel, cache, publish, routing)? {
-            Route::Cached(slot) => self.publish_to(channel, &cache[slot].targets, publish, routing),
-            Route::Uncached => {
-                let targets = core::mem::take(&mut self.routes.targets);
-                let published = self.publish_to(channel, &targets, publish, routing);
-                self.routes.targets = targets;
-                published
+        let (cached, found) = cache::find(cache, publish.address, view);
+        let route = match found {
+            Some(route) => route,
+            None => {
+                let routing = Routing { view, clients, queues: &mut *queues, throttled: &mut *throttled };
+                self.routes.look_up(channel, cached, publish, routing)?
             }
-            Route::NotNow => self.hold(channel, publish, routing.view.now()),
-        })
+        };
+        if let ([handle], Route::Cached) = (&cached.targets[..], route)
+            && self.routed.is_none()
+        {
+            match queues.append_to_one(&publish.message(), *handle) {
+                OneAppended::Done => return Ok(Published::Settled),
+                OneAppended::NotDone(stored) => {
+                    let appended = queues.finish_one(*handle, stored, publisher(channel, publish));
+                    let mut routing = Routing { view, clients, queues, throttled };
+                    return Ok(self.outcome(channel, &cached.targets, publish, appended, &mut routing));
+                }
+                OneAppended::NotHere => {}
+            }
+        }
+        let routing = Routing { view, clients, queues, throttled };
+        Ok(self.publish_to_many(channel, route, &cached.targets, publish, routing))
     }
 
-    /// hot.
-    #[inline(always)]
-    fn publish_to(
+    /// To none, to several, to one elsewhere, or while somebody watches. hot.
+    #[inline(never)]
+    fn publish_to_many(
+        &mut self,
+        channel: ChannelKey,
+        route: Route,
+        cached: &[QueueHandle],
+        publish: &Publish<'_>,
+        mut routing: Routing<'_>,
+    ) -> Published {
+        if route == Route::NotNow {
+            return self.hold(channel, publish, routing.view.now());
+        }
+        let uncached = core::mem::take(&mut self.routes.targets);
+        let targets = if route == Route::Cached { cached } else { &uncached[..] };
+        let due = publish.arrived + limits::PUBLISH_WAIT;
+        let publisher = publisher(channel, publish);
+        let appended = routing.queues.append_to_many(&publish.message(), targets, publisher, due);
+        let published = self.outcome(channel, targets, publish, appended, &mut routing);
+        self.routes.targets = uncached;
+        published
+    }
+
+    /// What the channel hears. hot.
+    fn outcome(
         &mut self,
         channel: ChannelKey,
         targets: &[QueueHandle],
         publish: &Publish<'_>,
+        (appended, long): (Appended, bool),
         routing: &mut Routing<'_>,
     ) -> Published {
-        let publisher = publish.number.map(|number| Publisher::Channel(channel, number));
-        let due = publish.arrived + limits::PUBLISH_WAIT;
-        let (appended, long) = routing.queues.append(&publish.message(), targets, publisher, due);
         if long {
             routing.throttled.outruns(channel.connection, targets, routing.queues);
         }
@@ -98,7 +134,7 @@ impl Ingress {
             Appended::Stored if targets.is_empty() => self.unrouted(publish),
             Appended::Stored => Published::Settled,
             Appended::Owed(answers) => {
-                if let Some(publisher) = publisher
+                if let Some(publisher) = publisher(channel, publish)
                     && targets.len() > 1
                 {
                     self.owed.owe(publisher, answers);
@@ -122,7 +158,8 @@ impl Ingress {
         Published::Settled
     }
 
-    /// The publish cannot go now: its channel keeps it, with all behind it, or gives up when it waited long enough.
+    /// The publish cannot go now: its channel keeps it, with all behind it, or gives up when it waited long
+    /// enough.
     #[inline(never)]
     fn hold(&mut self, channel: ChannelKey, publish: &Publish<'_>, now: Instant) -> Published {
         if now.since(publish.arrived) >= limits::PUBLISH_WAIT {
@@ -214,6 +251,11 @@ impl Ingress {
     }
 }
 
+/// Who is to hear what became of a publish.
+fn publisher(channel: ChannelKey, publish: &Publish<'_>) -> Option<Publisher> {
+    publish.number.map(|number| Publisher::Channel(channel, number))
+}
+
 /// Is anything known to be wrong with the exchange of a publish?
 pub(crate) fn may_publish(
     connection: ConnectionKey,
@@ -229,16 +271,15 @@ pub(crate) fn may_publish(
     exchange_of_publish(view, vhost, exchange).map(drop)
 }
 
-/// The publish was held, and a home that was in reach when it came may be Down by now: routed now it would miss queues
-/// of that home, and be confirmed all the same. (Bindings of a masked queue leave the map with it if another one of
-/// its name is masked too: then nobody knows any more.)
+/// The publish was held, and a home that was in reach when it came may be Down by now: routed now it would miss
+/// queues of that home, and be confirmed all the same. (Bindings of a masked queue leave the map with it if
+/// another one of its name is masked too: then nobody knows any more.)
 #[cold]
-fn lost_a_home(routing: &Routing<'_>, channel: ChannelKey, publish: &Publish<'_>) -> bool {
-    let view = routing.view;
+fn lost_a_home(view: &ClusterView, clients: &Clients, channel: ChannelKey, publish: &Publish<'_>) -> bool {
     if view.was_unbound_since(publish.arrived) {
         return true;
     }
-    let vhost = routing.clients.get(channel.connection).vhost;
+    let vhost = clients.get(channel.connection).vhost;
     let Some(exchange) = vhost.and_then(|vhost| view.table.exchange(vhost, publish.exchange)) else {
         return false;
     };

@@ -9,7 +9,7 @@ use leveret_auth::Access;
 use leveret_model::{ChannelKey, QueueHandle, Refusal, ReplyCode, refusals};
 use leveret_route::{ExchangeId, Match, MessageHeaders, VhostId};
 
-use super::cache::{CACHE_SLOTS, CachedRoute, Route, is_good, slot_of};
+use super::cache::{CachedRoute, Route};
 use super::rooms::Routing;
 use crate::clients::no_vhost;
 use crate::view::ClusterView;
@@ -23,35 +23,15 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    /// The queues for a publish: from the channel's cache, else from the table. hot.
-    pub(super) fn find(
-        &mut self,
-        channel: ChannelKey,
-        cache: &mut [CachedRoute; CACHE_SLOTS],
-        publish: &Publish<'_>,
-        routing: &mut Routing<'_>,
-    ) -> Result<Route, Refusal> {
-        let slot = slot_of(publish.address);
-        let cached = &mut cache[slot];
-        if cached.address == publish.address && is_good(cached, &routing.view.table) {
-            return Ok(if cached.by_name || routing.view.has_lease() {
-                Route::Cached(slot)
-            } else {
-                Route::NotNow
-            });
-        }
-        self.look_up(channel, cached, publish, routing).map(|found| found.unwrap_or(Route::Cached(slot)))
-    }
-
-    /// Asks the table, and puts the answer into the slot of the cache; `None` if it is there then.
+    /// Asks the table, and puts the answer into the slot of the cache if it may be remembered.
     #[inline(never)]
-    fn look_up(
+    pub(super) fn look_up(
         &mut self,
         channel: ChannelKey,
         cached: &mut CachedRoute,
         publish: &Publish<'_>,
-        routing: &mut Routing<'_>,
-    ) -> Result<Option<Route>, Refusal> {
+        mut routing: Routing<'_>,
+    ) -> Result<Route, Refusal> {
         let view = routing.view;
         let Some(vhost) = routing.clients.get(channel.connection).vhost else { return Err(no_vhost()) };
         cached.exchange = None;
@@ -61,7 +41,7 @@ impl Routes {
             let queue = view.table.queue(vhost, publish.routing_key).filter(|queue| !queue.masked);
             let found = queue.map(|queue| (queue.record.id, queue.record.home));
             if found.is_none() && !view.has_lease() {
-                return Ok(Some(Route::NotNow));
+                return Ok(Route::NotNow);
             }
             cached.by_name = found.is_some();
             cached.targets.clear();
@@ -69,11 +49,11 @@ impl Routes {
             view.table.exchange(vhost, b"")
         } else {
             if !view.has_lease() {
-                return Ok(Some(Route::NotNow));
+                return Ok(Route::NotNow);
             }
-            let exchange = self.route_by_bindings(vhost, publish, routing)?;
+            let exchange = self.route_by_bindings(vhost, publish, &mut routing)?;
             if view.table.depends_on_headers(exchange) {
-                return Ok(Some(Route::Uncached));
+                return Ok(Route::Uncached);
             }
             cached.by_name = false;
             core::mem::swap(&mut cached.targets, &mut self.targets);
@@ -84,7 +64,7 @@ impl Routes {
         cached.exchange = exchange;
         cached.address.clear();
         cached.address.extend_from_slice(publish.address);
-        Ok(None)
+        Ok(Route::Cached)
     }
 
     /// Asks the table; the queues are in `targets` then.

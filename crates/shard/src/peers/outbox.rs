@@ -1,4 +1,5 @@
-//! An outbox: records for one other shard, moved under credit, over a ring or a link. All of them: `outboxes.rs`.
+//! An outbox: records for one other shard, moved under credit, over a ring or a link. All of them:
+//! `outboxes.rs`.
 //!
 //! Invariant: what was handed to the driver and is not processed at the other end never exceeds the window
 //! (`limits::FORWARD_RECORDS_MAX`, `limits::FORWARD_BYTES_MAX`); the rest stays here, in order.
@@ -11,8 +12,9 @@ use leveret_link::credit::{Cost, Meter, Overgrant, Window};
 use leveret_link::record::{LaneTarget, Record};
 use leveret_model::{ChannelKey, ConsumerNumber, Message, Position, QueueId, ShardAddress};
 
-/// Bytes that a batch reserves at its begin at most: what one socket brings in a turn (`limits::TURN_READ_BYTES_MAX`) and
-/// the heads of its records, with room for a few more sockets; else each busy batch would be copied as it grows.
+/// Bytes that a batch reserves at its begin at most: what one socket brings in a turn
+/// (`limits::TURN_READ_BYTES_MAX`) and the heads of its records, with room for a few more sockets; else each
+/// busy batch would be copied as it grows.
 const BATCH_RESERVE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A delivery's place: the queue, the channel, the consumer, the position.
@@ -101,7 +103,8 @@ impl Outbox {
         self.deliverable = true;
     }
 
-    /// Appends a record; without a link it is dropped, since every kind is repeated by its own rule on the next one.
+    /// Appends a record; without a link it is dropped, since every kind is repeated by its own rule on the next
+    /// one.
     pub(crate) fn push(&mut self, record: &Record<'_>) {
         if !self.up {
             return;

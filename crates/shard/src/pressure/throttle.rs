@@ -81,8 +81,8 @@ impl Throttled {
         self.waits[key.slot as usize].published_before.is_some()
     }
 
-    /// Whether a connection waits may have changed: it is told. Gives the reason to close it if it published more than it may
-    /// meanwhile.
+    /// Whether a connection waits may have changed: it is told. Gives the reason to close it if it published
+    /// more than it may meanwhile.
     #[cold]
     pub(crate) fn note(
         &mut self,

@@ -1,4 +1,5 @@
-//! The way in: a message goes to the queues that routing found, here and elsewhere, or comes on lanes from other shards.
+//! The way in: a message goes to the queues that routing found, here and elsewhere, or comes on lanes from
+//! other shards.
 
 use leveret_link::record::{LaneTarget, LaneTargets, Record};
 use leveret_model::{Boot, Instant, Message, QueueHandle, QueueId, ShardAddress, Stored, Terms};
@@ -6,42 +7,33 @@ use leveret_queue::{LaneVerdict, MessageRef};
 
 use super::Queues;
 use super::places::{Entry, Place};
-use super::publisher::{Answered, Appended, Owed, Publisher};
+use super::publisher::{Answered, Appended, OneAppended, Owed, Publisher};
 use crate::pressure::Pressure;
 
 impl Queues {
-    /// Puts a message into the queues that it goes to, and says whether the publisher of one of them is to wait. `due` is when
-    /// the publisher gives up. hot.
+    /// The short way of most messages: to one queue, at home here. hot.
     #[inline(always)]
-    pub(crate) fn append(
-        &mut self,
-        message: &Message<'_>,
-        targets: &[QueueHandle],
-        publisher: Option<Publisher>,
-        due: Instant,
-    ) -> (Appended, bool) {
-        if let [handle] = targets
-            && let Some(Entry { place: Place::Home(home), .. }) = self.places.get(*handle)
-            && !home.closed
-        {
-            let kept = self.arena.insert(message, 1);
-            return self.append_here(*handle, (kept, message.body.len(), message.terms), publisher);
+    pub(crate) fn append_to_one(&mut self, message: &Message<'_>, handle: QueueHandle) -> OneAppended {
+        let calm = self.pressure == Pressure::Calm;
+        let Some(mut home) = self.home(handle) else { return OneAppended::NotHere };
+        if home.home.closed {
+            return OneAppended::NotHere;
         }
-        self.append_to_many(message, targets, publisher, due)
+        let stored = home.append_new(message);
+        drop(home);
+        self.out.copies.here += 1;
+        if calm && stored == Stored::Now { OneAppended::Done } else { OneAppended::NotDone(stored) }
     }
 
-    /// To one queue of this shard. hot.
-    #[inline(always)]
-    fn append_here(
+    /// What is left to do about a message that [`Queues::append_to_one`] took: its store, and whether its
+    /// publisher is to wait.
+    #[cold]
+    pub(crate) fn finish_one(
         &mut self,
         handle: QueueHandle,
-        (message, body_bytes, terms): (MessageRef, usize, Terms),
+        stored: Stored,
         publisher: Option<Publisher>,
     ) -> (Appended, bool) {
-        let Some(mut home) = self.home(handle) else { return (Appended::Stored, false) };
-        let stored = home.append(message, body_bytes, terms);
-        drop(home);
-        self.copies.here += 1;
         let long = self.is_long(handle);
         if let Stored::At(mark) = stored {
             self.commits.wait(mark, Answered { publisher, shared: false, stored: true });
@@ -56,9 +48,9 @@ impl Queues {
         self.pressure != Pressure::Calm && self.finds_long(handle)
     }
 
-    /// To none, to several, or to one elsewhere. hot.
-    #[inline(never)]
-    fn append_to_many(
+    /// Puts a message into the queues that it goes to, none, several or one elsewhere, and says whether the
+    /// publisher of one of them is to wait. `due` is when the publisher gives up. hot.
+    pub(crate) fn append_to_many(
         &mut self,
         message: &Message<'_>,
         targets: &[QueueHandle],
@@ -93,7 +85,7 @@ impl Queues {
                     let outbox = self.peers.at(away.outbox);
                     outbox.push_shared_publish(self.last_publish, target, || self.arena.get(message));
                     self.lanes_due = self.lanes_due.min(due);
-                    self.copies.away += 1;
+                    self.out.copies.away += 1;
                 }
                 // deleted, or about to be: it counts as not matched
                 _ => self.arena.release(message),
@@ -102,7 +94,8 @@ impl Queues {
         (if owed == 0 { Appended::Stored } else { Appended::Owed(owed) }, long)
     }
 
-    /// One of several queues, at home here: how many answers it owes, and whether its publishers are to wait. hot.
+    /// One of several queues, at home here: how many answers it owes, and whether its publishers are to wait.
+    /// hot.
     fn append_shared(
         &mut self,
         handle: QueueHandle,
@@ -113,7 +106,7 @@ impl Queues {
         let Some(mut home) = self.home(handle) else { return (0, false) };
         let stored = home.append(message, body_bytes, terms);
         drop(home);
-        self.copies.here += 1;
+        self.out.copies.here += 1;
         let long = self.is_long(handle);
         if let Stored::At(mark) = stored {
             self.commits.wait(mark, Answered { publisher, shared, stored: true });
@@ -190,8 +183,8 @@ impl Queues {
         self.lists.owing = owing;
     }
 
-    /// A publish for a queue that is not at home here. One that was not heard of yet asks for it with a gap when it comes; of
-    /// one that is elsewhere by our map the ingress hears from the directory too.
+    /// A publish for a queue that is not at home here. One that was not heard of yet asks for it with a gap
+    /// when it comes; of one that is elsewhere by our map the ingress hears from the directory too.
     #[cold]
     fn publish_not_here(&mut self, from: ShardAddress, queue: QueueId) {
         if self.early.was_dropped(queue) {

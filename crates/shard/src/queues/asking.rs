@@ -1,7 +1,7 @@
 //! What is asked of a queue and answered at once: subscribe, get, purge, inspect.
 //!
-//! A client here and a shard elsewhere ask by the same [`Question`]; the queue answers by the same [`HomeAnswer`]. For a queue
-//! elsewhere the question becomes a record, and its answer comes as one.
+//! A client here and a shard elsewhere ask by the same [`Question`]; the queue answers by the same
+//! [`HomeAnswer`]. For a queue elsewhere the question becomes a record, and its answer comes as one.
 
 use leveret_link::record::{Record, RemoteConsumer};
 use leveret_model::{
@@ -43,8 +43,9 @@ impl Queues {
         self.peers.at(away.outbox).push(&question.to_record(asker.request, queue, asker.channel));
     }
 
-    /// A client of this shard wants no more deliveries. True if the home answers: it is elsewhere, with deliveries under way
-    /// that come before its answer. Without a link none comes, and what was on the old one goes back at the next.
+    /// A client of this shard wants no more deliveries. True if the home answers: it is elsewhere, with
+    /// deliveries under way that come before its answer. Without a link none comes, and what was on the old one
+    /// goes back at the next.
     pub(crate) fn ask_to_unsubscribe(
         &mut self,
         handle: QueueHandle,
@@ -72,7 +73,8 @@ impl Queues {
         }
     }
 
-    /// A home elsewhere sent a delivery: the shard's handle of the queue, and whether its consumer is one of this shard. hot.
+    /// A home elsewhere sent a delivery: the shard's handle of the queue, and whether its consumer is one of
+    /// this shard. hot.
     pub(crate) fn note_delivery(&mut self, delivery: &FromElsewhere<'_>) -> Option<(QueueHandle, bool)> {
         let FromElsewhere { queue, channel, consumer, position, redelivered, .. } = *delivery;
         let (handle, away) = self.places.away_of(queue)?;
@@ -143,8 +145,8 @@ impl Queues {
         })
     }
 
-    /// A shard elsewhere asks. What is asked of a closed queue is answered by its end; what is asked of an unknown one waits
-    /// for it (`early.rs`).
+    /// A shard elsewhere asks. What is asked of a closed queue is answered by its end; what is asked of an
+    /// unknown one waits for it (`early.rs`).
     pub(crate) fn on_question(
         &mut self,
         asker: Asker,
@@ -166,8 +168,8 @@ impl Queues {
         }
     }
 
-    /// A purge is not to be done twice, nor after its client was refused. Without a lease this node may have stood still, and
-    /// the record may be of long ago; so the asker asks again for as long as its client waits.
+    /// A purge is not to be done twice, nor after its client was refused. Without a lease this node may have
+    /// stood still, and the record may be of long ago; so the asker asks again for as long as its client waits.
     fn on_purge(&mut self, asker: Asker, handle: QueueHandle, view: &ClusterView) {
         let is_peer = asker.at.node != self.own.node;
         if let Some(messages) = self.purges.answered(asker.at, asker.request) {

@@ -1,16 +1,18 @@
 //! The commit point: appended is not stored.
 //!
-//! A persistent message of a durable queue is *appended* at once, so that consumers may have it, and *stored* when the store
-//! says that it has synced it. Only then is its publisher answered: a confirm here, a `Stored` record over a lane. All that
-//! is appended in one turn shares a [`StoreMark`]; the turn's end hands it to the store as one request.
+//! A persistent message of a durable queue is *appended* at once, so that consumers may have it, and *stored*
+//! when the store says that it has synced it. Only then is its publisher answered: a confirm here, a `Stored`
+//! record over a lane. All that is appended in one turn shares a [`StoreMark`]; the turn's end hands it to the
+//! store as one request.
 //!
-//! A store in memory has stored what is appended ([`Store::Memory`]): nothing waits, and this machine stays empty.
+//! A store in memory has stored what is appended ([`Store::Memory`]): nothing waits, and this machine stays
+//! empty.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use leveret_model::{Position, QueueHandle, QueueId, StoreMark, Stored};
-use leveret_queue::MessageRef;
+use leveret_queue::{Arena, MessageRef};
 
 use super::publisher::Answered;
 use crate::effects::{StoreAppend, StoreRequest};
@@ -32,6 +34,8 @@ pub(super) struct Commits {
     /// The mark of what is appended in this turn.
     next: StoreMark,
     appends: Vec<StoreAppend>,
+    /// Messages that the store may still read, each with a reference of its own.
+    held: VecDeque<(StoreMark, MessageRef)>,
     /// Publishes of this shard whose answer waits, in the order of their marks.
     waiting: VecDeque<(StoreMark, Answered)>,
     /// Queues with lanes whose answers wait; one may be named twice.
@@ -39,20 +43,42 @@ pub(super) struct Commits {
 }
 
 impl Commits {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store, next: StoreMark(1), appends: Vec::new(), waiting: VecDeque::new(), lanes: Vec::new() }
+    /// The planted bug: everything counts as stored when it is appended.
+    #[cfg(feature = "planted")]
+    pub(super) fn plant(&mut self, bug: crate::planted::Planted) {
+        if bug == crate::planted::Planted::ConfirmOnAppend {
+            self.store = Store::Memory;
+        }
     }
 
-    /// A message that must be stored was appended. hot.
-    #[inline]
-    pub(super) fn append(&mut self, queue: QueueId, position: Position, message: MessageRef) -> Stored {
-        match self.store {
-            Store::Memory => Stored::Now,
-            Store::Driver => {
-                self.appends.push(StoreAppend { queue, position, message });
-                Stored::At(self.next)
-            }
+    pub(super) fn new(store: Store) -> Self {
+        Self {
+            store,
+            next: StoreMark(1),
+            appends: Vec::new(),
+            held: VecDeque::new(),
+            waiting: VecDeque::new(),
+            lanes: Vec::new(),
         }
+    }
+
+    /// A message that must be stored was appended. It stays in the arena until the store has it, though it may
+    /// leave the queue before. hot.
+    #[inline]
+    pub(super) fn append(
+        &mut self,
+        queue: QueueId,
+        position: Position,
+        message: MessageRef,
+        arena: &mut Arena,
+    ) -> Stored {
+        if self.store == Store::Memory {
+            return Stored::Now;
+        }
+        arena.retain(message, 1);
+        self.held.push_back((self.next, message));
+        self.appends.push(StoreAppend { queue, position, message });
+        Stored::At(self.next)
     }
 
     /// The answer to a publish waits for a mark.
@@ -64,6 +90,13 @@ impl Commits {
     pub(super) fn lanes_wait(&mut self, queue: QueueHandle) {
         if self.lanes.last() != Some(&queue) {
             self.lanes.push(queue);
+        }
+    }
+
+    /// The store has read what it was handed up to this.
+    pub(super) fn release(&mut self, through: StoreMark, arena: &mut Arena) {
+        while let Some((_, message)) = self.held.pop_front_if(|(mark, _)| *mark <= through) {
+            arena.release(message);
         }
     }
 

@@ -59,8 +59,8 @@ impl Queues {
         Ok(home.close())
     }
 
-    /// A queue left the map. `deleted` says that it is gone for good, and not a masked queue or a proposal that never stood.
-    /// The caller ends its consumers and what waits for it before, by [`Queues::end_consumers`].
+    /// A queue left the map. `deleted` says that it is gone for good, and not a masked queue or a proposal that
+    /// never stood. The caller ends its consumers and what waits for it before, by [`Queues::end_consumers`].
     pub(crate) fn remove(&mut self, handle: QueueHandle) {
         if let Some(Entry { id, place: Place::Away(away) }) = self.places.remove(handle) {
             self.peers.at(away.outbox).forget_settles_of(id);
@@ -77,8 +77,9 @@ impl Queues {
         self.end_lane(id, deleted);
     }
 
-    /// The queue is gone, or lost its name, or its home is Down: its consumers end. Those of this shard are told, those
-    /// elsewhere by a record; a home elsewhere that goes on hears that they are gone. With `delete` its messages leave.
+    /// The queue is gone, or lost its name, or its home is Down: its consumers end. Those of this shard are
+    /// told, those elsewhere by a record; a home elsewhere that goes on hears that they are gone. With `delete`
+    /// its messages leave.
     pub(crate) fn end_consumers(&mut self, handle: QueueHandle, delete: bool, goes_on: bool) {
         let own = self.own;
         let ended = self.home(handle).map(|mut home| (home.id, home.end_consumers(delete)));

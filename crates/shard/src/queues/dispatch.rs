@@ -64,8 +64,8 @@ impl<L> Outlet<'_, L> {
 }
 
 impl Queues {
-    /// Dispatches the listed queues in the order in which they were listed; a queue that is not done goes behind the others.
-    /// hot.
+    /// Dispatches the listed queues in the order in which they were listed; a queue that is not done goes
+    /// behind the others. hot.
     pub(crate) fn dispatch<L: LocalConsumers>(&mut self, local: &mut L) {
         let mut left = limits::SHARD_DISPATCH_MAX;
         let mut left_bytes = limits::SHARD_DISPATCH_BYTES_MAX;

@@ -1,9 +1,9 @@
 //! Records for a queue that this shard has not heard of yet.
 //!
-//! The directory reaches the shards of a cluster one after the other, so a publish or a request can come to the home before
-//! the home knows that it is one. To answer "gone" then would confirm a message that nobody keeps; so the record's sender
-//! is remembered, and goes on when the queue comes. If it never comes, the sender hears of its end from the directory,
-//! or its patience ends.
+//! The directory reaches the shards of a cluster one after the other, so a publish or a request can come to the
+//! home before the home knows that it is one. To answer "gone" then would confirm a message that nobody keeps;
+//! so the record's sender is remembered, and goes on when the queue comes. If it never comes, the sender hears
+//! of its end from the directory, or its patience ends.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;

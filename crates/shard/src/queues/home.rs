@@ -1,16 +1,17 @@
 //! A queue that is at home here, and its only door.
 //!
-//! [`AtHome`] borrows the queue with what its verbs need. Local callers and records from other shards call the same methods;
-//! a caller says who asks. When the door closes (it is dropped), the queue is listed for the end of the turn if a verb made
-//! work: for the dispatch, or because a lane is owed an answer. So no caller has to remember to list it.
+//! [`AtHome`] borrows the queue with what its verbs need. Local callers and records from other shards call the
+//! same methods; a caller says who asks. When the door closes (it is dropped), the queue is listed for the end
+//! of the turn if a verb made work: for the dispatch, or because a lane is owed an answer. So no caller has to
+//! remember to list it.
 
 use alloc::vec::Vec;
 
 use leveret_link::record::{LaneTarget, Record, RemoteConsumer};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{
-    Boot, ConsumerKey, ConsumerNumber, OwnedMessage, Position, QueueHandle, QueueId, Seed, Settlement,
-    ShardAddress, StoreMark, Stored, Terms, Unread,
+    Boot, ConsumerKey, ConsumerNumber, Message, OwnedMessage, Position, QueueHandle, QueueId, Seed,
+    Settlement, ShardAddress, StoreMark, Stored, Terms, Unread,
 };
 use leveret_queue::{
     Arena, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused, Subscription, Window,
@@ -106,9 +107,16 @@ impl AtHome<'_> {
     pub(super) fn append(&mut self, message: MessageRef, body_bytes: usize, terms: Terms) -> Stored {
         let position = self.home.queue.append(message, body_bytes);
         if terms.persistent() && self.home.queue.is_durable() {
-            return self.commits.append(self.id, position, message);
+            return self.commits.append(self.id, position, message, self.arena);
         }
         Stored::Now
+    }
+
+    /// The same of a message that nobody has kept yet. hot.
+    #[inline(always)]
+    pub(super) fn append_new(&mut self, message: &Message<'_>) -> Stored {
+        let kept = self.arena.insert(message, 1);
+        self.append(kept, message.body.len(), message.terms)
     }
 
     /// A publish on a lane: appended once and in order. True if the queue keeps the message. hot.
@@ -224,7 +232,8 @@ impl AtHome<'_> {
         self.home.queue.ready()
     }
 
-    /// Its consumers end, and with `delete` its messages leave. Gives the consumers in the order in which they came.
+    /// Its consumers end, and with `delete` its messages leave. Gives the consumers in the order in which they
+    /// came.
     pub(super) fn end_consumers(&mut self, delete: bool) -> Vec<ConsumerKey> {
         if delete { self.home.queue.drop_all(self.arena) } else { self.home.queue.cancel_all() }
     }
@@ -260,7 +269,8 @@ impl AtHome<'_> {
     }
 }
 
-/// A consumer as its queue is told of it: one of this shard is bounded by its output, one elsewhere by a window.
+/// A consumer as its queue is told of it: one of this shard is bounded by its output, one elsewhere by a
+/// window.
 pub(super) fn subscription(
     own: ShardAddress,
     at: ShardAddress,

@@ -1,4 +1,5 @@
-//! The ingress' end of the lanes: publishes that are on their way to a home elsewhere, and what becomes of them.
+//! The ingress' end of the lanes: publishes that are on their way to a home elsewhere, and what becomes of
+//! them.
 //!
 //! Invariant: each publish in a lane is answered once: by its home, by the end of its queue, or by the clock.
 
@@ -56,14 +57,14 @@ impl Queues {
         self.end_lane(queue, true);
     }
 
-    /// The queue is gone. If it was not deleted (a masked queue whose name is another's now, a proposal that was withdrawn
-    /// after nodes routed to it), nothing that was on its way is confirmed.
+    /// The queue is gone. If it was not deleted (a masked queue whose name is another's now, a proposal that
+    /// was withdrawn after nodes routed to it), nothing that was on its way is confirmed.
     pub(super) fn end_lane(&mut self, queue: QueueId, deleted: bool) {
         let Some((_, away)) = self.places.away_of(queue) else { return };
         for owed in away.lane.gone() {
             self.arena.release(owed.message);
             if !deleted && !owed.given_up {
-                self.copies.given_up += 1;
+                self.out.copies.given_up += 1;
             }
             let Owed { publisher, shared, .. } = owed;
             self.out.answered.push(Answered { publisher, shared, stored: deleted });
@@ -76,28 +77,28 @@ impl Queues {
         self.lanes_due
     }
 
-    /// Publishes that waited for their home long enough are given up: they leave from the front of each lane. The publisher of
-    /// one that was held elsewhere first, and is now behind a younger one, hears it too, though it may yet be stored (a nack
-    /// says no more than that nobody knows).
+    /// Publishes that waited for their home long enough are given up: they leave from the front of each lane.
+    /// The publisher of one that was held elsewhere first, and is now behind a younger one, hears it too,
+    /// though it may yet be stored (a nack says no more than that nobody knows).
     pub(crate) fn expire_lanes(&mut self, now: Instant) {
         if now < self.lanes_due {
             return;
         }
-        let Self { places, arena, out, copies, .. } = self;
+        let Self { places, arena, out, .. } = self;
         let mut overdue: Vec<Answered> = Vec::new();
         let mut next = Instant::FAR;
         for (_, _, away) in places.aways() {
             while let Some(late) = away.lane.expire(now) {
                 arena.release(late.message);
                 if !late.given_up {
-                    copies.given_up += 1;
+                    out.copies.given_up += 1;
                 }
                 out.answered.push(Answered { publisher: late.publisher, shared: late.shared, stored: false });
             }
             for owed in away.lane.overdue(now) {
                 if let Some(publisher) = owed.publisher.take() {
                     owed.given_up = true;
-                    copies.given_up += 1;
+                    out.copies.given_up += 1;
                     overdue.push(Answered { publisher: Some(publisher), shared: owed.shared, stored: false });
                 }
             }

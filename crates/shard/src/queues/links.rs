@@ -30,8 +30,8 @@ impl Queues {
         }
     }
 
-    /// A node will not come back as the start that it was: what was kept for that goes. A lane has nothing to tell any more,
-    /// since its ingress has given up what was on it.
+    /// A node will not come back as the start that it was: what was kept for that goes. A lane has nothing to
+    /// tell any more, since its ingress has given up what was on it.
     pub(crate) fn on_node_forgotten(&mut self, node: NodeId) {
         self.peers.forget(node);
         for handle in self.home_handles() {

@@ -1,7 +1,9 @@
-//! The queues that this shard has to do with: its own, and those elsewhere that it publishes to or consumes from.
+//! The queues that this shard has to do with: its own, and those elsewhere that it publishes to or consumes
+//! from.
 
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::ops::Range;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -38,8 +40,8 @@ pub(super) struct Places {
     by_id: HashMap<QueueId, u32, FixedState>,
     /// The last one asked for by its id: records come in runs of one queue.
     recent: Cell<Option<(QueueId, QueueHandle)>>,
-    /// Where lanes begin: behind all that were left. A queue whose node was away may come back under its id, and its home
-    /// would take the first publishes of a lane that counts from 1 again for those that it has.
+    /// Where lanes begin: behind all that were left. A queue whose node was away may come back under its id,
+    /// and its home would take the first publishes of a lane that counts from 1 again for those that it has.
     pub(super) lanes_from: LaneSequence,
 }
 
@@ -137,9 +139,14 @@ impl Places {
         })
     }
 
-    /// The entries from a slot on, each with its slot, in their order.
-    pub(super) fn from(&self, slot: usize) -> impl Iterator<Item = (usize, &Entry)> {
-        self.slots.iter().enumerate().skip(slot).filter_map(|(slot, at)| Some((slot, at.entry.as_ref()?)))
+    /// The entries of these slots in their order; whoever walks the table a piece at a time looks at no others.
+    pub(super) fn within(&self, slots: Range<usize>) -> impl Iterator<Item = &Entry> {
+        self.slots.iter().skip(slots.start).take(slots.len()).filter_map(|at| at.entry.as_ref())
+    }
+
+    /// Slots of the table, free ones included.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// Every entry, in the order of the slots: the same for the same history.

@@ -1,6 +1,6 @@
 //! Who published a message, and what becomes of each copy of it.
 
-use leveret_model::{ChannelKey, PublishNumber};
+use leveret_model::{ChannelKey, PublishNumber, Stored};
 use leveret_queue::MessageRef;
 
 /// Who published a message and is to hear what became of it.
@@ -8,6 +8,17 @@ use leveret_queue::MessageRef;
 pub(crate) enum Publisher {
     /// A client's channel in confirm mode: the publish has this number there.
     Channel(ChannelKey, PublishNumber),
+}
+
+/// What became of a message for one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OneAppended {
+    /// The queue has it, and nothing is left to do.
+    Done,
+    /// The queue has it; `Queues::finish_one` says what is left to do.
+    NotDone(Stored),
+    /// The queue is elsewhere, or takes nothing any more.
+    NotHere,
 }
 
 /// What became of a publish to queues that routing found.

@@ -1,7 +1,7 @@
 //! Purges that a shard of another node may ask for again, because the answer was lost with the link.
 //!
-//! A second purge would drop what was published meanwhile, and its count would not be the answer to what was asked. So the
-//! home remembers what it answered, and says that again.
+//! A second purge would drop what was published meanwhile, and its count would not be the answer to what was
+//! asked. So the home remembers what it answered, and says that again.
 
 use alloc::collections::VecDeque;
 

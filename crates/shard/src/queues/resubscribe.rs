@@ -1,8 +1,9 @@
-//! A new link to a node: both sides say again what the cut may have taken (reliability rules: "Links do not resume").
+//! A new link to a node: both sides say again what the cut may have taken (reliability rules: "Links do not
+//! resume").
 //!
-//! Egress, in this order: RESUB for each queue there with consumers or held deliveries, in pieces, its end, settlements
-//! that may be lost, requests that wait, publishes that are not answered. Home: at the end what RESUB lacks is requeued
-//! and what it names stays; deliveries wait for that.
+//! Egress, in this order: RESUB for each queue there with consumers or held deliveries, in pieces, its end,
+//! settlements that may be lost, requests that wait, publishes that are not answered. Home: at the end what
+//! RESUB lacks is requeued and what it names stays; deliveries wait for that.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -16,8 +17,9 @@ use super::home::subscription;
 use super::links::HeldThere;
 
 impl Queues {
-    /// A link to a node is new: everything that this shard has there is said again. `held` is what its channels hold of queues
-    /// elsewhere, `unread` what they have not read. `repeat` is called when the questions that wait are to be asked again.
+    /// A link to a node is new: everything that this shard has there is said again. `held` is what its channels
+    /// hold of queues elsewhere, `unread` what they have not read. `repeat` is called when the questions that
+    /// wait are to be asked again.
     pub(crate) fn on_link_up(
         &mut self,
         node: NodeId,

@@ -1,7 +1,8 @@
 //! Queues that throttle their publishers while memory is short (`pressure/` says when, and who waits).
 //!
-//! The home of a queue tells the shards that publish to it (`Record::Throttle`), so it is the same for publishers on other
-//! nodes. What is on its way to a queue elsewhere counts like a queue: its home may be slow to say anything.
+//! The home of a queue tells the shards that publish to it (`Record::Throttle`), so it is the same for
+//! publishers on other nodes. What is on its way to a queue elsewhere counts like a queue: its home may be slow
+//! to say anything.
 //!
 //! Invariant: a queue that `throttles` is in `throttling`, once.
 
@@ -19,7 +20,8 @@ impl Queues {
         self.out.throttle_ended = true;
     }
 
-    /// Somebody of this shard published to queues, of which one at least makes its publishers wait: gives those that do.
+    /// Somebody of this shard published to queues, of which one at least makes its publishers wait: gives those
+    /// that do.
     #[cold]
     pub(crate) fn throttle(&mut self, targets: &[QueueHandle], mut each: impl FnMut(QueueHandle)) {
         let (pressure, long) = (self.pressure, self.bounds.long);

@@ -1,4 +1,5 @@
-//! What an operation comes to: who may ask for it, and a command for the control machine or a question for a home.
+//! What an operation comes to: who may ask for it, and a command for the control machine or a question for a
+//! home.
 
 use leveret_amqp::host::{Bind, Operation};
 use leveret_auth::Access;
@@ -24,8 +25,8 @@ pub(super) enum Action {
 }
 
 impl Rooms<'_> {
-    /// RabbitMQ's table: declare and delete need configure; bind and unbind write at the destination and read at the
-    /// source; consume, get and purge need read. A passive declare needs any right.
+    /// RabbitMQ's table: declare and delete need configure; bind and unbind write at the destination and read
+    /// at the source; consume, get and purge need read. A passive declare needs any right.
     pub(super) fn may(&self, connection: ConnectionKey, operation: &Operation) -> Result<(), Refusal> {
         let (exchange, queue) = ("exchange", "queue");
         match operation {
@@ -60,7 +61,8 @@ impl Rooms<'_> {
         }
     }
 
-    /// What the kind of the source asks of key and arguments; a source that is not there is the directory's to refuse.
+    /// What the kind of the source asks of key and arguments; a source that is not there is the directory's to
+    /// refuse.
     fn check_binding(&self, vhost: &Name, bind: &Bind) -> Result<(), Refusal> {
         let vhost = self.view.table.vhost(vhost);
         let source = vhost.and_then(|vhost| self.view.table.exchange(vhost, bind.source.as_bytes()));

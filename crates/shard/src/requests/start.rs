@@ -86,8 +86,8 @@ impl Requests {
         }
     }
 
-    /// The client wants no more deliveries. A home elsewhere has some under way: they come before its answer, and still go
-    /// to the consumer.
+    /// The client wants no more deliveries. A home elsewhere has some under way: they come before its answer,
+    /// and still go to the consumer.
     fn cancel(
         &mut self,
         request: RequestId,

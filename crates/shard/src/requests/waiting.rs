@@ -1,7 +1,8 @@
 //! Operations that wait: for a lease, for the control machine, for a home elsewhere.
 //!
-//! Invariant: each is answered once, by what it waits for, by the end of its queue, or by the clock; a `basic.get` whose
-//! client is gone meanwhile stays until its answer comes, because that may bring a message, which must go back.
+//! Invariant: each is answered once, by what it waits for, by the end of its queue, or by the clock; a
+//! `basic.get` whose client is gone meanwhile stays until its answer comes, because that may bring a message,
+//! which must go back.
 
 use alloc::vec::Vec;
 
@@ -51,7 +52,8 @@ impl Requests {
                 self.answer(&pending, OwnedAnswer::Queue { messages: 0, consumers: 0 }, rooms);
             }
             Reply::Queue { record, .. } => {
-                // the counts are the home's, unless it was dropped meanwhile: then the declare creates it after all
+                // the counts are the home's, unless it was dropped meanwhile: then the declare creates it after
+                // all
                 if rooms.view.table.queue_by_id(record.id).is_none() {
                     return self.begin_again(pending, rooms);
                 }
@@ -105,8 +107,8 @@ impl Requests {
         self.due = self.due.min(again).min(pending.expires_at());
     }
 
-    /// The queue that was declared was deleted before its home was asked, as the home says. Once the map says so too, the
-    /// control machine is asked again; until then it would only name the same home.
+    /// The queue that was declared was deleted before its home was asked, as the home says. Once the map says
+    /// so too, the control machine is asked again; until then it would only name the same home.
     fn declare_again(
         &mut self,
         request: RequestId,
@@ -156,8 +158,9 @@ impl Requests {
         }
     }
 
-    /// The link to a node is gone: nothing comes any more to consumers that are being cancelled, and the home hears of them
-    /// on the next one. What gets that nobody waits for may have got is not named there, and goes back by that.
+    /// The link to a node is gone: nothing comes any more to consumers that are being cancelled, and the home
+    /// hears of them on the next one. What gets that nobody waits for may have got is not named there, and goes
+    /// back by that.
     pub(crate) fn end_waits_for_link(&mut self, node: NodeId, rooms: &mut Rooms<'_>) {
         for (request, _, question) in self.waiting_at(node, rooms.queues) {
             if let Question::Unsubscribe { .. } = question {
@@ -191,11 +194,13 @@ impl Requests {
         });
     }
 
-    /// The queue is gone, or has lost its name, to a rival or since its home is Down: what waits for it asks the map again.
-    /// There the name is a rival's that won a merge (R3), or free, or nobody's whom it could ask.
+    /// The queue is gone, or has lost its name, to a rival or since its home is Down: what waits for it asks
+    /// the map again. There the name is a rival's that won a merge (R3), or free, or nobody's whom it could
+    /// ask.
     ///
-    /// A home that goes on may yet answer: what it gave goes back to it, and a consumer that it took ends there. It may have
-    /// purged as well: then two queues are empty that had the name, and the client is told of the one that has it.
+    /// A home that goes on may yet answer: what it gave goes back to it, and a consumer that it took ends
+    /// there. It may have purged as well: then two queues are empty that had the name, and the client is told
+    /// of the one that has it.
     pub(crate) fn end_queue(&mut self, ended: QueueHandle, goes_on: bool, rooms: &mut Rooms<'_>) {
         let asks = |(request, pending): (&RequestId, &Pending)| match pending.stage {
             Stage::Home(handle, question) if handle == ended => Some((*request, question)),
@@ -236,8 +241,8 @@ impl Requests {
         }
     }
 
-    /// Ends operations that waited too long; true answers are not known, so it is an error (P7). Asks homes again that had
-    /// no lease.
+    /// Ends operations that waited too long; true answers are not known, so it is an error (P7). Asks homes
+    /// again that had no lease.
     pub(crate) fn expire(&mut self, rooms: &mut Rooms<'_>) {
         let now = rooms.view.now();
         if now < self.due {

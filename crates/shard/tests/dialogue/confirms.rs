@@ -289,8 +289,8 @@ fn lanes_that_alternate_are_answered_once_each() {
     assert_eq!((rig.counts(home, "x").0, rig.counts(home, "y").0), (500, 500));
 }
 
-/// Of a node that is Down every record leaves the map of others, and comes back under its id when the node does. The home
-/// was there all the time: it still knows how far this ingress had counted.
+/// Of a node that is Down every record leaves the map of others, and comes back under its id when the node
+/// does. The home was there all the time: it still knows how far this ingress had counted.
 #[test]
 fn what_is_published_to_a_queue_that_left_the_map_and_came_back_is_stored_as_well() {
     let (mut rig, publisher, homes) = three_homes();

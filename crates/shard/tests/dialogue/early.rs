@@ -101,7 +101,8 @@ fn what_comes_too_late_for_a_queue_is_gone() {
     assert!(matches!(rig.one(away), Heard::ChannelClose(404, _)));
 }
 
-/// A proposal that was withdrawn at its home; the ingress has not heard: nobody may say that the queue was deleted.
+/// A proposal that was withdrawn at its home; the ingress has not heard: nobody may say that the queue was
+/// deleted.
 #[test]
 fn what_comes_too_late_for_a_withdrawn_queue_is_not_confirmed() {
     let mut rig = Rig::new(&[2]);

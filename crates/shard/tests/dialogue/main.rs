@@ -1,4 +1,5 @@
-//! Dialogues with a cluster of shards: frames in, frames out, with rings, links, mail and time in the hands of the test.
+//! Dialogues with a cluster of shards: frames in, frames out, with rings, links, mail and time in the hands of
+//! the test.
 #![allow(missing_docs, reason = "a test's name is its sentence")]
 
 mod bounds;
@@ -15,6 +16,7 @@ mod pauses;
 mod random;
 mod refusals;
 mod repeats;
+mod report;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod topology;

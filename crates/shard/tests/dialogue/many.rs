@@ -90,8 +90,8 @@ fn a_fanout_reaches_very_many_queues_on_two_shards_and_is_confirmed_once() {
     }
 }
 
-/// One row of queues: a lane that has the publish already, one that misses one before, one of a queue that was deleted, and
-/// one that takes it.
+/// One row of queues: a lane that has the publish already, one that misses one before, one of a queue that was
+/// deleted, and one that takes it.
 #[test]
 fn queues_that_do_not_take_a_publish_leave_it_to_the_others_of_its_record_and_keep_nothing() {
     let mut rig = Rig::new(&[1, 1]);
@@ -123,7 +123,8 @@ fn queues_that_do_not_take_a_publish_leave_it_to_the_others_of_its_record_and_ke
     };
     send(&mut rig, [1, 1, 1, 1]);
     let before = rig.shard(at(2, 0)).memory_bytes();
-    // what nobody takes is not kept: 3 MB of it would be seen (a grant, which the sender has not earned, is not due yet)
+    // what nobody takes is not kept: 3 MB of it would be seen (a grant, which the sender has not earned, is not
+    // due yet)
     for _ in 0..1_000 {
         send(&mut rig, [1, 3, 2, 1]);
     }

@@ -1,4 +1,5 @@
-//! Two homes of one name meet (R3): what was asked of the loser is answered by the winner, and what the loser gave goes back.
+//! Two homes of one name meet (R3): what was asked of the loser is answered by the winner, and what the loser
+//! gave goes back.
 
 use leveret_model::definition::QueueDefinition;
 use leveret_model::directory::{Change, QueueRecord};

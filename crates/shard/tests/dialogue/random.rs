@@ -1,12 +1,14 @@
-//! Short random histories against what must hold whatever happens: publishes, consumers, acks, requeues, gets, clients
-//! that vanish, wires that are held, links that are cut.
+//! Short random histories against what must hold whatever happens: publishes, consumers, acks, requeues, gets,
+//! clients that vanish, wires that are held, links that are cut.
 //!
-//! Queue `x` lives on node 1, shard 0; `y` on node 1, shard 1, and its consumers want no acks; `z` on node 2. The rules:
-//! - each publish is answered once; what is confirmed is acked by a consumer or still there in the end, once; what is
-//!   nacked is there at most once;
-//! - a message is held by one client at a time, comes never again after its ack, and with `redelivered = false` only the
-//!   first time;
-//! - what one publisher sent to one queue stays in order: fresh deliveries at each consumer, and what is left in the end.
+//! Queue `x` lives on node 1, shard 0; `y` on node 1, shard 1, and its consumers want no acks; `z` on node 2.
+//! The rules:
+//! - each publish is answered once; what is confirmed is acked by a consumer or still there in the end, once;
+//!   what is nacked is there at most once;
+//! - a message is held by one client at a time, comes never again after its ack, and with `redelivered = false`
+//!   only the first time;
+//! - what one publisher sent to one queue stays in order: fresh deliveries at each consumer, and what is left
+//!   in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -76,7 +76,8 @@ fn a_purge_whose_answer_was_lost_says_how_many_it_dropped_and_drops_no_more() {
     rig.hears(away, &Heard::Count(1));
 }
 
-/// The home's node may have stood still, and the record may be of long ago: so the asker asks again, while its client waits.
+/// The home's node may have stood still, and the record may be of long ago: so the asker asks again, while its
+/// client waits.
 #[test]
 fn a_purge_that_reaches_a_home_without_a_lease_waits_for_one() {
     let (mut rig, home, away) = two_nodes();

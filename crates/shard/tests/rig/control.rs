@@ -1,5 +1,5 @@
-//! A control machine that agrees to every command, by the rules of `model/directory.rs`: changes reach all shards of all
-//! nodes in order, and the reply waits until all have applied them.
+//! A control machine that agrees to every command, by the rules of `model/directory.rs`: changes reach all
+//! shards of all nodes in order, and the reply waits until all have applied them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

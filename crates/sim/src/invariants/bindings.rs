@@ -1,18 +1,21 @@
-//! A confirmed publish misses no binding if, from 2 s before the bind-ok until the publish, home and ingress could
-//! exchange frames both ways, directly or through one same live node.
+//! A confirmed publish misses no binding if, from 2 s before the bind-ok until the publish, home and ingress
+//! could exchange frames both ways, directly or through one same live node.
 //!
-//! "The publish" is when the ingress has read it. It may hold it for want of a lease (R4) and route it up to two seconds
-//! later; when a home was found Down meanwhile (R5) it answers with a nack, so that no confirm rests on a map that changed.
+//! "The publish" is when the ingress has read it. It may hold it for want of a lease (R4) and route it up to
+//! two seconds later; when a home was found Down meanwhile (R5) it answers with a nack, so that no confirm
+//! rests on a map that changed.
 //!
-//! A declared queue counts as bound to the default exchange. Exempt: publishes sent before the ok, unbinds, homes that
-//! died or lost a merge, what was under way to a consumer without acknowledgements and got lost (`losses.rs`).
+//! A declared queue counts as bound to the default exchange. Exempt: publishes sent before the ok, unbinds,
+//! homes that died or lost a merge, what was under way to a consumer without acknowledgements and got lost
+//! (`losses.rs`).
 
 use std::time::Duration;
 
 use leveret_model::{Instant, NodeId};
 
 use crate::event::HostId;
-use crate::oracle::{Answer, Bound, MessageId, Oracle, Sent};
+use crate::message_id::MessageId;
+use crate::oracle::{Answer, Bound, Oracle, Sent};
 use crate::topology::Base;
 use crate::truth::Truth;
 

@@ -1,9 +1,9 @@
 //! Every buffer stays under its limit: records between shards under their credit, output under where deliveries
-//! stop, lanes, deferred frames and held publishes under where a connection is not read any more, and what a channel holds
-//! under where its consumers pause.
+//! stop, lanes, deferred frames and held publishes under where a connection is not read any more, and what a
+//! channel holds under where its consumers pause.
 //!
-//! The simulator's traffic would not meet the true limits in an hour, so about half of the seeds set small ones for each
-//! kind; the others keep the true ones, so that nothing rests on the small ones.
+//! The simulator's traffic would not meet the true limits in an hour, so about half of the seeds set small ones
+//! for each kind; the others keep the true ones, so that nothing rests on the small ones.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -123,7 +123,8 @@ impl Buffers {
         Self { bounds, protocol, driver, ..Self::default() }
     }
 
-    /// A client got one more message; its channel has so many consumers, and each may still get what its window let through.
+    /// A client got one more message; its channel has so many consumers, and each may still get what its window
+    /// let through.
     pub(crate) fn holds(&mut self, now: Instant, held: usize, consumers: usize) {
         self.pauses += u64::from(held == self.protocol.unacked_max);
         if held > self.protocol.unacked_max + consumers * self.bounds.consumer_messages as usize {
@@ -162,7 +163,8 @@ impl Buffers {
         }
     }
 
-    /// What waits in a shard that has read its sockets. One frame or message overshoots the bytes of each bound.
+    /// What waits in a shard that has read its sockets. One frame or message overshoots the bytes of each
+    /// bound.
     pub(crate) fn waits(&mut self, now: Instant, fullest: &Fullest) {
         let Fullest { lane_messages, lane_bytes, waiting } = *fullest;
         let (bounds, protocol) = (&self.bounds, &self.protocol);

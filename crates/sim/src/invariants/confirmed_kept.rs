@@ -1,13 +1,14 @@
 //! A confirmed message is delivered by each queue that it was routed to, or that queue's home died.
 //!
-//! Judged after all queues were drained, so "still queued" means delivered too. Its ingress says which queues a publish
-//! was routed to (`Shard::watch_routes`); that it was routed to all to which it had to go is what `bindings` judges, and
-//! that it was routed at all is judged here by what was bound. Exempt: queues that were deleted, and what was under way
-//! to a consumer without acknowledgements and got lost (`losses.rs`).
+//! Judged after all queues were drained, so "still queued" means delivered too. Its ingress says which queues a
+//! publish was routed to (`Shard::watch_routes`); that it was routed to all to which it had to go is what
+//! `bindings` judges, and that it was routed at all is judged here by what was bound. Exempt: queues that were
+//! deleted, and what was under way to a consumer without acknowledgements and got lost (`losses.rs`).
 
 use leveret_model::{Instant, QueueId};
 
-use crate::oracle::{Answer, MessageId, Oracle, Sent};
+use crate::message_id::MessageId;
+use crate::oracle::{Answer, Oracle, Sent};
 use crate::topology::Base;
 
 /// Judges after all queues were drained; answers how many pairs of message and queue were judged.
@@ -48,7 +49,8 @@ fn text(id: MessageId, sent: &Sent, confirmed_at: Instant, from: &str) -> String
     )
 }
 
-/// The queue had it for good: its home lived on, nobody deleted it, and no consumer without acknowledgements had it.
+/// The queue had it for good: its home lived on, nobody deleted it, and no consumer without acknowledgements
+/// had it.
 fn must_keep(oracle: &Oracle, id: MessageId, queue: QueueId) -> bool {
     oracle.lives.get(&queue).is_none_or(|life| {
         !oracle.ended.contains_key(&life.home.node)

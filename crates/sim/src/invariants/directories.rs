@@ -1,8 +1,9 @@
-//! All directories agree from 2 s after the last fault on: what each control machine tells, and what each shard routes by.
+//! All directories agree from 2 s after the last fault on: what each control machine tells, and what each shard
+//! routes by.
 //!
-//! Clients may still be changing something then. So each exchange, queue and binding is judged by itself: none is here
-//! and not there for longer than 2 s, whatever commands are under way. Queues that are masked are left out: a node that
-//! came later never hears of those that died before.
+//! Clients may still be changing something then. So each exchange, queue and binding is judged by itself: none
+//! is here and not there for longer than 2 s, whatever commands are under way. Queues that are masked are left
+//! out: a node that came later never hears of those that died before.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

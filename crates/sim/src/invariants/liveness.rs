@@ -1,10 +1,10 @@
-//! 10 s after the last fault: every publish and request is answered, every client's consumer is known to its home or was
-//! cancelled, no message waits for nobody, and no client is said not to read; a minute later, when those with little credit
-//! had their time, no message waits at all.
+//! 10 s after the last fault: every publish and request is answered, every client's consumer is known to its
+//! home or was cancelled, no message waits for nobody, and no client is said not to read; a minute later, when
+//! those with little credit had their time, no message waits at all.
 //!
-//! A message does not wait for a consumer with credit, at any time: a shard at rest (nothing in its mailbox, no turn due)
-//! has given whatever it could give, whichever faults there are. A consumer whose channel holds as much as it may has no
-//! credit until the channel settles something.
+//! A message does not wait for a consumer with credit, at any time: a shard at rest (nothing in its mailbox, no
+//! turn due) has given whatever it could give, whichever faults there are. A consumer whose channel holds as
+//! much as it may has no credit until the channel settles something.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -77,7 +77,7 @@ pub(crate) fn look<'a>(now: Instant, processes: impl Iterator<Item = &'a Process
                 continue;
             }
             for queue in host.shard.report().queues {
-                if queue.ready > 0 && queue.has_credit {
+                if queue.ready > 0 && host.shard.has_credit(queue.id) {
                     oracle.violation(now, "liveness", format!("{}, and one has credit", left(&queue)));
                 }
             }

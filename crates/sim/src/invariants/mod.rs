@@ -1,5 +1,5 @@
-//! The promises, one file each, but for `no_phantom`: a delivery is judged where it comes in (`oracle.rs`, `channel.rs`, and
-//! `client.rs` for consumers that were never asked for). A violation names its promise.
+//! The promises, one file each, but for `no_phantom`: a delivery is judged where it comes in (`oracle.rs`,
+//! `channel.rs`, and `client.rs` for consumers that were never asked for). A violation names its promise.
 //!
 //! | file | promise |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | `order` | first deliveries come in publish order, what was given back before what stands behind it |
 //! | `unacked_returns` | what a channel held when it died is delivered again |
 //! | `confirmed_kept` | each queue that a confirmed message was routed to delivers it, unless its home died |
+//! | `stored_first` | a confirmed persistent message is stored by each durable queue that has it |
 //! | `one_home` | a queue incarnation has one home always, a name one while views agree |
 //! | `bindings` | a confirmed publish misses no binding that was acked in reach |
 //! | `directories` | all directories are equal 2 s after the last fault |
@@ -24,7 +25,9 @@ pub(crate) mod directories;
 pub(crate) mod liveness;
 pub(crate) mod one_home;
 pub(crate) mod order;
+pub(crate) mod stored_first;
 pub(crate) mod unacked_returns;
+pub(crate) mod unknown_kept;
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! A queue incarnation has one home, in every execution; a name has one incarnation while views agree.
 //!
-//! Views agree when every node of a set counts exactly that set and has its lease, for two seconds (without the lease a
-//! node that others hear still counts, though nothing reaches it). Two proposals for one name may meet even then; one is
-//! withdrawn before any ok, so proposals are not judged.
+//! Views agree when every node of a set counts exactly that set and has its lease, for two seconds (without the
+//! lease a node that others hear still counts, though nothing reaches it). Two proposals for one name may meet
+//! even then; one is withdrawn before any ok, so proposals are not judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

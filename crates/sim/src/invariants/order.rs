@@ -1,24 +1,27 @@
-//! Messages leave a queue in the order in which they stand there: as they were published, and what was given back at its
-//! old place in front.
+//! Messages leave a queue in the order in which they stand there: as they were published, and what was given
+//! back at its old place in front.
 //!
-//! First deliveries, judged in [`Order::first`]: the numbers that one consumer sees of one publishing channel rise, and
-//! they begin above what anybody had seen of the same life of the queue when the consumer was asked for; a `basic.get` is
-//! a consumer of one message. (What two consumers see at the same time says nothing: their ways are of different length.)
+//! First deliveries, judged in [`Order::first`]: the numbers that one consumer sees of one publishing channel
+//! rise, and they begin above what anybody had seen of the same life of the queue when the consumer was asked
+//! for; a `basic.get` is a consumer of one message. (What two consumers see at the same time says nothing:
+//! their ways are of different length.)
 //!
-//! What comes again, judged in [`Order::again`] at queues with one consumer at a time: first deliveries have shown its
-//! places. Of two messages that one channel gave back, the one in front first, the one in front comes first, whether the
-//! channel did it by nack or by its end, and whoever the consumer is then: from its settlement on it lies ready in front
-//! of the other. Not judged are messages whose place nobody saw, lives of a queue that are in doubt, and what a consumer
-//! gave back that ended before it came again: it may be on its way to that one.
+//! What comes again, judged in [`Order::again`] at queues with one consumer at a time: first deliveries have
+//! shown its places. Of two messages that one channel gave back, the one in front first, the one in front comes
+//! first, whether the channel did it by nack or by its end, and whoever the consumer is then: from its
+//! settlement on it lies ready in front of the other. Not judged are messages whose place nobody saw, lives of
+//! a queue that are in doubt, and what a consumer gave back that ended before it came again: it may be on its
+//! way to that one.
 //!
-//! That nothing new comes before what was given back is judged in `Channel::on_message`, where a lone consumer that held
-//! all of its prefetch gave some back. Here is also what can be judged at the end.
+//! That nothing new comes before what was given back is judged in `Channel::on_message`, where a lone consumer
+//! that held all of its prefetch gave some back. Here is also what can be judged at the end.
 
 use std::collections::BTreeMap;
 
 use leveret_model::{Instant, QueueId};
 
-use crate::oracle::{MessageId, Oracle};
+use crate::message_id::MessageId;
+use crate::oracle::Oracle;
 
 /// What consumers saw.
 #[derive(Debug, Default)]
@@ -42,7 +45,8 @@ struct Taker {
     life: Option<QueueId>,
     /// The last first delivery of each publisher.
     last: BTreeMap<u32, u64>,
-    /// It was given again what it still held: the home had judged its node Down, and which of the two it means is open.
+    /// It was given again what it still held: the home had judged its node Down, and which of the two it means
+    /// is open.
     doubted: bool,
 }
 
@@ -81,7 +85,8 @@ impl Order {
         }
     }
 
-    /// A first delivery; answers the number before it if that was not smaller. `single`: one consumer at a time.
+    /// A first delivery; answers the number before it if that was not smaller. `single`: one consumer at a
+    /// time.
     pub(crate) fn first(&mut self, taker: u32, id: MessageId, single: bool) -> Option<u64> {
         let at = self.takers.entry(taker).or_default();
         let last = at.last.insert(id.publisher, id.number);
@@ -110,14 +115,15 @@ impl Order {
         }
     }
 
-    /// A consumer ends: what it gave back before may have been given to it again, and be on its way there until the link is
-    /// new. What it holds is given back after this.
+    /// A consumer ends: what it gave back before may have been given to it again, and be on its way there until
+    /// the link is new. What it holds is given back after this.
     pub(crate) fn goes(&mut self, taker: u32) {
         let Some(seen) = self.takers.get(&taker).and_then(|at| self.lives.get_mut(&at.life?)) else { return };
         seen.back.retain(|_, back| back.by != taker);
     }
 
-    /// A message comes again; `held`: some client still holds it. Answers the place that should have come before, and its.
+    /// A message comes again; `held`: some client still holds it. Answers the place that should have come
+    /// before, and its.
     pub(crate) fn again(&mut self, taker: u32, id: MessageId, held: bool) -> Option<(u64, u64)> {
         let at = self.takers.get_mut(&taker)?;
         let Some(life) = at.life else {

@@ -1,5 +1,5 @@
-//! What kernels do to connections on their own: they probe data links that are silent, keep so many bytes for who does
-//! not read, and close what an ended process leaves.
+//! What kernels do to connections on their own: they probe data links that are silent, keep so many bytes for
+//! who does not read, and close what an ended process leaves.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use leveret_model::limits;
 use super::{Item, Mouth, Network, Owner, Purpose};
 use crate::event::{End, Event, HostId, PipeId, ProcessId, Schedule, Side};
 
-/// Bytes that both kernels of a connection keep for one direction; few, so that the simulator's small messages fill them.
+/// Bytes that both kernels of a connection keep for one direction; few, so that the simulator's small messages
+/// fill them.
 const SOCKET_BYTES: usize = 2 * 1024;
 
 impl Network {
@@ -31,7 +32,8 @@ impl Network {
         }
     }
 
-    /// Nothing goes over the connection any more, and nobody is told; other connections between the same hosts live.
+    /// Nothing goes over the connection any more, and nobody is told; other connections between the same hosts
+    /// live.
     pub(crate) fn silence(&mut self, schedule: &mut Schedule, id: PipeId) {
         let Some(pipe) = self.pipes.get_mut(&id) else { return };
         pipe.silent = true;
@@ -53,7 +55,8 @@ impl Network {
         }
     }
 
-    /// The last probe of a connection was not answered if nothing goes over it; gives the ends that are closed now.
+    /// The last probe of a connection was not answered if nothing goes over it; gives the ends that are closed
+    /// now.
     pub(crate) fn on_probed(&mut self, id: PipeId) -> Vec<(End, Owner)> {
         let Some(pipe) = self.pipes.get(&id) else { return Vec::new() };
         let is_cut = match [pipe.ends[0].host, pipe.ends[1].host] {

@@ -78,7 +78,7 @@ impl ShardHost {
             if !socket.offer || socket.unread.is_empty() {
                 continue;
             }
-            self.stopped |= self.told != Pressure::Calm && self.shard.is_throttled(*key);
+            self.stopped |= self.pressure.told != Pressure::Calm && self.shard.is_throttled(*key);
             if self.shard.read_interest(*key) == ReadInterest::Stop {
                 continue;
             }
@@ -177,8 +177,8 @@ impl ShardHost {
         more || (stopped && self.shard.read_interest(key) != ReadInterest::Stop)
     }
 
-    /// What connections keep at their clients' will, on this shard and on the others, has a bound: past half of it outputs
-    /// are kept short, past all of it the greediest go. True if some went, or somebody goes on.
+    /// What connections keep at their clients' will, on this shard and on the others, has a bound: past half of
+    /// it outputs are kept short, past all of it the greediest go. True if some went, or somebody goes on.
     pub(super) fn note_clients(&mut self, ways: &mut Ways<'_>) -> bool {
         let (kept, share) = (self.shard.kept_at_will(), self.clients_max);
         let all = kept + self.kept_elsewhere;

@@ -37,7 +37,8 @@ fn a_resubscription_keeps_what_is_named_and_requeues_the_rest() {
     bench.append(6);
     assert_eq!(bench.dispatch(), [(1, 1), (2, 2), (1, 3), (2, 4)]);
     let channel = remote(1).key.channel;
-    // 1 was held, 3 died on the link; 2 is still held though its consumer ended; 5 was never given, 4 not to that one
+    // 1 was held, 3 died on the link; 2 is still held though its consumer ended; 5 was never given, 4 not to
+    // that one
     let held = [1, 2, 5].map(|at| (channel, ConsumerNumber(if at == 2 { 2 } else { 1 }), Position(at)));
     let wrong = (channel, ConsumerNumber(1), Position(4));
     let named = [held.as_slice(), &[wrong]].concat();

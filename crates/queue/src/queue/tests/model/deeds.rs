@@ -22,8 +22,8 @@ pub(super) enum Deed {
     DropAll,
 }
 
-/// What a shard says on a new link. `keep` says bit by bit which of the held deliveries it names; `void` is a place that it
-/// only believes in; `piece` is how much it says at once.
+/// What a shard says on a new link. `keep` says bit by bit which of the held deliveries it names; `void` is a
+/// place that it only believes in; `piece` is how much it says at once.
 #[derive(Clone, Debug)]
 pub(super) struct Resubscription {
     pub(super) at: ShardAddress,

@@ -1,0 +1,71 @@
+//! Bounds of sessions and of the RESP connections that use them.
+
+use core::time::Duration;
+
+// ---- RESP connections -------------------------------------------------------------------------------------
+
+/// Databases of a vhost (Redis: `databases 16`). A higher number is `-ERR DB index is out of range`.
+pub const SESSION_DATABASES: u8 = 16;
+/// Arguments of one command. More is `-ERR Protocol error: invalid multibulk length`, and the connection
+/// ends. (Redis: 1,048,576.)
+pub const RESP_ARGUMENTS_MAX: usize = 1_024;
+/// Arguments before the login (Redis 7.0: 10). More is `-ERR Protocol error: unauthenticated multibulk
+/// length`, and the end.
+pub const RESP_ARGUMENTS_MAX_BEFORE_LOGIN: usize = 10;
+/// Largest argument before the login, bytes (Redis 7.0: 16,384). More is `-ERR Protocol error:
+/// unauthenticated bulk length`.
+pub const RESP_ARGUMENT_BYTES_MAX_BEFORE_LOGIN: usize = 16 * 1024;
+/// Largest `session_bytes_max`, bytes, and so the largest argument of any command; longer is refused at its
+/// length with `-ERR Protocol error: invalid bulk length`, and the connection ends.
+pub const SESSION_BYTES_CEILING: usize = 16 * 1024 * 1024;
+/// Bytes of all arguments of one command, so that a thousand of the largest cannot be gathered. More ends the
+/// connection as a bulk length does.
+pub const RESP_COMMAND_BYTES_MAX: usize = 2 * SESSION_BYTES_CEILING;
+/// Longest line, bytes: an inline command (Redis: 64 KiB), or the digits of a count or length. More is `-ERR
+/// Protocol error: too big inline request` (`… mbulk count string`, `… bulk count string`), and the
+/// connection ends.
+pub const RESP_LINE_BYTES_MAX: usize = 4 * 1024;
+/// Commands of a connection that are under way. At the bound it is not read until the oldest is answered.
+pub const RESP_UNDER_WAY_MAX: usize = 128;
+/// Answers of a connection that are ready and wait for an earlier one, bytes. At the bound it is not read.
+pub const RESP_ANSWERS_WAITING_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of one answer (many values at once). More is refused instead.
+pub const RESP_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Commands of one transaction. More is refused, and so is its EXEC.
+pub const RESP_BLOCK_COMMANDS_MAX: usize = 64;
+/// Bytes of arguments of one transaction's commands. More is refused, and so is its EXEC.
+pub const RESP_BLOCK_BYTES_MAX: usize = 2 * SESSION_BYTES_CEILING;
+/// Bytes of a client's name; the rest of a longer one is refused like a bad character.
+pub const RESP_CLIENT_NAME_BYTES_MAX: usize = 255;
+
+// ---- sessions ---------------------------------------------------------------------------------------------
+
+/// Longest key of a session, bytes. A command on a longer one is refused.
+pub const SESSION_KEY_BYTES_MAX: usize = 512;
+/// Gone entries of a shard's buckets. At the bound the oldest that every member has goes, else the oldest.
+pub const SESSION_GONE_MAX: usize = 1_000_000;
+/// How long a gone entry waits for a member that does not acknowledge it. Past it the member has no say on
+/// return.
+pub const SESSION_GONE_TIME_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// How often an entry that a member still owes is looked at again.
+pub const SESSION_GONE_RECHECK: Duration = Duration::from_secs(10);
+/// Gone entries that are looked at for one that every member has, when room is needed.
+pub const SESSION_GONE_LOOK_MAX: usize = 64;
+/// Sessions that expire, and gone entries that end, in one turn. The others wait for the next; no answer
+/// waits for that.
+pub const SESSION_EXPIRE_PER_TURN: usize = 1_024;
+/// Age at which a session that was never used again may be evicted.
+pub const SESSION_UNUSED_AGE: Duration = Duration::from_secs(60);
+/// Places that one birth looks at for a session to evict.
+pub const SESSION_EVICTION_LOOK_MAX: usize = 64;
+/// Percent of `session_memory` up to which commits of sessions that are there go on.
+pub const SESSION_MEMORY_COMMIT_PERCENT: u64 = 110;
+/// List entries of a shard, of the whole cluster: 64 B each. At the bound a birth is refused with `-OOM`.
+pub const SESSION_LIST_MAX: usize = 4_000_000;
+/// Keys that connections have read since they went (rule `reader`), of a shard. At the bound the oldest is
+/// forgotten: its late write is dropped.
+pub const SESSION_READERS_MAX: usize = 16_384;
+/// Slots that one step of SCAN walks.
+pub const SESSION_WALK_SLOTS: u16 = 256;
+/// Keys that one step of SCAN gives at most, beyond what it asked for: one slot is never cut.
+pub const SESSION_WALK_KEYS_MAX: usize = 10_000;

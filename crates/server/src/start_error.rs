@@ -1,0 +1,53 @@
+//! Why a node does not start.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use leveret_link::handshake::SecretTooShort;
+
+/// Why a node does not start: one line that names what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is not free, or not ours.
+    #[error(
+        "cannot listen for {what} on {address}: {error}; choose another with {flag} (port 0 lets the system choose)"
+    )]
+    Listen {
+        /// For whom.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Which option sets it.
+        flag: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Another process uses the data directory.
+    #[error(
+        "the data directory {0} is in use by another leveret{1}; stop it, or choose another with --data-dir"
+    )]
+    InUse(PathBuf, String),
+    /// The data directory cannot be used.
+    #[error("the data directory {path} cannot be used: {error}; choose another with --data-dir")]
+    DataDir {
+        /// Which one.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The cluster port would be open to strangers.
+    #[error(
+        "--cluster-listen {0} is not a loopback address, and there is no secret: give all nodes the same --secret-file"
+    )]
+    NoSecret(SocketAddr),
+    /// The secret is too short to be one.
+    #[error("the secret file: {0}")]
+    Secret(#[from] SecretTooShort),
+    /// A thread ended.
+    #[error("the node ended before it was ready; its log says why")]
+    Ended,
+    /// The system gives no threads or descriptors.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}

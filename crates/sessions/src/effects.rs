@@ -1,0 +1,81 @@
+//! What a turn asks of the driver, and what is asked of the machine.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use leveret_model::session::{Database, KeptAnswer, KeyCommand};
+use leveret_model::{ConnectionKey, ShardId};
+
+use crate::hid::{Hid, Place};
+
+/// Who waits for an answer: a connection of some shard of this node, and what it calls the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Asker {
+    /// The shard that has the connection.
+    pub shard: ShardId,
+    /// The connection.
+    pub connection: ConnectionKey,
+    /// `leveret_resp::host::Ticket`
+    pub reply: u64,
+    /// The same.
+    pub part: u32,
+}
+
+/// Commands on one key.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Who asks.
+    pub asker: Asker,
+    /// About what.
+    pub place: Place<'a>,
+    /// One, or those of a block.
+    pub commands: &'a [KeyCommand<'a>],
+    /// They are a block: answered with one [`leveret_model::session::Answer::Block`].
+    pub block: bool,
+}
+
+/// What happened to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// A life began.
+    Created,
+    /// Its home changed.
+    Moved,
+    /// It was destroyed.
+    Destroyed,
+    /// Its deadline was over.
+    Expired,
+    /// It gave way: never used after its creation.
+    Evicted,
+    /// No node is left that holds its state.
+    Lost,
+}
+
+/// For the exchange `amq.leveret.sessions`. No key: it is a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// To which session.
+    pub hid: Hid,
+    /// In which vhost.
+    pub vhost: Box<str>,
+    /// In which database.
+    pub database: Database,
+    /// Its key up to the first colon; empty without one.
+    pub prefix: Box<[u8]>,
+}
+
+/// What a turn gave, reused from turn to turn.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Answers that were not given at once.
+    pub answers: Vec<(Asker, KeptAnswer)>,
+    /// What happened, while somebody wants to know (`Sessions::want_events`).
+    pub events: Vec<Event>,
+}
+
+/// The part of a key that may be shown.
+pub(crate) fn prefix(key: &[u8]) -> &[u8] {
+    key.iter().position(|&byte| byte == b':').map_or(&[], |colon| &key[..colon])
+}

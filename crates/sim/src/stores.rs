@@ -1,0 +1,95 @@
+//! The stores of the simulated nodes: in half of the seeds each answers 1 to 50 ms late, or dies first with its
+//! process.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use leveret_model::{Instant, QueueId, Seed, StoreMark};
+use leveret_shard::{Shard, Store, StoreRequest};
+
+use crate::body;
+use crate::message_id::MessageId;
+use crate::scheduler::Dice;
+
+/// What all stores have stored, for `invariants/stored_first.rs`.
+#[derive(Debug)]
+pub(crate) struct Stores {
+    dice: Dice,
+    /// Stores answer late; else each shard's memory is its store.
+    late: bool,
+    stored: BTreeSet<(QueueId, MessageId)>,
+    /// Requests that were answered.
+    pub(crate) answered: u64,
+}
+
+impl Default for Stores {
+    fn default() -> Self {
+        Self::draw(Seed(0))
+    }
+}
+
+impl Stores {
+    /// Its dice are its own, so that seeds of before meet what they met.
+    pub(crate) fn draw(seed: Seed) -> Self {
+        let mut dice = Dice::new(seed.part(0x53));
+        let late = dice.chance(500);
+        Self { dice, late, stored: BTreeSet::new(), answered: 0 }
+    }
+
+    /// Who stores for a shard.
+    pub(crate) fn of_shard(&self) -> Store {
+        if self.late { Store::Driver } else { Store::Memory }
+    }
+
+    /// A queue has stored a message; without late stores nobody can tell.
+    pub(crate) fn has(&self, queue: QueueId, message: MessageId) -> bool {
+        !self.late || self.stored.contains(&(queue, message))
+    }
+}
+
+/// A request of a shard, with the messages that it names.
+#[derive(Debug)]
+struct Waiting {
+    answered_at: Instant,
+    mark: StoreMark,
+    messages: Vec<(QueueId, MessageId)>,
+}
+
+/// What one shard handed to its store.
+#[derive(Debug, Default)]
+pub(crate) struct ShardStore {
+    waiting: VecDeque<Waiting>,
+}
+
+impl ShardStore {
+    /// The shard hands over a request; it is answered behind all that came before.
+    pub(crate) fn take(&mut self, request: &StoreRequest, shard: &Shard, now: Instant, stores: &mut Stores) {
+        let id = |message| match shard.stored_message(message).body {
+            leveret_model::Body::Flat(bytes) => body::read(bytes),
+            leveret_model::Body::Chunks(chunks) => body::read(&chunks.concat()),
+        };
+        let appends = request.appends.iter();
+        let messages = appends.filter_map(|append| Some((append.queue, id(append.message)?))).collect();
+        let before = self.waiting.back().map_or(Instant::ZERO, |last| last.answered_at);
+        let at = before.max(now + stores.dice.between(Duration::from_millis(1), Duration::from_millis(50)));
+        self.waiting.push_back(Waiting { answered_at: at, mark: request.mark, messages });
+    }
+
+    /// When the next answer is due.
+    pub(crate) fn next_deadline(&self) -> Instant {
+        self.waiting.front().map_or(Instant::FAR, |first| first.answered_at)
+    }
+
+    /// The last mark that is synced by now, if there is a new one.
+    pub(crate) fn synced(&mut self, now: Instant, stores: &mut Stores) -> Option<StoreMark> {
+        let mut synced = None;
+        while let Some(Waiting { mark, messages, .. }) =
+            self.waiting.pop_front_if(|first| first.answered_at <= now)
+        {
+            stores.stored.extend(messages);
+            stores.answered += 1;
+            synced = Some(mark);
+        }
+        synced
+    }
+}
