@@ -21,7 +21,7 @@ use leveret_services::{ASK_KEY, Ask, EXCHANGE, parse};
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::brokers::Target;
-use crate::{BusConfig, Incoming, Outgoing};
+use crate::events::{BusConfig, Incoming, Outgoing};
 
 /// What a step of a new link came to.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use leveret_services::{Command, InstanceName, ServiceName};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::control::Question;
+use crate::question::Question;
 use crate::shared::stopped;
 
 type Questions = mpsc::Sender<Question>;

@@ -16,25 +16,16 @@ use leveret_model::limits::{
 };
 use leveret_model::{Boot, Instant};
 use leveret_services::{
-    Command, DoorReport, Fence, InstanceName, Message, RowKey, ServiceName, Table, TableConfig, TableEffect,
-    TableNote, command_key, door_key,
+    DoorReport, Fence, Message, RowKey, Table, TableConfig, TableEffect, TableNote, command_key, door_key,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 pub use self::probe::probe;
-use crate::admin;
+use crate::question::Question;
 use crate::shared::{Shared, stopped};
 use crate::status::{LinkStatus, Status};
-
-/// What an operator asks.
-#[derive(Debug)]
-pub(crate) enum Question {
-    /// Everything.
-    Status(oneshot::Sender<Status>),
-    /// Tell an instance something; the answer says whether it was sent.
-    Command(ServiceName, InstanceName, Command, oneshot::Sender<Result<(), &'static str>>),
-}
+use crate::{admin, haproxy};
 
 /// A probe's answer.
 struct Probed {
@@ -68,6 +59,9 @@ pub(crate) fn run(shared: &Arc<Shared>, admin_listener: TcpListener, link: impl 
     LocalSet::new().block_on(&runtime, async move {
         let (questions, asked) = mpsc::channel(DOOR_QUESTIONS_MAX);
         tokio::task::spawn_local(admin::serve(admin_listener, questions, shared.stopping()));
+        for config in shared.config.haproxy.clone() {
+            tokio::task::spawn_local(haproxy::drive(config, Arc::clone(shared)));
+        }
         let bus = link(BusConfig {
             brokers: shared.config.brokers.clone(),
             name: format!("door {}", shared.config.name),

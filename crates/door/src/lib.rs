@@ -8,8 +8,11 @@
 
 mod admin;
 mod clock;
+mod config;
 mod control;
+mod haproxy;
 mod proxy;
+mod question;
 mod shared;
 mod status;
 mod worker;
@@ -18,41 +21,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use leveret_bus::{Brokers, Bus, BusConfig};
-use leveret_services::{Claim, DoorName, Network, ServiceName};
+use leveret_bus::{Bus, BusConfig};
 
 pub use admin::{AdminError, ask as ask_admin};
+pub use config::{DoorConfig, HaproxyConfig};
 pub use control::probe;
 pub use status::{InstanceStatus, LinkStatus, ServiceStatus, Status};
 
 use shared::Shared;
-
-/// What the operator decided.
-#[derive(Clone, Debug)]
-pub struct DoorConfig {
-    /// Its name among doors.
-    pub name: DoorName,
-    /// Where clients connect.
-    pub listen: SocketAddr,
-    /// Where `door status` asks; loopback.
-    pub admin: SocketAddr,
-    /// Where instances announce themselves.
-    pub brokers: Brokers,
-    /// Networks that instances may be in; empty: the local ones.
-    pub allow: Vec<Network>,
-    /// T8: only these hold, if there are any.
-    pub claims: Vec<(ServiceName, Claim)>,
-    /// Networks of clients whose `X-Forwarded-*` are kept.
-    pub trust: Vec<Network>,
-    /// Cookies whose suffix is a route.
-    pub cookies: Vec<String>,
-    /// Threads that serve requests.
-    pub threads: usize,
-    /// Longest time to a response's head.
-    pub response_timeout: Duration,
-}
 
 /// A door that serves.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use arc_swap::ArcSwap;
 use leveret_services::{ServiceName, Snapshot};
 use tokio::sync::{Notify, watch};
 
-use crate::DoorConfig;
 use crate::clock::Clock;
+use crate::config::DoorConfig;
 
 /// Shared by all threads of a door.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     stopping: watch::Sender<bool>,
     /// Queues of requests that wait, by service.
     turnstiles: Mutex<BTreeMap<ServiceName, Arc<Turnstile>>>,
+    /// What each driver said last, by its name.
+    drivers: Mutex<BTreeMap<String, String>>,
     /// What this door writes into `Via`: unlike that of any other door.
     pub(crate) via: String,
     /// A serving thread's connections all count here.
@@ -51,6 +53,7 @@ impl Shared {
             drained: Notify::new(),
             stopping: watch::channel(false).0,
             turnstiles: Mutex::default(),
+            drivers: Mutex::default(),
             connections: std::sync::atomic::AtomicUsize::new(0),
         }
     }
@@ -70,6 +73,15 @@ impl Shared {
     pub(crate) fn turnstile(&self, service: &ServiceName) -> Arc<Turnstile> {
         let mut turnstiles = self.turnstiles.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(turnstiles.entry(service.clone()).or_default())
+    }
+
+    /// For the status.
+    pub(crate) fn driver_says(&self, name: String, said: String) {
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner).insert(name, said);
+    }
+
+    pub(crate) fn drivers(&self) -> BTreeMap<String, String> {
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends the door.

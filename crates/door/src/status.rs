@@ -23,6 +23,8 @@ pub struct Status {
     pub services: Vec<ServiceStatus>,
     /// Claims that two services want.
     pub conflicts: Vec<String>,
+    /// What each driver of another proxy said last.
+    pub drivers: std::collections::BTreeMap<String, String>,
 }
 
 /// The door's link.
@@ -105,6 +107,7 @@ impl Status {
             link: link.clone(),
             services: Vec::new(),
             conflicts: Vec::new(),
+            drivers: shared.drivers(),
         };
         for conflict in &table.snapshot().claims.conflicts {
             let host = conflict.claim.host.as_deref().unwrap_or("any host");

@@ -9,7 +9,7 @@ use leveret_bench as bench;
 
 use crate::config::{self, ConfigError, ServeArgs};
 use crate::output::print;
-use crate::{demo, door, run, serve, status, store};
+use crate::{demo, door, run, serve, status, store, web};
 
 /// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and the others go on.
 #[derive(Debug, Parser)]
@@ -28,16 +28,19 @@ enum Command {
     /// Check or export what a node has on its disk, without a running node
     #[command(subcommand)]
     Store(store::StoreCommand),
-    /// Measure this or any other AMQP 0-9-1 broker
-    Bench(Box<bench::BenchArgs>),
+    /// Measure this or any other AMQP 0-9-1 broker, or an HTTP server
+    Bench(web::BenchCommand),
     /// See a small cluster at work: nodes join, one is killed, every message is counted
-    Demo(demo::DemoArgs),
+    Demo(web::DemoCommand),
     /// Run a front door: an HTTP proxy that follows the application servers
     Door(Box<door::DoorArgs>),
     /// Run an application server, announce it to the doors, and stop it without losing a request
     Run(Box<run::RunArgs>),
     /// Announce an application server that something else started
     Announce(Box<run::AnnounceArgs>),
+    /// Serve as a toy application of `demo web`
+    #[command(hide = true)]
+    ToyWeb(web::ToyArgs),
     /// Become the command of `run`, and end with it
     #[command(hide = true)]
     RunChild {
@@ -60,11 +63,14 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Store(command) => store::run(&command),
-        Command::Bench(args) => bench::run(*args),
-        Command::Demo(args) => demo::run(&args),
+        Command::Bench(web::BenchCommand::Http(args)) => web::bench(&args),
+        Command::Bench(web::BenchCommand::Broker(args)) => bench::run(*args),
+        Command::Demo(web::DemoCommand::Web(args)) => web::demo(&args),
+        Command::Demo(web::DemoCommand::Broker(args)) => demo::run(&args),
         Command::Door(args) => door::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Announce(args) => run::announce(&args),
+        Command::ToyWeb(args) => web::toy(&args),
         Command::RunChild { command } => run::exec(&command),
         Command::PrintConfigDocs => print(&config::render_page()).map(|()| ExitCode::SUCCESS),
     };

@@ -18,6 +18,7 @@ mod run;
 mod serve;
 mod status;
 mod store;
+mod web;
 
 fn main() -> ExitCode {
     cli::run()

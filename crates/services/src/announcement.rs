@@ -41,6 +41,29 @@ pub struct Announcement {
     /// Where requests go; `None` for a [`Kind::Worker`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
+    /// What it offers to doors.
+    #[serde(flatten)]
+    pub terms: Terms,
+    /// What `draining` still takes.
+    #[serde(default)]
+    pub drain: Drain,
+    /// Valid for so long from receipt, milliseconds.
+    #[serde(default = "usual_ttl")]
+    pub ttl_ms: u32,
+    /// What it is doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
+    /// For people and the scaler.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<CompactString, CompactString>,
+    /// Whether it takes requests at all.
+    #[serde(default)]
+    pub kind: Kind,
+}
+
+/// What an instance offers to doors; it changes rarely, and then requests go other ways.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
     /// How requests are spoken there.
     #[serde(default)]
     pub scheme: Scheme,
@@ -65,24 +88,9 @@ pub struct Announcement {
     /// Time from `ready` to the full weight, milliseconds.
     #[serde(default)]
     pub warm_up_ms: u32,
-    /// What `draining` still takes.
-    #[serde(default)]
-    pub drain: Drain,
-    /// Valid for so long from receipt, milliseconds.
-    #[serde(default = "usual_ttl")]
-    pub ttl_ms: u32,
     /// Path that a door asks when it doubts the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<CompactString>,
-    /// What it is doing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub load: Option<Load>,
-    /// For people and the scaler.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<CompactString, CompactString>,
-    /// Whether it takes requests at all.
-    #[serde(default)]
-    pub kind: Kind,
 }
 
 /// What an instance can do.
@@ -187,17 +195,19 @@ impl Announcement {
             seq: 0,
             state,
             address: None,
-            scheme: Scheme::Http,
-            hosts: Vec::new(),
-            path: root(),
-            route: None,
-            weight: usual_weight(),
-            max_inflight: 0,
-            keep_alive_ms: usual_keep_alive(),
-            warm_up_ms: 0,
+            terms: Terms {
+                scheme: Scheme::Http,
+                hosts: Vec::new(),
+                path: root(),
+                route: None,
+                weight: usual_weight(),
+                max_inflight: 0,
+                keep_alive_ms: usual_keep_alive(),
+                warm_up_ms: 0,
+                health: None,
+            },
             drain: Drain::Requests,
             ttl_ms: usual_ttl(),
-            health: None,
             load: None,
             labels: BTreeMap::new(),
             kind: Kind::Http,
@@ -242,12 +252,16 @@ impl Announcement {
         let (shortest, longest) = INSTANCE_TTL_RANGE;
         demand(self.v >= 1, "v", "is a version from 1")?;
         demand(self.kind == Kind::Worker || self.address.is_some(), "address", "is missing")?;
-        demand(self.hosts.len() <= CLAIMED_HOSTS_MAX, "hosts", "are too many")?;
-        demand(self.hosts.iter().all(|host| is_host(host)), "hosts", "holds what is no host")?;
-        demand(is_path(&self.path), "path", "starts with / and holds printable ASCII")?;
-        demand(self.health.as_deref().is_none_or(is_path), "health", "is a path")?;
-        demand(self.route.as_deref().is_none_or(is_route), "route", "is 1 to 63 letters, digits, - or _")?;
-        demand((1..=INSTANCE_WEIGHT_MAX).contains(&self.weight), "weight", "is out of range")?;
+        demand(self.terms.hosts.len() <= CLAIMED_HOSTS_MAX, "hosts", "are too many")?;
+        demand(self.terms.hosts.iter().all(|host| is_host(host)), "hosts", "holds what is no host")?;
+        demand(is_path(&self.terms.path), "path", "starts with / and holds printable ASCII")?;
+        demand(self.terms.health.as_deref().is_none_or(is_path), "health", "is a path")?;
+        demand(
+            self.terms.route.as_deref().is_none_or(is_route),
+            "route",
+            "is 1 to 63 letters, digits, - or _",
+        )?;
+        demand((1..=INSTANCE_WEIGHT_MAX).contains(&self.terms.weight), "weight", "is out of range")?;
         let ttl = u128::from(self.ttl_ms);
         demand((ms(shortest)..=ms(longest)).contains(&ttl), "ttl_ms", "is out of range")?;
         demand(self.labels.len() <= INSTANCE_LABELS_MAX, "labels", "are too many")
@@ -320,8 +334,8 @@ mod tests {
     fn what_is_written_is_read_again() {
         let mut announcement = Announcement::parse(SHORTEST.as_bytes()).expect("the shortest one");
         assert_eq!(Announcement::parse(&announcement.to_body()).as_ref(), Ok(&announcement));
-        announcement.hosts = [CompactString::from("*.example.org")].into();
-        announcement.route = Some("n1".into());
+        announcement.terms.hosts = [CompactString::from("*.example.org")].into();
+        announcement.terms.route = Some("n1".into());
         announcement.load = Some(Load { cpu: 1, inflight: 2, rss: 3 });
         announcement.labels.insert("zone".into(), "a\n\u{1b}".into());
         assert_eq!(Announcement::parse(&announcement.to_body()).as_ref(), Ok(&announcement));

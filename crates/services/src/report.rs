@@ -9,7 +9,7 @@ use leveret_model::limits::{DOOR_ACKS_MAX, DOOR_REPORT_BYTES_MAX, SERVICES_MAX};
 use serde::{Deserialize, Serialize};
 
 use crate::announcement::boot_text;
-use crate::message::MessageError;
+use crate::message_error::MessageError;
 use crate::name::{DoorName, InstanceName, ServiceName};
 
 /// A door at one moment.

@@ -108,9 +108,12 @@ impl Supervised {
                 self.doors.link_is_back(now);
                 self.announce(now, true, effects);
             }
+            // Each vain dial says so again.
             Event::LinkDown => {
-                self.link = Link::Down { since: now };
-                self.doors.link_is_gone(now);
+                if let Link::Up { .. } = self.link {
+                    self.link = Link::Down { since: now };
+                    self.doors.link_is_gone(now);
+                }
             }
             Event::Settled { seq, routed } => self.on_settled(now, seq, routed, effects),
             Event::Message(message, user) => self.on_message(now, message, user, effects),
@@ -293,7 +296,7 @@ impl Supervised {
     fn probes(&self) -> bool {
         match self.phase {
             Phase::Starting => self.settings.announcement.kind == Kind::Http,
-            Phase::Running => self.settings.announcement.health.is_some(),
+            Phase::Running => self.settings.announcement.terms.health.is_some(),
             _ => false,
         }
     }

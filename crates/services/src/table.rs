@@ -7,97 +7,36 @@
 
 mod acks;
 mod admission;
+mod events;
 mod freshness;
+mod owed;
 mod retired;
+mod row;
 #[cfg(test)]
 mod tests;
 mod view;
 
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use compact_str::CompactString;
 use leveret_model::{Boot, Instant};
 
-use self::acks::Owed;
-use self::freshness::{Freshness, Suspicion};
+use self::owed::Owed;
 use self::retired::{Retired, Why};
-use crate::announcement::{Announcement, Drain, Kind, State};
+use crate::announcement::{Announcement, State};
 use crate::claims::Claim;
-use crate::fence::Fence;
 use crate::hold::ServiceGate;
-use crate::name::{InstanceName, ServiceName};
+use crate::name::ServiceName;
 use crate::planted::{Planted, planted};
 use crate::slot::{Opening, Slot};
 
-pub use view::WhyNot;
-
-/// A row's key (T1).
-pub type RowKey = (ServiceName, InstanceName);
-
-/// What the operator decided.
-#[derive(Clone, Debug)]
-pub struct TableConfig {
-    /// Where requests may go.
-    pub fence: Fence,
-    /// T8: only these hold, if there are any.
-    pub claims: Vec<(ServiceName, Claim)>,
-}
-
-/// What the driver must do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TableEffect {
-    /// Connect to the address, or ask it for the path, within a second; then [`Table::on_probe`].
-    Probe {
-        /// The row.
-        key: RowKey,
-        /// Its boot, for the answer.
-        boot: Boot,
-        /// Where.
-        address: SocketAddr,
-        /// What to ask for; without it an accepted connection is an answer.
-        health: Option<CompactString>,
-    },
-    /// Send a report at once.
-    Report,
-    /// For the log.
-    Note(TableNote),
-}
-
-/// What people should hear about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TableNote {
-    /// A boot is new.
-    Joined(RowKey, SocketAddr),
-    /// It changed its state.
-    Changed(RowKey, State),
-    /// Another process announces the same name.
-    Replaced(RowKey),
-    /// It said so.
-    Left(RowKey),
-    /// It was silent, and its address does not answer.
-    Gone(RowKey),
-    /// It is silent, and its address answers.
-    SilentButServing(RowKey),
-    /// It was not taken; `1` says why. Said once for each user.
-    Refused(RowKey, String),
-}
-
-/// An instance that announced itself.
-#[derive(Debug)]
-pub struct Row {
-    announcement: Announcement,
-    user: CompactString,
-    slot: Arc<Slot>,
-    heard: Instant,
-    ready_since: Instant,
-    freshness: Freshness,
-    suspicion: Suspicion,
-}
+pub use self::events::{RowKey, TableConfig, TableEffect, TableNote};
+pub use self::row::Row;
+use self::row::{Freshness, Suspicion, claims_of, is_draining, opening, routes_alike};
+pub use self::view::WhyNot;
 
 /// A service as long as it has rows, and a while longer.
 #[derive(Debug, Default)]
@@ -334,39 +273,4 @@ impl Table {
         });
         self.changed |= self.services.len() != before;
     }
-}
-
-/// Who may enter the slot of an instance in this state (T2).
-fn opening(announcement: &Announcement) -> Opening {
-    match (announcement.kind, announcement.state, announcement.drain) {
-        (Kind::Worker, ..) => Opening::Nothing,
-        (_, State::Ready, _) => Opening::All,
-        (_, State::Draining, Drain::Sessions) => Opening::Sessions,
-        _ => Opening::Nothing,
-    }
-}
-
-/// Whether it waits for acknowledgements.
-fn is_draining(announcement: &Announcement) -> bool {
-    announcement.state == State::Draining && announcement.drain == Drain::Requests
-}
-
-/// Whether requests would go the same ways.
-fn routes_alike(old: &Announcement, new: &Announcement) -> bool {
-    old.address == new.address
-        && old.hosts == new.hosts
-        && old.path == new.path
-        && old.route == new.route
-        && old.weight == new.weight
-        && old.max_inflight == new.max_inflight
-        && old.keep_alive_ms == new.keep_alive_ms
-        && old.warm_up_ms == new.warm_up_ms
-        && old.drain == new.drain
-}
-
-/// What an instance claims for its service.
-fn claims_of(announcement: &Announcement) -> impl Iterator<Item = Claim> + '_ {
-    let claim = |host: Option<&CompactString>| Claim { host: host.cloned(), path: announcement.path.clone() };
-    let any = (announcement.hosts.is_empty() && announcement.kind == Kind::Http).then(|| claim(None));
-    announcement.hosts.iter().map(move |host| claim(Some(host))).chain(any)
 }

@@ -9,8 +9,8 @@ fn valid() -> Announcement {
     let instance = InstanceName::new("a").expect("a name");
     let mut announcement = Announcement::new(service, instance, Boot(7), State::Ready);
     announcement.address = Some(([127, 0, 0, 1], 80).into());
-    announcement.hosts = ["a.example.org".into(), "*.example.org".into()].into();
-    announcement.route = Some("n1".into());
+    announcement.terms.hosts = ["a.example.org".into(), "*.example.org".into()].into();
+    announcement.terms.route = Some("n1".into());
     announcement.labels.insert("zone".into(), "a".into());
     announcement
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use leveret_model::limits::HOLD_WAIT;
 use leveret_services::{Choice, ServiceView, Wanted};
 
+use super::attempt::Attempt;
 use super::lease::Lease;
-use super::{Attempt, Proxy};
+use super::thread::Proxy;
 
 /// Whether a request gets a place.
 pub(super) enum Admission {

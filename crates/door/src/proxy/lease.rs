@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use leveret_services::{Candidate, ServiceView};
 
-use super::Proxy;
 use super::pool::Connection;
+use super::thread::Proxy;
 
 /// Held from the slot to the response's end.
 pub(crate) struct Lease {

@@ -1,18 +1,20 @@
 //! One request through the door: who answers it, on which connection, and what happens if that fails.
 //!
 //! Read first: [`serve`]. [`admit`] chooses and holds (T5, T7), [`upstream`] sends one try, [`lease`] counts
-//! it, [`pool`] keeps connections, [`headers`] changes heads, [`bodies`] carries bodies, [`tunnel`] carries
+//! it, [`pool`] keeps connections, [`headers`] changes heads, [`tunnel`] carries
 //! upgraded connections.
 
 mod admit;
-mod bodies;
+mod attempt;
 mod headers;
 mod lease;
 mod pool;
+mod request_body;
+mod response_body;
+mod thread;
 mod tunnel;
 mod upstream;
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -25,32 +27,16 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use leveret_model::limits::{HOLD_WAIT, REPLAYED_BODY_BYTES_MAX};
-use leveret_model::{Boot, SplitMix};
 use leveret_services::ServiceView;
 use leveret_services::retry::{Body, Policy, Progress, is_idempotent};
-use tokio::sync::Notify;
 
 use self::admit::{Admission, Refusal};
-use self::bodies::{RequestBody, ResponseBody};
-use self::pool::Pool;
+use self::attempt::Attempt;
+use self::request_body::RequestBody;
+use self::response_body::ResponseBody;
+pub(crate) use self::thread::Proxy;
 use self::upstream::{Failure, Kind};
-use crate::DoorConfig;
-use crate::shared::Shared;
-
-/// One thread's proxy.
-pub(crate) struct Proxy {
-    pub(crate) shared: Arc<Shared>,
-    pool: Pool,
-    rng: RefCell<SplitMix>,
-    /// Some instance was cut off: requests that hang there look whether it is theirs (T3).
-    cuts: Notify,
-}
-
-impl Proxy {
-    pub(crate) fn new(shared: Arc<Shared>, rng: SplitMix) -> Self {
-        Self { shared, pool: Pool::default(), rng: RefCell::new(rng), cuts: Notify::new() }
-    }
-}
+use crate::config::DoorConfig;
 
 /// Who is at the other end of a client's connection.
 #[derive(Debug)]
@@ -73,23 +59,6 @@ pub(crate) async fn follow_snapshots(proxy: Rc<Proxy>) {
         proxy.pool.keep_only(&proxy.shared.snapshot.load());
         proxy.cuts.notify_waiters();
     }
-}
-
-/// A request that is being tried.
-pub(crate) struct Attempt {
-    parts: Parts,
-    /// `None` while it is at an instance.
-    body: Option<RequestBody>,
-    /// For T6, when the body itself is gone.
-    kind: Body,
-    /// A copy of a body that is kept.
-    kept: Option<Bytes>,
-    session: Option<(String, String)>,
-    tried: Vec<Boot>,
-    tries: u32,
-    /// A pooled connection failed it: the next try has a fresh one.
-    fresh: bool,
-    since: Instant,
 }
 
 /// Answers one request of a client.

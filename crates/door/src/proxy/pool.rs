@@ -10,7 +10,7 @@ use hyper::client::conn::http1::SendRequest;
 use leveret_model::limits::UPSTREAM_IDLE_CONNECTIONS_MAX;
 use leveret_services::{Slot, Snapshot, retry};
 
-use super::bodies::RequestBody;
+use super::request_body::RequestBody;
 
 /// A connection to an instance.
 pub(crate) struct Connection {
@@ -46,7 +46,9 @@ impl Pool {
                 idle.connections.clear();
                 return None;
             }
-            if !connection.sender.is_closed() {
+            // Not ready: its last response came before all of the request was sent, and the rest may never
+            // come.
+            if connection.sender.is_ready() {
                 return Some(connection);
             }
         }

@@ -10,8 +10,8 @@ use hyper_util::rt::TokioIo;
 use leveret_model::limits::TUNNEL_IDLE_TIMEOUT;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::bodies::ResponseBody;
 use super::lease::Lease;
+use super::response_body::ResponseBody;
 
 /// Bytes that are carried at once.
 const CHUNK_BYTES: usize = 16 * 1024;

@@ -11,10 +11,11 @@ use leveret_services::Candidate;
 use leveret_services::retry::{Progress, is_idempotent};
 use tokio::net::TcpStream;
 
-use super::bodies::{BodyError, RequestBody};
+use super::attempt::Attempt;
 use super::lease::Lease;
 use super::pool::Connection;
-use super::{Attempt, Proxy};
+use super::request_body::{BodyError, RequestBody};
+use super::thread::Proxy;
 
 /// Why a try failed.
 pub(super) struct Failure {
@@ -112,12 +113,8 @@ async fn connection(
     // T3: while the door is deaf an old connection may lead to an instance that is gone.
     let link_down = proxy.shared.snapshot.load().link_down;
     let may_pool = !attempt.fresh && (!link_down || is_idempotent(attempt.parts.method.as_str()));
-    while let Some(mut pooled) =
-        may_pool.then(|| proxy.pool.take(&candidate.slot, candidate.keep_alive_ms)).flatten()
-    {
-        if pooled.sender.ready().await.is_ok() {
-            return Ok(pooled);
-        }
+    if may_pool && let Some(pooled) = proxy.pool.take(&candidate.slot, candidate.keep_alive_ms) {
+        return Ok(pooled);
     }
     let unreachable = || Failure { progress: Progress::NotSent, kind: Kind::Unreachable };
     let connect = TcpStream::connect(candidate.address);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use leveret_door::DoorConfig;
+use leveret_door::{DoorConfig, HaproxyConfig};
 use leveret_services::{Claim, DoorName, Network, ServiceName};
 use tracing_subscriber::filter::Targets;
 
@@ -63,6 +63,12 @@ options! {
     /// Looked at once an instance announces a route.
     cookie: Vec<String> = many(participant::text), "NAME", Fallback::Absent("JSESSIONID");
 
+    /// HAProxy backend whose servers follow a service, as SOCKET=BACKEND:SERVICE; may be given several times.
+    ///
+    /// SOCKET is a stats socket at level admin of HAProxy 2.6 or later. Only servers called lv_... are
+    /// touched.
+    haproxy: Vec<HaproxyConfig> = many(participant::haproxy), "SOCKET=BACKEND:SERVICE", Fallback::Absent("none");
+
     /// Threads that serve requests.
     ///
     /// 1 to 64.
@@ -74,7 +80,7 @@ options! {
     response_timeout: Duration = one(participant::duration), "TIME", Fallback::Is("60s");
 
     /// How log lines look: `auto`, `human` or `json`.
-    log_format: super::LogFormat = one(values::log_format), "FORMAT", Fallback::Is("auto");
+    log_format: values::LogFormat = one(values::log_format), "FORMAT", Fallback::Is("auto");
 
     /// Which log lines are written.
     log_level: Targets = one(values::log_level), "LEVEL", Fallback::Is("info,lapin=off");
@@ -114,6 +120,7 @@ impl DoorSettings {
             allow: self.allow,
             claims: self.claim,
             trust: self.trust,
+            haproxy: self.haproxy,
             cookies,
             threads: self.threads,
             response_timeout: self.response_timeout,

@@ -95,7 +95,7 @@ options! {
     commander: Vec<String> = many(participant::text), "USER", Fallback::Absent("the user of this instance's own link");
 
     /// How log lines look: `auto`, `human` or `json`.
-    log_format: super::LogFormat = one(values::log_format), "FORMAT", Fallback::Is("auto");
+    log_format: values::LogFormat = one(values::log_format), "FORMAT", Fallback::Is("auto");
 
     /// Which log lines are written.
     log_level: Targets = one(values::log_level), "LEVEL", Fallback::Is("info,lapin=off");
@@ -146,14 +146,14 @@ impl InstanceSettings {
         let mut announcement = Announcement::new(service, instance, boot, State::Starting);
         announcement.kind = kind;
         announcement.address = (kind == Kind::Http).then(|| (self.address, port).into());
-        announcement.hosts = self.host.iter().map(CompactString::from).collect();
-        announcement.path = CompactString::from(&self.path);
-        announcement.route = self.route.as_ref().map(CompactString::from);
-        announcement.weight = self.weight;
-        announcement.max_inflight = self.max_inflight;
-        announcement.keep_alive_ms = millis(self.keep_alive);
-        announcement.warm_up_ms = millis(self.warm_up);
-        announcement.health = self.health.as_ref().map(CompactString::from);
+        announcement.terms.hosts = self.host.iter().map(CompactString::from).collect();
+        announcement.terms.path = CompactString::from(&self.path);
+        announcement.terms.route = self.route.as_ref().map(CompactString::from);
+        announcement.terms.weight = self.weight;
+        announcement.terms.max_inflight = self.max_inflight;
+        announcement.terms.keep_alive_ms = millis(self.keep_alive);
+        announcement.terms.warm_up_ms = millis(self.warm_up);
+        announcement.terms.health = self.health.as_ref().map(CompactString::from);
         // Doors would refuse it; better said here.
         announcement.check().map_err(|error| ConfigError::new(format!("--{error}")))?;
         let mut commanders: Vec<CompactString> = self.commander.iter().map(CompactString::from).collect();

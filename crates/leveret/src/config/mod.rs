@@ -30,9 +30,9 @@ pub(crate) use page::render as render_page;
 pub(crate) use sources::{ConfigError, Environment};
 pub(crate) use values::LogFormat;
 
-/// The options of every command: a variable of one of them is no typing error to another.
-fn every_option() -> impl Iterator<Item = &'static options::Declared> {
-    options::all().chain(door::OPTIONS).chain(instance::OPTIONS)
+/// Variables of every command: one that another command reads is no typing error.
+fn every_variable() -> Vec<String> {
+    options::all().chain(door::OPTIONS).chain(instance::OPTIONS).map(options::Declared::variable).collect()
 }
 
 /// Settings, and what the operator should hear about them.
@@ -55,7 +55,7 @@ pub(crate) fn load(args: &ServeArgs, environment: &Environment) -> Result<Loaded
     check_ports(&settings, &sources)?;
     let secret = settings.secret_file.as_deref().unwrap_or(Path::new("")).display().to_string();
     let secret_place = sources.place("secret_file", &secret);
-    Ok(Loaded { settings, unknown_variables: sources.unknown_variables(), secret_place })
+    Ok(Loaded { settings, unknown_variables: sources.unknown_variables(&every_variable()), secret_place })
 }
 
 /// The data directory for a command that talks to a running node: flag, environment, or the user's own.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leveret_bus::{Broker, Brokers};
+use leveret_door::HaproxyConfig;
 use leveret_services::{Claim, DoorName, InstanceName, Network, ServiceName};
 
 use super::file::read_at_most;
@@ -49,6 +50,18 @@ pub(super) fn claim(text: &str) -> Result<(ServiceName, Claim), String> {
     let wrong = || "is not SERVICE=HOST/PATH, such as shop=shop.example.org/ or shop=/app".to_owned();
     let (name, claim) = text.split_once('=').ok_or_else(wrong)?;
     Ok((service(name)?, Claim::parse(claim).ok_or_else(wrong)?))
+}
+
+pub(super) fn haproxy(text: &str) -> Result<HaproxyConfig, String> {
+    let wrong = || "is not SOCKET=BACKEND:SERVICE, such as /run/haproxy/admin.sock=web:shop".to_owned();
+    let (socket, rest) = text.split_once('=').ok_or_else(wrong)?;
+    let (backend, name) = rest.rsplit_once(':').ok_or_else(wrong)?;
+    // The name goes into command lines: what HAProxy takes for a name, and nothing that ends a command.
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    if socket.is_empty() || backend.is_empty() || !backend.bytes().all(fits) {
+        return Err(wrong());
+    }
+    Ok(HaproxyConfig { socket: socket.into(), backend: backend.to_owned(), service: service(name)? })
 }
 
 pub(super) fn threads(text: &str) -> Result<usize, String> {
@@ -107,6 +120,15 @@ mod tests {
         assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
         for bad in ["", "5", "s", "-1s", "1d", "1.5s"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_backend_is_named_with_its_socket_and_its_service() {
+        let driver = haproxy("/run/h.sock=web:shop").expect("all three");
+        assert_eq!((driver.backend.as_str(), driver.service.as_str()), ("web", "shop"));
+        for bad in ["", "/s=web", "web:shop", "=web:shop", "/s=a;b:shop", "/s=web:Shop", "/s=:shop"] {
+            assert!(haproxy(bad).is_err(), "{bad}");
         }
     }
 

@@ -124,8 +124,8 @@ impl<'a> Sources<'a> {
     }
 
     /// Variables with our prefix that no option has.
-    pub(crate) fn unknown_variables(&self) -> Vec<String> {
-        let ours = |name: &str| super::every_option().any(|option| option.variable() == name);
+    pub(crate) fn unknown_variables(&self, known: &[String]) -> Vec<String> {
+        let ours = |name: &str| known.iter().any(|known| known == name);
         let names = self.environment.iter().map(|(name, _)| name);
         names.filter(|name| name.starts_with("LEVERET_") && !ours(name)).cloned().collect()
     }

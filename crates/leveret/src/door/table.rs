@@ -23,6 +23,9 @@ pub(super) fn render(status: &Status) -> String {
     for conflict in &status.conflicts {
         text.push_str(&format!("  conflict: {}\n", tame(conflict)));
     }
+    for (driver, said) in &status.drivers {
+        text.push_str(&format!("  {}: {}\n", tame(driver), tame(said)));
+    }
     if status.services.is_empty() {
         text.push_str("\nno service has announced itself\n");
     }

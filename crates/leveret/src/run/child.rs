@@ -4,6 +4,7 @@
 //! death of its parent and then becomes the command. That needs no unsafe code between fork and exec.
 
 use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
@@ -217,7 +218,9 @@ pub(crate) fn exec(command: &[OsString]) -> anyhow::Result<ExitCode> {
     }
     let (program, arguments) = command.split_first().context("there is no command")?;
     let error = Command::new(program).args(arguments).exec();
-    eprintln!("leveret: {} cannot be started: {error}", program.to_string_lossy().escape_debug());
+    let line = format!("leveret: {} cannot be started: {error}\n", program.to_string_lossy().escape_debug());
+    // In one write: `run` logs to the same file.
+    std::io::stderr().write_all(line.as_bytes()).context("standard error cannot be written")?;
     Ok(ExitCode::from(NOT_FOUND))
 }
 

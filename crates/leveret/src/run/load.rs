@@ -35,23 +35,7 @@ impl Meter {
 
     /// What they did since the last look; `None` if nothing is known.
     pub(super) fn read(&mut self) -> Option<Load> {
-        let mut open = vec![self.root?];
-        let (mut ticks, mut pages, mut seen) = (0, 0, 0);
-        while let Some(pid) = open.pop() {
-            seen += 1;
-            if seen > PROCESSES_MAX {
-                break;
-            }
-            let Some((own_ticks, own_pages)) =
-                fs::read_to_string(format!("/proc/{pid}/stat")).ok().and_then(|stat| parse(&stat))
-            else {
-                continue;
-            };
-            ticks += own_ticks;
-            pages += own_pages;
-            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-            open.extend(children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
-        }
+        let (ticks, pages) = figures(self.root?);
         let now = Instant::now();
         let (before, since) = self.before.replace((ticks, now))?;
         let elapsed = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX).max(1);
@@ -61,6 +45,31 @@ impl Meter {
         let cpu = u32::try_from(cpu).unwrap_or(u32::MAX);
         Some(Load { cpu, inflight: 0, rss: pages * self.page_bytes })
     }
+}
+
+/// CPU ticks and resident pages of a process and its descendants.
+fn figures(root: i32) -> (u64, u64) {
+    let mut open = vec![root];
+    let (mut ticks, mut pages, mut seen) = (0, 0, 0);
+    while let Some(pid) = open.pop() {
+        seen += 1;
+        if seen > PROCESSES_MAX {
+            break;
+        }
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+        let Some((own_ticks, own_pages)) = stat.and_then(|stat| parse(&stat)) else { continue };
+        ticks += own_ticks;
+        pages += own_pages;
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        open.extend(children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    (ticks, pages)
+}
+
+/// CPU seconds of a process and its descendants so far; `None` if there is none of that id.
+pub(crate) fn cpu_seconds(pid: i32) -> Option<f64> {
+    fs::metadata(format!("/proc/{pid}")).ok()?;
+    Some(figures(pid).0 as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 /// CPU ticks and resident pages of a line of /proc/PID/stat (proc(5)): fields 14, 15 and 24.

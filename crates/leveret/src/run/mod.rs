@@ -5,7 +5,7 @@
 //! thread.
 
 mod child;
-mod load;
+pub(crate) mod load;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -202,7 +202,7 @@ impl Driver {
         let seed = Seed(announcement.boot.0);
         Self {
             address: announcement.address,
-            health: announcement.health.as_ref().map(ToString::to_string),
+            health: announcement.terms.health.as_ref().map(ToString::to_string),
             machine: Supervised::new(supervision, Instant::ZERO, seed),
             meter: load::Meter::new(child.pid()),
             child,

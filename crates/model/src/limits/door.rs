@@ -71,9 +71,10 @@ pub const HOLD_WAIT: Duration = Duration::from_secs(10);
 /// T9: an idle connection to an instance is used again within this, or half its keep-alive time if that is
 /// less.
 pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(1);
-/// An instance whose link is younger than this has not heard every door yet: it waits for [`YOUNG_LINK_WAIT`]
-/// when it drains.
-pub const YOUNG_LINK: Duration = DOOR_TTL;
+/// An instance whose link is younger than this may not have heard every door yet: it waits for
+/// [`YOUNG_LINK_WAIT`] when it drains. A door reports at once when an instance is new to it, and each
+/// [`DOOR_REPORT_EVERY`] after that.
+pub const YOUNG_LINK: Duration = DOOR_REPORT_EVERY;
 /// Time for doors that a young link has not heard to acknowledge.
 pub const YOUNG_LINK_WAIT: Duration = Duration::from_millis(500);
 /// A stop without a broker spends this on trying to reach one.
@@ -140,3 +141,10 @@ pub const DOOR_FIRST_ROUTE_AFTER: Duration = Duration::from_millis(120);
 pub const DOOR_STOP_WAIT: Duration = Duration::from_secs(30);
 /// Questions to a door's control that wait for an answer. More wait in their connections.
 pub const DOOR_QUESTIONS_MAX: usize = 16;
+/// A driver compares another proxy with the table at least this often.
+pub const DRIVER_EVERY: Duration = Duration::from_secs(1);
+/// Time for one answer of another proxy. Then the driver says so and tries again.
+pub const DRIVER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Answer of another proxy, bytes: some 10,000 servers. The rest is not read, and the answer is a damaged
+/// one.
+pub const DRIVER_REPLY_BYTES_MAX: u64 = 4 * 1024 * 1024;

@@ -214,7 +214,9 @@ fn a_stop_without_a_broker_spends_two_seconds() {
     driver.event(Event::Probed(true));
     driver.later(LONG);
     driver.event(Event::Terminate);
-    driver.later(Duration::from_millis(1_999));
+    driver.later(Duration::from_secs(1));
+    driver.event(Event::LinkDown);
+    driver.later(Duration::from_millis(999));
     assert!(!driver.signalled());
     driver.later(Duration::from_millis(1));
     assert!(driver.signalled());
@@ -278,7 +280,7 @@ fn sessions_go_on_before_the_drain() {
 #[test]
 fn health_makes_it_unready_and_ready_again() {
     let mut settings = settings();
-    settings.announcement.health = Some("/up".into());
+    settings.announcement.terms.health = Some("/up".into());
     let mut driver = Driver::ready(settings);
     driver.event(Event::Probed(false));
     driver.later(Duration::from_secs(1));

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use leveret_model::limits::{INSTANCES_MAX, INSTANCES_PER_USER_MAX, SERVICES_MAX};
 
-use super::{RowKey, Table, TableEffect, TableNote};
+use super::Table;
+use super::events::{RowKey, TableEffect, TableNote};
 use crate::announcement::Announcement;
 
 impl Table {

@@ -5,28 +5,10 @@ use alloc::vec::Vec;
 use leveret_model::limits::{STALE_GRACE, SUSPECT_PROBE_EVERY};
 use leveret_model::{Boot, Instant};
 
-use super::{Row, RowKey, Table, TableEffect, TableNote};
+use super::Table;
+use super::events::{RowKey, TableEffect, TableNote};
+use super::row::{Freshness, Row, Suspicion};
 use crate::planted::planted;
-
-/// Whether a row is silent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Freshness {
-    /// Heard within its ttl, or its door is deaf.
-    Fresh,
-    /// Silent; its address is asked.
-    Asked,
-    /// Silent, and its address answered: served until then.
-    Grace(Instant),
-}
-
-/// What the door does about a suspect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Suspicion {
-    /// A probe is under way.
-    asked: bool,
-    /// The next one.
-    next: Instant,
-}
 
 impl Table {
     /// An address answered a probe, or did not within its time.
@@ -111,7 +93,7 @@ impl Row {
 
     fn probe(&self, key: &RowKey) -> Option<TableEffect> {
         let address = self.announcement.address?;
-        let health = self.announcement.health.clone();
+        let health = self.announcement.terms.health.clone();
         Some(TableEffect::Probe { key: key.clone(), boot: self.announcement.boot, address, health })
     }
 }

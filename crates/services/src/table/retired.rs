@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use leveret_model::limits::{RETIRED_BOOT_KEPT, RETIRED_BOOTS_MAX};
 use leveret_model::{Boot, Instant};
 
-use super::RowKey;
+use super::events::RowKey;
 use crate::slot::Slot;
 
 /// Retired boots, with the slots that count what the door still has there.

@@ -2,6 +2,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use alloc::string::String;
 use leveret_model::limits::{
     EMPTY_SERVICE_KEPT, INSTANCES_PER_USER_MAX, LINK_BACK_GRACE, RETIRED_BOOT_KEPT, STALE_GRACE,
     SUSPECT_PROBE_EVERY,
@@ -10,7 +11,9 @@ use leveret_model::{Boot, Instant, Seed, SplitMix};
 use std::format;
 
 use super::*;
+use crate::announcement::Drain;
 use crate::choice::{Choice, Wanted};
+use crate::fence::Fence;
 use crate::name::{InstanceName, ServiceName};
 
 struct Door {
@@ -148,7 +151,7 @@ fn t2_only_ready_instances_get_new_requests_and_sessions_go_on_if_asked_for() {
     assert_eq!(door.routed(), ["i1"]);
     let mut sessions = announced("i1", 1, 2, State::Draining);
     sessions.drain = Drain::Sessions;
-    sessions.route = Some("r1".into());
+    sessions.terms.route = Some("r1".into());
     door.hears_this(sessions);
     assert!(door.routed().is_empty());
     let snapshot = door.table.snapshot();
@@ -289,7 +292,7 @@ fn a_periodic_announcement_changes_nothing_for_requests() {
     door.hears_this(again);
     assert!(!door.table.take_changed());
     let mut heavier = announced("a", 1, 3, State::Ready);
-    heavier.weight = 200;
+    heavier.terms.weight = 200;
     door.hears_this(heavier);
     assert!(door.table.take_changed());
 }

@@ -8,7 +8,9 @@ use core::time::Duration;
 
 use leveret_model::Instant;
 
-use super::{Freshness, Row, RowKey, Service, Table, claims_of, opening};
+use super::events::RowKey;
+use super::row::{Freshness, Row, claims_of, opening};
+use super::{Service, Table};
 use crate::announcement::{Announcement, Kind, State};
 use crate::claims::{Claim, Claims};
 use crate::name::ServiceName;
@@ -157,11 +159,11 @@ fn candidate((_, instance): &RowKey, row: &Row) -> Option<Candidate> {
         address: announcement.address?,
         slot: Arc::clone(&row.slot),
         sessions_only: open == Opening::Sessions,
-        route: announcement.route.clone(),
-        weight: announcement.weight,
-        max_inflight: announcement.max_inflight,
-        keep_alive_ms: announcement.keep_alive_ms,
+        route: announcement.terms.route.clone(),
+        weight: announcement.terms.weight,
+        max_inflight: announcement.terms.max_inflight,
+        keep_alive_ms: announcement.terms.keep_alive_ms,
         ready_since: row.ready_since,
-        warm_up: Duration::from_millis(announcement.warm_up_ms.into()),
+        warm_up: Duration::from_millis(announcement.terms.warm_up_ms.into()),
     })
 }

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -37,6 +38,7 @@ pub(crate) fn config() -> DoorConfig {
         allow: Vec::new(),
         claims: Vec::new(),
         trust: Vec::new(),
+        haproxy: Vec::new(),
         cookies: vec!["JSESSIONID".to_owned()],
         threads: 2,
         response_timeout: PATIENCE,
@@ -250,6 +252,8 @@ pub(crate) struct Toy {
     pub(crate) received: Receiver<Received>,
     /// Lets a waiting request go on.
     pub(crate) go: Sender<()>,
+    /// Connections that it accepted.
+    pub(crate) connections: Arc<AtomicUsize>,
     deed: Arc<Mutex<Deed>>,
 }
 
@@ -261,14 +265,17 @@ impl Toy {
         let (go, wait) = channel();
         let (deed, wait) = (Arc::new(Mutex::new(Deed::Answer)), Arc::new(Mutex::new(wait)));
         let of_thread = Arc::clone(&deed);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = Arc::clone(&connections);
         thread::spawn(move || {
             for stream in listener.incoming() {
+                accepted.fetch_add(1, Ordering::SeqCst);
                 let stream = BufReader::new(stream.expect("a connection"));
                 let (sender, deed, wait) = (sender.clone(), Arc::clone(&of_thread), Arc::clone(&wait));
                 thread::spawn(move || answer_all(name, stream, &sender, &deed, &wait));
             }
         });
-        Self { address, received, go, deed }
+        Self { address, received, go, connections, deed }
     }
 
     pub(crate) fn set(&self, deed: Deed) {

@@ -1,11 +1,11 @@
 //! Requests through a door to toy application servers.
 
-mod house;
-
 use std::net::TcpListener;
+use std::sync::atomic::Ordering;
 
-use house::{Deed, House, Toy, config};
 use leveret_services::{Claim, ServiceName, State};
+
+use crate::house::{Deed, House, Toy, config};
 
 #[test]
 fn a_request_reaches_a_ready_instance_with_what_it_should_know() {
@@ -44,6 +44,7 @@ fn requests_on_one_connection_share_a_connection_to_the_instance() {
     let chunked = "POST / HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     assert_eq!(client.ask(chunked).status, 200);
     assert_eq!(toy.next().body, "abc");
+    assert_eq!(toy.connections.load(Ordering::SeqCst), 1);
 }
 
 #[test]
@@ -140,7 +141,7 @@ fn requests_wait_in_order_until_an_instance_is_ready() {
     }
     let mut one_at_a_time = house.announce("a", 1, toy.address, State::Starting);
     one_at_a_time.state = State::Ready;
-    one_at_a_time.max_inflight = 1;
+    one_at_a_time.terms.max_inflight = 1;
     house.send(one_at_a_time);
     for number in 0..3 {
         assert!(toy.next().head.starts_with(&format!("GET /{number} ")));
@@ -156,7 +157,7 @@ fn a_cookie_leads_to_its_instance() {
     let (house, one, two) = (House::open(config()), Toy::start("one"), Toy::start("two"));
     for (name, boot, toy) in [("one", 1, &one), ("two", 2, &two)] {
         let mut announcement = house.announce(name, boot, toy.address, State::Starting);
-        announcement.route = Some(name.into());
+        announcement.terms.route = Some(name.into());
         announcement.state = State::Ready;
         house.send(announcement);
     }
@@ -209,7 +210,7 @@ fn an_upgraded_connection_carries_bytes_both_ways_and_delays_no_drain() {
     let mut client = house.client();
     client.write("GET /ws HTTP/1.1\r\nHost: s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n");
     let (instance, _) = listener.accept().expect("the door connects");
-    let mut instance = house::Client::over(instance);
+    let mut instance = crate::house::Client::over(instance);
     let head = instance.head().to_lowercase();
     assert!(head.contains("upgrade: websocket") && head.contains("sec-websocket-key: k"), "{head}");
     instance.write(

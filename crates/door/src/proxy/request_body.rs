@@ -1,4 +1,4 @@
-//! Bodies on their way: a request's to an instance, a response's to a client.
+//! A request's body on its way to an instance, and the watch over any body that streams.
 
 use std::convert::Infallible;
 use std::future::Future as _;
@@ -8,8 +8,6 @@ use std::task::{Context, Poll};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use leveret_model::limits::BODY_IDLE_TIMEOUT;
 use tokio::time::{Sleep, sleep};
-
-use super::lease::Lease;
 
 /// Why a body ends early.
 #[derive(Debug)]
@@ -39,13 +37,20 @@ impl From<Infallible> for BodyError {
 
 /// A body that streams, watched for silence. The timer is made at the first silence: most bodies are there at
 /// once.
-struct Watched {
-    incoming: Incoming,
+pub(super) struct Watched {
+    pub(super) incoming: Incoming,
     silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(super) fn new(incoming: Incoming) -> Self {
+        Self { incoming, silence: None }
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match Pin::new(&mut self.incoming).poll_frame(context) {
             Poll::Ready(frame) => {
                 self.silence = None;
@@ -80,7 +85,7 @@ impl RequestBody {
     }
 
     pub(super) fn streamed(incoming: Incoming) -> Self {
-        Self::Streamed(Box::new(StreamedBody(Watched { incoming, silence: None })))
+        Self::Streamed(Box::new(StreamedBody(Watched::new(incoming))))
     }
 }
 
@@ -112,79 +117,6 @@ impl Body for RequestBody {
             Self::Empty | Self::Whole(None) => SizeHint::with_exact(0),
             Self::Whole(Some(bytes)) => SizeHint::with_exact(bytes.len() as u64),
             Self::Streamed(body) => body.0.incoming.size_hint(),
-        }
-    }
-}
-
-/// A response's body.
-pub(crate) enum ResponseBody {
-    /// The door's own words.
-    Own(Option<Bytes>),
-    /// From an instance as it comes; the lease ends with its last byte.
-    Relayed(Box<RelayedBody>),
-}
-
-pub(crate) struct RelayedBody {
-    watched: Watched,
-    lease: Option<Lease>,
-}
-
-impl ResponseBody {
-    pub(super) fn relayed(incoming: Incoming, mut lease: Lease) -> Self {
-        // Most small responses are complete when their head is: the instance is free at once.
-        if incoming.is_end_stream() {
-            lease.complete();
-            return Self::Own(None);
-        }
-        Self::Relayed(Box::new(RelayedBody {
-            watched: Watched { incoming, silence: None },
-            lease: Some(lease),
-        }))
-    }
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let body = match &mut *self {
-            Self::Own(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Relayed(body) => body,
-        };
-        let frame = body.watched.poll(context);
-        let complete = match &frame {
-            Poll::Ready(None) => true,
-            Poll::Ready(Some(Ok(_))) => body.watched.incoming.is_end_stream(),
-            // Dropped without completion: the connection is not used again.
-            Poll::Ready(Some(Err(_))) => {
-                if let Some(mut lease) = body.lease.take() {
-                    lease.broken();
-                }
-                false
-            }
-            Poll::Pending => false,
-        };
-        if complete && let Some(mut lease) = body.lease.take() {
-            lease.complete();
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Own(bytes) => bytes.is_none(),
-            Self::Relayed(body) => body.watched.incoming.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Relayed(body) => body.watched.incoming.size_hint(),
         }
     }
 }

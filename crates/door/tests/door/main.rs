@@ -1,0 +1,5 @@
+//! A door as others see it: clients, instances, another proxy. Read first: [`house`].
+
+mod haproxy;
+mod house;
+mod proxy;
