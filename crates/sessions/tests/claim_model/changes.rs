@@ -1,9 +1,7 @@
 //! What each step changes.
 
 use crate::protocol::{Rule, Scene, Step};
-use crate::world::{
-    Claim, Client, Entry, Fault, FaultKind, Home, Kind, Life, Message, Node, Phase, Row, State, World,
-};
+use crate::world::{Claim, Client, Entry, Home, Kind, Life, Message, Node, Phase, Row, State, World};
 
 impl Scene {
     fn claim(&self, world: &mut World, node: Node, kind: Kind, life: Life, epoch: u8) {
