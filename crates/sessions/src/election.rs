@@ -93,6 +93,7 @@ impl Sessions {
         let served = self.list.get(hid).is_some_and(|row| row.home == self.config.own);
         let row = Row { life: claim.life, epoch: claim.epoch, home: from, flags: claim.flags.waiting(true) };
         self.list.set(hid, row);
+        self.mark_stale(hid);
         if served {
             self.cluster.copies.forget(hid);
         }
@@ -218,8 +219,6 @@ impl Sessions {
             effects.send(home.node, hid.bucket(), &Record::Row { hid, row: settled });
         }
         if let Some(key) = own {
-            let version = self.states.id(key).version;
-            self.states.set_id(key, claim.epoch, version);
             self.states.set_fresh(key, false);
             let kind = if claim.kind == ClaimKind::Birth {
                 self.counters.created += 1;
@@ -269,7 +268,8 @@ impl Sessions {
         put_writes(&mut writes, self.cluster.writes.of(hid));
         let copy = CopyOf::whole(&self.states, key, now);
         let keeps = self.cluster.copies.current(hid.bucket()) == Some(to);
-        effects.send(to, hid.bucket(), &Record::Copy { copy, writes: &writes, keeps });
+        let epoch = self.list.get(hid).map_or(Epoch(1), |row| row.epoch);
+        effects.send(to, hid.bucket(), &Record::Copy { copy, writes: &writes, keeps, epoch });
     }
 
     /// A row that a peer knows. The higher one stays; who served and lost hands over what it has.
@@ -307,7 +307,15 @@ impl Sessions {
             }
         }
         self.list.set(hid, row);
+        self.mark_stale(hid);
         self.cluster.changed.push(hid);
+    }
+
+    /// The home is another one: what an earlier one sent is good for a hand-over alone (S6).
+    fn mark_stale(&mut self, hid: Hid) {
+        if let Some(key) = self.states.find(hid) {
+            self.states.set_fresh(key, false);
+        }
     }
 
     /// Tells a row and its state to the node that is home of it, or will be.

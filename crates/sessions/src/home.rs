@@ -153,7 +153,13 @@ impl Sessions {
             return Err(SessionRefusal::OutOfMemory);
         }
         let version = Version(self.states.get(key).version().0 + 1);
+        // a deadline alone keeps the epoch, so that after a cut it does not beat what the other side wrote (S8)
+        let epoch = match value {
+            Some(_) => self.list.get(self.states.get(key).hid()).map_or(Epoch(1), |row| row.epoch),
+            None => self.states.id(key).epoch,
+        };
         self.states.commit(key, version, value, deadline);
+        self.states.set_id(key, epoch, version);
         self.expiry.file(&mut self.states, key);
         self.counters.commits += 1;
         Ok(())

@@ -24,10 +24,15 @@ impl Sessions {
         let before: Vec<Home> = self.cluster.members.counted().collect();
         self.cluster.members.set(members);
         let after: Vec<Home> = self.cluster.members.counted().collect();
+        let mut lacking = Vec::new();
         for &home in before.iter().filter(|home| !after.contains(home)) {
-            self.on_lost(clock, home, effects);
+            lacking.extend(self.on_lost(clock, home, effects));
         }
         self.change_keepers(clock, effects);
+        for hid in lacking {
+            // the commit waited for a replicator that is lost: the next one must have it before it is answered
+            self.copy_out(hid, clock.ms(), effects);
+        }
         self.ask_maps(effects);
         self.take_over_dead(clock, effects);
         self.retry_all(clock, effects);
@@ -118,16 +123,16 @@ impl Sessions {
         }
     }
 
-    /// A node is Down, or has another boot: nobody waits for it, and it waits for nobody.
-    fn on_lost(&mut self, clock: Clock, home: Home, effects: &mut Effects) {
+    /// A node is Down, or has another boot: nobody waits for it, and it waits for nobody. Gives the commits
+    /// that waited for it alone.
+    fn on_lost(&mut self, clock: Clock, home: Home, effects: &mut Effects) -> Vec<Hid> {
         self.cluster.sync.forget(home);
         self.cluster.named.remove(&home.node);
         for hid in self.cluster.claims.not_awaited(home.node) {
             self.settle(hid, clock, effects);
         }
-        let copied = self.cluster.copies.lost(home.node);
-        self.cluster.changed.extend(copied);
         self.unask_of(home);
+        self.cluster.copies.lost(home.node)
     }
 
     fn unask_of(&mut self, peer: Home) {

@@ -80,11 +80,12 @@ pub(crate) enum Record<'a> {
         hid: Hid,
         life: Stamp,
     },
-    /// `keeps`: the receiver is the replicator, not the one that is being retired.
+    /// `keeps`: the receiver is the replicator, not the one that is being retired. `epoch`: of the home.
     Copy {
         copy: CopyOf<'a>,
         writes: &'a [u8],
         keeps: bool,
+        epoch: Epoch,
     },
     Copied {
         hid: Hid,
@@ -197,10 +198,11 @@ fn put_fields(out: &mut Vec<u8>, record: &Record<'_>) -> u8 {
             kind::GONE
         }
         Record::HaveGone { hid, life } => life_of(out, hid, life, kind::HAVE_GONE),
-        Record::Copy { copy, writes, keeps } => {
+        Record::Copy { copy, writes, keeps, epoch } => {
             copy.put(out);
             out.long(writes);
             out.u8(keeps.into());
+            out.u32(epoch.0);
             kind::COPY
         }
         Record::Copied { hid, id } => {

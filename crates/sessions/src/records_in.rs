@@ -16,7 +16,7 @@ use crate::record::{self, Ended, Forwarded, Loaded, NOBODY, Record};
 use crate::requests::{Attempt, Call};
 use crate::rules::Rule;
 use crate::sessions::Sessions;
-use crate::stamp::{Home, StateId};
+use crate::stamp::{Epoch, Home};
 use crate::states::StateKey;
 use crate::time::{Clock, Deadline};
 
@@ -95,7 +95,9 @@ impl Sessions {
         effects: &mut Effects,
     ) {
         match record {
-            Record::Copy { copy, writes, keeps } => self.on_copy(clock, from, copy, (writes, keeps), effects),
+            Record::Copy { copy, writes, keeps, epoch } => {
+                self.on_copy(clock, from, copy, (writes, keeps, epoch), effects);
+            }
             Record::Copied { hid, id } => {
                 if self.cluster.copies.on_copied(hid, id, from.node) {
                     self.cluster.changed.push(hid);
@@ -176,11 +178,11 @@ impl Sessions {
         clock: Clock,
         from: Home,
         copy: CopyOf<'_>,
-        (writes, keeps): (&[u8], bool),
+        (writes, keeps, epoch): (&[u8], bool, Epoch),
         effects: &mut Effects,
     ) {
         let hid = copy.hid;
-        let row = Row { life: copy.id.life, epoch: copy.id.epoch, home: from, flags: copy.flags };
+        let row = Row { life: copy.id.life, epoch, home: from, flags: copy.flags };
         self.learn(clock, hid, row, from.node, effects);
         let follows = self
             .list
@@ -212,10 +214,9 @@ impl Sessions {
         }
     }
 
-    /// A copy that its home sent since it is our business, of the life and epoch that the row names.
+    /// A copy that the home which the row names sent since it is our business.
     pub(crate) fn may_answer(&self, key: StateKey, row: Row) -> bool {
-        let StateId { life, epoch, .. } = self.states.id(key);
-        self.states.get(key).is_fresh() && (life, epoch) == (row.life, row.epoch)
+        self.states.get(key).is_fresh() && self.states.id(key).life == row.life
     }
 
     fn on_load(&mut self, clock: Clock, from: Home, number: u64, hid: Hid, effects: &mut Effects) {

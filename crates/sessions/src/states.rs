@@ -306,7 +306,8 @@ impl States {
         }
     }
 
-    /// The home changed: the state is the same, its id is not.
+    /// When it was committed to last. A change of home alone leaves it as it is: what one side of a cut only
+    /// took over must not beat what the other side wrote (S8).
     pub(crate) fn set_id(&mut self, key: StateKey, epoch: Epoch, version: Version) {
         let state = self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there");
         state.epoch = epoch;

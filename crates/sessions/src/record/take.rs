@@ -42,7 +42,8 @@ fn take_fields<'a>(kind: u8, take: &mut Take<'a>) -> Result<Option<Record<'a>>, 
         kind::GONE => Record::Gone(take_ended(take)?),
         kind::HAVE_GONE => Record::HaveGone { hid: take.hid()?, life: take.stamp()? },
         kind::COPY => {
-            Record::Copy { copy: CopyOf::take(take)?, writes: take.long()?, keeps: take.u8()? != 0 }
+            let (copy, writes) = (CopyOf::take(take)?, take.long()?);
+            Record::Copy { copy, writes, keeps: take.u8()? != 0, epoch: Epoch(take.u32()?) }
         }
         kind::COPIED => Record::Copied { hid: take.hid()?, id: take.state()? },
         kind::TOUCHED => Record::Touched { hid: take.hid()?, life: take.stamp()?, left: take.i64()? },
