@@ -51,7 +51,7 @@ texts! {
 /// Why the host did not do it.
 pub(crate) fn refusal(why: SessionRefusal) -> Text {
     let text = match why {
-        SessionRefusal::TryAgain => "TRYAGAIN no node could say in time: nothing was done, ask again",
+        SessionRefusal::TryAgain => "TRYAGAIN no node could say in time, ask again",
         SessionRefusal::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
         SessionRefusal::TooLarge => "ERR value is over session_bytes_max",
         SessionRefusal::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",

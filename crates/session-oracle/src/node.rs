@@ -43,6 +43,7 @@ impl Node {
             memory_max: 1 << 30,
             value_bytes_max: 1 << 20,
             gone_for_ms: 300_000,
+            copies: 1,
             rules: Rules::with(&["*=free"]).expect("a rule"),
             seed,
         };

@@ -4,9 +4,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use leveret_model::session::{Database, KeptAnswer, KeyCommand};
-use leveret_model::{ConnectionKey, ShardId};
+use leveret_model::{ConnectionKey, NodeId, ShardId};
 
-use crate::hid::{Hid, Place};
+use crate::hid::{Bucket, Hid, Place};
+use crate::record::{self, Record};
 
 /// Who waits for an answer: a connection of some shard of this node, and what it calls the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -66,13 +67,34 @@ pub struct Event {
     pub prefix: Box<[u8]>,
 }
 
+/// A record for another node: for its shard that keeps the bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The node.
+    pub to: NodeId,
+    /// The bucket.
+    pub bucket: Bucket,
+    /// The record with its frame.
+    pub bytes: Vec<u8>,
+}
+
 /// What a turn gave, reused from turn to turn.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Answers that were not given at once.
     pub answers: Vec<(Asker, KeptAnswer)>,
+    /// Records for other nodes, in order.
+    pub records: Vec<Outgoing>,
     /// What happened, while somebody wants to know (`Sessions::want_events`).
     pub events: Vec<Event>,
+}
+
+impl Effects {
+    pub(crate) fn send(&mut self, to: NodeId, bucket: Bucket, record: &Record<'_>) {
+        let mut bytes = Vec::new();
+        record::put(&mut bytes, bucket, record);
+        self.records.push(Outgoing { to, bucket, bytes });
+    }
 }
 
 /// The part of a key that may be shown.

@@ -69,6 +69,13 @@ impl Expiry {
         }
     }
 
+    /// Its deadline is over, and it may not be expired here and now: it is looked at again a second later.
+    pub(crate) fn file_again(&mut self, states: &mut States, key: StateKey, now: Ms) {
+        let second = (now.0 / 1_000 + 2) as u32;
+        states.file(key, second);
+        self.bins.entry(second).or_default().push(key);
+    }
+
     /// When it is worth looking again.
     pub(crate) fn next(&self) -> Instant {
         let second = self.bins.first_key_value().map(|(second, _)| *second);

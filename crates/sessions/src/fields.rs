@@ -5,11 +5,11 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::NodeId;
 use leveret_model::session::Database;
+use leveret_model::{Boot, NodeId};
 
 use crate::hid::{Hid, Place};
-use crate::stamp::{Epoch, Stamp, StateId, Version};
+use crate::stamp::{Epoch, Home, Stamp, StateId, Version};
 
 /// Why some bytes are no record. They passed a checksum, so the sender is of another version or has a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +66,11 @@ pub(crate) trait Put {
         self.stamp(id.life);
         self.u32(id.epoch.0);
         self.u64(id.version.0);
+    }
+
+    fn home(&mut self, home: Home) {
+        self.u128(home.node.0);
+        self.u64(home.boot.0);
     }
 
     /// With a length of 4 bytes.
@@ -161,6 +166,10 @@ impl<'a> Take<'a> {
 
     pub(crate) fn state(&mut self) -> Result<StateId, Damage> {
         Ok(StateId { life: self.stamp()?, epoch: Epoch(self.u32()?), version: Version(self.u64()?) })
+    }
+
+    pub(crate) fn home(&mut self) -> Result<Home, Damage> {
+        Ok(Home { node: self.node()?, boot: Boot(self.u64()?) })
     }
 
     pub(crate) fn long(&mut self) -> Result<&'a [u8], Damage> {

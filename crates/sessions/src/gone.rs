@@ -15,6 +15,7 @@ use hashbrown::HashMap;
 use leveret_model::{NodeId, Seed, limits};
 
 use crate::hid::Hid;
+use crate::rules::Rule;
 use crate::stamp::Stamp;
 use crate::time::Ms;
 
@@ -53,6 +54,12 @@ impl GoneSet {
         self.entries.get(&hid)
     }
 
+    /// The entry that beats a row of this life. Under `stays` that is any: a birth on the other side of a cut
+    /// does not undo a logout, however high its stamp.
+    pub(crate) fn over(&self, hid: Hid, life: Stamp, rule: Rule) -> Option<&Gone> {
+        self.entries.get(&hid).filter(|gone| gone.life >= life || rule == Rule::Stays)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -84,6 +91,25 @@ impl GoneSet {
         self.entries.insert(hid, gone);
         self.due.insert((until, hid), ());
         true
+    }
+
+    /// `member` has the entry.
+    pub(crate) fn acknowledged(&mut self, hid: Hid, life: Stamp, member: NodeId) {
+        if let Some(gone) = self.entries.get_mut(&hid).filter(|gone| gone.life <= life) {
+            gone.owed_by.retain(|owing| *owing != member);
+        }
+    }
+
+    /// `member` is counted from now on, and may know nothing: entries stay until it has them.
+    pub(crate) fn owe_all(&mut self, member: NodeId) {
+        for gone in self.entries.values_mut().filter(|gone| !gone.owed_by.contains(&member)) {
+            gone.owed_by.push(member);
+        }
+    }
+
+    /// True while a node of which `counted` is true has not acknowledged it.
+    pub(crate) fn is_owed(&self, hid: Hid, counted: impl Fn(NodeId) -> bool) -> bool {
+        self.entries.get(&hid).is_some_and(|gone| gone.owed_by.iter().any(|owing| counted(*owing)))
     }
 
     /// Drops what has been kept long enough; looks at so many at most.

@@ -2,13 +2,16 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::limits;
 use leveret_model::session::{Answer, KeptAnswer, KeyCommand, SessionRefusal};
+use leveret_model::{NodeId, limits};
 
 use crate::draft::{Draft, Found, Verdict};
-use crate::effects::{Effects, EventKind, Request};
-use crate::hid::Hid;
+use crate::effects::{Asker, Effects, EventKind};
+use crate::hid::{Hid, Place};
 use crate::list::{Flags, Row};
+use crate::pending::Caller;
+use crate::record::{Ended, Record};
+use crate::requests::{After, Call};
 use crate::rules::Rule;
 use crate::sessions::Sessions;
 use crate::stamp::{Epoch, Stamp, StateId, Version};
@@ -20,8 +23,8 @@ impl Sessions {
     pub(crate) fn read_here(
         &mut self,
         clock: Clock,
-        request: &Request<'_>,
-        hid: Hid,
+        asker: Asker,
+        place: Place<'_>,
         key: Option<StateKey>,
         command: &KeyCommand<'_>,
     ) -> Answer<'_> {
@@ -30,43 +33,42 @@ impl Sessions {
                 self.states.mark_used(key);
                 self.counters.loads += 1;
             }
-            None => self.note_reader(request, hid),
+            None => self.note_reader(asker, place),
         }
         let found = found(self, key);
         let bytes_max = self.config.value_bytes_max;
         Draft::new(clock, clock.ms(), Rule::Stays, bytes_max, found).read(command)
     }
 
-    /// Any other command, or a block. hot.
+    /// Any other command, or a block, on what is here: the answer, and what must follow before it is given.
+    /// hot.
     pub(crate) fn write_here(
         &mut self,
         clock: Clock,
-        request: &Request<'_>,
-        hid: Hid,
+        call: &Call<'_>,
         key: Option<StateKey>,
         effects: &mut Effects,
-    ) -> Option<Answer<'_>> {
-        let rule = self.rule(request, key);
-        let may_begin = key.is_none() && self.may_begin(request, hid, rule);
-        let bytes_max = self.config.value_bytes_max;
-        let mut draft = Draft::new(clock, clock.ms(), rule, bytes_max, self.found(hid, key, may_begin));
-        let answer = if request.block {
-            KeptAnswer::Block(request.commands.iter().map(|command| draft.take(command)).collect::<Vec<_>>())
+    ) -> (KeptAnswer, After) {
+        let rule = self.rule(call, key);
+        let may_begin = key.is_none() && self.may_begin(call, rule);
+        let found = self.found(call.hid, key, may_begin);
+        let mut draft = Draft::new(clock, call.arrived, rule, self.config.value_bytes_max, found);
+        let answer = if call.block {
+            KeptAnswer::Block(call.commands.iter().map(|command| draft.take(command)).collect::<Vec<_>>())
         } else {
-            request.commands.first().map_or(KeptAnswer::Nil, |command| draft.take(command))
+            call.commands.first().map_or(KeptAnswer::Nil, |command| draft.take(command))
         };
         let verdict = draft.verdict();
-        self.last = match self.carry_out(clock, request, hid, key, rule, verdict, effects) {
-            Ok(()) => answer,
-            Err(why) => KeptAnswer::Refused(why),
-        };
-        Some(self.last.as_answer())
+        match self.carry_out(clock, call, key, rule, verdict, effects) {
+            Ok(after) => (answer, after),
+            Err(why) => (KeptAnswer::Refused(why), After::Nothing),
+        }
     }
 
-    fn rule(&self, request: &Request<'_>, key: Option<StateKey>) -> Rule {
+    fn rule(&self, call: &Call<'_>, key: Option<StateKey>) -> Rule {
         match key {
             Some(key) => self.states.get(key).flags().rule(),
-            None => self.config.rules.of(request.place.database, request.place.key),
+            None => self.config.rules.of(call.place.database, call.place.key),
         }
     }
 
@@ -78,53 +80,63 @@ impl Sessions {
         }
     }
 
-    fn may_begin(&self, request: &Request<'_>, hid: Hid, rule: Rule) -> bool {
-        let Some(gone) = self.gone.get(hid) else { return true };
-        let reader = (request.asker.shard, request.asker.connection);
+    fn may_begin(&self, call: &Call<'_>, rule: Rule) -> bool {
+        let Some(gone) = self.gone.get(call.hid) else { return true };
         match rule {
             Rule::Stays => false,
-            Rule::Reader => self.readers.has_read(reader, hid, gone.life),
+            Rule::Reader => match call.caller {
+                Caller::Client(asker) => {
+                    self.readers.has_read((asker.shard, asker.connection), call.hid, gone.life)
+                }
+                Caller::Node { .. } => call.reader,
+            },
             Rule::Free => true,
         }
     }
 
     /// The connection is told that nothing is there: under `reader` it may begin a new life.
-    fn note_reader(&mut self, request: &Request<'_>, hid: Hid) {
-        if self.config.rules.of(request.place.database, request.place.key) == Rule::Reader {
+    pub(crate) fn note_reader(&mut self, asker: Asker, place: Place<'_>) {
+        if self.config.rules.of(place.database, place.key) == Rule::Reader {
+            let hid = place.hid();
             let gone = self.gone.get(hid).map(|gone| gone.life);
-            self.readers.note((request.asker.shard, request.asker.connection), hid, gone);
+            self.readers.note((asker.shard, asker.connection), hid, gone);
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the parts of one decision, each needed by some verdict")]
     fn carry_out(
         &mut self,
         clock: Clock,
-        request: &Request<'_>,
-        hid: Hid,
+        call: &Call<'_>,
         key: Option<StateKey>,
         rule: Rule,
         verdict: Verdict<'_>,
         effects: &mut Effects,
-    ) -> Result<(), SessionRefusal> {
+    ) -> Result<After, SessionRefusal> {
         match (verdict, key) {
-            (Verdict::Nothing, _) => {}
-            (Verdict::Dropped, _) => self.counters.late_writes += 1,
+            (Verdict::Nothing, _) => Ok(After::Nothing),
+            (Verdict::Dropped, _) => {
+                self.counters.late_writes += 1;
+                Ok(After::Nothing)
+            }
             (Verdict::Touch(deadline), Some(key)) => {
                 self.states.touch(key, deadline);
                 self.counters.touches += 1;
+                Ok(After::Touch)
             }
-            (Verdict::Commit { value, deadline }, Some(key)) => self.commit(key, value, deadline)?,
+            (Verdict::Commit { value, deadline }, Some(key)) => {
+                self.commit(key, value, deadline)?;
+                Ok(After::Commit)
+            }
             (Verdict::Birth { value, deadline }, _) => {
-                self.make_room(clock, request.place.key.len() + value.len(), effects)?;
-                self.begin(clock, request, hid, rule, value, deadline, effects)?;
+                self.make_room(clock, call.place.key.len() + value.len(), effects)?;
+                self.begin(clock, call, rule, value, deadline)?;
+                Ok(After::Birth)
             }
-            (Verdict::Destroy, Some(_)) => self.destroy(clock, hid, EventKind::Destroyed, effects),
+            (Verdict::Destroy, Some(_)) => Ok(self.destroy(clock, call.hid, EventKind::Destroyed, effects)),
             (Verdict::Touch(_) | Verdict::Commit { .. } | Verdict::Destroy, None) => {
                 unreachable!("only what is there can be changed")
             }
         }
-        Ok(())
     }
 
     fn commit(
@@ -141,39 +153,42 @@ impl Sessions {
             return Err(SessionRefusal::OutOfMemory);
         }
         let version = Version(self.states.get(key).version().0 + 1);
+        // a deadline alone keeps the epoch, so that after a cut it does not beat what the other side wrote (S8)
+        let epoch = match value {
+            Some(_) => self.list.get(self.states.get(key).hid()).map_or(Epoch(1), |row| row.epoch),
+            None => self.states.id(key).epoch,
+        };
         self.states.commit(key, version, value, deadline);
+        self.states.set_id(key, epoch, version);
         self.expiry.file(&mut self.states, key);
         self.counters.commits += 1;
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what a session consists of")]
+    /// A state of a new life, and a row that waits for its claim.
     fn begin(
         &mut self,
         clock: Clock,
-        request: &Request<'_>,
-        hid: Hid,
+        call: &Call<'_>,
         rule: Rule,
         value: &[u8],
         deadline: Deadline,
-        effects: &mut Effects,
     ) -> Result<(), SessionRefusal> {
         let full = SessionRefusal::TooMuch("entries of the session list");
+        let hid = call.hid;
         let life = self.next_life(hid);
-        let flags = Flags::new(request.place.database, rule);
-        let row = Row { life, epoch: Epoch(1), home: self.config.own, flags };
+        let flags = Flags::new(call.place.database, rule);
+        let row = Row { life, epoch: Epoch(1), home: self.config.own, flags: flags.waiting(true) };
         if self.list.len() >= limits::SESSION_LIST_MAX || !self.list.set(hid, row) {
             return Err(full);
         }
         let id = StateId { life, epoch: Epoch(1), version: Version(1) };
-        let new = NewState { place: request.place, id, flags, deadline, value };
+        let new = NewState { place: call.place, id, flags, deadline, value };
         let Some(key) = self.states.insert(hid, new, clock.ms()) else {
             self.list.remove(hid);
             return Err(full);
         };
         self.expiry.file(&mut self.states, key);
-        self.counters.created += 1;
-        self.tell(EventKind::Created, key, effects);
         Ok(())
     }
 
@@ -185,30 +200,52 @@ impl Sessions {
         Stamp { counter: self.counter, node: self.config.own.node }
     }
 
-    /// The session ends, and unless its rule is `free`, that is remembered.
-    pub(crate) fn destroy(&mut self, clock: Clock, hid: Hid, kind: EventKind, effects: &mut Effects) {
-        let Some(key) = self.states.find(hid) else { return };
+    /// The session ends at its home, and unless its rule is `free`, that is remembered and told.
+    pub(crate) fn destroy(
+        &mut self,
+        clock: Clock,
+        hid: Hid,
+        kind: EventKind,
+        effects: &mut Effects,
+    ) -> After {
+        let Some(key) = self.states.find(hid) else { return After::Nothing };
         self.tell(kind, key, effects);
         let life = self.states.id(key).life;
-        let rule = self.states.get(key).flags().rule();
-        self.states.remove(hid);
-        self.list.remove(hid);
+        let remembered = kind == EventKind::Destroyed && self.states.get(key).flags().rule() != Rule::Free;
         match kind {
             EventKind::Expired => self.counters.expired += 1,
             EventKind::Evicted => self.counters.evicted += 1,
-            _ => {
-                self.counters.destroyed += 1;
-                if rule != Rule::Free {
-                    self.gone.insert(hid, life, clock.ms(), self.config.gone_for_ms, &[]);
-                }
-            }
+            _ => self.counters.destroyed += 1,
         }
+        self.drop_session(hid);
+        let others: Vec<NodeId> = self.cluster.members.counted().map(|home| home.node).collect();
+        if remembered {
+            let left = self.config.gone_for_ms;
+            self.gone.insert(hid, life, clock.ms(), left, &others);
+        }
+        let ended = Ended { hid, life, left_ms: u32::try_from(self.config.gone_for_ms).unwrap_or(u32::MAX) };
+        for &node in &others {
+            let record = if remembered { Record::Gone(ended) } else { Record::Left { hid, life } };
+            effects.send(node, hid.bucket(), &record);
+        }
+        if remembered { After::Gone(life) } else { After::Nothing }
     }
 
-    /// Only the home expires, and a command that comes before the sweep finds nothing (S9).
+    /// Row, state and commit under way of a session that is no more.
+    pub(crate) fn drop_session(&mut self, hid: Hid) {
+        self.states.remove(hid);
+        self.list.remove(hid);
+        self.cluster.copies.forget(hid);
+        self.cluster.claims.remove(hid);
+    }
+
+    /// Only the home expires, and only under the lease; a command that comes before the sweep finds nothing
+    /// (S9).
     pub(crate) fn expire_if_over(&mut self, hid: Hid, clock: Clock, effects: &mut Effects) {
-        let key = self.states.find(hid);
-        if key.is_some_and(|key| self.states.get(key).deadline().is_over(clock.ms())) {
+        let Some(key) = self.states.find(hid) else { return };
+        let over = self.states.get(key).deadline().is_over(clock.ms());
+        let here = self.list.get(hid).is_some_and(|row| row.home == self.config.own && !row.flags.waits());
+        if over && here && self.has_lease() {
             self.destroy(clock, hid, EventKind::Expired, effects);
         }
     }
@@ -228,6 +265,9 @@ impl Sessions {
                 .states
                 .at(self.eviction_hand)
                 .filter(|(_, state)| !state.is_used() && u64::from(state.created()) < old)
+                .filter(|(_, state)| {
+                    self.list.get(state.hid()).is_some_and(|row| row.home == self.config.own)
+                })
                 .map(|(_, state)| state.hid());
             if let Some(hid) = unused {
                 self.destroy(clock, hid, EventKind::Evicted, effects);

@@ -55,7 +55,12 @@ impl Flags {
         self.0 & Self::ATTRIBUTES != 0
     }
 
-    /// A birth that has not settled.
+    /// Of a claim, until it has settled.
+    pub(crate) const fn waiting(self, waits: bool) -> Self {
+        Self(if waits { self.0 | Self::WAITS } else { self.0 & !Self::WAITS })
+    }
+
+    /// A claim that has not settled.
     pub(crate) const fn waits(self) -> bool {
         self.0 & Self::WAITS != 0
     }
@@ -160,6 +165,12 @@ impl List {
 
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// All rows, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Hid, Row)> {
+        let tables = self.tables.iter().flat_map(HashTable::iter);
+        tables.map(|packed| (Hid::from_bytes(packed.hid), self.unpack(packed)))
     }
 
     fn table(&self, bucket: Bucket) -> &HashTable<Packed> {

@@ -5,18 +5,20 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::session::{Answer, Database, KeptAnswer, SessionRefusal};
-use leveret_model::{ConnectionKey, Instant, Seed, ShardId, limits};
+use leveret_model::session::{Database, KeptAnswer};
+use leveret_model::{NodeId, Seed, ShardId, SplitMix, limits};
 
-use crate::effects::{Effects, Event, EventKind, Request, prefix};
+use crate::cluster::Cluster;
+use crate::effects::{Effects, Event, EventKind, prefix};
 use crate::expiry::Expiry;
 use crate::gone::GoneSet;
+use crate::hid::Hid;
 use crate::list::List;
 use crate::readers::Readers;
 use crate::rules::Rules;
 use crate::stamp::Home;
 use crate::states::{StateKey, States};
-use crate::time::Clock;
+use crate::time::{Clock, Ms};
 
 /// What a machine is told at its birth.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct Config {
     pub gone_for_ms: u64,
     /// `session_rule`
     pub rules: Rules,
+    /// `session_copies`: 1, or 0.
+    pub copies: u8,
     /// For hash tables.
     pub seed: Seed,
 }
@@ -58,6 +62,10 @@ pub struct Counters {
     pub evicted: u64,
     /// Late writes to gone keys, dropped.
     pub late_writes: u64,
+    /// Sessions that this node became home of.
+    pub moved: u64,
+    /// Sessions of dead homes of which nobody has the state.
+    pub lost: u64,
     /// Births that were refused for want of memory.
     pub refused: u64,
 }
@@ -76,6 +84,9 @@ pub struct Sessions {
     /// The next place that eviction looks at.
     pub(crate) eviction_hand: usize,
     pub(crate) wants_events: bool,
+    pub(crate) cluster: Cluster,
+    /// Of the turn at hand.
+    pub(crate) now: Ms,
     /// What the last request was answered with, while the caller looks at it.
     pub(crate) last: KeptAnswer,
     due: Vec<StateKey>,
@@ -96,61 +107,30 @@ impl Sessions {
             counter: 0,
             eviction_hand: 0,
             wants_events: false,
+            cluster: Cluster::new(config.own),
+            now: Ms(0),
             last: KeptAnswer::Nil,
             due: Vec::new(),
             config,
         }
     }
 
-    /// Commands on a key. `None`: the answer comes as an effect. hot.
-    pub fn on_request(
-        &mut self,
-        clock: Clock,
-        request: &Request<'_>,
-        effects: &mut Effects,
-    ) -> Option<Answer<'_>> {
-        let hid = request.place.hid();
-        self.expire_if_over(hid, clock, effects);
-        let key = self.states.find(hid);
-        if key.is_some_and(|key| self.states.get(key).place() != request.place) {
-            // two keys with one hid: whoever came second finds nothing, and can do nothing
-            return Some(match request.commands {
-                [command] if !command.writes() && !request.block => Answer::Nil,
-                _ => Answer::Refused(SessionRefusal::TooMuch("another key has the same hash")),
-            });
-        }
-        match request.commands {
-            [command] if !request.block && !command.writes() => {
-                Some(self.read_here(clock, request, hid, key, command))
-            }
-            _ => self.write_here(clock, request, hid, key, effects),
-        }
-    }
-
-    /// A connection of this node is closed.
-    pub fn on_closed(&mut self, shard: ShardId, connection: ConnectionKey) {
-        self.readers.forget((shard, connection));
-    }
-
-    /// What time alone brings: expiry, gone entries that end. Call it when [`Sessions::next_time`] is reached.
-    pub fn on_time(&mut self, clock: Clock, effects: &mut Effects) {
+    /// Sessions and gone entries whose time is over.
+    pub(crate) fn expire_due(&mut self, clock: Clock, effects: &mut Effects) {
         let now = clock.ms();
         let mut due = core::mem::take(&mut self.due);
         self.expiry.take_due(&mut self.states, now, limits::SESSION_EXPIRE_PER_TURN, &mut due);
         for key in due.drain(..) {
-            let hid = self.states.get(key).hid();
+            // a session may stand in a bin twice, and be gone by the second time
+            let Some(hid) = self.states.at(key.place()).map(|(_, state)| state.hid()) else { continue };
             self.expire_if_over(hid, clock, effects);
+            // a copy, or no lease: looked at again a little later
+            if let Some(key) = self.states.find(hid) {
+                self.expiry.file_again(&mut self.states, key, now);
+            }
         }
         self.due = due;
         self.gone.expire(now, limits::SESSION_EXPIRE_PER_TURN);
-    }
-
-    /// When [`Sessions::on_time`] has something to do; in the past if it had more to do than fits in a turn.
-    #[must_use]
-    pub fn next_time(&self) -> Instant {
-        let gone =
-            self.gone.next().map_or(Instant::FAR, |at| Instant::from_nanos(at.0.saturating_mul(1_000_000)));
-        self.expiry.next().min(gone)
     }
 
     /// Sessions of a database, of the whole cluster, in this shard's buckets.
@@ -167,7 +147,29 @@ impl Sessions {
             gone: self.gone.len(),
             states: self.states.len(),
             bytes: self.states.bytes(),
+            waiting: self.cluster.pending.len(),
         }
+    }
+
+    /// What is known here of a session: for `leveret session show`, and for tests.
+    #[must_use]
+    pub fn look(&self, hid: Hid) -> Option<Seen> {
+        let row = self.list.get(hid)?;
+        let settled = !row.flags.waits();
+        let may_answer = row.home == self.config.own && settled && self.has_lease();
+        let life = (row.life.counter, row.life.node);
+        Some(Seen { home: row.home, life, settled, may_answer, has_state: self.states.find(hid).is_some() })
+    }
+
+    /// A digest of the list: equal on two nodes whose lists are equal.
+    #[must_use]
+    pub fn list_digest(&self) -> u64 {
+        let mut digest = 0u64;
+        for (hid, row) in self.list.iter() {
+            let mut mix = SplitMix::new(Seed(hid.bits() ^ row.life.counter << 32 ^ u64::from(row.epoch.0)));
+            digest = digest.wrapping_add(mix.next_u64() ^ row.home.node.0 as u64);
+        }
+        digest
     }
 
     /// What happened since the start.
@@ -196,6 +198,21 @@ impl Sessions {
     }
 }
 
+/// What a node knows of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Where its home is.
+    pub home: Home,
+    /// Counter and node of its birth.
+    pub life: (u64, NodeId),
+    /// No claim of it is under way.
+    pub settled: bool,
+    /// This node is its home, and may say something.
+    pub may_answer: bool,
+    /// This node holds a state of it.
+    pub has_state: bool,
+}
+
 /// How much there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
@@ -207,4 +224,6 @@ pub struct Sizes {
     pub states: usize,
     /// What these take, bytes.
     pub bytes: u64,
+    /// Requests that wait.
+    pub waiting: usize,
 }

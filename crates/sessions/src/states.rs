@@ -47,6 +47,8 @@ pub(crate) struct State {
     vhost_bytes: u8,
     /// It was asked for after its creation.
     used: bool,
+    /// A copy that its home sent since this node entered the table: loads may be answered out of it (S6).
+    fresh: bool,
 }
 
 impl State {
@@ -92,6 +94,10 @@ impl State {
 
     pub(crate) fn created(&self) -> u32 {
         self.created
+    }
+
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     pub(crate) fn is_used(&self) -> bool {
@@ -215,6 +221,7 @@ impl States {
             flags: new.flags,
             vhost_bytes: new.place.vhost.len() as u8,
             used,
+            fresh: false,
         };
         self.bytes += weight(&state);
         let at = match self.free.pop() {
@@ -286,6 +293,25 @@ impl States {
     /// It was asked for. hot.
     pub(crate) fn mark_used(&mut self, key: StateKey) {
         self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there").used = true;
+    }
+
+    pub(crate) fn set_fresh(&mut self, key: StateKey, fresh: bool) {
+        self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there").fresh = fresh;
+    }
+
+    /// Whether loads may be answered out of any copy: not after a silence.
+    pub(crate) fn all_stale(&mut self) {
+        for state in self.slab.iter_mut().flatten() {
+            state.fresh = false;
+        }
+    }
+
+    /// When it was committed to last. A change of home alone leaves it as it is: what one side of a cut only
+    /// took over must not beat what the other side wrote (S8).
+    pub(crate) fn set_id(&mut self, key: StateKey, epoch: Epoch, version: Version) {
+        let state = self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there");
+        state.epoch = epoch;
+        state.version = version;
     }
 
     pub(crate) fn file(&mut self, key: StateKey, second: u32) {

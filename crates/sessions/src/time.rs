@@ -70,6 +70,11 @@ impl Deadline {
         self.point().map_or(-1, |at| at.since(now) as i64)
     }
 
+    /// Later by so much, as when nobody could touch it meanwhile (S8).
+    pub(crate) fn grown(self, ms: u64) -> Self {
+        self.point().map_or(self, |at| Self(at.plus(ms).0))
+    }
+
     /// From what is left.
     pub(crate) fn from_left(now: Ms, left: i64) -> Self {
         if left < 0 { Self::NEVER } else { Self::after(now, left) }

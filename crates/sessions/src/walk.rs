@@ -64,6 +64,7 @@ impl Sessions {
             let fits = state.hid().slot() == slot
                 && state.database() == wanted.database
                 && state.vhost() == wanted.vhost
+                && self.list.get(state.hid()).is_some_and(|row| row.home == self.config.own)
                 && !state.deadline().is_over(clock.ms())
                 && wanted.kind.is_none_or(|word| word.eq_ignore_ascii_case(kind.as_bytes()))
                 && wanted.pattern.is_none_or(|pattern| glob_matches(pattern, state.key()));
@@ -84,7 +85,7 @@ impl Sessions {
             );
         }
         for &hid in &hids {
-            self.destroy(clock, hid, EventKind::Destroyed, effects);
+            let _ = self.destroy(clock, hid, EventKind::Destroyed, effects);
         }
         hids.len()
     }

@@ -25,6 +25,7 @@ fn config() -> Config {
         memory_max: 1 << 20,
         value_bytes_max: 1 << 20,
         gone_for_ms: 300_000,
+        copies: 1,
         rules: Rules::default(),
         seed: Seed(7),
     }

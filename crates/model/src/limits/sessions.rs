@@ -69,3 +69,14 @@ pub const SESSION_READERS_MAX: usize = 16_384;
 pub const SESSION_WALK_SLOTS: u16 = 256;
 /// Keys that one step of SCAN gives at most, beyond what it asked for: one slot is never cut.
 pub const SESSION_WALK_KEYS_MAX: usize = 10_000;
+/// Ids of writes that a session's home and copies keep with their answers. At the bound a forwarded write is
+/// refused with `-TRYAGAIN`.
+pub const SESSION_WRITES_KEPT: usize = 64;
+/// How long they are kept: longer than any request is repeated.
+pub const SESSION_WRITES_TIME: Duration = Duration::from_secs(10);
+/// Time that a request may take, whatever it waits for. Then `-TRYAGAIN`; most clients give up at 5 s.
+pub const SESSION_REQUEST_WAIT: Duration = Duration::from_secs(4);
+/// Requests of a shard that wait. At the bound new ones are refused with `-TRYAGAIN`.
+pub const SESSION_REQUESTS_WAITING_MAX: usize = 65_536;
+/// How often touches go to copies, and by how much deadlines grow when a home is lost.
+pub const SESSION_TOUCH_INTERVAL: Duration = Duration::from_secs(1);

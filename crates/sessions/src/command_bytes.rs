@@ -1,0 +1,246 @@
+//! Commands and answers as bytes: what waits, and what is forwarded.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use leveret_model::session::{
+    Answer, ExpireIf, Expiry, KeptAnswer, KeyCommand, Presence, SessionRefusal, SetAnswer, TimeForm,
+};
+
+use crate::fields::{Damage, Put, Take};
+use crate::hid::Place;
+
+/// Place, whether it is a block, and the commands.
+pub(crate) fn put_request(out: &mut Vec<u8>, place: Place<'_>, commands: &[KeyCommand<'_>], block: bool) {
+    out.place(place);
+    out.u8(block.into());
+    out.u8(commands.len() as u8);
+    for command in commands {
+        put_command(out, command);
+    }
+}
+
+/// A request as it was kept.
+pub(crate) struct KeptRequest<'a> {
+    pub(crate) place: Place<'a>,
+    pub(crate) block: bool,
+    pub(crate) commands: Vec<KeyCommand<'a>>,
+}
+
+pub(crate) fn take_request(bytes: &[u8]) -> Result<KeptRequest<'_>, Damage> {
+    let mut take = Take::new(bytes);
+    let place = take.place()?;
+    let block = take.u8()? != 0;
+    let count = take.u8()?;
+    let commands = (0..count).map(|_| take_command(&mut take)).collect::<Result<_, _>>()?;
+    take.end()?;
+    Ok(KeptRequest { place, block, commands })
+}
+
+fn put_expiry(out: &mut Vec<u8>, expiry: Expiry) {
+    let (form, left) = match expiry {
+        Expiry::Unsaid => (0, 0),
+        Expiry::Keep => (1, 0),
+        Expiry::Never => (2, 0),
+        Expiry::In(left) => (3, left),
+    };
+    out.u8(form);
+    out.i64(left);
+}
+
+fn take_expiry(take: &mut Take<'_>) -> Result<Expiry, Damage> {
+    let (form, left) = (take.u8()?, take.i64()?);
+    Ok(match form {
+        0 => Expiry::Unsaid,
+        1 => Expiry::Keep,
+        2 => Expiry::Never,
+        3 => Expiry::In(left),
+        _ => return Err(Damage::Value("expiry")),
+    })
+}
+
+fn put_command(out: &mut Vec<u8>, command: &KeyCommand<'_>) {
+    match *command {
+        KeyCommand::Get => out.u8(0),
+        KeyCommand::StringLength => out.u8(1),
+        KeyCommand::Set { value, expiry, presence, answer } => {
+            out.u8(2);
+            out.long(value);
+            put_expiry(out, expiry);
+            out.u8(match presence {
+                Presence::Any => 0,
+                Presence::Missing => 1,
+                Presence::Existing => 2,
+            });
+            out.u8(match answer {
+                SetAnswer::Status => 0,
+                SetAnswer::Before => 1,
+                SetAnswer::Count => 2,
+            });
+        }
+        KeyCommand::GetAndDestroy => out.u8(3),
+        KeyCommand::GetAndExpire(expiry) => {
+            out.u8(4);
+            put_expiry(out, expiry);
+        }
+        KeyCommand::Destroy => out.u8(5),
+        KeyCommand::Exists => out.u8(6),
+        KeyCommand::Touch => out.u8(7),
+        KeyCommand::Type => out.u8(8),
+        KeyCommand::Time(form) => {
+            out.u8(9);
+            out.u8(match form {
+                TimeForm::LeftSeconds => 0,
+                TimeForm::LeftMs => 1,
+                TimeForm::UnixSeconds => 2,
+                TimeForm::UnixMs => 3,
+            });
+        }
+        KeyCommand::Expire { left_ms, only } => {
+            out.u8(10);
+            out.i64(left_ms);
+            let bits = [only.unset, only.set, only.later, only.earlier];
+            out.u8(bits.iter().enumerate().map(|(at, &bit)| u8::from(bit) << at).sum());
+        }
+        KeyCommand::Persist => out.u8(11),
+        KeyCommand::DestroyIfEqual(value) => {
+            out.u8(12);
+            out.u8(value.is_some().into());
+            out.long(value.unwrap_or_default());
+        }
+    }
+}
+
+fn take_command<'a>(take: &mut Take<'a>) -> Result<KeyCommand<'a>, Damage> {
+    Ok(match take.u8()? {
+        0 => KeyCommand::Get,
+        1 => KeyCommand::StringLength,
+        2 => {
+            let (value, expiry) = (take.long()?, take_expiry(take)?);
+            let presence = match take.u8()? {
+                0 => Presence::Any,
+                1 => Presence::Missing,
+                2 => Presence::Existing,
+                _ => return Err(Damage::Value("presence")),
+            };
+            let answer = match take.u8()? {
+                0 => SetAnswer::Status,
+                1 => SetAnswer::Before,
+                2 => SetAnswer::Count,
+                _ => return Err(Damage::Value("answer of SET")),
+            };
+            KeyCommand::Set { value, expiry, presence, answer }
+        }
+        3 => KeyCommand::GetAndDestroy,
+        4 => KeyCommand::GetAndExpire(take_expiry(take)?),
+        5 => KeyCommand::Destroy,
+        6 => KeyCommand::Exists,
+        7 => KeyCommand::Touch,
+        8 => KeyCommand::Type,
+        9 => KeyCommand::Time(match take.u8()? {
+            0 => TimeForm::LeftSeconds,
+            1 => TimeForm::LeftMs,
+            2 => TimeForm::UnixSeconds,
+            3 => TimeForm::UnixMs,
+            _ => return Err(Damage::Value("form of a time")),
+        }),
+        10 => {
+            let (left_ms, bits) = (take.i64()?, take.u8()?);
+            let bit = |at: u8| bits & 1 << at != 0;
+            let only = ExpireIf { unset: bit(0), set: bit(1), later: bit(2), earlier: bit(3) };
+            KeyCommand::Expire { left_ms, only }
+        }
+        11 => KeyCommand::Persist,
+        12 => {
+            let some = take.u8()? != 0;
+            let value = take.long()?;
+            KeyCommand::DestroyIfEqual(some.then_some(value))
+        }
+        _ => return Err(Damage::Value("command")),
+    })
+}
+
+/// Words that answers use.
+const WORDS: [&str; 3] = ["none", "string", "hash"];
+/// What `TooMuch` may name; another one travels as the last of them.
+const BOUNDS: [&str; 3] =
+    ["another key has the same hash", "entries of the session list", "a bound of another node"];
+
+pub(crate) fn put_answer(out: &mut Vec<u8>, answer: Answer<'_>) {
+    match answer {
+        Answer::Ok => out.u8(0),
+        Answer::Nil => out.u8(1),
+        Answer::Integer(number) => {
+            out.u8(2);
+            out.i64(number);
+        }
+        Answer::Bytes(bytes) => {
+            out.u8(3);
+            out.long(bytes);
+        }
+        Answer::Word(word) => {
+            out.u8(4);
+            out.u8(WORDS.iter().position(|known| *known == word).unwrap_or(0) as u8);
+        }
+        Answer::Refused(why) => {
+            out.u8(5);
+            let (code, bound) = match why {
+                SessionRefusal::TryAgain => (0, 0),
+                SessionRefusal::OutOfMemory => (1, 0),
+                SessionRefusal::TooLarge => (2, 0),
+                SessionRefusal::WrongType => (3, 0),
+                SessionRefusal::TooMuch(text) => {
+                    (4, BOUNDS.iter().position(|known| *known == text).unwrap_or(BOUNDS.len() - 1))
+                }
+            };
+            out.u8(code);
+            out.u8(bound as u8);
+        }
+        Answer::Block(answers) => {
+            out.u8(6);
+            out.u8(answers.len() as u8);
+            for kept in answers {
+                put_answer(out, kept.as_answer());
+            }
+        }
+    }
+}
+
+pub(crate) fn take_answer(bytes: &[u8]) -> Result<KeptAnswer, Damage> {
+    let mut take = Take::new(bytes);
+    let answer = take_one_answer(&mut take, true)?;
+    take.end()?;
+    Ok(answer)
+}
+
+/// A block stands only outside.
+fn take_one_answer(take: &mut Take<'_>, outside: bool) -> Result<KeptAnswer, Damage> {
+    Ok(match take.u8()? {
+        0 => KeptAnswer::Ok,
+        1 => KeptAnswer::Nil,
+        2 => KeptAnswer::Integer(take.i64()?),
+        3 => KeptAnswer::Bytes(Box::from(take.long()?)),
+        4 => {
+            let word = WORDS.get(usize::from(take.u8()?)).copied();
+            KeptAnswer::Word(word.ok_or(Damage::Value("word"))?)
+        }
+        5 => {
+            let (code, bound) = (take.u8()?, take.u8()?);
+            let bound = BOUNDS.get(usize::from(bound)).copied();
+            KeptAnswer::Refused(match code {
+                0 => SessionRefusal::TryAgain,
+                1 => SessionRefusal::OutOfMemory,
+                2 => SessionRefusal::TooLarge,
+                3 => SessionRefusal::WrongType,
+                4 => SessionRefusal::TooMuch(bound.ok_or(Damage::Value("bound"))?),
+                _ => return Err(Damage::Value("refusal")),
+            })
+        }
+        6 if outside => {
+            let count = take.u8()?;
+            let answers = (0..count).map(|_| take_one_answer(take, false)).collect::<Result<_, _>>()?;
+            KeptAnswer::Block(answers)
+        }
+        _ => return Err(Damage::Value("answer")),
+    })
+}
