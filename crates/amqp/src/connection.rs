@@ -28,7 +28,7 @@ use leveret_model::limits::{
     FIRST_FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP,
 };
 use leveret_model::{
-    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Instant, Name, PublishNumber,
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Instant, Name, PublishNumber, Refusal,
 };
 use leveret_wire::method::{ConnectionBlocked, ConnectionUnblocked};
 use leveret_wire::{HEARTBEAT, Output};
@@ -38,7 +38,7 @@ use crate::config::Config;
 use crate::ending::{Ended, LoginRefused};
 use crate::exception::{Exception, MethodId};
 use crate::gets::Gets;
-use crate::handshake::Handshake;
+use crate::handshake::{self, Handshake};
 use crate::heartbeat::Heartbeat;
 use crate::host::{Answer, Delivery, Host};
 use crate::stuck::Stuck;
@@ -169,6 +169,24 @@ impl<C> Connection<C> {
             Err(LoginRefused { reply, why }) => {
                 self.refuse_login(&Exception::refused(reply, MethodId::NONE), why);
             }
+        }
+    }
+
+    /// The answer to `Host::open_vhost` that came later.
+    pub fn on_vhost<H: Host<Channel = C>>(
+        &mut self,
+        now: Instant,
+        result: Result<(), Refusal>,
+        host: &mut H,
+    ) {
+        self.now = now;
+        let Phase::Handshake { state: Handshake::OpeningVhost, .. } = self.phase else { return };
+        match result {
+            Ok(()) => {
+                let next = handshake::opened(&mut self.shared);
+                self.set_handshake(next);
+            }
+            Err(refusal) => self.raise(ZERO, &Exception::refused(refusal, MethodId::OPEN), host),
         }
     }
 
@@ -316,7 +334,9 @@ impl<C> Connection<C> {
     #[must_use]
     pub fn wants_read(&self) -> bool {
         let taking = match self.phase {
-            Phase::Handshake { state, .. } => state != Handshake::CheckingLogin,
+            Phase::Handshake { state, .. } => {
+                !matches!(state, Handshake::CheckingLogin | Handshake::OpeningVhost)
+            }
             Phase::Finished { .. } => false,
             _ => true,
         };

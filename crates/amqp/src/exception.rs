@@ -19,6 +19,8 @@ pub(crate) struct MethodId {
 impl MethodId {
     /// No method is to blame.
     pub(crate) const NONE: Self = Self { class: 0, method: 0 };
+    /// `connection.open`, whose vhost is refused.
+    pub(crate) const OPEN: Self = Self { class: 10, method: 40 };
     /// `basic.publish`, to blame for what is wrong with its content.
     pub(crate) const PUBLISH: Self = Self { class: 60, method: 40 };
 }

@@ -14,7 +14,7 @@ use leveret_model::{
 };
 use leveret_wire::{BasicProperties, decode_frame};
 
-use crate::host::{Answer, Delivery, Host, Operation, Publish, Published};
+use crate::host::{Answer, Delivery, Host, Operation, Publish, Published, VhostOpening};
 use crate::{Config, Connection};
 
 /// Offers the bytes to a new connection: the first byte says in pieces of what size, the others are the
@@ -151,11 +151,11 @@ impl Host for Broker {
         self.login = Some(!response.contains(&b'!'));
     }
 
-    fn open_vhost(&mut self, vhost: &str) -> Result<(), Refusal> {
+    fn open_vhost(&mut self, vhost: &Name) -> Result<VhostOpening, Refusal> {
         if vhost.starts_with('!') {
             return Err(Refusal::new(ReplyCode::NotAllowed, "no"));
         }
-        Ok(())
+        Ok(VhostOpening::Now)
     }
 
     fn publish(

@@ -1,7 +1,7 @@
 //! From the protocol header to connection.open-ok (AMQP 0-9-1 §2.2.4), each state consumed by the step it allows.
 //!
 //! ```text
-//!   ExpectHeader ─AMQP0091─► ExpectStartOk ─start-ok─► CheckingLogin ─on_login─► ExpectTuneOk ─tune-ok─► ExpectOpen ─open─► done
+//!   ExpectHeader ─AMQP0091─► ExpectStartOk ─start-ok─► CheckingLogin ─on_login─► ExpectTuneOk ─tune-ok─► ExpectOpen ─open─► OpeningVhost ─on_vhost─► done
 //! ```
 //! Before the login nobody is trusted: what is wrong there ends the connection without a word, except what an honest client
 //! can get wrong (the mechanism, the password).
@@ -18,7 +18,7 @@ use leveret_wire::{Method, Table};
 use crate::channel::method_id;
 use crate::config::Client;
 use crate::exception::{Exception, MethodId};
-use crate::host::Host;
+use crate::host::{Host, VhostOpening};
 use crate::turn::Shared;
 
 const ZERO: ChannelNumber = ChannelNumber(0);
@@ -36,6 +36,8 @@ pub(crate) enum Handshake {
     ExpectTuneOk,
     /// Tuned.
     ExpectOpen,
+    /// The host cannot say yet whether the vhost is there; nothing is read.
+    OpeningVhost,
     /// connection.open-ok is sent.
     Done,
 }
@@ -43,7 +45,7 @@ pub(crate) enum Handshake {
 impl Handshake {
     /// True once the client is logged in: it gets a connection.close for its mistakes.
     pub(crate) fn is_trusted(self) -> bool {
-        matches!(self, Self::ExpectTuneOk | Self::ExpectOpen | Self::Done)
+        matches!(self, Self::ExpectTuneOk | Self::ExpectOpen | Self::OpeningVhost | Self::Done)
     }
 
     /// The protocol header came: connection.start.
@@ -99,7 +101,7 @@ impl Handshake {
             Self::ExpectStartOk => "starting",
             Self::CheckingLogin => "securing",
             Self::ExpectTuneOk => "tuning",
-            Self::ExpectOpen => "opening",
+            Self::ExpectOpen | Self::OpeningVhost => "opening",
             Self::Done => "running",
         }
     }
@@ -156,8 +158,16 @@ fn open<H: Host>(
 ) -> Result<Handshake, Exception> {
     let vhost = Name::from_bytes(m.virtual_host)
         .map_err(|error| Exception::new(ReplyCode::NotAllowed, id, format!("vhost: {error}")))?;
-    host.open_vhost(&vhost).map_err(|refusal| Exception::refused(refusal, id))?;
+    let opening = host.open_vhost(&vhost).map_err(|refusal| Exception::refused(refusal, id))?;
     shared.client.vhost = vhost;
+    Ok(match opening {
+        VhostOpening::Now => opened(shared),
+        VhostOpening::Later => Handshake::OpeningVhost,
+    })
+}
+
+/// The vhost is open: connection.open-ok.
+pub(crate) fn opened(shared: &mut Shared) -> Handshake {
     shared.send(ZERO, &ConnectionOpenOk);
-    Ok(Handshake::Done)
+    Handshake::Done
 }

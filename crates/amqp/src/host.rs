@@ -186,6 +186,15 @@ pub struct Delivery<'a> {
     pub message: Message<'a>,
 }
 
+/// Whether a vhost is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VhostOpening {
+    /// It is.
+    Now,
+    /// `Connection::on_vhost` follows: the node has no lease, so it cannot say that there is none.
+    Later,
+}
+
 /// The broker, as a connection sees it.
 pub trait Host {
     /// What the host keeps for each open channel (its route cache).
@@ -194,11 +203,11 @@ pub trait Host {
     /// Check a login; `Connection::on_login` follows. `mechanism` is one of those that the server offered.
     fn login(&mut self, mechanism: &str, response: &[u8]);
 
-    /// May the user enter the vhost?
+    /// May the user enter the vhost? What cannot be known now is answered by `Connection::on_vhost`.
     ///
     /// # Errors
     /// 530, as RabbitMQ.
-    fn open_vhost(&mut self, vhost: &str) -> Result<(), Refusal>;
+    fn open_vhost(&mut self, vhost: &Name) -> Result<VhostOpening, Refusal>;
 
     /// A message. hot.
     ///

@@ -25,8 +25,10 @@ use leveret_model::{Instant, NodeId, QueueId, Refusal, RequestId, ShardId, Ulid,
 
 use self::decide::Step;
 use crate::control::Control;
-use crate::directory::map::{Dropped, ObjectName, Op, Record, Version};
-use crate::directory::{Seen, SeenQueue};
+use crate::directory::known_registers;
+use crate::directory::lookup::{Lookup, QueueLookup};
+use crate::directory::map::{Dropped, Op, Record, Version};
+use crate::directory::names::ObjectName;
 use crate::membership::Standing;
 use crate::refusal;
 
@@ -235,10 +237,11 @@ impl Control {
     }
 
     /// Writes the exchange register.
-    fn write_exchange(&mut self, name: &ObjectName, value: Option<ExchangeDefinition>) {
+    fn write_exchange(&mut self, name: &ObjectName, value: Option<&ExchangeDefinition>) {
         let stamp = self.directory.stamp();
         let deleted = if value.is_some() { self.directory.deleted(name) } else { stamp.lamport };
-        self.directory.write(Op::Put(Record::Exchange { name: name.clone(), stamp, deleted, value }));
+        let register = known_registers::exchange(name, stamp, deleted, value);
+        self.directory.write(Op::Put(Record::Register(register)));
     }
 
     /// The votes are in, or everyone acts on it.
@@ -265,8 +268,8 @@ impl Control {
     fn finish(&mut self, now: Instant, key: CommandKey, reply: Reply, mut sources: BTreeSet<ObjectName>) {
         while let Some(name) = sources.pop_first() {
             let auto_delete = match self.directory.exchange(&name) {
-                Seen::There(exchange) => exchange.auto_delete,
-                Seen::Nothing | Seen::Proposed => false,
+                Lookup::There(exchange) => exchange.auto_delete,
+                Lookup::Nothing | Lookup::Undecided => false,
             };
             if auto_delete
                 && self.directory.bindings_from(&name) == 0
@@ -341,7 +344,7 @@ impl Control {
     /// Why a command waited in vain.
     fn overdue(&self, now: Instant, command: &Command) -> Refusal {
         if let Some(name) = queue_of(command)
-            && let Seen::There(SeenQueue { record, home: Standing::Unreachable }) =
+            && let Lookup::There(QueueLookup { record, home: Standing::Unreachable }) =
                 self.directory.queue(&name)
         {
             return refusal::home_down(&name, record.definition.durable, &self.name_of(record.home.node));

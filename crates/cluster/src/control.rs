@@ -12,15 +12,16 @@ use leveret_model::{
 };
 
 use crate::command::{CommandKey, Desk, Origin};
-use crate::directory::Directory;
 use crate::directory::map::{Record, Version};
+use crate::directory::state::Directory;
 use crate::directory::visible::Visible;
 use crate::effects::{Effects, LinkKey};
-use crate::frame::{Frame, Versions};
+use crate::frame::{Decoded, Frame, Versions};
 use crate::membership::TurnAway;
 use crate::membership::dial::{DialFailure, Dials};
 use crate::membership::join::Join;
 use crate::membership::member::{Member, PeerHello};
+use crate::peers::unknown_frames::UnknownFrames;
 
 /// What the control machine is told at its start.
 #[derive(Clone, Debug)]
@@ -126,6 +127,7 @@ pub struct Control {
     pub(crate) pieces: BTreeMap<(LinkKey, NodeId), Pieces>,
     /// Requests of peers: under way, or answered and not forgotten yet.
     pub(crate) served: BTreeMap<(NodeId, RequestId), Option<leveret_model::directory::Reply>>,
+    pub(crate) unknown_frames: UnknownFrames,
     /// Something changed that a waiting command may wait for.
     pub(crate) stirred: bool,
     pub(crate) effects: Effects,
@@ -175,6 +177,7 @@ impl Control {
             wanted: BTreeMap::new(),
             pieces: BTreeMap::new(),
             served: BTreeMap::new(),
+            unknown_frames: UnknownFrames::default(),
             stirred: false,
             effects: Effects { to_shards, ..Effects::default() },
             #[cfg(feature = "planted")]
@@ -254,8 +257,8 @@ impl Control {
         known.last_frame = now;
         let peer = known.peer;
         match Frame::decode(frame) {
-            Ok(Some(frame)) => self.frame(now, link, peer, frame),
-            Ok(None) => {}
+            Ok(Decoded::Known(frame)) => self.frame(now, link, peer, frame),
+            Ok(Decoded::Unknown(kind)) => self.on_unknown_frame(peer, kind),
             Err(damage) => self.bad_frame(link, peer, damage.to_string()),
         }
         self.work_out(now);
@@ -345,7 +348,7 @@ impl Control {
     }
 
     /// Verdicts of silence need a thread that was there to hear: after a pause of its own it listens for a while first.
-    fn note_time(&mut self, now: Instant) {
+    pub(crate) fn note_time(&mut self, now: Instant) {
         if !self.links.is_empty() && now > self.next_ping + limits::LATE_BY {
             self.patient_until = now + limits::LISTEN_AFTER_PAUSE;
         }

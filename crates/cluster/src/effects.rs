@@ -7,6 +7,7 @@ use leveret_model::definition::ExchangeKind;
 use leveret_model::directory::ShardMail;
 use leveret_model::{Boot, Name, NodeId};
 
+use crate::directory::unknown::UnknownKind;
 use crate::membership::TurnAway;
 
 /// A control link, numbered by the driver; never reused in a process.
@@ -171,6 +172,24 @@ pub enum Event {
         name: Name,
         /// What is wrong.
         reason: String,
+    },
+    /// A map has a record of a kind that only a later version knows: it is kept and handed on. Said once for each kind.
+    UnknownRecord {
+        /// Its number there.
+        kind: UnknownKind,
+        /// Whose map has it.
+        node: NodeId,
+        /// That node's name.
+        name: Name,
+    },
+    /// A peer sent a control frame of a kind that only a later version knows: it is skipped. Said once for each kind.
+    UnknownFrame {
+        /// The peer.
+        peer: NodeId,
+        /// Its name.
+        name: Name,
+        /// The kind's number there.
+        kind: u32,
     },
     /// A node was turned away: the cluster has `limits::NODES_MAX`. Said once until there was room again.
     Full {

@@ -2,7 +2,6 @@
 //!
 //! A value that cannot be is [`Damage`]: the peer is of another version or has a bug, and its link is closed.
 
-mod arguments;
 mod convert;
 mod entry;
 mod message;
@@ -16,11 +15,27 @@ use leveret_link::Damage;
 use leveret_model::directory::{Command, Reply};
 use leveret_model::{Boot, Incarnation, Name, NodeId, RequestId, Ulid};
 use prost::Message as _;
+use prost::encoding::decode_key;
 
 use self::entry::{op_in, op_out};
 use self::message::{self as wire, Body, ControlFrame};
 use crate::directory::map::{Op, Record, Version};
+use crate::encoding;
 use crate::membership::TurnAway;
+
+/// What came of the bytes of a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Decoded {
+    Known(Frame),
+    /// A kind of a later version: its number. To be skipped.
+    Unknown(u32),
+}
+
+/// The kind of a frame whose body this version does not know: the number of its first field.
+fn unknown(mut bytes: &[u8]) -> Result<Decoded, Damage> {
+    let (kind, _) = decode_key(&mut bytes).map_err(|_| Damage::Value("control frame"))?;
+    Ok(Decoded::Unknown(kind))
+}
 
 /// A member as a peer sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -177,11 +192,11 @@ impl Frame {
         ControlFrame::from(body).encode_to_vec()
     }
 
-    /// What the frame says; none if it is of a later version, to be skipped.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Self>, Damage> {
+    /// What the frame says.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, Damage> {
         let frame = ControlFrame::decode(bytes).map_err(|_| Damage::Value("control frame"))?;
-        let Some(body) = frame.body else { return Ok(None) };
-        Ok(Some(match body {
+        let Some(body) = frame.body else { return unknown(bytes) };
+        Ok(Decoded::Known(match body {
             Body::Ping(ping) => Self::Ping { sent_nanos: ping.sent_nanos },
             Body::Echo(echo) => Self::Echo {
                 sent_nanos: echo.sent_nanos,
@@ -262,6 +277,6 @@ fn member_in(member: wire::Member) -> Result<MemberInfo, Damage> {
         boot: Boot(member.boot),
         address: member.address,
         shards: u8::try_from(member.shards).map_err(|_| Damage::Value("shards"))?,
-        name: convert::name(&member.name)?,
+        name: encoding::name(&member.name)?,
     })
 }

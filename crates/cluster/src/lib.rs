@@ -3,7 +3,7 @@
 //! Read first: [`Control`] and its doors; then `command` (what a client's command goes through), `directory` (records and
 //! what follows from them), `membership` (verdicts and the lease), `peers` (frames). The rules R1 to R5 are explained
 //! where they are kept: R1 `directory/visible`, R2 `directory/proposal`, R3 `directory/merge`, R4
-//! `membership/lease` and `membership/detector`, R5 `directory/mask`.
+//! `membership/lease` and `membership/detector`, R5 `directory/choice`.
 //!
 //! Invariants: time and seeds are arguments; the same inputs give the same effects; each command is answered once; a
 //! change reaches every shard in the same order; nothing is said without the lease.
@@ -16,20 +16,26 @@ mod command;
 mod control;
 mod directory;
 mod effects;
+mod encoding;
 mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "later-version")]
+mod later_version;
 mod membership;
 mod peers;
 #[cfg(feature = "planted")]
 mod planted;
 mod refusal;
+mod settle_inputs;
 mod status;
-mod work;
 
 pub use control::{Config, Control};
 pub use directory::map::Version;
+pub use directory::unknown::UnknownKind;
 pub use effects::{Effects, Event, LinkKey, SessionWish};
+#[cfg(feature = "later-version")]
+pub use later_version::{LATER_KIND, LATER_REGISTERS};
 pub use membership::dial::DialFailure;
 pub use membership::member::PeerHello;
 pub use membership::{Standing, TurnAway};

@@ -1,14 +1,16 @@
 //! What other nodes say, and what is said to them.
 
-mod clock;
 mod forgetting;
 mod links;
 mod maps;
+mod timers;
+pub(crate) mod unknown_frames;
 mod verdicts;
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use leveret_link::handshake::{Capabilities, Capability};
 use leveret_model::directory::{Command, Reply};
 use leveret_model::{Instant, NodeId, RequestId};
 
@@ -20,7 +22,7 @@ use crate::frame::{Frame, MemberInfo};
 use crate::membership::join::Join;
 use crate::membership::member::{Member, PeerHello};
 use crate::membership::{Standing, TurnAway};
-use crate::work::applied_version;
+use crate::settle_inputs::applied_version;
 
 impl Control {
     /// Nodes with a link.
@@ -33,10 +35,23 @@ impl Control {
         self.members.iter().filter(|(_, member)| member.counted && !member.standing.is_down())
     }
 
+    /// The node's hello says that it answers to that.
+    pub(crate) fn can(&self, node: NodeId, capability: Capability) -> bool {
+        self.members.get(&node).is_some_and(|member| member.hello.capabilities.has(capability))
+    }
+
     /// Sends a frame to a node if there is a link; what matters is said again on a new one.
     pub(crate) fn send(&mut self, node: NodeId, frame: Frame) {
         if let Some(link) = self.members.get(&node).and_then(|member| member.link) {
             self.effects.frames.push((link, frame.encode(node)));
+        }
+    }
+
+    /// A frame of a kind that only a later version knows.
+    pub(crate) fn on_unknown_frame(&mut self, peer: NodeId, kind: u32) {
+        if self.unknown_frames.on_frame(peer, kind) {
+            let name = self.name_of(peer);
+            self.effects.events.push(Event::UnknownFrame { peer, name, kind });
         }
     }
 
@@ -162,6 +177,7 @@ impl Control {
                 shards: info.shards,
                 address: info.address,
                 name: info.name,
+                capabilities: Capabilities::default(),
             };
             let member = self.members.entry(info.node).or_insert_with(|| {
                 let mut member = Member::new(now, hello);

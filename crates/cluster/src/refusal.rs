@@ -8,8 +8,8 @@ use leveret_model::definition::{ExchangeDefinition, QueueDefinition};
 use leveret_model::surface::{self, Feature};
 use leveret_model::{Arguments, Name, Refusal, ReplyCode, Value, refusals};
 
-use crate::directory::Bound;
-use crate::directory::map::ObjectName;
+use crate::directory::names::ObjectName;
+use crate::directory::size::Bound;
 
 pub(crate) fn no_queue(name: &ObjectName) -> Refusal {
     refusals::no_queue(&name.name, &name.vhost)
@@ -21,6 +21,13 @@ pub(crate) fn no_exchange(name: &ObjectName) -> Refusal {
 
 pub(crate) fn home_down(name: &ObjectName, durable: bool, home: &Name) -> Refusal {
     refusals::home_down(&name.name, &name.vhost, durable, home)
+}
+
+/// The home of a queue runs a version that does not answer to such a command.
+pub(crate) fn not_supported(name: &ObjectName, home: &Name) -> Refusal {
+    let text =
+        format!("home node '{home}' of queue {name} runs a version that does not take this from other nodes");
+    Refusal::new(ReplyCode::PreconditionFailed, text)
 }
 
 /// RabbitMQ: `rabbit_channel:check_name/2`.

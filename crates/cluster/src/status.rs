@@ -10,6 +10,7 @@ use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, QueueId};
 
 use crate::control::Control;
 use crate::directory::map::Version;
+use crate::directory::unknown::UnknownKind;
 use crate::membership::Standing;
 use crate::membership::join::Join;
 
@@ -38,6 +39,8 @@ pub struct NodeStatus {
     pub linked: bool,
     /// The version of its map that is here.
     pub version: Version,
+    /// Control frames of its that were skipped, because only a later version knows their kind.
+    pub unknown_frames: u64,
 }
 
 /// A queue as this node routes to it.
@@ -72,23 +75,26 @@ pub struct Status {
     pub bindings: Vec<Binding>,
     /// Commands under way.
     pub commands: usize,
+    /// Records that only a later version can act on, by kind: kept and handed on.
+    pub unknown_records: Vec<(UnknownKind, usize)>,
 }
 
 impl Control {
     /// Everything, copied.
     #[must_use]
     pub fn status(&self) -> Status {
-        let told = self.directory.told();
+        let published = self.directory.published();
         Status {
             ready: self.join == Join::Ready,
             stopped: self.stopped,
             lease: self.lease(),
             version: self.directory.version(),
             nodes: self.nodes(),
-            exchanges: told.exchanges.values().cloned().collect(),
+            exchanges: published.exchanges.values().cloned().collect(),
             queues: self.queues_after(None, usize::MAX),
-            bindings: told.bindings.iter().map(|(_, binding)| binding.clone()).collect(),
+            bindings: published.bindings.iter().map(|(_, binding)| binding.clone()).collect(),
             commands: self.desk.commands.len(),
+            unknown_records: self.unknown_records(),
         }
     }
 
@@ -96,6 +102,12 @@ impl Control {
     #[must_use]
     pub fn nodes(&self) -> Vec<NodeStatus> {
         self.members.values().map(|member| self.node_status(member)).collect()
+    }
+
+    /// How many records of each kind there are that only a later version can act on.
+    #[must_use]
+    pub fn unknown_records(&self) -> Vec<(UnknownKind, usize)> {
+        self.directory.unknown_counts().collect()
     }
 
     /// Seeds that are this node itself, under whatever address.
@@ -108,13 +120,13 @@ impl Control {
     #[must_use]
     pub fn queues_after(&self, after: Option<QueueId>, most: usize) -> Vec<QueueStatus> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let told = self.directory.told();
+        let published = self.directory.published();
         let status = |(id, (record, masked)): (&QueueId, &(QueueRecord, bool))| QueueStatus {
             record: record.clone(),
             masked: *masked,
-            stood: told.stood.contains(id),
+            stood: published.stood.contains(id),
         };
-        told.queues.range((from, Bound::Unbounded)).take(most).map(status).collect()
+        published.queues.range((from, Bound::Unbounded)).take(most).map(status).collect()
     }
 
     fn node_status(&self, member: &crate::membership::member::Member) -> NodeStatus {
@@ -130,21 +142,22 @@ impl Control {
             ready: member.ready,
             linked: member.link.is_some(),
             version: self.directory.version_of(member.hello.node),
+            unknown_frames: self.unknown_frames.count_of(member.hello.node),
         }
     }
 
     /// Equal at two nodes that route the same things the same way: what is routed by, masked queues left out.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let told = self.directory.told();
+        let published = self.directory.published();
         let mut hash = Fnv::new();
-        for exchange in told.exchanges.values() {
+        for exchange in published.exchanges.values() {
             hash.add(exchange);
         }
-        for (record, _) in told.queues.values().filter(|(_, masked)| !masked) {
+        for (record, _) in published.queues.values().filter(|(_, masked)| !masked) {
             hash.add(record);
         }
-        for (key, _) in told.bindings.iter() {
+        for (key, _) in published.bindings.iter() {
             hash.add(key);
         }
         hash.0

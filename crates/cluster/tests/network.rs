@@ -13,6 +13,8 @@ mod cuts;
 mod forgotten;
 #[path = "network/late.rs"]
 mod late;
+#[path = "network/later_version.rs"]
+mod later_version;
 #[path = "network/merges.rs"]
 mod merges;
 #[path = "network/questions.rs"]

@@ -42,6 +42,8 @@ pub(crate) mod kind {
     pub(crate) const THROTTLE: u8 = 23;
     pub(crate) const PUBLISH: u8 = 24;
     pub(crate) const NOT_NOW: u8 = 25;
+    /// Later kinds are of later versions. Those of before that nobody writes any more are damage.
+    pub(crate) const LAST: u8 = NOT_NOW;
 }
 
 /// Writes kind and fields of a PUBLISH without its queues, which end it: more may be added. Gives the bytes that stay
@@ -160,8 +162,8 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
         | Record::ResubscribeEnd
         | Record::Get { .. } => consumers::encode(record, own),
         // spelled out, so that a new kind does not compile before it has its bytes
-        Record::Publish { .. } | Record::Deliver { .. } | Record::Got { .. } => {
-            unreachable!("these carry a message and are written by the caller")
+        Record::Publish { .. } | Record::Deliver { .. } | Record::Got { .. } | Record::Unknown { .. } => {
+            unreachable!("these carry a message and are written by the caller, or are never written")
         }
     }
 }
@@ -199,6 +201,8 @@ pub(crate) fn decode<'a>(own: &'a [u8], beside: &'a [Bytes]) -> Result<Record<'a
             remaining: take.u64()?,
             message: take_message(&mut take, beside, None)?,
         },
+        // its sender may put anything there; the head says how long it is
+        unknown if unknown > kind::LAST => return Ok(Record::Unknown { kind: unknown }),
         _ if !beside.is_empty() => return Err(Damage::Value("body")),
         _ => decode_without_body(kind, &mut take)?,
     };

@@ -10,7 +10,7 @@ use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, ShardId, limits};
 
 use crate::Batch;
 use crate::frame::{self, Frame};
-use crate::handshake::{Handshake, Hello, Outcome, PROTOCOL, Purpose, Secret};
+use crate::handshake::{Capabilities, Handshake, Hello, Outcome, PROTOCOL, Purpose, Secret};
 
 /// A stranger dials, or answers our dial: it knows no secret, so no bytes whatsoever may open a link. The first
 /// byte says which of both and in pieces of what size the others come.
@@ -26,6 +26,7 @@ pub fn hello(bytes: &[u8]) {
         name: Name::new("n"),
         address: Name::new("127.0.0.1:1"),
         purpose: Purpose::Control,
+        capabilities: Capabilities::own(),
     };
     let secret = Secret::shared(&[7; 64]).expect("long enough");
     let start = if how & 1 == 0 { Handshake::acceptor } else { Handshake::dialer };

@@ -25,13 +25,14 @@ use leveret_model::{Instant, Name, limits};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+mod capabilities;
 mod hello;
 
+pub use capabilities::{Capabilities, Capability};
 pub use hello::{Hello, Nonce, PROTOCOL, PROTOCOL_OLDEST, Purpose};
 
-use hello::{decode_hello, encode_hello, hello_length};
+use hello::{MAC_BYTES, decode_hello, encode_hello, hello_length};
 
-const MAC_BYTES: usize = 32;
 const ACCEPTOR_LABEL: &[u8] = b"leveret link acceptor";
 const DIALER_LABEL: &[u8] = b"leveret link dialer";
 
@@ -211,7 +212,9 @@ impl Handshake {
     fn wanted(&self) -> Result<usize, Refused> {
         let whole = match self.state {
             State::DialerAwaitsMac { .. } | State::AcceptorAwaitsMac { .. } => MAC_BYTES,
-            State::DialerAwaitsHello { .. } | State::AcceptorAwaitsHello => hello_length(&self.input)?,
+            State::DialerAwaitsHello { .. } | State::AcceptorAwaitsHello => {
+                hello_length(&self.input).ok_or(Refused::NotALink)?
+            }
             // fed after its end: by a driver that missed it
             State::Over => return Err(Refused::NotALink),
         };

@@ -313,6 +313,11 @@ pub enum Record<'a> {
         /// Which request.
         request: RequestId,
     },
+    /// A kind that only later versions know: skipped by its length, counted and reported (DESIGN P8). Never written here.
+    Unknown {
+        /// Its kind byte.
+        kind: u8,
+    },
     /// Receiver → sender: so much was processed; the window opens again. Outside the window itself.
     Grant {
         /// Records.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use leveret_cluster::{NodeStatus, QueueStatus};
+use leveret_cluster::{NodeStatus, QueueStatus, UnknownKind};
 use leveret_model::{QueueId, limits};
 use leveret_shard::ShardReport;
 use serde_json::{Value, json};
@@ -45,6 +45,8 @@ pub(crate) struct Overview {
     pub(crate) queues: Vec<QueueStatus>,
     /// Queues of this node that lost their names since its start: what they are called now, and what they were.
     pub(crate) renamed: Vec<(String, String)>,
+    /// Records that only a later version can act on, by kind.
+    pub(crate) unknown_records: Vec<(UnknownKind, usize)>,
     /// No other node is known, but somebody answered: in words.
     pub(crate) why_alone: Option<String>,
 }

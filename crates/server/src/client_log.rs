@@ -83,6 +83,14 @@ impl ShardThread {
         self.client_log.channels.pass_over(std::mem::take(&mut refused.more));
     }
 
+    /// A line for each kind of record that a shard elsewhere sent for the first time and this version does not know.
+    pub(crate) fn tell_unknown_records(&mut self) {
+        for (from, kind) in self.effects.unknown.drain(..) {
+            let (node, shard) = (from.node, from.shard.0);
+            warn!(%node, shard, kind, "record of an unknown kind skipped: the node runs a later version");
+        }
+    }
+
     /// Sockets that took nothing for long: their clients do not read. Said once of each, shown until it does.
     pub(crate) fn tell_unread(&mut self, now: Instant) {
         while self.client_log.next_deadline() <= now {

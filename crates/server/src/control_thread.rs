@@ -276,6 +276,7 @@ impl ControlThread {
             nodes: self.control.nodes(),
             queues: self.control.queues_after(after, limits::STATUS_PAGE_QUEUES),
             renamed: self.teller.renamed(),
+            unknown_records: self.control.unknown_records(),
             why_alone: self.why_alone(),
         }
     }
@@ -291,6 +292,7 @@ impl ControlThread {
                     shards: hello.shards,
                     address: hello.address.to_string(),
                     name: hello.name,
+                    capabilities: hello.capabilities,
                 };
                 self.control.on_link_up(now, link, peer, dialled.as_deref());
             }

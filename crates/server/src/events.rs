@@ -105,6 +105,12 @@ fn log(event: &ClusterEvent, unsaid: Option<u64>) {
         ClusterEvent::BadFrame { peer, name, reason } => {
             error!(node = %peer, %name, %reason, unsaid, "a peer sent what cannot be; its link is closed");
         }
+        ClusterEvent::UnknownFrame { peer, name, kind } => {
+            warn!(node = %peer, %name, kind, "a node of a later version sends control frames that this one does not know: they are skipped");
+        }
+        ClusterEvent::UnknownRecord { kind, node, name } => {
+            warn!(%node, %name, %kind, "a node of a later version wrote what this one cannot act on: it is kept and handed on");
+        }
         ClusterEvent::Full { node, name, address } => {
             warn!(%node, %name, %address, unsaid, "a node was turned away: the cluster is full");
         }

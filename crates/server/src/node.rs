@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, bounded, select};
 use leveret_auth::Users;
-use leveret_link::handshake::{Hello, PROTOCOL, Purpose, Secret};
+use leveret_link::handshake::{Capabilities, Hello, PROTOCOL, Purpose, Secret};
 use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_shard::{ShardConfig, Store};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -85,6 +85,7 @@ impl Node {
             name: Name::new(&config.name),
             address: Name::new(&cluster_listen.to_string()),
             purpose: Purpose::Control,
+            capabilities: Capabilities::own(),
         };
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes));
         let (control_loop, control) = ControlThread::prepare()?;

@@ -341,6 +341,7 @@ impl ShardThread {
     /// True if that made room which the next turn can use.
     fn carry_effects(&mut self, now: Instant) -> bool {
         self.tell_refusals(now);
+        self.tell_unknown_records();
         let mut more = false;
         let mut touched = std::mem::take(&mut self.effects.touched);
         let each = limits::TURN_WRITE_BYTES_MAX / touched.len().max(1);

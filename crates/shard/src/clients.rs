@@ -3,6 +3,7 @@
 mod connections;
 mod logins;
 mod memory;
+mod vhosts;
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -19,6 +20,7 @@ pub(crate) use self::connections::{ClientConnection, Connections};
 pub(crate) use self::memory::ClientMemory;
 
 use self::logins::refusal;
+use self::vhosts::Opening;
 
 /// Who a client is, beside the protocol's own state.
 #[derive(Debug, Default)]
@@ -44,6 +46,8 @@ pub(crate) struct Clients {
     users: Users,
     /// Outcomes of logins, for their connections.
     logins: Vec<(ConnectionKey, Result<Name, LoginRefused>)>,
+    /// Clients whose vhost cannot be told of yet.
+    openings: Vec<Opening>,
     /// Passwords to hash off the shard.
     passwords: Vec<PasswordJob>,
     /// Channels that were closed in this turn, for the log.
@@ -56,6 +60,7 @@ impl Clients {
             clients: Vec::new(),
             users,
             logins: Vec::new(),
+            openings: Vec::new(),
             passwords: Vec::new(),
             refused: ChannelRefusals::default(),
         }
@@ -129,13 +134,8 @@ impl Clients {
         }
     }
 
-    /// The client opens a vhost.
-    pub(crate) fn enter(
-        &mut self,
-        connection: ConnectionKey,
-        vhost: &str,
-        id: VhostId,
-    ) -> Result<(), Refusal> {
+    /// The client is in a vhost if its user may enter it.
+    fn enter(&mut self, connection: ConnectionKey, vhost: &str, id: VhostId) -> Result<(), Refusal> {
         let user = self.get(connection).user.clone();
         let permissions = self.users.enter(&user, vhost)?;
         let client = self.get_mut(connection);

@@ -9,7 +9,10 @@ use crate::shard::Shard;
 impl Shard {
     /// Mail from the control machine, in order.
     pub fn on_control(&mut self, mail: ToShard) {
-        self.enter(|shard| shard.machines.on_control(mail));
+        self.enter(|shard| {
+            shard.machines.on_control(mail);
+            shard.tell_of_vhosts();
+        });
     }
 }
 

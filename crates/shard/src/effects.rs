@@ -72,6 +72,8 @@ pub struct Effects {
     pub batches: Vec<(ShardAddress, Batch)>,
     /// Mail for the control machine.
     pub control: Vec<FromShard>,
+    /// Kinds of records that other shards sent and this version does not know, each once for a shard; skipped.
+    pub unknown: Vec<(ShardAddress, u8)>,
     /// What is to be stored.
     pub store: Option<StoreRequest>,
     /// Passwords to hash.

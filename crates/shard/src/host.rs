@@ -1,8 +1,6 @@
 //! `amqp::Host` for one connection of the shard.
 
-use alloc::format;
-
-use leveret_amqp::host::{Host, Operation, Publish, Published};
+use leveret_amqp::host::{Host, Operation, Publish, Published, VhostOpening};
 use leveret_model::{
     ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Name, Refusal, ReplyCode, Settlement,
 };
@@ -25,11 +23,9 @@ impl Host for Broker<'_> {
         clients.login(self.connection, mechanism, response, view.now());
     }
 
-    fn open_vhost(&mut self, vhost: &str) -> Result<(), Refusal> {
+    fn open_vhost(&mut self, vhost: &Name) -> Result<VhostOpening, Refusal> {
         let Machines { view, clients, .. } = &mut *self.machines;
-        let id = view.table.vhost(vhost);
-        let id = id.ok_or_else(|| Refusal::new(ReplyCode::NotAllowed, format!("vhost {vhost} not found")))?;
-        clients.enter(self.connection, vhost, id)
+        clients.open_vhost(self.connection, vhost, view)
     }
 
     /// hot.

@@ -289,6 +289,11 @@ impl Queues {
         *store = self.commits.end_turn();
     }
 
+    /// Records of unknown kinds that other shards sent.
+    pub(crate) fn unknown_records(&self) -> u64 {
+        self.peers.unknown_records()
+    }
+
     /// Somebody waits for a dispatch.
     pub(crate) fn is_dirty(&self) -> bool {
         !self.lists.dirty.is_empty()

@@ -60,6 +60,7 @@ impl Shard {
                     outbox.granted(Cost { records, bytes })?;
                 }
             }
+            Record::Unknown { kind } => queues.peers().note_unknown(from, kind),
             record => {
                 // a consumer must be known to its channel before its first delivery, which may be the next
                 // record

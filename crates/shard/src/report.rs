@@ -24,6 +24,8 @@ pub struct Traffic {
     /// Publishes that waited for a lease, a lane or a home for the whole time: nacked, or without confirms
     /// lost.
     pub given_up: u64,
+    /// Records of other nodes whose kind this version does not know: skipped.
+    pub unknown_records: u64,
 }
 
 /// A queue of this shard.
@@ -179,6 +181,7 @@ impl Shard {
             published_away: copies.away,
             unroutable: ingress.unroutable(),
             given_up: copies.given_up + ingress.given_up(),
+            unknown_records: self.machines.queues.unknown_records(),
         }
     }
 

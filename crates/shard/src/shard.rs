@@ -297,8 +297,9 @@ impl Shard {
     /// When [`Shard::on_timer`] wants to be called.
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
-        let Machines { queues, ingress, requests, .. } = &self.machines;
-        self.connections.next_deadline().min(queues.lanes_due()).min(ingress.due()).min(requests.due())
+        let Machines { clients, queues, ingress, requests, .. } = &self.machines;
+        let waits = clients.openings_due().min(requests.due());
+        self.connections.next_deadline().min(queues.lanes_due()).min(ingress.due()).min(waits)
     }
 
     /// Time passed. What is due beyond a bound stays so for the next turn.
@@ -313,6 +314,9 @@ impl Shard {
             shard.machines.ingress.expire(now);
             let (requests, mut rooms) = shard.machines.requests();
             requests.expire(&mut rooms);
+            if shard.machines.clients.openings_due() <= now {
+                shard.tell_of_vhosts();
+            }
         });
     }
 }

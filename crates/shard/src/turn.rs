@@ -24,6 +24,7 @@ impl Shard {
         self.release_waiting();
         let Machines { clients, queues, requests, .. } = &mut self.machines;
         queues.end_turn(&mut effects.batches, &mut effects.store);
+        queues.peers().take_unknown(&mut effects.unknown);
         self.connections.end_turn(&mut effects.touched);
         effects.control.append(requests.control());
         clients.end_turn(&mut effects.passwords, &mut effects.refused);
@@ -49,6 +50,13 @@ impl Shard {
             }
             let Some((channel, answer)) = self.machines.requests.pop_answer() else { break };
             self.give_answer(channel, &answer);
+        }
+    }
+
+    /// Clients that wait for their vhost hear of it, if it can be told.
+    pub(crate) fn tell_of_vhosts(&mut self) {
+        for (key, result) in self.machines.clients.take_openings(&self.machines.view) {
+            self.with(key, |connection, now, broker| connection.on_vhost(now, result, broker));
         }
     }
 

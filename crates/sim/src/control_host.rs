@@ -18,6 +18,7 @@ use leveret_model::{Instant, NodeId, ShardId};
 use crate::dials::Dialled;
 use crate::event::{Actor, End, HostId, ProcessId};
 use crate::invariants::authentication;
+use crate::later_version::LaterVersion;
 use crate::network::{Item, Owner, Port, Purpose};
 use crate::shaking::{Errand, Handshakes, Shaken};
 use crate::shard_host::ShardMail;
@@ -49,6 +50,7 @@ pub(crate) struct ControlHost {
     process: ProcessId,
     host: HostId,
     hello: PeerHello,
+    pub(crate) later_version: Option<LaterVersion>,
     effects: Effects,
     events: VecDeque<LinkEvent>,
     links: BTreeMap<LinkKey, End>,
@@ -77,6 +79,7 @@ impl ControlHost {
             ready: VecDeque::new(),
             process,
             host,
+            later_version: None,
             effects: Effects::default(),
             events: VecDeque::new(),
             links: BTreeMap::new(),
@@ -93,7 +96,9 @@ impl ControlHost {
 
     /// When the thread wants its next turn, by its own clock.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.control.next_deadline().min(self.sessions.next_deadline()).min(self.handshakes.next_deadline())
+        let later = self.later_version.as_ref().map_or(Instant::FAR, LaterVersion::next_deadline);
+        let links = self.sessions.next_deadline().min(self.handshakes.next_deadline());
+        self.control.next_deadline().min(links).min(later)
     }
 
     /// A turn.
@@ -120,6 +125,9 @@ impl ControlHost {
         self.sessions.on_timer(now);
         if self.control.next_deadline() <= now {
             self.control.on_timer(now);
+        }
+        if let Some(later) = &mut self.later_version {
+            later.act(now, &mut self.control);
         }
         self.carry(now, ways);
     }
@@ -176,6 +184,7 @@ impl ControlHost {
                     shards: hello.shards,
                     address: hello.address.to_string(),
                     name: hello.name,
+                    capabilities: hello.capabilities,
                 };
                 self.events.push_back(LinkEvent::Up { link, hello, dialled });
             }

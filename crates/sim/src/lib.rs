@@ -17,6 +17,7 @@ mod event;
 mod faults;
 mod inject;
 mod invariants;
+mod later_version;
 mod losses;
 mod message_id;
 mod network;

@@ -18,6 +18,7 @@ pub struct Traffic {
     pub unknown: u64,
     /// Returned as unroutable.
     pub returned: u64,
+    /// Control frames of a later version that those who live in the end skipped.
     /// Pairs of message and queue that were delivered.
     pub delivered: u64,
     /// Pairs of publish and binding that the conditions of `bindings` held for.

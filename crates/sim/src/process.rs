@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use leveret_auth::{Credential, Password, PasswordHash, Permissions, User, Users};
 use leveret_cluster::{Config, Control, PeerHello};
+use leveret_link::handshake::Capabilities;
 use leveret_model::definition::DEFAULT_VHOST;
 use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, Seed, ShardAddress, ShardId};
 use leveret_shard::{Pressure, Shard, ShardConfig};
 
 use crate::control_host::{ControlHost, ControlMail};
 use crate::event::{Actor, End, Event, HostId, ProcessId};
+use crate::invariants::unknown_kept::View;
 use crate::planted::Planted;
 use crate::shard_host::{ShardHost, ShardMail};
 use crate::world::Ways;
@@ -60,6 +62,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    pub(crate) fn view(&self) -> View {
+        View {
+            name: self.hello.name.to_string(),
+            is_later: self.control.later_version.is_some(),
+            status: self.control.control.status(),
+        }
+    }
+
     pub(crate) fn start(id: ProcessId, host: HostId, planted: Planted, ways: &mut Ways<'_>) -> Self {
         let dice = &mut ways.schedule.dice;
         let node = NodeId(dice.wide());
@@ -70,6 +80,7 @@ impl Process {
             shards: SHARDS,
             address: host.address(),
             name: Name::new(&format!("n{}p{}", host.0, id.0)),
+            capabilities: Capabilities::own(),
         };
         let clock = Duration::from_secs(1) + dice.millis(0, 1_000_000_000);
         let now = ways.schedule.now + clock;

@@ -68,6 +68,7 @@ pub(crate) fn hello_of(peer: &PeerHello, purpose: Purpose) -> Hello {
         name: peer.name.clone(),
         address: Name::new(&peer.address),
         purpose,
+        capabilities: peer.capabilities.clone(),
     }
 }
 

@@ -18,7 +18,8 @@ use crate::faults::{FaultCounts, FaultKind, FaultPlan, Lasting};
 use crate::invariants::buffers::Buffers;
 use crate::invariants::directories::Directories;
 use crate::invariants::one_home::OneHome;
-use crate::invariants::{bindings, confirmed_kept, liveness, order, unacked_returns};
+use crate::invariants::{bindings, confirmed_kept, liveness, order, unacked_returns, unknown_kept};
+use crate::later_version::{LaterVersion, is_later};
 use crate::network::{HostState, Network, Owner};
 use crate::oracle::{Answer, Oracle};
 use crate::outcome::{Outcome, Traffic};
@@ -62,6 +63,8 @@ pub struct Options {
     pub seed: u64,
     /// A bug that the run must find.
     pub planted: Planted,
+    /// Every second process is of a later version.
+    pub later_version: bool,
     /// Where to write what happens.
     pub trace: Option<Box<dyn Write + Send>>,
 }
@@ -77,6 +80,7 @@ impl std::fmt::Debug for Options {
 pub(crate) struct World {
     seed: u64,
     planted: Planted,
+    later_version: bool,
     pub(crate) schedule: Schedule,
     pub(crate) network: Network,
     pub(crate) trace: Trace,
@@ -133,6 +137,7 @@ impl World {
         Self {
             seed: options.seed,
             planted: options.planted,
+            later_version: options.later_version,
             network: Network::new(usize::from(hosts), usual),
             schedule,
             trace: Trace::new(options.trace),
@@ -175,6 +180,8 @@ impl World {
         unacked_returns::check(now, oracle);
         order::check(now, oracle);
         let bindings_judged = bindings::check(now, &self.network.truth, oracle);
+        let broken = unknown_kept::broken(self.processes.values().map(Process::view));
+        broken.into_iter().for_each(|text| self.oracle.violation(now, "unknown_kept", text));
         let mut outcome = self.outcome();
         (outcome.traffic.kept_judged, outcome.traffic.bindings_judged) = (kept_judged, bindings_judged);
         outcome
@@ -325,6 +332,7 @@ impl World {
         let addresses: Vec<String> = (0..self.hosts).map(|host| HostId(host).address()).collect();
         let mut ways = ways!(self);
         let mut process = Process::start(id, host, self.planted, &mut ways);
+        process.control.later_version = (self.later_version && is_later(id)).then(LaterVersion::default);
         let hello = process.hello.clone();
         ways.trace
             .say(ways.schedule.now, || format!("host {} starts {} as {}", host.0, hello.name, hello.node));

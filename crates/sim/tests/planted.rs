@@ -11,7 +11,7 @@ fn every_planted_bug_is_found_by_the_invariant_that_names_it() {
     let mut missed = String::new();
     for (planted, name, invariant) in Planted::ALL {
         let found = SEEDS.clone().find(|seed| {
-            let outcome = run(Options { seed: *seed, planted: *planted, trace: None });
+            let outcome = run(Options { seed: *seed, planted: *planted, later_version: false, trace: None });
             outcome.violations.iter().any(|violation| violation.invariant == *invariant)
         });
         match found {

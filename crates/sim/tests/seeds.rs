@@ -14,6 +14,8 @@ use leveret_sim::{FaultCounts, FaultKind, Options, Outcome, Planted, commit, run
 
 const FIXED: std::ops::Range<u64> = 1..51;
 const DERIVED: u64 = 10;
+/// With nodes of a later version among them.
+const LATER_VERSION: std::ops::Range<u64> = 1_001..1_011;
 /// Of the derived seeds without a commit.
 const BASE_WITHOUT_COMMIT: &str = "1e7e2e70";
 const PUBLISHES_MIN: u64 = 2_000;
@@ -61,7 +63,7 @@ fn derived_from(base: &str) -> Vec<u64> {
 }
 
 /// Runs seeds on all cores; a panic of a machine is told with its seed.
-fn run_all(seeds: &[u64]) -> Vec<Outcome> {
+fn run_all(seeds: &[u64], later_version: bool) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(BTreeMap::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -69,7 +71,8 @@ fn run_all(seeds: &[u64]) -> Vec<Outcome> {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let options = Options { seed: *seed, planted: Planted::Nothing, trace: None };
+                    let options =
+                        Options { seed: *seed, planted: Planted::Nothing, later_version, trace: None };
                     let outcome = catch_unwind(AssertUnwindSafe(|| run(options)));
                     outcomes.lock().unwrap().insert(*seed, outcome);
                 }
@@ -78,23 +81,29 @@ fn run_all(seeds: &[u64]) -> Vec<Outcome> {
     });
     let all = outcomes.into_inner().unwrap().into_iter();
     all.map(|(seed, outcome)| {
-        outcome.unwrap_or_else(|_| panic!("seed {seed} panicked; see above; {}", again(seed)))
+        outcome.unwrap_or_else(|_| panic!("seed {seed} panicked; see above; {}", again(seed, later_version)))
     })
     .collect()
 }
 
-fn again(seed: u64) -> String {
+fn again(seed: u64, later_version: bool) -> String {
+    let later = if later_version { " --later-version" } else { "" };
     format!(
-        "commit {}: cargo run --release -p leveret-sim -- --seed {seed} --trace",
+        "commit {}: cargo run --release -p leveret-sim -- --seed {seed}{later} --trace",
         commit().unwrap_or_else(|| "unknown".into())
     )
 }
 
 #[track_caller]
-fn assert_kept(outcomes: &[Outcome]) {
+fn assert_kept(outcomes: &[Outcome], later_version: bool) {
     let mut broken = String::new();
     for outcome in outcomes.iter().filter(|outcome| !outcome.violations.is_empty()) {
-        broken += &format!("seed {}: {}\n  {}\n", outcome.seed, outcome.violations[0], again(outcome.seed));
+        broken += &format!(
+            "seed {}: {}\n  {}\n",
+            outcome.seed,
+            outcome.violations[0],
+            again(outcome.seed, later_version)
+        );
     }
     assert!(broken.is_empty(), "broken promises:\n{broken}");
 }
@@ -110,8 +119,8 @@ fn without_a_commit_ten_other_seeds_than_the_fixed_ones_are_run() {
 #[test]
 fn sixty_seeds_keep_every_promise_and_meet_every_fault() {
     let seeds: Vec<u64> = FIXED.chain(derived()).collect();
-    let outcomes = run_all(&seeds);
-    assert_kept(&outcomes);
+    let outcomes = run_all(&seeds, false);
+    assert_kept(&outcomes, false);
     let mut faults = FaultCounts::new();
     let sum = |of: fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
     let bindings = sum(|outcome| outcome.traffic.bindings_judged);
@@ -155,15 +164,22 @@ fn sixty_seeds_keep_every_promise_and_meet_every_fault() {
 
 #[test]
 fn seeds_that_failed_once_do_not_fail_again() {
-    assert_kept(&run_all(&regressions()));
+    assert_kept(&run_all(&regressions(), false), false);
+}
+
+/// A rolling upgrade: half of the processes write and say what the others do not know.
+#[test]
+fn a_cluster_of_two_versions_keeps_every_promise() {
+    assert_kept(&run_all(&LATER_VERSION.collect::<Vec<_>>(), true), true);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in [3, 17, 4_711] {
-        let outcome = || run(Options { seed, planted: Planted::Nothing, trace: None });
+        let outcome = || run(Options { seed, planted: Planted::Nothing, later_version: false, trace: None });
         assert_eq!(outcome(), outcome(), "seed {seed}");
     }
-    let hash = |seed| run(Options { seed, planted: Planted::Nothing, trace: None }).hash;
+    let hash =
+        |seed| run(Options { seed, planted: Planted::Nothing, later_version: false, trace: None }).hash;
     assert_ne!(hash(3), hash(4));
 }

@@ -22,7 +22,7 @@ impl<C> Connection<C> {
         host: &mut H,
     ) -> usize {
         let taken = match state {
-            Handshake::CheckingLogin => return 0,
+            Handshake::CheckingLogin | Handshake::OpeningVhost => return 0,
             Handshake::ExpectHeader => self.on_protocol_header(state, bytes, at, host),
             _ => match self.on_handshake_frame(state, bytes, at, host) {
                 Ok(taken) => taken,
@@ -107,7 +107,7 @@ impl<C> Connection<C> {
         Ok(len)
     }
 
-    fn set_handshake(&mut self, next: Handshake) {
+    pub(super) fn set_handshake(&mut self, next: Handshake) {
         match (&mut self.phase, next) {
             (phase, Handshake::Done) => *phase = Phase::Open,
             (Phase::Handshake { state, .. }, next) => *state = next,

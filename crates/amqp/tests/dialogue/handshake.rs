@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leveret_amqp::{Config, Ended, LoginRefused, State};
 use leveret_model::limits::{HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD};
-use leveret_model::{Name, Refusal, ReplyCode};
+use leveret_model::{Instant, Name, Refusal, ReplyCode};
 use leveret_wire::method::*;
 use leveret_wire::{FieldValue, FrameKind, Method, PROTOCOL_HEADER, ProtocolHeader};
 
@@ -166,6 +166,26 @@ fn a_refused_vhost_is_530() {
     talk.says(0, ConnectionTuneOk { channel_max: 10, frame_max: 4096, heartbeat: 0 });
     talk.says(0, ConnectionOpen { virtual_host: b"x" });
     talk.hears_connection_close(530, (10, 40), "NOT_ALLOWED - vhost x not found");
+}
+
+/// While a node cannot say whether the vhost is there, nothing more of the client is read.
+#[test]
+fn a_vhost_may_be_opened_later_and_the_client_is_not_read_until_then() {
+    for (result, refused) in [(Ok(()), false), (Err(Refusal::new(ReplyCode::NotAllowed, "no")), true)] {
+        let mut talk = tuning();
+        talk.broker.vhost_later = true;
+        talk.says(0, ConnectionTuneOk { channel_max: 10, frame_max: 4096, heartbeat: 0 });
+        talk.says(0, ConnectionOpen { virtual_host: b"/" });
+        talk.hears_nothing();
+        assert!(!talk.connection.wants_read());
+        talk.connection.on_vhost(Instant::ZERO, result, &mut talk.broker);
+        if refused {
+            talk.hears_connection_close(530, (10, 40), "NOT_ALLOWED - no");
+        } else {
+            talk.hears(0, ConnectionOpenOk);
+        }
+        assert!(talk.connection.wants_read());
+    }
 }
 
 /// RabbitMQ: "unexpected method in connection state", 504.

@@ -5,14 +5,17 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
+use leveret_link::handshake::Capability;
 use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition, QueueDefinition};
 use leveret_model::directory::{Command, QueueRecord, Reply};
 use leveret_model::{Instant, NodeId, QueueId, Refusal, ShardAddress, limits, refusals};
 
 use super::Origin;
 use crate::control::Control;
-use crate::directory::map::{BindingKey, Dropped, ObjectName, Op, Record};
-use crate::directory::{Seen, SeenQueue, is_reserved};
+use crate::directory::lookup::{Lookup, QueueLookup};
+use crate::directory::map::{Dropped, Op, Record};
+use crate::directory::names::{BindingKey, ObjectName};
+use crate::directory::{is_reserved, known_registers};
 use crate::membership::Standing;
 use crate::refusal;
 
@@ -74,13 +77,13 @@ impl Control {
             return Step::Wait;
         }
         match self.directory.exchange(&name) {
-            Seen::Proposed => Step::Wait,
-            Seen::There(current) => match refusal::other_exchange(exchange, &current) {
+            Lookup::Undecided => Step::Wait,
+            Lookup::There(current) => match refusal::other_exchange(exchange, &current) {
                 Some(refusal) => Step::Refuse(refusal),
                 None => Step::Answer(Reply::Done),
             },
-            Seen::Nothing if is_reserved(&name) => Step::Refuse(refusal::reserved("exchange", &name)),
-            Seen::Nothing => match self.directory.no_room_for_exchange(&name, &exchange.arguments) {
+            Lookup::Nothing if is_reserved(&name) => Step::Refuse(refusal::reserved("exchange", &name)),
+            Lookup::Nothing => match self.directory.no_room_for_exchange(&name, &exchange.arguments) {
                 Some(bound) => Step::Refuse(refusal::too_many(bound)),
                 None => Step::ProposeExchange(exchange.clone().into()),
             },
@@ -95,17 +98,17 @@ impl Control {
             return Step::Refuse(refusal::system_exchange(name));
         }
         match self.directory.exchange(name) {
-            Seen::Proposed => Step::Wait,
+            Lookup::Undecided => Step::Wait,
             // a deletion under way elsewhere may not be visible everywhere yet: this one is
-            Seen::Nothing if self.directory.was_exchange(name) => {
+            Lookup::Nothing if self.directory.was_exchange(name) => {
                 self.write_exchange(name, None);
                 Step::done()
             }
-            Seen::Nothing => Step::Answer(Reply::Done),
-            Seen::There(_) if if_unused && self.directory.bindings_from(name) > 0 => {
+            Lookup::Nothing => Step::Answer(Reply::Done),
+            Lookup::There(_) if if_unused && self.directory.bindings_from(name) > 0 => {
                 Step::Refuse(refusal::exchange_in_use(name))
             }
-            Seen::There(_) => {
+            Lookup::There(_) => {
                 let sources = self.directory.sources_bound_to(name);
                 self.write_exchange(name, None);
                 Step::Finish(Reply::Done, sources)
@@ -116,26 +119,26 @@ impl Control {
     fn declare_queue(&mut self, now: Instant, definition: &Arc<QueueDefinition>, home: ShardAddress) -> Step {
         let name = ObjectName::new(&definition.vhost, &definition.name);
         match self.directory.queue(&name) {
-            Seen::Proposed => return Step::Wait,
-            Seen::There(SeenQueue { home: Standing::Unreachable, .. }) => return Step::Wait,
-            Seen::There(SeenQueue { record, .. }) if self.desk.closing.contains(&record.id) => {
+            Lookup::Undecided => return Step::Wait,
+            Lookup::There(QueueLookup { home: Standing::Unreachable, .. }) => return Step::Wait,
+            Lookup::There(QueueLookup { record, .. }) if self.desk.closing.contains(&record.id) => {
                 return Step::Wait;
             }
-            Seen::There(SeenQueue { record, home: Standing::Alive }) => {
+            Lookup::There(QueueLookup { record, home: Standing::Alive }) => {
                 return match refusal::other_queue(definition, &record.definition) {
                     Some(refusal) => Step::Refuse(refusal),
                     None => Step::Answer(Reply::Queue { record: record.into(), created: false }),
                 };
             }
-            Seen::There(SeenQueue { home: Standing::Down { since }, .. }) => {
+            Lookup::There(QueueLookup { home: Standing::Down { since }, .. }) => {
                 let free_at = since + limits::ECHO_WAIT;
                 if now < free_at {
                     // clients that lost the node come at once, to declare again what they had there
                     return Step::WaitUntil(free_at);
                 }
             }
-            Seen::Nothing if is_reserved(&name) => return Step::Refuse(refusal::reserved("queue", &name)),
-            Seen::Nothing => {}
+            Lookup::Nothing if is_reserved(&name) => return Step::Refuse(refusal::reserved("queue", &name)),
+            Lookup::Nothing => {}
         }
         if let Some(bound) = self.directory.no_room_for_queue(&definition.arguments) {
             return Step::Refuse(refusal::too_many(bound));
@@ -156,17 +159,23 @@ impl Control {
         missing: impl FnOnce() -> Step,
     ) -> Result<QueueRecord, Step> {
         match self.directory.queue(name) {
-            Seen::Proposed | Seen::There(SeenQueue { home: Standing::Unreachable, .. }) => Err(Step::Wait),
-            Seen::Nothing => Err(missing()),
-            Seen::There(SeenQueue { record, home: Standing::Down { .. } }) => {
+            Lookup::Undecided | Lookup::There(QueueLookup { home: Standing::Unreachable, .. }) => {
+                Err(Step::Wait)
+            }
+            Lookup::Nothing => Err(missing()),
+            Lookup::There(QueueLookup { record, home: Standing::Down { .. } }) => {
                 let home = self.name_of(record.home.node);
                 Err(Step::Refuse(refusal::home_down(name, record.definition.durable, &home)))
             }
-            Seen::There(SeenQueue { record, home: Standing::Alive }) => {
+            Lookup::There(QueueLookup { record, home: Standing::Alive }) => {
                 if record.home.node != self.own() {
-                    // nothing is passed on twice
+                    let home = record.home.node;
                     return Err(match origin {
-                        Origin::Shard(..) => Step::Forward(record.home.node),
+                        Origin::Shard(..) if self.can(home, Capability::QUEUE_COMMANDS) => {
+                            Step::Forward(home)
+                        }
+                        Origin::Shard(..) => Step::Refuse(refusal::not_supported(name, &self.name_of(home))),
+                        // nothing is passed on twice
                         Origin::Peer(..) => Step::PassBack,
                     });
                 }
@@ -215,8 +224,8 @@ impl Control {
             return None;
         }
         Some(match self.directory.exchange(&source) {
-            Seen::Nothing => Step::Refuse(refusal::no_exchange(&source)),
-            Seen::Proposed | Seen::There(_) => Step::Wait,
+            Lookup::Nothing => Step::Refuse(refusal::no_exchange(&source)),
+            Lookup::Undecided | Lookup::There(_) => Step::Wait,
         })
     }
 
@@ -251,34 +260,28 @@ impl Control {
         }
         if self.directory.routed_exchange(&destination).is_none() {
             return match self.directory.exchange(&destination) {
-                Seen::Nothing => Step::Refuse(refusal::no_exchange(&destination)),
-                Seen::Proposed | Seen::There(_) => Step::Wait,
+                Lookup::Nothing => Step::Refuse(refusal::no_exchange(&destination)),
+                Lookup::Undecided | Lookup::There(_) => Step::Wait,
             };
         }
-        if !self.directory.was_exchange_bound(&BindingKey::of(binding))
+        let key = BindingKey::of(binding);
+        if !self.directory.was_exchange_bound(&key)
             && let Some(bound) = self.directory.no_room_for_exchange_binding(&binding.arguments)
         {
             return Step::Refuse(refusal::too_many(bound));
         }
-        let stamp = self.directory.stamp();
-        self.directory.write(Op::Put(Record::ExchangeBinding {
-            binding: binding.clone(),
-            stamp,
-            present: true,
-        }));
+        let register = known_registers::exchange_binding(&key, self.directory.stamp(), Some(binding));
+        self.directory.write(Op::Put(Record::Register(register)));
         Step::done()
     }
 
     fn unbind_exchange(&mut self, binding: &Binding) -> Step {
-        if !self.directory.was_exchange_bound(&BindingKey::of(binding)) {
+        let key = BindingKey::of(binding);
+        if !self.directory.was_exchange_bound(&key) {
             return Step::Answer(Reply::Done);
         }
-        let stamp = self.directory.stamp();
-        self.directory.write(Op::Put(Record::ExchangeBinding {
-            binding: binding.clone(),
-            stamp,
-            present: false,
-        }));
+        let register = known_registers::exchange_binding(&key, self.directory.stamp(), None);
+        self.directory.write(Op::Put(Record::Register(register)));
         Step::Finish(Reply::Done, BTreeSet::from([ObjectName::new(&binding.vhost, &binding.source)]))
     }
 }

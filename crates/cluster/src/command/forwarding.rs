@@ -11,7 +11,7 @@ use leveret_model::{Instant, NodeId, RequestId, limits, refusals};
 
 use super::{CommandKey, Origin, Phase, queue_of};
 use crate::control::Control;
-use crate::directory::{Seen, SeenQueue};
+use crate::directory::lookup::{Lookup, QueueLookup};
 use crate::frame::Frame;
 use crate::membership::Standing;
 use crate::refusal;
@@ -71,7 +71,7 @@ impl Control {
         for key in self.desk.forwarded_to(node) {
             let Some(pending) = self.desk.commands.get(&key) else { continue };
             let Some(name) = queue_of(&pending.command) else { continue };
-            if let Seen::There(SeenQueue { home: Standing::Alive, .. }) = self.directory.queue(&name) {
+            if let Lookup::There(QueueLookup { home: Standing::Alive, .. }) = self.directory.queue(&name) {
                 let until = pending.wait_until.max(now + limits::PING_EVERY * 5);
                 self.desk.judge_again_at(key, now, until);
                 continue;

@@ -8,7 +8,8 @@ use leveret_model::{Instant, NodeId, QueueId, Ulid, limits};
 
 use super::{CommandKey, Phase};
 use crate::control::Control;
-use crate::directory::map::{Dropped, ObjectName, Op, Record};
+use crate::directory::map::{Dropped, Op, Record};
+use crate::directory::names::ObjectName;
 use crate::effects::Event;
 use crate::refusal;
 
@@ -30,7 +31,7 @@ impl Control {
     pub(super) fn propose_exchange(&mut self, now: Instant, key: CommandKey, exchange: ExchangeDefinition) {
         let name = ObjectName::new(&exchange.vhost, &exchange.name);
         if self.peers().is_empty() && self.visible.is_alone(now) {
-            self.write_exchange(&name, Some(exchange));
+            self.write_exchange(&name, Some(&exchange));
             self.desk.set_phase(key, Phase::Finishing(Reply::Done, BTreeSet::new()), Instant::FAR);
         } else {
             let id = self.draw_ulid(now);
@@ -56,7 +57,7 @@ impl Control {
                 _ => return,
             };
             let name = ObjectName::new(&exchange.vhost, &exchange.name);
-            self.write_exchange(&name, Some(exchange));
+            self.write_exchange(&name, Some(&exchange));
             self.directory.write(Op::Drop(Dropped::Proposal(id)));
             Reply::Done
         };

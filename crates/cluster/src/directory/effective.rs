@@ -1,5 +1,5 @@
-//! From maps and verdicts to changes for the shards: derive anew what is dirty, compare with what was told (`told`), emit
-//! the difference. Bindings: `bindings`.
+//! From maps and verdicts to changes for the shards: derive anew what is dirty, compare with what was told (`published_state`),
+//! emit the difference. Bindings: `bindings`.
 //!
 //! Invariants: bindings come after both their ends and go before them; a queue that this node is home of is never
 //! dropped at the shards while its record stands; an own proposal is not told to the own shards before it stands, so no
@@ -8,14 +8,17 @@
 use alloc::vec::Vec;
 
 use leveret_model::QueueId;
-use leveret_model::definition::DestinationKind;
+use leveret_model::definition::{DestinationKind, ExchangeDefinition};
 use leveret_model::directory::{Change, QueueRecord};
 
-use super::map::{BindingKey, ObjectName};
-use super::mask::{self, Rank};
-use super::proposal::Notice;
-use super::register::{self, ExchangeRegister, Retyped};
-use super::{Directory, ExchangeName};
+use super::choice::{self, Rank};
+use super::indices::ExchangeName;
+use super::known_registers::{self, Retyped};
+use super::map::{Record, RecordKey};
+use super::names::{BindingKey, ObjectName};
+use super::proposal::{Ballot, Notice};
+use super::register::{Latest, RegisterKey};
+use super::state::Directory;
 
 /// The changes of one refresh, by their place in the order.
 #[derive(Default)]
@@ -40,10 +43,10 @@ impl Directory {
     pub(crate) fn refresh(&mut self) {
         loop {
             let mut batch = Batch::default();
-            while let Some(name) = self.dirty_exchanges.pop_first() {
+            while let Some(name) = self.dirty.exchanges.pop_first() {
                 self.refresh_exchange(&name, &mut batch);
             }
-            while let Some(name) = self.dirty_queues.pop_first() {
+            while let Some(name) = self.dirty.queues.pop_first() {
                 self.refresh_queue(&name, &mut batch);
             }
             self.refresh_bindings(&mut batch);
@@ -68,56 +71,70 @@ impl Directory {
             batch.withdrawals,
             batch.binding_puts,
         ] {
-            self.changes.extend(part);
+            self.output.changes.extend(part);
         }
     }
 
     fn refresh_exchange(&mut self, name: &ObjectName, batch: &mut Batch) {
         let was_gone = self.is_gone(name);
-        let register = ExchangeRegister::read(&self.maps, name);
-        let standing = register.value.is_some();
-        let value = register.value;
-        if let Some(mut ballot) = self.exchange_ballots.remove(name) {
-            let mut notices = core::mem::take(&mut self.notices);
+        let known = self.read_exchange(name);
+        let (standing, deleted, value) =
+            (known.written && known.value.is_some(), known.deleted, known.value.clone());
+        if let Some(mut ballot) = self.exchanges.ballots.remove(name) {
+            let mut notices = core::mem::take(&mut self.output.notices);
             ballot.count(self.own, standing, |node| self.standing(node).is_down(), &mut notices);
-            self.notices = notices;
+            self.output.notices = notices;
             if !ballot.is_empty() {
-                self.exchange_ballots.insert(name.clone(), ballot);
+                self.exchanges.ballots.insert(name.clone(), ballot);
             }
         }
-        let written = register.stamp.is_some();
-        let known = ExchangeName { value: value.clone(), deleted: register.deleted, written };
-        let old = self.exchanges.insert(name.clone(), known).unwrap_or_default();
-        let told = self.told.exchanges.get(name);
+        let old = self.exchanges.known.insert(name.clone(), known).unwrap_or_default();
+        let told = self.published.exchanges.get(name);
         if told != value.as_ref() {
             let was = told.map(|told| told.kind);
             if was.is_some() {
                 self.untell_bindings_at(name, batch);
-                self.told.exchanges.remove(name);
+                self.published.exchanges.remove(name);
                 batch
                     .exchange_drops
                     .push(Change::DropExchange { vhost: name.vhost.clone(), name: name.name.clone() });
             }
             if let Some(exchange) = value {
-                if let Some(was) = was.filter(|was| *was != exchange.kind && old.deleted == register.deleted)
-                {
-                    self.retyped.push(Retyped { name: name.clone(), was, is: exchange.kind });
+                if let Some(was) = was.filter(|was| *was != exchange.kind && old.deleted == deleted) {
+                    self.output.retyped.push(Retyped { name: name.clone(), was, is: exchange.kind });
                 }
-                self.told.exchanges.insert(name.clone(), exchange.clone());
+                self.published.exchanges.insert(name.clone(), exchange.clone());
                 batch.exchange_puts.push(Change::PutExchange(exchange));
             }
             self.dirty_ends_of(name);
-        } else if old.deleted != register.deleted || was_gone != self.is_gone(name) {
+        } else if old.deleted != deleted || was_gone != self.is_gone(name) {
             self.dirty_ends_of(name);
         }
         self.vote_on_removals(name);
     }
 
+    /// What the register of an exchange says over all maps.
+    fn read_exchange(&self, name: &ObjectName) -> ExchangeName {
+        let key = known_registers::exchange_key(name);
+        let Some(latest) = self.registers.latest(&key) else { return ExchangeName::default() };
+        let value = self.register_value(&key, latest).and_then(known_registers::exchange_in);
+        let not_understood = latest.present && value.is_none();
+        ExchangeName { value, deleted: latest.deleted, written: true, not_understood }
+    }
+
+    /// The bytes of a register's value; none if it is deleted.
+    pub(super) fn register_value(&self, key: &RegisterKey, latest: Latest) -> Option<&[u8]> {
+        match self.maps.get(&latest.holder)?.records.get(&RecordKey::Register(key.clone()))? {
+            Record::Register(register) => register.value.as_deref(),
+            _ => None,
+        }
+    }
+
     /// R2 for deletions: this node refuses while a queue of its own, or a register that it wrote, is bound to it.
     fn vote_on_removals(&mut self, name: &ObjectName) {
-        let Some(removals) = self.removals.get(name) else { return };
+        let Some(removals) = self.exchanges.removals.get(name) else { return };
         if removals.is_empty() {
-            self.removals.remove(name);
+            self.exchanges.removals.remove(name);
             return;
         }
         let needed = self.holds_binding_on(name);
@@ -128,31 +145,31 @@ impl Directory {
             }
             *refused = needed;
             let proposer = *proposer;
-            self.notices.push(if needed {
+            self.output.notices.push(if needed {
                 Notice::Conflict { proposer, proposal, taken: true }
             } else {
                 Notice::Agreed { proposer, proposal }
             });
         }
-        self.removals.insert(name.clone(), removals);
+        self.exchanges.removals.insert(name.clone(), removals);
     }
 
     /// This node is the writer of a binding from the exchange.
     fn holds_binding_on(&self, source: &ObjectName) -> bool {
-        let Some(destinations) = self.sources.get(source) else { return false };
+        let Some(destinations) = self.bindings.from.get(source) else { return false };
         let deleted = self.deleted(source);
         destinations.keys().any(|destination| match destination.0 {
-            DestinationKind::Queue => self.queues.get(&destination.1).is_some_and(|lives| {
+            DestinationKind::Queue => self.queues.lives.get(&destination.1).is_some_and(|lives| {
                 lives.iter().filter(|&(_, &home)| home == self.own).any(|(&id, _)| {
                     self.maps[&self.own]
                         .bindings_between(id, source, destination)
                         .any(|(_, record)| record.lamport() > deleted)
                 })
             }),
-            DestinationKind::Exchange => self.exchange_bindings.get(&destination.1).is_some_and(|keys| {
-                BindingKey::between(keys, source, destination).any(|key| {
-                    self.latest_exchange_binding(key).is_some_and(|(stamp, binding)| {
-                        stamp.node == self.own && stamp.lamport > deleted && binding.is_some()
+            DestinationKind::Exchange => self.bindings.to_exchange.get(&destination.1).is_some_and(|keys| {
+                BindingKey::between(keys, source, destination).any(|(_, register)| {
+                    self.registers.latest(register).is_some_and(|latest| {
+                        latest.stamp.node == self.own && latest.stamp.lamport > deleted && latest.present
                     })
                 })
             }),
@@ -161,9 +178,9 @@ impl Directory {
 
     /// The life of a queue name that counts. `with_own`: own proposals count as proposals.
     pub(super) fn choose(&self, name: &ObjectName, with_own: bool) -> Option<(Rank, QueueId)> {
-        let lives = self.queues.get(name)?;
-        let voted = self.queue_ballots.get(name).and_then(super::proposal::Ballot::voted);
-        mask::choose(lives.iter().filter_map(|(&id, &home)| {
+        let lives = self.queues.lives.get(name)?;
+        let voted = self.queues.ballots.get(name).and_then(Ballot::voted);
+        choice::choose(lives.iter().filter_map(|(&id, &home)| {
             let (_, standing) = self.queue_record(home, id)?;
             if standing {
                 Some((Rank::of(self.standing(home)), id))
@@ -175,27 +192,27 @@ impl Directory {
     }
 
     fn refresh_queue(&mut self, name: &ObjectName, batch: &mut Batch) {
-        let lives = self.queues.get(name).cloned().unwrap_or_default();
+        let lives = self.queues.lives.get(name).cloned().unwrap_or_default();
         let standing: Vec<QueueId> = lives
             .iter()
             .filter(|&(&id, &home)| self.queue_record(home, id).is_some_and(|(_, standing)| standing))
             .map(|(&id, _)| id)
             .collect();
         let taken = standing.iter().any(|id| !self.standing(lives[id]).is_down());
-        if let Some(mut ballot) = self.queue_ballots.remove(name) {
-            let mut notices = core::mem::take(&mut self.notices);
+        if let Some(mut ballot) = self.queues.ballots.remove(name) {
+            let mut notices = core::mem::take(&mut self.output.notices);
             ballot.count(self.own, taken, |node| self.standing(node).is_down(), &mut notices);
-            self.notices = notices;
+            self.output.notices = notices;
             if !ballot.is_empty() {
-                self.queue_ballots.insert(name.clone(), ballot);
+                self.queues.ballots.insert(name.clone(), ballot);
             }
         }
-        self.merges.on_lives(name, standing.len());
+        self.contested.on_lives(name, standing.len());
         if lives.is_empty() {
-            self.queues.remove(name);
+            self.queues.lives.remove(name);
         }
         let chosen = self.choose(name, false);
-        let told = self.told.names.get(name).cloned().unwrap_or_default();
+        let told = self.published.names.get(name).cloned().unwrap_or_default();
         for id in told.iter().chain(lives.keys().filter(|id| !told.contains(id))) {
             let mut stood = false;
             let wanted = lives.get(id).and_then(|&home| {
@@ -209,11 +226,11 @@ impl Directory {
                 }
             });
             if stood && wanted.is_some() {
-                self.told.stood.insert(*id);
+                self.published.stood.insert(*id);
             }
             self.tell_queue(name, *id, wanted, batch);
         }
-        self.dirty_destinations.insert((DestinationKind::Queue, name.clone()));
+        self.dirty.destinations.insert((DestinationKind::Queue, name.clone()));
     }
 
     fn tell_queue(
@@ -223,14 +240,14 @@ impl Directory {
         wanted: Option<(QueueRecord, bool)>,
         batch: &mut Batch,
     ) {
-        let known = self.told.queues.get(&id).cloned();
+        let known = self.published.queues.get(&id).cloned();
         let Some((record, masked)) = wanted else {
             // dropped, unless it lives on under another name (that name is dirty too)
             let renamed = known.is_some_and(|(old, _)| ObjectName::of_queue(&old) != *name)
                 || self.lives_elsewhere(name, id);
             self.untell_name(name, id, batch);
-            if !renamed && self.told.queues.remove(&id).is_some() {
-                if self.told.stood.remove(&id) {
+            if !renamed && self.published.queues.remove(&id).is_some() {
+                if self.published.stood.remove(&id) {
                     batch.queue_drops.push(Change::DropQueue { id });
                 } else {
                     batch.withdrawals.push(Change::WithdrawQueue { id });
@@ -238,7 +255,7 @@ impl Directory {
             }
             return;
         };
-        self.told.names.entry(name.clone()).or_default().insert(id);
+        self.published.names.entry(name.clone()).or_default().insert(id);
         match known {
             None => {
                 batch.queue_puts.push(Change::PutQueue(record.clone()));
@@ -261,30 +278,35 @@ impl Directory {
                 }
             }
         }
-        self.told.queues.insert(id, (record, masked));
+        self.published.queues.insert(id, (record, masked));
     }
 
     /// The name loses a life. With the last one a table drops its bindings: they are told anew if another comes.
     fn untell_name(&mut self, name: &ObjectName, id: QueueId, batch: &mut Batch) {
         let destination = (DestinationKind::Queue, name.clone());
-        if let Some(ids) = self.told.names.get_mut(name) {
+        if let Some(ids) = self.published.names.get_mut(name) {
             ids.remove(&id);
             if ids.is_empty() {
-                self.told.names.remove(name);
-                let bindings = self.told.bindings.remove_to(&destination);
+                self.published.names.remove(name);
+                let bindings = self.published.bindings.remove_to(&destination);
                 batch.binding_drops.extend(bindings.into_iter().map(Change::DropBinding));
             }
         }
-        self.dirty_destinations.insert(destination);
+        self.dirty.destinations.insert(destination);
     }
 
     fn lives_elsewhere(&self, name: &ObjectName, id: QueueId) -> bool {
-        let Some((old, _)) = self.told.queues.get(&id) else { return false };
+        let Some((old, _)) = self.published.queues.get(&id) else { return false };
         self.queue_record(old.home.node, id).is_some_and(|(record, _)| ObjectName::of_queue(record) != *name)
     }
 }
 
+/// The exchange of that name that every vhost has from the start; it is never a record.
+pub(super) fn predeclared(name: &ObjectName) -> Option<ExchangeDefinition> {
+    ExchangeDefinition::predeclared(&name.vhost, &name.name)
+}
+
 /// True for the names that only the broker gives (RabbitMQ: reserved prefix `amq.`).
 pub(crate) fn is_reserved(name: &ObjectName) -> bool {
-    name.name.starts_with("amq.") || register::predeclared(name).is_some()
+    name.name.starts_with("amq.") || predeclared(name).is_some()
 }

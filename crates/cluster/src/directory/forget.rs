@@ -4,35 +4,30 @@ use alloc::vec::Vec;
 
 use leveret_model::NodeId;
 
-use super::Directory;
 use super::map::{Op, Record, RecordKey};
+use super::register::Register;
+use super::state::Directory;
 
 impl Directory {
     /// Registers of a node's map that would be gone with it: no other map says the same or later.
-    pub(crate) fn orphans(&self, node: NodeId) -> Vec<Record> {
+    pub(crate) fn orphans(&self, node: NodeId) -> Vec<Register> {
         let Some(map) = self.maps.get(&node) else { return Vec::new() };
-        let registers = map.records.iter().filter(|(_, record)| record.is_register());
-        registers
-            .filter(|(key, record)| {
-                let others = self.maps.iter().filter(|(other, _)| **other != node);
-                let others = || others.clone().filter_map(|(_, map)| map.records.get(*key));
-                let later = others().any(|other| stamp(other) >= stamp(record));
-                // a later write may not have known of the deletion that this one remembers
-                !(later && others().any(|other| deleted(other) >= deleted(record)))
-            })
-            .map(|(_, record)| record.clone())
-            .collect()
+        let registers = map.records.values().filter_map(|record| match record {
+            Record::Register(register) => Some(register),
+            _ => None,
+        });
+        registers.filter(|register| self.registers.rests_on(node, &register.key)).cloned().collect()
     }
 
     /// Takes registers over into the own map, under the stamps that they have.
-    pub(crate) fn adopt(&mut self, registers: Vec<Record>) {
+    pub(crate) fn adopt(&mut self, registers: Vec<Register>) {
         for register in registers {
-            let own = self.maps[&self.own].records.get(&register.key());
+            let own = self.maps[&self.own].records.get(&RecordKey::Register(register.key.clone()));
             let merged = match own {
-                Some(own) => later_of(own, &register),
-                None => register,
+                Some(Record::Register(own)) => Register::merged(own, &register),
+                _ => register,
             };
-            self.write(Op::Put(merged));
+            self.write(Op::Put(Record::Register(merged)));
         }
     }
 
@@ -65,24 +60,4 @@ impl Directory {
     pub(crate) fn rests_on_count(&self) -> usize {
         self.maps.values().map(|map| map.rests_on.len()).max().unwrap_or(0)
     }
-}
-
-fn stamp(record: &Record) -> Option<super::map::Stamp> {
-    match record {
-        Record::Exchange { stamp, .. } | Record::ExchangeBinding { stamp, .. } => Some(*stamp),
-        Record::Queue { .. } | Record::Binding { .. } | Record::Proposal { .. } => None,
-    }
-}
-
-fn deleted(record: &Record) -> u64 {
-    if let Record::Exchange { deleted, .. } = record { *deleted } else { 0 }
-}
-
-/// The later write, with the last deletion that either knows of.
-fn later_of(a: &Record, b: &Record) -> Record {
-    let mut later = if stamp(a) >= stamp(b) { a.clone() } else { b.clone() };
-    if let Record::Exchange { deleted: last, .. } = &mut later {
-        *last = deleted(a).max(deleted(b));
-    }
-    later
 }

@@ -13,15 +13,16 @@
 //! their bindings, those bindings' exchanges, and who acts on a union. A dead node's names may be contested in thousands
 //! until it is forgotten, and no input pays for those that it does not touch.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
-use leveret_model::definition::DestinationKind;
 use leveret_model::{Name, NodeId, QueueId, SHORT_STRING_BYTES_MAX};
 
-use super::Directory;
-use super::map::{BindingKey, ObjectName, Op, Record, Version};
+use super::contested::Union;
+use super::map::{Op, Record, Version};
+use super::names::{BindingKey, ObjectName};
+use super::state::Directory;
 use crate::membership::Standing;
 
 /// What a merge did here.
@@ -55,61 +56,14 @@ pub(crate) enum MergeStep {
     },
 }
 
-/// The names that several standing lives have.
-#[derive(Debug, Default)]
-pub(super) struct Merges {
-    /// Each with the queues of this node that are to lose it.
-    contested: BTreeMap<ObjectName, BTreeMap<QueueId, Union>>,
-    /// Those of them whose merge may go on.
-    again: BTreeSet<ObjectName>,
-    /// Names looked at so far: the work that tests count.
-    #[cfg(test)]
-    looked_at: usize,
-}
-
-/// A queue of this node whose bindings the winner has.
-#[derive(Clone, Copy, Debug)]
-struct Union {
-    winner: QueueId,
-    /// The version of this node's map that said so.
-    version: Version,
-    /// Everyone acts on that.
-    visible: bool,
-}
-
-impl Merges {
-    /// The lives of the name changed, or how their homes stand; so many of them stand. A queue that has its name alone
-    /// again begins anew when it meets another.
-    pub(super) fn on_lives(&mut self, name: &ObjectName, standing: usize) {
-        if standing > 1 {
-            self.contested.entry(name.clone()).or_default();
-            self.again.insert(name.clone());
-        } else {
-            self.contested.remove(name);
-            self.again.remove(name);
-        }
-    }
-
-    /// A binding changed, or an end of it.
-    pub(super) fn on_binding(&mut self, key: &BindingKey) {
-        if key.kind != DestinationKind::Queue || self.contested.is_empty() {
-            return;
-        }
-        let name = key.destination();
-        if self.contested.contains_key(&name) {
-            self.again.insert(name);
-        }
-    }
-}
-
 impl Directory {
     /// Does this node's part in all merges that can go on. Call [`Directory::refresh`] before and after it.
     pub(crate) fn merge(&mut self) -> Vec<MergeStep> {
         let mut steps = Vec::new();
-        for name in core::mem::take(&mut self.merges.again) {
+        for name in core::mem::take(&mut self.contested.again) {
             #[cfg(test)]
             {
-                self.merges.looked_at += 1;
+                self.contested.looked_at += 1;
             }
             self.forget_unions(&name);
             self.merge_lives(&name, &mut steps);
@@ -142,7 +96,7 @@ impl Directory {
         (winner, home): (QueueId, NodeId),
     ) -> Option<MergeStep> {
         let lacks = !self.missing(winner, home, loser, self.own).is_empty();
-        let unions = self.merges.contested.get_mut(name)?;
+        let unions = self.contested.names.get_mut(name)?;
         if lacks {
             unions.remove(&loser);
             return None;
@@ -159,7 +113,7 @@ impl Directory {
                 self.write(Op::Put(Record::Queue { record, standing: true }));
                 let version = self.version();
                 let union = Union { winner, version, visible: false };
-                self.merges.contested.get_mut(name)?.insert(loser, union);
+                self.contested.names.get_mut(name)?.insert(loser, union);
                 Some(MergeStep::United { loser, version })
             }
         }
@@ -169,23 +123,23 @@ impl Directory {
     pub(crate) fn united(&mut self, loser: QueueId, version: Version) {
         let Some(record) = self.own_queue(loser) else { return };
         let name = ObjectName::of_queue(record);
-        let union = self.merges.contested.get_mut(&name).and_then(|unions| unions.get_mut(&loser));
+        let union = self.contested.names.get_mut(&name).and_then(|unions| unions.get_mut(&loser));
         if let Some(union) = union.filter(|union| union.version == version) {
             union.visible = true;
-            self.merges.again.insert(name);
+            self.contested.again.insert(name);
         }
     }
 
     /// A queue that is gone, or has another name, loses this one no more.
     fn forget_unions(&mut self, name: &ObjectName) {
-        let (lives, own) = (self.queues.get(name), self.own);
-        if let Some(unions) = self.merges.contested.get_mut(name) {
+        let (lives, own) = (self.queues.lives.get(name), self.own);
+        if let Some(unions) = self.contested.names.get_mut(name) {
             unions.retain(|loser, _| lives.is_some_and(|lives| lives.get(loser) == Some(&own)));
         }
     }
 
     fn standing_lives(&self, name: &ObjectName) -> Vec<(QueueId, NodeId)> {
-        let Some(lives) = self.queues.get(name) else { return Vec::new() };
+        let Some(lives) = self.queues.lives.get(name) else { return Vec::new() };
         lives
             .iter()
             .map(|(&id, &home)| (id, home))

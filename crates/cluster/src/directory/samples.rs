@@ -3,8 +3,10 @@
 use leveret_model::Name;
 use leveret_model::definition::{ExchangeDefinition, ExchangeKind};
 
-use super::Directory;
-use super::map::{ObjectName, Op, Record};
+use super::known_registers;
+use super::map::{Op, Record};
+use super::names::ObjectName;
+use super::state::Directory;
 
 pub(super) fn object(name: &str) -> ObjectName {
     ObjectName::new(&Name::new("/"), &Name::new(name))
@@ -15,5 +17,5 @@ pub(super) fn exchange(directory: &mut Directory, name: &str, there: bool) -> Op
     let stamp = directory.stamp();
     let deleted = if there { directory.deleted(&object(name)) } else { stamp.lamport };
     let value = there.then(|| ExchangeDefinition::new(Name::new("/"), Name::new(name), ExchangeKind::Direct));
-    Op::Put(Record::Exchange { name: object(name), stamp, deleted, value })
+    Op::Put(Record::Register(known_registers::exchange(&object(name), stamp, deleted, value.as_ref())))
 }

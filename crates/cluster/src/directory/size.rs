@@ -1,19 +1,16 @@
 //! What the records of all maps take together: tables have bounds like everything else, and these are checked where a
 //! client makes something new. What is there already, or goes, is never refused.
 
-use leveret_model::definition::ExchangeDefinition;
-use leveret_model::{Arguments, limits};
-
+use super::known_registers;
 use super::map::Record;
-use super::{Directory, ObjectName};
 
 /// What is counted over all maps, record by record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
-    /// Exchanges and bindings between them, each once for each of its writers; the deleted ones too, for their registers stay.
-    registers: usize,
-    /// Bytes of all arguments.
-    argument_bytes: usize,
+    /// Registers of all kinds, each once for each of its writers; deleted ones too, because they stay.
+    pub(super) registers: usize,
+    /// Bytes of all arguments, and of all that this version cannot read.
+    pub(super) argument_bytes: usize,
 }
 
 /// A bound of the cluster that is met.
@@ -30,9 +27,11 @@ impl Size {
         let (registers, bytes) = match record {
             Record::Queue { record, .. } => (0, record.definition.arguments.weight_bytes()),
             Record::Binding { binding, .. } => (0, binding.arguments.weight_bytes()),
-            Record::Exchange { value, .. } => (1, weight(value.as_ref())),
-            Record::ExchangeBinding { binding, .. } => (1, binding.arguments.weight_bytes()),
-            Record::Proposal { value, .. } => (0, weight(value.as_ref())),
+            Record::Register(register) => (1, known_registers::argument_bytes(register)),
+            Record::Proposal { value, .. } => {
+                (0, value.as_ref().map_or(0, |exchange| exchange.arguments.weight_bytes()))
+            }
+            Record::Unknown { value, .. } => (0, value.len()),
         };
         if add {
             self.registers += registers;
@@ -41,141 +40,5 @@ impl Size {
             self.registers -= registers;
             self.argument_bytes -= bytes;
         }
-    }
-}
-
-fn weight(exchange: Option<&ExchangeDefinition>) -> usize {
-    exchange.map_or(0, |exchange| exchange.arguments.weight_bytes())
-}
-
-impl Directory {
-    /// The bound that a new queue would break.
-    pub(crate) fn no_room_for_queue(&self, arguments: &Arguments) -> Option<Bound> {
-        reached("queues", self.queue_count, limits::QUEUES_MAX).or_else(|| self.no_room_for(arguments))
-    }
-
-    /// The bound that a new binding to a queue would break.
-    pub(crate) fn no_room_for_binding(&self, arguments: &Arguments) -> Option<Bound> {
-        reached("bindings", self.binding_count, limits::BINDINGS_MAX).or_else(|| self.no_room_for(arguments))
-    }
-
-    /// The bound that a new exchange would break. One that was deleted has its place already.
-    pub(crate) fn no_room_for_exchange(&self, name: &ObjectName, arguments: &Arguments) -> Option<Bound> {
-        let known = self.was_exchange(name);
-        self.no_room_for_register().filter(|_| !known).or_else(|| self.no_room_for(arguments))
-    }
-
-    /// The bound that a new binding between exchanges would break.
-    pub(crate) fn no_room_for_exchange_binding(&self, arguments: &Arguments) -> Option<Bound> {
-        self.no_room_for_binding(arguments).or_else(|| self.no_room_for_register())
-    }
-
-    fn no_room_for_register(&self) -> Option<Bound> {
-        let what = "exchanges and bindings between them, deleted ones included";
-        reached(what, self.size.registers, limits::REGISTERS_MAX)
-    }
-
-    /// The sum may go past its bound by one definition, which came in one frame.
-    fn no_room_for(&self, arguments: &Arguments) -> Option<Bound> {
-        let bound =
-            reached("bytes of arguments", self.size.argument_bytes, limits::DEFINITION_ARGUMENT_BYTES_MAX);
-        bound.filter(|_| !arguments.is_empty())
-    }
-}
-
-fn reached(what: &'static str, count: usize, most: usize) -> Option<Bound> {
-    (count >= most).then_some(Bound { what, most })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::vec;
-
-    use leveret_model::definition::{Binding, DestinationKind, ExchangeKind};
-    use leveret_model::{Arguments, Incarnation, Name, NodeId, RoutingKey, Value};
-
-    use super::super::map::{Op, Stamp};
-    use super::*;
-
-    fn directory() -> Directory {
-        Directory::new(NodeId(1), Incarnation(1))
-    }
-
-    fn arguments(bytes: usize) -> Arguments {
-        let value = Value::LongString(vec![b'x'; bytes].into());
-        Arguments(vec![(RoutingKey::new(b"note"), value)])
-    }
-
-    fn name(name: &str) -> ObjectName {
-        ObjectName::new(&Name::new("/"), &Name::new(name))
-    }
-
-    fn exchange(called: &str, arguments: Arguments) -> ExchangeDefinition {
-        let ObjectName { vhost, name } = name(called);
-        let arguments = arguments.into();
-        ExchangeDefinition { arguments, ..ExchangeDefinition::new(vhost, name, ExchangeKind::Direct) }
-    }
-
-    fn put(directory: &mut Directory, called: &str, value: Option<ExchangeDefinition>) {
-        let stamp: Stamp = directory.stamp();
-        let deleted = if value.is_some() { 0 } else { stamp.lamport };
-        directory.write(Op::Put(Record::Exchange { name: name(called), stamp, deleted, value }));
-        directory.refresh();
-    }
-
-    #[test]
-    fn arguments_are_counted_while_their_definition_stands() {
-        let mut directory = directory();
-        put(&mut directory, "e", Some(exchange("e", arguments(1000))));
-        let full = directory.size.argument_bytes;
-        assert!(full >= 1000);
-        put(&mut directory, "e", Some(exchange("e", arguments(1000))));
-        assert_eq!(directory.size, Size { registers: 1, argument_bytes: full }, "written over");
-        put(&mut directory, "e", None);
-        assert_eq!(directory.size, Size { registers: 1, argument_bytes: 0 }, "its register stays");
-    }
-
-    #[test]
-    fn what_has_no_arguments_is_let_in_when_those_of_others_fill_the_bound() {
-        let mut directory = directory();
-        directory.size.argument_bytes = limits::DEFINITION_ARGUMENT_BYTES_MAX;
-        let most = limits::DEFINITION_ARGUMENT_BYTES_MAX;
-        let bound = Some(Bound { what: "bytes of arguments", most });
-        assert_eq!(directory.no_room_for_queue(&arguments(1)), bound);
-        assert_eq!(directory.no_room_for_binding(&arguments(1)), bound);
-        assert_eq!(directory.no_room_for_exchange(&name("e"), &arguments(1)), bound);
-        assert_eq!(directory.no_room_for_queue(&Arguments::default()), None);
-    }
-
-    #[test]
-    fn registers_are_bounded_and_an_exchange_that_was_there_has_its_place() {
-        let mut directory = directory();
-        put(&mut directory, "old", None);
-        directory.size.registers = limits::REGISTERS_MAX;
-        let none = Arguments::default();
-        assert!(directory.no_room_for_exchange(&name("new"), &none).is_some());
-        assert!(directory.no_room_for_exchange_binding(&none).is_some());
-        assert_eq!(directory.no_room_for_exchange(&name("old"), &none), None);
-        assert_eq!(directory.no_room_for_queue(&none), None, "queues have a bound of their own");
-    }
-
-    #[test]
-    fn a_map_that_is_forgotten_counts_for_nothing() {
-        let mut directory = directory();
-        let binding = Binding {
-            vhost: Name::new("/"),
-            source: Name::new("a"),
-            kind: DestinationKind::Exchange,
-            destination: Name::new("b"),
-            key: RoutingKey::new(b"k"),
-            arguments: arguments(10),
-        };
-        let stamp = Stamp { lamport: 5, node: NodeId(2) };
-        let records = vec![Record::ExchangeBinding { binding, stamp, present: true }];
-        let version = super::super::map::Version { incarnation: Incarnation(1), counter: 1 };
-        directory.on_map(NodeId(2), version, records);
-        assert_eq!(directory.size.registers, 1);
-        directory.forget(NodeId(2));
-        assert_eq!(directory.size, Size::default());
     }
 }

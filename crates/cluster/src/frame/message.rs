@@ -15,7 +15,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::record::{Binding, Entry};
+use super::record::Entry;
+use crate::encoding::messages::{Binding, Id};
 
 /// The envelope of every control frame.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -68,17 +69,6 @@ pub(crate) enum Body {
     /// You are not taken in.
     #[prost(message, tag = "14")]
     TurnAway(TurnAway),
-}
-
-/// 128 bits: a node id or a ULID.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub(crate) struct Id {
-    /// The upper half.
-    #[prost(fixed64, tag = "1")]
-    pub(crate) high: u64,
-    /// The lower half.
-    #[prost(fixed64, tag = "2")]
-    pub(crate) low: u64,
 }
 
 /// How far a writer's map is known. Ordered by incarnation, then counter: a restart that lost an unsynced version

@@ -43,6 +43,7 @@ mod tests {
     use super::super::member::PeerHello;
     use super::*;
     use core::time::Duration;
+    use leveret_link::handshake::Capabilities;
     use leveret_model::{Boot, Incarnation, Name};
     use std::string::String;
     use std::vec;
@@ -69,6 +70,7 @@ mod tests {
                 shards: 1,
                 address: String::new(),
                 name: Name::new("n"),
+                capabilities: Capabilities::default(),
             };
             let mut member = Member::new(at(0), hello);
             member.heard_at = Some(at(0));

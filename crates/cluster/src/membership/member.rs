@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use leveret_link::handshake::Capabilities;
 use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, limits};
 
 use super::Standing;
@@ -24,6 +25,8 @@ pub struct PeerHello {
     pub address: String,
     /// Its name for people.
     pub name: Name,
+    /// What it can be asked for, as its own hello on a link says; nothing before.
+    pub capabilities: Capabilities,
 }
 
 /// A node of which this one knows.

@@ -110,6 +110,7 @@ impl Control {
         }
         self.served.retain(|(peer, _), _| *peer != node);
         self.visible.forget_node(node);
+        self.unknown_frames.forget_node(node);
         self.echoed.remove(&node);
         self.stored.remove(&node);
         self.routed_versions.remove(&node);

@@ -1,6 +1,7 @@
 //! Links between nodes, and what befalls them: delays, cuts, kills, dials.
 
 use leveret_cluster::{DialFailure, LinkKey, PeerHello};
+use leveret_link::handshake::Capabilities;
 use leveret_model::{Boot, Incarnation, Instant, Name, NodeId};
 
 use crate::world::{At, What, World, ms};
@@ -118,7 +119,8 @@ impl World {
         let (link, boot) = (LinkKey(self.counter), Boot(self.random.next_u64()));
         let (node, incarnation) = (NodeId(self.random.next_u128()), Incarnation(1));
         let (address, name) = (name.to_owned(), Name::new(name));
-        let hello = PeerHello { node, incarnation, boot, shards: 1, address, name };
+        let capabilities = Capabilities::own();
+        let hello = PeerHello { node, incarnation, boot, shards: 1, address, name, capabilities };
         self.nodes[at].control.on_link_up(self.now, link, hello, None);
         self.drain(at);
     }

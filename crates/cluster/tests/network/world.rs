@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use leveret_cluster::{Config, Control, DialFailure, Effects, Event, LinkKey, PeerHello};
+use leveret_link::handshake::Capabilities;
 use leveret_model::directory::{Command, FromShard, Reply, ToShard};
 use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, RequestId, Seed, ShardId, SplitMix};
 
@@ -160,7 +161,15 @@ impl World {
             seed: Seed(self.random.next_u64()),
             unix_ms_at_zero: 1_700_000_000_000 + self.random.below(2_000),
         };
-        let hello = PeerHello { node: id, incarnation, boot, shards: SHARDS, address: claimed.into(), name };
+        let hello = PeerHello {
+            node: id,
+            incarnation,
+            boot,
+            shards: SHARDS,
+            address: claimed.into(),
+            name,
+            capabilities: Capabilities::own(),
+        };
         let mut shards = Vec::new();
         shards.resize_with(usize::from(SHARDS), Shard::default);
         self.nodes.push(Node {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use leveret_link::handshake::{Handshake, Hello, Outcome, PROTOCOL, Purpose, Secret};
+use leveret_link::handshake::{Capabilities, Handshake, Hello, Outcome, PROTOCOL, Purpose, Secret};
 use leveret_model::{Boot, Incarnation, Name, NodeId, limits};
 
 use crate::bystander::Bystander;
@@ -36,6 +36,7 @@ impl Stranger {
             name: Name::new("stranger"),
             address: Name::new("127.0.0.1:1"),
             purpose: Purpose::Control,
+            capabilities: Capabilities::own(),
         };
         let secret = Secret::shared(secret.as_bytes()).expect("long enough");
         let now = leveret_model::Instant::ZERO;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use leveret_model::{Boot, Incarnation, Name, NodeId, limits};
 
-use super::{MAC_BYTES, Refused};
+use super::capabilities::Capabilities;
 use crate::fields::{Damage, Put, Take};
 use crate::sessions::{DataLinkKey, Round};
 
@@ -17,6 +17,8 @@ pub const PROTOCOL: u16 = 4;
 /// The oldest that it talks with: no node of an earlier version was ever released.
 pub const PROTOCOL_OLDEST: u16 = 4;
 
+/// Bytes of the code behind a hello.
+pub(super) const MAC_BYTES: usize = 32;
 pub(super) const MAGIC: &[u8; 8] = b"LEVERET\0";
 /// Magic, protocol, length.
 const HELLO_HEAD_BYTES: usize = 12;
@@ -54,17 +56,20 @@ pub struct Hello {
     pub address: Name,
     /// What the dialer wants the link for; the acceptor answers with the same.
     pub purpose: Purpose,
+    /// What it can be asked for.
+    pub capabilities: Capabilities,
 }
 
-/// The length of the hello that begins so, or of its head while that is not there. A wrong byte is refused at once.
-pub(super) fn hello_length(input: &[u8]) -> Result<usize, Refused> {
+/// The length of the hello that begins so, or of its head while that is not there. None if no hello begins so: a wrong
+/// byte is refused at once.
+pub(super) fn hello_length(input: &[u8]) -> Option<usize> {
     let magic = input.len().min(MAGIC.len());
     if input[..magic] != MAGIC[..magic] {
-        return Err(Refused::NotALink);
+        return None;
     }
-    let Some(head) = input.first_chunk::<HELLO_HEAD_BYTES>() else { return Ok(HELLO_HEAD_BYTES) };
+    let Some(head) = input.first_chunk::<HELLO_HEAD_BYTES>() else { return Some(HELLO_HEAD_BYTES) };
     let whole = HELLO_HEAD_BYTES + usize::from(u16::from_le_bytes([head[10], head[11]]));
-    if whole + MAC_BYTES > limits::LINK_HANDSHAKE_BYTES_MAX { Err(Refused::NotALink) } else { Ok(whole) }
+    (whole + MAC_BYTES <= limits::LINK_HANDSHAKE_BYTES_MAX).then_some(whole)
 }
 
 pub(super) fn encode_hello(hello: &Hello, nonce: &Nonce) -> Vec<u8> {
@@ -88,6 +93,7 @@ pub(super) fn encode_hello(hello: &Hello, nonce: &Nonce) -> Vec<u8> {
         out.u8(text.len() as u8);
         out.raw(text.as_bytes());
     }
+    hello.capabilities.put(&mut out);
     let length = (out.len() - HELLO_HEAD_BYTES) as u16;
     out[10..HELLO_HEAD_BYTES].copy_from_slice(&length.to_le_bytes());
     out
@@ -116,9 +122,10 @@ pub(super) fn decode_hello(message: &[u8]) -> Result<Hello, Damage> {
         Name::from_bytes(take.bytes(bytes)?).map_err(|_| Damage::Value("name"))
     };
     let (group, name, address) = (name()?, name()?, name()?);
+    let capabilities = Capabilities::take(&mut take)?;
     // a later version may say more; the code covers it
     if protocol <= PROTOCOL {
         take.end()?;
     }
-    Ok(Hello { protocol, group, node, incarnation, boot, shards, name, address, purpose })
+    Ok(Hello { protocol, group, node, incarnation, boot, shards, name, address, purpose, capabilities })
 }

@@ -48,6 +48,7 @@ pub(super) fn of(
             "crossed_shards": sum(|traffic| traffic.published_away),
             "unroutable": sum(|traffic| traffic.unroutable),
             "given_up": sum(|traffic| traffic.given_up),
+            "unknown_records": sum(|traffic| traffic.unknown_records),
         },
         "warnings": warnings(memory, overview),
     })
@@ -139,6 +140,12 @@ fn warnings(memory: &NodeMemory, overview: &Overview) -> Vec<Cow<'static, str>> 
             warnings.push(text.into());
         }
     }
+    for (kind, count) in &overview.unknown_records {
+        let text = format!(
+            "nodes of a later version wrote {count} times what this one cannot act on ({kind}): it is kept and handed on"
+        );
+        warnings.push(text.into());
+    }
     match memory.pressure() {
         Pressure::Calm => {}
         Pressure::Tight => warnings.push("memory is tight: publishers of long queues wait".into()),
@@ -176,6 +183,7 @@ mod tests {
             ready: true,
             linked: true,
             version: leveret_cluster::Version::default(),
+            unknown_frames: 0,
         }
     }
 
@@ -215,6 +223,7 @@ mod tests {
             nodes: Vec::new(),
             queues: queues_there.into(),
             renamed: Vec::new(),
+            unknown_records: Vec::new(),
             why_alone: None,
         };
         let queues = queues(&facts(), &[], &overview);

@@ -3,6 +3,7 @@
 //! Invariants: an index lives as long as a place refers to it, or as the node is known; an outbox with
 //! something to flush is in `touched`, once, so the end of a turn costs nothing for those that nobody wrote to.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use foldhash::fast::FixedState;
@@ -32,9 +33,34 @@ pub(crate) struct Outboxes {
     /// refers.
     forgotten: Vec<NodeId>,
     touched: Vec<OutboxIndex>,
+    /// Kinds of records that shards sent and this version does not know.
+    unknown: BTreeSet<(ShardAddress, u8)>,
+    /// Of these, those that were not told of yet.
+    unknown_news: Vec<(ShardAddress, u8)>,
+    /// Records that were skipped so.
+    unknown_records: u64,
 }
 
 impl Outboxes {
+    /// A shard of a later version sent a record of a kind that this one does not know (P8: kept by its sender, skipped here).
+    #[cold]
+    pub(crate) fn note_unknown(&mut self, from: ShardAddress, kind: u8) {
+        self.unknown_records += 1;
+        if self.unknown.insert((from, kind)) {
+            self.unknown_news.push((from, kind));
+        }
+    }
+
+    /// Records of unknown kinds so far.
+    pub(crate) fn unknown_records(&self) -> u64 {
+        self.unknown_records
+    }
+
+    /// Kinds that came for the first time.
+    pub(crate) fn take_unknown(&mut self, into: &mut Vec<(ShardAddress, u8)>) {
+        into.append(&mut self.unknown_news);
+    }
+
     pub(crate) fn new(own: NodeId, seed: Seed) -> Self {
         Self {
             own,
@@ -45,6 +71,9 @@ impl Outboxes {
             up: Vec::new(),
             forgotten: Vec::new(),
             touched: Vec::new(),
+            unknown: BTreeSet::new(),
+            unknown_news: Vec::new(),
+            unknown_records: 0,
         }
     }
 
@@ -132,6 +161,8 @@ impl Outboxes {
             *at = None;
         }
         forgotten.dedup();
+        // a new start of the node is told of again; a node has 256 kinds for each of its shards at most
+        self.unknown.retain(|(shard, _)| shard.node != node);
     }
 
     fn open(&mut self, to: ShardAddress) -> OutboxIndex {

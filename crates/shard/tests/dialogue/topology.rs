@@ -62,9 +62,8 @@ fn a_missing_queue_or_exchange_is_404_in_rabbitmqs_words() {
     assert_eq!(heard[1], Heard::ChannelClose(404, "NOT_FOUND - no exchange 'nowhere' in vhost '/'".into()));
 }
 
-#[test]
-fn a_vhost_that_is_not_there_is_530() {
-    let mut rig = Rig::new(&[1]);
+/// A client that logged in and tuned, and opens this vhost.
+fn opens(rig: &mut Rig, vhost: &[u8]) -> ClientId {
     let id = rig.accept(at(1, 0));
     let client = rig.client(id);
     client.unread.extend(leveret_wire::PROTOCOL_HEADER);
@@ -79,10 +78,42 @@ fn a_vhost_that_is_not_there_is_530() {
     );
     rig.run();
     rig.client(id).says(0, ConnectionTuneOk { channel_max: 10, frame_max: 131_072, heartbeat: 0 });
-    rig.client(id).says(0, ConnectionOpen { virtual_host: b"elsewhere" });
-    let heard = rig.heard(id);
-    let text = "NOT_ALLOWED - vhost elsewhere not found".into();
-    assert_eq!(heard.last(), Some(&Heard::ConnectionClose(530, text)));
+    rig.client(id).says(0, ConnectionOpen { virtual_host: vhost });
+    rig.run();
+    id
+}
+
+fn not_found(vhost: &str) -> Heard {
+    Heard::ConnectionClose(530, format!("NOT_ALLOWED - vhost {vhost} not found"))
+}
+
+#[test]
+fn a_vhost_that_is_not_there_is_530() {
+    let mut rig = Rig::new(&[1]);
+    let id = opens(&mut rig, b"elsewhere");
+    assert_eq!(rig.heard(id).last(), Some(&not_found("elsewhere")));
+}
+
+/// P7: another node may have made it meanwhile.
+#[test]
+fn a_vhost_that_is_not_known_is_refused_under_a_lease_alone() {
+    let mut rig = Rig::new(&[1]);
+    rig.lease(1, Instant::ZERO);
+    let id = opens(&mut rig, b"elsewhere");
+    rig.pass(Duration::from_millis(1_900));
+    assert!(!rig.heard(id).iter().any(|heard| matches!(heard, Heard::ConnectionClose(..))));
+    rig.lease(1, Instant::FAR);
+    assert_eq!(rig.heard(id).last(), Some(&not_found("elsewhere")));
+}
+
+#[test]
+fn a_client_whose_vhost_cannot_be_told_of_in_time_is_to_try_again() {
+    let mut rig = Rig::new(&[1]);
+    rig.lease(1, Instant::ZERO);
+    let id = opens(&mut rig, b"elsewhere");
+    rig.pass(Duration::from_secs(2));
+    let Some(Heard::ConnectionClose(320, text)) = rig.heard(id).last().cloned() else { panic!("320") };
+    assert!(text.contains("try again"), "{text}");
 }
 
 /// Some clients send their whole handshake at once. The first login of a user is hashed elsewhere, later ones

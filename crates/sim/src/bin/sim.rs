@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use leveret_sim::{FaultCounts, Options, Outcome, Planted, commit, run};
 
 const USAGE: &str = "usage: sim --seed N [--trace] | sim --from N --count M | sim soak --hours H
-       with the feature `planted`: --planted NAME";
+       with the feature `planted`: --planted NAME; with nodes of a later version: --later-version";
 /// Violations that are shown of one seed.
 const SHOWN: usize = 5;
 
@@ -45,12 +45,13 @@ fn work(arguments: &[String]) -> Result<bool, String> {
         Some(name) => Planted::from_name(name).ok_or_else(|| format!("--planted {name}: no such bug"))?,
         None => Planted::Nothing,
     };
+    let later_version = arguments.iter().any(|argument| argument == "--later-version");
     if let Some(seed) = seed("--seed")? {
         let lines: Option<Box<dyn Write + Send>> = arguments
             .iter()
             .any(|argument| argument == "--trace")
             .then(|| Box::new(std::io::BufWriter::new(std::io::stdout())) as _);
-        let outcome = run(Options { seed, planted, trace: lines });
+        let outcome = run(Options { seed, planted, later_version, trace: lines });
         println!("{:#?}\n{:#?}", outcome.faults, outcome.traffic);
         return Ok(show(&outcome, planted));
     }
@@ -58,25 +59,25 @@ fn work(arguments: &[String]) -> Result<bool, String> {
         if !(hours > 0.0 && hours < 10_000.0) {
             return Err(format!("--hours {hours}: is out of range"));
         }
-        return Ok(soak(Duration::from_secs_f64(hours * 3600.0), planted));
+        return Ok(soak(Duration::from_secs_f64(hours * 3600.0), planted, later_version));
     }
     let from = seed("--from")?.ok_or("nothing to do")?;
     let count = seed("--count")?.unwrap_or(1);
     let mut ok = true;
     for seed in from..from.saturating_add(count) {
-        ok &= show(&run(Options { seed, planted, trace: None }), planted);
+        ok &= show(&run(Options { seed, planted, later_version, trace: None }), planted);
     }
     Ok(ok)
 }
 
 /// Seeds after seeds, from one that the commit and the time choose.
-fn soak(time: Duration, planted: Planted) -> bool {
+fn soak(time: Duration, planted: Planted, later_version: bool) -> bool {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let first = since_epoch.map_or(0, |since| since.as_secs()) << 20;
     let (began, mut seed, mut failed) = (Instant::now(), first, 0u64);
     let (mut simulated, mut published, mut faults) = (Duration::ZERO, 0, FaultCounts::new());
     while began.elapsed() < time {
-        let outcome = run(Options { seed, planted, trace: None });
+        let outcome = run(Options { seed, planted, later_version, trace: None });
         failed += u64::from(!outcome.violations.is_empty());
         if !outcome.violations.is_empty() {
             show(&outcome, planted);

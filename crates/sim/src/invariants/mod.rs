@@ -27,6 +27,7 @@ pub(crate) mod one_home;
 pub(crate) mod order;
 pub(crate) mod stored_first;
 pub(crate) mod unacked_returns;
+pub(crate) mod unknown_kept;
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use leveret_amqp::host::{Host, Operation, Publish, Published};
+use leveret_amqp::host::{Host, Operation, Publish, Published, VhostOpening};
 use leveret_model::{
     Body, ChannelKey, ChannelNumber, ConsumerNumber, Held, Instant, Name, Position, QueueHandle, Refusal,
     ReplyCode, Settlement,
@@ -27,6 +27,8 @@ pub(crate) struct Broker {
     /// Answers to the next publishes; then mandatory ones are unroutable, all others settled.
     pub(crate) outcomes: VecDeque<Result<Published, Refusal>>,
     pub(crate) vhost: Option<Refusal>,
+    /// It cannot be said yet whether there is a vhost.
+    pub(crate) vhost_later: bool,
     /// What is wrong with every exchange.
     pub(crate) exchange: Option<Refusal>,
     pub(crate) pending: BTreeSet<ChannelKey>,
@@ -44,9 +46,10 @@ impl Host for Broker {
         self.calls.push_back(Call::Login(mechanism.into(), response.into()));
     }
 
-    fn open_vhost(&mut self, vhost: &str) -> Result<(), Refusal> {
-        self.calls.push_back(Call::Vhost(vhost.into()));
-        self.vhost.take().map_or(Ok(()), Err)
+    fn open_vhost(&mut self, vhost: &Name) -> Result<VhostOpening, Refusal> {
+        self.calls.push_back(Call::Vhost(vhost.as_str().into()));
+        let opening = if self.vhost_later { VhostOpening::Later } else { VhostOpening::Now };
+        self.vhost.take().map_or(Ok(opening), Err)
     }
 
     fn publish(

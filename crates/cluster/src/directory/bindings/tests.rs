@@ -1,3 +1,4 @@
+use super::super::register::Stamp;
 use super::super::samples::{exchange, object};
 use super::*;
 use alloc::collections::BTreeSet;
@@ -22,17 +23,22 @@ fn bound(source: &str, kind: DestinationKind, destination: &str, key: usize) -> 
     }
 }
 
+fn written(binding: &Binding, stamp: Stamp, present: bool) -> Op {
+    let key = BindingKey::of(binding);
+    Op::Put(Record::Register(known_registers::exchange_binding(&key, stamp, present.then_some(binding))))
+}
+
 /// A directory, and what it tells the shards.
 struct Rig {
     directory: Directory,
-    told: BTreeSet<BindingKey>,
+    published: BTreeSet<BindingKey>,
     changes: usize,
 }
 
 impl Rig {
     fn new() -> Self {
         let directory = Directory::new(OWN, Incarnation(1));
-        Self { directory, told: BTreeSet::new(), changes: 0 }
+        Self { directory, published: BTreeSet::new(), changes: 0 }
     }
 
     fn refresh(&mut self) {
@@ -40,8 +46,8 @@ impl Rig {
         for change in self.directory.take_changes() {
             self.changes += 1;
             match change {
-                Change::PutBinding(binding) => assert!(self.told.insert(BindingKey::of(&binding))),
-                Change::DropBinding(binding) => assert!(self.told.remove(&BindingKey::of(&binding))),
+                Change::PutBinding(binding) => assert!(self.published.insert(BindingKey::of(&binding))),
+                Change::DropBinding(binding) => assert!(self.published.remove(&BindingKey::of(&binding))),
                 _ => {}
             }
         }
@@ -76,7 +82,7 @@ impl Rig {
     fn bind_exchange(&mut self, key: usize, present: bool) {
         let stamp = self.directory.stamp();
         let binding = bound("amq.topic", DestinationKind::Exchange, "x", key);
-        self.write(Op::Put(Record::ExchangeBinding { binding, stamp, present }));
+        self.write(written(&binding, stamp, present));
     }
 
     /// Bindings derived since the last call.
@@ -93,13 +99,13 @@ fn each_bind_and_unbind_of_a_queue_with_many_bindings_costs_one_binding() {
     for key in 0..MANY {
         rig.bind_queue("amq.direct", key);
     }
-    assert_eq!((rig.derived(), rig.told.len()), (MANY, MANY));
+    assert_eq!((rig.derived(), rig.published.len()), (MANY, MANY));
     assert_eq!(rig.directory.bindings_from(&object("amq.direct")), MANY);
     for key in 0..MANY {
         let binding = bound("amq.direct", DestinationKind::Queue, "q", key);
         rig.write(Op::Drop(Dropped::Binding(LIFE, binding.into())));
     }
-    assert_eq!((rig.derived(), rig.told.len()), (MANY, 0));
+    assert_eq!((rig.derived(), rig.published.len()), (MANY, 0));
     assert_eq!(rig.directory.bindings_from(&object("amq.direct")), 0);
 }
 
@@ -111,12 +117,12 @@ fn each_bind_and_unbind_of_an_exchange_with_many_bindings_costs_one_binding() {
     for key in 0..MANY {
         rig.bind_exchange(key, true);
     }
-    assert_eq!((rig.derived(), rig.told.len(), rig.directory.binding_count()), (MANY, MANY, MANY));
+    assert_eq!((rig.derived(), rig.published.len(), rig.directory.binding_count()), (MANY, MANY, MANY));
     for key in 0..MANY {
         rig.bind_exchange(key, false);
     }
-    assert_eq!((rig.derived(), rig.told.len(), rig.directory.binding_count()), (MANY, 0, 0));
-    assert!(rig.directory.sources.is_empty());
+    assert_eq!((rig.derived(), rig.published.len(), rig.directory.binding_count()), (MANY, 0, 0));
+    assert!(rig.directory.bindings.from.is_empty());
 }
 
 #[test]
@@ -133,9 +139,9 @@ fn an_exchange_that_goes_costs_its_own_bindings_and_leaves_the_others() {
     rig.derived();
     rig.exchange("x", false);
     // once because the exchange goes, once because the home drops the void record
-    assert_eq!((rig.derived(), rig.told.len()), (6, MANY));
+    assert_eq!((rig.derived(), rig.published.len()), (6, MANY));
     rig.exchange("x", true);
-    assert_eq!(rig.told.len(), MANY, "a new exchange of the name has no bindings");
+    assert_eq!(rig.published.len(), MANY, "a new exchange of the name has no bindings");
 }
 
 #[test]
@@ -144,13 +150,13 @@ fn a_binding_that_came_before_its_exchange_is_told_with_it_and_goes_with_its_que
     rig.queue("q");
     rig.bind_queue("x", 1);
     rig.bind_queue("y", 1);
-    assert!(rig.told.is_empty());
+    assert!(rig.published.is_empty());
     rig.exchange("x", true);
-    assert_eq!(rig.told.len(), 1);
+    assert_eq!(rig.published.len(), 1);
     rig.write(Op::Drop(Dropped::Queue(LIFE)));
-    assert!(rig.told.is_empty());
+    assert!(rig.published.is_empty());
     rig.queue("q");
-    assert_eq!(rig.told.len(), 1, "the record was still there");
+    assert_eq!(rig.published.len(), 1, "the record was still there");
 }
 
 #[test]
@@ -162,14 +168,14 @@ fn all_bindings_of_a_queue_are_looked_at_when_its_home_writes_a_new_epoch() {
     }
     let Some(record) = rig.directory.own_queue(LIFE).cloned() else { panic!("it is there") };
     rig.write(Op::Put(Record::Queue { record: QueueRecord { epoch: 1, ..record }, standing: true }));
-    assert!(rig.told.is_empty(), "bindings of another epoch do not count");
+    assert!(rig.published.is_empty(), "bindings of another epoch do not count");
 }
 
 #[test]
 fn a_binding_of_a_peer_is_void_here_only_once_its_home_says_so() {
     let mut rig = Rig::new();
     rig.exchange("x", true);
-    let version = |counter| super::super::Version { incarnation: Incarnation(1), counter };
+    let version = |counter| super::super::map::Version { incarnation: Incarnation(1), counter };
     let record = QueueRecord {
         definition: QueueDefinition::new(Name::new("/"), Name::new("q")).into(),
         id: LIFE,
@@ -181,9 +187,9 @@ fn a_binding_of_a_peer_is_void_here_only_once_its_home_says_so() {
     let ops: Vec<Op> = [Record::Queue { record, standing: true }, bind].into_iter().map(Op::Put).collect();
     assert!(rig.directory.on_delta(PEER, version(0), version(2), ops));
     rig.refresh();
-    assert_eq!(rig.told.len(), 1);
+    assert_eq!(rig.published.len(), 1);
     rig.exchange("x", false);
-    assert!(rig.told.is_empty());
+    assert!(rig.published.is_empty());
     assert_eq!(rig.directory.binding_count(), 1, "only its home may drop it");
     let drop = Op::Drop(Dropped::Binding(LIFE, binding.into()));
     assert!(rig.directory.on_delta(PEER, version(2), version(3), std::vec![drop]));
@@ -193,7 +199,7 @@ fn a_binding_of_a_peer_is_void_here_only_once_its_home_says_so() {
 
 fn register(node: NodeId, lamport: u64, present: bool) -> Op {
     let binding = bound("amq.topic", DestinationKind::Exchange, "x", 1);
-    Op::Put(Record::ExchangeBinding { binding, stamp: Stamp { lamport, node }, present })
+    written(&binding, Stamp { lamport, node }, present)
 }
 
 #[test]
@@ -201,17 +207,17 @@ fn a_register_that_two_nodes_wrote_counts_once_and_only_while_its_last_write_bou
     let mut rig = Rig::new();
     rig.exchange("x", true);
     rig.bind_exchange(1, true);
-    let version = |counter| super::super::Version { incarnation: Incarnation(1), counter };
+    let version = |counter| super::super::map::Version { incarnation: Incarnation(1), counter };
     for (at, (lamport, present, count)) in
         [(50, true, 1), (60, false, 0), (70, true, 1)].into_iter().enumerate()
     {
         let (from, to) = (version(at as u64), version(at as u64 + 1));
         assert!(rig.directory.on_delta(PEER, from, to, std::vec![register(PEER, lamport, present)]));
         rig.refresh();
-        assert_eq!((rig.directory.binding_count(), rig.told.len()), (count, count));
+        assert_eq!((rig.directory.binding_count(), rig.published.len()), (count, count));
     }
     rig.bind_exchange(1, false);
-    assert_eq!((rig.directory.binding_count(), rig.told.len()), (0, 0));
+    assert_eq!((rig.directory.binding_count(), rig.published.len()), (0, 0));
 }
 
 #[test]
@@ -221,12 +227,16 @@ fn bindings_of_a_deleted_exchange_are_unbound_by_their_writer_and_beat_no_later_
     rig.bind_exchange(1, true);
     let bind = rig.directory.lamport;
     rig.exchange("x", false);
-    assert_eq!((rig.directory.binding_count(), rig.told.len()), (0, 0));
+    assert_eq!((rig.directory.binding_count(), rig.published.len()), (0, 0));
     rig.exchange("x", true);
-    let version = |counter| super::super::Version { incarnation: Incarnation(1), counter };
+    let version = |counter| super::super::map::Version { incarnation: Incarnation(1), counter };
     let later = rig.directory.lamport + 1;
     assert!(later > bind);
     assert!(rig.directory.on_delta(PEER, version(0), version(1), std::vec![register(PEER, later, true)]));
     rig.refresh();
-    assert_eq!((rig.directory.binding_count(), rig.told.len()), (1, 1), "the bind after the deletion stands");
+    assert_eq!(
+        (rig.directory.binding_count(), rig.published.len()),
+        (1, 1),
+        "the bind after the deletion stands"
+    );
 }

@@ -1,7 +1,7 @@
 use super::super::map::Dropped;
 use super::super::samples::exchange;
 use super::*;
-use leveret_model::definition::{Binding, QueueDefinition};
+use leveret_model::definition::{Binding, DestinationKind, QueueDefinition};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{
     Arguments, Incarnation, Instant, RoutingKey, Seed, ShardAddress, ShardId, SplitMix, Ulid,
@@ -72,7 +72,7 @@ impl Rig {
             MergeStep::United { loser, version } => Some((*loser, *version)),
             _ => None,
         }));
-        let before = core::mem::replace(&mut self.looked_at, self.directory.merges.looked_at);
+        let before = core::mem::replace(&mut self.looked_at, self.directory.contested.looked_at);
         (self.looked_at - before, all)
     }
 
@@ -94,8 +94,8 @@ impl Rig {
 
     /// Looks at every contested name, as if each had changed: what would go on then.
     fn look_at_all(&mut self) -> Vec<MergeStep> {
-        let names: Vec<ObjectName> = self.directory.merges.contested.keys().cloned().collect();
-        self.directory.merges.again.extend(names);
+        let names: Vec<ObjectName> = self.directory.contested.names.keys().cloned().collect();
+        self.directory.contested.again.extend(names);
         self.work().1
     }
 }
@@ -110,7 +110,7 @@ fn redeclared() -> Rig {
     for n in 0..MANY {
         assert_eq!(rig.write(queue(OWN, MANY + n, &format!("q{n}"))), (1, vec![]));
     }
-    assert_eq!(rig.directory.merges.contested.len(), MANY as usize);
+    assert_eq!(rig.directory.contested.names.len(), MANY as usize);
     rig
 }
 
@@ -141,7 +141,7 @@ fn when_the_dead_node_comes_back_each_of_its_names_is_merged() {
         assert_eq!(looked_at, 1);
         assert!(matches!(&steps[..], [MergeStep::Renamed { .. }]), "{steps:?}");
     }
-    assert!(rig.directory.merges.contested.is_empty());
+    assert!(rig.directory.contested.names.is_empty());
 }
 
 /// Something that a merge may follow from: of three nodes, two names, two lives that each node may have.

@@ -7,26 +7,29 @@ use leveret_model::definition::{DestinationKind, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{Name, NodeId, QueueId, Ulid, limits};
 
-use super::map::{BindingKey, ObjectName, Record, RecordKey, Version};
-use super::mask::Rank;
-use super::told::Told;
-use super::{Directory, register};
+use super::choice::Rank;
+use super::effective::predeclared;
+use super::known_registers;
+use super::map::{Record, RecordKey, Version};
+use super::names::{BindingKey, ObjectName};
+use super::state::Directory;
 use crate::membership::Standing;
 
 /// What a name is in this node's view.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Seen<T> {
+pub(crate) enum Lookup<T> {
     /// Nothing of that name.
     Nothing,
-    /// Somebody proposes it.
-    Proposed,
+    /// Somebody proposes it, or a later version defined it in a way that this one cannot hold: nothing can be said or done
+    /// about it now.
+    Undecided,
     /// It is there.
     There(T),
 }
 
 /// A queue name, as commands need it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct SeenQueue {
+pub(crate) struct QueueLookup {
     /// The life that counts.
     pub(crate) record: QueueRecord,
     /// How its home stands.
@@ -35,13 +38,13 @@ pub(crate) struct SeenQueue {
 
 impl Directory {
     /// What a queue name is.
-    pub(crate) fn queue(&self, name: &ObjectName) -> Seen<SeenQueue> {
-        let Some((rank, id)) = self.choose(name, true) else { return Seen::Nothing };
-        let home = self.queues[name][&id];
+    pub(crate) fn queue(&self, name: &ObjectName) -> Lookup<QueueLookup> {
+        let Some((rank, id)) = self.choose(name, true) else { return Lookup::Nothing };
+        let home = self.queues.lives[name][&id];
         match (rank, self.queue_record(home, id)) {
-            (Rank::Proposed, _) | (_, None) => Seen::Proposed,
+            (Rank::Proposed, _) | (_, None) => Lookup::Undecided,
             (_, Some((record, _))) => {
-                Seen::There(SeenQueue { record: record.clone(), home: self.standing(home) })
+                Lookup::There(QueueLookup { record: record.clone(), home: self.standing(home) })
             }
         }
     }
@@ -52,50 +55,54 @@ impl Directory {
     }
 
     /// What an exchange name is.
-    pub(crate) fn exchange(&self, name: &ObjectName) -> Seen<ExchangeDefinition> {
-        if let Some(exchange) = register::predeclared(name) {
-            return Seen::There(exchange);
+    pub(crate) fn exchange(&self, name: &ObjectName) -> Lookup<ExchangeDefinition> {
+        if let Some(exchange) = predeclared(name) {
+            return Lookup::There(exchange);
         }
-        match self.exchanges.get(name).and_then(|known| known.value.clone()) {
-            Some(value) => Seen::There(value),
-            None if self.exchange_ballots.get(name).is_some_and(|ballot| ballot.voted().is_some()) => {
-                Seen::Proposed
-            }
-            None => Seen::Nothing,
+        let known = self.exchanges.known.get(name);
+        if let Some(value) = known.and_then(|known| known.value.clone()) {
+            return Lookup::There(value);
+        }
+        let voted = self.exchanges.ballots.get(name).is_some_and(|ballot| ballot.voted().is_some());
+        if voted || known.is_some_and(|known| known.not_understood) {
+            Lookup::Undecided
+        } else {
+            Lookup::Nothing
         }
     }
 
     /// What is routed by under an exchange name.
     pub(crate) fn routed_exchange(&self, name: &ObjectName) -> Option<ExchangeDefinition> {
-        register::predeclared(name).or_else(|| self.exchanges.get(name)?.value.clone())
+        predeclared(name).or_else(|| self.exchanges.known.get(name)?.value.clone())
     }
 
     /// The exchange register of that name was written before.
     pub(crate) fn was_exchange(&self, name: &ObjectName) -> bool {
-        self.exchanges.get(name).is_some_and(|known| known.written)
+        self.exchanges.known.get(name).is_some_and(|known| known.written)
     }
 
     /// Lamport counter of the last deletion of an exchange.
     pub(crate) fn deleted(&self, name: &ObjectName) -> u64 {
-        self.exchanges.get(name).map_or(0, |known| known.deleted)
+        self.exchanges.known.get(name).map_or(0, |known| known.deleted)
     }
 
     /// Somebody that is not Down proposes to delete the exchange because nothing is bound to it.
     pub(crate) fn is_being_removed(&self, name: &ObjectName) -> bool {
-        self.removals
+        self.exchanges
+            .removals
             .get(name)
             .is_some_and(|all| all.values().any(|(node, _)| !self.standing(*node).is_down()))
     }
 
     /// Bindings from this exchange that are routed by.
     pub(crate) fn bindings_from(&self, source: &ObjectName) -> usize {
-        self.told.bindings.count_from(source)
+        self.published.bindings.count_from(source)
     }
 
     /// Exchanges that lead to this one: they lose a binding when it goes.
     pub(crate) fn sources_bound_to(&self, name: &ObjectName) -> BTreeSet<ObjectName> {
         let destination = (DestinationKind::Exchange, name.clone());
-        self.told.bindings.to(&destination).map(BindingKey::source).collect()
+        self.published.bindings.to(&destination).map(BindingKey::source).collect()
     }
 
     /// The binding is in the own map, and its exchange was not deleted since.
@@ -111,7 +118,7 @@ impl Directory {
     /// Another life of the queue's name, whose home is not Down, has the binding.
     pub(crate) fn is_bound_in_another_life(&self, queue: QueueId, key: &BindingKey) -> bool {
         let deleted = self.deleted(&key.source());
-        self.queues.get(&key.destination()).is_some_and(|lives| {
+        self.queues.lives.get(&key.destination()).is_some_and(|lives| {
             lives.iter().filter(|&(&id, &home)| id != queue && !self.standing(home).is_down()).any(
                 |(&id, home)| {
                     let record = self.maps[home].records.get(&RecordKey::Binding(id, key.clone()));
@@ -123,7 +130,7 @@ impl Directory {
 
     /// Another life of the name stands, whose home is not Down.
     pub(crate) fn has_rival(&self, name: &ObjectName, queue: QueueId) -> bool {
-        self.queues.get(name).is_some_and(|lives| {
+        self.queues.lives.get(name).is_some_and(|lives| {
             lives.iter().any(|(&id, &home)| {
                 let stands = self.queue_record(home, id).is_some_and(|(_, standing)| standing);
                 id != queue && stands && !self.standing(home).is_down()
@@ -133,12 +140,12 @@ impl Directory {
 
     /// Somebody wrote the register of this binding between exchanges.
     pub(crate) fn was_exchange_bound(&self, key: &BindingKey) -> bool {
-        self.latest_exchange_binding(key).is_some()
+        self.registers.latest(&known_registers::exchange_binding_key(key)).is_some()
     }
 
     /// A standing life of the name whose home is Down, though something else may serve the name.
     pub(crate) fn masked(&self, name: &ObjectName) -> Option<&QueueRecord> {
-        self.queues.get(name)?.iter().find_map(|(&id, &home)| match self.queue_record(home, id)? {
+        self.queues.lives.get(name)?.iter().find_map(|(&id, &home)| match self.queue_record(home, id)? {
             (record, true) if self.standing(home).is_down() => Some(record),
             _ => None,
         })
@@ -181,19 +188,14 @@ impl Directory {
     /// Bindings, over all maps.
     #[cfg(test)]
     pub(crate) const fn binding_count(&self) -> usize {
-        self.binding_count
-    }
-
-    /// What the shards were told.
-    pub(crate) const fn told(&self) -> &Told {
-        &self.told
+        self.bindings.count
     }
 
     /// Refusals that stand against proposals of `proposer`.
     pub(crate) fn refused(&self, proposer: NodeId) -> Vec<(Ulid, bool)> {
-        let ballots = self.queue_ballots.values().chain(self.exchange_ballots.values());
+        let ballots = self.queues.ballots.values().chain(self.exchanges.ballots.values());
         let mut ids: Vec<(Ulid, bool)> = ballots.flat_map(|ballot| ballot.refused(proposer)).collect();
-        for removals in self.removals.values() {
+        for removals in self.exchanges.removals.values() {
             ids.extend(removals.iter().filter(|(_, at)| **at == (proposer, true)).map(|(&id, _)| (id, true)));
         }
         ids

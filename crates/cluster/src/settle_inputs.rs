@@ -10,9 +10,10 @@ use leveret_model::{Instant, NodeId, QueueId, ShardId, limits};
 
 use crate::command::{CommandKey, Phase};
 use crate::control::{AfterApplied, Control};
+use crate::directory::known_registers::Retyped;
 use crate::directory::map::Version;
+use crate::directory::merge::MergeStep;
 use crate::directory::proposal::Notice;
-use crate::directory::{MergeStep, Retyped};
 use crate::effects::Event;
 use crate::frame::{Frame, Versions};
 use crate::membership::join::{Join, Surroundings};
@@ -121,6 +122,10 @@ impl Control {
         self.stirred |= !changes.is_empty();
         for Retyped { name, was, is } in self.directory.take_retyped() {
             self.effects.events.push(Event::ExchangeRetyped { vhost: name.vhost, name: name.name, was, is });
+        }
+        for (kind, node) in self.directory.take_unknown() {
+            let name = self.name_of(node);
+            self.effects.events.push(Event::UnknownRecord { kind, node, name });
         }
         for change in changes {
             self.sequence += 1;

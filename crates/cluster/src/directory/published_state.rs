@@ -10,30 +10,29 @@ use leveret_model::QueueId;
 use leveret_model::definition::{Binding, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
 
-use super::Destination;
-use super::map::{BindingKey, ObjectName};
+use super::names::{BindingKey, Destination, ObjectName};
 
 /// What the shards of this node were told.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct PublishedState {
     pub(crate) exchanges: BTreeMap<ObjectName, ExchangeDefinition>,
     /// Each queue, and whether it is masked.
     pub(crate) queues: BTreeMap<QueueId, (QueueRecord, bool)>,
     /// Queues that were more than proposals.
     pub(crate) stood: BTreeSet<QueueId>,
     pub(super) names: BTreeMap<ObjectName, BTreeSet<QueueId>>,
-    pub(crate) bindings: ToldBindings,
+    pub(crate) bindings: PublishedBindings,
 }
 
 /// The bindings that are routed by.
 #[derive(Debug, Default)]
-pub(crate) struct ToldBindings {
+pub(crate) struct PublishedBindings {
     to: BTreeMap<Destination, BTreeMap<BindingKey, Binding>>,
     /// How many lead from each exchange.
     from: BTreeMap<ObjectName, usize>,
 }
 
-impl ToldBindings {
+impl PublishedBindings {
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&BindingKey, &Binding)> {
         self.to.values().flatten()
@@ -84,7 +83,8 @@ impl ToldBindings {
     /// Removes all from `source` to `destination`.
     pub(super) fn remove_between(&mut self, source: &ObjectName, destination: &Destination) -> Vec<Binding> {
         let Some(bindings) = self.to.get(destination) else { return Vec::new() };
-        let keys: Vec<BindingKey> = BindingKey::between(bindings, source, destination).cloned().collect();
+        let keys: Vec<BindingKey> =
+            BindingKey::between(bindings, source, destination).map(|(key, _)| key.clone()).collect();
         keys.iter().filter_map(|key| self.remove(key)).collect()
     }
 

@@ -1,4 +1,4 @@
-//! Arguments of exchanges, queues and bindings as bytes: what control frames carry of a [`leveret_model::Value`].
+//! Arguments of exchanges, queues and bindings as bytes: what maps and control frames carry of a [`leveret_model::Value`].
 //!
 //! ```text
 //!   table: count u32, then per entry: key length u8, key, value     array: count u32, then values
