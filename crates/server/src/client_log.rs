@@ -83,7 +83,8 @@ impl ShardThread {
         self.client_log.channels.pass_over(std::mem::take(&mut refused.more));
     }
 
-    /// A line for each kind of record that a shard elsewhere sent for the first time and this version does not know.
+    /// A line for each kind of record that a shard elsewhere sent for the first time and this version does not
+    /// know.
     pub(crate) fn tell_unknown_records(&mut self) {
         for (from, kind) in self.effects.unknown.drain(..) {
             let (node, shard) = (from.node, from.shard.0);

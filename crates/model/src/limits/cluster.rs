@@ -80,10 +80,11 @@ pub const LISTEN_AFTER_PAUSE: Duration = Duration::from_millis(400);
 /// Names, ids and the head of a record of a map, bytes, beside the arguments that its client sent in one frame:
 /// so a piece of a map fits a link's frame.
 pub const RECORD_HEAD_BYTES_MAX: usize = 2_048;
-/// Kinds of records of later versions that the log names, each once. Past it they are kept and counted in `status` alone.
+/// Kinds of records of later versions that the log names, each once. Past it they are kept and counted in
+/// `status` alone.
 pub const UNKNOWN_KINDS_REPORTED_MAX: usize = 64;
-/// Kinds of control frames of later versions that are counted apart for each peer, and logged once each. Past it they are
-/// skipped and counted together.
+/// Kinds of control frames of later versions that are counted apart for each peer, and logged once each. Past
+/// it they are skipped and counted together.
 pub const UNKNOWN_FRAME_KINDS_MAX: usize = 32;
 /// Capabilities in one hello. More end the handshake.
 pub const CAPABILITIES_MAX: usize = 32;

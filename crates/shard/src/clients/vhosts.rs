@@ -18,7 +18,8 @@ pub(super) struct Opening {
 }
 
 impl Clients {
-    /// A client opens a vhost. One that is not there is refused under a lease alone; without one the client waits.
+    /// A client opens a vhost. One that is not there is refused under a lease alone; without one the client
+    /// waits.
     pub(crate) fn open_vhost(
         &mut self,
         connection: ConnectionKey,

@@ -42,7 +42,8 @@ pub(crate) struct Outboxes {
 }
 
 impl Outboxes {
-    /// A shard of a later version sent a record of a kind that this one does not know (P8: kept by its sender, skipped here).
+    /// A shard of a later version sent a record of a kind that this one does not know (P8: kept by its sender,
+    /// skipped here).
     #[cold]
     pub(crate) fn note_unknown(&mut self, from: ShardAddress, kind: u8) {
         self.unknown_records += 1;
