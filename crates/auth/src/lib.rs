@@ -22,4 +22,4 @@ pub mod user;
 pub use access::{Access, Pattern, PatternError, Permissions};
 pub use mechanism::{Login, LoginError, Mechanism};
 pub use password::{HashError, Password, PasswordHash, Salt};
-pub use user::{Credential, HashJob, Hashed, JobId, LoginRefused, Origin, User, Users, Verdict};
+pub use user::{Credential, HashJob, HashUpgrade, Hashed, JobId, LoginRefused, Origin, User, Users, Verdict};

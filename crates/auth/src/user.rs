@@ -107,7 +107,23 @@ pub struct Hashed {
     entry: Entry,
 }
 
+/// A hash of ours for a password that was right, instead of one of RabbitMQ's: for each shard of the node that
+/// knows the user, or each would compute its own at the user's first login there.
+#[derive(Clone, Debug)]
+pub struct HashUpgrade {
+    user: Name,
+    generation: u64,
+    hash: PasswordHash,
+}
+
 impl Hashed {
+    /// The hash that replaces what was there.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<HashUpgrade> {
+        let (user, generation) = (self.user.clone(), self.generation);
+        self.replacement.clone().map(|hash| HashUpgrade { user, generation, hash })
+    }
+
     /// Who wants to log in.
     #[must_use]
     pub fn user(&self) -> &Name {
@@ -221,16 +237,25 @@ impl Users {
     /// # Errors
     /// [`LoginRefused::Invalid`].
     pub fn on_hashed(&mut self, hashed: Hashed, now: Instant) -> Result<Name, LoginRefused> {
-        let known = self.users.get_mut(&hashed.user).filter(|known| known.generation == hashed.generation);
-        let Some(known) = known else { return Err(LoginRefused::Invalid) };
-        if let Some(replacement) = hashed.replacement {
-            known.user.credential = Credential::Hashed(replacement);
+        let known = self.users.get(&hashed.user).is_some_and(|known| known.generation == hashed.generation);
+        if let Some(upgrade) = hashed.upgrade() {
+            self.on_upgrade(upgrade);
         }
-        if !hashed.right {
+        if !known || !hashed.right {
             return Err(LoginRefused::Invalid);
         }
         self.cache.insert(hashed.entry, now);
         Ok(hashed.user)
+    }
+
+    /// A shard of the node found the password of a user right and has a better hash of it. One for a credential
+    /// that was set anew meanwhile is forgotten: users are set in the same order in all shards, so they have
+    /// the same generation.
+    pub fn on_upgrade(&mut self, upgrade: HashUpgrade) {
+        let known = self.users.get_mut(&upgrade.user);
+        if let Some(known) = known.filter(|known| known.generation == upgrade.generation) {
+            known.user.credential = Credential::Hashed(upgrade.hash);
+        }
     }
 
     /// What a user may do in a vhost, to be kept with its connection.

@@ -112,8 +112,8 @@ impl Brokers {
         self.0.iter().map(Broker::user)
     }
 
-    /// Every address of every broker, looked up now: a name may have others by the next time. A name that cannot be looked up
-    /// is left to the connect, whose error says so.
+    /// Every address of every broker, looked up now: a name may have others by the next time. A name that
+    /// cannot be looked up is left to the connect, whose error says so.
     pub(crate) async fn addresses(&self) -> Vec<Target> {
         let mut targets = Vec::new();
         for broker in &self.0 {

@@ -1,8 +1,8 @@
 //! A participant's link to the exchange of services, over any AMQP 0-9-1 broker.
 //!
-//! Read first: `docs/formats/services.md`, 1. [`start`] spawns a task that keeps a link for ever: it dials the
-//! [`Brokers`] in turn, declares exchange and queue, and carries messages both ways. What could not be sent while there was no
-//! link is dropped: every message says the present, and the next one says it again.
+//! Read first: `docs/formats/services.md`, 1. [`start`] spawns a task that keeps a link for ever: it dials
+//! the [`Brokers`] in turn, declares exchange and queue, and carries messages both ways. What could not be
+//! sent while there was no link is dropped: every message says the present, and the next one says it again.
 
 mod brokers;
 mod session;

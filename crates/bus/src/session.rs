@@ -162,7 +162,8 @@ impl Session {
     }
 }
 
-/// Declares it, or looks for it where the right to declare is missing. A refusal closes its channel, so each has its own.
+/// Declares it, or looks for it where the right to declare is missing. A refusal closes its channel, so each
+/// has its own.
 async fn declare_exchange(connection: &Connection) -> Result<(), OpenError> {
     let mut first = None;
     for passive in [false, true] {

@@ -8,9 +8,9 @@
 //!      ├──change of this node's map────────────────────────────┘
 //!      └──queue of another node──▶ Forwarded ──Response──▶ answered, or judged again if that is not its home
 //! ```
-//! Invariants: a command that waits is judged anew from its beginning whenever the view changes, so nothing is decided
-//! on a view of before; nothing is said without the lease; each command is answered exactly once, or forgotten when nobody
-//! waits for the answer and nothing is under way.
+//! Invariants: a command that waits is judged anew from its beginning whenever the view changes, so nothing is
+//! decided on a view of before; nothing is said without the lease; each command is answered exactly once, or
+//! forgotten when nobody waits for the answer and nothing is under way.
 
 mod decide;
 mod forwarding;
@@ -90,8 +90,8 @@ pub(crate) struct Desk {
     /// Steps of merges that wait to be visible.
     pub(crate) unions: BTreeMap<CommandKey, (QueueId, Version)>,
     next: u64,
-    /// Not among `waiting`: those that wait for a name, by when it is free, and those that were passed back, by when they
-    /// are judged again. An entry may be of a command that is gone.
+    /// Not among `waiting`: those that wait for a name, by when it is free, and those that were passed back, by
+    /// when they are judged again. An entry may be of a command that is gone.
     for_names: BTreeSet<(Instant, CommandKey)>,
 }
 
@@ -106,8 +106,8 @@ impl Desk {
         self.for_names.first().map_or(deadline, |(free_at, _)| deadline.min(*free_at))
     }
 
-    /// A command waits for a name that is free then: it is judged again, and may wait for the view and the votes as long as
-    /// one that comes then.
+    /// A command waits for a name that is free then: it is judged again, and may wait for the view and the
+    /// votes as long as one that comes then.
     fn wait_for_name(&mut self, key: CommandKey, free_at: Instant) {
         self.for_names.insert((free_at, key));
         if let Some(pending) = self.commands.get_mut(&key) {
@@ -264,7 +264,8 @@ impl Control {
         }
     }
 
-    /// Visible everywhere. Auto-delete exchanges that lost their last binding by it go first (RabbitMQ: in one step).
+    /// Visible everywhere. Auto-delete exchanges that lost their last binding by it go first (RabbitMQ: in one
+    /// step).
     fn finish(&mut self, now: Instant, key: CommandKey, reply: Reply, mut sources: BTreeSet<ObjectName>) {
         while let Some(name) = sources.pop_first() {
             let auto_delete = match self.directory.exchange(&name) {

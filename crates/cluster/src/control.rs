@@ -347,7 +347,8 @@ impl Control {
         }
     }
 
-    /// Verdicts of silence need a thread that was there to hear: after a pause of its own it listens for a while first.
+    /// Verdicts of silence need a thread that was there to hear: after a pause of its own it listens for a
+    /// while first.
     pub(crate) fn note_time(&mut self, now: Instant) {
         if !self.links.is_empty() && now > self.next_ping + limits::LATE_BY {
             self.patient_until = now + limits::LISTEN_AFTER_PAUSE;

@@ -143,7 +143,8 @@ pub enum Event {
         /// The winner's home.
         winner: NodeId,
     },
-    /// Exchanges of one name and of two types met: the later declaration holds, and this node had routed by the other.
+    /// Exchanges of one name and of two types met: the later declaration holds, and this node had routed by the
+    /// other.
     ExchangeRetyped {
         /// The vhost.
         vhost: Name,
@@ -159,7 +160,8 @@ pub enum Event {
         /// Whose identity.
         node: NodeId,
     },
-    /// A peer knows more of this node's map than this node: its state was rolled back. It serves nothing any more.
+    /// A peer knows more of this node's map than this node: its state was rolled back. It serves nothing any
+    /// more.
     RolledBack {
         /// The peer.
         peer: NodeId,
@@ -173,7 +175,8 @@ pub enum Event {
         /// What is wrong.
         reason: String,
     },
-    /// A map has a record of a kind that only a later version knows: it is kept and handed on. Said once for each kind.
+    /// A map has a record of a kind that only a later version knows: it is kept and handed on. Said once for
+    /// each kind.
     UnknownRecord {
         /// Its number there.
         kind: UnknownKind,
@@ -182,7 +185,8 @@ pub enum Event {
         /// That node's name.
         name: Name,
     },
-    /// A peer sent a control frame of a kind that only a later version knows: it is skipped. Said once for each kind.
+    /// A peer sent a control frame of a kind that only a later version knows: it is skipped. Said once for each
+    /// kind.
     UnknownFrame {
         /// The peer.
         peer: NodeId,

@@ -1,7 +1,7 @@
 //! A node of a later version, for tests and the simulator: it writes and says what this version does not know.
 //!
-//! Everything that it does it does as the writer of its own map, so its peers meet it on the way that they would meet a
-//! true one.
+//! Everything that it does it does as the writer of its own map, so its peers meet it on the way that they
+//! would meet a true one.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -19,7 +19,8 @@ pub const LATER_KIND: u32 = 4_000;
 pub const LATER_REGISTERS: u64 = 8;
 
 impl Control {
-    /// Writes a record in place of the one of `number - 1`, writes a register over, and says something to all peers.
+    /// Writes a record in place of the one of `number - 1`, writes a register over, and says something to all
+    /// peers.
     pub fn act_as_later_version(&mut self, now: Instant, number: u64) {
         self.note_time(now);
         let key = |number: u64| Box::from(number.to_be_bytes());

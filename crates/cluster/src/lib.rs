@@ -1,12 +1,12 @@
 //! The control machine of a node: membership, lease, directory.
 //!
-//! Read first: [`Control`] and its doors; then `command` (what a client's command goes through), `directory` (records and
-//! what follows from them), `membership` (verdicts and the lease), `peers` (frames). The rules R1 to R5 are explained
-//! where they are kept: R1 `directory/visible`, R2 `directory/proposal`, R3 `directory/merge`, R4
-//! `membership/lease` and `membership/detector`, R5 `directory/choice`.
+//! Read first: [`Control`] and its doors; then `command` (what a client's command goes through), `directory`
+//! (records and what follows from them), `membership` (verdicts and the lease), `peers` (frames). The rules R1
+//! to R5 are explained where they are kept: R1 `directory/visible`, R2 `directory/proposal`, R3
+//! `directory/merge`, R4 `membership/lease` and `membership/detector`, R5 `directory/choice`.
 //!
-//! Invariants: time and seeds are arguments; the same inputs give the same effects; each command is answered once; a
-//! change reaches every shard in the same order; nothing is said without the lease.
+//! Invariants: time and seeds are arguments; the same inputs give the same effects; each command is answered
+//! once; a change reaches every shard in the same order; nothing is said without the lease.
 #![no_std]
 extern crate alloc;
 #[cfg(test)]

@@ -55,7 +55,8 @@ impl Control {
         }
     }
 
-    // ---- frames -------------------------------------------------------------------------------------------------
+    // ---- frames
+    // -------------------------------------------------------------------------------------------------
 
     pub(crate) fn frame(&mut self, now: Instant, link: LinkKey, peer: NodeId, frame: Frame) {
         match frame {
@@ -263,7 +264,8 @@ impl Control {
         }
     }
 
-    // ---- requests -----------------------------------------------------------------------------------------------
+    // ---- requests
+    // -----------------------------------------------------------------------------------------------
 
     /// Sends a command to the home of its queue; again under its id on each new link.
     pub(crate) fn send_request(&mut self, home: NodeId, key: CommandKey) {

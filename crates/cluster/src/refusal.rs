@@ -94,8 +94,8 @@ fn locked(name: &ObjectName) -> Refusal {
     Refusal::new(ReplyCode::ResourceLocked, text)
 }
 
-/// Only arguments that mean something are compared (RabbitMQ: `rabbit_misc:assert_args_equivalence/4` with the keys that
-/// the type knows); of those that mean nothing the first declaration's stay.
+/// Only arguments that mean something are compared (RabbitMQ: `rabbit_misc:assert_args_equivalence/4` with the
+/// keys that the type knows); of those that mean nothing the first declaration's stay.
 fn other_arguments(place: &str, what: &str, asked: &Arguments, current: &Arguments) -> Option<Refusal> {
     let classic = Value::LongString(b"classic".as_slice().into());
     for (key, _) in asked.0.iter().chain(&current.0) {

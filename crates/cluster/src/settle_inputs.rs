@@ -1,7 +1,7 @@
 //! The end of each input: what follows from it is worked out until nothing more does.
 //!
-//! Order within one input: votes against, changes to the shards, what the shards applied, what is visible now, commands
-//! that can go on; then the own map's delta goes out, before any echo could name it.
+//! Order within one input: votes against, changes to the shards, what the shards applied, what is visible now,
+//! commands that can go on; then the own map's delta goes out, before any echo could name it.
 
 use alloc::vec::Vec;
 
@@ -192,8 +192,8 @@ impl Control {
         }
     }
 
-    /// Acks the maps that are routed by together with all that they rest on. What a writer that is Down rested on may have
-    /// died with it: nobody waits for its ack.
+    /// Acks the maps that are routed by together with all that they rest on. What a writer that is Down rested
+    /// on may have died with it: nobody waits for its ack.
     pub(crate) fn ack_rested(&mut self) {
         let mut acks = Vec::new();
         let (directory, routed, forgotten) = (&self.directory, &self.routed_versions, &self.forgotten);
@@ -249,7 +249,8 @@ impl Control {
         debug_assert_eq!(from, to, "each step counts one");
     }
 
-    // ---- the lease ----------------------------------------------------------------------------------------------
+    // ---- the lease
+    // ----------------------------------------------------------------------------------------------
 
     /// Until when this node may act on its view.
     pub(crate) fn lease(&self) -> Instant {
@@ -266,8 +267,8 @@ impl Control {
         self.counted().map(|(_, member)| member.echoes.until()).fold(Instant::FAR, Instant::min)
     }
 
-    /// Joins if that is possible now, and tells the shards until when the lease is: a shorter one before the changes of this
-    /// input, a longer one after them.
+    /// Joins if that is possible now, and tells the shards until when the lease is: a shorter one before the
+    /// changes of this input, a longer one after them.
     fn update_lease(&mut self, now: Instant, longer: bool) {
         if let Join::Joining { .. } = self.join {
             let seen = Surroundings {

@@ -1,7 +1,8 @@
-//! The thread that keeps the table: it hears instances, acknowledges drains, probes, and gives the others new snapshots.
+//! The thread that keeps the table: it hears instances, acknowledges drains, probes, and gives the others new
+//! snapshots.
 //!
-//! Invariant: an acknowledgement is read from the slots after the announcement that closed them was applied: both happen
-//! here, in this order, in one thread.
+//! Invariant: an acknowledgement is read from the slots after the announcement that closed them was applied:
+//! both happen here, in this order, in one thread.
 
 mod probe;
 
@@ -21,6 +22,7 @@ use leveret_services::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
+pub use self::probe::probe;
 use crate::admin;
 use crate::shared::{Shared, stopped};
 use crate::status::{LinkStatus, Status};
@@ -213,7 +215,7 @@ impl Control {
                 TableEffect::Probe { key, boot, address, health } => {
                     let probed = self.probed.clone();
                     tokio::task::spawn_local(async move {
-                        let answered = probe::probe(address, health.as_deref()).await;
+                        let answered = probe(address, health.as_deref()).await;
                         // Control ends with the door.
                         let _ = probed.send(Probed { key, boot, answered });
                     });

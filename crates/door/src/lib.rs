@@ -1,10 +1,10 @@
 //! The front door: an HTTP/1.1 proxy whose members are the application servers that announce themselves.
 //!
-//! Read first: `docs/formats/services.md`. One thread, [`control`], keeps the table of services and the link to the
-//! broker; the others serve requests ([`worker`], [`proxy`]), each with a runtime and a pool of its own. They share what
-//! [`shared`] holds: a snapshot of the table that is replaced as a whole, and the slots that count requests.
-//! Invariant: a request passes the slot of its instance before the first byte is sent there, and leaves it after the last byte
-//! came back; so an acknowledged drain is true.
+//! Read first: `docs/formats/services.md`. One thread, [`control`], keeps the table of services and the link
+//! to the broker; the others serve requests ([`worker`], [`proxy`]), each with a runtime and a pool of its
+//! own. They share what [`shared`] holds: a snapshot of the table that is replaced as a whole, and the slots
+//! that count requests. Invariant: a request passes the slot of its instance before the first byte is sent
+//! there, and leaves it after the last byte came back; so an acknowledged drain is true.
 
 mod admin;
 mod clock;
@@ -24,6 +24,7 @@ use leveret_bus::{Brokers, Bus, BusConfig};
 use leveret_services::{Claim, DoorName, Network, ServiceName};
 
 pub use admin::{AdminError, ask as ask_admin};
+pub use control::probe;
 pub use status::{InstanceStatus, LinkStatus, ServiceStatus, Status};
 
 use shared::Shared;
@@ -71,15 +72,16 @@ impl Door {
         Self::start_on(config, leveret_bus::start)
     }
 
-    /// The same with a link of the caller's own making: it is called once, on the control thread, inside its runtime.
+    /// The same with a link of the caller's own making: it is called once, on the control thread, inside its
+    /// runtime.
     ///
-    /// # Errors
-    /// As [`Door::start`].
+    /// # Errors As [`Door::start`].
     pub fn start_on(
         mut config: DoorConfig,
         link: impl FnOnce(BusConfig) -> Bus + Send + 'static,
     ) -> io::Result<Self> {
-        // All listeners of a port must exist before the first connection, or it would be dealt to one that is closed again.
+        // All listeners of a port must exist before the first connection, or it would be dealt to one that is
+        // closed again.
         let first = worker::listener(config.listen)?;
         config.listen = first.local_addr()?;
         let mut listeners = vec![first];

@@ -30,8 +30,8 @@ pub(crate) struct Shared {
     pub(crate) connections: std::sync::atomic::AtomicUsize,
 }
 
-/// T7: requests of one service wait in order. Only the first of them looks for an instance; the mutex is fair, so the others
-/// stand behind it in the order of their arrival.
+/// T7: requests of one service wait in order. Only the first of them looks for an instance; the mutex is
+/// fair, so the others stand behind it in the order of their arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Turnstile {
     pub(crate) first: tokio::sync::Mutex<()>,

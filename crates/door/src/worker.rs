@@ -1,4 +1,5 @@
-//! A thread that serves requests: its own listener on the shared port, its own runtime, its own connections to instances.
+//! A thread that serves requests: its own listener on the shared port, its own runtime, its own connections
+//! to instances.
 
 use std::io;
 use std::net::SocketAddr;
@@ -92,7 +93,8 @@ fn serve(proxy: &Rc<Proxy>, stream: TcpStream, peer: SocketAddr, own: &Rc<()>) {
     let (proxy, own) = (Rc::clone(proxy), Rc::clone(own));
     proxy.shared.connections.fetch_add(1, Ordering::Relaxed);
     tokio::task::spawn_local(async move {
-        // Small responses would wait for the client's delayed acknowledgement; without the option they still arrive.
+        // Small responses would wait for the client's delayed acknowledgement; without the option they still
+        // arrive.
         let _ = stream.set_nodelay(true);
         let client = Rc::new(Client::new(&proxy.shared.config, peer));
         let for_requests = Rc::clone(&proxy);

@@ -1,4 +1,5 @@
-//! What the C library's allocator is told at start: large memory goes back to the system when it is freed.
+//! What the C library's allocator is told: at start, that large memory goes back to the system when it is
+//! freed; and after queues gave up much, that everything free does.
 //!
 //! glibc gives a block of `M_MMAP_THRESHOLD` and more a mapping of its own, which goes back when it is freed;
 //! but the first block freed so raises the threshold to its size, and the next ones come out of heaps that
@@ -6,7 +7,7 @@
 //! threshold that was set stays where it is. Blocks of arenas and receive blocks are far below it: they come
 //! and go often, and a mapping for each would cost more than it saves.
 //!
-//! Why `unsafe` (one line): there is no other way to tell glibc after the process has started.
+//! Why `unsafe` (two lines): there is no other way to tell glibc after the process has started.
 #![cfg_attr(all(target_os = "linux", target_env = "gnu"), allow(unsafe_code))]
 
 /// Fixes the threshold. Called once, before any other thread starts.
@@ -24,6 +25,19 @@ pub(crate) fn give_large_memory_back() {
         let _ = unsafe { libc::mallopt(option, bytes) };
     }
 }
+
+/// Gives the pages of the heaps that nobody uses back to the system, wherever they lie. It holds the lock of
+/// each heap in turn for some milliseconds for each 100 MiB that are free there.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn give_free_memory_back() {
+    // SAFETY: `malloc_trim` takes a number and no memory of ours, gives back pages without a block in use, and
+    // may be called by any thread at any time.
+    let _ = unsafe { libc::malloc_trim(0) };
+}
+
+/// Other C libraries have no such request.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn give_free_memory_back() {}
 
 /// Other C libraries are left as they are: musl gives each block of 128 KiB and more back.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]

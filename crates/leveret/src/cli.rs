@@ -9,7 +9,7 @@ use leveret_bench as bench;
 
 use crate::config::{self, ConfigError, ServeArgs};
 use crate::output::print;
-use crate::{demo, serve, status};
+use crate::{demo, door, run, serve, status};
 
 /// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and the others go on.
 #[derive(Debug, Parser)]
@@ -29,6 +29,18 @@ enum Command {
     Bench(Box<bench::BenchArgs>),
     /// See a small cluster at work: nodes join, one is killed, every message is counted
     Demo(demo::DemoArgs),
+    /// Run a front door: an HTTP proxy that follows the application servers
+    Door(Box<door::DoorArgs>),
+    /// Run an application server, announce it to the doors, and stop it without losing a request
+    Run(Box<run::RunArgs>),
+    /// Announce an application server that something else started
+    Announce(Box<run::AnnounceArgs>),
+    /// Become the command of `run`, and end with it
+    #[command(hide = true)]
+    RunChild {
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
     /// Print docs/configuration.md
     #[command(hide = true)]
     PrintConfigDocs,
@@ -46,6 +58,10 @@ pub(crate) fn run() -> ExitCode {
         Command::Status(args) => status::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(*args),
         Command::Demo(args) => demo::run(&args),
+        Command::Door(args) => door::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Announce(args) => run::announce(&args),
+        Command::RunChild { command } => run::exec(&command),
         Command::PrintConfigDocs => print(&config::render_page()).map(|()| ExitCode::SUCCESS),
     };
     match result {

@@ -11,8 +11,10 @@ mod cli;
 mod client;
 mod config;
 mod demo;
+mod door;
 mod logging;
 mod output;
+mod run;
 mod serve;
 mod status;
 

@@ -6,12 +6,12 @@
 //!               └────────┴─────────┴──────┴────────┘└────────┴─────────┴──────┴────────┘
 //!   beside:      Bytes, Bytes, …  the slices of the first record with body > 0, then of the next …
 //! ```
-//! `own` counts kind and fields, `body` what lies beside: a body of `limits::SLICE_BYTES_MIN` and more is a run of
-//! counted slices of a receive block, never flattened. Over a ring the batch moves as it is; over a link the slices
-//! follow the own bytes ([`crate::frame`]) and are cut out of the receive block again.
+//! `own` counts kind and fields, `body` what lies beside: a body of `limits::SLICE_BYTES_MIN` and more is a run
+//! of counted slices of a receive block, never flattened. Over a ring the batch moves as it is; over a link the
+//! slices follow the own bytes ([`crate::frame`]) and are cut out of the receive block again.
 //!
-//! Read first: [`crate::record`]. Invariant: `records`, `cost` and `beside_bytes` are those of what is left, at every
-//! moment; the heads of a parsed batch were checked, its fields are checked as they are read.
+//! Read first: [`crate::record`]. Invariant: `records`, `cost` and `beside_bytes` are those of what is left, at
+//! every moment; the heads of a parsed batch were checked, its fields are checked as they are read.
 
 mod read;
 
@@ -32,7 +32,8 @@ use self::read::{chunks_of, record_cost, take_head};
 const HEAD_BYTES: usize = 8;
 /// Bytes of a batch's head on a link: records, own bytes.
 pub(crate) const BATCH_HEAD_BYTES: usize = 8;
-/// Bytes that [`Batch::split_to`] gives at most unless one record alone is larger, so that they fit in one link frame.
+/// Bytes that [`Batch::split_to`] gives at most unless one record alone is larger, so that they fit in one link
+/// frame.
 const SPLIT_BYTES_MAX: usize = limits::LINK_FRAME_BYTES_MAX - 1024;
 
 /// A run of records.
@@ -46,7 +47,8 @@ pub struct Batch {
     beside_bytes: usize,
     records: u32,
     cost: Cost,
-    /// The last record is a publish that was pushed for itself, and begins there in `own`: it may get more queues.
+    /// The last record is a publish that was pushed for itself, and begins there in `own`: it may get more
+    /// queues.
     open_publish: Option<OpenPublish>,
 }
 
@@ -110,8 +112,9 @@ impl Batch {
         cost
     }
 
-    /// The message of the last [`Batch::push_publish`] goes to one more queue. False if that record is not the last one any
-    /// more, or has as many as one takes (`limits::PUBLISH_TARGETS_MAX`): it is to be pushed again. hot.
+    /// The message of the last [`Batch::push_publish`] goes to one more queue. False if that record is not the
+    /// last one any more, or has as many as one takes (`limits::PUBLISH_TARGETS_MAX`): it is to be pushed
+    /// again. hot.
     #[must_use]
     pub fn add_target(&mut self, target: LaneTarget) -> bool {
         let (Some(open), Own::Built(own)) = (&mut self.open_publish, &mut self.own) else { return false };
@@ -190,8 +193,9 @@ impl Batch {
         };
     }
 
-    /// Takes off the records at the front that `room` lets pass, in order: as many as it has records, and as long as
-    /// it has a byte left, so the last one may overshoot (see [`crate::credit`]). Never more than a link frame holds.
+    /// Takes off the records at the front that `room` lets pass, in order: as many as it has records, and as
+    /// long as it has a byte left, so the last one may overshoot (see [`crate::credit`]). Never more than a
+    /// link frame holds.
     #[must_use]
     pub fn split_to(&mut self, room: Cost) -> Self {
         let mut taken = Taken::default();
@@ -250,7 +254,8 @@ impl Batch {
         front
     }
 
-    /// A batch as a link brought it: head, own bytes, slices, all in one receive block, which the batch then shares.
+    /// A batch as a link brought it: head, own bytes, slices, all in one receive block, which the batch then
+    /// shares.
     ///
     /// # Errors
     /// [`Damage`] if heads, counts and lengths do not fit each other.

@@ -1,5 +1,5 @@
-//! A record's fields as bytes, kind by kind. Drawn in docs/formats/link.md; the head in front of the kind byte is
-//! [`crate::batch`]'s.
+//! A record's fields as bytes, kind by kind. Drawn in docs/formats/link.md; the head in front of the kind byte
+//! is [`crate::batch`]'s.
 //!
 //! Invariants: what [`encode`] writes [`decode`] reads back equal; `decode` of any bytes gives a record or a
 //! [`Damage`], and takes memory in proportion to the bytes that are there.
@@ -46,8 +46,8 @@ pub(crate) mod kind {
     pub(crate) const LAST: u8 = NOT_NOW;
 }
 
-/// Writes kind and fields of a PUBLISH without its queues, which end it: more may be added. Gives the bytes that stay
-/// beside. hot.
+/// Writes kind and fields of a PUBLISH without its queues, which end it: more may be added. Gives the bytes
+/// that stay beside. hot.
 pub(crate) fn encode_publish(message: Message<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
     own.u8(kind::PUBLISH);
     own.u32(match message.body {

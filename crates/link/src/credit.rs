@@ -5,12 +5,14 @@
 //!             ▲                           │ at half a window processed
 //!             └──────Record::Grant────────┘ (outside the window itself)
 //! ```
-//! Credit counts unprocessed records, never the length of a queue, so a full queue holds nobody's window.
-//! The sender goes on while it has a record *and a byte* left: the last record may overshoot the bytes, else a body
+//! Credit counts unprocessed records, never the length of a queue, so a full queue holds nobody's window. The
+//! sender goes on while it has a record *and a byte* left: the last record may overshoot the bytes, else a body
 //! larger than what is left would wait for a grant that the receiver, below its half, does not owe. So at most
-//! `limits::FORWARD_BYTES_MAX` plus one record is unprocessed, and a closed window always means a grant to come.
+//! `limits::FORWARD_BYTES_MAX` plus one record is unprocessed, and a closed window always means a grant to
+//! come.
 //!
-//! A grant must not wait behind records that wait for a grant: it is pushed onto what [`crate::Batch::split_to`] gave.
+//! A grant must not wait behind records that wait for a grant: it is pushed onto what
+//! [`crate::Batch::split_to`] gave.
 
 use leveret_model::limits;
 

@@ -1,15 +1,15 @@
 //! Little-endian fields: how every structure of this crate is laid down and taken up again.
 //!
-//! Invariant: [`Take`] never reads past its slice, never panics, and never trusts a count before it compared the bytes
-//! that the counted things need with the bytes that are there.
+//! Invariant: [`Take`] never reads past its slice, never panics, and never trusts a count before it compared
+//! the bytes that the counted things need with the bytes that are there.
 
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::{ChannelKey, ChannelNumber, ConnectionKey, NodeId, QueueId, Ulid};
 
-/// Why some bytes are no record, frame or value. The link that brought them ends: they passed the checksum, so the
-/// peer is of another version or has a bug, and nothing after them can be trusted.
+/// Why some bytes are no record, frame or value. The link that brought them ends: they passed the checksum, so
+/// the peer is of another version or has a bug, and nothing after them can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// Less bytes than a field needs.

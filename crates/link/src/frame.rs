@@ -8,10 +8,11 @@
 //!   kind 1, control: for the control machine, which knows what it says; from and to are 0
 //!   kind 2, records: records u32, own u32, own bytes, the slices beside (crate::Batch)
 //! ```
-//! Little-endian; the checksum is over `len` and all that follows it but itself. docs/formats/link.md has the same.
+//! Little-endian; the checksum is over `len` and all that follows it but itself. docs/formats/link.md has the
+//! same.
 //!
-//! Invariants: nothing here is called before [`crate::handshake`] is done; a length over the limit is refused before
-//! memory is taken for it; an error ends the link, for nothing behind it can be found again.
+//! Invariants: nothing here is called before [`crate::handshake`] is done; a length over the limit is refused
+//! before memory is taken for it; an error ends the link, for nothing behind it can be found again.
 
 use alloc::vec::Vec;
 
@@ -94,8 +95,8 @@ pub fn decode(received: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
     .map(Some)
 }
 
-/// Bytes that the next frame still lacks, for the driver to make room for them in one piece; 0 if it is complete, and
-/// what its head lacks while that is not there.
+/// Bytes that the next frame still lacks, for the driver to make room for them in one piece; 0 if it is
+/// complete, and what its head lacks while that is not there.
 ///
 /// # Errors
 /// [`FrameError::Length`]: the link ends.

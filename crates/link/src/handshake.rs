@@ -7,14 +7,14 @@
 //!     │ mac_d ─────────────────────────────▶│   mac_d = HMAC(secret, "…dialer…"   binding hello_d hello_a)
 //!     └─────────────── frames ──────────────┘
 //! ```
-//! Every byte is drawn in docs/formats/link.md. What it withstands, each by a test:
-//! *wrong secret, other binding*: the code does not match; *replay*: both nonces are under the code; *reflection*: the
-//! role is under the code, and a code that our own acceptor made for our own dialer is our own id and boot;
-//! *other group*: refused at the hello, and the group is under the code too.
+//! Every byte is drawn in docs/formats/link.md. What it withstands, each by a test: *wrong secret, other
+//! binding*: the code does not match; *replay*: both nonces are under the code; *reflection*: the role is under
+//! the code, and a code that our own acceptor made for our own dialer is our own id and boot; *other group*:
+//! refused at the hello, and the group is under the code too.
 //!
-//! Invariants: the reason of a refusal is for our log; the peer sees the drop alone. Hellos are length-checked fields
-//! and no more than `limits::LINK_HANDSHAKE_BYTES_MAX` are kept. Without a secret the key is empty and proves
-//! nothing: the driver lets such links only run over loopback.
+//! Invariants: the reason of a refusal is for our log; the peer sees the drop alone. Hellos are length-checked
+//! fields and no more than `limits::LINK_HANDSHAKE_BYTES_MAX` are kept. Without a secret the key is empty and
+//! proves nothing: the driver lets such links only run over loopback.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -264,8 +264,8 @@ impl Handshake {
         Ok(Box::new(peer))
     }
 
-    /// What a peer that knows the secret may still be. Our own acceptor proves itself to our own dialer, so that
-    /// the dialer can strike the address: a stranger cannot make it do so.
+    /// What a peer that knows the secret may still be. Our own acceptor proves itself to our own dialer, so
+    /// that the dialer can strike the address: a stranger cannot make it do so.
     fn check_peer(&self, peer: &Hello) -> Result<(), Refused> {
         if peer.node == self.me.node && peer.boot == self.me.boot {
             return Err(Refused::Myself);

@@ -120,12 +120,14 @@ pub struct NamedConsumer {
     pub unread: Unread,
 }
 
-/// One forward record. Ingress = shard of the publisher, home = shard of the queue, egress = shard of the consumer.
+/// One forward record. Ingress = shard of the publisher, home = shard of the queue, egress = shard of the
+/// consumer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record<'a> {
-    /// Ingress → home: a message for one queue there or several. Each has a lane of its own (sender shard and boot → queue),
-    /// `sequence` is the lane's, `base` the lowest one that the ingress still waits for (reliability: 2.5 sequence 3). The
-    /// home appends exactly `max(last, base-1)+1`, answers [`Record::Stored`] for what is at or below, [`Record::Gap`] above.
+    /// Ingress → home: a message for one queue there or several. Each has a lane of its own (sender shard and
+    /// boot → queue), `sequence` is the lane's, `base` the lowest one that the ingress still waits for
+    /// (reliability: 2.5 sequence 3). The home appends exactly `max(last, base-1)+1`, answers
+    /// [`Record::Stored`] for what is at or below, [`Record::Gap`] above.
     Publish {
         /// The message.
         message: Message<'a>,
@@ -151,7 +153,8 @@ pub enum Record<'a> {
         /// The queue.
         queue: QueueId,
     },
-    /// Home → ingress: its memory is short and the queue is long: who publishes to it is to wait, or need not any more.
+    /// Home → ingress: its memory is short and the queue is long: who publishes to it is to wait, or need not
+    /// any more.
     Throttle {
         /// The queue.
         queue: QueueId,
@@ -193,7 +196,8 @@ pub enum Record<'a> {
         /// The message.
         message: Message<'a>,
     },
-    /// Egress → home: so much of what was delivered has left through the consumer's socket (its window opens again).
+    /// Egress → home: so much of what was delivered has left through the consumer's socket (its window opens
+    /// again).
     Credit {
         /// The queue.
         queue: QueueId,
@@ -228,9 +232,9 @@ pub enum Record<'a> {
         /// The consumer in it.
         consumer: ConsumerNumber,
     },
-    /// Egress → home, first on each new link, for each queue there of which it has any: all its consumers and all it holds,
-    /// in as many records as that takes. At the [`Record::ResubscribeEnd`] the home removes and requeues what it believes beyond
-    /// all of them; held places that were given elsewhere meanwhile are void.
+    /// Egress → home, first on each new link, for each queue there of which it has any: all its consumers and
+    /// all it holds, in as many records as that takes. At the [`Record::ResubscribeEnd`] the home removes and
+    /// requeues what it believes beyond all of them; held places that were given elsewhere meanwhile are void.
     Resubscribe {
         /// The queue.
         queue: QueueId,
@@ -239,8 +243,8 @@ pub enum Record<'a> {
         /// Deliveries that this shard's channels hold, settlements under way included.
         held: Vec<HeldDelivery>,
     },
-    /// Egress → home, behind the last [`Record::Resubscribe`] of a new link: whatever the home believes of this shard and
-    /// was not named on this link ended during the cut. Deliveries to it may start.
+    /// Egress → home, behind the last [`Record::Resubscribe`] of a new link: whatever the home believes of this
+    /// shard and was not named on this link ended during the cut. Deliveries to it may start.
     ResubscribeEnd,
     /// Egress → home: `basic.get`.
     Get {
@@ -313,7 +317,8 @@ pub enum Record<'a> {
         /// Which request.
         request: RequestId,
     },
-    /// A kind that only later versions know: skipped by its length, counted and reported (DESIGN P8). Never written here.
+    /// A kind that only later versions know: skipped by its length, counted and reported (DESIGN P8). Never
+    /// written here.
     Unknown {
         /// Its kind byte.
         kind: u8,

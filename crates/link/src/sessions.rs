@@ -1,5 +1,5 @@
-//! Sessions of data links: all links between two nodes come up together and go down together, so that what a shard says
-//! on a new link (RESUB) and what homes send back are never of two minds about which link is new.
+//! Sessions of data links: all links between two nodes come up together and go down together, so that what a
+//! shard says on a new link (RESUB) and what homes send back are never of two minds about which link is new.
 //!
 //! ```text
 //!   node with the smaller id: dials `count` links, one round      the other: gathers links of one round
@@ -7,12 +7,12 @@
 //!       ▲                │ one failed              │                  a link of a later round: what was is over
 //!       └── Failed ◀─────┘        ◀────lost────────┘                  a link of an earlier one: closed
 //! ```
-//! Two machines, for both drivers: [`Sessions`] lives with the control machine and owns links until all of them are
-//! there; [`Arrivals`] lives with each shard and knows to which session a batch belongs.
+//! Two machines, for both drivers: [`Sessions`] lives with the control machine and owns links until all of them
+//! are there; [`Arrivals`] lives with each shard and knows to which session a batch belongs.
 //!
 //! Invariants: a round has its number from its dialler, who uses none twice, and says it in each hello
-//! ([`crate::handshake::Purpose`]), so both ends of a session hold the same links; a link of a round that is over never
-//! enters a session; a session is told Up once and Down once, and Down comes before the next Up.
+//! ([`crate::handshake::Purpose`]), so both ends of a session hold the same links; a link of a round that is
+//! over never enters a session; a session is told Up once and Down once, and Down comes before the next Up.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -81,8 +81,8 @@ enum Phase<L> {
     Apart,
     /// Some links of the round, and dials under way if this end dials.
     Gathering { links: BTreeMap<u8, L>, dialling: usize },
-    /// A dial of the round came to nothing; the others are waited for, for they are bounded and a second round beside
-    /// them would only add to what the network does not carry.
+    /// A dial of the round came to nothing; the others are waited for, for they are bounded and a second round
+    /// beside them would only add to what the network does not carry.
     Failed { dialling: usize },
     /// The shards have the links.
     Up(SessionNumber),
@@ -232,7 +232,8 @@ impl<L> Sessions<L> {
         self.deeds.push(Deed::Up { node, boot: peer.boot, session, links });
     }
 
-    /// A shard lost a link of a session, or does not believe what came over it. Nothing if that session is over.
+    /// A shard lost a link of a session, or does not believe what came over it. Nothing if that session is
+    /// over.
     pub fn on_lost(&mut self, now: Instant, node: NodeId, session: SessionNumber) {
         let Some(peer) = self.peers.get_mut(&node) else { return };
         if matches!(peer.phase, Phase::Up(current) if current == session) {

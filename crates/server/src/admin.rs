@@ -1,7 +1,7 @@
 //! The admin socket: one line in, one JSON document out, then the end.
 //!
-//! It has threads of its own, so that whoever asks costs the control machine and the shards one page of names
-//! at a time and never a whole document: a node that is looked at keeps its lease.
+//! It has threads of its own, so that whoever asks costs the control machine and the shards one page of queues
+//! and connections at a time and never a whole document: a node that is looked at keeps its lease.
 
 mod document;
 
@@ -14,7 +14,7 @@ use std::{io, thread};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use leveret_cluster::{NodeStatus, QueueStatus, UnknownKind};
 use leveret_model::{QueueId, limits};
-use leveret_shard::ShardReport;
+use leveret_shard::{ReportFrom, ShardReport};
 use serde_json::{Value, json};
 use tracing::debug;
 
@@ -51,8 +51,8 @@ pub(crate) struct Overview {
     pub(crate) why_alone: Option<String>,
 }
 
-/// What a shard tells, a page of queues at a time, and where the next page begins.
-pub(crate) type ShardPage = (ShardReport, Option<usize>);
+/// What a shard tells, a page of queues and connections at a time, and where the next page begins.
+pub(crate) type ShardPage = (ShardReport, Option<ReportFrom>);
 
 /// Whom to ask.
 #[derive(Clone, Debug)]
@@ -143,13 +143,16 @@ impl Admin {
 
 fn report_of(shard: &MailTo<ToShardThread>) -> Option<ShardReport> {
     let mut whole: Option<ShardReport> = None;
-    let mut from = 0;
+    let mut from = ReportFrom::default();
     loop {
         let (to, answer) = bounded(1);
         shard.send(ToShardThread::Report { from, to });
         let (page, next) = answer.recv_timeout(limits::ADMIN_WAIT).ok()?;
         match &mut whole {
-            Some(whole) => whole.queues.extend(page.queues),
+            Some(whole) => {
+                whole.queues.extend(page.queues);
+                whole.connections.extend(page.connections);
+            }
             None => whole = Some(page),
         }
         match next {

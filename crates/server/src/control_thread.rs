@@ -274,7 +274,7 @@ impl ControlThread {
         Overview {
             open: self.client_socket.is_none(),
             nodes: self.control.nodes(),
-            queues: self.control.queues_after(after, limits::STATUS_PAGE_QUEUES),
+            queues: self.control.queues_after(after, limits::STATUS_PAGE_ENTRIES),
             renamed: self.teller.renamed(),
             unknown_records: self.control.unknown_records(),
             why_alone: self.why_alone(),

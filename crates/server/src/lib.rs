@@ -33,6 +33,7 @@ mod node_config;
 mod passwords;
 mod receive;
 mod registry;
+mod release;
 mod shard_thread;
 mod start_error;
 

@@ -7,6 +7,7 @@ use leveret_model::{Instant, ShardId, limits};
 use leveret_shard::Pressure;
 use tracing::{info, warn};
 
+use crate::release::Release;
 use crate::shard_thread::{ShardThread, ToShardThread};
 
 /// What the shards of a node hold for clients.
@@ -21,6 +22,7 @@ pub(crate) struct NodeMemory {
     /// What connections keep at their clients' will, of each shard.
     clients: Vec<AtomicU64>,
     client_pressure: AtomicU8,
+    release: Release,
 }
 
 /// How much connections keep at their clients' will.
@@ -36,9 +38,9 @@ pub(crate) enum ClientPressure {
 }
 
 impl NodeMemory {
-    /// For so many shards and bytes.
+    /// For so many shards and bytes. `give_back` asks the allocator to give free memory back to the system.
     #[must_use]
-    pub(crate) fn new(shards: u8, bytes_max: u64) -> Self {
+    pub(crate) fn new(shards: u8, bytes_max: u64, give_back: fn()) -> Self {
         Self {
             shards: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             bytes_max,
@@ -46,6 +48,7 @@ impl NodeMemory {
             waste: (0..shards).map(|_| AtomicI64::new(0)).collect(),
             clients: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             client_pressure: AtomicU8::new(ClientPressure::Low as u8),
+            release: Release::new(give_back),
         }
     }
 
@@ -53,6 +56,7 @@ impl NodeMemory {
     pub(crate) fn note(&self, shard: ShardId, bytes: u64) -> Pressure {
         self.shards[usize::from(shard.0)].store(bytes, Ordering::Relaxed);
         let used = self.used();
+        self.release.note(used);
         let percent = |share: u64| self.bytes_max / 100 * share;
         let was = self.pressure();
         let full = used
@@ -282,7 +286,7 @@ mod tests {
 
     #[test]
     fn blocks_count_against_the_bodies_of_all_shards() {
-        let memory = NodeMemory::new(2, 1000);
+        let memory = NodeMemory::new(2, 1000, || {});
         assert!(!memory.note_blocks(ShardId(0), 500, 450));
         assert!(memory.note_blocks(ShardId(0), 500, 10), "49 % are wasted");
         assert!(!memory.note_blocks(ShardId(1), 0, 450), "its bodies came through the other shard");
@@ -291,7 +295,7 @@ mod tests {
     #[test]
     fn what_connections_keep_has_a_share_of_the_node() {
         const M: u64 = 1 << 20;
-        let memory = NodeMemory::new(2, 400 * M);
+        let memory = NodeMemory::new(2, 400 * M, || {});
         assert_eq!(memory.clients_part(), 50 * M);
         assert_eq!(memory.note_clients(ShardId(0), 49 * M), ClientPressure::Low);
         assert_eq!(memory.note_clients(ShardId(1), 2 * M), ClientPressure::High);
@@ -299,12 +303,12 @@ mod tests {
         assert_eq!(memory.note_clients(ShardId(0), 99 * M), ClientPressure::Over);
         assert_eq!(memory.note_clients(ShardId(0), 90 * M), ClientPressure::High);
         assert_eq!(memory.note_clients(ShardId(0), 30 * M), ClientPressure::Low);
-        assert_eq!(NodeMemory::new(1, 64 * M).clients_part(), 32 * M, "large bodies must fit");
+        assert_eq!(NodeMemory::new(1, 64 * M, || {}).clients_part(), 32 * M, "large bodies must fit");
     }
 
     #[test]
     fn a_small_bound_leaves_room_for_bodies_under_way() {
-        let memory = NodeMemory::new(1, 64 << 20);
+        let memory = NodeMemory::new(1, 64 << 20, || {});
         assert_eq!(memory.note(ShardId(0), 32 << 20), Pressure::Calm);
         assert_eq!(memory.note(ShardId(0), 33 << 20), Pressure::Tight);
         assert_eq!(memory.note(ShardId(0), 30 << 20), Pressure::Tight);
@@ -314,7 +318,7 @@ mod tests {
     #[test]
     fn each_stage_counts_all_shards_and_ends_lower_than_it_began() {
         const M: u64 = 1 << 20;
-        let memory = NodeMemory::new(2, 1000 * M);
+        let memory = NodeMemory::new(2, 1000 * M, || {});
         assert_eq!(memory.note(ShardId(0), 600 * M), Pressure::Calm);
         assert_eq!(memory.note(ShardId(1), 490 * M), Pressure::Full);
         assert_eq!(memory.note(ShardId(1), 600 * M), Pressure::Over);

@@ -87,7 +87,7 @@ impl Node {
             purpose: Purpose::Control,
             capabilities: Capabilities::own(),
         };
-        let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes));
+        let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
         let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
         let (ready_sender, ready) = bounded(1);

@@ -28,4 +28,6 @@ pub struct NodeConfig {
     pub shards: u8,
     /// Memory for messages above which publishers wait, bytes.
     pub memory_bytes: u64,
+    /// Asks the allocator to give its free memory back to the system.
+    pub give_memory_back: fn(),
 }

@@ -63,6 +63,16 @@ impl ShardThread {
         }
         self.effects.passwords = jobs;
     }
+
+    /// A hash that became better is for all shards: each has the users of the node.
+    pub(crate) fn tell_hash_upgrades(&mut self) {
+        for upgrade in self.effects.hash_upgrades.drain(..) {
+            let own = usize::from(self.own.shard.0);
+            for (_, other) in self.ways.shards.iter().enumerate().filter(|(shard, _)| *shard != own) {
+                other.send(ToShardThread::HashUpgrade(upgrade.clone()));
+            }
+        }
+    }
 }
 
 fn work(jobs: &Receiver<Check>, shards: &OnceLock<Vec<MailTo<ToShardThread>>>) {

@@ -15,7 +15,7 @@ use leveret_link::Batch;
 use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, limits};
-use leveret_shard::{Caller, Effects, Pressure, Shard, ShardConfig};
+use leveret_shard::{Caller, Effects, Pressure, ReportFrom, Shard, ShardConfig};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll, Token};
 use tracing::field::display;
@@ -55,14 +55,16 @@ pub(crate) enum ToShardThread {
     Relayed { from: ShardAddress, session: SessionNumber, batch: Batch },
     /// A password was hashed.
     Password { connection: ConnectionKey, mechanism: String, hashed: leveret_auth::Hashed },
+    /// Another shard has a better hash of a user's password.
+    HashUpgrade(leveret_auth::HashUpgrade),
     /// Another shard moved the node's memory over or under one of its bounds.
     MemoryChanged,
     /// Clients wait to be accepted, and too many handshakes are under way.
     DropStaleHandshakes,
     /// Handshakes ended since the first shard stopped to accept.
     RoomForHandshakes,
-    /// Tell the admin socket of yourself, with queues from there on.
-    Report { from: usize, to: Sender<ShardPage> },
+    /// Tell the admin socket of yourself, a page from there on.
+    Report { from: ReportFrom, to: Sender<ShardPage> },
     /// Close every client with 320, then end.
     Stop,
 }
@@ -248,13 +250,14 @@ impl ShardThread {
                     }
                     self.shard.on_password(connection, &mechanism, hashed);
                 }
+                ToShardThread::HashUpgrade(upgrade) => self.shard.on_hash_upgrade(upgrade),
                 // looked at in each turn
                 ToShardThread::MemoryChanged => {}
                 ToShardThread::DropStaleHandshakes => self.drop_stale_handshakes(now),
                 ToShardThread::RoomForHandshakes => self.on_room_for_handshakes(now),
                 ToShardThread::Report { from, to } => {
                     // nobody listens any more if it took too long
-                    let _ = to.try_send(self.shard.report_page(from, limits::STATUS_PAGE_QUEUES));
+                    let _ = to.try_send(self.shard.report_page(from, limits::STATUS_PAGE_ENTRIES));
                 }
                 ToShardThread::Stop => {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");
@@ -367,6 +370,7 @@ impl ShardThread {
             self.ways.control.send(ToControl::Shard(self.own.shard, mail));
         }
         self.check_passwords();
+        self.tell_hash_upgrades();
         more
     }
 }

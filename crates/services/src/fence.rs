@@ -1,5 +1,5 @@
-//! Which addresses an announcement may name: announcements are claims, and a door must not be sent to the metadata
-//! service of a cloud, to itself, or to the world.
+//! Which addresses an announcement may name: announcements are claims, and a door must not be sent to the
+//! metadata service of a cloud, to itself, or to the world.
 
 use alloc::vec::Vec;
 use core::fmt;

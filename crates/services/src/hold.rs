@@ -20,7 +20,8 @@ pub struct ServiceGate {
 }
 
 impl ServiceGate {
-    /// Counts a request in that waits; false if there are as many as may. [`ServiceGate::wait_over`] must follow.
+    /// Counts a request in that waits; false if there are as many as may. [`ServiceGate::wait_over`] must
+    /// follow.
     pub fn try_wait(&self) -> bool {
         if self.waiting.fetch_add(1, Ordering::AcqRel) as usize >= HELD_REQUESTS_MAX {
             self.wait_over();

@@ -1,4 +1,5 @@
-//! Percentiles of times in a fixed number of words: four buckets for each doubling, so a value is known to 25 %.
+//! Percentiles of times in a fixed number of words: four buckets for each doubling, so a value is known to 25
+//! %.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,10 +1,10 @@
 //! Services, their instances, and the rules by which doors send requests to them.
 //!
-//! Read first: `docs/formats/services.md`, which draws the messages and names the rules T1 to T9. [`Table`] keeps a door's
-//! rows (T1 to T4, T8), [`Snapshot`] is what requests read of it, [`Slot`] is the word that makes an acknowledged drain
-//! true, [`retry`] and [`hold`] judge failed and waiting requests (T6, T7), [`Supervised`] is the other end: one
-//! instance that announces itself, drains and stops.
-//! Invariant: no type here knows a socket, a file, a thread or a clock.
+//! Read first: `docs/formats/services.md`, which draws the messages and names the rules T1 to T9. [`Table`]
+//! keeps a door's rows (T1 to T4, T8), [`Snapshot`] is what requests read of it, [`Slot`] is the word that
+//! makes an acknowledged drain true, [`retry`] and [`hold`] judge failed and waiting requests (T6, T7),
+//! [`Supervised`] is the other end: one instance that announces itself, drains and stops. Invariant: no type
+//! here knows a socket, a file, a thread or a clock.
 #![no_std]
 extern crate alloc;
 #[cfg(test)]

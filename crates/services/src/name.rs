@@ -1,5 +1,5 @@
-//! Names of services, instances and doors: DNS labels in lower case, so that they fit into routing keys, topic
-//! permissions, host names and the names of other proxies' servers.
+//! Names of services, instances and doors: DNS labels in lower case, so that they fit into routing keys,
+//! topic permissions, host names and the names of other proxies' servers.
 
 use core::fmt;
 

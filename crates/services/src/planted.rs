@@ -1,4 +1,5 @@
-//! Bugs that the feature `planted` compiles in, so that a test can show that the simulator's invariants see them.
+//! Bugs that the feature `planted` compiles in, so that a test can show that the simulator's invariants see
+//! them.
 
 /// A planted bug, chosen at run time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +33,8 @@ pub enum Planted {
     NoAckForReplaced,
 }
 
-/// Whether this is the bug of the machine that asks. Without the feature the question is answered by the compiler.
+/// Whether this is the bug of the machine that asks. Without the feature the question is answered by the
+/// compiler.
 macro_rules! planted {
     ($machine:expr, $bug:ident) => {{
         #[cfg(feature = "planted")]

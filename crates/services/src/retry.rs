@@ -1,4 +1,5 @@
-//! T6: whether a request that failed at one instance may be tried at another. T9: whether a connection may be used again.
+//! T6: whether a request that failed at one instance may be tried at another. T9: whether a connection may be
+//! used again.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
@@ -71,7 +72,8 @@ pub fn may_reuse(idle: Duration, keep_alive_ms: u32) -> bool {
     idle < UPSTREAM_IDLE_MAX.min(Duration::from_millis(keep_alive_ms.into()) / 2)
 }
 
-/// Retries that may still be made, so that a sick service is not asked three times as much. Starts with ten seconds' worth.
+/// Retries that may still be made, so that a sick service is not asked three times as much. Starts with ten
+/// seconds' worth.
 #[derive(Debug)]
 pub struct Budget {
     /// Hundredths of a retry.

@@ -1,8 +1,9 @@
 //! The word that every request of a door to one instance passes.
 //!
-//! Invariant: once [`Slot::set_opening`] has closed the slot, the next [`Slot::inflight`] counts every request that is or will
-//! be at the instance: who enters adds first and reads the closed bits in the same step, so it was counted before
-//! the close, or it sees the close and turns back. An acknowledged drain rests on this.
+//! Invariant: once [`Slot::set_opening`] has closed the slot, the next [`Slot::inflight`] counts every
+//! request that is or will be at the instance: who enters adds first and reads the closed bits in the same
+//! step, so it was counted before the close, or it sees the close and turns back. An acknowledged drain rests
+//! on this.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 

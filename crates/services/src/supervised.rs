@@ -1,10 +1,10 @@
 //! One instance: it announces itself, drains by the doors' acknowledgements, and only then stops its process.
 //!
-//! Read first: `docs/formats/services.md`, 3. The driver owns the process, the probe and the link; it gives [`Event`]s and
-//! carries [`Effect`]s out. [`doors`] keeps whom the instance waits for.
-//! Invariants: the process gets no signal of ours before every door that counts has acknowledged the drain with nothing in
-//! flight, unless a time is over or the operator insists; `left` is the last word; every phase but running ends by
-//! itself.
+//! Read first: `docs/formats/services.md`, 3. The driver owns the process, the probe and the link; it gives
+//! [`Event`]s and carries [`Effect`]s out. [`doors`] keeps whom the instance waits for. Invariants: the
+//! process gets no signal of ours before every door that counts has acknowledged the drain with nothing in
+//! flight, unless a time is over or the operator insists; `left` is the last word; every phase but running
+//! ends by itself.
 
 mod doors;
 mod events;

@@ -1,9 +1,9 @@
 //! A door's table: who is there, by their own words, and what the door may do with them.
 //!
-//! Read first: `docs/formats/services.md`, 4. T1 and T2 are here, T3 and T4 in [`freshness`], acknowledgements in [`acks`], what
-//! requests see in [`view`].
-//! Invariants: a row's slot is closed before its drain is acknowledged; no row is removed as stale while the door's link is
-//! down; every table is bounded, and a refused draining is acknowledged all the same.
+//! Read first: `docs/formats/services.md`, 4. T1 and T2 are here, T3 and T4 in [`freshness`],
+//! acknowledgements in [`acks`], what requests see in [`view`]. Invariants: a row's slot is closed before its
+//! drain is acknowledged; no row is removed as stale while the door's link is down; every table is bounded,
+//! and a refused draining is acknowledged all the same.
 
 mod acks;
 mod admission;

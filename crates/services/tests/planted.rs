@@ -1,4 +1,5 @@
-//! A suite that cannot find a bug is scenery: each planted bug must break the promise that names it, within 200 seeds.
+//! A suite that cannot find a bug is scenery: each planted bug must break the promise that names it, within
+//! 200 seeds.
 #![cfg(feature = "planted")]
 
 mod simulator;

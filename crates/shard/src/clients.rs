@@ -10,17 +10,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use leveret_amqp::LoginRefused;
-use leveret_auth::{Access, Hashed, Mechanism, Origin, Permissions, Users, Verdict};
+use leveret_auth::{Access, HashUpgrade, Hashed, Mechanism, Origin, Permissions, Users, Verdict};
 use leveret_model::{ChannelNumber, ConnectionKey, Instant, Name, Refusal, ReplyCode, limits};
 use leveret_route::VhostId;
 
-use crate::effects::{ChannelRefusal, ChannelRefusals, PasswordJob};
+use crate::effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob};
 
 pub(crate) use self::connections::{ClientConnection, Connections};
 pub(crate) use self::memory::ClientMemory;
 
 use self::logins::refusal;
-use self::vhosts::Opening;
 
 /// Who a client is, beside the protocol's own state.
 #[derive(Debug, Default)]
@@ -38,6 +37,14 @@ pub(crate) struct Client {
     pub(crate) unread: bool,
 }
 
+/// A client that waits for its vhost.
+#[derive(Debug)]
+struct Opening {
+    connection: ConnectionKey,
+    vhost: Name,
+    until: Instant,
+}
+
 /// All clients of a shard, and the users that they may log in as.
 #[derive(Debug)]
 pub(crate) struct Clients {
@@ -50,6 +57,7 @@ pub(crate) struct Clients {
     openings: Vec<Opening>,
     /// Passwords to hash off the shard.
     passwords: Vec<PasswordJob>,
+    hash_upgrades: Vec<HashUpgrade>,
     /// Channels that were closed in this turn, for the log.
     refused: ChannelRefusals,
 }
@@ -62,6 +70,7 @@ impl Clients {
             logins: Vec::new(),
             openings: Vec::new(),
             passwords: Vec::new(),
+            hash_upgrades: Vec::new(),
             refused: ChannelRefusals::default(),
         }
     }
@@ -153,9 +162,15 @@ impl Clients {
         hashed: Hashed,
         now: Instant,
     ) {
+        self.hash_upgrades.extend(hashed.upgrade());
         let user = hashed.user().clone();
         let result = self.users.on_hashed(hashed, now);
         self.logins.push((connection, result.map_err(|refused| refusal(refused, &user, mechanism))));
+    }
+
+    /// Another shard of the node has a better hash of a user's password.
+    pub(crate) fn on_hash_upgrade(&mut self, upgrade: HashUpgrade) {
+        self.users.on_upgrade(upgrade);
     }
 
     /// Who logged in, if the connection is still there.
@@ -188,11 +203,12 @@ impl Clients {
     }
 
     /// What the driver is to do, and to log.
-    pub(crate) fn end_turn(&mut self, passwords: &mut Vec<PasswordJob>, refused: &mut ChannelRefusals) {
-        passwords.append(&mut self.passwords);
-        refused.first.clear();
-        refused.more = 0;
-        core::mem::swap(refused, &mut self.refused);
+    pub(crate) fn end_turn(&mut self, effects: &mut Effects) {
+        effects.passwords.append(&mut self.passwords);
+        effects.hash_upgrades.append(&mut self.hash_upgrades);
+        effects.refused.first.clear();
+        effects.refused.more = 0;
+        core::mem::swap(&mut effects.refused, &mut self.refused);
     }
 }
 

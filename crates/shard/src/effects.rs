@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use leveret_auth::HashJob;
+use leveret_auth::{HashJob, HashUpgrade};
 use leveret_link::Batch;
 use leveret_model::directory::FromShard;
 use leveret_model::{
@@ -78,6 +78,8 @@ pub struct Effects {
     pub store: Option<StoreRequest>,
     /// Passwords to hash.
     pub passwords: Vec<PasswordJob>,
+    /// Better hashes of passwords, for each other shard of the node (`Shard::on_hash_upgrade`).
+    pub hash_upgrades: Vec<HashUpgrade>,
     /// Channels that were closed in this turn; those of the turn before are gone.
     pub refused: ChannelRefusals,
 }

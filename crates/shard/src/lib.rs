@@ -67,6 +67,6 @@ pub use effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob, StoreAp
 pub use pressure::Pressure;
 pub use queues::Store;
 pub use records::BatchError;
-pub use report::{ConnectionReport, QueueReport, Routes, ShardReport, Traffic};
+pub use report::{ConnectionReport, QueueReport, ReportFrom, Routes, ShardReport, Traffic};
 pub use shard::{Caller, ReadInterest, Shard, ShardConfig};
 pub use watch::{Fullest, Routed};

@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use leveret_amqp::State;
 use leveret_model::definition::{Binding, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
-use leveret_model::{ConsumerKey, Name, QueueId, ShardAddress};
+use leveret_model::{ConnectionKey, ConsumerKey, Name, QueueId, ShardAddress};
 
+use crate::clients::ClientConnection;
 use crate::queues::QueueAtHome;
 use crate::shard::Shard;
 use crate::watch::{Fullest, Routed};
@@ -47,9 +48,6 @@ pub struct QueueReport {
     pub unacked: u64,
     /// Consumers.
     pub consumers: u32,
-    /// Some consumer has credit: prefetch, window, channel and output take a message now. Then nothing is ready
-    /// between turns.
-    pub has_credit: bool,
 }
 
 /// A client's connection.
@@ -65,6 +63,22 @@ pub struct ConnectionReport {
     pub channels: usize,
     /// A word for its state.
     pub state: &'static str,
+}
+
+/// Where a page of a report begins: at a slot of the table of queues, or of that of connections, which come
+/// behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportFrom {
+    /// At a slot of the table of queues.
+    Queue(usize),
+    /// At a slot of the table of connections.
+    Connection(usize),
+}
+
+impl Default for ReportFrom {
+    fn default() -> Self {
+        Self::Queue(0)
+    }
 }
 
 /// All that a shard tells.
@@ -95,7 +109,7 @@ impl Shard {
     /// Messages in its queues, those that consumers hold included.
     #[must_use]
     pub fn messages(&self) -> u64 {
-        self.machines.queues.at_home(0).map(|home| home.queue.ready() + home.queue.unacked()).sum()
+        self.machines.queues.at_home().map(|home| home.queue.ready() + home.queue.unacked()).sum()
     }
 
     /// What the shard routes by, copied.
@@ -116,62 +130,75 @@ impl Shard {
     /// What the shard tells of itself.
     #[must_use]
     pub fn report(&self) -> ShardReport {
-        self.report_page(0, usize::MAX).0
+        self.report_page(ReportFrom::default(), usize::MAX).0
     }
 
-    /// [`Shard::report`] with at most so many queues, beginning at `from` (0, or where the page before says
-    /// that the next one begins); connections are on the first page.
+    /// A part of [`Shard::report`] from there on, and where the next one begins. It looks at `most` slots of
+    /// the tables and no more, so that a shard with very many queues and connections serves on between the
+    /// pages. What comes or goes between them may be missing.
     #[must_use]
-    pub fn report_page(&self, from: usize, most: usize) -> (ShardReport, Option<usize>) {
-        let queue = |home: &QueueAtHome<'_>| {
-            let record = self.machines.view.table.queue_by_id(home.id).map(|queue| &queue.record.definition);
-            let (vhost, name, durable) =
-                record.map(|of| (of.vhost.clone(), of.name.clone(), of.durable)).unwrap_or_default();
-            QueueReport {
-                id: home.id,
-                vhost,
-                name,
-                home: self.machines.own,
-                durable,
-                ready: home.queue.ready(),
-                unacked: home.queue.unacked(),
-                consumers: home.queue.consumers(),
-                has_credit: !home.closed && home.queue.with_credit().any(|key| self.takes(&key)),
+    pub fn report_page(&self, from: ReportFrom, most: usize) -> (ShardReport, Option<ReportFrom>) {
+        let mut report =
+            ShardReport { traffic: self.traffic(), memory_bytes: self.memory_bytes(), ..Default::default() };
+        let (mut left, mut connections_from) = (most, 0);
+        match from {
+            ReportFrom::Queue(slot) => {
+                let end = self.machines.queues.slots().min(slot.saturating_add(left));
+                let homes = self.machines.queues.at_home_within(slot..end);
+                report.queues = homes.map(|home| self.queue_report(&home)).collect();
+                left -= end.saturating_sub(slot);
+                if end < self.machines.queues.slots() {
+                    return (report, Some(ReportFrom::Queue(end)));
+                }
             }
-        };
-        let mut queues = Vec::new();
-        let mut next = None;
-        for home in self.machines.queues.at_home(from) {
-            if queues.len() == most {
-                next = Some(home.slot);
-                break;
-            }
-            queues.push(queue(&home));
+            ReportFrom::Connection(slot) => connections_from = slot,
         }
-        let keys = if from == 0 { self.connections.keys() } else { Vec::new() };
-        let connections = keys.into_iter().filter_map(|key| {
-            let connection = self.connections.get(key)?;
-            Some(ConnectionReport {
-                name: self.machines.clients.get(key).name.clone(),
-                user: connection.user().clone(),
-                vhost: connection.vhost().clone(),
-                channels: connection.channel_count(),
-                state: match connection.state() {
-                    State::Handshake => "handshake",
-                    State::Open if self.machines.clients.get(key).unread => "not reading",
-                    State::Open if self.is_throttled(key) => "blocked",
-                    State::Open => "running",
-                    State::Closing | State::Finished => "closing",
-                },
-            })
-        });
-        let report = ShardReport {
-            queues,
-            connections: connections.collect(),
-            traffic: self.traffic(),
-            memory_bytes: self.memory_bytes(),
-        };
-        (report, next)
+        let end = self.connections.slots().min(connections_from.saturating_add(left));
+        let connections = self.connections.within(connections_from..end);
+        report.connections =
+            connections.map(|(key, connection)| self.connection_report(key, connection)).collect();
+        (report, (end < self.connections.slots()).then_some(ReportFrom::Connection(end)))
+    }
+
+    fn queue_report(&self, home: &QueueAtHome<'_>) -> QueueReport {
+        let record = self.machines.view.table.queue_by_id(home.id).map(|queue| &queue.record.definition);
+        let (vhost, name, durable) =
+            record.map(|of| (of.vhost.clone(), of.name.clone(), of.durable)).unwrap_or_default();
+        QueueReport {
+            id: home.id,
+            vhost,
+            name,
+            home: self.machines.own,
+            durable,
+            ready: home.queue.ready(),
+            unacked: home.queue.unacked(),
+            consumers: home.queue.consumers(),
+        }
+    }
+
+    fn connection_report(&self, key: ConnectionKey, connection: &ClientConnection) -> ConnectionReport {
+        let client = self.machines.clients.get(key);
+        ConnectionReport {
+            name: client.name.clone(),
+            user: connection.user().clone(),
+            vhost: connection.vhost().clone(),
+            channels: connection.channel_count(),
+            state: match connection.state() {
+                State::Handshake => "handshake",
+                State::Open if client.unread => "not reading",
+                State::Open if self.is_throttled(key) => "blocked",
+                State::Open => "running",
+                State::Closing | State::Finished => "closing",
+            },
+        }
+    }
+
+    /// Some consumer of a queue of this shard has credit: prefetch, window, channel and output take a message
+    /// now. Then nothing is ready between turns.
+    #[must_use]
+    pub fn has_credit(&self, queue: QueueId) -> bool {
+        let home = self.machines.queues.at_home().find(|home| home.id == queue);
+        home.is_some_and(|home| !home.closed && home.queue.with_credit().any(|key| self.takes(&key)))
     }
 
     fn traffic(&self) -> Traffic {

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use bytes::Bytes;
 use leveret_amqp::{Connection, Ended, State};
-use leveret_auth::{Hashed, Users};
+use leveret_auth::{HashUpgrade, Hashed, Users};
 use leveret_model::{
     ConnectionKey, Instant, Message, NodeId, ReplyCode, Seed, ShardAddress, StoreMark, limits,
 };
@@ -225,6 +225,12 @@ impl Shard {
     pub fn on_password(&mut self, key: ConnectionKey, mechanism: &str, hashed: Hashed) {
         let now = self.machines.view.now();
         self.enter(|shard| shard.machines.clients.on_password(key, mechanism, hashed, now));
+    }
+
+    /// Another shard of the node has a better hash of a user's password
+    /// ([`Effects::hash_upgrades`](crate::Effects::hash_upgrades)).
+    pub fn on_hash_upgrade(&mut self, upgrade: HashUpgrade) {
+        self.machines.clients.on_hash_upgrade(upgrade);
     }
 
     /// The store has synced all that it was handed up to a mark ([`Effects::store`](crate::Effects::store)).

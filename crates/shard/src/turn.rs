@@ -27,7 +27,7 @@ impl Shard {
         queues.peers().take_unknown(&mut effects.unknown);
         self.connections.end_turn(&mut effects.touched);
         effects.control.append(requests.control());
-        clients.end_turn(&mut effects.passwords, &mut effects.refused);
+        clients.end_turn(effects);
         queues.is_dirty()
     }
 

@@ -280,6 +280,8 @@ impl ShardHost {
             self.shard.on_password(password.connection, &password.mechanism, hashed);
             more = true;
         }
+        // they would go to the other shards of the node
+        assert!(effects.hash_upgrades.is_empty(), "the users of simulated nodes have hashes of ours");
         self.effects = effects;
         more
     }

@@ -47,10 +47,18 @@ impl Stores {
     }
 }
 
+/// A request of a shard, with the messages that it names.
+#[derive(Debug)]
+struct Waiting {
+    answered_at: Instant,
+    mark: StoreMark,
+    messages: Vec<(QueueId, MessageId)>,
+}
+
 /// What one shard handed to its store.
 #[derive(Debug, Default)]
 pub(crate) struct ShardStore {
-    waiting: VecDeque<(Instant, StoreMark, Vec<(QueueId, MessageId)>)>,
+    waiting: VecDeque<Waiting>,
 }
 
 impl ShardStore {
@@ -62,20 +70,22 @@ impl ShardStore {
         };
         let appends = request.appends.iter();
         let messages = appends.filter_map(|append| Some((append.queue, id(append.message)?))).collect();
-        let before = self.waiting.back().map_or(Instant::ZERO, |(at, ..)| *at);
+        let before = self.waiting.back().map_or(Instant::ZERO, |last| last.answered_at);
         let at = before.max(now + stores.dice.between(Duration::from_millis(1), Duration::from_millis(50)));
-        self.waiting.push_back((at, request.mark, messages));
+        self.waiting.push_back(Waiting { answered_at: at, mark: request.mark, messages });
     }
 
     /// When the next answer is due.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.waiting.front().map_or(Instant::FAR, |(at, ..)| *at)
+        self.waiting.front().map_or(Instant::FAR, |first| first.answered_at)
     }
 
     /// The last mark that is synced by now, if there is a new one.
     pub(crate) fn synced(&mut self, now: Instant, stores: &mut Stores) -> Option<StoreMark> {
         let mut synced = None;
-        while let Some((_, mark, messages)) = self.waiting.pop_front_if(|(at, ..)| *at <= now) {
+        while let Some(Waiting { mark, messages, .. }) =
+            self.waiting.pop_front_if(|first| first.answered_at <= now)
+        {
             stores.stored.extend(messages);
             stores.answered += 1;
             synced = Some(mark);

@@ -32,9 +32,8 @@ use crate::topology::Base;
 use crate::trace::Trace;
 use crate::workload::{ADMINS, Role, Season};
 
-/// Faults happen from here …
+/// Faults happen from here to [`HEAL_AT`].
 pub(crate) const FAULTS_FROM: Duration = Duration::from_secs(6);
-/// … to here; then all heals.
 pub(crate) const HEAL_AT: Duration = Duration::from_secs(50);
 /// No process ends so shortly before the heal: it must be back by then.
 pub(crate) const LAST_CRASH: Duration = Duration::from_secs(44);

@@ -1,4 +1,5 @@
-//! Heads: of a log segment, of a segment or spill file, and of a batch in the log. Drawn in docs/formats/store.md §2.
+//! Heads: of a log segment, of a segment or spill file, and of a batch in the log. Drawn in
+//! docs/formats/store.md §2.
 
 use alloc::vec::Vec;
 
@@ -161,6 +162,16 @@ impl BatchHead {
         (head.log == of.log && head.nonce == of.nonce).then_some(head)
     }
 
+    /// True if a head of this use of the file was here before something happened to it: its nonce is there,
+    /// which nobody else writes, and the rest is not right.
+    pub(crate) fn was_here(bytes: &[u8], of: &LogHead) -> bool {
+        let fields = |from: usize| bytes.get(from..from + 8);
+        let [log, nonce] = [fields(8), fields(16)];
+        let right = [log == Some(&of.log.0.to_le_bytes()[..]), nonce == Some(&of.nonce.to_le_bytes()[..])];
+        let magic = bytes.starts_with(BATCH_MAGIC);
+        (right[1] || (right[0] && magic)) && Self::read(bytes, of).is_none()
+    }
+
     /// Bytes from this batch to where the next one begins.
     pub(crate) fn batch_bytes(&self) -> u64 {
         batch_bytes(self.frames_bytes as usize)
@@ -214,6 +225,15 @@ mod tests {
         let bytes = head.to_bytes();
         assert_eq!(BatchHead::read(&bytes, &LOG), Some(head));
         assert_eq!(BatchHead::read(&bytes, &LogHead { nonce: 98, ..LOG }), None);
+        assert!(!BatchHead::was_here(&bytes, &LOG) && !BatchHead::was_here(&[0; BATCH_HEAD_BYTES], &LOG));
+        for bit in 0..BATCH_HEAD_SUMMED * 8 {
+            let mut damaged = bytes;
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(
+                BatchHead::read(&damaged, &LOG).is_none() && BatchHead::was_here(&damaged, &LOG),
+                "{bit}"
+            );
+        }
         assert_eq!(BatchHead::read(&bytes, &LogHead { log: LogNumber(4), ..LOG }), None);
         assert_eq!(head.batch_bytes(), 4096);
     }

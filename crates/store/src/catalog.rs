@@ -1,7 +1,7 @@
 //! Everything that the store knows, in memory: queues and where their messages lie, registers, marks, files.
 //!
-//! Read first: [`Catalog::apply`], which takes one record, when it is written and when it is read back. A snapshot is this,
-//! written down.
+//! Read first: [`Catalog::apply`], which takes one record, when it is written and when it is read back. A
+//! snapshot is this, written down.
 //!
 //! Invariant: the same records in the same order give the same catalog, whether they are written or recovered.
 

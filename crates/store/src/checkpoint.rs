@@ -1,12 +1,14 @@
-//! Checkpoints: what is due is moved, a snapshot is written, and only then is anything used again or removed.
+//! Checkpoints: what is due is moved, a snapshot is written, and only then is anything used again or
+//! removed.
 //!
 //! ```text
 //!   due ─▶ move messages ─▶ write drafts ─▶ log synced up to there ─▶ rename ─▶ recycle log segments, remove files
 //! ```
-//! Read first: [`Checkpoint::poll`]. One is under way at a time; all of it runs in the bulk lane, beside the log.
+//! Read first: [`Checkpoint::poll`]. One is under way at a time; all of it runs in the bulk lane, beside the
+//! log.
 //!
-//! Invariant: a file that the newest snapshot on the disk needs is not touched, unless the log behind that snapshot says
-//! that nothing in it is needed, and is synced.
+//! Invariant: a file that the newest snapshot on the disk needs is not touched, unless the log behind that
+//! snapshot says that nothing in it is needed, and is synced.
 
 mod due;
 

@@ -1,7 +1,7 @@
 //! The store's clock: milliseconds that survive a restart. Drawn in docs/formats/store.md §5.
 //!
-//! Deadlines are kept in it, because the clock of one boot of the machine means nothing in the next, and because the wall
-//! clock may be set by anybody. What the wall clock claims is reported and never counted.
+//! Deadlines are kept in it, because the clock of one boot of the machine means nothing in the next, and
+//! because the wall clock may be set by anybody. What the wall clock claims is reported and never counted.
 
 use core::time::Duration;
 
@@ -69,7 +69,8 @@ impl StoreClock {
     }
 }
 
-/// Where the clock goes on: `seen` is the highest that it showed, `mark` the last comparison with the machine's clocks.
+/// Where the clock goes on: `seen` is the highest that it showed, `mark` the last comparison with the machine's
+/// clocks.
 pub(crate) fn resume(seen: StoreTime, mark: TimeMark, machine: &MachineTime) -> (StoreTime, Outage) {
     // the last batch came `ran_ms` after the mark, and the boot clock was as much further on
     let ran_ms = seen.0.saturating_sub(mark.store.0);

@@ -7,8 +7,8 @@ pub struct Counters {
     pub batches: u64,
     /// Bytes written to the log, heads and pads included.
     pub logged_bytes: u64,
-    /// Messages that outlived their log segment and were written a second time. One that was acknowledged before its
-    /// segment was due is never among them.
+    /// Messages that outlived their log segment and were written a second time. One that was acknowledged
+    /// before its segment was due is never among them.
     pub moved_messages: u64,
     /// Bytes of these.
     pub moved_bytes: u64,

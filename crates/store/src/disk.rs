@@ -1,7 +1,7 @@
 //! What the store asks of a disk, and what the disk answers.
 //!
-//! The driver executes the operations of one lane in their order, one after the other; lanes do not wait for each other.
-//! It never repeats an operation: what failed is the store's to judge.
+//! The driver executes the operations of one lane in their order, one after the other; lanes do not wait for
+//! each other. It never repeats an operation: what failed is the store's to judge.
 
 use alloc::format;
 use alloc::string::{String, ToString};

@@ -1,5 +1,5 @@
-//! Messages one behind the other, as they lie in segments and spill files: reading them, also past damage, and writing
-//! them.
+//! Messages one behind the other, as they lie in segments and spill files: reading them, also past damage, and
+//! writing them.
 
 use alloc::vec::Vec;
 
@@ -49,7 +49,8 @@ pub(crate) fn message_at(bytes: &[u8], at: usize) -> Result<FoundMessage<'_>, Fr
 
 /// The first message of a queue at `at` or, past damage, behind it.
 pub(crate) fn next_message(bytes: &[u8], mut at: usize, queue: QueueId) -> Step<'_> {
-    // a head and a meta with one target always have the same length, so what is damaged is never taken for a long one
+    // a head and a meta with one target always have the same length, so what is damaged is never taken for a
+    // long one
     const WHOLE_HEAD_BYTES: usize = HEAD_BYTES + record::MESSAGE_TO_ONE_BYTES;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         if rest.len() < WHOLE_HEAD_BYTES {

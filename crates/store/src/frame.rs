@@ -1,10 +1,10 @@
 //! Frames: the unit of everything that the store writes. Drawn in docs/formats/store.md §1.
 //!
-//! Read first: [`FrameHead::read`], then [`Frame::read`], which checks the body too. The two checksums are apart so that
-//! a damaged body still tells which message of which queue it was.
+//! Read first: [`FrameHead::read`], then [`Frame::read`], which checks the body too. The two checksums are
+//! apart so that a damaged body still tells which message of which queue it was.
 //!
-//! Invariants: reading any bytes gives a frame or says why not, and never looks past the slice; a length over its bound
-//! is an error before anything is taken for it.
+//! Invariants: reading any bytes gives a frame or says why not, and never looks past the slice; a length over
+//! its bound is an error before anything is taken for it.
 
 use alloc::vec::Vec;
 

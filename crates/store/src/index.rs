@@ -3,8 +3,8 @@
 //! ```text
 //!   runs  │ Extent in segment 4 │ Extent in segment 7 │ Log 12: offsets │ Log 13: offsets │      positions rise ─▶
 //! ```
-//! In the log each position has its offset, 4 bytes, for as long as its log segment is kept; in an extent it has a bit at
-//! most. So a message on the disk costs next to nothing in memory.
+//! In the log each position has its offset, 4 bytes, for as long as its log segment is kept; in an extent it
+//! has a bit at most. So a message on the disk costs next to nothing in memory.
 //!
 //! Invariants: runs do not overlap and their positions rise; a run without messages is not there.
 
@@ -288,8 +288,8 @@ impl QueueIndex {
         }
     }
 
-    /// The runs that lie in any of `sources` are replaced by `copies`, which hold the same messages elsewhere. What is in
-    /// no copy is given back: it was damaged.
+    /// The runs that lie in any of `sources` are replaced by `copies`, which hold the same messages elsewhere.
+    /// What is in no copy is given back: it was damaged.
     pub(crate) fn replace(&mut self, sources: &[Container], copies: Vec<Extent>) -> Vec<(u64, u64)> {
         let mut lost = Vec::new();
         for run in self.runs.iter().filter(|run| sources.contains(&run.container())) {

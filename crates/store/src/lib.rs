@@ -1,7 +1,8 @@
-//! The store of a node: a write-ahead log with group commit, segments for what outlives it, snapshots, recovery. Pure: it
-//! gives operations for a disk and takes their answers.
+//! The store of a node: a write-ahead log with group commit, segments for what outlives it, snapshots,
+//! recovery. Pure: it gives operations for a disk and takes their answers.
 //!
-//! Read first: docs/formats/store.md, which draws every byte; then [`Store`], [`Turn`] and, for a start, [`Recovery`].
+//! Read first: docs/formats/store.md, which draws every byte; then [`Store`], [`Turn`] and, for a start,
+//! [`Recovery`].
 //!
 //! ```text
 //!   shard: Turn ─ seal ─▶ ring ─▶ log thread: Store::append ─▶ end_turn ─▶ DiskOp ─▶ files ─▶ DiskDone ─▶ Store::on_done
@@ -11,32 +12,35 @@
 //! # Who calls what
 //!
 //! **At a start**, the log thread:
-//! 1. locks the directory against other processes, makes a [`Recovery`], executes its operations and hands the answers
-//!    to [`Recovery::advance`] until there is a [`Recovered`] or a [`Refusal`] (one line for the log, exit);
-//! 2. gives each shard the queues of its own ([`Recovered::queues`], [`Recovered::queue`]) and control the registers and
-//!    marks; then [`Store::open`]. Every message of a recovered queue is ready and counts as delivered before, unless the
-//!    last stop was clean; the shard reads it when a consumer comes near ([`ReadRequest`]);
+//! 1. locks the directory against other processes, makes a [`Recovery`], executes its operations and hands the
+//!    answers to [`Recovery::advance`] until there is a [`Recovered`] or a [`Refusal`] (one line for the log,
+//!    exit);
+//! 2. gives each shard the queues of its own ([`Recovered::queues`], [`Recovered::queue`]) and control the
+//!    registers and marks; then [`Store::open`]. Every message of a recovered queue is ready and counts as
+//!    delivered before, unless the last stop was clean; the shard reads it when a consumer comes near
+//!    ([`ReadRequest`]);
 //! 3. hands [`Store::clock`] to the shards: deadlines go to the disk as [`StoreTime`].
 //!
-//! **In a turn of a shard** (or of control, for registers): [`Turn::message`] when a persistent message is appended to
-//! durable queues, *before* it is delivered to anybody; [`Turn::acked`] when it leaves for whatever reason; marks of lanes
-//! ([`Turn::mark`]) beside the messages they are about. At the end of the turn [`Turn::seal`] and one push to the ring.
-//! The log thread answers with the mark that [`Store::append`] gave; what waits for the disk (confirms, `Stored`,
-//! declare-ok, tx.commit-ok) waits for that mark. The shard needs no answer to an acknowledgement: it is durable later, and
-//! never undone then.
+//! **In a turn of a shard** (or of control, for registers): [`Turn::message`] when a persistent message is
+//! appended to durable queues, *before* it is delivered to anybody; [`Turn::acked`] when it leaves for whatever
+//! reason; marks of lanes ([`Turn::mark`]) beside the messages they are about. At the end of the turn
+//! [`Turn::seal`] and one push to the ring. The log thread answers with the mark that [`Store::append`] gave;
+//! what waits for the disk (confirms, `Stored`, declare-ok, tx.commit-ok) waits for that mark. The shard needs
+//! no answer to an acknowledgement: it is durable later, and never undone then.
 //!
 //! **In a turn of the log thread**: take answers ([`Store::on_done`]), turns ([`Store::append`], while not
-//! [`Store::is_full`]), reads and spills; then once [`Store::end_turn`], execute the operations by lane, carry the effects;
-//! sleep until [`Store::deadline`] or the next input. Each second [`Store::on_free_bytes`].
+//! [`Store::is_full`]), reads and spills; then once [`Store::end_turn`], execute the operations by lane, carry
+//! the effects; sleep until [`Store::deadline`] or the next input. Each second [`Store::on_free_bytes`].
 //!
-//! **Memory**: a shard may drop its copy of a persistent message once the mark is synced, and [`Store::read`]s it back by
-//! position. Transient messages it hands over as a [`Spill`], and drops them when [`Effect::Spilled`] says so.
+//! **Memory**: a shard may drop its copy of a persistent message once the mark is synced, and [`Store::read`]s
+//! it back by position. Transient messages it hands over as a [`Spill`], and drops them when
+//! [`Effect::Spilled`] says so.
 //!
-//! **Damage**: a [`ReadAnswer`] names positions that cannot be read; the shard takes them out of its queue without an
-//! acknowledgement, so that they stay on the list of damage.
+//! **Damage**: a [`ReadAnswer`] names positions that cannot be read; the shard takes them out of its queue
+//! without an acknowledgement, so that they stay on the list of damage.
 //!
-//! **A clean stop**: [`Store::close`], then turns until [`Effect::Closed`]. [`Effect::Fatal`]: the process stops at once,
-//! with that line; nothing is tried again.
+//! **A clean stop**: [`Store::close`], then turns until [`Effect::Closed`]. [`Effect::Fatal`]: the process
+//! stops at once, with that line; nothing is tried again.
 //!
 //! Invariants, by name
 //! - *synced*: what was appended before a mark that was said to be synced is there after any crash.

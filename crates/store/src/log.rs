@@ -4,11 +4,12 @@
 //!   append ─▶ waiting turns ─▶ one batch: write, sync ─▶ synced(mark)
 //!                                 │ no room: the next segment, made ready beforehand
 //! ```
-//! Read first: [`Log::poll`]. Group commit needs no tuning: while a sync runs, turns gather; when it returns, all of them
-//! go at once. Acknowledgements alone wait up to `limits::LAZY_SYNC_MS` for somebody else's sync.
+//! Read first: [`Log::poll`]. Group commit needs no tuning: while a sync runs, turns gather; when it returns,
+//! all of them go at once. Acknowledgements alone wait up to `limits::LAZY_SYNC_MS` for somebody else's sync.
 //!
-//! Invariants: batch n + 1 is written after the sync of batch n returned (recovery tells damage from a torn write by
-//! it); a record is applied to the catalog when its batch is formed, so the catalog is the end of the last formed batch.
+//! Invariants: batch n + 1 is written after the sync of batch n returned (recovery tells damage from a torn
+//! write by it); a record is applied to the catalog when its batch is formed, so the catalog is the end of the
+//! last formed batch.
 
 mod segments;
 
@@ -173,8 +174,8 @@ impl Log {
         if !due || (self.waiting.is_empty() && !seals) {
             return;
         }
-        // whole turns: one at least, then as many as fit; none seals what was synced: while the last batch has nothing
-        // behind it, damage to it looks like a torn write
+        // whole turns: one at least, then as many as fit; none seals what was synced: while the last batch has
+        // nothing behind it, damage to it looks like a torn write
         let (mut count, mut frames_bytes) = (0, 0);
         for turn in &self.waiting {
             if count > 0 && frames_bytes + turn.bytes() > LOG_BATCH_BYTES {

@@ -1,10 +1,11 @@
 //! Copies messages to another place: from log segments that are due and from files that have become sparse.
 //!
-//! Read first: [`Mover::new`], which says what is copied in which order, then [`Mover::on_read`]. The catalog is changed at
-//! the very end, by [`Mover::finish`]: until then everything is read where it was.
+//! Read first: [`Mover::new`], which says what is copied in which order, then [`Mover::on_read`]. The catalog
+//! is changed at the very end, by [`Mover::finish`]: until then everything is read where it was.
 //!
-//! Invariants: what is acknowledged is not copied; what cannot be read is not copied, is reported, and what it lay in is
-//! kept; a source is given up only after a snapshot that names the copies (`checkpoint.rs` sees to it).
+//! Invariants: what is acknowledged is not copied; what cannot be read is not copied, is reported, and what it
+//! lay in is kept; a source is given up only after a snapshot that names the copies (`checkpoint.rs` sees to
+//! it).
 
 mod plan;
 

@@ -1,8 +1,8 @@
 //! Reads of messages that are on the disk: requests with answers.
 //!
-//! Read first: [`Reads::poll`], then [`Reads::on_done`]. A read begins where the index says the message lies; by the time
-//! the bytes come the message may have moved, and then it is read again from there. So an answer calls a message damaged
-//! only if it still lies where it could not be read.
+//! Read first: [`Reads::poll`], then [`Reads::on_done`]. A read begins where the index says the message lies;
+//! by the time the bytes come the message may have moved, and then it is read again from there. So an answer
+//! calls a message damaged only if it still lies where it could not be read.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -50,7 +50,8 @@ pub struct ReadAnswer {
     pub queue: QueueId,
     /// Messages, their positions rising.
     pub messages: Vec<ColdMessage>,
-    /// Messages that cannot be read, as first and last. They are reported, on the list of damage, and out of the queue.
+    /// Messages that cannot be read, as first and last. They are reported, on the list of damage, and out of
+    /// the queue.
     pub damaged: Vec<(Position, Position)>,
     /// Where to go on; `None`: nothing more of what was asked for is there.
     pub next: Option<Position>,

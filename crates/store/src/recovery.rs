@@ -3,11 +3,11 @@
 //! ```text
 //!   list ─▶ newest snapshot that can be read ─▶ heads of the log ─▶ replay the log behind the snapshot ─▶ sync it
 //! ```
-//! Read first: [`Recovery::advance`]. It changes nothing but an empty directory, which gets its first snapshot: what is to
-//! be removed is done by the store that is opened, and a refusal leaves everything as it was.
+//! Read first: [`Recovery::advance`]. It changes nothing but an empty directory, which gets its first snapshot:
+//! what is to be removed is done by the store that is opened, and a refusal leaves everything as it was.
 //!
-//! Invariants: the same bytes give the same catalog; any bytes give a catalog with reports, or a [`Refusal`], never a
-//! panic; what was read is synced before it is served, for it may have been written and never synced.
+//! Invariants: the same bytes give the same catalog; any bytes give a catalog with reports, or a [`Refusal`],
+//! never a panic; what was read is synced before it is served, for it may have been written and never synced.
 
 mod heads;
 mod listing;
@@ -52,6 +52,7 @@ pub(crate) struct LogTail {
     pub(crate) sealed: VecDeque<SealedLog>,
     pub(crate) spares: Vec<(u64, u64)>,
     pub(crate) next_log: u64,
+    pub(crate) next_spare: u64,
     pub(crate) next_batch: BatchNumber,
     pub(crate) snapshot: u64,
     pub(crate) snapshot_bytes: u64,
@@ -232,7 +233,13 @@ impl Recovery {
         if !there && head.log != LogNumber(0) && !head.clean {
             return Err(Refusal::NoLog(FileName::Log(head.log.0)));
         }
-        let after = self.listing.logs.range(head.log..).map(|(log, bytes)| (*log, *bytes)).collect();
+        let after: VecDeque<(LogNumber, u64)> =
+            self.listing.logs.range(head.log..).map(|(log, bytes)| (*log, *bytes)).collect();
+        // each was called so only after the one before it
+        let begin = if there { head.log.0 } else { head.log.0 + 1 };
+        if let Some((_, missing)) = after.iter().zip(begin..).find(|((log, _), number)| log.0 != *number) {
+            return Err(Refusal::NoLog(FileName::Log(missing)));
+        }
         let heads = Heads::new(head.store, after, &mut self.ops);
         let none = heads.is_done();
         self.stage = Stage::Heads(heads);
@@ -280,9 +287,9 @@ impl Recovery {
         let used = self.snapshot.map_or(0, |head| head.number);
         let log = self.snapshot.map_or(LogNumber(0), |head| head.log);
         let catalog = &mut self.catalog;
-        let numbers = self.listing.logs.keys().map(|log| log.0);
-        let numbers = numbers.chain(self.listing.spares.iter().map(|(number, _)| *number));
-        self.tail.next_log = numbers.max().unwrap_or(0).max(log.0) + 1;
+        let last = self.listing.logs.keys().next_back().copied().unwrap_or_default();
+        self.tail.next_log = last.max(log).0 + 1;
+        self.tail.next_spare = self.listing.spares.iter().map(|(number, _)| number + 1).max().unwrap_or(1);
         for (number, bytes) in &self.listing.spares {
             if *bytes == self.terms.log_segment_bytes {
                 self.tail.spares.push((*number, *bytes));

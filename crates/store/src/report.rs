@@ -44,8 +44,8 @@ pub enum Report {
         /// The last.
         last: BatchNumber,
     },
-    /// The last write before the stop did not reach the disk as a whole, and is cut off. If the disk is sound, nothing in it
-    /// was confirmed; damage to the very last write, within 100 ms of the stop, looks the same.
+    /// The last write before the stop did not reach the disk as a whole, and is cut off. If the disk is sound,
+    /// nothing in it was confirmed; damage to the very last write, within 100 ms of the stop, looks the same.
     #[error("the last write to {} is torn at {offset} and is cut off: {bytes} bytes that were not known to be synced", FileName::Log(.log.0))]
     Torn {
         /// The log segment.

@@ -1,7 +1,7 @@
 //! Room on the disk: the low mark, and the ballast that is given up when the disk is full.
 //!
-//! Publishers wait from the low mark on, long before the disk is full. What is logged then, acknowledgements above all,
-//! fits into the log segments that are made already, and behind them into the ballast's place.
+//! Publishers wait from the low mark on, long before the disk is full. What is logged then, acknowledgements
+//! above all, fits into the log segments that are made already, and behind them into the ballast's place.
 
 use leveret_model::limits::DISK_EASY_PERCENT;
 

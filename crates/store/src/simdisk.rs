@@ -1,9 +1,10 @@
 //! A disk in memory for the simulator and the tests: it forgets what was not synced, and more if it is told to.
 //!
-//! Read first: [`SimDisk::execute`], then [`SimDisk::cut_power`]. What a file contains now and what of it is on the disk are
-//! two things: a write changes the first, a sync the second. At a power cut each sector of an unsynced write is on the
-//! disk or is not, in any order, and the first sector of such a write may be half there. Names are on the disk after a
-//! sync of the directory; before that a cut keeps some of the changes, from the first on.
+//! Read first: [`SimDisk::execute`], then [`SimDisk::cut_power`]. What a file contains now and what of it is on
+//! the disk are two things: a write changes the first, a sync the second. At a power cut each sector of an
+//! unsynced write is on the disk or is not, in any order, and the first sector of such a write may be half
+//! there. Names are on the disk after a sync of the directory; before that a cut keeps some of the changes,
+//! from the first on.
 
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;

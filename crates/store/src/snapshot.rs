@@ -1,7 +1,7 @@
 //! Snapshots: the catalog as bytes. Drawn in docs/formats/store.md §4.
 //!
-//! Invariants: what [`encode`] writes, [`decode`] reads back equal; `decode` of any other bytes gives an error, never half
-//! a catalog.
+//! Invariants: what [`encode`] writes, [`decode`] reads back equal; `decode` of any other bytes gives an error,
+//! never half a catalog.
 
 use alloc::vec::Vec;
 

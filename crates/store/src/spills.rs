@@ -2,7 +2,8 @@
 //!
 //! Read first: [`Spill`]. They lie in files of their own, so that nothing durable shares their fate.
 //!
-//! Invariant: the index knows a spilled message only once its write returned; until then the caller has it in memory.
+//! Invariant: the index knows a spilled message only once its write returned; until then the caller has it in
+//! memory.
 
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -42,8 +43,8 @@ impl Spill {
         Self { id, queue, turn: Turn::new() }
     }
 
-    /// Adds a message. Positions rise, and the positions from the first to the last of one spill overlap with those of no
-    /// other that is still there.
+    /// Adds a message. Positions rise, and the positions from the first to the last of one spill overlap with
+    /// those of no other that is still there.
     pub fn message(
         &mut self,
         position: Position,

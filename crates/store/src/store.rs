@@ -107,7 +107,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens what was recovered. It changes files from its first turn on; the driver made sure that no other process does.
+    /// Opens what was recovered. It changes files from its first turn on; the driver made sure that no other
+    /// process does.
     #[must_use]
     pub fn open(
         recovered: Recovered,
@@ -121,7 +122,8 @@ impl Store {
         let (base, outage) = crate::clock::resume(catalog.clock, catalog.time_mark, &machine);
         catalog.clock = base;
         let terms = LogTerms { store, segment_bytes: config.log_segment_bytes };
-        let segments = Segments::new(terms, nonces, tail.sealed, tail.spares, tail.next_log);
+        let segments =
+            Segments::new(terms, nonces, tail.sealed, tail.spares, (tail.next_log, tail.next_spare));
         let emptied = catalog.files.iter().filter(|(_, file)| file.live == 0 && !file.kept);
         let emptied: Vec<_> = emptied.map(|(number, _)| *number).collect();
         catalog.emptied.extend(emptied);
@@ -166,7 +168,8 @@ impl Store {
         self.outage
     }
 
-    /// Takes the records of a turn. They count once the mark is synced; what they acknowledge is never undone then. hot.
+    /// Takes the records of a turn. They count once the mark is synced; what they acknowledge is never undone
+    /// then. hot.
     pub fn append(&mut self, turn: SealedTurn, now: Instant) -> Mark {
         debug_assert!(!self.closing, "nothing is appended after a close");
         self.log.append(turn, now)
@@ -200,7 +203,8 @@ impl Store {
         self.room.on_free_bytes(bytes);
     }
 
-    /// Nothing more is appended: everything is synced, one more snapshot is written, then comes [`Effect::Closed`].
+    /// Nothing more is appended: everything is synced, one more snapshot is written, then comes
+    /// [`Effect::Closed`].
     pub fn close(&mut self) {
         self.closing = true;
         self.log.hurry();
@@ -260,7 +264,8 @@ impl Store {
         self.room.on_full(&mut self.ops);
     }
 
-    /// Ends a turn: gives what is to be done and what came of what was done. After [`Effect::Fatal`] it gives nothing.
+    /// Ends a turn: gives what is to be done and what came of what was done. After [`Effect::Fatal`] it gives
+    /// nothing.
     pub fn end_turn(&mut self, now: Instant, effects: &mut Effects) {
         effects.out.append(&mut self.out);
         if self.fatal {

@@ -1,7 +1,7 @@
 //! What one turn of a shard, or of the control machine, hands to the log: framed records.
 //!
-//! Read first: [`Turn::message`]. The records of a turn go into one batch, so they are all on the disk or none is.
-//! Acknowledgements are gathered and written as ranges behind everything else.
+//! Read first: [`Turn::message`]. The records of a turn go into one batch, so they are all on the disk or none
+//! is. Acknowledgements are gathered and written as ranges behind everything else.
 //!
 //! Invariant: [`SealedTurn::parts`], one behind the other, are frames and nothing else.
 
@@ -65,8 +65,8 @@ impl Turn {
         self.frames == 0 && self.acked.is_empty()
     }
 
-    /// A persistent message joins these queues, whose positions rise. `address` are exchange and routing key as two
-    /// short strings, `header` the payload of the content header frame. hot.
+    /// A persistent message joins these queues, whose positions rise. `address` are exchange and routing key as
+    /// two short strings, `header` the payload of the content header frame. hot.
     ///
     /// # Panics
     /// Without a target, or with more than `limits::PUBLISH_TARGETS_MAX` allows: the meta has a bound.
@@ -161,8 +161,8 @@ impl Turn {
         self.urgent = true;
     }
 
-    /// A small value of a queue, or of the node: replaces the one under that key. Empty, it goes. A queue's marks go
-    /// with the queue. It does not ask for a sync: it goes with what it belongs to.
+    /// A small value of a queue, or of the node: replaces the one under that key. Empty, it goes. A queue's
+    /// marks go with the queue. It does not ask for a sync: it goes with what it belongs to.
     pub fn mark(&mut self, queue: Option<QueueId>, key: &[u8], value: &[u8]) {
         assert!(key.len() <= STORE_KEY_BYTES_MAX && value.len() <= STORE_KEY_BYTES_MAX, "a mark too long");
         let meta = |out: &mut Vec<u8>| {

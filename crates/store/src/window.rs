@@ -1,5 +1,5 @@
-//! A read of a part of a file that gets what can be read: after an error it goes on in pieces of 4 KiB and leaves zeros
-//! where even these cannot be read, so that only the messages there are lost.
+//! A read of a part of a file that gets what can be read: after an error it goes on in pieces of 4 KiB and
+//! leaves zeros where even these cannot be read, so that only the messages there are lost.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -62,24 +62,25 @@ impl WindowRead {
             }
             (Ok(DiskAnswer::Read(bytes)), Some(pieces)) => {
                 pieces.extend_from_slice(bytes);
-                if (bytes.len() as u32) < piece(self.bytes, pieces.len() - bytes.len()) {
+                let before = pieces.len() - bytes.len();
+                if (bytes.len() as u32) < piece(self.offset + before as u64, self.bytes as usize - before) {
                     // the end of the file
                     return Some(WindowEvent::Read(core::mem::take(pieces).into()));
                 }
                 WindowEvent::Continues
             }
             (_, Some(pieces)) => {
-                let lost = piece(self.bytes, pieces.len());
+                let lost = piece(self.offset + pieces.len() as u64, self.bytes as usize - pieces.len());
                 pieces.extend_from_slice(&vec![0; lost as usize]);
                 WindowEvent::Continues
             }
         };
         let pieces = self.pieces.as_mut().map(core::mem::take).unwrap_or_default();
-        let next = piece(self.bytes, pieces.len());
+        let offset = self.offset + pieces.len() as u64;
+        let next = piece(offset, self.bytes as usize - pieces.len());
         if next == 0 {
             return Some(WindowEvent::Read(pieces.into()));
         }
-        let offset = self.offset + pieces.len() as u64;
         self.pieces = Some(pieces);
         let read = DiskAction::Read { file: self.file.clone(), offset, bytes: next };
         self.op = ops.push(self.owner, self.lane, read);
@@ -87,7 +88,8 @@ impl WindowRead {
     }
 }
 
-/// Bytes of the piece that begins behind `read` of `bytes`.
-fn piece(bytes: u32, read: usize) -> u32 {
-    (bytes - read as u32).min(PIECE_BYTES)
+/// Bytes of the piece at `offset`, of which `left` are wanted: it ends where a block of the file does, so that
+/// the same messages are lost however the window lies.
+fn piece(offset: u64, left: usize) -> u32 {
+    (PIECE_BYTES - (offset % u64::from(PIECE_BYTES)) as u32).min(left as u32)
 }

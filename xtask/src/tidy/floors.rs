@@ -63,8 +63,8 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
         for Import { key, room: imported, for_tests: is_for_tests } in imports(&table, &workspace) {
             let imported = imported.as_str();
             // a room's tests may ask for its own features
-            let is_allowed = imported == room || allowed.contains(&imported);
-            if !(is_allowed || is_for_tests && for_tests.contains(&imported)) {
+            let by_tests = is_for_tests && (imported == room || for_tests.contains(&imported));
+            if !allowed.contains(&imported) && !by_tests {
                 let own_table = format!(".{key}]");
                 let mut lines = manifest.text.lines();
                 let line = lines.position(|line| line.starts_with(&key) || line.ends_with(&own_table));

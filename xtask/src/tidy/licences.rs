@@ -12,8 +12,7 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
     let deny: toml::Table = deny.parse().context("deny.toml")?;
     let allowed: Vec<&str> =
         list(&deny, "licenses", "allow").iter().filter_map(toml::Value::as_str).collect();
-    let banned = list(&deny, "bans", "deny").iter().filter_map(|entry| entry.get("name")?.as_str());
-    let banned: Vec<&str> = banned.collect();
+    let banned = list(&deny, "bans", "deny");
     let metadata = process::output(
         Command::new("cargo").args(["metadata", "--format-version", "1", "--locked"]).current_dir(tree.root),
     )?;
@@ -27,11 +26,26 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
             let what = format!("{who} is under {:?}: not in the list", text("license"));
             problems.push(Problem::new("deny.toml", 1, what));
         }
-        if banned.contains(&text("name")) {
-            problems.push(Problem::new("deny.toml", 1, format!("{who} is banned")));
+        let is_ban =
+            |entry: &&toml::Value| entry.get("name").and_then(toml::Value::as_str) == Some(text("name"));
+        if let Some(ban) = banned.iter().find(is_ban)
+            && let Some(user) = packages.iter().find(|user| depends(user, text("name")) && !wraps(ban, user))
+        {
+            let user = user["name"].as_str().unwrap_or_default();
+            problems.push(Problem::new("deny.toml", 1, format!("{who} is banned, and {user} uses it")));
         }
     }
     Ok(problems)
+}
+
+fn depends(user: &serde_json::Value, name: &str) -> bool {
+    user["dependencies"].as_array().is_some_and(|all| all.iter().any(|dependency| dependency["name"] == name))
+}
+
+/// The ban lets this package use what is banned (cargo-deny: `wrappers`).
+fn wraps(ban: &toml::Value, user: &serde_json::Value) -> bool {
+    let wrappers = ban.get("wrappers").and_then(toml::Value::as_array);
+    wrappers.is_some_and(|all| all.iter().any(|wrapper| wrapper.as_str() == user["name"].as_str()))
 }
 
 fn list<'a>(table: &'a toml::Table, section: &str, key: &str) -> &'a [toml::Value] {

@@ -1,5 +1,5 @@
-//! What a command needs next, by the view of this moment. Called under the lease alone; changes of the own map are made here,
-//! and everything else is left to the phases.
+//! What a command needs next, by the view of this moment. Called under the lease alone; changes of the own map
+//! are made here, and everything else is left to the phases.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;

@@ -1,8 +1,8 @@
-//! Commands for a queue whose home is another node: sent there, answered from there, taken back when that home has lost the
-//! name (R3) or its node.
+//! Commands for a queue whose home is another node: sent there, answered from there, taken back when that home
+//! has lost the name (R3) or its node.
 //!
-//! Invariants: who passes a command back has done nothing for it, and forgets it. Nothing is done for a peer that may have
-//! given it up: its client heard a refusal, and what came after that must not meet the command.
+//! Invariants: who passes a command back has done nothing for it, and forgets it. Nothing is done for a peer
+//! that may have given it up: its client heard a refusal, and what came after that must not meet the command.
 
 use alloc::vec::Vec;
 
@@ -17,8 +17,8 @@ use crate::membership::Standing;
 use crate::refusal;
 
 impl Control {
-    /// A peer's command may be of long ago, if this node or the way to it stood still; then there is no lease, or the peer is
-    /// not heard. It goes back, and comes again if it is still wanted.
+    /// A peer's command may be of long ago, if this node or the way to it stood still; then there is no lease,
+    /// or the peer is not heard. It goes back, and comes again if it is still wanted.
     pub(super) fn serves(&self, now: Instant, origin: Origin) -> bool {
         match origin {
             Origin::Shard(..) => true,
@@ -51,7 +51,8 @@ impl Control {
         }
     }
 
-    /// The home of a queue answers. While there is time a refusal for lack of it is none: the maps of the two differ still.
+    /// The home of a queue answers. While there is time a refusal for lack of it is none: the maps of the two
+    /// differ still.
     pub(crate) fn on_response(&mut self, now: Instant, peer: NodeId, id: RequestId, reply: Reply) {
         let key = CommandKey(id.0);
         let Some(pending) = self.desk.commands.get(&key) else { return };

@@ -42,8 +42,9 @@ impl Control {
         self.desk.finishing.push((key, true));
     }
 
-    /// The proposal has every vote: it stands. Everyone else routes by a queue already, so only the own shards are awaited;
-    /// an exchange has no home that goes with it, so its register must be everywhere before the ok.
+    /// The proposal has every vote: it stands. Everyone else routes by a queue already, so only the own shards
+    /// are awaited; an exchange has no home that goes with it, so its register must be everywhere before the
+    /// ok.
     pub(super) fn stand(&mut self, key: CommandKey, id: Ulid) {
         self.desk.proposals.remove(&id);
         let queue = QueueId { generation: 0, ulid: id };
@@ -107,7 +108,8 @@ impl Control {
         let Some(pending) = self.desk.commands.get(&key) else { return };
         match (&pending.phase, &pending.command) {
             (Phase::Removing(..), _) => self.withdraw(now, id),
-            // two rivals over a masked name settle it between them: were both to go, neither client had its queue
+            // two rivals over a masked name settle it between them: were both to go, neither client had its
+            // queue
             (_, Command::DeclareQueue { definition, .. }) if taken => {
                 let name = ObjectName::new(&definition.vhost, &definition.name);
                 if let Some(masked) = self.directory.masked(&name).cloned() {

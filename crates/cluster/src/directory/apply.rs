@@ -1,4 +1,5 @@
-//! Changes of the directory: steps of the own map, deltas and whole maps of others, verdicts. Indices follow each record.
+//! Changes of the directory: steps of the own map, deltas and whole maps of others, verdicts. Indices follow
+//! each record.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;

@@ -1,8 +1,8 @@
 //! Which bindings are routed by: one key is derived at a time from the maps, and compared with what was told.
 //!
-//! Read first: `effective`, which calls this last. Invariant: a change of one binding costs the work of one binding,
-//! however many others its ends have; all bindings of an end are looked at only when that end itself changes (a queue's
-//! life or epoch, an exchange).
+//! Read first: `effective`, which calls this last. Invariant: a change of one binding costs the work of one
+//! binding, however many others its ends have; all bindings of an end are looked at only when that end itself
+//! changes (a queue's life or epoch, an exchange).
 
 use alloc::vec::Vec;
 
@@ -70,7 +70,8 @@ impl Directory {
         self.dirty.destinations.insert((DestinationKind::Exchange, name.clone()));
     }
 
-    /// Drops all told bindings from and to an exchange that goes or changes; they are put again if they still hold.
+    /// Drops all told bindings from and to an exchange that goes or changes; they are put again if they still
+    /// hold.
     pub(super) fn untell_bindings_at(&mut self, name: &ObjectName, batch: &mut Batch) {
         let told = &mut self.published.bindings;
         let to = told.remove_to(&(DestinationKind::Exchange, name.clone()));
@@ -107,8 +108,9 @@ impl Directory {
         }
     }
 
-    /// The binding of the life that counts, or of another that it merges with (R3): of its epoch, from an exchange that is
-    /// there, made after its last deletion. Void ones of this node's queues are dropped from its map.
+    /// The binding of the life that counts, or of another that it merges with (R3): of its epoch, from an
+    /// exchange that is there, made after its last deletion. Void ones of this node's queues are dropped from
+    /// its map.
     fn queue_binding(&mut self, key: &BindingKey) -> Option<Binding> {
         let (source, name) = (key.source(), key.destination());
         let chosen = self.choose(&name, false).map(|(_, id)| id);
@@ -151,8 +153,9 @@ impl Directory {
             || self.exchanges.known.get(name).is_some_and(|known| known.value.is_some())
     }
 
-    /// The binding between exchanges as it was written last, made after the last deletion of both its ends. A void one of
-    /// this node is unbound under its old stamp: it says no more than the deletion, so it beats nothing that came after.
+    /// The binding between exchanges as it was written last, made after the last deletion of both its ends. A
+    /// void one of this node is unbound under its old stamp: it says no more than the deletion, so it beats
+    /// nothing that came after.
     fn exchange_binding(&mut self, key: &BindingKey) -> Option<Binding> {
         let (source, name) = (key.source(), key.destination());
         let register = known_registers::exchange_binding_key(key);

@@ -1,7 +1,7 @@
 //! R5 and R3 in one choice: of all lives of a queue name, which one does this node route to?
 //!
-//! Standing lives whose home is Alive beat those whose home is unreachable; those beat a proposal that has the vote;
-//! that beats lives whose home is Down, which are masked. Among equals R3's order: the smaller `QueueId`.
+//! Standing lives whose home is Alive beat those whose home is unreachable; those beat a proposal that has the
+//! vote; that beats lives whose home is Down, which are masked. Among equals R3's order: the smaller `QueueId`.
 //! Nothing here deletes anything.
 
 use leveret_model::QueueId;

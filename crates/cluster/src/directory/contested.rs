@@ -31,8 +31,8 @@ pub(super) struct Union {
 }
 
 impl Contested {
-    /// The lives of the name changed, or how their homes stand; so many of them stand. A queue that has its name alone
-    /// again begins anew when it meets another.
+    /// The lives of the name changed, or how their homes stand; so many of them stand. A queue that has its
+    /// name alone again begins anew when it meets another.
     pub(super) fn on_lives(&mut self, name: &ObjectName, standing: usize) {
         if standing > 1 {
             self.names.entry(name.clone()).or_default();

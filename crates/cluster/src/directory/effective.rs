@@ -1,9 +1,9 @@
-//! From maps and verdicts to changes for the shards: derive anew what is dirty, compare with what was told (`published_state`),
-//! emit the difference. Bindings: `bindings`.
+//! From maps and verdicts to changes for the shards: derive anew what is dirty, compare with what was told
+//! (`published_state`), emit the difference. Bindings: `bindings`.
 //!
-//! Invariants: bindings come after both their ends and go before them; a queue that this node is home of is never
-//! dropped at the shards while its record stands; an own proposal is not told to the own shards before it stands, so no
-//! message is ever stored in a queue that may be withdrawn.
+//! Invariants: bindings come after both their ends and go before them; a queue that this node is home of is
+//! never dropped at the shards while its record stands; an own proposal is not told to the own shards before it
+//! stands, so no message is ever stored in a queue that may be withdrawn.
 
 use alloc::vec::Vec;
 
@@ -130,7 +130,8 @@ impl Directory {
         }
     }
 
-    /// R2 for deletions: this node refuses while a queue of its own, or a register that it wrote, is bound to it.
+    /// R2 for deletions: this node refuses while a queue of its own, or a register that it wrote, is bound to
+    /// it.
     fn vote_on_removals(&mut self, name: &ObjectName) {
         let Some(removals) = self.exchanges.removals.get(name) else { return };
         if removals.is_empty() {
@@ -281,7 +282,8 @@ impl Directory {
         self.published.queues.insert(id, (record, masked));
     }
 
-    /// The name loses a life. With the last one a table drops its bindings: they are told anew if another comes.
+    /// The name loses a life. With the last one a table drops its bindings: they are told anew if another
+    /// comes.
     fn untell_name(&mut self, name: &ObjectName, id: QueueId, batch: &mut Batch) {
         let destination = (DestinationKind::Queue, name.clone());
         if let Some(ids) = self.published.names.get_mut(name) {

@@ -1,5 +1,5 @@
-//! What the directory keeps beside the maps so that nothing has to walk them: names, bindings by their ends, and what is
-//! to be derived anew.
+//! What the directory keeps beside the maps so that nothing has to walk them: names, bindings by their ends,
+//! and what is to be derived anew.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,8 @@ pub(super) struct ExchangeName {
     /// The register's last deletion.
     pub(super) deleted: u64,
     pub(super) written: bool,
-    /// It is there, but a later version defined it in a way that this one cannot hold: nothing is said or done about it.
+    /// It is there, but a later version defined it in a way that this one cannot hold: nothing is said or done
+    /// about it.
     pub(super) not_understood: bool,
 }
 

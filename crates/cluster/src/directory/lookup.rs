@@ -20,8 +20,8 @@ use crate::membership::Standing;
 pub(crate) enum Lookup<T> {
     /// Nothing of that name.
     Nothing,
-    /// Somebody proposes it, or a later version defined it in a way that this one cannot hold: nothing can be said or done
-    /// about it now.
+    /// Somebody proposes it, or a later version defined it in a way that this one cannot hold: nothing can be
+    /// said or done about it now.
     Undecided,
     /// It is there.
     There(T),

@@ -1,7 +1,7 @@
 //! One node's map: the records that it alone writes, under a version.
 //!
-//! Invariants: a map's records follow from its versions in order, so two holders of one version hold the same records;
-//! versions carry the incarnation, so a restart that lost unsynced changes never uses a number again.
+//! Invariants: a map's records follow from its versions in order, so two holders of one version hold the same
+//! records; versions carry the incarnation, so a restart that lost unsynced changes never uses a number again.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

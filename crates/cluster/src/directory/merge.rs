@@ -1,17 +1,18 @@
 //! R3: two standing lives of one queue name meet. The smaller `QueueId` whose home is Alive wins.
 //!
-//! The winner's home takes over the loser's bindings; when the loser's home sees them all there, it says so, and when
-//! everyone acts on that (R1), it renames its queue to `<name>~<ulid>`, where it keeps its messages. Each home writes its
-//! own map alone, so the steps need no agreement, and repeat harmlessly until all are done. Nothing is deleted.
+//! The winner's home takes over the loser's bindings; when the loser's home sees them all there, it says so,
+//! and when everyone acts on that (R1), it renames its queue to `<name>~<ulid>`, where it keeps its messages.
+//! Each home writes its own map alone, so the steps need no agreement, and repeat harmlessly until all are
+//! done. Nothing is deleted.
 //!
-//! Invariant: nobody routes past a binding of either life. Until the rename the bindings of both lead to the name
-//! (`bindings`); the rename drops the loser's, so before it everyone that counts must have the winner's. Who acts on a
-//! map acts on all that it rests on, so the loser's home writes its own record again once it has seen the winner's
-//! bindings, and awaits that version.
+//! Invariant: nobody routes past a binding of either life. Until the rename the bindings of both lead to the
+//! name (`bindings`); the rename drops the loser's, so before it everyone that counts must have the winner's.
+//! Who acts on a map acts on all that it rests on, so the loser's home writes its own record again once it has
+//! seen the winner's bindings, and awaits that version.
 //!
-//! Invariant: a contested name is looked at only when what its merge follows from changed: its lives, how their homes stand,
-//! their bindings, those bindings' exchanges, and who acts on a union. A dead node's names may be contested in thousands
-//! until it is forgotten, and no input pays for those that it does not touch.
+//! Invariant: a contested name is looked at only when what its merge follows from changed: its lives, how their
+//! homes stand, their bindings, those bindings' exchanges, and who acts on a union. A dead node's names may be
+//! contested in thousands until it is forgotten, and no input pays for those that it does not touch.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -37,8 +38,8 @@ pub(crate) enum MergeStep {
         /// How many.
         bindings: usize,
     },
-    /// This node's queue lost, and the winner has all its bindings: once everyone acts on this version of the own map it
-    /// may lose its name ([`Directory::united`]).
+    /// This node's queue lost, and the winner has all its bindings: once everyone acts on this version of the
+    /// own map it may lose its name ([`Directory::united`]).
     United {
         /// This node's queue.
         loser: QueueId,
@@ -186,7 +187,8 @@ impl Directory {
     }
 }
 
-/// The name of a queue that lost a merge: its id behind the old name, of which the end is cut if it is too long.
+/// The name of a queue that lost a merge: its id behind the old name, of which the end is cut if it is too
+/// long.
 fn loser_name(name: &str, id: QueueId) -> Name {
     let tail = format!("~{}", id.ulid);
     let mut keep = name.len().min(SHORT_STRING_BYTES_MAX - tail.len());

@@ -1,8 +1,8 @@
 //! R2, the voter's side: of several proposals for one name a node agrees to one at a time.
 //!
-//! Invariants: a proposal is routed by only while it has this node's vote; the vote moves only when the proposal that
-//! has it is gone (withdrawn, standing, or its proposer is Down). Two proposals that share one voter can therefore not
-//! both be agreed to, which is all that "no two declare-oks for one name" needs.
+//! Invariants: a proposal is routed by only while it has this node's vote; the vote moves only when the
+//! proposal that has it is gone (withdrawn, standing, or its proposer is Down). Two proposals that share one
+//! voter can therefore not both be agreed to, which is all that "no two declare-oks for one name" needs.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

@@ -1,7 +1,7 @@
 //! What the shards of this node were told, with the counts that commands ask for.
 //!
-//! Read first: `effective`. Invariant: everything here is found by its key or by one end; nothing walks all of it but
-//! `status`.
+//! Read first: `effective`. Invariant: everything here is found by its key or by one end; nothing walks all of
+//! it but `status`.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;

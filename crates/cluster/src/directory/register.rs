@@ -1,11 +1,13 @@
-//! Last-writer registers: what has no owner among the nodes. One machine for all kinds; it never looks into a value.
+//! Last-writer registers: what has no owner among the nodes. One machine for all kinds; it never looks into a
+//! value.
 //!
-//! Each writer's map holds what that node last wrote. The register is the latest write over all maps, ordered by Lamport
-//! counter and node id, never by a clock. So it is covered by the versions of its writers' maps (R1, R4) and survives any
-//! of them: before a map is forgotten, another node adopts the registers that stand nowhere else.
+//! Each writer's map holds what that node last wrote. The register is the latest write over all maps, ordered
+//! by Lamport counter and node id, never by a clock. So it is covered by the versions of its writers' maps (R1,
+//! R4) and survives any of them: before a map is forgotten, another node adopts the registers that stand
+//! nowhere else.
 //!
-//! Invariant: a register of a kind that this version does not know is kept, adopted and handed on like any other (P8).
-//! Which kinds are known, and what their keys and values say, is in `known_registers`.
+//! Invariant: a register of a kind that this version does not know is kept, adopted and handed on like any
+//! other (P8). Which kinds are known, and what their keys and values say, is in `known_registers`.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -47,8 +49,8 @@ pub(crate) struct RegisterKey {
 pub(crate) struct Register {
     pub(crate) key: RegisterKey,
     pub(crate) stamp: Stamp,
-    /// Lamport counter of the last deletion that the writer knew of; 0 for none. Kept over later writes, because what
-    /// was made at or before a deletion stays void after the next creation.
+    /// Lamport counter of the last deletion that the writer knew of; 0 for none. Kept over later writes,
+    /// because what was made at or before a deletion stays void after the next creation.
     pub(crate) deleted: u64,
     /// None: deleted.
     pub(crate) value: Option<Box<[u8]>>,

@@ -1,5 +1,5 @@
-//! What the records of all maps take together: tables have bounds like everything else, and these are checked where a
-//! client makes something new. What is there already, or goes, is never refused.
+//! What the records of all maps take together: tables have bounds like everything else, and these are checked
+//! where a client makes something new. What is there already, or goes, is never refused.
 
 use super::known_registers;
 use super::map::Record;

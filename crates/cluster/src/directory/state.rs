@@ -1,5 +1,5 @@
-//! The directory's state: maps, verdicts, indices, and what is to be told. What changes it is in `apply`, what follows
-//! from it in `effective`.
+//! The directory's state: maps, verdicts, indices, and what is to be told. What changes it is in `apply`, what
+//! follows from it in `effective`.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -125,7 +125,8 @@ impl Directory {
         !self.dirty.is_empty()
     }
 
-    /// Kinds of records that this version does not know and that are here for the first time, and whose map has them.
+    /// Kinds of records that this version does not know and that are here for the first time, and whose map has
+    /// them.
     pub(crate) fn take_unknown(&mut self) -> Vec<(UnknownKind, NodeId)> {
         self.unknown.take_reports()
     }

@@ -1,8 +1,8 @@
 //! R1: an ok goes out when everyone acts on it, or holds no lease that rests on an echo from before it.
 //!
-//! Everyone = each node whose ping this node echoed in the last 2 s, whatever was judged since. A silent one is awaited
-//! until 2 s after the last echo that did not name the change. No verdict excuses anyone: with a verdict that does, a
-//! confirmed publish can skip a binding whose ok went out.
+//! Everyone = each node whose ping this node echoed in the last 2 s, whatever was judged since. A silent one is
+//! awaited until 2 s after the last echo that did not name the change. No verdict excuses anyone: with a
+//! verdict that does, a confirmed publish can skip a binding whose ok went out.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -95,8 +95,8 @@ impl<T: Ord + Clone> Visible<T> {
         self.echoed.values().all(|at| *at + limits::ECHO_WAIT <= now)
     }
 
-    /// Waits until `version` of the own map is visible, and `sequence` applied by the own shards. `linked`: counted
-    /// peers with a link, which may be about to get their first echo.
+    /// Waits until `version` of the own map is visible, and `sequence` applied by the own shards. `linked`:
+    /// counted peers with a link, which may be about to get their first echo.
     pub(crate) fn wait(
         &mut self,
         now: Instant,
@@ -126,7 +126,8 @@ impl<T: Ord + Clone> Visible<T> {
         self.waits.remove(what);
     }
 
-    /// What is visible now: every node acked or was awaited long enough, no voter refuses, own shards applied it.
+    /// What is visible now: every node acked or was awaited long enough, no voter refuses, own shards applied
+    /// it.
     pub(crate) fn poll(&mut self, now: Instant, applied: u64) -> Vec<T> {
         let mut done = Vec::new();
         for (what, wait) in &mut self.waits {

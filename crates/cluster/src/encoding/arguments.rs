@@ -1,11 +1,12 @@
-//! Arguments of exchanges, queues and bindings as bytes: what maps and control frames carry of a [`leveret_model::Value`].
+//! Arguments of exchanges, queues and bindings as bytes: what maps and control frames carry of a
+//! [`leveret_model::Value`].
 //!
 //! ```text
 //!   table: count u32, then per entry: key length u8, key, value     array: count u32, then values
 //!   value: the AMQP type letter (brokers' table types), then the value little-endian; strings: length u32, bytes
 //! ```
-//! Invariants: what [`encode`] writes [`decode`] reads back equal, bit by bit for floats; nesting and entries are
-//! bounded by `limits::TABLE_DEPTH_MAX` and `TABLE_ENTRIES_MAX`, so the recursion is too.
+//! Invariants: what [`encode`] writes [`decode`] reads back equal, bit by bit for floats; nesting and entries
+//! are bounded by `limits::TABLE_DEPTH_MAX` and `TABLE_ENTRIES_MAX`, so the recursion is too.
 
 use alloc::vec::Vec;
 

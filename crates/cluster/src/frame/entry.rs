@@ -1,7 +1,8 @@
 //! Steps of a map from and to the entries of a frame.
 //!
-//! A record or register of a kind that this version does not know is taken as it is: it is kept and handed on (P8). One
-//! of a known kind whose bytes cannot be read is [`Damage`], except the value of a register, which its reader judges.
+//! A record or register of a kind that this version does not know is taken as it is: it is kept and handed on
+//! (P8). One of a known kind whose bytes cannot be read is [`Damage`], except the value of a register, which
+//! its reader judges.
 
 use alloc::boxed::Box;
 use alloc::string::ToString;

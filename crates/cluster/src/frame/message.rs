@@ -8,9 +8,9 @@
 //!   anyone   ──Digest──▶ ◀──MapRequest──  ──MapReply…──▶         each second
 //!   node     ──Request──▶ home ──Response──▶         repeated under its id on each new link
 //! ```
-//! Read first: `frame`, whose enum is what the rest of the crate speaks. Rules of change: a tag is never used again,
-//! unknown fields and frames are skipped, a missing field is its default. What directory records look like is in
-//! [`record`](super::record).
+//! Read first: `frame`, whose enum is what the rest of the crate speaks. Rules of change: a tag is never used
+//! again, unknown fields and frames are skipped, a missing field is its default. What directory records look
+//! like is in [`record`](super::record).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -71,8 +71,8 @@ pub(crate) enum Body {
     TurnAway(TurnAway),
 }
 
-/// How far a writer's map is known. Ordered by incarnation, then counter: a restart that lost an unsynced version
-/// never reuses a number.
+/// How far a writer's map is known. Ordered by incarnation, then counter: a restart that lost an unsynced
+/// version never reuses a number.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(crate) struct Version {
     /// The writer.
@@ -163,8 +163,8 @@ pub(crate) struct Delta {
     /// The changes, in order.
     #[prost(message, repeated, tag = "3")]
     pub(crate) entries: Vec<Entry>,
-    /// Other maps that the writer had when it made them: a binding means nothing without its exchange. Acked only when
-    /// these are routed by as well.
+    /// Other maps that the writer had when it made them: a binding means nothing without its exchange. Acked
+    /// only when these are routed by as well.
     #[prost(message, repeated, tag = "4")]
     pub(crate) rests_on: Vec<Version>,
 }
@@ -183,7 +183,8 @@ pub(crate) struct Conflict {
     /// The proposal's ULID.
     #[prost(message, required, tag = "1")]
     pub(crate) proposal: Id,
-    /// What stands against it is there, and the sender does not take its home for Down; else it is a rival proposal.
+    /// What stands against it is there, and the sender does not take its home for Down; else it is a rival
+    /// proposal.
     #[prost(bool, tag = "2")]
     pub(crate) taken: bool,
 }
@@ -246,7 +247,8 @@ pub(crate) struct Request {
     pub(crate) command: Option<CommandKind>,
 }
 
-/// What a request wants: what a queue's home alone can do. Tags 2 to 4 were declarations, which no node ever sent.
+/// What a request wants: what a queue's home alone can do. Tags 2 to 4 were declarations, which no node ever
+/// sent.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(crate) enum CommandKind {
     /// Delete a queue.

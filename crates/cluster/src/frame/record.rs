@@ -1,8 +1,8 @@
 //! Records of the directory in control frames, as protobuf: what a writer's map consists of.
 //!
-//! An entry is a record of its writer or a register, under a kind and a key; kind, key and presence say all that a
-//! node needs to keep and to forward an entry whose value it cannot read. So a new kind needs no new form of entry.
-//! Read first: `directory::map`, whose records these are. The rules of change are those of
+//! An entry is a record of its writer or a register, under a kind and a key; kind, key and presence say all
+//! that a node needs to keep and to forward an entry whose value it cannot read. So a new kind needs no new
+//! form of entry. Read first: `directory::map`, whose records these are. The rules of change are those of
 //! [`encoding`](crate::encoding).
 
 use alloc::vec::Vec;

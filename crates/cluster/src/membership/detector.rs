@@ -1,8 +1,8 @@
 //! Verdicts: one detector, the echoes that the lease needs anyway.
 //!
-//! Down = not heard (for 1.2 s, or the links are reset and the redials refused or answered by another process) *and* not
-//! listed by any node that is heard. Listed but not heard is unreachable, and still counts: without this veto a verdict
-//! cancels the very lease rule that it serves.
+//! Down = not heard (for 1.2 s, or the links are reset and the redials refused or answered by another process)
+//! *and* not listed by any node that is heard. Listed but not heard is unreachable, and still counts: without
+//! this veto a verdict cancels the very lease rule that it serves.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +19,8 @@ pub(crate) fn listed(now: Instant, members: &BTreeMap<NodeId, Member>) -> BTreeS
         .collect()
 }
 
-/// How a member stands now. `listed`: a node that is heard hears it. `patient`: this thread was late, so silence
-/// proves nothing yet.
+/// How a member stands now. `listed`: a node that is heard hears it. `patient`: this thread was late, so
+/// silence proves nothing yet.
 pub(crate) fn verdict(now: Instant, member: &Member, listed: bool, patient: bool) -> Standing {
     if member.is_heard(now) {
         return Standing::Alive;

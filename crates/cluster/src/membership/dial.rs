@@ -133,7 +133,8 @@ impl Dials {
         true
     }
 
-    /// Two random seeds behind which nobody linked is known; often while there is no link at all, else each second.
+    /// Two random seeds behind which nobody linked is known; often while there is no link at all, else each
+    /// second.
     pub(crate) fn seeds_due(
         &mut self,
         now: Instant,

@@ -1,9 +1,9 @@
 //! From the start to the first lease.
 //!
-//! A newcomer is ready when everyone that it counts has echoed it, and it has echoed them; then the client listener
-//! opens and the others list it. One that gets no answer from anyone is a cluster of one after 1 s, at once if nobody
-//! is named at all; the second begins when the registry has named all that it can, for before nobody could answer. To be
-//! turned away is an answer: the cluster is there, so nobody serves beside it.
+//! A newcomer is ready when everyone that it counts has echoed it, and it has echoed them; then the client
+//! listener opens and the others list it. One that gets no answer from anyone is a cluster of one after 1 s, at
+//! once if nobody is named at all; the second begins when the registry has named all that it can, for before
+//! nobody could answer. To be turned away is an answer: the cluster is there, so nobody serves beside it.
 
 use leveret_model::{Instant, limits};
 
@@ -14,7 +14,8 @@ pub(crate) enum Join {
     Joining {
         /// Since when.
         since: Instant,
-        /// Since when nobody answers: the registry's first answer, or the last time that this node was turned away.
+        /// Since when nobody answers: the registry's first answer, or the last time that this node was turned
+        /// away.
         quiet_since: Instant,
         /// It was said that it is slow.
         said: bool,

@@ -1,8 +1,8 @@
 //! R4: until when this node may route by bindings and say what is not there.
 //!
-//! Every member that is counted echoed a ping that was sent at most 1.5 s ago, and every map version that the echo names
-//! is applied by every shard. An echo whose versions are not applied yet waits; meanwhile the one before it holds, whose
-//! time is covered by R1's wait of 2 s.
+//! Every member that is counted echoed a ping that was sent at most 1.5 s ago, and every map version that the
+//! echo names is applied by every shard. An echo whose versions are not applied yet waits; meanwhile the one
+//! before it holds, whose time is covered by R1's wait of 2 s.
 
 use alloc::vec::Vec;
 

@@ -1,7 +1,7 @@
 //! Who is there, who is heard, and until when this node may act on its view (R4).
 //!
-//! Read first: [`standing`], then `detector` (verdicts) and `lease`. The parts here know no directory and send nothing;
-//! `peers` in the crate's root feeds them.
+//! Read first: [`standing`], then `detector` (verdicts) and `lease`. The parts here know no directory and send
+//! nothing; `peers` in the crate's root feeds them.
 
 pub(crate) mod detector;
 pub(crate) mod dial;

@@ -1,11 +1,13 @@
-//! What goes when a node was Down for ten minutes: all of it but its registers, which somebody else takes over first.
+//! What goes when a node was Down for ten minutes: all of it but its registers, which somebody else takes over
+//! first.
 //!
-//! Without disks each start is a new node, so a cluster whose pods restart must not keep the dead for ever: not their
-//! records, nor their names, versions and addresses. Registers (exchanges, bindings between them) have no owner and stay.
+//! Without disks each start is a new node, so a cluster whose pods restart must not keep the dead for ever: not
+//! their records, nor their names, versions and addresses. Registers (exchanges, bindings between them) have no
+//! owner and stay.
 //!
-//! Invariants: nobody forgets a map whose registers are nowhere else; a node that was forgotten here is not learnt
-//! anew from a peer that is a moment behind, for the time says when it went down, not when it was heard of; if it lives
-//! after all, its own link brings it back whole.
+//! Invariants: nobody forgets a map whose registers are nowhere else; a node that was forgotten here is not
+//! learnt anew from a peer that is a moment behind, for the time says when it went down, not when it was heard
+//! of; if it lives after all, its own link brings it back whole.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -48,8 +50,8 @@ impl Control {
         due.max(self.forget_not_before)
     }
 
-    /// Forgets a node once its registers are in another map. The smallest node that is there takes them over; if it does
-    /// not (it may judge the dead one otherwise), everyone does: `anyone`.
+    /// Forgets a node once its registers are in another map. The smallest node that is there takes them over;
+    /// if it does not (it may judge the dead one otherwise), everyone does: `anyone`.
     fn forget(&mut self, now: Instant, node: NodeId, anyone: bool) {
         let orphans = self.directory.orphans(node);
         if !orphans.is_empty() {
@@ -91,8 +93,9 @@ impl Control {
         }
     }
 
-    /// A node that never was a member here leaves no trace. Its map goes with what is known of it: if the map stayed and the
-    /// node came again, nobody would tell the shards of it, so it would never be routed by, nor acked, nor leased on.
+    /// A node that never was a member here leaves no trace. Its map goes with what is known of it: if the map
+    /// stayed and the node came again, nobody would tell the shards of it, so it would never be routed by, nor
+    /// acked, nor leased on.
     pub(crate) fn forget_stray(&mut self, node: NodeId) {
         let orphans = self.directory.orphans(node);
         self.directory.adopt(orphans);

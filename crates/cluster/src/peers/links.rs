@@ -36,7 +36,8 @@ impl Control {
         }
         let dialler = if dialled.is_some() { own } else { node };
         if let Some(old) = self.members.get(&node).and_then(|member| member.link) {
-            // of two dials that crossed the smaller id's stays; a second one of the same dialler replaces its first
+            // of two dials that crossed the smaller id's stays; a second one of the same dialler replaces its
+            // first
             let kept = self.links.get(&old).map(|link| link.dialler);
             if dialler != own.min(node) && kept == Some(own.min(node)) {
                 self.effects.hang_ups.push(link);
@@ -64,9 +65,9 @@ impl Control {
         self.greet(now, node);
     }
 
-    /// This node dialled `address` and met `holder` there, with proof: a port belongs to one process, so members that had
-    /// it before are gone. Only those without a link: a dial's answer may be older than a link that came meanwhile.
-    /// An address that somebody merely claims proves nothing (docs/decisions/0004).
+    /// This node dialled `address` and met `holder` there, with proof: a port belongs to one process, so
+    /// members that had it before are gone. Only those without a link: a dial's answer may be older than a link
+    /// that came meanwhile. An address that somebody merely claims proves nothing (docs/decisions/0004).
     pub(super) fn supplant(&mut self, address: &str, holder: NodeId) {
         for (&node, member) in &mut self.members {
             if node != holder && member.link.is_none() && member.hello.address == address {
@@ -75,7 +76,8 @@ impl Control {
         }
     }
 
-    /// The first frames on a link: the state, what stands against the peer's proposals, how far its map is applied.
+    /// The first frames on a link: the state, what stands against the peer's proposals, how far its map is
+    /// applied.
     pub(super) fn greet(&mut self, now: Instant, node: NodeId) {
         let state = self.state(now);
         self.send(node, state);
@@ -183,7 +185,8 @@ impl Control {
         }
         let Some(member) = self.members.get_mut(&peer) else { return };
         let address = member.hello.address.clone();
-        // A peer that hung up before it said anything turned us away: it is asked again at its time, not at once.
+        // A peer that hung up before it said anything turned us away: it is asked again at its time, not at
+        // once.
         if member.stated && self.dials.dial(now, &address, true) {
             self.effects.dials.push(address);
         }
@@ -198,7 +201,8 @@ impl Control {
             if failure == DialFailure::Refused {
                 member.refusals = member.refusals.saturating_add(1);
             }
-            // A process that was killed may still accept for a moment, and reset: that proves nothing, so ask soon.
+            // A process that was killed may still accept for a moment, and reset: that proves nothing, so ask
+            // soon.
             let just_heard = member.heard_at.is_some_and(|at| now.since(at) < limits::HASTY_REDIAL_WITHIN);
             if member.refusals == 1 || (failure == DialFailure::Unreachable && just_heard) {
                 again = now + limits::REFUSED_REDIAL_AFTER;

@@ -15,7 +15,8 @@ const _: () =
     assert!(PIECE_BYTES_MAX < limits::LINK_FRAME_BYTES_MAX, "a piece of a map fits in a link's frame");
 
 impl Control {
-    /// `from` knows a version of a map. Ask for it if it is news: at once, or when the delta that is under way is late.
+    /// `from` knows a version of a map. Ask for it if it is news: at once, or when the delta that is under way
+    /// is late.
     pub(super) fn want(&mut self, now: Instant, from: NodeId, node: NodeId, version: Version, at_once: bool) {
         let known = node == self.own() || version <= self.directory.version_of(node);
         if known || self.forgotten.contains_key(&node) {

@@ -24,8 +24,8 @@ impl Control {
         }
     }
 
-    /// A link that brought nothing for longer than a lease lasts is dead, or so slow that a new one is better: the system
-    /// would try to save it for minutes.
+    /// A link that brought nothing for longer than a lease lasts is dead, or so slow that a new one is better:
+    /// the system would try to save it for minutes.
     fn hang_up_silent(&mut self, now: Instant) {
         let silent: Vec<LinkKey> = self
             .links
@@ -61,7 +61,8 @@ impl Control {
         self.effects.dials.extend(seeds);
     }
 
-    /// It has no link, and its address is not one where this node met another that has one: there it would be met again.
+    /// It has no link, and its address is not one where this node met another that has one: there it would be
+    /// met again.
     fn is_dialled(&self, member: &Member) -> bool {
         let address = &member.hello.address;
         member.link.is_none()

@@ -1,4 +1,5 @@
-//! Control frames of kinds that only a later version knows: skipped, counted, and reported once for each peer and kind.
+//! Control frames of kinds that only a later version knows: skipped, counted, and reported once for each peer
+//! and kind.
 
 use alloc::collections::BTreeMap;
 

@@ -195,7 +195,8 @@ fn two_sides_of_a_cut_each_declare_and_one_queue_remains_with_the_bindings_of_bo
     }
 }
 
-/// Each voter agrees to the proposal that it saw first; what refuses the other is no sign of the masked queue's home.
+/// Each voter agrees to the proposal that it saw first; what refuses the other is no sign of the masked queue's
+/// home.
 #[test]
 fn of_two_rivals_over_a_masked_name_the_older_gets_it_and_the_other_its_answer() {
     for seed in 0..60 {

@@ -1,4 +1,5 @@
-//! A cluster of two versions, as in a rolling upgrade: what the older nodes do not know they keep, hand on and report.
+//! A cluster of two versions, as in a rolling upgrade: what the older nodes do not know they keep, hand on and
+//! report.
 
 use leveret_cluster::{Event, LATER_KIND, LATER_REGISTERS, UnknownKind};
 use leveret_link::handshake::Capabilities;
@@ -73,8 +74,8 @@ fn nodes_of_two_versions_declare_bind_and_delete_together() {
     assert!(world.run_until(ms(100), World::agrees), "{:#?}", views(&world));
 }
 
-/// The owner's records go with it, ten minutes after it died; what has no owner stays for ever, without anybody who
-/// knows what it means.
+/// The owner's records go with it, ten minutes after it died; what has no owner stays for ever, without anybody
+/// who knows what it means.
 #[test]
 fn a_newcomer_is_handed_what_nobody_there_knows_and_registers_outlive_their_writer() {
     let mut world = cluster(3, 3);

@@ -1,4 +1,5 @@
-//! Nodes that are killed and come back at their address as somebody else: without a disk each start draws a new id.
+//! Nodes that are killed and come back at their address as somebody else: without a disk each start draws a new
+//! id.
 
 use leveret_cluster::{Event, Standing};
 use leveret_model::definition::ExchangeKind;
@@ -17,7 +18,8 @@ fn restart(world: &mut World, at: At, pause_ms: u64, seeds: &[&str]) -> At {
     world.start(&address, seeds)
 }
 
-/// The killed process is known to be gone once its address is dialled and answered by another; nobody waits for silence.
+/// The killed process is known to be gone once its address is dialled and answered by another; nobody waits for
+/// silence.
 #[test]
 fn a_node_that_is_killed_and_started_at_once_serves_within_300_ms() {
     for seed in 0..120 {
@@ -116,7 +118,8 @@ fn a_node_that_was_forgotten_and_lives_comes_back_with_its_queues() {
     assert!(world.nodes[0].shards[0].serving("q").is_some());
 }
 
-/// A node that says of itself that it is at another's address proves nothing: it may be configured wrong, or behind NAT.
+/// A node that says of itself that it is at another's address proves nothing: it may be configured wrong, or
+/// behind NAT.
 #[test]
 fn a_claimed_address_takes_nobody_for_dead() {
     let mut world = cluster(4, 3);
@@ -137,8 +140,8 @@ fn a_claimed_address_takes_nobody_for_dead() {
     assert!(!world.nodes[0].events.iter().any(|(_, event)| matches!(event, Event::Down { .. })));
 }
 
-/// A member that hears of the newcomer from others, loses it before it counts it and meets it again, must not keep half of
-/// what it knew: a map that stays without being routed by keeps the lease away for ever.
+/// A member that hears of the newcomer from others, loses it before it counts it and meets it again, must not
+/// keep half of what it knew: a map that stays without being routed by keeps the lease away for ever.
 #[test]
 fn a_newcomer_that_goes_before_it_is_a_member_everywhere_and_comes_again_is_leased_on() {
     for seed in 0..200 {

@@ -1,4 +1,5 @@
-//! Nodes that are not taken in: the cluster is full, another process has their identity, their secret is another.
+//! Nodes that are not taken in: the cluster is full, another process has their identity, their secret is
+//! another.
 
 use leveret_cluster::{Event, TurnAway};
 use leveret_model::directory::Reply;
@@ -140,8 +141,8 @@ fn a_node_whose_disk_was_rolled_back_serves_nothing() {
     assert!(!world.nodes[0].control.status().queues.is_empty(), "what it had is masked, not taken over");
 }
 
-/// A disk that was put back from an old copy: peers know more of the node's own map than it does itself. Whatever it wrote
-/// from there on would be taken for what they have already, so it serves nothing.
+/// A disk that was put back from an old copy: peers know more of the node's own map than it does itself.
+/// Whatever it wrote from there on would be taken for what they have already, so it serves nothing.
 #[test]
 fn a_node_whose_peer_knows_more_of_its_map_than_itself_serves_nothing_and_says_so() {
     let mut world = cluster(5, 3);
@@ -152,7 +153,8 @@ fn a_node_whose_peer_knows_more_of_its_map_than_itself_serves_nothing_and_says_s
     let (_, _, said) = world.heard.take().expect("was put");
     assert!(!said.is_empty());
     (0..3).for_each(|at| world.kill(at));
-    // it comes back as the same start with nothing, among others that know nothing either; then the echoes of before come
+    // it comes back as the same start with nothing, among others that know nothing either; then the echoes of
+    // before come
     let again = world.start_again(2, 0, "n2", &["n9"]);
     let peer = world.start_again(0, 1, "n9", &["n2"]);
     assert!(

@@ -6,8 +6,8 @@ use leveret_model::limits::UPSTREAM_CONNECT_TIMEOUT;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// Within a second.
-pub(super) async fn probe(address: SocketAddr, health: Option<&str>) -> bool {
+/// Asks an address: `false` if it does not answer within a second.
+pub async fn probe(address: SocketAddr, health: Option<&str>) -> bool {
     let answer = async {
         let mut stream = TcpStream::connect(address).await.ok()?;
         let Some(path) = health else { return Some(true) };

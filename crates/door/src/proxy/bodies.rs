@@ -37,7 +37,8 @@ impl From<Infallible> for BodyError {
     }
 }
 
-/// A body that streams, watched for silence. The timer is made at the first silence: most bodies are there at once.
+/// A body that streams, watched for silence. The timer is made at the first silence: most bodies are there at
+/// once.
 struct Watched {
     incoming: Incoming,
     silence: Option<Pin<Box<Sleep>>>,

@@ -6,7 +6,8 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::Uri;
 use hyper::{Request, Version};
 
-/// Connection-specific fields (RFC 9110 §7.6.1), and `Expect`, which the door answers itself when it reads the body.
+/// Connection-specific fields (RFC 9110 §7.6.1), and `Expect`, which the door answers itself when it reads
+/// the body.
 const OF_THE_CONNECTION: [&str; 9] = [
     "connection",
     "keep-alive",
@@ -42,7 +43,8 @@ pub(super) fn remove_of_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// What the application should know of the client. A client that is not trusted cannot say anything about itself.
+/// What the application should know of the client. A client that is not trusted cannot say anything about
+/// itself.
 pub(super) fn set_forwarded(headers: &mut HeaderMap, client: IpAddr, trusted: bool, host: &str) {
     if !trusted {
         for name in [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, header::FORWARDED] {
@@ -86,7 +88,8 @@ pub(super) fn add_via(headers: &mut HeaderMap, version: Version, own: &str) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BadHost;
 
-/// The host as the client named it. An absolute target wins over `Host` (RFC 9112 §3.2.2); two hosts are none.
+/// The host as the client named it. An absolute target wins over `Host` (RFC 9112 §3.2.2); two hosts are
+/// none.
 pub(super) fn host<B>(request: &Request<B>) -> Result<String, BadHost> {
     if let Some(authority) = request.uri().authority() {
         return Ok(authority.as_str().to_owned());

@@ -1,4 +1,5 @@
-//! A request's place at an instance: counted in before the first byte goes there, out after the last one came back.
+//! A request's place at an instance: counted in before the first byte goes there, out after the last one came
+//! back.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! One request through the door: who answers it, on which connection, and what happens if that fails.
 //!
-//! Read first: [`serve`]. [`admit`] chooses and holds (T5, T7), [`upstream`] sends one try, [`lease`] counts it,
-//! [`pool`] keeps connections, [`headers`] changes heads, [`bodies`] carries bodies, [`tunnel`] carries upgraded connections.
+//! Read first: [`serve`]. [`admit`] chooses and holds (T5, T7), [`upstream`] sends one try, [`lease`] counts
+//! it, [`pool`] keeps connections, [`headers`] changes heads, [`bodies`] carries bodies, [`tunnel`] carries
+//! upgraded connections.
 
 mod admit;
 mod bodies;

@@ -1,4 +1,5 @@
-//! Idle connections to instances, by slot: another boot at the same address has another slot, and gets none of the old ones.
+//! Idle connections to instances, by slot: another boot at the same address has another slot, and gets none
+//! of the old ones.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

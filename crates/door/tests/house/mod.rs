@@ -1,4 +1,5 @@
-//! A door over a bus of channels, and toy application servers on loopback. Nothing sleeps: what is waited for is an answer.
+//! A door over a bus of channels, and toy application servers on loopback. Nothing sleeps: what is waited for
+//! is an answer.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -82,8 +82,9 @@ impl File {
     }
 }
 
-/// The content of a file, or what is wrong with it. What a name leads to need not be a file that ends: no more
-/// is read than shows that it is too long, and a pipe into which nobody writes is not waited for for ever.
+/// The content of a file, or what is wrong with it. What a name leads to need not be a file that ends: no
+/// more is read than shows that it is too long, and a pipe into which nobody writes is not waited for for
+/// ever.
 pub(super) fn read_at_most(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
     read_within(path, bytes_max, CONFIG_FILE_WAIT)
 }

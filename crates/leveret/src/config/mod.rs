@@ -2,14 +2,17 @@
 //!
 //! Read first: [`options`], where every option is declared once. From that table come the flags and `--help`
 //! ([`flags`]), the environment, the file ([`file`]), and the page `docs/configuration.md` ([`page`]).
-//! Invariants: file < environment < flag; a list from a higher source replaces the lower one; only the winning
-//! value is parsed, so a flag also overrides a value that is wrong in the file; every error is one line that
-//! names the option, the value, where it came from and what to do.
+//! Invariants: file < environment < flag; a list from a higher source replaces the lower one; only the
+//! winning value is parsed, so a flag also overrides a value that is wrong in the file; every error is one
+//! line that names the option, the value, where it came from and what to do.
 
+pub(crate) mod door;
 mod file;
 mod flags;
+pub(crate) mod instance;
 mod options;
 mod page;
+mod participant;
 mod sources;
 mod values;
 
@@ -21,11 +24,16 @@ use std::path::{Path, PathBuf};
 
 use leveret_model::limits::{LINK_SECRET_BYTES_MIN, SECRET_BYTES_MAX, SECRET_FILE_BYTES_MAX};
 
-pub(crate) use flags::ServeArgs;
+pub(crate) use flags::{ServeArgs, augment, given};
 pub(crate) use options::Settings;
 pub(crate) use page::render as render_page;
 pub(crate) use sources::{ConfigError, Environment};
 pub(crate) use values::LogFormat;
+
+/// The options of every command: a variable of one of them is no typing error to another.
+fn every_option() -> impl Iterator<Item = &'static options::Declared> {
+    options::all().chain(door::OPTIONS).chain(instance::OPTIONS)
+}
 
 /// Settings, and what the operator should hear about them.
 #[derive(Debug)]

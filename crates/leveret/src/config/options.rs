@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use leveret_model::limits;
 use tracing_subscriber::filter::Targets;
 
-use super::sources::{ConfigError, Sources};
 use super::values::{self, DnsName, LogFormat};
 
 /// What holds when no source says anything.
@@ -32,6 +31,9 @@ pub(crate) enum Fallback {
 pub(crate) struct Declared {
     /// TOML key; flag and variable are derived from it.
     pub(crate) key: &'static str,
+    /// Between `LEVERET_` and the key in the variable's name: the same key means another thing to another
+    /// command.
+    pub(crate) scope: &'static str,
     /// Shape of the value, for people.
     pub(crate) shape: &'static str,
     /// May be given several times; in a file a list, in the environment with commas between.
@@ -52,7 +54,7 @@ impl Declared {
 
     /// `LEVERET_CLUSTER_LISTEN`
     pub(crate) fn variable(&self) -> String {
-        format!("LEVERET_{}", self.key.to_uppercase())
+        format!("LEVERET_{}{}", self.scope, self.key.to_uppercase())
     }
 
     /// The one line for `--help`.
@@ -82,6 +84,7 @@ impl Declared {
 /// The file itself: the one option that cannot stand in it.
 pub(crate) static CONFIG: Declared = Declared {
     key: "config",
+    scope: "",
     shape: "FILE",
     repeatable: false,
     in_file: false,
@@ -106,17 +109,21 @@ pub(crate) fn declared(key: &str) -> &'static Declared {
     all().find(|option| option.key == key).expect("keys come from the table")
 }
 
+/// Declares the options of a command: a struct with the values that hold, and the table. Behind `in` stands
+/// the scope of the variables.
 macro_rules! options {
-    ($($(#[doc = $doc:literal])+ $key:ident: $type:ty = $arity:ident($parse:path), $shape:literal, $fallback:expr;)+) => {
-        /// Every option with the value that holds.
+    ($(#[doc = $what:literal])+ $settings:ident in $scope:literal;
+     $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $arity:ident($parse:path), $shape:literal, $fallback:expr;)+) => {
+        $(#[doc = $what])+
         #[derive(Clone, Debug, PartialEq)]
-        pub(crate) struct Settings {
+        pub(crate) struct $settings {
             $($(#[doc = $doc])+ pub(crate) $key: $type,)+
         }
 
         /// The table.
-        pub(crate) static OPTIONS: &[Declared] = &[$(Declared {
+        pub(crate) static OPTIONS: &[$crate::config::options::Declared] = &[$($crate::config::options::Declared {
             key: stringify!($key),
+            scope: $scope,
             shape: $shape,
             repeatable: matches!(stringify!($arity).as_bytes(), b"many"),
             in_file: true,
@@ -124,16 +131,25 @@ macro_rules! options {
             doc: &[$($doc),+],
         },)+];
 
-        impl Settings {
+        impl $settings {
             /// Asks the sources for each option in the table's order.
-            pub(crate) fn from_sources(sources: &Sources<'_>) -> Result<Self, ConfigError> {
-                Ok(Self { $($key: sources.$arity(declared(stringify!($key)), $parse)?,)+ })
+            pub(crate) fn from_sources(
+                sources: &$crate::config::sources::Sources<'_>,
+            ) -> Result<Self, $crate::config::sources::ConfigError> {
+                let mut options = OPTIONS.iter();
+                // Fields are evaluated as they are written, which is the table's order.
+                let mut next = || options.next().expect("an option for each field");
+                Ok(Self { $($key: sources.$arity(next(), $parse)?,)+ })
             }
         }
     };
 }
+pub(crate) use options;
 
 options! {
+    /// Every option of `leveret serve` with the value that holds.
+    Settings in "";
+
     /// Address and port for AMQP clients.
     ///
     /// Port 0 takes a free one; the line `listening for AMQP on ADDR:PORT` at start says which.
@@ -166,9 +182,9 @@ options! {
 
     /// Cluster address of another node; may be given several times.
     ///
-    /// At most 64. None need be up: the node dials them for ever, and serves alone meanwhile; but not beside a
-    /// cluster that answers and does not take it in (full, or another secret). Its own address among them does
-    /// no harm, so all nodes can have the same list.
+    /// At most 64. None need be up: the node dials them for ever, and serves alone meanwhile; but not beside
+    /// a cluster that answers and does not take it in (full, or another secret). Its own address among them
+    /// does no harm, so all nodes can have the same list.
     seed: Vec<SocketAddr> = many(values::address), "ADDR:PORT", Fallback::Absent("none: a single node");
 
     /// Host name whose addresses are the cluster addresses of other nodes.
@@ -194,19 +210,19 @@ options! {
 
     /// Memory for messages; above it publishers wait and everything else goes on.
     ///
-    /// Bytes, or a number with `kB`, `MB`, `GB` (powers of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024).
-    /// 64 MiB at least. What counts: messages in queues and on their way between nodes, messages that clients
+    /// Bytes, or a number with `kB`, `MB`, `GB` (powers of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024). 64
+    /// MiB at least. What counts: messages in queues and on their way between nodes, messages that clients
     /// have begun, and output that they have not read. Above 80 % of it (32 MiB below it, if that is less)
     /// publishers of long queues wait; above it all publishers do. Messages that are begun and unread output
-    /// have a quarter of it (32 MiB at least); past that the connections that keep most for longest are closed
-    /// with 320. The process takes more: its tables, a share of 12 % for blocks that messages share, and what
-    /// is just read and written.
+    /// have a quarter of it (32 MiB at least); past that the connections that keep most for longest are
+    /// closed with 320. The process takes more: its tables, a share of 12 % for blocks that messages share,
+    /// and what is just read and written.
     memory: u64 = one(values::memory), "SIZE", Fallback::Bytes(limits::MEMORY_BYTES_MAX);
 
     /// How log lines look: `auto`, `human` or `json`.
     ///
-    /// Logs go to standard error. `auto`: for people, with colours on a terminal. `human`: never with colours.
-    /// `json`: one object a line.
+    /// Logs go to standard error. `auto`: for people, with colours on a terminal. `human`: never with
+    /// colours. `json`: one object a line.
     log_format: LogFormat = one(values::log_format), "FORMAT", Fallback::Is("auto");
 
     /// Which log lines are written.

@@ -125,7 +125,7 @@ impl<'a> Sources<'a> {
 
     /// Variables with our prefix that no option has.
     pub(crate) fn unknown_variables(&self) -> Vec<String> {
-        let ours = |name: &str| options::all().any(|option| option.variable() == name);
+        let ours = |name: &str| super::every_option().any(|option| option.variable() == name);
         let names = self.environment.iter().map(|(name, _)| name);
         names.filter(|name| name.starts_with("LEVERET_") && !ours(name)).cloned().collect()
     }

@@ -257,3 +257,31 @@ fn messages_that_stay_do_not_hold_the_memory_of_those_that_went_with_them() {
     node.assert_sound();
     bystander.end();
 }
+
+#[test]
+fn memory_that_a_purge_gave_up_goes_back_to_the_system() {
+    let _turn = my_turn();
+    let mut node = Node::start(&["--log-level", "info,leveret_server::release=debug"]);
+    let mut publisher = Speaker::open(node.amqp, &[]);
+    publisher.declare("full");
+    publisher.confirms();
+    let before = node.rss_bytes();
+    let messages = 200_000;
+    let mut answers = publisher.stream.try_clone().map(Speaker::from_stream).expect("a socket");
+    let writer = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        publish(1, "full", &[7; 1_024], &mut bytes);
+        (0..messages).for_each(|_| publisher.say_bytes(&bytes));
+        publisher
+    });
+    while !matches!(answers.hear(), Heard::Confirm { number, ok: true, .. } if number == messages) {}
+    let mut publisher = writer.join().expect("it writes on");
+    let full = node.rss_bytes();
+    assert!(full > messages * 1_024, "{} MiB", full / MIB);
+    publisher.say(1, &QueuePurge { queue: b"full", ..Default::default() });
+    assert_eq!(publisher.hear(), Heard::Count(messages as u32));
+    node.logs(&["free memory was given back to the system"]);
+    let after = node.rss_bytes();
+    assert!(after * 10 <= before * 13, "{} KiB before, {} after", before / 1024, after / 1024);
+    node.assert_sound();
+}

@@ -1,8 +1,8 @@
 //! What a node answers to, beyond what every node of its protocol does.
 //!
-//! An unknown record or frame is skipped by its receiver, so nobody would ever answer it. Whoever needs an answer
-//! therefore asks only peers whose hello names the capability. A node that asks for nothing of the kind may ignore the
-//! list.
+//! An unknown record or frame is skipped by its receiver, so nobody would ever answer it. Whoever needs an
+//! answer therefore asks only peers whose hello names the capability. A node that asks for nothing of the kind
+//! may ignore the list.
 
 use alloc::vec::Vec;
 

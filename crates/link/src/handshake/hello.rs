@@ -1,7 +1,8 @@
 //! What each side of a link says of itself before it is believed: fields of checked lengths, drawn in
 //! docs/formats/link.md.
 //!
-//! Invariant: decoding looks at `limits::LINK_HANDSHAKE_BYTES_MAX` bytes at most and takes memory for three names.
+//! Invariant: decoding looks at `limits::LINK_HANDSHAKE_BYTES_MAX` bytes at most and takes memory for three
+//! names.
 
 use alloc::vec::Vec;
 
@@ -60,8 +61,8 @@ pub struct Hello {
     pub capabilities: Capabilities,
 }
 
-/// The length of the hello that begins so, or of its head while that is not there. None if no hello begins so: a wrong
-/// byte is refused at once.
+/// The length of the hello that begins so, or of its head while that is not there. None if no hello begins so:
+/// a wrong byte is refused at once.
 pub(super) fn hello_length(input: &[u8]) -> Option<usize> {
     let magic = input.len().min(MAGIC.len());
     if input[..magic] != MAGIC[..magic] {

@@ -1,10 +1,11 @@
 //! To which session a batch belongs that came to a shard.
 //!
-//! A batch comes over the shard's own links, or over another shard's, whose thread may have heard of a new session
-//! before this one did: then it waits here. What belongs to a session that is over is dropped: its records are repeated.
+//! A batch comes over the shard's own links, or over another shard's, whose thread may have heard of a new
+//! session before this one did: then it waits here. What belongs to a session that is over is dropped: its
+//! records are repeated.
 //!
-//! Invariant: sessions are told to each shard in the order of their numbers, so one that is not current and not later
-//! than the newest told is over.
+//! Invariant: sessions are told to each shard in the order of their numbers, so one that is not current and not
+//! later than the newest told is over.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -20,8 +21,8 @@ use crate::Batch;
 pub struct Arrivals {
     current: BTreeMap<NodeId, (Boot, SessionNumber)>,
     newest: SessionNumber,
-    /// Relayed batches of sessions that have not begun here; bounded by their credit, and ended by the mail that tells
-    /// of the session, which is under way.
+    /// Relayed batches of sessions that have not begun here; bounded by their credit, and ended by the mail
+    /// that tells of the session, which is under way.
     early: Vec<(ShardAddress, SessionNumber, Batch)>,
 }
 

@@ -1,5 +1,5 @@
-//! Whatever happened between two ends: when all is well again they have one session in common, and nothing of an old one
-//! ever entered another.
+//! Whatever happened between two ends: when all is well again they have one session in common, and nothing of
+//! an old one ever entered another.
 
 use core::time::Duration;
 

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 /// Body of an announcement, an ask or a command, bytes. Longer ones are dropped and counted.
 pub const ANNOUNCEMENT_BYTES_MAX: usize = 4 * 1024;
-/// Body of a door's report, bytes: it acknowledges up to a few thousand draining instances. The rest goes into
-/// the next one.
+/// Body of a door's report, bytes: it acknowledges up to a few thousand draining instances. The rest goes
+/// into the next one.
 pub const DOOR_REPORT_BYTES_MAX: usize = 1024 * 1024;
 /// Acknowledgements in one report, at some 150 bytes each. The rest goes into the next one.
 pub const DOOR_ACKS_MAX: usize = 4_096;
@@ -91,8 +91,8 @@ pub const RETRY_BUDGET_MAX: u32 = 1_000;
 pub const EMPTY_SERVICE_KEPT: Duration = Duration::from_secs(60);
 /// Messages that wait for a link to take them. More are dropped: the next one says the present again.
 pub const BUS_OUTGOING_MAX: usize = 1_024;
-/// Messages from a broker that wait for their reader. A reader so far behind makes the broker's queue drop its
-/// oldest.
+/// Messages from a broker that wait for their reader. A reader so far behind makes the broker's queue drop
+/// its oldest.
 pub const BUS_INCOMING_MAX: usize = 4_096;
 /// Messages in a participant's queue on the broker; at the bound the oldest is dropped.
 pub const BUS_QUEUE_MESSAGES_MAX: u32 = 10_000;
@@ -133,8 +133,8 @@ pub const DOOR_LISTEN_BACKLOG: i32 = 4_096;
 pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 64;
 /// A door looks at its table each.
 pub const DOOR_TICK_EVERY: Duration = Duration::from_millis(50);
-/// A door that starts sends its first request after this: every instance that was asked has answered, and knows
-/// the door.
+/// A door that starts sends its first request after this: every instance that was asked has answered, and
+/// knows the door.
 pub const DOOR_FIRST_ROUTE_AFTER: Duration = Duration::from_millis(120);
 /// A door that stops waits for its requests this long.
 pub const DOOR_STOP_WAIT: Duration = Duration::from_secs(30);

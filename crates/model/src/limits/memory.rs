@@ -1,5 +1,7 @@
 //! Memory bounds of a node, of its clients and of its tables.
 
+use core::time::Duration;
+
 use super::BODY_BYTES_MAX;
 
 // ---- memory -----------------------------------------------------------------------------------------------
@@ -63,8 +65,7 @@ pub const ARENA_BLOCK_BYTES: usize = 256 * 1024;
 /// Entries of a queue's tables whose memory is kept when they are empty again. What is larger is given back.
 pub const TABLE_KEEP_ENTRIES: usize = 16 * 1024;
 /// Empty blocks that an arena keeps for reuse, beside an eighth of those in use. More go back to the allocator,
-/// which may keep them for what is allocated next: after a purge the process stays as large as it was, as a
-/// rule.
+/// and from there to the system ([`RELEASE_AFTER`]).
 pub const ARENA_SPARE_BLOCKS: usize = 4;
 
 // ---- the allocator ----------------------------------------------------------------------------------------
@@ -75,3 +76,14 @@ pub const ARENA_SPARE_BLOCKS: usize = 4;
 pub const MALLOC_OWN_MAPPING_BYTES: i32 = 4 * 1024 * 1024;
 /// Free memory at the end of a heap that glibc keeps, bytes; more goes back to the system.
 pub const MALLOC_KEPT_BYTES: i32 = 2 * 1024 * 1024;
+
+// ---- back to the system -----------------------------------------------------------------------------------
+
+/// Memory that must be given up, of what was in use, before the allocator is asked to give it back, bytes: less
+/// is soon taken again.
+pub const RELEASE_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// The same as a share of the most that was in use, percent: a backlog that breathes is left alone.
+pub const RELEASE_PERCENT_MIN: u64 = 25;
+/// Time from there to the request: more may be given up, or taken again. It is also the shortest time between
+/// two.
+pub const RELEASE_AFTER: Duration = Duration::from_secs(3);

@@ -47,8 +47,8 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Time for an asker to ask and to take each part of the answer, and for a machine to tell its part. Then the
 /// connection ends, or the answer says who is silent.
 pub const ADMIN_WAIT: Duration = Duration::from_secs(2);
-/// Queues that a machine tells the admin socket of in one turn.
-pub const STATUS_PAGE_QUEUES: usize = 2_000;
+/// Entries of its tables of queues and connections that a machine looks at for the admin socket in one turn.
+pub const STATUS_PAGE_ENTRIES: usize = 2_000;
 /// Renamed queues that `status` warns of. Of more, the latest.
 pub const RENAMED_WARNINGS_MAX: usize = 100;
 /// `status` waits so long for the answer of a node. It answers from memory, part by part, and names a part that

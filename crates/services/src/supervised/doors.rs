@@ -65,8 +65,8 @@ impl Doors {
         self.deaf_since.get_or_insert(now);
     }
 
-    /// Doors that counted when the link went down get their time again: they still route by what they heard, and their own
-    /// links may take longer to come back.
+    /// Doors that counted when the link went down get their time again: they still route by what they heard,
+    /// and their own links may take longer to come back.
     pub(super) fn link_is_back(&mut self, now: Instant) {
         if let Some(deaf_since) = self.deaf_since.take() {
             let counted = |door: &&mut Door| deaf_since.since(door.heard) < DOOR_TTL;

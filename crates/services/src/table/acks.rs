@@ -66,8 +66,8 @@ impl Table {
         }
     }
 
-    /// The acknowledgements of a report. What does not fit goes into the next one: those that are at 0 are sent first,
-    /// because they set somebody free.
+    /// The acknowledgements of a report. What does not fit goes into the next one: those that are at 0 are
+    /// sent first, because they set somebody free.
     #[must_use]
     pub fn acks(&self) -> Vec<Ack> {
         let of_rows = self.rows.iter().filter(|(_, row)| is_draining(&row.announcement)).map(|(key, row)| {

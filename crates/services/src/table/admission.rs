@@ -20,7 +20,8 @@ impl Table {
         }
         let full = |what: &str, most: usize| Err(alloc::format!("there are {most} {what} already"));
         if let Some(row) = self.rows.get(key) {
-            // A row counts for the user who made it; another one may take it over only if there is room for it.
+            // A row counts for the user who made it; another one may take it over only if there is room for
+            // it.
             let room = self.users.get(user).is_none_or(|count| *count < INSTANCES_PER_USER_MAX);
             return if row.user == user || room {
                 Ok(())

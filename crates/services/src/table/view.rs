@@ -84,7 +84,8 @@ impl Table {
         self.rows.iter()
     }
 
-    /// Entries of each table, for the test that they are bounded: rows, services, retired boots, acknowledgements owed.
+    /// Entries of each table, for the test that they are bounded: rows, services, retired boots,
+    /// acknowledgements owed.
     #[must_use]
     pub fn sizes(&self) -> [usize; 4] {
         [self.rows.len(), self.services.len(), self.retired.len(), self.owed.len()]

@@ -91,7 +91,8 @@ impl World {
         }
     }
 
-    /// Its requests are lost, and its clients come to the new one, which has a link after the time that is returned.
+    /// Its requests are lost, and its clients come to the new one, which has a link after the time that is
+    /// returned.
     pub(crate) fn crash_door(&mut self, at: usize) -> Duration {
         let boot = self.rng.next_u64();
         let door = self.new_door(at, boot);

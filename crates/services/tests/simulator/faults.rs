@@ -27,7 +27,8 @@ pub(crate) enum Fault {
     Cut(usize, Duration),
     /// They do not any more.
     Heal(usize),
-    /// A process is killed; with `left` its supervisor says so. Another boot of the name starts after a while.
+    /// A process is killed; with `left` its supervisor says so. Another boot of the name starts after a
+    /// while.
     Kill { process: usize, left: bool },
     /// A new process under this name.
     Start { name: usize },

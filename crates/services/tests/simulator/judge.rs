@@ -144,8 +144,9 @@ impl World {
         }
     }
 
-    /// A ready and reachable instance is chosen two seconds after the last fault. `steady`: only names that one process had in
-    /// the last seconds, because a late word of a dead process may hold a living one's name for as long as its ttl.
+    /// A ready and reachable instance is chosen two seconds after the last fault. `steady`: only names that
+    /// one process had in the last seconds, because a late word of a dead process may hold a living one's
+    /// name for as long as its ttl.
     fn judge_liveness(&mut self, steady: bool) {
         let now = self.now;
         let recent = Instant::ZERO + (STORM - Duration::from_secs(5));

@@ -1,9 +1,10 @@
-//! Instances, doors and a bus in one thread, by seed: the machines of the crate under loss, delay, duplicates, cuts, dead
-//! brokers and crashes.
+//! Instances, doors and a bus in one thread, by seed: the machines of the crate under loss, delay,
+//! duplicates, cuts, dead brokers and crashes.
 //!
-//! Read first: [`World`]. [`bus`] carries messages, [`doors`] drive tables and send requests, [`processes`] drive supervised
-//! instances, [`faults`] is the weather, [`judge`] holds what must be true. Time is virtual; the same seed gives the same run.
-//! A run has a stormy part, in which anything fails, then a calm one, in which all that was promised must come true.
+//! Read first: [`World`]. [`bus`] carries messages, [`doors`] drive tables and send requests, [`processes`]
+//! drive supervised instances, [`faults`] is the weather, [`judge`] holds what must be true. Time is virtual;
+//! the same seed gives the same run. A run has a stormy part, in which anything fails, then a calm one, in
+//! which all that was promised must come true.
 
 mod bus;
 mod doors;

@@ -1,7 +1,7 @@
 //! Supervised instances and the processes under them.
 //!
-//! The process is a harsh one: at SIGTERM it closes its port and drops what it was answering, as gunicorn's sync workers drop
-//! their backlog.
+//! The process is a harsh one: at SIGTERM it closes its port and drops what it was answering, as gunicorn's
+//! sync workers drop their backlog.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

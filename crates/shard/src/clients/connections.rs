@@ -8,6 +8,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use leveret_amqp::{Connection, State};
 use leveret_model::{ChannelKey, ConnectionKey, Held, Instant, limits};
@@ -94,10 +95,24 @@ impl Connections {
     }
 
     pub(crate) fn keys(&self) -> Vec<ConnectionKey> {
-        let used = |(slot, at): (usize, &Slot)| {
-            at.connection.as_ref().map(|_| ConnectionKey { slot: slot as u32, generation: at.generation })
-        };
-        self.slots.iter().enumerate().filter_map(used).collect()
+        self.within(0..self.slots()).map(|(key, _)| key).collect()
+    }
+
+    /// The connections in these slots of the table.
+    pub(crate) fn within(
+        &self,
+        slots: Range<usize>,
+    ) -> impl Iterator<Item = (ConnectionKey, &ClientConnection)> {
+        let piece = self.slots.iter().enumerate().skip(slots.start).take(slots.len());
+        piece.filter_map(|(slot, at)| {
+            let key = ConnectionKey { slot: slot as u32, generation: at.generation };
+            Some((key, at.connection.as_deref()?))
+        })
+    }
+
+    /// Slots of the table, free ones included.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// Notes that a connection that is there has something for its socket. hot.

@@ -6,16 +6,8 @@ use alloc::vec::Vec;
 use leveret_amqp::host::VhostOpening;
 use leveret_model::{ConnectionKey, Instant, Name, Refusal, ReplyCode, limits, refusals};
 
-use super::Clients;
+use super::{Clients, Opening};
 use crate::view::ClusterView;
-
-/// A client that waits for its vhost.
-#[derive(Debug)]
-pub(super) struct Opening {
-    connection: ConnectionKey,
-    vhost: Name,
-    until: Instant,
-}
 
 impl Clients {
     /// A client opens a vhost. One that is not there is refused under a lease alone; without one the client

@@ -85,8 +85,8 @@ impl Ingress {
                 OneAppended::Done => return Ok(Published::Settled),
                 OneAppended::NotDone(stored) => {
                     let appended = queues.finish_one(*handle, stored, publisher(channel, publish));
-                    let routing = Routing { view, clients, queues, throttled };
-                    return Ok(self.outcome(channel, &cached.targets, publish, appended, routing));
+                    let mut routing = Routing { view, clients, queues, throttled };
+                    return Ok(self.outcome(channel, &cached.targets, publish, appended, &mut routing));
                 }
                 OneAppended::NotHere => {}
             }
@@ -103,7 +103,7 @@ impl Ingress {
         route: Route,
         cached: &[QueueHandle],
         publish: &Publish<'_>,
-        routing: Routing<'_>,
+        mut routing: Routing<'_>,
     ) -> Published {
         if route == Route::NotNow {
             return self.hold(channel, publish, routing.view.now());
@@ -113,7 +113,7 @@ impl Ingress {
         let due = publish.arrived + limits::PUBLISH_WAIT;
         let publisher = publisher(channel, publish);
         let appended = routing.queues.append_to_many(&publish.message(), targets, publisher, due);
-        let published = self.outcome(channel, targets, publish, appended, routing);
+        let published = self.outcome(channel, targets, publish, appended, &mut routing);
         self.routes.targets = uncached;
         published
     }
@@ -125,7 +125,7 @@ impl Ingress {
         targets: &[QueueHandle],
         publish: &Publish<'_>,
         (appended, long): (Appended, bool),
-        routing: Routing<'_>,
+        routing: &mut Routing<'_>,
     ) -> Published {
         if long {
             routing.throttled.outruns(channel.connection, targets, routing.queues);

@@ -1,6 +1,8 @@
 //! What the queues of a shard tell of themselves: for `status`, and for whoever judges a shard from outside
 //! (the simulator's oracle, tests).
 
+use core::ops::Range;
+
 use leveret_model::{Message, QueueHandle, QueueId, ShardAddress};
 use leveret_queue::{MessageRef, Queue};
 
@@ -10,7 +12,6 @@ use super::places::{Entry, Place};
 /// A queue at home here, to be looked at.
 #[derive(Debug)]
 pub(crate) struct QueueAtHome<'a> {
-    pub(crate) slot: usize,
     pub(crate) id: QueueId,
     /// Its counts and consumers.
     pub(crate) queue: &'a Queue,
@@ -19,19 +20,27 @@ pub(crate) struct QueueAtHome<'a> {
 }
 
 impl Queues {
-    /// Queues at home here from a slot of the table on, in its order.
-    pub(crate) fn at_home(&self, from: usize) -> impl Iterator<Item = QueueAtHome<'_>> {
-        self.places.from(from).filter_map(|(slot, entry)| match &entry.place {
-            Place::Home(home) => {
-                Some(QueueAtHome { slot, id: entry.id, queue: home.queue(), closed: home.closed })
-            }
+    /// Queues at home here, in the order of the table.
+    pub(crate) fn at_home(&self) -> impl Iterator<Item = QueueAtHome<'_>> {
+        self.at_home_within(0..self.slots())
+    }
+
+    /// Those in these slots of the table.
+    pub(crate) fn at_home_within(&self, slots: Range<usize>) -> impl Iterator<Item = QueueAtHome<'_>> {
+        self.places.within(slots).filter_map(|entry| match &entry.place {
+            Place::Home(home) => Some(QueueAtHome { id: entry.id, queue: home.queue(), closed: home.closed }),
             Place::Away(_) => None,
         })
     }
 
+    /// Slots of the table, free ones and those of queues elsewhere included.
+    pub(crate) fn slots(&self) -> usize {
+        self.places.slots()
+    }
+
     /// Messages and bytes of each lane to a queue elsewhere.
     pub(crate) fn lanes(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.places.from(0).filter_map(|(_, entry)| match &entry.place {
+        self.places.within(0..self.slots()).filter_map(|entry| match &entry.place {
             Place::Home(_) => None,
             Place::Away(away) => Some((away.lane.len(), away.lane.bytes())),
         })

@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::ops::Range;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -138,9 +139,14 @@ impl Places {
         })
     }
 
-    /// The entries from a slot on, each with its slot, in their order.
-    pub(super) fn from(&self, slot: usize) -> impl Iterator<Item = (usize, &Entry)> {
-        self.slots.iter().enumerate().skip(slot).filter_map(|(slot, at)| Some((slot, at.entry.as_ref()?)))
+    /// The entries of these slots in their order; whoever walks the table a piece at a time looks at no others.
+    pub(super) fn within(&self, slots: Range<usize>) -> impl Iterator<Item = &Entry> {
+        self.slots.iter().skip(slots.start).take(slots.len()).filter_map(|at| at.entry.as_ref())
+    }
+
+    /// Slots of the table, free ones included.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// Every entry, in the order of the slots: the same for the same history.

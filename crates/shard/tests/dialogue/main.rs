@@ -16,6 +16,7 @@ mod pauses;
 mod random;
 mod refusals;
 mod repeats;
+mod report;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod topology;

@@ -34,6 +34,9 @@ pub(crate) fn at(node: u128, shard: u8) -> ShardAddress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ClientId(pub(crate) usize);
 
+/// The password's salted SHA-256, behind the salt.
+const GUEST_OF_RABBITMQ: &[u8] = b"salt\x34\x70\x32\xec\x38\x92\x03\x59\x86\x6d\x1c\x11\x8c\x75\x9b\x83\x40\x47\xa0\x42\x76\x99\x71\x0d\xd1\x5b\x9c\x38\xdb\x44\x82\xaa";
+
 pub(crate) struct Rig {
     pub(crate) now: Instant,
     pub(crate) shards: BTreeMap<ShardAddress, Shard>,
@@ -46,11 +49,17 @@ pub(crate) struct Rig {
     /// Wires whose batches wait.
     pub(crate) held_wires: BTreeSet<(ShardAddress, ShardAddress)>,
     cut: BTreeSet<(NodeId, NodeId)>,
+    /// Hashes that became better so far.
+    pub(crate) hash_upgrades: usize,
 }
 
 fn users() -> Users {
+    users_with(PasswordHash::from_phc(GUEST).expect("it is one"))
+}
+
+/// `guest` with this hash of its password.
+fn users_with(hash: PasswordHash) -> Users {
     let mut users = Users::new([7; 32]);
-    let hash = PasswordHash::from_phc(GUEST).expect("it is one");
     let permissions = BTreeMap::from([(Name::new("/"), Arc::new(Permissions::ALL))]);
     let user = User { credential: Credential::Hashed(hash), loopback_only: false, permissions };
     users.put(Name::new("guest"), user);
@@ -64,6 +73,16 @@ impl Rig {
     }
 
     pub(crate) fn with(shards: &[u8], protocol: leveret_amqp::Config) -> Self {
+        Self::with_users(shards, protocol, users)
+    }
+
+    /// The same with a hash of `guest`'s password that RabbitMQ made.
+    pub(crate) fn with_a_hash_of_rabbitmq(shards: &[u8]) -> Self {
+        let hash = || PasswordHash::from_rabbitmq_sha256(GUEST_OF_RABBITMQ).expect("it is one");
+        Self::with_users(shards, leveret_amqp::Config::new("0.1.0", "rig"), || users_with(hash()))
+    }
+
+    fn with_users(shards: &[u8], protocol: leveret_amqp::Config, users: impl Fn() -> Users) -> Self {
         let mut rig = Self {
             now: Instant::ZERO + Duration::from_secs(100),
             shards: BTreeMap::new(),
@@ -74,6 +93,7 @@ impl Rig {
             held_mail: BTreeSet::new(),
             held_wires: BTreeSet::new(),
             cut: BTreeSet::new(),
+            hash_upgrades: 0,
         };
         let protocol = Arc::new(protocol);
         for (index, count) in shards.iter().enumerate() {
@@ -233,6 +253,11 @@ impl Rig {
             for (to, mail) in self.control.on_mail(at, mail) {
                 self.tell(to, mail);
             }
+        }
+        for upgrade in effects.hash_upgrades {
+            self.hash_upgrades += 1;
+            let others = self.shards.iter_mut().filter(|(other, _)| other.node == at.node && **other != at);
+            others.for_each(|(_, shard)| shard.on_hash_upgrade(upgrade.clone()));
         }
         let shard = self.shards.get_mut(&at).expect("there is such a shard");
         for job in effects.passwords {

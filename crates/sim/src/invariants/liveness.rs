@@ -77,7 +77,7 @@ pub(crate) fn look<'a>(now: Instant, processes: impl Iterator<Item = &'a Process
                 continue;
             }
             for queue in host.shard.report().queues {
-                if queue.ready > 0 && queue.has_credit {
+                if queue.ready > 0 && host.shard.has_credit(queue.id) {
                     oracle.violation(now, "liveness", format!("{}, and one has credit", left(&queue)));
                 }
             }

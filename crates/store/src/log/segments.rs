@@ -1,7 +1,7 @@
 //! The files of the log: the one that is written, those that are full, the next one, and used ones.
 //!
-//! Invariant: a file is called `log-N` only after its head was synced, so a damaged head is damage and never a file that
-//! was not finished.
+//! Invariants: a file is called `log-N` only after its head was synced, so a damaged head is damage and never a
+//! file that was not finished; numbers of the log have no gaps, so a segment that somebody removed is missed.
 
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -47,6 +47,7 @@ enum Next {
     /// A file is being made; its head comes then.
     Creating {
         op: OpId,
+        file: FileName,
         head: LogHead,
     },
     /// The head is written and synced: the last of these. A failed sync must not be followed by a name.
@@ -87,6 +88,7 @@ pub(crate) struct Segments {
     /// Bytes that the next segment must have at least, for a large batch.
     wanted_bytes: u64,
     next_number: u64,
+    next_spare: u64,
 }
 
 impl Segments {
@@ -95,7 +97,7 @@ impl Segments {
         nonces: SplitMix,
         sealed: VecDeque<SealedLog>,
         spares: Vec<(u64, u64)>,
-        next_number: u64,
+        (next_number, next_spare): (u64, u64),
     ) -> Self {
         Self {
             terms,
@@ -106,6 +108,7 @@ impl Segments {
             next: Next::Missing,
             wanted_bytes: 0,
             next_number,
+            next_spare,
         }
     }
 
@@ -136,7 +139,8 @@ impl Segments {
         sealed + spares + next + self.active.map_or(0, |active| active.bytes)
     }
 
-    /// Room for a batch in the active segment, the next one becoming active if need be; false if it is not ready.
+    /// Room for a batch in the active segment, the next one becoming active if need be; false if it is not
+    /// ready.
     pub(crate) fn make_room(&mut self, batch_bytes: u64) -> bool {
         if self.active.is_some_and(|active| active.end + batch_bytes <= active.bytes) {
             return true;
@@ -167,6 +171,11 @@ impl Segments {
         }
     }
 
+    fn spare_name(&mut self) -> FileName {
+        self.next_spare += 1;
+        FileName::Spare(self.next_spare - 1)
+    }
+
     /// Begins to make the next segment ready, unless it is.
     pub(crate) fn prepare(&mut self, ops: &mut Ops) {
         if !matches!(self.next, Next::Missing) {
@@ -182,8 +191,9 @@ impl Segments {
             self.next = write_head(head, FileName::Spare(spare), ops);
             return;
         }
-        let create = DiskAction::Create { file: FileName::Spare(log.0), bytes };
-        self.next = Next::Creating { op: ops.push(Owner::Log, Lane::Bulk, create), head };
+        let file = self.spare_name();
+        let create = DiskAction::Create { file: file.clone(), bytes };
+        self.next = Next::Creating { op: ops.push(Owner::Log, Lane::Bulk, create), file, head };
     }
 
     /// An operation of a file of the log is done.
@@ -194,11 +204,12 @@ impl Segments {
         match (&self.next, &done.result) {
             (Next::Creating { op, .. }, Err(DiskError::NoSpace)) if *op == done.id => {
                 self.next = Next::Missing;
+                self.next_number -= 1;
                 return Ok(PrepareOutcome::NoSpace);
             }
             (_, Err(error)) => return Err(format!("a segment of the log cannot be made: {error}")),
-            (Next::Creating { op, head }, Ok(_)) if *op == done.id => {
-                self.next = write_head(*head, FileName::Spare(head.log.0), ops);
+            (Next::Creating { op, file, head }, Ok(_)) if *op == done.id => {
+                self.next = write_head(*head, file.clone(), ops);
             }
             (Next::Heading { file, sync, head }, Ok(_)) if *sync == done.id => {
                 ops.rename(Owner::Log, file.clone(), FileName::Log(head.log.0));
@@ -214,14 +225,16 @@ impl Segments {
         Ok(PrepareOutcome::Continues)
     }
 
-    /// Full segments that nothing needs any more: a few are kept to be used again. The caller made sure of a snapshot.
+    /// Full segments that nothing needs any more: a few are kept to be used again. The caller made sure of a
+    /// snapshot.
     pub(crate) fn recycle(&mut self, unneeded: &[LogNumber], ops: &mut Ops) {
         for log in unneeded {
             let Some(at) = self.sealed.iter().position(|sealed| sealed.log == *log) else { continue };
             let Some(sealed) = self.sealed.remove(at) else { continue };
             if self.spares.len() < LOG_SPARES_MAX && sealed.bytes == self.terms.segment_bytes {
-                ops.rename(Owner::Log, FileName::Log(log.0), FileName::Spare(log.0));
-                self.spares.push((log.0, sealed.bytes));
+                self.spares.push((self.next_spare, sealed.bytes));
+                let spare = self.spare_name();
+                ops.rename(Owner::Log, FileName::Log(log.0), spare);
             } else {
                 ops.remove(Owner::Log, FileName::Log(log.0));
             }

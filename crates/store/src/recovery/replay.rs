@@ -1,4 +1,5 @@
-//! Replays the log behind a snapshot. docs/formats/store.md §2 has the table of verdicts that this file follows.
+//! Replays the log behind a snapshot. docs/formats/store.md §2 has the table of verdicts that this file
+//! follows.
 //!
 //! Read first: [`Replay::poll`]. The log is read in windows; a batch is looked at as a whole.
 
@@ -33,7 +34,8 @@ pub(super) enum ReplayEvent {
 enum At {
     /// A batch should begin here.
     Batch(u64),
-    /// None does, or it is damaged: is there any behind it? `place` is where it should be, `found` its head if that is right.
+    /// None does, or it is damaged: is there any behind it? `place` is where it should be, `found` its head if
+    /// that is right.
     Looking { place: u64, found: Option<BatchHead>, next: u64 },
 }
 
@@ -227,7 +229,16 @@ impl Replay {
                 reports.add(Report::Torn { log, offset: place, bytes });
             }
             (None, Some(limit)) => self.note_missing(limit, catalog, log, reports),
-            (None, None) => {}
+            (None, None) => {
+                let Some(bytes) = self.get(log, place, BATCH_HEAD_BYTES as u64) else {
+                    self.look(place, found, next);
+                    return Some((place, BATCH_HEAD_BYTES as u64));
+                };
+                if BatchHead::was_here(&bytes, &log.head) {
+                    let bytes = LOG_ALIGN_BYTES as u64;
+                    reports.add(Report::Torn { log: log.head.log, offset: place, bytes });
+                }
+            }
         }
         self.end_log(log, place);
         None

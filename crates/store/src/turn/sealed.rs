@@ -31,8 +31,8 @@ impl SealedTurn {
         self.urgent
     }
 
-    /// Calls `each` with every frame: where it begins, counted from the front of the turn, and its own bytes, which
-    /// hold head and meta at least. hot.
+    /// Calls `each` with every frame: where it begins, counted from the front of the turn, and its own bytes,
+    /// which hold head and meta at least. hot.
     pub(crate) fn each_frame(&self, mut each: impl FnMut(usize, &[u8])) {
         let mut beside = self.beside.iter().peekable();
         let (mut own_at, mut at) = (0, 0);

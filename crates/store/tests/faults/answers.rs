@@ -6,7 +6,8 @@ use crate::found::is_content;
 use crate::world::{Verdict, World};
 
 impl World {
-    /// What comes back is what was written, in order; what was synced and is not acknowledged comes back, or is reported.
+    /// What comes back is what was written, in order; what was synced and is not acknowledged comes back, or is
+    /// reported.
     pub(crate) fn check_read(&mut self, answer: &ReadAnswer) -> Verdict {
         let request = self.reads.remove(&answer.id).ok_or("an answer that nobody asked for")?;
         self.coverage.read += answer.messages.len() as u64;

@@ -1,10 +1,12 @@
-//! The store on a disk that loses, tears, reorders, rots, fails and fills. Each seed is several lives of one directory;
-//! after each crash its contents must be those after some turn that was not synced yet, or after the last that was.
+//! The store on a disk that loses, tears, reorders, rots, fails and fills. Each seed is several lives of one
+//! directory; after each crash its contents must be those after some turn that was not synced yet, or after the
+//! last that was.
 
 mod answers;
 mod coverage;
 mod found;
 mod model;
+mod mutations;
 mod workload;
 mod world;
 
@@ -75,4 +77,32 @@ fn a_planted_bug_is_found() {
     }
     std::panic::set_hook(silent);
     assert_eq!(unseen, [], "bugs that no seed finds");
+}
+
+#[test]
+fn no_mutation_of_a_directory_is_silent() {
+    let outcomes = mutations::run(0..40, 50);
+    let [exact, reported, refused, cut] = outcomes;
+    // that the very end of the log is wiped out is rare; anything else that looks like it would be a hole
+    assert!(exact > 100 && reported > 100 && refused > 20 && cut < 10, "{outcomes:?}");
+}
+
+/// The same for a soak: `cargo test -p leveret-store --test faults -- --ignored`.
+#[test]
+#[ignore = "minutes: a soak"]
+fn no_mutation_of_many_directories_is_silent() {
+    let outcomes = mutations::run(0..400, 250);
+    eprintln!("exact, reported, refused, cut: {outcomes:?}");
+    assert!(outcomes[3] < 500, "{outcomes:?}");
+}
+
+/// The same for a soak.
+#[test]
+#[ignore = "minutes: a soak"]
+fn what_was_synced_is_there_after_very_many_crashes() {
+    for seed in SEEDS.end..SEEDS.end + 20_000 {
+        if let Err(what) = run(seed, None) {
+            panic!("seed {seed}: {what}");
+        }
+    }
 }

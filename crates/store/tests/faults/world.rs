@@ -1,4 +1,5 @@
-//! One store on a disk that fails: random turns, reads and spills, crashes at any point, and what must hold after each.
+//! One store on a disk that fails: random turns, reads and spills, crashes at any point, and what must hold
+//! after each.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -80,34 +81,7 @@ pub(crate) fn run(seed: u64, planted: Option<Planted>) -> Result<Coverage, Strin
         }
         _ => {}
     }
-    let mut world = World {
-        seed,
-        disk: SimDisk::new(Seed(random.next_u64()), capacity, faults),
-        store: None,
-        lanes: Default::default(),
-        now: Instant::from_nanos(1_000_000_000),
-        base: Model::default(),
-        turns: Vec::new(),
-        synced: Mark(0),
-        current: Model::default(),
-        ever: BTreeMap::new(),
-        spilled: BTreeMap::new(),
-        spilling: BTreeMap::new(),
-        next_position: BTreeMap::new(),
-        reads: BTreeMap::new(),
-        numbers: 0,
-        low: false,
-        closed: false,
-        fatal: false,
-        planted,
-        faults,
-        rots: faults.rotting > 0,
-        unknown: false,
-        damaged: Vec::new(),
-        slow_lane: 0,
-        coverage: Coverage::default(),
-        random,
-    };
+    let mut world = World::new(random, (seed, planted), capacity, faults);
     let lives = 3 + world.random.below(5);
     for _ in 0..lives {
         if !world.start()? {
@@ -125,12 +99,48 @@ pub(crate) fn run(seed: u64, planted: Option<Planted>) -> Result<Coverage, Strin
 }
 
 impl World {
+    pub(crate) fn new(
+        mut random: SplitMix,
+        (seed, planted): (u64, Option<Planted>),
+        capacity: u64,
+        faults: DiskFaults,
+    ) -> Self {
+        Self {
+            seed,
+            disk: SimDisk::new(Seed(random.next_u64()), capacity, faults),
+            store: None,
+            lanes: Default::default(),
+            now: Instant::from_nanos(1_000_000_000),
+            base: Model::default(),
+            turns: Vec::new(),
+            synced: Mark(0),
+            current: Model::default(),
+            ever: BTreeMap::new(),
+            spilled: BTreeMap::new(),
+            spilling: BTreeMap::new(),
+            next_position: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            numbers: 0,
+            low: false,
+            closed: false,
+            fatal: false,
+            planted,
+            faults,
+            rots: faults.rotting > 0,
+            unknown: false,
+            damaged: Vec::new(),
+            slow_lane: 0,
+            coverage: Coverage::default(),
+            random,
+        }
+    }
+
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.random.below(100) < percent
     }
 
     /// Recovers and opens; false if the directory is refused, which only damage may bring about.
-    fn start(&mut self) -> Result<bool, String> {
+    pub(crate) fn start(&mut self) -> Result<bool, String> {
         // a start may be cut off as well
         if self.chance(20) {
             let steps = self.random.below(8) as usize;
@@ -194,7 +204,8 @@ impl World {
         }
     }
 
-    /// The state is that after some turn which was not synced yet when the crash came, or after the last that was.
+    /// The state is that after some turn which was not synced yet when the crash came, or after the last that
+    /// was.
     fn judge(&mut self, found: &Found) -> Verdict {
         for report in &found.reports {
             match report {
@@ -230,7 +241,7 @@ impl World {
     }
 
     /// Random work for a while.
-    fn live(&mut self) -> Verdict {
+    pub(crate) fn live(&mut self) -> Verdict {
         for _ in 0..30 + self.random.below(250) {
             let what = self.random.below(100);
             match what {
@@ -251,7 +262,7 @@ impl World {
     }
 
     /// A crash, or a clean stop.
-    fn stop(&mut self) -> Verdict {
+    pub(crate) fn stop(&mut self) -> Verdict {
         if !self.fatal && self.chance(30) {
             self.close()?;
             if !self.fatal {
@@ -283,7 +294,7 @@ impl World {
         Ok(())
     }
 
-    fn close(&mut self) -> Verdict {
+    pub(crate) fn close(&mut self) -> Verdict {
         self.store.as_mut().expect("open").close();
         for _ in 0..100_000 {
             self.now = self.now + Duration::from_millis(1);
@@ -324,7 +335,7 @@ impl World {
     }
 
     /// Executes some operations, in the order of their lanes.
-    fn work(&mut self, count: usize) -> Verdict {
+    pub(crate) fn work(&mut self, count: usize) -> Verdict {
         for _ in 0..count {
             let lane = self.random.below(3) as usize;
             if lane == self.slow_lane && !self.closed && self.random.below(8) > 0 {
@@ -342,7 +353,7 @@ impl World {
         self.store.as_mut().expect("open").on_free_bytes(free);
     }
 
-    fn turn(&mut self) -> Verdict {
+    pub(crate) fn turn(&mut self) -> Verdict {
         if self.chance(20) {
             self.disk_says();
         }

@@ -65,8 +65,8 @@ proptest! {
     }
 }
 
-/// Declarations and bindings between exchanges are each node's own, so no peer may have them done here; nor does any
-/// answer name a queue.
+/// Declarations and bindings between exchanges are each node's own, so no peer may have them done here; nor
+/// does any answer name a queue.
 #[test]
 fn a_command_or_an_answer_that_no_node_sends_is_damage() {
     use crate::frame::{Decoded, Frame};

@@ -1,7 +1,8 @@
-//! Two ends with threads, and a network between them that reorders, loses and hides: the world of the property test.
+//! Two ends with threads, and a network between them that reorders, loses and hides: the world of the property
+//! test.
 //!
-//! Read first: [`World::step`]. A batch carries the name of the session that it was sent in, and so does each link, so that
-//! what arrives in another one is seen.
+//! Read first: [`World::step`]. A batch carries the name of the session that it was sent in, and so does each
+//! link, so that what arrives in another one is seen.
 
 use std::borrow::ToOwned;
 use std::collections::VecDeque;

@@ -34,8 +34,8 @@ pub(super) struct Salvage<'a> {
 }
 
 impl Salvage<'_> {
-    /// Frames from `at` to the end. Behind damage only messages are looked for: the body of a message could contain
-    /// anything that looks like another record, and nobody may get a user or a queue that way.
+    /// Frames from `at` to the end. Behind damage only messages are looked for: the body of a message could
+    /// contain anything that looks like another record, and nobody may get a user or a queue that way.
     pub(super) fn frames(&mut self, bytes: &[u8], mut at: usize) {
         let mut bad_from = None;
         while at < bytes.len() {
