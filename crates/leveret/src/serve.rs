@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded};
 use leveret_model::limits;
-use leveret_server::{Found, Node, NodeConfig, Peer};
+use leveret_server::{JoinReport, Node, NodeConfig, Peer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -111,7 +111,7 @@ enum Vain {
     Own(String),
 }
 
-fn tell_of_seeds(seeds: &[SocketAddr], own: SocketAddr, found: &Found) {
+fn tell_of_seeds(seeds: &[SocketAddr], own: SocketAddr, found: &JoinReport) {
     match vain(seeds, own, found) {
         Some(Vain::Silent(seeds)) => {
             tracing::warn!(
@@ -127,7 +127,7 @@ fn tell_of_seeds(seeds: &[SocketAddr], own: SocketAddr, found: &Found) {
 }
 
 /// The seeds of a node that found nobody.
-fn vain(seeds: &[SocketAddr], own: SocketAddr, found: &Found) -> Option<Vain> {
+fn vain(seeds: &[SocketAddr], own: SocketAddr, found: &JoinReport) -> Option<Vain> {
     if !found.peers.is_empty() {
         return None;
     }
@@ -222,14 +222,17 @@ mod tests {
         let [own, other]: [SocketAddr; 2] =
             ["10.0.0.1:7", "10.0.0.2:7"].map(|a| a.parse().expect("an address"));
         let peer = Peer { name: "n2".into(), address: other.to_string() };
-        let nobody = Found::default();
+        let nobody = JoinReport::default();
         assert_eq!(vain(&[own, other], own, &nobody), Some(Vain::Silent("10.0.0.2:7".into())));
-        assert_eq!(vain(&[own, other], own, &Found { peers: vec![peer], ..Found::default() }), None);
+        assert_eq!(
+            vain(&[own, other], own, &JoinReport { peers: vec![peer], ..JoinReport::default() }),
+            None
+        );
         assert_eq!(vain(&[own], own, &nobody), Some(Vain::Own("10.0.0.1:7".into())));
         assert_eq!(vain(&[], own, &nobody), None);
         // one that listens on every address knows itself by none of them
         let everywhere = "0.0.0.0:7".parse().expect("an address");
-        let itself = Found { own_seeds: vec![own.to_string()], ..Found::default() };
+        let itself = JoinReport { own_seeds: vec![own.to_string()], ..JoinReport::default() };
         assert_eq!(vain(&[own], everywhere, &itself), Some(Vain::Own("10.0.0.1:7".into())));
         assert_eq!(vain(&[own, other], everywhere, &itself), Some(Vain::Silent("10.0.0.2:7".into())));
     }

@@ -25,7 +25,7 @@ impl Node {
     /// Starts one and reads its standard output up to `ready`; nobody reads its standard error.
     fn start() -> Self {
         // each end of a connection is a line, however many there are
-        Self::start_with(&["--log-level", "info,leveret_server::blame=debug"])
+        Self::start_with(&["--log-level", "info,leveret_server::client_log=debug"])
     }
 
     fn start_with(more: &[&str]) -> Self {

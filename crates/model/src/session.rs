@@ -160,8 +160,8 @@ impl KeyCommand<'_> {
     }
 }
 
-/// Why a command was not carried out. Nothing has been changed, but for a write that [`SessionRefusal::TryAgain`]
-/// answers: it may have reached the home.
+/// Why a command was not carried out. Nothing has been changed, but for a write that
+/// [`SessionRefusal::TryAgain`] answers: it may have reached the home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionRefusal {
     /// No node could say within the time that a request may take.

@@ -16,11 +16,11 @@ use socket2::Socket;
 use tracing::{error, warn};
 
 use crate::admin::Overview;
-use crate::allowance::Allowance;
 use crate::clock;
 use crate::events::Teller;
-use crate::found::{Found, Peer};
+use crate::join_report::{JoinReport, Peer};
 use crate::links::{Identity, LinkEvent, Links};
+use crate::log_limits::LogLimit;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
@@ -55,7 +55,7 @@ pub(crate) struct ControlParts {
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
     pub(crate) listen: SocketAddr,
     pub(crate) seed: Seed,
-    pub(crate) ready: Sender<Result<Found, StartError>>,
+    pub(crate) ready: Sender<Result<JoinReport, StartError>>,
 }
 
 /// An event loop that is not running yet.
@@ -75,7 +75,7 @@ pub(crate) struct ControlThread {
     shards: Vec<MailTo<ToShardThread>>,
     client_socket: Option<Socket>,
     cluster_listener: TcpListener,
-    ready: Sender<Result<Found, StartError>>,
+    ready: Sender<Result<JoinReport, StartError>>,
     listen: SocketAddr,
     /// Another node may be at the cluster port.
     called: bool,
@@ -83,7 +83,7 @@ pub(crate) struct ControlThread {
     accept_at: Instant,
     teller: Teller,
     /// Lines about sockets that could not be accepted.
-    complaints: Allowance,
+    complaints: LogLimit,
 }
 
 impl ControlThread {
@@ -128,7 +128,7 @@ impl ControlThread {
             called: false,
             accept_at: Instant::FAR,
             teller: Teller::default(),
-            complaints: Allowance::default(),
+            complaints: LogLimit::default(),
             poll,
             mailbox,
         }
@@ -251,7 +251,7 @@ impl ControlThread {
         if effects.ready.take().is_some() {
             let opened = self.open_clients();
             let (peers, own_seeds) = (self.peers(), self.control.own_seeds());
-            let found = opened.map(|()| Found { peers, own_seeds, why_alone: self.why_alone() });
+            let found = opened.map(|()| JoinReport { peers, own_seeds, why_alone: self.why_alone() });
             let _ = self.ready.send(found);
         }
     }

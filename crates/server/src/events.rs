@@ -6,14 +6,13 @@ use leveret_cluster::Event as ClusterEvent;
 use leveret_model::{Instant, Name, limits};
 use tracing::{debug, error, info, warn};
 
-use crate::allowance::unless_none;
-use crate::grudges::Grudges;
+use crate::log_limits::{PeerLogLimit, unless_none};
 
 /// Tells people.
 #[derive(Debug, Default)]
 pub(crate) struct Teller {
     /// Lines that each redial of the same peer may bring anew.
-    grudges: Grudges,
+    peer_lines: PeerLogLimit,
     /// Queues of this node that lost their names, the latest: what they are called now, and what they were.
     renamed: VecDeque<(String, String)>,
 }
@@ -27,9 +26,11 @@ impl Teller {
             self.renamed.push_back((renamed.to_string(), name.to_string()));
         }
         let unsaid = match event {
-            ClusterEvent::Clone { node } => self.grudges.take(now, &node.to_string(), "clone"),
-            ClusterEvent::BadFrame { peer, reason, .. } => self.grudges.take(now, &peer.to_string(), reason),
-            ClusterEvent::Full { .. } => self.grudges.take(now, "", "full"),
+            ClusterEvent::Clone { node } => self.peer_lines.take(now, &node.to_string(), "clone"),
+            ClusterEvent::BadFrame { peer, reason, .. } => {
+                self.peer_lines.take(now, &peer.to_string(), reason)
+            }
+            ClusterEvent::Full { .. } => self.peer_lines.take(now, "", "full"),
             _ => Some(0),
         };
         if let Some(unsaid) = unsaid {

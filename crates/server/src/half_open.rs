@@ -3,8 +3,8 @@
 //!
 //! A handshake under way is worth more than one that just came: if newcomers drove out the others, clients that
 //! all come at once, as they do when their node has died, would keep each other out for ever. A handshake that
-//! takes long is worth less: so that a crowd that says nothing locks nobody out, it is dropped while others
-//! wait ([`is_stale`]).
+//! takes long is worth less: so that a client_pressure that says nothing locks nobody out, it is dropped while
+//! others wait ([`is_stale`]).
 //!
 //! Invariant: the count is that of the sockets with `ClientSocket::half_open` and of the clients on their way
 //! to their shard.
@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use leveret_model::{ConnectionKey, Instant, limits};
 use tracing::warn;
 
-use crate::allowance::unless_none;
-use crate::client_door::PORTER;
+use crate::accept::ACCEPTOR;
+use crate::log_limits::unless_none;
 use crate::shard_thread::{ShardThread, ToShardThread};
 
 /// The half-open handshakes of a node.
@@ -67,7 +67,7 @@ impl ShardThread {
     /// A handshake that was counted is through, or gone.
     pub(crate) fn end_handshake(&self) {
         if self.ways.half_open.ended() {
-            self.ways.shards[usize::from(PORTER.0)].send(ToShardThread::RoomForHandshakes);
+            self.ways.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::RoomForHandshakes);
         }
     }
 

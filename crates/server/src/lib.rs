@@ -10,11 +10,10 @@
 //! ```
 //! Nothing in here decides about queues, routes or members: it carries bytes and envelopes.
 
+mod accept;
 mod admin;
-mod allowance;
-mod blame;
-mod client_door;
 mod client_io;
+mod client_log;
 mod client_socket;
 mod clock;
 mod control_thread;
@@ -22,15 +21,16 @@ mod data_dir;
 mod data_link;
 pub mod disk;
 mod events;
-mod found;
-mod grudges;
 mod half_open;
 mod held_blocks;
+mod join_report;
 mod link_stream;
 mod links;
+mod log_limits;
 mod mailbox;
 mod memory;
 mod node;
+mod node_config;
 mod passwords;
 mod receive;
 mod registry;
@@ -38,6 +38,7 @@ mod release;
 mod shard_thread;
 mod start_error;
 
-pub use found::{Found, Peer};
-pub use node::{Node, NodeConfig};
+pub use join_report::{JoinReport, Peer};
+pub use node::Node;
+pub use node_config::NodeConfig;
 pub use start_error::StartError;

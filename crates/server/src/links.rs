@@ -5,7 +5,7 @@
 
 mod data;
 mod ended;
-mod shaking;
+mod handshakes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -22,11 +22,10 @@ use mio::{Interest, Registry, Token};
 use tracing::warn;
 
 use self::ended::{ControlLink, Ended};
-use self::shaking::{Doors, OwnDials, failure_of, nonce, with_address, write_some};
-use crate::allowance::unless_none;
+use self::handshakes::{Answered, OwnDials, failure_of, nonce, with_address, write_some};
 use crate::clock;
-use crate::grudges::Grudges;
 use crate::link_stream::LinkStream;
+use crate::log_limits::{PeerLogLimit, unless_none};
 
 /// What happened on the links, for the control thread.
 #[derive(Debug)]
@@ -54,19 +53,19 @@ pub(crate) struct DataLink {
 }
 
 #[derive(Debug)]
-struct Shaking {
+struct Handshaking {
     stream: TcpStream,
     handshake: Handshake,
     output: Vec<u8>,
     /// The address at the other end.
     address: String,
-    errand: Errand,
+    origin: Origin,
     connected: bool,
 }
 
 /// What a link that is not authenticated yet is for.
 #[derive(Clone, Copy, Debug)]
-enum Errand {
+enum Origin {
     /// The other end says so.
     Accepted,
     /// We dialled an address, whoever is there.
@@ -77,13 +76,13 @@ enum Errand {
 
 #[derive(Debug)]
 enum LinkSocket {
-    Shaking(Box<Shaking>),
+    Handshaking(Box<Handshaking>),
     Control(Box<ControlLink>),
 }
 
-impl Shaking {
+impl Handshaking {
     fn is_dialled(&self) -> bool {
-        !matches!(self.errand, Errand::Accepted)
+        !matches!(self.origin, Origin::Accepted)
     }
 }
 
@@ -104,13 +103,13 @@ pub(crate) struct Links {
     sockets: BTreeMap<usize, LinkSocket>,
     sessions: Sessions<DataLink>,
     /// Lines about peers that were not believed.
-    grudges: Grudges,
+    peer_lines: PeerLogLimit,
     /// Control links that ended soon after they began.
     ended: Ended,
     /// Addresses of which it was said that they are not dialled.
     undialled: BTreeSet<String>,
     own_dials: OwnDials,
-    doors: Doors,
+    answered: Answered,
     pub(crate) events: Vec<LinkEvent>,
 }
 
@@ -123,11 +122,11 @@ impl Links {
             token_base,
             next: 0,
             sockets: BTreeMap::new(),
-            grudges: Grudges::default(),
+            peer_lines: PeerLogLimit::default(),
             ended: Ended::default(),
             undialled: BTreeSet::new(),
             own_dials: OwnDials::default(),
-            doors: Doors::default(),
+            answered: Answered::default(),
             events: Vec::new(),
         }
     }
@@ -143,29 +142,29 @@ impl Links {
 
     /// Dials a member or a seed for a control link.
     pub(crate) fn dial(&mut self, now: Instant, address: &str) {
-        self.dial_for(now, address, Errand::Control);
+        self.dial_for(now, address, Origin::Control);
     }
 
-    fn dial_for(&mut self, now: Instant, address: &str, errand: Errand) {
+    fn dial_for(&mut self, now: Instant, address: &str, origin: Origin) {
         let Ok(to) = address.parse::<SocketAddr>() else {
             self.say_undialled(address, "it is not of the form ADDR:PORT");
-            return self.end_dial(address, errand, DialFailure::Unreachable);
+            return self.end_dial(address, origin, DialFailure::Unreachable);
         };
         if !self.may_link(to) {
             self.say_undialled(address, "without a secret (--secret-file) links run over loopback only");
-            return self.end_dial(address, errand, DialFailure::Unreachable);
+            return self.end_dial(address, origin, DialFailure::Unreachable);
         }
         match TcpStream::connect(to) {
             Ok(stream) => {
-                let purpose = match errand {
-                    Errand::Data(_, key) => Purpose::Data(key),
-                    Errand::Control | Errand::Accepted => Purpose::Control,
+                let purpose = match origin {
+                    Origin::Data(_, key) => Purpose::Data(key),
+                    Origin::Control | Origin::Accepted => Purpose::Control,
                 };
                 let (hello, secret) = (self.hello(purpose), self.identity.secret.clone());
                 let handshake = Handshake::dialer(secret, hello, nonce(), &[], now);
-                self.shake(stream, handshake, address.to_owned(), errand);
+                self.shake(stream, handshake, address.to_owned(), origin);
             }
-            Err(error) => self.end_dial(address, errand, failure_of(&error)),
+            Err(error) => self.end_dial(address, origin, failure_of(&error)),
         }
     }
 
@@ -183,27 +182,27 @@ impl Links {
     pub(crate) fn accept(&mut self, now: Instant, stream: TcpStream, from: SocketAddr) {
         if !self.may_link(from) {
             let (peer, why) = (from.ip(), "without a secret (--secret-file) links run over loopback only");
-            if let Some(unsaid) = self.grudges.take(now, &peer.to_string(), why) {
+            if let Some(unsaid) = self.peer_lines.take(now, &peer.to_string(), why) {
                 warn!(%peer, unsaid = unless_none(unsaid), "dropped: {why}");
             }
             return;
         }
         let hello = self.hello(Purpose::Control);
         let handshake = Handshake::acceptor(self.identity.secret.clone(), hello, nonce(), &[], now);
-        self.shake(stream, handshake, from.to_string(), Errand::Accepted);
+        self.shake(stream, handshake, from.to_string(), Origin::Accepted);
     }
 
-    fn shake(&mut self, mut stream: TcpStream, handshake: Handshake, address: String, errand: Errand) {
+    fn shake(&mut self, mut stream: TcpStream, handshake: Handshake, address: String, origin: Origin) {
         let token = self.next;
         self.next += 1;
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.registry.register(&mut stream, Token(self.token_base + token), interest) {
             warn!(%error, "a link's socket cannot be watched");
-            return self.end_dial(&address, errand, DialFailure::Unreachable);
+            return self.end_dial(&address, origin, DialFailure::Unreachable);
         }
-        let connected = matches!(errand, Errand::Accepted);
-        let shaking = Shaking { stream, handshake, output: Vec::new(), address, errand, connected };
-        self.sockets.insert(token, LinkSocket::Shaking(Box::new(shaking)));
+        let connected = matches!(origin, Origin::Accepted);
+        let handshaking = Handshaking { stream, handshake, output: Vec::new(), address, origin, connected };
+        self.sockets.insert(token, LinkSocket::Handshaking(Box::new(handshaking)));
         if connected {
             self.go_on_shaking(token);
         }
@@ -216,14 +215,14 @@ impl Links {
                 link.stream.on_event(event);
                 self.read_control(token);
             }
-            Some(LinkSocket::Shaking(shaking)) => {
-                if !shaking.connected {
-                    match shaking.stream.take_error() {
-                        Ok(None) if shaking.stream.peer_addr().is_ok() => shaking.connected = true,
+            Some(LinkSocket::Handshaking(handshaking)) => {
+                if !handshaking.connected {
+                    match handshaking.stream.take_error() {
+                        Ok(None) if handshaking.stream.peer_addr().is_ok() => handshaking.connected = true,
                         Ok(None) => return,
                         Ok(Some(error)) | Err(error) => return self.dial_failed(token, &error),
                     }
-                    let _ = shaking.stream.set_nodelay(true);
+                    let _ = handshaking.stream.set_nodelay(true);
                 }
                 self.go_on_shaking(token);
             }
@@ -232,45 +231,45 @@ impl Links {
     }
 
     fn dial_failed(&mut self, token: usize, error: &io::Error) {
-        let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
-        self.end_dial(&shaking.address, shaking.errand, failure_of(error));
+        let Some(LinkSocket::Handshaking(handshaking)) = self.sockets.remove(&token) else { return };
+        self.end_dial(&handshaking.address, handshaking.origin, failure_of(error));
     }
 
-    fn end_dial(&mut self, address: &str, errand: Errand, failure: DialFailure) {
-        match errand {
-            Errand::Accepted => {}
-            Errand::Control => {
+    fn end_dial(&mut self, address: &str, origin: Origin, failure: DialFailure) {
+        match origin {
+            Origin::Accepted => {}
+            Origin::Control => {
                 self.events.push(LinkEvent::DialFailed { address: address.to_owned(), failure });
             }
-            Errand::Data(node, key) => self.sessions.on_dial_failed(node, key),
+            Origin::Data(node, key) => self.sessions.on_dial_failed(node, key),
         }
     }
 
     /// Moves handshake bytes both ways as far as they go.
     fn go_on_shaking(&mut self, token: usize) {
-        let Some(LinkSocket::Shaking(shaking)) = self.sockets.get_mut(&token) else { return };
+        let Some(LinkSocket::Handshaking(handshaking)) = self.sockets.get_mut(&token) else { return };
         let mut buffer = [0; limits::LINK_HANDSHAKE_BYTES_MAX];
         loop {
-            shaking.output.extend(shaking.handshake.take_output());
-            if let Err(error) = write_some(&mut shaking.stream, &mut shaking.output) {
+            handshaking.output.extend(handshaking.handshake.take_output());
+            if let Err(error) = write_some(&mut handshaking.stream, &mut handshaking.output) {
                 return self.shaking_failed(token, &error);
             }
-            let count = match shaking.stream.read(&mut buffer) {
+            let count = match handshaking.stream.read(&mut buffer) {
                 Ok(0) => return self.shaking_failed(token, &io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => return self.shaking_failed(token, &error),
             };
-            let (consumed, outcome) = shaking.handshake.on_bytes(&buffer[..count]);
+            let (consumed, outcome) = handshaking.handshake.on_bytes(&buffer[..count]);
             match outcome {
                 Outcome::More => {}
                 Outcome::Open(hello) => {
                     let leftover = buffer[consumed..count].to_vec();
-                    shaking.output.extend(shaking.handshake.take_output());
+                    handshaking.output.extend(handshaking.handshake.take_output());
                     // A handshake's last bytes are few: a fresh socket takes them whole, or it is not worth
                     // having.
-                    let written = write_some(&mut shaking.stream, &mut shaking.output);
-                    if written.is_err() || !shaking.output.is_empty() {
+                    let written = write_some(&mut handshaking.stream, &mut handshaking.output);
+                    if written.is_err() || !handshaking.output.is_empty() {
                         return self.shaking_failed(token, &io::ErrorKind::WriteZero.into());
                     }
                     return self.opened(token, hello, leftover);
@@ -281,27 +280,27 @@ impl Links {
     }
 
     fn opened(&mut self, token: usize, hello: Box<Hello>, leftover: Vec<u8>) {
-        let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
-        let Shaking { mut stream, address, errand, .. } = *shaking;
+        let Some(LinkSocket::Handshaking(handshaking)) = self.sockets.remove(&token) else { return };
+        let Handshaking { mut stream, address, origin, .. } = *handshaking;
         let _ = stream.set_nodelay(true);
         let hello = with_address(hello, &stream);
         match hello.purpose {
             Purpose::Control => {
                 let link = ControlLink::new(LinkStream::new(stream, &leftover), &hello, clock::now());
                 self.sockets.insert(token, LinkSocket::Control(Box::new(link)));
-                let dialled = matches!(errand, Errand::Control).then_some(address);
-                dialled.iter().for_each(|address| self.doors.opened(address));
+                let dialled = matches!(origin, Origin::Control).then_some(address);
+                dialled.iter().for_each(|address| self.answered.opened(address));
                 self.events.push(LinkEvent::Up { link: LinkKey(token as u64), hello, dialled });
                 self.read_control(token);
             }
             Purpose::Data(key) => {
                 let _ = self.registry.deregister(&mut stream);
                 let link = DataLink { stream, leftover };
-                match errand {
-                    Errand::Data(node, key) => {
+                match origin {
+                    Origin::Data(node, key) => {
                         self.sessions.on_dialled(node, (hello.node, hello.boot), key, link);
                     }
-                    Errand::Accepted | Errand::Control => {
+                    Origin::Accepted | Origin::Control => {
                         self.sessions.on_accepted(hello.node, hello.boot, key, link);
                     }
                 }
@@ -366,7 +365,9 @@ impl Links {
         let late: Vec<usize> = self
             .sockets
             .iter()
-            .filter(|(_, socket)| matches!(socket, LinkSocket::Shaking(s) if s.handshake.deadline() <= now))
+            .filter(
+                |(_, socket)| matches!(socket, LinkSocket::Handshaking(s) if s.handshake.deadline() <= now),
+            )
             .map(|(token, _)| *token)
             .collect();
         for token in late {
@@ -378,11 +379,11 @@ impl Links {
 
     /// When [`Links::on_timer`] has something to do.
     pub(crate) fn next_deadline(&self) -> Instant {
-        let shaking = self.sockets.values().filter_map(|socket| match socket {
-            LinkSocket::Shaking(shaking) => Some(shaking.handshake.deadline()),
+        let handshaking = self.sockets.values().filter_map(|socket| match socket {
+            LinkSocket::Handshaking(handshaking) => Some(handshaking.handshake.deadline()),
             LinkSocket::Control(_) => None,
         });
         let ends = self.sessions.next_deadline().min(self.ended.next_deadline());
-        shaking.min().unwrap_or(Instant::FAR).min(ends)
+        handshaking.min().unwrap_or(Instant::FAR).min(ends)
     }
 }

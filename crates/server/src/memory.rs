@@ -21,18 +21,18 @@ pub(crate) struct NodeMemory {
     waste: Vec<AtomicI64>,
     /// What connections keep at their clients' will, of each shard.
     clients: Vec<AtomicU64>,
-    crowd: AtomicU8,
+    client_pressure: AtomicU8,
     release: Release,
 }
 
 /// How much connections keep at their clients' will.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Crowd {
+pub(crate) enum ClientPressure {
     /// Little.
     #[default]
-    Roomy,
+    Low,
     /// So much that outputs are kept short.
-    Crowded,
+    High,
     /// More than the share that is theirs: shards that keep more than their part close some.
     Over,
 }
@@ -47,7 +47,7 @@ impl NodeMemory {
             pressure: AtomicU8::new(Pressure::Calm as u8),
             waste: (0..shards).map(|_| AtomicI64::new(0)).collect(),
             clients: (0..shards).map(|_| AtomicU64::new(0)).collect(),
-            crowd: AtomicU8::new(Crowd::Roomy as u8),
+            client_pressure: AtomicU8::new(ClientPressure::Low as u8),
             release: Release::new(give_back),
         }
     }
@@ -109,21 +109,21 @@ impl NodeMemory {
     }
 
     /// Notes what connections of a shard keep at their clients' will; gives how much that is in all.
-    pub(crate) fn note_clients(&self, shard: ShardId, bytes: u64) -> Crowd {
+    pub(crate) fn note_clients(&self, shard: ShardId, bytes: u64) -> ClientPressure {
         self.clients[usize::from(shard.0)].store(bytes, Ordering::Relaxed);
         let all: u64 = self.clients.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
         let share = self.clients_max();
-        let crowded = match self.crowd.load(Ordering::Relaxed) == Crowd::Roomy as u8 {
+        let threshold = match self.client_pressure.load(Ordering::Relaxed) == ClientPressure::Low as u8 {
             true => limits::MEMORY_CROWDED_PERCENT,
             false => limits::MEMORY_ROOMY_PERCENT,
         };
-        let crowd = match () {
-            () if all > share => Crowd::Over,
-            () if all > share / 100 * crowded => Crowd::Crowded,
-            () => Crowd::Roomy,
+        let client_pressure = match () {
+            () if all > share => ClientPressure::Over,
+            () if all > share / 100 * threshold => ClientPressure::High,
+            () => ClientPressure::Low,
         };
-        self.crowd.store(crowd as u8, Ordering::Relaxed);
-        crowd
+        self.client_pressure.store(client_pressure as u8, Ordering::Relaxed);
+        client_pressure
     }
 
     /// The share of the bound for what connections keep at their clients' will.
@@ -159,7 +159,7 @@ impl ShardThread {
     /// tells for all: it hears of each change.
     pub(crate) fn tell_memory(&mut self, now: Instant) {
         let pressure = self.ways.memory.pressure();
-        let Some((ease, what)) = self.tidings.take(now, pressure) else { return };
+        let Some((ease, what)) = self.memory_log.take(now, pressure) else { return };
         let [used, limit] = [self.ways.memory.used(), self.ways.memory.limit()].map(bytes_for_people);
         if ease {
             info!(used, limit, "{what}");
@@ -181,14 +181,14 @@ impl ShardThread {
     pub(crate) fn note_clients(&mut self) -> bool {
         let memory = &self.ways.memory;
         let (kept, part) = (self.shard.kept_at_will(), memory.clients_part());
-        let crowd = memory.note_clients(self.own.shard, kept);
+        let client_pressure = memory.note_clients(self.own.shard, kept);
         let mut goes_on = false;
-        if crowd != self.crowd {
-            self.crowd = crowd;
-            goes_on = self.shard.on_crowd(crowd != Crowd::Roomy);
+        if client_pressure != self.client_pressure {
+            self.client_pressure = client_pressure;
+            goes_on = self.shard.on_crowd(client_pressure != ClientPressure::Low);
             self.tell_others();
         }
-        if crowd != Crowd::Over || kept <= part {
+        if client_pressure != ClientPressure::Over || kept <= part {
             return goes_on;
         }
         let evicted = self.shard.evict(part / 100 * limits::MEMORY_EVICT_PERCENT);
@@ -211,7 +211,7 @@ impl ShardThread {
 
 /// What people were told of the node's memory.
 #[derive(Debug, Default)]
-pub(crate) struct Tidings {
+pub(crate) struct MemoryLog {
     told: Pressure,
     /// The next line not before.
     next: Instant,
@@ -219,7 +219,7 @@ pub(crate) struct Tidings {
     waits: bool,
 }
 
-impl Tidings {
+impl MemoryLog {
     /// What is to be told now, and whether things have become better. What changes to and fro is told at its
     /// time.
     fn take(&mut self, now: Instant, pressure: Pressure) -> Option<(bool, &'static str)> {
@@ -266,16 +266,16 @@ mod tests {
     #[test]
     fn pressure_is_told_when_it_begins_and_when_it_ends_and_not_each_time_that_it_flickers() {
         let at = |ms| Instant::ZERO + std::time::Duration::from_millis(ms);
-        let mut tidings = Tidings::default();
-        assert_eq!(tidings.take(at(0), Pressure::Calm), None);
-        let (ease, what) = tidings.take(at(5_000), Pressure::Full).expect("told at once");
+        let mut memory_log = MemoryLog::default();
+        assert_eq!(memory_log.take(at(0), Pressure::Calm), None);
+        let (ease, what) = memory_log.take(at(5_000), Pressure::Full).expect("told at once");
         assert!(!ease && what.starts_with("memory is full"), "{what}");
-        assert_eq!(tidings.take(at(5_100), Pressure::Tight), None);
-        assert_eq!(tidings.next_deadline(), at(10_000));
-        assert_eq!(tidings.take(at(5_200), Pressure::Full), None);
-        assert_eq!(tidings.next_deadline(), Instant::FAR, "as it was told");
-        assert_eq!(tidings.take(at(5_300), Pressure::Calm), None);
-        let (ease, what) = tidings.take(at(10_000), Pressure::Calm).expect("it has come to rest");
+        assert_eq!(memory_log.take(at(5_100), Pressure::Tight), None);
+        assert_eq!(memory_log.next_deadline(), at(10_000));
+        assert_eq!(memory_log.take(at(5_200), Pressure::Full), None);
+        assert_eq!(memory_log.next_deadline(), Instant::FAR, "as it was told");
+        assert_eq!(memory_log.take(at(5_300), Pressure::Calm), None);
+        let (ease, what) = memory_log.take(at(10_000), Pressure::Calm).expect("it has come to rest");
         assert!(ease && what.contains("all publishers go on"), "{what}");
     }
 
@@ -297,12 +297,12 @@ mod tests {
         const M: u64 = 1 << 20;
         let memory = NodeMemory::new(2, 400 * M, || {});
         assert_eq!(memory.clients_part(), 50 * M);
-        assert_eq!(memory.note_clients(ShardId(0), 49 * M), Crowd::Roomy);
-        assert_eq!(memory.note_clients(ShardId(1), 2 * M), Crowd::Crowded);
-        assert_eq!(memory.note_clients(ShardId(0), 40 * M), Crowd::Crowded, "42 is over 40 %");
-        assert_eq!(memory.note_clients(ShardId(0), 99 * M), Crowd::Over);
-        assert_eq!(memory.note_clients(ShardId(0), 90 * M), Crowd::Crowded);
-        assert_eq!(memory.note_clients(ShardId(0), 30 * M), Crowd::Roomy);
+        assert_eq!(memory.note_clients(ShardId(0), 49 * M), ClientPressure::Low);
+        assert_eq!(memory.note_clients(ShardId(1), 2 * M), ClientPressure::High);
+        assert_eq!(memory.note_clients(ShardId(0), 40 * M), ClientPressure::High, "42 is over 40 %");
+        assert_eq!(memory.note_clients(ShardId(0), 99 * M), ClientPressure::Over);
+        assert_eq!(memory.note_clients(ShardId(0), 90 * M), ClientPressure::High);
+        assert_eq!(memory.note_clients(ShardId(0), 30 * M), ClientPressure::Low);
         assert_eq!(NodeMemory::new(1, 64 * M, || {}).clients_part(), 32 * M, "large bodies must fit");
     }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -15,49 +15,21 @@ use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId
 use leveret_shard::{ShardConfig, Store};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::accept::ClientCounts;
 use crate::admin::{Admin, NodeFacts};
-use crate::client_door::ClientCounts;
 use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
 use crate::data_dir::{AdminSocket, lock_data_dir, open_admin};
-use crate::found::Found;
 use crate::half_open::HalfOpen;
+use crate::join_report::JoinReport;
 use crate::links::Identity;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
+use crate::node_config::NodeConfig;
 use crate::passwords::Passwords;
 use crate::registry;
 use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
 use crate::start_error::StartError;
-
-/// What a node is told.
-#[derive(Clone, Debug)]
-pub struct NodeConfig {
-    /// Where clients connect; port 0 lets the system choose.
-    pub listen: SocketAddr,
-    /// Where other nodes connect.
-    pub cluster_listen: SocketAddr,
-    /// Where the lock and the admin socket are.
-    pub data_dir: PathBuf,
-    /// For people.
-    pub name: String,
-    /// Nodes of one group form a cluster.
-    pub group: String,
-    /// Addresses of other nodes, looked up for ever.
-    pub seeds: Vec<String>,
-    /// A DNS name whose A and AAAA records are seeds, and the port to use with them.
-    pub dns: Option<(String, u16)>,
-    /// Which DNS server to ask; the system's if none is named.
-    pub dns_server: Option<SocketAddr>,
-    /// What the nodes of the group share; without one, links run over loopback only.
-    pub secret: Option<Vec<u8>>,
-    /// Event loops, 1 to `limits::SHARDS_MAX`.
-    pub shards: u8,
-    /// Memory for messages above which publishers wait, bytes.
-    pub memory_bytes: u64,
-    /// Asks the allocator to give its free memory back to the system.
-    pub give_memory_back: fn(),
-}
 
 /// A running node.
 #[derive(Debug)]
@@ -71,7 +43,7 @@ pub struct Node {
     shards: Vec<MailTo<ToShardThread>>,
     threads: Vec<JoinHandle<u64>>,
     control_thread: Option<JoinHandle<()>>,
-    ready: Receiver<Result<Found, StartError>>,
+    ready: Receiver<Result<JoinReport, StartError>>,
     _lock: File,
 }
 
@@ -154,7 +126,7 @@ impl Node {
     /// # Errors
     /// [`StartError::Listen`] if another process opened the client port first; then nobody can connect here,
     /// and the node is to be stopped. [`StartError::Ended`] if it ended by itself.
-    pub fn wait_ready(&self, stop: &Receiver<()>) -> Result<Option<Found>, StartError> {
+    pub fn wait_ready(&self, stop: &Receiver<()>) -> Result<Option<JoinReport>, StartError> {
         select! {
             recv(self.ready) -> ready => ready.unwrap_or(Err(StartError::Ended)).map(Some),
             recv(stop) -> _ => Ok(None),

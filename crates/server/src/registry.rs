@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::control_thread::ToControl;
 use crate::mailbox::MailTo;
-use crate::node::NodeConfig;
+use crate::node_config::NodeConfig;
 
 /// Tells the control thread of seeds: once if they were given, for ever if DNS has them.
 pub(crate) fn start(config: &NodeConfig, control: MailTo<ToControl>) -> io::Result<()> {

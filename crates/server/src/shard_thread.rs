@@ -21,18 +21,18 @@ use mio::{Events, Poll, Token};
 use tracing::field::display;
 use tracing::{info, warn};
 
+use crate::accept::{ACCEPTOR, Acceptor, ClientCounts, LISTENER};
 use crate::admin::ShardPage;
-use crate::allowance::Allowance;
-use crate::blame::Blame;
-use crate::client_door::{ClientCounts, DOOR, PORTER, Porter};
+use crate::client_log::ClientLog;
 use crate::client_socket::ClientSocket;
 use crate::clock;
 use crate::control_thread::ToControl;
 use crate::data_link::{DataLinks, Lost};
 use crate::half_open::{HalfOpen, Handshakes};
 use crate::links::DataLink;
+use crate::log_limits::LogLimit;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
-use crate::memory::{Crowd, NodeMemory, Tidings};
+use crate::memory::{ClientPressure, MemoryLog, NodeMemory};
 use crate::passwords::Passwords;
 use crate::receive::ReceiveBlock;
 
@@ -42,7 +42,7 @@ pub(crate) enum ToShardThread {
     /// From the control machine.
     Control(ToShard),
     /// The socket where clients come; for the first shard.
-    Door(TcpListener),
+    Listener(TcpListener),
     /// A client's socket that it has accepted.
     Client { stream: TcpStream, caller: Caller },
     /// The data links to a node are all there; those of this shard.
@@ -108,16 +108,16 @@ pub(crate) struct ShardThread {
     pub(crate) mailbox: Mailbox<ToShardThread>,
     pub(crate) ways: Ways,
     /// Of the first shard, once the node is ready.
-    pub(crate) porter: Option<Porter>,
+    pub(crate) acceptor: Option<Acceptor>,
     pub(crate) sockets: Vec<Option<ClientSocket>>,
     pub(crate) open: usize,
     /// Sockets with bytes to read.
     pub(crate) to_read: VecDeque<ConnectionKey>,
     pub(crate) half_open: Handshakes,
     /// Lines about handshakes that were dropped.
-    pub(crate) complaints: Allowance,
+    pub(crate) complaints: LogLimit,
     /// Lines about clients that stay.
-    pub(crate) blame: Blame,
+    pub(crate) client_log: ClientLog,
     /// Sockets that are read a little now and then, the next one first.
     pub(crate) trickling: BinaryHeap<Reverse<(Instant, ConnectionKey)>>,
     pub(crate) links: DataLinks,
@@ -125,9 +125,9 @@ pub(crate) struct ShardThread {
     pub(crate) block: ReceiveBlock,
     pub(crate) effects: Effects,
     pub(crate) pressure: Pressure,
-    pub(crate) crowd: Crowd,
+    pub(crate) client_pressure: ClientPressure,
     /// Of the first shard: what people were told of the node's memory.
-    pub(crate) tidings: Tidings,
+    pub(crate) memory_log: MemoryLog,
     pub(crate) stopping: Option<Instant>,
 }
 
@@ -140,21 +140,21 @@ impl ShardThread {
             poll: prepared.poll,
             mailbox: prepared.mailbox,
             ways,
-            porter: None,
+            acceptor: None,
             sockets: Vec::new(),
             open: 0,
             to_read: VecDeque::new(),
             half_open: Handshakes::default(),
-            complaints: Allowance::default(),
-            blame: Blame::default(),
+            complaints: LogLimit::default(),
+            client_log: ClientLog::default(),
             trickling: BinaryHeap::new(),
             links: DataLinks::default(),
             arrivals: Arrivals::default(),
             block: ReceiveBlock::default(),
             effects: Effects::default(),
             pressure: Pressure::Calm,
-            crowd: Crowd::Roomy,
-            tidings: Tidings::default(),
+            client_pressure: ClientPressure::Low,
+            memory_log: MemoryLog::default(),
             stopping: None,
         }
     }
@@ -184,7 +184,7 @@ impl ShardThread {
             }
             self.tell_unread(now);
             self.note_memory();
-            if self.own.shard == PORTER {
+            if self.own.shard == ACCEPTOR {
                 self.tell_memory(now);
             }
             more = self.leave_blocks();
@@ -201,10 +201,10 @@ impl ShardThread {
         if more || !self.to_read.is_empty() || self.links.has_unread() || !self.mailbox.may_sleep() {
             return Some(Duration::ZERO);
         }
-        let mut deadline = self.shard.next_deadline().min(self.blame.next_deadline());
-        deadline = deadline.min(self.tidings.next_deadline());
-        if let Some(porter) = &self.porter {
-            deadline = deadline.min(porter.watch_at);
+        let mut deadline = self.shard.next_deadline().min(self.client_log.next_deadline());
+        deadline = deadline.min(self.memory_log.next_deadline());
+        if let Some(acceptor) = &self.acceptor {
+            deadline = deadline.min(acceptor.watch_at);
         }
         if let Some(end) = self.stopping {
             deadline = deadline.min(end);
@@ -219,7 +219,7 @@ impl ShardThread {
         while let Some(mail) = self.mailbox.take() {
             match mail {
                 ToShardThread::Control(mail) => self.shard.on_control(mail),
-                ToShardThread::Door(listener) => self.open_door(listener, now),
+                ToShardThread::Listener(listener) => self.take_listener(listener, now),
                 ToShardThread::Client { stream, caller } => self.take_client(stream, caller, now),
                 ToShardThread::SessionUp { node, boot, session, links } => {
                     self.links.up(self.poll.registry(), LINKS, (node, session), links);
@@ -262,7 +262,7 @@ impl ShardThread {
                 ToShardThread::Stop => {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");
                     self.stopping = Some(clock::now() + limits::STOP_GRACE);
-                    self.close_door();
+                    self.stop_accepting();
                 }
             }
         }
@@ -285,8 +285,8 @@ impl ShardThread {
             if event.token() == MAILBOX {
                 continue;
             }
-            if event.token() == DOOR {
-                self.porter.iter_mut().for_each(|porter| porter.called = true);
+            if event.token() == LISTENER {
+                self.acceptor.iter_mut().for_each(|acceptor| acceptor.called = true);
                 continue;
             }
             if token >= LINKS {

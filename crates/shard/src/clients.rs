@@ -194,7 +194,7 @@ impl Clients {
         code: ReplyCode,
         text: &Name,
     ) {
-        if self.refused.first.len() == limits::COMPLAINTS_AT_ONCE as usize {
+        if self.refused.first.len() == limits::LOG_LINES_AT_ONCE as usize {
             self.refused.more += 1;
             return;
         }

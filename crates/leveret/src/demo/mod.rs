@@ -4,7 +4,8 @@
 //! also holds a consumer of `meadow`; publishers connect to node 2. Node 3 is the one that is killed.
 //!
 //! ```text
-//!   nodes.rs (nodes as children)   publisher.rs, consumer.rs (threads with a client each) ──▶ ledger.rs ──▶ report.rs
+//!   nodes.rs (nodes as children)   publisher.rs, consumer.rs (threads with a client each)
+//!        ─▶ ledger.rs ─▶ report.rs
 //! ```
 //! Exit code 0: every message that was promised arrived, once or marked as redelivered, in order; what a killed
 //! node had in its memory is counted apart if it was confirmed before the death was known. 1: something that

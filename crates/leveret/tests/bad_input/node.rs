@@ -19,7 +19,7 @@ pub(crate) const SECRETS: [&str; 3] =
     ["not-the-password", "the-secret-of-this-group-0123456789", "the-secret-of-another-group-0123456789"];
 
 /// Each end of a connection is a line: of so many in so little time only some are told of otherwise.
-pub(crate) const EACH_END: [&str; 2] = ["--log-level", "info,leveret_server::blame=debug"];
+pub(crate) const EACH_END: [&str; 2] = ["--log-level", "info,leveret_server::client_log=debug"];
 
 /// What a node has logged so far.
 #[derive(Debug, Default)]

@@ -68,7 +68,7 @@ fn ended(node: &Node, speaker: &Speaker, why: &str) {
     node.logs(&[&speaker.name(), why]);
 }
 
-// ---- before the login -------------------------------------------------------------------------------------------
+// ---- before the login ---------------------------------------------------------------------------------------
 
 fn other_protocols(node: &Node) {
     let tls = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xFC, 3, 3];
@@ -178,7 +178,7 @@ fn ended_by_client(node: &Node, mut speaker: Speaker, why: &str) {
     ended(node, &speaker, why);
 }
 
-// ---- after the login --------------------------------------------------------------------------------------------
+// ---- after the login ----------------------------------------------------------------------------------------
 
 fn bad_tuning(node: &Node) {
     let offer = ConnectionTuneOk { channel_max: 2_047, frame_max: limits::FRAME_BYTES_MAX, heartbeat: 0 };

@@ -8,14 +8,14 @@ use super::{NODES_MAX, SEEDS_MAX};
 
 /// Log lines about strangers (half-open connections dropped, links refused) that may come at once, of each
 /// kind. The others are counted, and the next line says how many there were.
-pub const COMPLAINTS_AT_ONCE: u32 = 20;
+pub const LOG_LINES_AT_ONCE: u32 = 20;
 /// Then one line each.
-pub const COMPLAINT_EVERY: Duration = Duration::from_secs(1);
+pub const LOG_LINE_EVERY: Duration = Duration::from_secs(1);
 /// A peer that was turned away is told of again after so long, if it still comes; with how often it did.
-pub const GRUDGE_AGAIN: Duration = Duration::from_secs(60);
+pub const PEER_LINE_AGAIN: Duration = Duration::from_secs(60);
 /// Peers that were turned away, each with the reason, that a node remembers. At the bound all are forgotten,
-/// and told of once more: however many come, the lines of all of them have the bound of [`COMPLAINTS_AT_ONCE`].
-pub const GRUDGES_MAX: usize = 256;
+/// and told of once more: however many come, the lines of all of them have the bound of [`LOG_LINES_AT_ONCE`].
+pub const PEER_LINES_MAX: usize = 256;
 /// A control link that ends so soon may be one of two dials that crossed: people hear of it if by then there is
 /// no other.
 pub const LINK_SETTLES: Duration = Duration::from_secs(1);

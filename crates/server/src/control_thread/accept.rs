@@ -6,7 +6,7 @@ use leveret_model::{Instant, limits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::ControlThread;
-use crate::client_door::{self, PORTER};
+use crate::accept::{self, ACCEPTOR};
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
@@ -54,7 +54,7 @@ impl ControlThread {
         if error.kind() == io::ErrorKind::WouldBlock {
             return;
         }
-        client_door::warn_not_accepted(&mut self.complaints, now, error);
+        accept::warn_not_accepted(&mut self.complaints, now, error);
         self.accept_at = now + limits::ACCEPT_AGAIN;
     }
 
@@ -64,8 +64,8 @@ impl ControlThread {
         let Some(socket) = self.client_socket.take() else { return Ok(()) };
         let (what, flag, address) = ("AMQP", "--listen", self.listen);
         let wrong = |error| StartError::Listen { what, address, flag, error };
-        let listener = client_door::listen(socket).map_err(wrong)?;
-        self.shards[usize::from(PORTER.0)].send(ToShardThread::Door(listener));
+        let listener = accept::listen(socket).map_err(wrong)?;
+        self.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::Listener(listener));
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use leveret_cluster::SessionWish;
 use leveret_link::sessions::{Deed, SessionNumber};
 use leveret_model::{Instant, NodeId};
 
-use super::{Errand, LinkEvent, Links};
+use super::{LinkEvent, Links, Origin};
 
 impl Links {
     /// The control machine wants a session, or wants none.
@@ -32,7 +32,7 @@ impl Links {
             for deed in deeds {
                 match deed {
                     Deed::Dial { node, address, key } => {
-                        self.dial_for(now, &address, Errand::Data(node, key));
+                        self.dial_for(now, &address, Origin::Data(node, key));
                     }
                     Deed::Close(link) => drop(link),
                     Deed::Up { node, boot, session, links } => {

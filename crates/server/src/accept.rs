@@ -1,8 +1,8 @@
-//! The door for clients: the first shard accepts them, between its other work, and hands them out to the shards
-//! with the fewest. A thread of its own for that would be one more to wake for each. Read first:
+//! Clients are accepted by the first shard, between its other work; it hands each to the shard with the fewest.
+//! A thread of its own for that would be one more to wake for each. Read first:
 //! [`ShardThread::accept_clients`].
 //!
-//! Invariants: a shard's count is that of its clients and of those on their way to it; only the porter raises
+//! Invariants: a shard's count is that of its clients and of those on their way to it; only the acceptor raises
 //! counts.
 
 use std::io;
@@ -16,13 +16,13 @@ use mio::{Registry, Token};
 use rustix::event::epoll;
 use tracing::{debug, warn};
 
-use crate::allowance::{Allowance, unless_none};
+use crate::log_limits::{LogLimit, unless_none};
 use crate::shard_thread::{ShardThread, ToShardThread};
 
-/// The shard whose thread has the door.
-pub(crate) const PORTER: ShardId = ShardId(0);
-/// What its event loop shows when somebody is there.
-pub(crate) const DOOR: Token = Token(usize::MAX - 1);
+/// The shard whose thread accepts clients.
+pub(crate) const ACCEPTOR: ShardId = ShardId(0);
+/// What its event loop shows when a client waits to be accepted.
+pub(crate) const LISTENER: Token = Token(usize::MAX - 1);
 
 /// Clients of each shard of a node.
 #[derive(Debug)]
@@ -51,22 +51,22 @@ impl ClientCounts {
     }
 }
 
-/// Who has the door.
+/// The listening socket of the shard that accepts clients.
 #[derive(Debug)]
-pub(crate) struct Porter {
+pub(crate) struct Acceptor {
     listener: TcpListener,
     /// Where it listens, if that is what every client has dialled.
     address: Option<SocketAddr>,
-    /// Somebody may be there.
+    /// A client may wait to be accepted.
     pub(crate) called: bool,
-    /// When the door is watched again after a client could not be taken in.
+    /// When the listener is watched again after a client could not be accepted.
     pub(crate) watch_at: Instant,
-    complaints: Allowance,
+    complaints: LogLimit,
     /// When people are told again that clients wait.
     say_full_at: Instant,
 }
 
-impl Porter {
+impl Acceptor {
     /// With a socket that listens, not watched yet.
     fn new(listener: TcpListener, now: Instant) -> Self {
         let address = listener.local_addr().ok().filter(|address| !address.ip().is_unspecified());
@@ -75,7 +75,7 @@ impl Porter {
             address,
             called: false,
             watch_at: now,
-            complaints: Allowance::default(),
+            complaints: LogLimit::default(),
             say_full_at: now,
         }
     }
@@ -83,7 +83,7 @@ impl Porter {
     /// By level, which mio does not have: one who waits is let in, and the next wait for events shows whether
     /// there are others, where a second accept would mostly be in vain.
     fn watch(&self, events: &Registry) -> io::Result<()> {
-        let data = epoll::EventData::new_u64(DOOR.0 as u64);
+        let data = epoll::EventData::new_u64(LISTENER.0 as u64);
         Ok(epoll::add(events, &self.listener, data, epoll::EventFlags::IN)?)
     }
 
@@ -101,7 +101,7 @@ impl Porter {
 }
 
 /// A line now and then, with what to do.
-pub(crate) fn warn_not_accepted(complaints: &mut Allowance, now: Instant, error: &io::Error) {
+pub(crate) fn warn_not_accepted(complaints: &mut LogLimit, now: Instant, error: &io::Error) {
     let Some(unsaid) = complaints.take(now) else { return };
     let unsaid = unless_none(unsaid);
     // ENFILE and EMFILE: the system is short of descriptors, or the process
@@ -124,42 +124,42 @@ pub(crate) fn listen(socket: socket2::Socket) -> io::Result<TcpListener> {
 
 impl ShardThread {
     /// Clients are let in from now on.
-    pub(crate) fn open_door(&mut self, listener: TcpListener, now: Instant) {
+    pub(crate) fn take_listener(&mut self, listener: TcpListener, now: Instant) {
         if self.stopping.is_none() {
-            self.porter = Some(Porter::new(listener, now));
+            self.acceptor = Some(Acceptor::new(listener, now));
         }
     }
 
     /// The node stops: nobody is let in any more.
-    pub(crate) fn close_door(&mut self) {
-        if let Some(porter) = self.porter.take() {
-            porter.leave(self.poll.registry());
+    pub(crate) fn stop_accepting(&mut self) {
+        if let Some(acceptor) = self.acceptor.take() {
+            acceptor.leave(self.poll.registry());
         }
     }
 
     /// Lets clients in: one if the turn has nothing else to do, else up to a bound.
     pub(crate) fn accept_clients(&mut self, now: Instant, alone: bool) {
-        let Some(porter) = &mut self.porter else { return };
-        if porter.watch_at <= now {
-            porter.watch_at = Instant::FAR;
-            if let Err(error) = porter.watch(self.poll.registry()) {
-                porter.pause(now, &error);
+        let Some(acceptor) = &mut self.acceptor else { return };
+        if acceptor.watch_at <= now {
+            acceptor.watch_at = Instant::FAR;
+            if let Err(error) = acceptor.watch(self.poll.registry()) {
+                acceptor.pause(now, &error);
             }
         }
-        if !std::mem::take(&mut porter.called) {
+        if !std::mem::take(&mut acceptor.called) {
             return;
         }
         for accepted in 0..if alone { 1 } else { limits::ACCEPTS_PER_TURN_MAX } {
             if !self.ways.half_open.has_room() {
                 return self.wait_for_room(now, accepted == 0);
             }
-            let Some(porter) = &mut self.porter else { return };
-            match porter.listener.accept() {
+            let Some(acceptor) = &mut self.acceptor else { return };
+            match acceptor.listener.accept() {
                 Ok((stream, from)) => self.hand_out(stream, from, now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => {
-                    porter.leave(self.poll.registry());
-                    return porter.pause(now, &error);
+                    acceptor.leave(self.poll.registry());
+                    return acceptor.pause(now, &error);
                 }
             }
         }
@@ -169,12 +169,12 @@ impl ShardThread {
     /// until the next look: none is accepted to be dropped, and none that is under way is dropped for one that
     /// just came.
     fn wait_for_room(&mut self, now: Instant, somebody_waits: bool) {
-        let Some(porter) = &mut self.porter else { return };
-        porter.leave(self.poll.registry());
-        porter.watch_at = now + limits::ACCEPT_AGAIN;
+        let Some(acceptor) = &mut self.acceptor else { return };
+        acceptor.leave(self.poll.registry());
+        acceptor.watch_at = now + limits::ACCEPT_AGAIN;
         if somebody_waits {
-            if porter.say_full_at <= now {
-                porter.say_full_at = now + limits::FULL_SAID_EVERY;
+            if acceptor.say_full_at <= now {
+                acceptor.say_full_at = now + limits::FULL_SAID_EVERY;
                 let handshakes = limits::HANDSHAKES_MAX;
                 warn!(handshakes, "clients wait to be accepted: as many as may be are logging in");
             }
@@ -184,10 +184,10 @@ impl ShardThread {
 
     /// Some handshakes ended: clients that wait are looked for at once.
     pub(crate) fn on_room_for_handshakes(&mut self, now: Instant) {
-        if let Some(porter) = &mut self.porter
-            && porter.watch_at < Instant::FAR
+        if let Some(acceptor) = &mut self.acceptor
+            && acceptor.watch_at < Instant::FAR
         {
-            porter.watch_at = now;
+            acceptor.watch_at = now;
         }
     }
 
@@ -199,7 +199,7 @@ impl ShardThread {
             }
             return;
         };
-        let address = self.porter.as_ref().and_then(|porter| porter.address);
+        let address = self.acceptor.as_ref().and_then(|acceptor| acceptor.address);
         let Ok(own) = address.map_or_else(|| stream.local_addr(), Ok) else {
             self.ways.clients.gone(shard);
             return debug!(%from, "a client is gone already");
@@ -247,26 +247,26 @@ mod tests {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.set_nonblocking(true).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        let porter = Porter::new(listen(socket).unwrap(), Instant::ZERO);
-        let address = porter.address.unwrap();
+        let acceptor = Acceptor::new(listen(socket).unwrap(), Instant::ZERO);
+        let address = acceptor.address.unwrap();
         let mut poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(4);
         let mut called = |poll: &mut Poll| {
             poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-            events.iter().any(|event| event.token() == DOOR)
+            events.iter().any(|event| event.token() == LISTENER)
         };
-        porter.watch(poll.registry()).unwrap();
+        acceptor.watch(poll.registry()).unwrap();
         assert!(!called(&mut poll), "nobody is there");
         let _clients = [address, address].map(|to| std::net::TcpStream::connect(to).unwrap());
         for left in [2, 1] {
             assert!(called(&mut poll), "{left} wait");
-            assert!(porter.listener.accept().unwrap().0.nodelay().unwrap());
+            assert!(acceptor.listener.accept().unwrap().0.nodelay().unwrap());
         }
         assert!(!called(&mut poll), "all are in");
-        porter.leave(poll.registry());
+        acceptor.leave(poll.registry());
         let _client = std::net::TcpStream::connect(address).unwrap();
         assert!(!called(&mut poll), "nobody looks");
-        porter.watch(poll.registry()).unwrap();
+        acceptor.watch(poll.registry()).unwrap();
         assert!(called(&mut poll), "who came before is seen as well");
     }
 }

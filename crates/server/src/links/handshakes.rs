@@ -10,9 +10,9 @@ use leveret_model::{Instant, Name, limits};
 use mio::net::TcpStream;
 use tracing::{debug, warn};
 
-use super::{Errand, LinkSocket, Links, Shaking};
-use crate::allowance::unless_none;
+use super::{Handshaking, LinkSocket, Links, Origin};
 use crate::clock;
+use crate::log_limits::unless_none;
 
 /// Sockets whose dial met this node itself: their other ends, which are here too, are told of nobody.
 #[derive(Debug, Default)]
@@ -36,9 +36,9 @@ impl OwnDials {
 /// Addresses that answered a dial for a control link, and whether one of them ever let this node in: an
 /// acceptor of another group hangs up without a word, so whoever dials cannot know more.
 #[derive(Debug, Default)]
-pub(super) struct Doors(BTreeMap<String, bool>);
+pub(super) struct Answered(BTreeMap<String, bool>);
 
-impl Doors {
+impl Answered {
     pub(super) fn opened(&mut self, address: &str) {
         self.note(address, true);
     }
@@ -80,42 +80,49 @@ impl Links {
     /// more than one that just came. False if there is none to drop.
     pub(crate) fn drop_stale(&mut self, now: Instant) -> bool {
         // tokens are given in the order of arrival
-        let Some((oldest, shaking)) = self.accepted().min_by_key(|(token, _)| *token) else { return false };
+        let Some((oldest, handshaking)) = self.accepted().min_by_key(|(token, _)| *token) else {
+            return false;
+        };
         let left = limits::LINK_HANDSHAKE_TIMEOUT - limits::LINK_HANDSHAKE_UNDISTURBED;
-        let stale = shaking.handshake.deadline() <= now + left;
+        let stale = handshaking.handshake.deadline() <= now + left;
         if stale {
             self.shaking_failed(oldest, &io::Error::other("it took long, and others wait"));
         }
         stale
     }
 
-    fn accepted(&self) -> impl Iterator<Item = (usize, &Shaking)> {
+    fn accepted(&self) -> impl Iterator<Item = (usize, &Handshaking)> {
         self.sockets.iter().filter_map(|(token, socket)| match socket {
-            LinkSocket::Shaking(shaking) if !shaking.is_dialled() => Some((*token, &**shaking)),
+            LinkSocket::Handshaking(handshaking) if !handshaking.is_dialled() => {
+                Some((*token, &**handshaking))
+            }
             _ => None,
         })
     }
 
     /// Why this node found nobody although somebody answered, for people.
     pub(crate) fn why_alone(&self) -> Option<String> {
-        self.doors.why_alone(&self.identity.hello.group)
+        self.answered.why_alone(&self.identity.hello.group)
     }
 
     pub(super) fn shaking_failed(&mut self, token: usize, error: &io::Error) {
-        let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
-        if shaking.is_dialled() {
+        let Some(LinkSocket::Handshaking(handshaking)) = self.sockets.remove(&token) else { return };
+        if handshaking.is_dialled() {
             // who accepted may have refused us: its log says why
-            debug!(address = %shaking.address, %error, "a link's handshake failed");
+            debug!(address = %handshaking.address, %error, "a link's handshake failed");
             let hung_up = error.kind() == io::ErrorKind::UnexpectedEof;
-            if hung_up && matches!(shaking.errand, Errand::Control) && self.doors.shut(&shaking.address) {
-                let (address, group) = (&*shaking.address, self.identity.hello.group.as_str());
+            if hung_up
+                && matches!(handshaking.origin, Origin::Control)
+                && self.answered.shut(&handshaking.address)
+            {
+                let (address, group) = (&*handshaking.address, self.identity.hello.group.as_str());
                 warn!(
                     address,
                     group,
                     "an address answers and hangs up: it is of another group, of another link protocol, or a door to nobody"
                 );
             }
-        } else if !self.own_dials.take(&shaking.address) {
+        } else if !self.own_dials.take(&handshaking.address) {
             let why = match error.kind() {
                 // a dialer that finds another secret here leaves without a word, and so does one that waited
                 // too long
@@ -124,30 +131,30 @@ impl Links {
                 }
                 _ => error.to_string(),
             };
-            let peer = host_of(&shaking.address);
-            if let Some(unsaid) = self.grudges.take(clock::now(), peer, &why) {
+            let peer = host_of(&handshaking.address);
+            if let Some(unsaid) = self.peer_lines.take(clock::now(), peer, &why) {
                 warn!(peer, reason = why, unsaid = unless_none(unsaid), "a link was not made");
             }
         }
-        self.end_dial(&shaking.address, shaking.errand, DialFailure::Unreachable);
+        self.end_dial(&handshaking.address, handshaking.origin, DialFailure::Unreachable);
     }
 
     pub(super) fn refused(&mut self, token: usize, refused: &Refused) {
-        let Some(LinkSocket::Shaking(shaking)) = self.sockets.remove(&token) else { return };
+        let Some(LinkSocket::Handshaking(handshaking)) = self.sockets.remove(&token) else { return };
         if *refused == Refused::Myself {
-            self.own_dials.note(&shaking.stream);
+            self.own_dials.note(&handshaking.stream);
         } else {
-            let (dialled, reason) = (shaking.is_dialled(), refused.to_string());
-            let peer = if dialled { &*shaking.address } else { host_of(&shaking.address) };
-            if matches!(shaking.errand, Errand::Control) && *refused != Refused::Secret {
+            let (dialled, reason) = (handshaking.is_dialled(), refused.to_string());
+            let peer = if dialled { &*handshaking.address } else { host_of(&handshaking.address) };
+            if matches!(handshaking.origin, Origin::Control) && *refused != Refused::Secret {
                 // the line below says why
-                self.doors.shut(&shaking.address);
+                self.answered.shut(&handshaking.address);
             }
-            if let Some(unsaid) = self.grudges.take(clock::now(), peer, &reason) {
+            if let Some(unsaid) = self.peer_lines.take(clock::now(), peer, &reason) {
                 warn!(peer, dialled, reason, unsaid = unless_none(unsaid), "a link was refused");
             }
         }
-        self.end_dial(&shaking.address, shaking.errand, refusal_of(refused));
+        self.end_dial(&handshaking.address, handshaking.origin, refusal_of(refused));
     }
 }
 
@@ -212,15 +219,15 @@ mod tests {
 
     #[test]
     fn a_door_that_never_opened_is_told_of_once_and_named_until_it_opens() {
-        let mut doors = Doors::default();
-        assert_eq!(doors.why_alone("hares"), None);
-        assert!(doors.shut("a") && !doors.shut("a") && doors.shut("b"));
+        let mut answered = Answered::default();
+        assert_eq!(answered.why_alone("hares"), None);
+        assert!(answered.shut("a") && !answered.shut("a") && answered.shut("b"));
         let why = "nobody of group 'hares' answered; did not let this node in: a, b";
-        assert_eq!(doors.why_alone("hares").as_deref(), Some(why));
-        doors.opened("a");
-        doors.opened("c");
-        assert!(!doors.shut("a") && !doors.shut("c"), "who let this node in may hang up");
+        assert_eq!(answered.why_alone("hares").as_deref(), Some(why));
+        answered.opened("a");
+        answered.opened("c");
+        assert!(!answered.shut("a") && !answered.shut("c"), "who let this node in may hang up");
         let why = "nobody of group 'hares' answered; did not let this node in: b";
-        assert_eq!(doors.why_alone("hares").as_deref(), Some(why));
+        assert_eq!(answered.why_alone("hares").as_deref(), Some(why));
     }
 }

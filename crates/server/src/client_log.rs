@@ -10,26 +10,26 @@ use leveret_model::{ConnectionKey, Instant, limits};
 use tracing::field::display;
 use tracing::{debug, info, warn};
 
-use crate::allowance::{Allowance, unless_none};
 use crate::client_socket::ClientSocket;
 use crate::clock;
+use crate::log_limits::{LogLimit, unless_none};
 use crate::shard_thread::ShardThread;
 
 /// What is told, and what is watched for it.
 #[derive(Debug, Default)]
-pub(crate) struct Blame {
+pub(crate) struct ClientLog {
     /// Lines about connections that their clients closed, and about those that ended otherwise.
-    closed: Allowance,
-    broken: Allowance,
+    closed: LogLimit,
+    broken: LogLimit,
     /// Lines about channels.
-    channels: Allowance,
+    channels: LogLimit,
     /// Lines about clients that do not read.
-    unread: Allowance,
+    unread: LogLimit,
     /// Sockets that took less than they were given, each once, and when they are looked at.
     full: BinaryHeap<Reverse<(Instant, ConnectionKey)>>,
 }
 
-impl Blame {
+impl ClientLog {
     /// The socket takes no more for now, and so many bytes wait for it.
     pub(crate) fn on_full(&mut self, socket: &mut ClientSocket, waiting: usize, now: Instant) {
         socket.full_since = now;
@@ -54,8 +54,8 @@ impl ShardThread {
             return debug!(peer, shard, "connection left half open");
         }
         let lines = match reason {
-            Some(Ended::ByClient) => &mut self.blame.closed,
-            _ => &mut self.blame.broken,
+            Some(Ended::ByClient) => &mut self.client_log.closed,
+            _ => &mut self.client_log.broken,
         };
         let said = lines.take(clock::now());
         let (what, why) = match (reason, error) {
@@ -74,13 +74,13 @@ impl ShardThread {
     pub(crate) fn tell_refusals(&mut self, now: Instant) {
         let refused = &mut self.effects.refused;
         for refusal in refused.first.drain(..) {
-            let Some(unsaid) = self.blame.channels.take(now) else { continue };
+            let Some(unsaid) = self.client_log.channels.take(now) else { continue };
             let (peer, channel, code, text) =
                 (refusal.peer, refusal.channel.0, refusal.code.code(), refusal.text);
             let unsaid = unless_none(unsaid);
             info!(peer, shard = self.own.shard.0, channel, code, %text, unsaid, "channel closed");
         }
-        self.blame.channels.pass_over(std::mem::take(&mut refused.more));
+        self.client_log.channels.pass_over(std::mem::take(&mut refused.more));
     }
 
     /// A line for each kind of record that a shard elsewhere sent for the first time and this version does not
@@ -94,8 +94,8 @@ impl ShardThread {
 
     /// Sockets that took nothing for long: their clients do not read. Said once of each, shown until it does.
     pub(crate) fn tell_unread(&mut self, now: Instant) {
-        while self.blame.next_deadline() <= now {
-            let Some(Reverse((_, key))) = self.blame.full.pop() else { return };
+        while self.client_log.next_deadline() <= now {
+            let Some(Reverse((_, key))) = self.client_log.full.pop() else { return };
             let Some(socket) = self.socket_mut(key) else { continue };
             let due = socket.full_since + limits::UNREAD_AFTER;
             socket.watched = !socket.writable && due > now;
@@ -103,12 +103,12 @@ impl ShardThread {
                 continue;
             }
             if due > now {
-                self.blame.full.push(Reverse((due, key)));
+                self.client_log.full.push(Reverse((due, key)));
                 continue;
             }
             let said = std::mem::replace(&mut socket.told_unread, true);
             self.shard.on_unread(key);
-            if !said && let Some(unsaid) = self.blame.unread.take(now) {
+            if !said && let Some(unsaid) = self.client_log.unread.take(now) {
                 let bytes = self.shard.output(key).map_or(0, |output| output.len());
                 let (peer, shard) = (self.shard.name(key), self.own.shard.0);
                 let unsaid = unless_none(unsaid);

@@ -11,7 +11,7 @@ pub struct Peer {
 
 /// Whom a node found before it let clients in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct JoinReport {
     /// The other nodes that count then, by name.
     pub peers: Vec<Peer>,
     /// Seeds that turned out to be this node itself.

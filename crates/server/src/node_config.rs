@@ -1,0 +1,33 @@
+//! What a node is told before it starts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Addresses, names and bounds of one node.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Where clients connect; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where other nodes connect.
+    pub cluster_listen: SocketAddr,
+    /// Where the lock and the admin socket are.
+    pub data_dir: PathBuf,
+    /// For people.
+    pub name: String,
+    /// Nodes of one group form a cluster.
+    pub group: String,
+    /// Addresses of other nodes, looked up for ever.
+    pub seeds: Vec<String>,
+    /// A DNS name whose A and AAAA records are seeds, and the port to use with them.
+    pub dns: Option<(String, u16)>,
+    /// Which DNS server to ask; the system's if none is named.
+    pub dns_server: Option<SocketAddr>,
+    /// What the nodes of the group share; without one, links run over loopback only.
+    pub secret: Option<Vec<u8>>,
+    /// Event loops, 1 to `limits::SHARDS_MAX`.
+    pub shards: u8,
+    /// Memory for messages above which publishers wait, bytes.
+    pub memory_bytes: u64,
+    /// Asks the allocator to give its free memory back to the system.
+    pub give_memory_back: fn(),
+}
