@@ -11,6 +11,7 @@ use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, ShardId, limits};
 use crate::Batch;
 use crate::frame::{self, Frame};
 use crate::handshake::{Capabilities, Handshake, Hello, Outcome, PROTOCOL, Purpose, Secret};
+use crate::record::Record;
 
 /// A stranger dials, or answers our dial: it knows no secret, so no bytes whatsoever may open a link. The first
 /// byte says which of both and in pieces of what size the others come.
@@ -84,10 +85,12 @@ fn frames(bytes: &[u8]) {
 }
 
 /// The records of a peer's batch. What can be read is written again as the same records, and survives a split.
+/// Records of a later version are read past and never written.
 pub fn batch(bytes: &[u8]) {
     let Ok(mut batch) = Batch::parse(&Bytes::copy_from_slice(bytes)) else { return };
-    let Ok(records) = batch.iter().collect::<Result<Vec<_>, _>>() else { return };
+    let Ok(mut records) = batch.iter().collect::<Result<Vec<_>, _>>() else { return };
     assert_eq!(records.len(), batch.records() as usize);
+    records.retain(|record| !matches!(record, Record::Unknown { .. }));
     let mut again = Batch::new();
     for record in &records {
         again.push(record);
