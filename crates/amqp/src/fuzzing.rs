@@ -165,7 +165,7 @@ impl Host for Broker {
         publish: Publish<'_>,
     ) -> Result<Published, Refusal> {
         assert!(!self.pending.iter().any(|(key, _)| *key == channel), "a publish overtook an operation");
-        assert!(publish.body.len() as u64 <= limits::BODY_BYTES_MAX, "a message over its bound");
+        assert!(publish.message.body.len() as u64 <= limits::BODY_BYTES_MAX, "a message over its bound");
         match (publish.routing_key.first(), publish.number) {
             (Some(b'!'), _) => Err(Refusal::new(ReplyCode::NotFound, "no")),
             (Some(b'-'), _) if publish.mandatory => Ok(Published::Unroutable),

@@ -9,41 +9,25 @@ use alloc::sync::Arc;
 
 use leveret_model::definition::{ExchangeDefinition, QueueDefinition};
 use leveret_model::{
-    Arguments, Body, ChannelKey, ChannelNumber, ConsumerNumber, ConsumerTerms, Held, Instant, Message, Name,
-    PublishNumber, Refusal, ReplyCode, RoutingKey, Settlement, Terms,
+    Arguments, ChannelKey, ChannelNumber, ConsumerNumber, ConsumerTerms, Held, Instant, Message, Name,
+    PublishNumber, Refusal, ReplyCode, RoutingKey, Settlement,
 };
 
 /// A message that a client publishes, complete.
 #[derive(Clone, Copy, Debug)]
 pub struct Publish<'a> {
-    /// Exchange and routing key as they came, two short strings one behind the other: copied as they are into
-    /// `basic.deliver`.
-    pub address: &'a [u8],
-    /// The exchange's name, inside `address`.
+    /// What is kept of it and delivered: address, header and body are copied as they came.
+    pub message: Message<'a>,
+    /// The exchange's name, inside the message's address.
     pub exchange: &'a [u8],
-    /// The routing key, inside `address`.
+    /// The routing key, inside the message's address.
     pub routing_key: &'a [u8],
     /// Return it if no queue takes it.
     pub mandatory: bool,
-    /// The payload of the content header frame, from the class id on: copied as it is.
-    pub header: &'a [u8],
-    /// The body.
-    pub body: Body<'a>,
-    /// What the header asks for.
-    pub terms: Terms,
     /// Its number if the channel is in confirm mode.
     pub number: Option<PublishNumber>,
     /// When its last byte came; it is answered within `limits::PUBLISH_WAIT` of that, whichever waits it meets.
     pub arrived: Instant,
-}
-
-impl<'a> Publish<'a> {
-    /// The message without what is asked about it. hot.
-    #[inline]
-    #[must_use]
-    pub fn message(&self) -> Message<'a> {
-        Message { address: self.address, header: self.header, body: self.body, terms: self.terms }
-    }
 }
 
 /// What became of a publish.

@@ -198,6 +198,11 @@ impl Batch {
     /// link frame holds.
     #[must_use]
     pub fn split_to(&mut self, room: Cost) -> Self {
+        let fits = self.cost.records <= room.records && self.cost.bytes <= room.bytes;
+        if fits && self.len_bytes() <= SPLIT_BYTES_MAX {
+            // the common case, without a look at each record
+            return core::mem::take(self);
+        }
         let mut taken = Taken::default();
         let mut take = Take::new(self.own_bytes());
         let mut beside_left = self.beside();
@@ -324,13 +329,20 @@ impl Batch {
     }
 
     /// The own bytes, to be written to. hot.
+    #[inline]
     fn built(&mut self) -> &mut Vec<u8> {
-        if let Own::Received(bytes) = &self.own {
-            self.own = Own::Built(bytes[self.own_at..].to_vec());
-            self.own_at = 0;
+        if matches!(self.own, Own::Received(_)) {
+            self.take_over();
         }
         let Own::Built(own) = &mut self.own else { unreachable!("made so above") };
         own
+    }
+
+    /// Copies what is left of a batch that came, so that it can grow.
+    #[cold]
+    fn take_over(&mut self) {
+        self.own = Own::Built(self.own_bytes().to_vec());
+        self.own_at = 0;
     }
 
     /// Head, then what `fields` writes; `fields` gives the bytes that it left beside. hot.

@@ -57,13 +57,19 @@ pub(crate) fn encode_publish(message: Message<'_>, own: &mut Vec<u8>, beside: &m
     encode_message(message, own, beside)
 }
 
+/// Bytes of a message's lengths and terms, in front of its address.
+const MESSAGE_HEAD_BYTES: usize = 2 + 4 + Terms::BYTES;
+
 /// Writes a message's fields; gives the bytes that stay beside. hot.
 pub(crate) fn encode_message(message: Message<'_>, own: &mut Vec<u8>, beside: &mut Vec<Bytes>) -> usize {
     // two short strings (AMQP 0-9-1 §4.2.5.3) are 512 bytes at most
     assert!(message.address.len() <= usize::from(u16::MAX), "an address is two short strings");
-    own.u16(message.address.len() as u16);
-    own.u32(message.header.len() as u32);
-    own.raw(&message.terms.to_bytes());
+    // put together first: one append
+    let mut head = [0; MESSAGE_HEAD_BYTES];
+    head[..2].copy_from_slice(&(message.address.len() as u16).to_le_bytes());
+    head[2..6].copy_from_slice(&(message.header.len() as u32).to_le_bytes());
+    head[6..].copy_from_slice(&message.terms.to_bytes());
+    own.raw(&head);
     own.raw(message.address);
     own.raw(message.header);
     match message.body {
@@ -182,9 +188,8 @@ pub(crate) fn decode<'a>(own: &'a [u8], beside: &'a [Bytes]) -> Result<Record<'a
     let kind = take.u8()?;
     let record = match kind {
         kind::PUBLISH => {
-            let flat = take.u32()? as usize;
-            let message = take_message(&mut take, beside, Some(flat))?;
-            Record::Publish { message, targets: LaneTargets::read(take.rest())? }
+            let (message, targets) = decode_publish(&mut take, beside)?;
+            Record::Publish { message, targets }
         }
         kind::DELIVER => Record::Deliver {
             queue: take.queue()?,
@@ -208,6 +213,17 @@ pub(crate) fn decode<'a>(own: &'a [u8], beside: &'a [Bytes]) -> Result<Record<'a
     };
     take.end()?;
     Ok(record)
+}
+
+/// What follows the kind of a PUBLISH. hot.
+#[inline]
+pub(crate) fn decode_publish<'a>(
+    take: &mut Take<'a>,
+    beside: &'a [Bytes],
+) -> Result<(Message<'a>, LaneTargets<'a>), Damage> {
+    let flat = take.u32()? as usize;
+    let message = take_message(take, beside, Some(flat))?;
+    Ok((message, LaneTargets::read(take.rest())?))
 }
 
 /// The kinds that carry no message.
@@ -243,9 +259,11 @@ fn take_message<'a>(
     beside: &'a [Bytes],
     flat: Option<usize>,
 ) -> Result<Message<'a>, Damage> {
-    let address_bytes = take.u16()?.into();
-    let header_bytes = take.u32()? as usize;
-    let terms = take.array().map(Terms::from_bytes)?.ok_or(Damage::Value("terms"))?;
+    let head: [u8; MESSAGE_HEAD_BYTES] = take.array()?;
+    let [a0, a1, h0, h1, h2, h3, terms @ ..] = head;
+    let address_bytes = u16::from_le_bytes([a0, a1]).into();
+    let header_bytes = u32::from_le_bytes([h0, h1, h2, h3]) as usize;
+    let terms = Terms::from_bytes(terms).ok_or(Damage::Value("terms"))?;
     let address = take.bytes(address_bytes)?;
     let header = take.bytes(header_bytes)?;
     let body = match flat {

@@ -121,12 +121,12 @@ impl Lanes {
         LaneVerdict::Duplicate
     }
 
-    /// The publish that [`Lanes::accept`] took last on this lane was appended, and is stored now or with a
+    /// The publish that [`Lanes::accept`] took last was appended, and is stored now or with a
     /// mark. True if the lanes wait for the store since now: the caller lists the queue once, and calls
     /// [`Lanes::synced`] for it. hot.
-    pub fn appended(&mut self, key: LaneKey, stored: Stored) -> bool {
-        let Some(at) = self.find(key) else { return false };
-        let lane = &mut self.lanes[at];
+    pub fn appended(&mut self, stored: Stored) -> bool {
+        let at = self.recent;
+        let Some(lane) = self.lanes.get_mut(at) else { return false };
         match (stored, lane.unstored.back_mut()) {
             (Stored::Now, None) => {
                 lane.stored = lane.last;

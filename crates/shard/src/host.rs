@@ -28,7 +28,8 @@ impl Host for Broker<'_> {
         clients.open_vhost(self.connection, vhost, view)
     }
 
-    /// hot.
+    /// hot. Inlined into its two callers, for a publish is a dozen words that a call would lay down in memory.
+    #[inline(always)]
     fn publish(
         &mut self,
         channel: ChannelKey,

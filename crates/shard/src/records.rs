@@ -28,8 +28,15 @@ impl Shard {
     /// The batch is damaged: the link must end.
     pub fn on_batch(&mut self, from: ShardAddress, boot: Boot, batch: &Batch) -> Result<(), BatchError> {
         self.enter(|shard| {
-            for record in batch {
-                shard.on_record(from, boot, record?)?;
+            let mut records = batch.iter();
+            loop {
+                if let Some(publish) = records.next_publish() {
+                    let (message, targets) = publish?;
+                    shard.machines.queues.on_publish(from, boot, &message, targets);
+                    continue;
+                }
+                let Some(record) = records.next() else { break };
+                shard.on_record(from, record?)?;
             }
             if let Some(outbox) = shard.machines.queues.peers().to(from) {
                 outbox.processed(batch.cost());
@@ -40,10 +47,9 @@ impl Shard {
 
     /// hot.
     #[inline]
-    fn on_record(&mut self, from: ShardAddress, boot: Boot, record: Record<'_>) -> Result<(), Overgrant> {
+    fn on_record(&mut self, from: ShardAddress, record: Record<'_>) -> Result<(), Overgrant> {
         let Machines { queues, egress, .. } = &mut self.machines;
         match record {
-            Record::Publish { message, targets } => queues.on_publish(from, boot, &message, targets),
             Record::Deliver { queue, channel, consumer, position, redelivered, message } => {
                 let delivery = FromElsewhere { queue, channel, consumer, position, redelivered, message };
                 egress.on_deliver(delivery, &mut self.connections, queues);

@@ -123,16 +123,13 @@ impl Assembly {
 
     /// The message, to be offered to the host.
     pub(crate) fn publish(&self, number: Option<PublishNumber>, arrived: Instant) -> Publish<'_> {
-        let Message { address, header, body, terms } = self.message();
+        let message = self.message();
         let exchange_end = 1 + usize::from(self.exchange_len);
         Publish {
-            address,
-            exchange: &address[1..exchange_end],
-            routing_key: &address[exchange_end + 1..],
+            message,
+            exchange: &message.address[1..exchange_end],
+            routing_key: &message.address[exchange_end + 1..],
             mandatory: self.mandatory,
-            header,
-            body,
-            terms,
             number,
             arrived,
         }
@@ -158,14 +155,14 @@ impl Assembly {
         self.expect = Expect::Body;
         self.mandatory = publish.mandatory;
         self.exchange_len = publish.exchange.len() as u8;
-        self.address_len = publish.address.len() as u16;
-        self.front.extend_from_slice(publish.address);
-        self.front.extend_from_slice(publish.header);
-        match publish.body {
+        self.address_len = publish.message.address.len() as u16;
+        self.front.extend_from_slice(publish.message.address);
+        self.front.extend_from_slice(publish.message.header);
+        match publish.message.body {
             Body::Flat(bytes) => self.flat.extend_from_slice(bytes),
             Body::Chunks(chunks) => self.chunks.extend_from_slice(chunks),
         }
-        self.terms = publish.terms;
+        self.terms = publish.message.terms;
         self.number = publish.number;
         self.arrived = publish.arrived;
         self.got = (self.flat.len() + self.chunks.iter().map(Bytes::len).sum::<usize>()) as u64;

@@ -45,13 +45,10 @@ impl WholeContent<'_> {
         arrived: Instant,
     ) -> Publish<'a> {
         Publish {
-            address: fields.address,
+            message: Message { address: fields.address, header: self.header, body, terms: self.terms },
             exchange: fields.exchange,
             routing_key: fields.routing_key,
             mandatory: fields.mandatory,
-            header: self.header,
-            body,
-            terms: self.terms,
             number,
             arrived,
         }
@@ -103,7 +100,7 @@ impl<C> Channel<C> {
                 self.hold(turn, assembly, number);
             }
             Published::Unroutable => {
-                self.send_return(turn.shared, fields.exchange, fields.routing_key, &publish.message());
+                self.send_return(turn.shared, fields.exchange, fields.routing_key, &publish.message);
                 self.on_published(turn.shared, published);
             }
             _ => self.on_published(turn.shared, published),

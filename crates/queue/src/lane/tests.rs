@@ -20,7 +20,7 @@ fn accept(lanes: &mut Lanes, sequence: u64, base: u64) -> LaneVerdict {
 fn accept_on(lanes: &mut Lanes, key: LaneKey, sequence: u64, base: u64, stored: Stored) -> LaneVerdict {
     let verdict = lanes.accept(key, LaneSequence(sequence), LaneSequence(base));
     if verdict == LaneVerdict::Append {
-        lanes.appended(key, stored);
+        lanes.appended(stored);
     }
     verdict
 }
@@ -32,13 +32,13 @@ fn lanes_that_wait_for_the_store_are_listed_once() {
     let mut append = |sequence, mark| {
         let (sequence, base) = (LaneSequence(sequence), LaneSequence(1));
         assert_eq!(lanes.accept(key(1, 1), sequence, base), LaneVerdict::Append);
-        lanes.appended(key(1, 1), Stored::At(StoreMark(mark)))
+        lanes.appended(Stored::At(StoreMark(mark)))
     };
     assert_eq!([append(1, 1), append(2, 1), append(3, 2)], [true, false, false]);
     assert!(lanes.synced(StoreMark(1)), "it stays on the list");
-    assert!(!lanes.appended(key(1, 1), Stored::At(StoreMark(3))));
+    assert!(!lanes.appended(Stored::At(StoreMark(3))));
     assert!(!lanes.synced(StoreMark(3)));
-    assert!(lanes.appended(key(1, 1), Stored::At(StoreMark(4))), "it had left the list");
+    assert!(lanes.appended(Stored::At(StoreMark(4))), "it had left the list");
 }
 
 /// Its publishes would be appended again.

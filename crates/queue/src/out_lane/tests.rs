@@ -100,7 +100,7 @@ impl World {
         } else {
             match self.lanes.accept(Self::KEY, sequence, base) {
                 LaneVerdict::Append => {
-                    self.lanes.appended(Self::KEY, Stored::Now);
+                    self.lanes.appended(Stored::Now);
                     self.logs.last_mut().expect("there is one").push(publish);
                     Answer::Stored(sequence)
                 }

@@ -40,6 +40,7 @@ impl Ready {
     }
 
     /// hot.
+    #[inline]
     pub(super) fn append(&mut self, entry: Entry) -> Position {
         let position = Position(self.next);
         self.next += 1;

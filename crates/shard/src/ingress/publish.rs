@@ -70,7 +70,7 @@ impl Ingress {
             return Ok(Published::GivenUp);
         }
         let cache = state.cache.get_or_insert_with(Box::default);
-        let (cached, found) = cache::find(cache, publish.address, view);
+        let (cached, found) = cache::find(cache, publish.message.address, view);
         let route = match found {
             Some(route) => route,
             None => {
@@ -81,7 +81,7 @@ impl Ingress {
         if let ([handle], Route::Cached) = (&cached.targets[..], route)
             && self.routed.is_none()
         {
-            match queues.append_to_one(&publish.message(), *handle) {
+            match queues.append_to_one(&publish.message, *handle) {
                 OneAppended::Done => return Ok(Published::Settled),
                 OneAppended::NotDone(stored) => {
                     let appended = queues.finish_one(*handle, stored, publisher(channel, publish));
@@ -112,7 +112,7 @@ impl Ingress {
         let targets = if route == Route::Cached { cached } else { &uncached[..] };
         let due = publish.arrived + limits::PUBLISH_WAIT;
         let publisher = publisher(channel, publish);
-        let appended = routing.queues.append_to_many(&publish.message(), targets, publisher, due);
+        let appended = routing.queues.append_to_many(&publish.message, targets, publisher, due);
         let published = self.outcome(channel, targets, publish, appended, &mut routing);
         self.routes.targets = uncached;
         published
@@ -283,5 +283,5 @@ fn lost_a_home(view: &ClusterView, clients: &Clients, channel: ChannelKey, publi
     let Some(exchange) = vhost.and_then(|vhost| view.table.exchange(vhost, publish.exchange)) else {
         return false;
     };
-    view.table.reaches_masked(exchange, publish.routing_key, &MessageHeaders::new(publish.header))
+    view.table.reaches_masked(exchange, publish.routing_key, &MessageHeaders::new(publish.message.header))
 }

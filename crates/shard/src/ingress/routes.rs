@@ -63,7 +63,7 @@ impl Routes {
         cached.table_generation = view.table.generation();
         cached.exchange = exchange;
         cached.address.clear();
-        cached.address.extend_from_slice(publish.address);
+        cached.address.extend_from_slice(publish.message.address);
         Ok(Route::Cached)
     }
 
@@ -77,7 +77,7 @@ impl Routes {
         let exchange = exchange_of_publish(routing.view, vhost, publish.exchange)?;
         self.matches.clear();
         self.targets.clear();
-        let headers = MessageHeaders::new(publish.header);
+        let headers = MessageHeaders::new(publish.message.header);
         routing.view.table.route(exchange, publish.routing_key, &headers, &mut self.matches);
         for found in &self.matches {
             self.targets.push(routing.queues.enter(found.id, found.address));

@@ -125,17 +125,17 @@ impl Outbox {
 
     /// A publish to one queue, perhaps of several there: its message goes once. hot.
     #[inline]
-    pub(crate) fn push_shared_publish<'a>(
+    pub(crate) fn push_shared_publish(
         &mut self,
         serial: PublishSerial,
         target: LaneTarget,
-        message: impl FnOnce() -> Message<'a>,
+        message: &Message<'_>,
     ) {
         if self.last_publish == serial && self.batch.add_target(target) {
             return;
         }
         self.last_publish = serial;
-        self.push_publish(target, &message());
+        self.push_publish(target, message);
     }
 
     /// A delivery. hot.

@@ -64,31 +64,31 @@ impl Queues {
             return (Appended::NoRoom, false);
         }
         let (body_bytes, terms) = (message.body.len(), message.terms);
-        let message = self.arena.insert(message, targets.len() as u32);
+        let kept = self.arena.insert(message, targets.len() as u32);
         let shared = targets.len() > 1;
         let (mut owed, mut long) = (0, false);
         self.last_publish.0 += 1;
         for handle in targets {
             match self.places.get_mut(*handle) {
                 Some(Entry { place: Place::Home(home), .. }) if !home.closed => {
-                    let here = (message, body_bytes, terms);
+                    let here = (kept, body_bytes, terms);
                     let (appended, is_long) = self.append_shared(*handle, here, publisher, shared);
                     owed += appended;
                     long |= is_long;
                 }
                 Some(Entry { id, place: Place::Away(away) }) => {
                     owed += 1;
-                    let waiting = Owed { message, publisher, shared, given_up: false };
+                    let waiting = Owed { message: kept, publisher, shared, given_up: false };
                     let sequence = away.lane.push(waiting, body_bytes as u64, due);
                     long |= away.throttled || self.pressure.finds_full(&away.lane, &self.bounds.long);
                     let target = LaneTarget { queue: *id, sequence, base: away.lane.base() };
                     let outbox = self.peers.at(away.outbox);
-                    outbox.push_shared_publish(self.last_publish, target, || self.arena.get(message));
+                    outbox.push_shared_publish(self.last_publish, target, message);
                     self.lanes_due = self.lanes_due.min(due);
                     self.out.copies.away += 1;
                 }
                 // deleted, or about to be: it counts as not matched
-                _ => self.arena.release(message),
+                _ => self.arena.release(kept),
             }
         }
         (if owed == 0 { Appended::Stored } else { Appended::Owed(owed) }, long)

@@ -131,7 +131,7 @@ impl AtHome<'_> {
         let verdict = self.home.lanes.accept(lane, sequence, base);
         if verdict == LaneVerdict::Append {
             let stored = self.append(message, body_bytes, terms);
-            if self.home.lanes.appended(lane, stored) {
+            if self.home.lanes.appended(stored) {
                 self.commits.lanes_wait(self.handle);
             }
         }

@@ -12,6 +12,15 @@ use leveret_model::{LaneSequence, QueueHandle, QueueId, Seed};
 use super::away::Away;
 use super::home::Home;
 
+/// Slots for queues that were asked for last; a power of two.
+const RECENT: usize = 64;
+
+/// The slot of a queue there. hot.
+#[inline]
+fn recent_slot(id: QueueId) -> usize {
+    id.ulid.0 as usize % RECENT
+}
+
 /// Where a queue is, with what this shard keeps for it.
 #[derive(Debug)]
 pub(super) enum Place {
@@ -38,8 +47,9 @@ pub(super) struct Places {
     slots: Vec<Slot>,
     free: Vec<u32>,
     by_id: HashMap<QueueId, u32, FixedState>,
-    /// The last one asked for by its id: records come in runs of one queue.
-    recent: Cell<Option<(QueueId, QueueHandle)>>,
+    /// Those asked for last by their ids, each in the slot of its id: records come in runs of one queue, or of
+    /// the queues of one exchange in turn.
+    recent: [Cell<Option<(QueueId, QueueHandle)>>; RECENT],
     /// Where lanes begin: behind all that were left. A queue whose node was away may come back under its id,
     /// and its home would take the first publishes of a lane that counts from 1 again for those that it has.
     pub(super) lanes_from: LaneSequence,
@@ -51,7 +61,7 @@ impl Places {
             slots: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::with_hasher(FixedState::with_seed(seed.0)),
-            recent: Cell::new(None),
+            recent: [const { Cell::new(None) }; RECENT],
             lanes_from: LaneSequence(1),
         }
     }
@@ -77,20 +87,21 @@ impl Places {
         }
         self.free.push(handle.slot);
         self.by_id.remove(&entry.id);
-        self.recent.set(None);
+        self.recent[recent_slot(entry.id)].set(None);
         Some(entry)
     }
 
     /// hot.
     pub(super) fn handle(&self, id: QueueId) -> Option<QueueHandle> {
-        if let Some((recent, handle)) = self.recent.get()
-            && recent == id
+        let recent = &self.recent[recent_slot(id)];
+        if let Some((known, handle)) = recent.get()
+            && known == id
         {
             return Some(handle);
         }
         let slot = *self.by_id.get(&id)?;
         let handle = QueueHandle { slot, generation: self.slots[slot as usize].generation };
-        self.recent.set(Some((id, handle)));
+        recent.set(Some((id, handle)));
         Some(handle)
     }
 

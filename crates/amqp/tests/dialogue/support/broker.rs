@@ -61,8 +61,8 @@ impl Host for Broker {
         assert!(!self.pending.contains(&channel), "a publish overtook an operation");
         let usual = if publish.mandatory { Published::Unroutable } else { Published::Settled };
         let outcome = self.outcomes.pop_front().unwrap_or(Ok(usual));
-        self.chunked = matches!(publish.body, Body::Chunks(_));
-        let body = match publish.body {
+        self.chunked = matches!(publish.message.body, Body::Chunks(_));
+        let body = match publish.message.body {
             Body::Flat(bytes) => bytes.to_vec(),
             Body::Chunks(chunks) => {
                 self.chunks = chunks.to_vec();

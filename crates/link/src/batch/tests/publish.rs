@@ -42,3 +42,40 @@ fn a_publish_without_queues_or_with_a_piece_of_one_is_damage() {
         assert!(LaneTargets::read(&vec![0; bytes]).is_err(), "{bytes}");
     }
 }
+
+#[test]
+fn publishes_that_are_read_by_themselves_are_those_of_the_records() {
+    let chunks = [Bytes::from(vec![7; limits::SLICE_BYTES_MIN])];
+    let mut batch = Batch::new();
+    batch.push_publish(publish(1), flat(b"body"));
+    batch.push(&Record::Done { request: RequestId(1) });
+    batch.push_publish(publish(2), Message::new(b"\0\x01q", b"h", Body::Chunks(&chunks)));
+    batch.push_publish(publish(3), flat(b""));
+    let mut records = batch.iter();
+    let mut apart = Vec::new();
+    loop {
+        if let Some(publish) = records.next_publish() {
+            let (message, targets) = publish.unwrap();
+            apart.push(Record::Publish { message, targets });
+        } else if let Some(record) = records.next() {
+            apart.push(record.unwrap());
+        } else {
+            break;
+        }
+    }
+    assert_eq!(apart, read(&batch));
+}
+
+#[test]
+fn a_damaged_publish_ends_the_reading() {
+    let mut batch = Batch::new();
+    batch.push_publish(publish(1), flat(b"body"));
+    batch.push(&Record::Done { request: RequestId(1) });
+    let mut payload = on_the_link(batch).to_vec();
+    // the length of the flat body, behind two heads and the kind
+    payload[BATCH_HEAD_BYTES + HEAD_BYTES + 1] = 0xff;
+    let batch = Batch::parse(&payload.into()).unwrap();
+    let mut records = batch.iter();
+    assert!(records.next_publish().unwrap().is_err());
+    assert!(records.next_publish().is_none() && records.next().is_none());
+}
