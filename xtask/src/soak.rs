@@ -17,6 +17,20 @@ struct Soak {
 
 const SOAKS: &[Soak] = &[
     Soak { name: "sim", command: &["cargo", "run", "--release", "--package", "leveret-sim", "--", "soak"] },
+    Soak {
+        name: "planted",
+        command: &[
+            "cargo",
+            "run",
+            "--release",
+            "--package",
+            "leveret-sim",
+            "--features",
+            "planted",
+            "--",
+            "planted",
+        ],
+    },
     Soak { name: "chaos", command: &["tests/chaos/run"] },
 ];
 

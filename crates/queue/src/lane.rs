@@ -28,6 +28,8 @@ use alloc::vec::Vec;
 use leveret_model::limits::LANES_PER_QUEUE_MAX;
 use leveret_model::{Boot, LaneSequence, NodeId, ShardAddress, StoreMark, Stored};
 
+use crate::planted::Bug;
+
 /// Who sends on a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LaneKey {
@@ -80,12 +82,16 @@ pub struct Lanes {
     touched: bool,
     /// The caller has listed it among those that wait for the store.
     awaits_store: bool,
-    /// A planted bug: what is sent again is appended again.
-    #[cfg(feature = "planted")]
-    pub planted_twice: bool,
+    bug: Bug,
 }
 
 impl Lanes {
+    /// Plants a bug; to be called before anything else.
+    #[cfg(feature = "planted")]
+    pub fn plant(&mut self, bug: crate::Planted) {
+        self.bug.planted = Some(bug);
+    }
+
     /// Decides about a publish. hot.
     pub fn accept(&mut self, key: LaneKey, sequence: LaneSequence, base: LaneSequence) -> LaneVerdict {
         self.verdicts += 1;
@@ -109,8 +115,7 @@ impl Lanes {
     /// It is here: its answer may have been lost.
     #[cold]
     fn duplicate(&mut self, at: usize) -> LaneVerdict {
-        #[cfg(feature = "planted")]
-        if self.planted_twice {
+        if self.bug.appends_again() {
             return LaneVerdict::Append;
         }
         let lane = &mut self.lanes[at];

@@ -20,7 +20,6 @@ extern crate std;
 mod arena;
 mod lane;
 mod out_lane;
-#[cfg(feature = "planted")]
 mod planted;
 mod queue;
 

@@ -154,8 +154,8 @@ impl Queue {
     /// Plants a bug; to be called before anything else.
     #[cfg(feature = "planted")]
     pub fn plant(&mut self, bug: crate::Planted) {
-        self.ready.planted = Some(bug);
-        self.consumers.planted = Some(bug);
+        self.ready.bug.planted = Some(bug);
+        self.consumers.bug.planted = Some(bug);
     }
 
     /// The output of a consumer has room again after [`Delivered::Full`].

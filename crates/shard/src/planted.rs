@@ -8,9 +8,7 @@ use crate::bounds::Bounds;
 /// A bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Planted {
-    /// What a lane sends again is appended again.
-    ResendWithoutDedup,
-    /// A bug of every queue.
+    /// A bug of every queue and its lanes.
     InQueue(leveret_queue::Planted),
     /// Credit between shards and output have no end.
     Unbounded,
@@ -20,6 +18,8 @@ pub enum Planted {
     StaleTable,
     /// One in ten messages for several queues misses those of its shard.
     LostCopy,
+    /// One in ten messages that are got without acknowledgement goes nowhere.
+    DroppedUnacknowledged,
     /// A channel's pause never ends for its consumers.
     EndlessPause,
     /// A publisher is answered when its message is appended, not when it is stored.
@@ -44,16 +44,9 @@ impl Planted {
 
     /// A queue that opens has the bug.
     pub(crate) fn plant_in(self, queue: &mut Queue, lanes: &mut Lanes) {
-        match self {
-            Self::ResendWithoutDedup => lanes.planted_twice = true,
-            Self::InQueue(bug) => queue.plant(bug),
-            Self::NoResubscription
-            | Self::StaleTable
-            | Self::Unbounded
-            | Self::UnboundedLanes
-            | Self::EndlessPause
-            | Self::ConfirmOnAppend
-            | Self::LostCopy => {}
+        if let Self::InQueue(bug) = self {
+            queue.plant(bug);
+            lanes.plant(bug);
         }
     }
 }

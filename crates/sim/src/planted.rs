@@ -28,11 +28,15 @@ impl Planted {
     #[cfg(feature = "planted")]
     pub const ALL: &'static [(Self, &'static str, &'static str)] = &[
         (Self::InControl(leveret_cluster::Planted::AckBeforeApplied), "ack-before-applied", "bindings"),
-        (Self::InShard(leveret_shard::Planted::ResendWithoutDedup), "resend-without-dedup", "no_phantom"),
+        (Self::in_queue(PlantedInQueue::ResendWithoutDedup), "resend-without-dedup", "no_phantom"),
         (Self::in_queue(PlantedInQueue::RequeueAtTail), "requeue-at-tail", "order"),
         (Self::in_queue(PlantedInQueue::RequeueReversed), "requeue-reversed", "order"),
         (Self::in_queue(PlantedInQueue::StarvedHolder), "starved-holder", "liveness"),
-        (Self::in_queue(PlantedInQueue::DroppedUnacknowledged), "dropped-unacknowledged", "confirmed_kept"),
+        (
+            Self::InShard(leveret_shard::Planted::DroppedUnacknowledged),
+            "dropped-unacknowledged",
+            "confirmed_kept",
+        ),
         (Self::InControl(leveret_cluster::Planted::DownWithoutVeto), "down-without-veto", "bindings"),
         (Self::InShard(leveret_shard::Planted::Unbounded), "unbounded", "buffers"),
         (Self::InShard(leveret_shard::Planted::UnboundedLanes), "unbounded-lanes", "buffers"),

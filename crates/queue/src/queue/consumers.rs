@@ -17,6 +17,7 @@ use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
 use leveret_model::{ConsumerKey, ConsumerTerms, Seed, ShardAddress, Unread};
 
 use super::subscription::{Credit, SubscribeRefused, Subscription, Window};
+use crate::planted::Bug;
 
 /// Where a line stands: priority, then whether it is on another node.
 type LineRank = (Reverse<i32>, bool);
@@ -39,8 +40,6 @@ pub(super) struct Consumer {
     credit: Option<Credit>,
     /// Counts subscriptions of the queue: the order in which consumers are cancelled.
     ordinal: u64,
-    #[cfg(feature = "planted")]
-    pub(super) planted: Option<crate::Planted>,
 }
 
 impl Consumer {
@@ -58,21 +57,11 @@ impl Consumer {
             rank: (Reverse(0), false),
             credit: None,
             ordinal: 0,
-            #[cfg(feature = "planted")]
-            planted: None,
         }
     }
 
     /// Messages that it can take now, the output aside.
     pub(super) fn quota(&self) -> u32 {
-        #[cfg(feature = "planted")]
-        if self.planted == Some(crate::Planted::StarvedHolder) && self.prefetch > 10 && self.unacked > 0 {
-            return 0;
-        }
-        self.credit_left()
-    }
-
-    fn credit_left(&self) -> u32 {
         let prefetch = if self.no_ack { u32::MAX } else { self.prefetch.saturating_sub(self.unacked) };
         self.credit.map_or(prefetch, |credit| prefetch.min(credit.messages()))
     }
@@ -125,8 +114,7 @@ pub(super) struct Consumers {
     /// Consumers in all lines.
     awake: u32,
     subscriptions: u64,
-    #[cfg(feature = "planted")]
-    pub(super) planted: Option<crate::Planted>,
+    pub(super) bug: Bug,
 }
 
 impl Consumers {
@@ -141,8 +129,7 @@ impl Consumers {
             exclusive: false,
             awake: 0,
             subscriptions: 0,
-            #[cfg(feature = "planted")]
-            planted: None,
+            bug: Bug::default(),
         }
     }
 
@@ -169,8 +156,6 @@ impl Consumers {
         };
         let index = self.holder(&new.key);
         let rank = (Reverse(priority), self.is_remote(new.key.at));
-        #[cfg(feature = "planted")]
-        let planted = self.planted;
         let consumer = self.at_mut(index);
         *consumer = Consumer {
             no_ack,
@@ -183,8 +168,6 @@ impl Consumers {
                 Window::Credit { messages, bytes } => Some(Credit::new(messages, bytes, unread)),
             },
             ordinal,
-            #[cfg(feature = "planted")]
-            planted,
             ..Consumer::idle(new.key)
         };
         self.subscribed += 1;
@@ -269,7 +252,7 @@ impl Consumers {
     }
 
     pub(super) fn with_credit(&self) -> impl Iterator<Item = ConsumerKey> + '_ {
-        let open = |consumer: &&Consumer| consumer.subscribed && consumer.credit_left() > 0;
+        let open = |consumer: &&Consumer| consumer.subscribed && consumer.quota() > 0;
         self.entries.iter().flatten().filter(open).map(|consumer| consumer.key)
     }
 
@@ -344,8 +327,12 @@ impl Consumers {
 
     /// Puts a consumer at the end of its line if it can take a message and does not stand there.
     fn enlist(&mut self, index: u32) {
+        let bug = self.bug;
         let consumer = self.at_mut(index);
         if !consumer.subscribed || consumer.in_line || consumer.asleep || consumer.quota() == 0 {
+            return;
+        }
+        if bug.starves(consumer.prefetch, consumer.unacked) {
             return;
         }
         consumer.in_line = true;

@@ -166,14 +166,6 @@ impl<E: Egress> Run<'_, E> {
         let consumer = &mut *self.consumer;
         let message = self.arena.get(entry.message);
         let weight = if consumer.is_metered() { message.weight_bytes() } else { 0 };
-        #[cfg(feature = "planted")]
-        if consumer.planted == Some(crate::Planted::DroppedUnacknowledged)
-            && consumer.no_ack
-            && position.0.is_multiple_of(10)
-        {
-            self.arena.release(entry.message);
-            return Ok(());
-        }
         match self.egress.deliver(&consumer.key, consumer.no_ack, position, redelivered, message) {
             Delivered::Taken => {}
             Delivered::Full => return Err(RunEnd::Full),

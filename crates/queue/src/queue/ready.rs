@@ -8,6 +8,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use leveret_model::Position;
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
 
+use crate::planted::Bug;
 use crate::{Arena, MessageRef};
 
 /// A message of a queue.
@@ -23,20 +24,13 @@ pub(super) struct Ready {
     returned: BTreeMap<Position, Entry>,
     next: u64,
     bytes: u64,
-    #[cfg(feature = "planted")]
-    pub(super) planted: Option<crate::Planted>,
+    pub(super) bug: Bug,
 }
 
 impl Ready {
     pub(super) fn new() -> Self {
-        Self {
-            fresh: VecDeque::new(),
-            returned: BTreeMap::new(),
-            next: 1,
-            bytes: 0,
-            #[cfg(feature = "planted")]
-            planted: None,
-        }
+        let (fresh, returned) = (VecDeque::new(), BTreeMap::new());
+        Self { fresh, returned, next: 1, bytes: 0, bug: Bug::default() }
     }
 
     /// hot.
@@ -55,11 +49,6 @@ impl Ready {
         if let Some((_, entry, returned)) = first {
             self.bytes -= u64::from(entry.body_bytes);
             if returned {
-                #[cfg(feature = "planted")]
-                if self.planted == Some(crate::Planted::RequeueReversed) {
-                    self.returned.pop_last();
-                    return first;
-                }
                 self.returned.pop_first();
             } else {
                 self.fresh.pop_front();
@@ -70,20 +59,6 @@ impl Ready {
 
     /// The message with the lowest place, and whether it came back. hot.
     pub(super) fn first(&self) -> Option<(Position, Entry, bool)> {
-        #[cfg(feature = "planted")]
-        match self.planted {
-            Some(crate::Planted::RequeueAtTail) => {
-                if let Some(entry) = self.fresh.front() {
-                    return Some((self.first_fresh(), *entry, false));
-                }
-            }
-            Some(crate::Planted::RequeueReversed) => {
-                if let Some((position, entry)) = self.returned.last_key_value() {
-                    return Some((*position, *entry, true));
-                }
-            }
-            _ => {}
-        }
         if let Some((position, entry)) = self.returned.first_key_value() {
             return Some((*position, *entry, true));
         }
@@ -110,6 +85,7 @@ impl Ready {
     pub(super) fn put_back(&mut self, position: Position, entry: Entry) {
         self.bytes += u64::from(entry.body_bytes);
         self.returned.insert(position, entry);
+        self.bug.requeued(position, &mut self.returned, &mut self.fresh);
     }
 
     pub(super) fn clear(&mut self, arena: &mut Arena) -> u64 {

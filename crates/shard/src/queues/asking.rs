@@ -119,6 +119,8 @@ impl Queues {
         view: &ClusterView,
     ) -> Option<HomeAnswer> {
         let bounds = self.bounds;
+        #[cfg(feature = "planted")]
+        self.lose_a_got(handle, &question);
         let mut home = self.home(handle)?;
         let id = home.id;
         Some(match question {

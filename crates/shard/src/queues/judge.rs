@@ -81,6 +81,21 @@ impl Queues {
         }
     }
 
+    /// The planted bug: one in ten gets without acknowledgement costs the queue one more message.
+    #[cfg(feature = "planted")]
+    pub(super) fn lose_a_got(&mut self, handle: QueueHandle, question: &super::question::Question) {
+        let no_ack = matches!(question, super::question::Question::Get { no_ack: true });
+        if !no_ack || self.planted != Some(crate::planted::Planted::DroppedUnacknowledged) {
+            return;
+        }
+        let own = self.own;
+        if let Some(mut home) = self.home(handle)
+            && home.counts().0 % 10 == 1
+        {
+            home.get(own, leveret_model::ChannelKey::default(), true);
+        }
+    }
+
     /// The planted bug: nobody goes on after a pause.
     #[cfg(feature = "planted")]
     pub(crate) fn endless_pause<T>(&self, awake: &mut alloc::vec::Vec<T>) {

@@ -1,5 +1,5 @@
 //! Seeds by hand: `sim --seed N [--trace]` runs one, `sim --from N --count M` some, `sim soak --hours H` goes
-//! on.
+//! on, and `sim planted --hours H` looks for the first seed that finds each planted bug.
 //!
 //! A seed that fails is printed with the one command that shows it again; it belongs into
 //! `seeds/regressions.txt`.
@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 
 use leveret_sim::{FaultCounts, Options, Outcome, Planted, commit, run};
 
-const USAGE: &str = "usage: sim --seed N [--trace] | sim --from N --count M | sim soak --hours H
+const USAGE: &str =
+    "usage: sim --seed N [--trace] | sim --from N --count M | sim soak --hours H | sim planted --hours H
        with the feature `planted`: --planted NAME; with nodes of a later version: --later-version";
+/// The first seed that finds each planted bug, and what to read above them.
+const PLANTED_SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds/planted.txt");
 /// Violations that are shown of one seed.
 const SHOWN: usize = 5;
 
@@ -59,7 +62,11 @@ fn work(arguments: &[String]) -> Result<bool, String> {
         if !(hours > 0.0 && hours < 10_000.0) {
             return Err(format!("--hours {hours}: is out of range"));
         }
-        return Ok(soak(Duration::from_secs_f64(hours * 3600.0), planted, later_version));
+        let time = Duration::from_secs_f64(hours * 3600.0);
+        return match arguments.first().map(String::as_str) {
+            Some("planted") => find_planted(time).map_err(|error| format!("{PLANTED_SEEDS}: {error}")),
+            _ => Ok(soak(time, planted, later_version)),
+        };
     }
     let from = seed("--from")?.ok_or("nothing to do")?;
     let count = seed("--count")?.unwrap_or(1);
@@ -68,6 +75,34 @@ fn work(arguments: &[String]) -> Result<bool, String> {
         ok &= show(&run(Options { seed, planted, later_version, trace: None }), planted);
     }
     Ok(ok)
+}
+
+/// Looks for the first seed that finds each planted bug, and writes them down if there is one for each.
+fn find_planted(time: Duration) -> std::io::Result<bool> {
+    let began = Instant::now();
+    let page = std::fs::read_to_string(PLANTED_SEEDS)?;
+    let head: String =
+        page.lines().filter(|line| line.starts_with('#')).map(|line| line.to_owned() + "\n").collect();
+    let (mut found, mut missed) = (String::new(), 0);
+    for (planted, name, invariant) in Planted::ALL {
+        let finds = |seed: &u64| {
+            let outcome = run(Options { seed: *seed, planted: *planted, later_version: false, trace: None });
+            outcome.violations.iter().any(|violation| violation.invariant == *invariant)
+        };
+        let Some(seed) = (1..).take_while(|_| began.elapsed() < time).find(finds) else {
+            println!("{name}: `{invariant}` saw nothing");
+            missed += 1;
+            continue;
+        };
+        println!("{name}: `{invariant}` saw it with seed {seed}");
+        found += &format!("{name} {seed}\n");
+    }
+    if missed > 0 || found.is_empty() {
+        println!("{missed} bugs were not found (the feature `planted` compiles them in)");
+        return Ok(false);
+    }
+    std::fs::write(PLANTED_SEEDS, head + &found)?;
+    Ok(true)
 }
 
 /// Seeds after seeds, from one that the commit and the time choose.
