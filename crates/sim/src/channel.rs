@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use leveret_model::{Instant, NodeId};
+use leveret_wire::method::ChannelClose;
 use leveret_wire::{ContentHeader, FrameKind, Method};
 
 use crate::body;
@@ -17,6 +18,9 @@ use crate::world::Ways;
 
 /// After longer, others may have consumed meanwhile.
 const EXPECTED_WITHIN: Duration = Duration::from_secs(1);
+
+/// AMQP 0-9-1: class queue.
+const CLASS_QUEUE: u16 = 50;
 
 /// A message on its way in.
 #[derive(Debug)]
@@ -170,6 +174,17 @@ impl Channel {
         self.requests.clear();
         self.asked_at = None;
         self.content = None;
+    }
+
+    /// The server closes the channel, for a method of class queue if that was refused.
+    pub(crate) fn on_close(&mut self, close: &ChannelClose<'_>, ways: &mut Ways<'_>) {
+        let asked = self.requests.front().filter(|_| self.asked_at.is_some());
+        if let Some(request) = asked
+            && close.class_id == CLASS_QUEUE
+        {
+            request.refused((close.reply_code, close.reply_text), ways);
+        }
+        self.end(ways);
     }
 
     /// The server ended a consumer.

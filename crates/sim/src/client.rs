@@ -255,7 +255,7 @@ impl Client {
             Method::ChannelClose(close) => {
                 let (code, text) = (close.reply_code, String::from_utf8_lossy(close.reply_text).into_owned());
                 ways.trace.say(now, || format!("client {} channel {number}: {code} {text}", self.id.0));
-                channel.end(ways);
+                channel.on_close(close, ways);
                 channel.phase = ChannelPhase::Closed(now);
                 self.say(number, ChannelCloseOk);
             }

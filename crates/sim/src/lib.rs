@@ -26,6 +26,7 @@ mod outcome;
 mod planted;
 mod process;
 mod reads;
+mod removals;
 mod request;
 mod scheduler;
 mod shaking;

@@ -4,7 +4,6 @@
 //! not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use leveret_model::directory::{Change, QueueRecord};
 use leveret_model::{Instant, NodeId, QueueId, ShardAddress};
@@ -17,6 +16,7 @@ use crate::invariants::order::Order;
 use crate::losses::Losses;
 use crate::message_id::MessageId;
 use crate::reads::{Reads, Written};
+use crate::removals::{Kind, LATE, RemovalNumber, Removals};
 use crate::stores::Stores;
 use crate::topology::{Base, Exchange, base_of};
 
@@ -106,8 +106,8 @@ pub(crate) struct Oracle {
     pub(crate) bounds: BTreeMap<(Exchange, String, Base), Vec<Bound>>,
     /// Until then a late unbind or delete may still end what is bound.
     doubts: BTreeMap<(Exchange, String, Base), Instant>,
-    /// Deletions that clients asked for.
-    pub(crate) deleted: BTreeMap<Base, Vec<Instant>>,
+    /// Deletions and purges that clients asked for.
+    pub(crate) removals: Removals,
     pub(crate) order: Order,
     pub(crate) losses: Losses,
     pub(crate) reads: Reads,
@@ -120,10 +120,6 @@ pub(crate) struct Oracle {
     next_publisher: u32,
     next_consumer: u32,
 }
-
-/// An operation whose answer got lost may still happen for this long (`limits::OPERATION_WAIT`, and some
-/// network).
-const LATE: Duration = Duration::from_secs(10);
 
 impl Oracle {
     pub(crate) fn new(buffers: Buffers, stores: Stores) -> Self {
@@ -269,8 +265,7 @@ impl Oracle {
                 let Some(life) = self.lives.get_mut(id).filter(|life| life.home.node == node) else { return };
                 life.dropped.get_or_insert(now);
                 let base = life.base;
-                let asked = self.deleted.get(&base).is_some_and(|at| !at.is_empty());
-                if !asked {
+                if !self.removals.deletes(base) {
                     let text = format!("{node} dropped {id:?} of {base:?}, which nobody deleted");
                     self.violation(now, "confirmed_kept", text);
                 }
@@ -347,18 +342,13 @@ impl Oracle {
     }
 
     /// A client asks to delete a queue.
-    pub(crate) fn deleting(&mut self, now: Instant, base: Base) {
-        self.deleted.entry(base).or_default().push(now);
+    pub(crate) fn deleting(&mut self, now: Instant, base: Base) -> RemovalNumber {
         let of_base: Vec<_> = self.bounds.keys().filter(|place| place.2 == base).cloned().collect();
         for (exchange, key, base) in of_base {
             self.unbinding(now, exchange, &key, base);
         }
         self.doubts.insert((Exchange::Default, base.name(), base), now + LATE);
-    }
-
-    /// Was a deletion asked for that may have hit what was in the queue then or later?
-    pub(crate) fn deleted_since(&self, base: Base, since: Instant) -> bool {
-        self.deleted.get(&base).is_some_and(|all| all.iter().any(|at| *at + LATE >= since))
+        self.removals.asked(now, base, Kind::Delete)
     }
 
     /// Did a home of this name end at that time or later, that had the queue by the other?

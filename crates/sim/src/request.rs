@@ -3,12 +3,13 @@
 use leveret_model::NodeId;
 use leveret_wire::method::{
     BasicCancel, BasicConsume, BasicGet, BasicQos, ConfirmSelect, ExchangeBind, ExchangeDeclare,
-    ExchangeDelete, QueueBind, QueueDeclare, QueueDelete, QueueUnbind,
+    ExchangeDelete, QueueBind, QueueDeclare, QueueDelete, QueuePurge, QueueUnbind,
 };
 use leveret_wire::{Method, Table, encode_arguments};
 
 use crate::channel::{Channel, Consumer};
 use crate::event::HostId;
+use crate::removals::{self, RemovalNumber};
 use crate::topology::{Base, Exchange, base_of};
 use crate::world::Ways;
 
@@ -38,7 +39,8 @@ pub(crate) enum Request {
         no_ack: bool,
         consumer: u32,
     },
-    Delete(Base),
+    Delete(Base, RemovalNumber),
+    Purge(Base, RemovalNumber),
 }
 
 impl Request {
@@ -100,8 +102,11 @@ impl Request {
             Self::Get { base, no_ack, .. } => {
                 say(BasicGet { queue: base.name().as_bytes(), no_ack: *no_ack }.into());
             }
-            Self::Delete(base) => {
+            Self::Delete(base, _) => {
                 say(QueueDelete { queue: base.name().as_bytes(), ..Default::default() }.into());
+            }
+            Self::Purge(base, _) => {
+                say(QueuePurge { queue: base.name().as_bytes(), no_wait: false }.into());
             }
         }
     }
@@ -153,13 +158,25 @@ impl Request {
     }
 
     /// The oracle hears of what may end something from now on.
-    fn note(&self, ways: &mut Ways<'_>) {
+    fn note(&mut self, ways: &mut Ways<'_>) {
         let now = ways.schedule.now;
         match self {
             Self::DeleteExchange(exchange) => ways.oracle.deleting_exchange(now, *exchange),
             Self::Unbind(exchange, key, base) => ways.oracle.unbinding(now, *exchange, key, *base),
-            Self::Delete(base) => ways.oracle.deleting(now, *base),
+            Self::Delete(base, number) => *number = ways.oracle.deleting(now, *base),
+            Self::Purge(base, number) => {
+                *number = ways.oracle.removals.asked(now, *base, removals::Kind::Purge);
+            }
             _ => {}
+        }
+    }
+
+    /// It was refused: its channel is closed for it.
+    pub(crate) fn refused(&self, (code, text): (u16, &[u8]), ways: &mut Ways<'_>) {
+        if let Self::Delete(base, number) | Self::Purge(base, number) = self
+            && removals::is_certain(code, text)
+        {
+            ways.oracle.removals.refused(*base, *number);
         }
     }
 
@@ -204,8 +221,11 @@ impl Request {
             (Self::Qos(_), Method::BasicQosOk(_))
             | (Self::DeclareExchange(_), Method::ExchangeDeclareOk(_))
             | (Self::DeleteExchange(_), Method::ExchangeDeleteOk(_))
-            | (Self::BindExchange(..), Method::ExchangeBindOk(_))
-            | (Self::Delete(_), Method::QueueDeleteOk(_)) => {}
+            | (Self::BindExchange(..), Method::ExchangeBindOk(_)) => {}
+            (Self::Delete(base, number), Method::QueueDeleteOk(_))
+            | (Self::Purge(base, number), Method::QueuePurgeOk(_)) => {
+                ways.oracle.removals.done(now, base, number);
+            }
             (request, answer) => {
                 ways.oracle.violation(now, "liveness", format!("{request:?} was answered by {answer:?}"));
             }

@@ -7,6 +7,7 @@ use leveret_model::Instant;
 use crate::channel::{Channel, ChannelPhase, Holding, Settling};
 use crate::client::{Client, Phase};
 use crate::oracle::Fate;
+use crate::removals::RemovalNumber;
 use crate::request::Request;
 use crate::topology::{Base, Exchange, binding_keys, keys};
 use crate::world::Ways;
@@ -317,8 +318,13 @@ impl Client {
             (45..75, Some((exchange, key, base))) => vec![Request::Unbind(exchange, key, base)],
             (75..86, _) => vec![Request::Get { base: Base::GOTTEN, no_ack: false, consumer: 0 }],
             (86..95, _) => vec![Request::Get { base: Base::GRABBED, no_ack: true, consumer: 0 }],
-            (95, _) if index == 0 => {
-                vec![Request::Delete(Base::DELETED), Request::DeclareQueue(Base::DELETED)]
+            (95, _) if index == 0 => vec![
+                Request::Delete(Base::DELETED, RemovalNumber::default()),
+                Request::DeclareQueue(Base::DELETED),
+            ],
+            (95, _) => {
+                let base = dice.pick(&[Base::DELETED, Base::GOTTEN]).unwrap_or(Base::DELETED);
+                vec![Request::Purge(base, RemovalNumber::default())]
             }
             (96, _) if index == 0 => vec![
                 Request::DeclareExchange(Exchange::Passing),

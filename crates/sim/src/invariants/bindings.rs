@@ -6,8 +6,8 @@
 //! rests on a map that changed.
 //!
 //! A declared queue counts as bound to the default exchange. Exempt: publishes sent before the ok, unbinds,
-//! homes that died or lost a merge, what was under way to a consumer without acknowledgements and got lost
-//! (`losses.rs`).
+//! homes that died or lost a merge, purges, what was under way to a consumer without acknowledgements and got
+//! lost (`losses.rs`).
 
 use std::time::Duration;
 
@@ -37,7 +37,9 @@ pub(crate) fn check(now: Instant, truth: &Truth, oracle: &mut Oracle) -> u64 {
                     continue;
                 };
                 judged += 1;
-                if !oracle.deliveries.contains_key(&(id, *base)) && !oracle.excused.contains(&(id, *base)) {
+                let excused = oracle.excused.contains(&(id, *base))
+                    || oracle.removals.purged_since(*base, sent.sent_at);
+                if !oracle.deliveries.contains_key(&(id, *base)) && !excused {
                     missed.push(text(id, sent, (*base, key, bound), confirmed_at));
                 }
             }

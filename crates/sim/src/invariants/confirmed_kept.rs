@@ -3,7 +3,7 @@
 //! Judged after all queues were drained, so "still queued" means delivered too. Its ingress says which queues a
 //! publish was routed to (`Shard::watch_routes`); that it was routed to all to which it had to go is what
 //! `bindings` judges, and that it was routed at all is judged here by what was bound. Exempt: queues that were
-//! deleted, and what was under way to a consumer without acknowledgements and got lost (`losses.rs`).
+//! deleted or purged, and what was under way to a consumer without acknowledgements and got lost (`losses.rs`).
 
 use leveret_model::{Instant, QueueId};
 
@@ -21,7 +21,7 @@ pub(crate) fn check(now: Instant, oracle: &mut Oracle) -> u64 {
             if sent.returned {
                 continue;
             }
-            for queue in sent.routed.iter().filter(|queue| must_keep(oracle, id, **queue)) {
+            for queue in sent.routed.iter().filter(|queue| must_keep(oracle, id, sent, **queue)) {
                 judged += 1;
                 let life = oracle.lives.get(queue);
                 if life.is_none_or(|life| !oracle.deliveries.contains_key(&(id, life.base))) {
@@ -49,12 +49,13 @@ fn text(id: MessageId, sent: &Sent, confirmed_at: Instant, from: &str) -> String
     )
 }
 
-/// The queue had it for good: its home lived on, nobody deleted it, and no consumer without acknowledgements
-/// had it.
-fn must_keep(oracle: &Oracle, id: MessageId, queue: QueueId) -> bool {
+/// The queue had it for good: its home lived on, nobody deleted or purged it, and no consumer without
+/// acknowledgements had it.
+fn must_keep(oracle: &Oracle, id: MessageId, sent: &Sent, queue: QueueId) -> bool {
     oracle.lives.get(&queue).is_none_or(|life| {
         !oracle.ended.contains_key(&life.home.node)
             && life.dropped.is_none()
+            && !oracle.removals.purged_since(life.base, sent.sent_at)
             && !oracle.excused.contains(&(id, life.base))
     })
 }
@@ -72,7 +73,8 @@ fn must_have_come(oracle: &Oracle, id: MessageId, sent: &Sent, confirmed_at: Ins
     };
     Base::ALL.iter().filter(|base| could(base)).all(|base| {
         !oracle.excused.contains(&(id, *base))
-            && !oracle.deleted_since(*base, sent.sent_at)
+            && !oracle.removals.deleted_since(*base, sent.sent_at)
+            && !oracle.removals.purged_since(*base, sent.sent_at)
             && !oracle.home_ended_since(*base, sent.sent_at, confirmed_at)
     })
 }

@@ -16,7 +16,7 @@ pub(crate) fn check(now: Instant, oracle: &mut Oracle, id: MessageId) {
         oracle.lives.get(queue).is_some_and(|life| {
             life.durable
                 && life.dropped.is_none()
-                && !oracle.deleted_since(life.base, sent.sent_at)
+                && !oracle.removals.deleted_since(life.base, sent.sent_at)
                 && !oracle.stores.has(**queue, id)
         })
     };

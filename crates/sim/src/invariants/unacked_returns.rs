@@ -1,6 +1,7 @@
 //! What a channel held when it died, or gave back, is delivered again.
 //!
-//! Exempt: deleted queues, homes that died, and messages that another client acked.
+//! Exempt: queues that were deleted, or purged after that, homes that died, and messages that another client
+//! acked.
 
 use leveret_model::Instant;
 
@@ -13,7 +14,8 @@ pub(crate) fn check(now: Instant, oracle: &mut Oracle) {
         let Fate::Returned(since) = delivered.fate else { continue };
         let Some(sent) = oracle.message(*id) else { continue };
         let exempt = delivered.acked
-            || oracle.deleted_since(*base, sent.sent_at)
+            || oracle.removals.deleted_since(*base, sent.sent_at)
+            || oracle.removals.purged_since(*base, since)
             || oracle.home_ended_since(*base, sent.sent_at, since);
         if !exempt {
             let since = since.as_nanos() as f64 / 1e9;
