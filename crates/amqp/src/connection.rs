@@ -28,7 +28,8 @@ use leveret_model::limits::{
     FIRST_FRAME_BYTES_MAX, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP,
 };
 use leveret_model::{
-    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Instant, Name, PublishNumber, Refusal,
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Instant, Name, Paused, PublishNumber,
+    Refusal,
 };
 use leveret_wire::method::{ConnectionBlocked, ConnectionUnblocked};
 use leveret_wire::{HEARTBEAT, Output};
@@ -328,19 +329,24 @@ impl<C> Connection<C> {
         }
     }
 
-    /// False while nothing more can be taken: a login is checked, channels keep as much as they may, the client does not
-    /// read what it asked for, or it wants to go and its channels are not done. When it turns true again, the bytes that were
-    /// not taken are to be offered again.
+    /// False while nothing more can be taken, or ever will be. When it turns true again, the bytes that were not
+    /// taken are to be offered again.
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        let taking = match self.phase {
-            Phase::Handshake { state, .. } => {
-                !matches!(state, Handshake::CheckingLogin | Handshake::OpeningVhost)
-            }
-            Phase::Finished { .. } => false,
-            _ => true,
-        };
-        taking && !self.is_full() && !self.output_is_full() && !self.waits_to_leave()
+        !matches!(self.phase, Phase::Finished { .. }) && self.paused().is_none()
+    }
+
+    /// Why nothing more can be taken for now.
+    #[must_use]
+    pub fn paused(&self) -> Option<Paused> {
+        let asks = |state: Handshake| matches!(state, Handshake::CheckingLogin | Handshake::OpeningVhost);
+        match self.phase {
+            Phase::Handshake { state, .. } if asks(state) => Some(Paused::Login),
+            _ if self.output_is_full() => Some(Paused::Output),
+            _ if self.is_full() => Some(Paused::Deferred),
+            _ if self.waits_to_leave() => Some(Paused::Leaving),
+            _ => None,
+        }
     }
 
     /// The client asks and does not read the answers. hot.

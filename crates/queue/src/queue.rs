@@ -7,7 +7,7 @@
 //! - after each call that may have made work it asks [`Queue::touch`], lists the queue when that says so, and
 //!   calls [`Queue::dispatch`] for the listed ones at the end of the turn; a queue that nobody touched costs
 //!   nothing;
-//! - a consumer that [`Egress::deliver`] called [`Delivered::Full`] is asleep until [`Queue::wake`].
+//! - a consumer that [`Egress::deliver`] called [`Delivered::Paused`] is asleep until [`Queue::wake`].
 
 mod consumers;
 mod dispatch;
@@ -158,7 +158,7 @@ impl Queue {
         self.consumers.bug.planted = Some(bug);
     }
 
-    /// The output of a consumer has room again after [`Delivered::Full`].
+    /// A consumer can take deliveries again after [`Delivered::Paused`].
     pub fn wake(&mut self, key: &ConsumerKey) {
         if let Some(index) = self.consumers.find(key) {
             self.consumers.wake(index);

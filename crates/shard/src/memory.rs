@@ -26,17 +26,18 @@ impl Shard {
         let Some(connection) = self.connections.get(key).filter(|connection| connection.wants_read()) else {
             return ReadInterest::Stop;
         };
-        match self.machines.throttled.waits(key, connection) {
-            false => ReadInterest::Read,
-            true if connection.holds_unacked() => ReadInterest::Trickle,
-            true => ReadInterest::Stop,
+        match self.machines.throttled.paused(key, connection) {
+            None => ReadInterest::Read,
+            Some(_) if connection.holds_unacked() => ReadInterest::Trickle,
+            Some(_) => ReadInterest::Stop,
         }
     }
 
     /// True while it waits for memory.
     #[must_use]
     pub fn is_throttled(&self, key: ConnectionKey) -> bool {
-        self.connections.get(key).is_some_and(|connection| self.machines.throttled.waits(key, connection))
+        let connection = self.connections.get(key);
+        connection.is_some_and(|connection| self.machines.throttled.paused(key, connection).is_some())
     }
 
     /// Whether a connection waits may have changed.

@@ -29,7 +29,7 @@ pub(super) struct Consumer {
     /// Deliveries that it holds.
     pub(super) unacked: u32,
     subscribed: bool,
-    /// Its output was full; until it is woken.
+    /// A delivery was not taken (`Delivered::Paused`); until it is woken.
     asleep: bool,
     in_line: bool,
     /// Its neighbours there.

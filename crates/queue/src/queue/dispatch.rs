@@ -5,7 +5,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_model::{ConsumerKey, Message, Position};
+use leveret_model::{ConsumerKey, Message, Paused, Position};
 
 use super::consumers::Consumer;
 use super::ready::Entry;
@@ -17,8 +17,8 @@ use crate::Arena;
 pub enum Delivered {
     /// On its way.
     Taken,
-    /// Not taken: no room. The consumer is left alone until [`Queue::wake`], which the other side now owes.
-    Full,
+    /// Not taken. The consumer is left alone until [`Queue::wake`], which the other side now owes.
+    Paused(Paused),
     /// Not taken: nobody is there. The consumer ends.
     Gone,
 }
@@ -49,8 +49,8 @@ pub struct DispatchOutcome {
 enum RunEnd {
     /// As many as asked for, or no more in one piece, or its window has closed.
     Enough,
-    /// Its output is full.
-    Full,
+    /// It takes no more for now.
+    Paused,
     /// It is gone.
     Gone,
 }
@@ -83,7 +83,7 @@ impl Queue {
             left -= delivered;
             match end {
                 RunEnd::Enough => self.consumers.next_turn(line, false),
-                RunEnd::Full => self.consumers.next_turn(line, true),
+                RunEnd::Paused => self.consumers.next_turn(line, true),
                 RunEnd::Gone => {
                     self.consumers.unsubscribe(consumer);
                 }
@@ -168,7 +168,7 @@ impl<E: Egress> Run<'_, E> {
         let weight = if consumer.is_metered() { message.weight_bytes() } else { 0 };
         match self.egress.deliver(&consumer.key, consumer.no_ack, position, redelivered, message) {
             Delivered::Taken => {}
-            Delivered::Full => return Err(RunEnd::Full),
+            Delivered::Paused(_) => return Err(RunEnd::Paused),
             Delivered::Gone => return Err(RunEnd::Gone),
         }
         consumer.spend(weight);

@@ -9,8 +9,8 @@ use std::vec::Vec;
 
 use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
 use leveret_model::{
-    Body, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ConsumerTerms, Message, ShardAddress,
-    ShardId, Ulid, Unread,
+    Body, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, ConsumerTerms, Message, Paused,
+    ShardAddress, ShardId, Ulid, Unread,
 };
 
 use super::*;
@@ -69,7 +69,7 @@ impl Egress for Outputs {
         }
         if let Some(room) = self.room.get_mut(&consumer.number.0) {
             if *room == 0 {
-                return Delivered::Full;
+                return Delivered::Paused(Paused::Output);
             }
             *room -= 1;
         }

@@ -2,7 +2,7 @@
 
 use leveret_amqp::NotTaken;
 use leveret_amqp::host::Delivery;
-use leveret_model::{ConsumerKey, Held, Message, Position, QueueHandle, Settlement};
+use leveret_model::{ConsumerKey, Held, Message, Paused, Position, QueueHandle, Settlement};
 use leveret_queue::Delivered;
 
 use super::windows::Egress;
@@ -33,7 +33,7 @@ impl LocalConsumers for Deliveries<'_> {
         let Some(connection) = self.connections.get_mut(key) else { return Delivered::Gone };
         if connection.output().len() >= self.output_high {
             self.egress.windows[key.slot as usize].parked.push((queue, *consumer));
-            return Delivered::Full;
+            return Delivered::Paused(Paused::Output);
         }
         let held = Held { queue, position, consumer: consumer.number };
         let delivery = Delivery { held, redelivered, message: *message };
@@ -44,7 +44,7 @@ impl LocalConsumers for Deliveries<'_> {
             }
             Err(NotTaken::Paused) => {
                 self.egress.windows[key.slot as usize].pauses = true;
-                Delivered::Full
+                Delivered::Paused(Paused::Unacked)
             }
             Err(NotTaken::Vanished) => Delivered::Gone,
         }

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use leveret_model::{ConnectionKey, Instant, QueueHandle, limits};
+use leveret_model::{ConnectionKey, Instant, Paused, QueueHandle, limits};
 
 use super::Pressure;
 use crate::clients::{ClientConnection, ClientMemory, Connections};
@@ -70,10 +70,13 @@ impl Throttled {
         });
     }
 
-    /// The connection waits. A client that only consumes does not (RabbitMQ: blocked connections).
-    pub(crate) fn waits(&self, key: ConnectionKey, connection: &ClientConnection) -> bool {
-        let all = self.pressure >= Pressure::Full && connection.published_bytes() > 0;
-        all || !self.waits[key.slot as usize].queues.is_empty()
+    /// Why the connection waits for memory. A client that only consumes does not (RabbitMQ: blocked
+    /// connections).
+    pub(crate) fn paused(&self, key: ConnectionKey, connection: &ClientConnection) -> Option<Paused> {
+        if self.pressure >= Pressure::Full && connection.published_bytes() > 0 {
+            return Some(Paused::MemoryFull);
+        }
+        (!self.waits[key.slot as usize].queues.is_empty()).then_some(Paused::LongQueue)
     }
 
     /// It is not read because it waits.
@@ -92,7 +95,7 @@ impl Throttled {
         now: Instant,
     ) -> Option<String> {
         let connection = connections.get(key)?;
-        let (waits, published) = (self.waits(key, connection), connection.published_bytes());
+        let (waits, published) = (self.paused(key, connection).is_some(), connection.published_bytes());
         let published_max = match self.pressure {
             Pressure::Over => limits::PUBLISHED_WHILE_OVER_BYTES_MAX,
             _ => limits::PUBLISHED_WHILE_WAITING_BYTES_MAX,

@@ -1,6 +1,6 @@
 //! The end of a turn: queues that have messages and consumers with room bring them together.
 
-use leveret_model::{ConsumerKey, Message, Position, QueueHandle, QueueId, ShardAddress, limits};
+use leveret_model::{ConsumerKey, Message, Paused, Position, QueueHandle, QueueId, ShardAddress, limits};
 use leveret_queue::{Delivered, Egress};
 
 use super::Queues;
@@ -52,11 +52,11 @@ impl<L> Outlet<'_, L> {
             Some(_) | None => self.peers.find(consumer.at),
         };
         // else until its shard says on a new link what it holds (RESUB wakes it), or is Down
-        let Some(index) = index else { return Delivered::Full };
+        let Some(index) = index else { return Delivered::Paused(Paused::Link) };
         self.recent = Some((consumer.at, index));
         let outbox = self.peers.at(index);
         if !outbox.takes_deliveries() {
-            return Delivered::Full;
+            return Delivered::Paused(Paused::Link);
         }
         outbox.push_deliver(self.id, (consumer.channel, consumer.number), position, redelivered, message);
         Delivered::Taken
