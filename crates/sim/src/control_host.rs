@@ -17,10 +17,10 @@ use leveret_model::{Instant, NodeId, ShardId};
 
 use crate::dials::Dialled;
 use crate::event::{Actor, End, HostId, ProcessId};
+use crate::handshakes::{Errand, Handshakes, Shaken};
 use crate::invariants::authentication;
 use crate::later_version::LaterVersion;
 use crate::network::{Item, Owner, Port, Purpose};
-use crate::shaking::{Errand, Handshakes, Shaken};
 use crate::shard_host::ShardMail;
 use crate::world::Ways;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use leveret_model::{Instant, limits};
 
 use crate::event::{DialId, Event, HostId, ProcessId, Schedule};
+use crate::handshakes::Errand;
 use crate::network::{HostState, Network};
-use crate::shaking::Errand;
 
 /// Dials under way.
 #[derive(Debug, Default)]

@@ -6,8 +6,8 @@ use leveret_model::Instant;
 
 use crate::event::{End, ProcessId};
 use crate::faults::FaultKind;
+use crate::handshakes::{hello_of, nonce};
 use crate::network::{Item, Owner, Purpose};
-use crate::shaking::{hello_of, nonce};
 use crate::world::{Ways, World, ways};
 
 /// Known to no node.
