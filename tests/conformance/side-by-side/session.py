@@ -46,6 +46,7 @@ ERRORS = ("channel.close", "connection.close", "(socket closed)")
 class Event:
     def __init__(self, connection, channel, name, text):
         self.connection, self.channel, self.name, self.text = connection, channel, name, text
+        self.stale = False
 
     def line(self):
         return f"{self.connection}/{self.channel} {self.name} {self.text}".rstrip()
@@ -90,6 +91,7 @@ class Session:
     def __init__(self, address, prefix):
         self.address, self.prefix = address, prefix
         self.connections, self.inbox, self.named, self.used = {}, [], {}, set()
+        self.in_full = False
 
     def run(self, dialogue, expected=None):
         """The answers to each step; `expected` says how many to wait for."""
@@ -148,7 +150,7 @@ class Session:
         end = time.monotonic() + ANSWER_S
         while True:
             for event in self.inbox:
-                mine = event.connection == connection.label and (event.channel in (0, channel))
+                mine = event.connection == connection.label and event.channel in (0, channel) and not event.stale
                 if mine and (event.name in names or event.name in ERRORS):
                     self.inbox.remove(event)
                     return [event]
@@ -159,6 +161,7 @@ class Session:
     def connection(self, label):
         connection = self.connections.get(label)
         if connection is None or not connection.alive:
+            self.outdate(lambda event: event.connection == label)
             connection = self.connections[label] = Connection(label, self.address)
             connection.send(GREETING)
             self.expect(connection, 0, "connection.start")
@@ -172,8 +175,14 @@ class Session:
         return connection
 
     def open_channel(self, connection, channel):
+        self.outdate(lambda event: (event.connection, event.channel) == (connection.label, channel))
         connection.method(channel, "channel.open")
         self.expect(connection, channel, "channel.open-ok")
+
+    def outdate(self, which):
+        """What ended a channel or connection before is no answer to what comes now; the next `wait` lists it."""
+        for event in self.inbox:
+            event.stale = event.stale or which(event)
 
     def expect(self, connection, channel, name):
         event = self.answer(connection, channel, [name])[0]
@@ -256,7 +265,7 @@ class Session:
             connection.consumers.add((channel, values["consumer_tag"]))
         elif name == "connection.start":
             hidden = [(key, shape(content)) for key, content in values["server_properties"]]
-            values["server_properties"] = hidden
+            values = values | {"server_properties": hidden} if self.in_full else {}
         self.inbox.append(Event(label, channel, name, fields_text(values)))
 
     @staticmethod
@@ -298,11 +307,9 @@ class Session:
 
     def on_greet(self, words, *_rest):
         self.on_tcp(words)
+        self.in_full = "in-full" in words
         self.connections[words[0]].send(GREETING)
-        events = self.answer(self.connections[words[0]], 0, ["connection.start"])
-        for event in events:
-            event.text = event.text if "in-full" in words else ""
-        return events
+        return self.answer(self.connections[words[0]], 0, ["connection.start"])
 
     def on_bytes(self, words, *_rest):
         self.connections[words[0]].send(unquote(words[1]))
