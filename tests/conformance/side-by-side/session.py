@@ -48,6 +48,9 @@ class Event:
         self.connection, self.channel, self.name, self.text = connection, channel, name, text
         self.stale = False
 
+    def place(self):
+        return self.connection, self.channel
+
     def line(self):
         return f"{self.connection}/{self.channel} {self.name} {self.text}".rstrip()
 
@@ -152,6 +155,10 @@ class Session:
             for event in self.inbox:
                 mine = event.connection == connection.label and event.channel in (0, channel) and not event.stale
                 if mine and (event.name in names or event.name in ERRORS):
+                    before = self.inbox[:self.inbox.index(event)]
+                    if any(one.name == "basic.cancel" and one.place() == event.place() for one in before):
+                        # Clients that wait for an answer take this for a loss: py-amqp raises ConsumerCancelled.
+                        event.text += " (after basic.cancel)"
                     self.inbox.remove(event)
                     return [event]
             if time.monotonic() > end:
@@ -175,7 +182,7 @@ class Session:
         return connection
 
     def open_channel(self, connection, channel):
-        self.outdate(lambda event: (event.connection, event.channel) == (connection.label, channel))
+        self.outdate(lambda event: event.place() == (connection.label, channel))
         connection.method(channel, "channel.open")
         self.expect(connection, channel, "channel.open-ok")
 
