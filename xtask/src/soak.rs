@@ -18,6 +18,8 @@ struct Soak {
 const SOAKS: &[Soak] = &[
     Soak { name: "sim", command: &["cargo", "run", "--release", "--package", "leveret-sim", "--", "soak"] },
     Soak { name: "chaos", command: &["tests/chaos/run"] },
+    // As root: it records what RabbitMQ answers, which the comparison in continuous integration reads.
+    Soak { name: "side-by-side", command: &["tests/conformance/side-by-side/record"] },
 ];
 
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<()> {
