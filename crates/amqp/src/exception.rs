@@ -7,7 +7,7 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
-use leveret_model::{Name, Refusal, ReplyCode, Scope};
+use leveret_model::{Name, Refusal, ReplyCode, SHORT_STRING_BYTES_MAX, Scope};
 
 /// Class and method id of the method that a `close` blames; zeros if none is at fault (AMQP 0-9-1 §1.4.2.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -75,12 +75,16 @@ impl Exception {
     }
 }
 
-/// "CODE_NAME - explanation", as RabbitMQ writes it, at most 255 bytes.
+/// "CODE_NAME - explanation", as RabbitMQ writes it, at most 255 bytes: a longer one ends with three dots.
 pub(crate) fn reply_text(code: ReplyCode, explanation: &str) -> Name {
     if explanation.is_empty() {
         return Name::new(code.text());
     }
-    Name::new(&format!("{} - {explanation}", code.text()))
+    let text = format!("{} - {explanation}", code.text());
+    if text.len() <= SHORT_STRING_BYTES_MAX {
+        return Name::new(&text);
+    }
+    Name::new(&format!("{}...", &text[..text.floor_char_boundary(SHORT_STRING_BYTES_MAX - 3)]))
 }
 
 impl fmt::Display for Exception {
@@ -98,6 +102,6 @@ mod tests {
         let text = "ü".repeat(200);
         let cut = Exception::new(ReplyCode::NotFound, MethodId::NONE, text).reply_text();
         assert!(cut.len() <= 255 && cut.len() >= 254, "{}", cut.len());
-        assert!(cut.starts_with("NOT_FOUND - ü"));
+        assert!(cut.starts_with("NOT_FOUND - ü") && cut.ends_with("ü..."));
     }
 }

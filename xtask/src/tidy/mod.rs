@@ -15,6 +15,7 @@ mod purity;
 mod queue_place;
 mod ratchet;
 mod sizes;
+mod surface;
 mod tree;
 mod words;
 
@@ -41,6 +42,7 @@ const RULES: &[Rule] = &[
     ("words", words::check),
     ("limits", limits::check),
     ("documents", docs::check),
+    ("surface", surface::check),
 ];
 
 pub(crate) fn run(root: &Path, lower_ratchet: bool) -> Result<()> {
