@@ -24,12 +24,14 @@ mod home;
 mod judge;
 mod lanes;
 mod links;
+mod over;
 mod places;
 mod publisher;
 mod purges;
 mod question;
 mod resubscribe;
 mod throttle;
+mod timers;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -55,8 +57,10 @@ use self::away::Away;
 use self::commit::Commits;
 use self::early::Early;
 use self::home::{AtHome, Lists};
+use self::over::Exclusive;
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
+use self::timers::QueueTimers;
 
 /// Copies of publishes that went to queues.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,11 +94,15 @@ pub(crate) struct Out {
 pub(crate) struct Queues {
     own: ShardAddress,
     seed: Seed,
+    /// The time of this turn.
+    now: Instant,
     places: Places,
     arena: Arena,
     peers: Outboxes,
     commits: Commits,
     lists: Lists,
+    timers: QueueTimers,
+    exclusive: Exclusive,
     /// Queues that throttle their publishers, each once.
     throttling: Vec<QueueHandle>,
     early: Early,
@@ -115,11 +123,14 @@ impl Queues {
         Self {
             own,
             seed,
+            now: Instant::ZERO,
             places: Places::new(seed.part(2)),
             arena: Arena::new(),
             peers: Outboxes::new(own.node, seed.part(3)),
             commits: Commits::new(store),
             lists: Lists::default(),
+            timers: QueueTimers::default(),
+            exclusive: Exclusive::default(),
             throttling: Vec::new(),
             early: Early::default(),
             purges: Purges::default(),
@@ -131,6 +142,10 @@ impl Queues {
             #[cfg(feature = "planted")]
             planted: None,
         }
+    }
+
+    pub(crate) fn begin_turn(&mut self, now: Instant) {
+        self.now = now;
     }
 
     pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
@@ -157,10 +172,12 @@ impl Queues {
             handle,
             home,
             own: self.own,
+            now: self.now,
             arena: &mut self.arena,
             peers: &mut self.peers,
             commits: &mut self.commits,
             lists: &mut self.lists,
+            timers: &mut self.timers,
         })
     }
 
