@@ -202,6 +202,8 @@ impl Host for Broker {
         self.owed.retain(|(key, _)| *key != channel);
     }
 
+    fn queue_type_substituted(&mut self, _: &Name, _: &'static str) {}
+
     fn draw_queue_name(&mut self) -> Name {
         Name::new("amq.gen-1")
     }

@@ -230,6 +230,10 @@ pub trait Host {
     /// 403 or 404, as for the publish.
     fn may_publish(&mut self, channel: ChannelKey, exchange: &[u8]) -> Result<(), Refusal>;
 
+    /// A queue of a type that is not here was declared and is taken as a classic one
+    /// (`Config::substitute_queue_types`).
+    fn queue_type_substituted(&mut self, queue: &Name, kind: &'static str);
+
     /// A name for a queue whose client leaves that to the server.
     fn draw_queue_name(&mut self) -> Name;
 
@@ -246,7 +250,8 @@ pub trait Host {
     /// connection does through [`Host::settle`] *after* this call. A pending request is forgotten.
     fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]);
 
-    /// The connection is over, after all of its channels: its exclusive queues go with it. May be called again. True while
-    /// they are not gone everywhere; then `Connection::on_queues_gone` follows, if the connection is still there.
+    /// The connection is over, after all of its channels: its exclusive queues go with it. May be called again.
+    /// True while they are not gone everywhere; then `Connection::on_queues_gone` follows, if the connection is
+    /// still there.
     fn connection_closed(&mut self) -> bool;
 }

@@ -164,8 +164,8 @@ impl Control {
         self.answer(key, reply);
     }
 
-    /// A queue of this node is over by itself, and its shard has closed it. Its record goes, whatever the view: it
-    /// is this node's alone, and nobody has the queue any more.
+    /// A queue of this node is over by itself, and its shard has closed it. Its record goes, whatever the view:
+    /// it is this node's alone, and nobody has the queue any more.
     pub(crate) fn on_queue_over(&mut self, origin: Origin, id: QueueId) {
         let name = self.directory.own_queue(id).map(ObjectName::of_queue).unwrap_or_default();
         let command =

@@ -59,8 +59,9 @@ pub fn exclusive_use(name: &str, vhost: &str) -> Refusal {
 #[must_use]
 pub fn locked(name: &str, vhost: &str) -> Refusal {
     let text = format!(
-        "cannot obtain exclusive access to locked queue '{name}' in vhost '{vhost}'. It could be originally declared on \
-         another connection or the exclusive property value does not match that of the original declaration."
+        "cannot obtain exclusive access to locked queue '{name}' in vhost '{vhost}'. It could be originally \
+         declared on another connection or the exclusive property value does not match that of the original \
+         declaration."
     );
     Refusal::new(ReplyCode::ResourceLocked, text)
 }

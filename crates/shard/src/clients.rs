@@ -3,6 +3,7 @@
 mod connections;
 mod logins;
 mod memory;
+mod substituted;
 mod vhosts;
 
 use alloc::string::String;
@@ -20,6 +21,7 @@ pub(crate) use self::connections::{ClientConnection, Connections};
 pub(crate) use self::memory::ClientMemory;
 
 use self::logins::refusal;
+use self::substituted::Substituted;
 
 /// Who a client is, beside the protocol's own state.
 #[derive(Debug, Default)]
@@ -62,6 +64,7 @@ pub(crate) struct Clients {
     hash_upgrades: Vec<HashUpgrade>,
     /// Channels that were closed in this turn, for the log.
     refused: ChannelRefusals,
+    substituted: Substituted,
 }
 
 impl Clients {
@@ -74,6 +77,7 @@ impl Clients {
             passwords: Vec::new(),
             hash_upgrades: Vec::new(),
             refused: ChannelRefusals::default(),
+            substituted: Substituted::default(),
         }
     }
 
@@ -224,6 +228,7 @@ impl Clients {
         effects.refused.first.clear();
         effects.refused.more = 0;
         core::mem::swap(&mut effects.refused, &mut self.refused);
+        effects.substituted.append(&mut self.substituted.untold);
     }
 }
 

@@ -44,6 +44,10 @@ impl Host for Broker<'_> {
         crate::ingress::may_publish(self.connection, exchange, view, clients)
     }
 
+    fn queue_type_substituted(&mut self, queue: &Name, kind: &'static str) {
+        self.machines.clients.note_substituted(self.connection, queue, kind);
+    }
+
     fn draw_queue_name(&mut self) -> Name {
         self.machines.requests.draw_queue_name()
     }

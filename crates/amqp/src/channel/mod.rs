@@ -112,7 +112,8 @@ pub(crate) struct Channel<C> {
     last_consumer: u32,
     /// For consumers that start from now on; 0 is no limit.
     prefetch: u16,
-    /// The queue that was declared last, which an empty name stands for; empty before any (AMQP 0-9-1 §1.7.2.3).
+    /// The queue that was declared last, which an empty name stands for; empty before any (AMQP 0-9-1
+    /// §1.7.2.3).
     last_queue: Name,
 }
 

@@ -7,11 +7,11 @@ use leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
 use leveret_model::surface::Feature;
 use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode, RoutingKey};
 use leveret_wire::Method;
-use leveret_wire::method::{BasicCancel, BasicCancelOk, BasicConsume};
+use leveret_wire::method::{BasicCancel, BasicCancelOk, BasicConsume, QueueDeclare};
 
 use super::properties::DIRECT_REPLY_TO;
 use super::topology::{
-    Naming, exchange_bind, exchange_declare, exchange_delete, exchange_unbind, queue_bind, queue_declare,
+    Declared, exchange_bind, exchange_declare, exchange_delete, exchange_unbind, queue_bind, queue_declare,
     queue_delete, queue_unbind, to_arguments, to_name, to_plain_name,
 };
 use super::{Channel, Wait};
@@ -103,18 +103,7 @@ impl<C> Channel<C> {
             Method::ExchangeUnbind(m) => {
                 (exchange_unbind(id, &m)?, Reply::ExchangeUnbindOk.unless(m.no_wait))
             }
-            Method::QueueDeclare(m) => {
-                let mut name = to_plain_name(id, "queue name", m.queue)?;
-                let server_named = name.is_empty() && !m.passive;
-                if server_named {
-                    name = turn.host.draw_queue_name();
-                }
-                let naming = Naming { name: name.clone(), server_named };
-                (
-                    queue_declare(id, &m, turn.shared, naming)?,
-                    Reply::QueueDeclareOk { name, no_wait: m.no_wait },
-                )
-            }
+            Method::QueueDeclare(m) => declare_queue(turn, id, &m)?,
             Method::QueueDelete(m) => {
                 let queue = self.queue_named(id, m.queue)?;
                 (queue_delete(queue, &m), Reply::QueueDeleteOk.unless(m.no_wait))
@@ -252,6 +241,31 @@ impl<C> Channel<C> {
             Reply::CancelOk { number, tag, no_wait: m.no_wait },
         )))
     }
+}
+
+fn declare_queue<H: Host>(
+    turn: &mut Turn<'_, H>,
+    id: MethodId,
+    m: &QueueDeclare<'_>,
+) -> Result<(Operation, Reply), Exception> {
+    let mut name = to_plain_name(id, "queue name", m.queue)?;
+    // a passive declare draws none: there is no queue without a name (RabbitMQ: 404)
+    let server_named = name.is_empty() && !m.passive;
+    if server_named {
+        name = turn.host.draw_queue_name();
+    }
+    let declared = Declared {
+        vhost: &turn.shared.client.vhost,
+        connection: turn.shared.key,
+        name: name.clone(),
+        server_named,
+        substitutes: turn.shared.config.substitute_queue_types,
+    };
+    let (operation, substituted) = queue_declare(id, m, declared)?;
+    if let Some(kind) = substituted {
+        turn.host.queue_type_substituted(&name, kind);
+    }
+    Ok((operation, Reply::QueueDeclareOk { name, no_wait: m.no_wait }))
 }
 
 /// A method that has no place here: not built yet, for the connection, or only for servers to send. Of a family (tx) the

@@ -10,9 +10,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use leveret_model::definition::{ExchangeDefinition, ExchangeKind, QueueDefinition};
-use leveret_model::surface::Status;
+use leveret_model::surface::{Feature, Status, find};
 use leveret_model::{
-    Arguments, ConnectionAddress, Name, ReplyCode, RoutingKey, ShardAddress, Value, refusals,
+    Arguments, ConnectionAddress, ConnectionKey, Name, ReplyCode, RoutingKey, ShardAddress, Value, refusals,
 };
 use leveret_wire::Table;
 use leveret_wire::method::{
@@ -24,7 +24,6 @@ use super::properties::DIRECT_REPLY_TO;
 use crate::exception::{Exception, MethodId};
 use crate::host::{Bind, Operation};
 use crate::surface::{demand_argument, demand_flag};
-use crate::turn::Shared;
 
 /// The values of an arguments table: known ones that are not built, or have a value that they do not take, are refused by
 /// name; ignored ones are left out, unknown ones are kept.
@@ -64,11 +63,15 @@ pub(super) fn to_name(method: MethodId, what: &str, bytes: &[u8]) -> Result<Name
         .map_err(|error| Exception::new(ReplyCode::SyntaxError, method, format!("{what}: {error}")))
 }
 
-/// What a queue that is declared is to be called.
-pub(super) struct Naming {
+/// A queue that is declared, beside the fields of the method.
+pub(super) struct Declared<'a> {
+    pub(super) vhost: &'a Name,
+    pub(super) connection: ConnectionKey,
     pub(super) name: Name,
     /// The host drew the name.
     pub(super) server_named: bool,
+    /// `Config::substitute_queue_types`
+    pub(super) substitutes: bool,
 }
 
 /// The default exchange is refused to a passive declare too (RabbitMQ 3.10.8 and 4 check that first).
@@ -116,21 +119,22 @@ pub(super) fn exchange_unbind(id: MethodId, m: &ExchangeUnbind<'_>) -> Result<Op
         .map(Operation::ExchangeUnbind)
 }
 
+/// Also gives the type that the queue was to have, if it becomes a classic one instead.
 pub(super) fn queue_declare(
     id: MethodId,
     m: &QueueDeclare<'_>,
-    shared: &Shared,
-    Naming { name, server_named }: Naming,
-) -> Result<Operation, Exception> {
+    declared: Declared<'_>,
+) -> Result<(Operation, Option<&'static str>), Exception> {
     const PLACE: &str = "queue.declare";
     if m.queue == DIRECT_REPLY_TO {
         demand_flag(PLACE, "queue amq.rabbitmq.reply-to", id)?;
     }
     if m.passive {
         // ignores all other fields (RabbitMQ)
-        return Ok(Operation::QueueDeclarePassive { name });
+        return Ok((Operation::QueueDeclarePassive { name: declared.name }, None));
     }
-    let arguments = read_arguments(id, m.arguments)?;
+    let mut arguments = read_arguments(id, m.arguments)?;
+    let substituted = if declared.substitutes { substitute(&mut arguments) } else { None };
     // before the others: which of them are taken depends on it
     if let Some(kind) = arguments.get("x-queue-type")
         && !matches!(kind, Value::LongString(kind) if **kind == *b"classic")
@@ -138,21 +142,39 @@ pub(super) fn queue_declare(
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, wrong_queue_type(kind)));
     }
     let arguments = demand_arguments(PLACE, id, arguments)?;
-    let exclusive =
-        m.exclusive.then(|| ConnectionAddress { at: ShardAddress::default(), connection: shared.key });
+    let exclusive = m
+        .exclusive
+        .then(|| ConnectionAddress { at: ShardAddress::default(), connection: declared.connection });
     let definition = Arc::new(QueueDefinition {
         // an exclusive queue does not outlive its connection, whatever its client says (RabbitMQ)
         durable: m.durable && !m.exclusive,
         exclusive,
         auto_delete: m.auto_delete,
         arguments: arguments.into(),
-        ..QueueDefinition::new(shared.client.vhost.clone(), name)
+        ..QueueDefinition::new(declared.vhost.clone(), declared.name)
     });
-    Ok(if server_named {
+    let operation = if declared.server_named {
         Operation::QueueDeclareServerNamed(definition)
     } else {
         Operation::QueueDeclare(definition)
-    })
+    };
+    Ok((operation, substituted))
+}
+
+/// Makes the arguments of a quorum queue or a stream those of a classic queue, and says which of the two it
+/// was.
+fn substitute(arguments: &mut Arguments) -> Option<&'static str> {
+    let kind = match arguments.get("x-queue-type") {
+        Some(Value::LongString(kind)) if **kind == *b"quorum" => "quorum",
+        Some(Value::LongString(kind)) if **kind == *b"stream" => "stream",
+        _ => return None,
+    };
+    let is_foreign = |key: &[u8]| {
+        let entry = find("queue.declare", Feature::Argument, key);
+        key == b"x-queue-type" || entry.is_some_and(|entry| entry.status == Status::Foreign)
+    };
+    arguments.0.retain(|(key, _)| !is_foreign(&key[..]));
+    Some(kind)
 }
 
 /// Never silently another type of queue than was asked for.

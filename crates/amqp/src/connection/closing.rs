@@ -113,7 +113,8 @@ impl<C> Connection<C> {
     }
 
     /// The client closed the connection: its channels end before it hears close-ok, so that it finds everything given back
-    /// when it comes again; and its exclusive queues are gone, so that it may declare them anew at once (RabbitMQ).
+    /// when it comes again; and its exclusive queues are gone, so that it may declare them anew at once
+    /// (RabbitMQ).
     pub(super) fn on_close<H: Host<Channel = C>>(&mut self, host: &mut H) {
         self.end_channels(host, true);
         if host.connection_closed() {

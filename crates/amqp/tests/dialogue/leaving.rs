@@ -51,7 +51,8 @@ fn a_close_does_not_wait_for_ever() {
     assert!(talk.connection.is_finished());
 }
 
-/// RabbitMQ: exclusive queues are gone before close-ok, so that a client which comes again may declare them at once.
+/// RabbitMQ: exclusive queues are gone before close-ok, so that a client which comes again may declare them at
+/// once.
 #[test]
 fn close_ok_waits_for_the_end_of_exclusive_queues() {
     let mut talk = Talk::on_channel_1();

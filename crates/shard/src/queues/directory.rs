@@ -13,8 +13,8 @@ use super::places::{Entry, Place};
 use crate::view::ClusterView;
 
 impl Queues {
-    /// The directory made a queue; one of this shard opens. `lives` says whether a connection may have exclusive
-    /// queues: one that went while it declared one leaves nothing behind.
+    /// The directory made a queue; one of this shard opens. `lives` says whether a connection may have
+    /// exclusive queues: one that went while it declared one leaves nothing behind.
     pub(crate) fn open(
         &mut self,
         record: &QueueRecord,

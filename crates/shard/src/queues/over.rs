@@ -1,5 +1,5 @@
-//! Queues of this shard that end by themselves: with the connection that they are exclusive to, after their last
-//! consumer, or because nobody used them.
+//! Queues of this shard that end by themselves: with the connection that they are exclusive to, after their
+//! last consumer, or because nobody used them.
 //!
 //! Such a queue closes at once, so that nobody comes in between; then its record is deleted by the control
 //! machine, as after a client's `queue.delete` (`requests/endings.rs`).

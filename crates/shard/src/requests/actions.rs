@@ -74,8 +74,8 @@ impl Rooms<'_> {
         definition.map_or(Ok(()), |exchange| validate_binding(exchange.kind, &bind.key, &bind.arguments))
     }
 
-    /// An exclusive queue is for its own connection (RabbitMQ: `rabbit_amqqueue:check_exclusive_access/2`). One that
-    /// is not in the map is the directory's to judge.
+    /// An exclusive queue is for its own connection (RabbitMQ: `rabbit_amqqueue:check_exclusive_access/2`). One
+    /// that is not in the map is the directory's to judge.
     fn check_lock(&self, client: ConnectionAddress, queue: &Name) -> Result<(), Refusal> {
         let vhost = self.clients.get(client.connection).vhost;
         let entry = vhost.and_then(|vhost| self.view.table.queue(vhost, queue.as_bytes()));
@@ -86,12 +86,13 @@ impl Rooms<'_> {
     }
 
     /// A binding that is not there may be unbound by anybody (RabbitMQ).
-    fn is_bound(&self, binding: &Binding) -> bool {
-        let vhost = self.view.table.vhost(&binding.vhost);
-        let source = vhost.and_then(|vhost| self.view.table.exchange(vhost, binding.source.as_bytes()));
-        source.is_some_and(|source| {
-            self.view.table.bindings_of(source).any(|known| known.to_binding().same(binding))
-        })
+    fn check_unbind(&self, client: ConnectionAddress, binding: &Binding) -> Result<(), Refusal> {
+        let Err(locked) = self.check_lock(client, &binding.destination) else { return Ok(()) };
+        let table = &self.view.table;
+        let vhost = table.vhost(&binding.vhost);
+        let source = vhost.and_then(|vhost| table.exchange(vhost, binding.source.as_bytes()));
+        let mut bindings = source.into_iter().flat_map(|source| table.bindings_of(source));
+        if bindings.any(|known| known.to_binding().same(binding)) { Err(locked) } else { Ok(()) }
     }
 
     fn authorize_any(&self, connection: ConnectionKey, kind: &str, name: &str) -> Result<(), Refusal> {
@@ -140,11 +141,7 @@ impl Rooms<'_> {
             }
             Operation::QueueUnbind(bind) => {
                 let unbound = binding(vhost, DestinationKind::Queue, bind)?;
-                if let Err(locked) = self.check_lock(client, &bind.destination)
-                    && self.is_bound(&unbound)
-                {
-                    return Err(locked);
-                }
+                self.check_unbind(client, &unbound)?;
                 Command::Unbind(unbound)
             }
             Operation::QueueDeclarePassive { name } => {

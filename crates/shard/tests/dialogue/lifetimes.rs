@@ -21,8 +21,9 @@ fn says_auto_delete(rig: &mut Rig, id: ClientId, queue: &str) {
 
 fn locked(queue: &str) -> Heard {
     let text = format!(
-        "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{queue}' in vhost '/'. It could be originally \
-         declared on another connection or the exclusive property value does not match that of the original declaration."
+        "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{queue}' in vhost '/'. It could be \
+         originally declared on another connection or the exclusive property value does not match that of the \
+         original declaration."
     );
     Heard::ChannelClose(405, text)
 }

@@ -37,6 +37,8 @@ pub(crate) struct Broker {
     /// Chunks of the last large publish.
     pub(crate) chunks: Vec<Bytes>,
     pub(crate) chunked: bool,
+    /// Queues that were taken as classic ones, and what they were to be.
+    pub(crate) substituted: Vec<(String, &'static str)>,
     /// Names drawn.
     pub(crate) drawn: u32,
     /// Exclusive queues of the connection take time to go.
@@ -86,6 +88,10 @@ impl Host for Broker {
 
     fn may_publish(&mut self, _: ChannelKey, _: &[u8]) -> Result<(), Refusal> {
         self.exchange.clone().map_or(Ok(()), Err)
+    }
+
+    fn queue_type_substituted(&mut self, queue: &Name, kind: &'static str) {
+        self.substituted.push((queue.to_string(), kind));
     }
 
     fn draw_queue_name(&mut self) -> Name {
