@@ -74,6 +74,14 @@ impl Pending {
         matches!(self.reply, Reply::Got { .. })
     }
 
+    /// The consumer that its client ends.
+    pub(super) fn ends_consumer(&self) -> Option<ConsumerNumber> {
+        match self.reply {
+            Reply::CancelOk { number, .. } => Some(number),
+            _ => None,
+        }
+    }
+
     /// The consumer that is being added.
     pub(super) fn new_consumer(&self) -> Option<ConsumerNumber> {
         match self.reply {

@@ -1,7 +1,7 @@
 //! Queues that end by themselves: with their connection, its node, or their last consumer.
 
 use leveret_model::directory::{Command, FromShard, Reply};
-use leveret_model::{ConnectionAddress, ConnectionKey, RequestId, ShardAddress};
+use leveret_model::{ConnectionAddress, ConnectionKey, RequestId, ShardAddress, limits};
 
 use crate::cluster;
 use crate::commands::{binding, code, queue};
@@ -69,7 +69,8 @@ fn the_name_of_an_exclusive_queue_is_free_as_soon_as_its_node_is_down() {
     let home = world.home(0);
     let exclusive = world.ask(0, exclusive("q", home));
     let shared = world.ask(0, queue("shared", home, false));
-    assert!(world.run_until(ms(500), |world| world.reply(0, exclusive).is_some()));
+    // votes wait for the last echo of the dead node to be old (R1), and for nothing else
+    assert!(world.run_until(limits::ECHO_WAIT, |world| world.reply(0, exclusive).is_some()));
     assert!(matches!(world.reply(0, exclusive), Some(Reply::Queue { created: true, .. })));
     assert_eq!(world.reply(0, shared), None, "it waits for those that lost the node");
 }
