@@ -175,6 +175,10 @@ impl Control {
         let key = self.desk.draw_key();
         self.desk.commands.insert(key, pending);
         self.desk.by_origin.insert(origin, key);
+        if self.lease.is_stopped() {
+            // the other process with this identity may write the same map
+            return self.answer(key, Reply::Refused(refusals::cloned()));
+        }
         self.on_queue_closed(RequestId(key.0), Ok(0));
     }
 
