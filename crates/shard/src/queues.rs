@@ -20,6 +20,7 @@ mod delivery;
 mod directory;
 mod dispatch;
 mod early;
+mod exclusive;
 mod home;
 mod judge;
 mod lanes;
@@ -56,11 +57,9 @@ pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
 use self::away::Away;
 use self::commit::Commits;
 use self::early::Early;
-use self::home::{AtHome, Lists};
-use self::over::Exclusive;
+use self::home::{AtHome, Lifetimes, Lists};
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
-use self::timers::QueueTimers;
 
 /// Copies of publishes that went to queues.
 #[derive(Clone, Copy, Debug, Default)]
@@ -94,17 +93,12 @@ pub(crate) struct Out {
 pub(crate) struct Queues {
     own: ShardAddress,
     seed: Seed,
-    /// The time of this turn.
-    now: Instant,
     places: Places,
     arena: Arena,
     peers: Outboxes,
     commits: Commits,
     lists: Lists,
-    timers: QueueTimers,
-    exclusive: Exclusive,
-    /// Queues that throttle their publishers, each once.
-    throttling: Vec<QueueHandle>,
+    lifetimes: Lifetimes,
     early: Early,
     purges: Purges,
     pressure: Pressure,
@@ -123,15 +117,12 @@ impl Queues {
         Self {
             own,
             seed,
-            now: Instant::ZERO,
             places: Places::new(seed.part(2)),
             arena: Arena::new(),
             peers: Outboxes::new(own.node, seed.part(3)),
             commits: Commits::new(store),
             lists: Lists::default(),
-            timers: QueueTimers::default(),
-            exclusive: Exclusive::default(),
-            throttling: Vec::new(),
+            lifetimes: Lifetimes::default(),
             early: Early::default(),
             purges: Purges::default(),
             pressure: Pressure::Calm,
@@ -145,7 +136,7 @@ impl Queues {
     }
 
     pub(crate) fn begin_turn(&mut self, now: Instant) {
-        self.now = now;
+        self.lifetimes.now = now;
     }
 
     pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
@@ -172,12 +163,11 @@ impl Queues {
             handle,
             home,
             own: self.own,
-            now: self.now,
             arena: &mut self.arena,
             peers: &mut self.peers,
             commits: &mut self.commits,
             lists: &mut self.lists,
-            timers: &mut self.timers,
+            lifetimes: &mut self.lifetimes,
         })
     }
 

@@ -32,7 +32,7 @@ impl Queues {
         let owner = home.owner;
         let handle = self.places.insert(id, Place::Home(alloc::boxed::Box::new(home)));
         if let Some(owner) = owner {
-            self.exclusive.insert(owner, handle);
+            self.lifetimes.exclusive.insert(owner, handle);
         }
         if let Some(mut home) = self.home(handle) {
             home.on_use();
@@ -85,9 +85,9 @@ impl Queues {
                 self.peers.leave(away.outbox);
             }
             Some(Entry { place: Place::Home(mut home), .. }) => {
-                self.timers.set(handle, &mut home.timer_at, Instant::FAR);
+                self.lifetimes.timers.set(handle, &mut home.timer_at, Instant::FAR);
                 if let Some(owner) = home.owner {
-                    self.exclusive.remove(owner, handle);
+                    self.lifetimes.exclusive.remove(owner, handle);
                 }
             }
             None => {}

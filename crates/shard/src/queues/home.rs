@@ -18,7 +18,7 @@ use leveret_queue::{
 };
 
 use super::commit::Commits;
-use super::over::owner;
+use super::exclusive::{Exclusive, owner};
 use super::question::GotMessage;
 use super::timers::QueueTimers;
 use crate::bounds::Bounds;
@@ -84,6 +84,17 @@ pub(super) struct Lists {
     pub(super) dirty: Vec<QueueHandle>,
     /// Lanes that are owed a `Stored`.
     pub(super) owing: Vec<QueueHandle>,
+    /// Queues that throttle their publishers, each once.
+    pub(super) throttling: Vec<QueueHandle>,
+}
+
+/// The times and the ends of the queues that are at home here.
+#[derive(Debug, Default)]
+pub(super) struct Lifetimes {
+    /// The time of this turn.
+    pub(super) now: Instant,
+    pub(super) timers: QueueTimers,
+    pub(super) exclusive: Exclusive,
     /// Queues that are over by themselves: closed, and their records are to be deleted.
     pub(super) over: Vec<QueueHandle>,
 }
@@ -95,13 +106,11 @@ pub(crate) struct AtHome<'a> {
     pub(super) handle: QueueHandle,
     pub(super) home: &'a mut Home,
     pub(super) own: ShardAddress,
-    /// The time of this turn.
-    pub(super) now: Instant,
     pub(super) arena: &'a mut Arena,
     pub(super) peers: &'a mut Outboxes,
     pub(super) commits: &'a mut Commits,
     pub(super) lists: &'a mut Lists,
-    pub(super) timers: &'a mut QueueTimers,
+    pub(super) lifetimes: &'a mut Lifetimes,
 }
 
 impl Drop for AtHome<'_> {
@@ -113,7 +122,7 @@ impl Drop for AtHome<'_> {
         }
         let deadline = self.home.queue.next_deadline();
         if deadline < self.home.timer_at && !self.home.closed {
-            self.timers.set(self.handle, &mut self.home.timer_at, deadline);
+            self.lifetimes.timers.set(self.handle, &mut self.home.timer_at, deadline);
         }
     }
 }
@@ -247,15 +256,15 @@ impl AtHome<'_> {
 
     /// A client used the queue, or its consumers are others now.
     pub(super) fn on_use(&mut self) {
-        if self.home.queue.on_use(self.now) {
+        if self.home.queue.on_use(self.lifetimes.now) {
             self.end();
         }
     }
 
     /// The queue's timer is due.
     pub(super) fn on_time(&mut self) {
-        self.timers.set(self.handle, &mut self.home.timer_at, Instant::FAR);
-        if self.home.queue.on_time(self.now) {
+        self.lifetimes.timers.set(self.handle, &mut self.home.timer_at, Instant::FAR);
+        if self.home.queue.on_time(self.lifetimes.now) {
             self.end();
         }
     }
@@ -265,7 +274,7 @@ impl AtHome<'_> {
     pub(super) fn end(&mut self) {
         if !self.home.closed {
             self.home.closed = true;
-            self.lists.over.push(self.handle);
+            self.lifetimes.over.push(self.handle);
         }
     }
 

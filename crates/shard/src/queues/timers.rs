@@ -6,9 +6,7 @@
 
 use alloc::collections::BTreeSet;
 
-use leveret_model::{Instant, QueueHandle, limits};
-
-use super::Queues;
+use leveret_model::{Instant, QueueHandle};
 
 /// When each queue is due.
 #[derive(Debug, Default)]
@@ -26,24 +24,7 @@ impl QueueTimers {
         }
     }
 
-    fn next(&self) -> Option<(Instant, QueueHandle)> {
+    pub(super) fn next(&self) -> Option<(Instant, QueueHandle)> {
         self.0.first().copied()
-    }
-}
-
-impl Queues {
-    /// When the first queue is to be told the time.
-    pub(crate) fn timers_due(&self) -> Instant {
-        self.timers.next().map_or(Instant::FAR, |(at, _)| at)
-    }
-
-    /// Time passed: each queue that is due is told. What is due beyond a bound stays so for the next turn.
-    pub(crate) fn on_time(&mut self) {
-        for _ in 0..limits::TIMERS_PER_TURN_MAX {
-            let Some((_, handle)) = self.timers.next().filter(|(at, _)| *at <= self.now) else { break };
-            // a queue takes its timer with it when it is removed
-            let Some(mut home) = self.home(handle) else { break };
-            home.on_time();
-        }
     }
 }
