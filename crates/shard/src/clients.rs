@@ -15,7 +15,7 @@ use leveret_auth::{Access, HashUpgrade, Hashed, Mechanism, Origin, Permissions, 
 use leveret_model::{ChannelNumber, ConnectionKey, Instant, Name, Refusal, ReplyCode, limits};
 use leveret_route::VhostId;
 
-use crate::effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob};
+use crate::effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob, SubstitutedQueue};
 
 pub(crate) use self::connections::{ClientConnection, Connections};
 pub(crate) use self::memory::ClientMemory;
@@ -219,6 +219,13 @@ impl Clients {
         }
         let peer = self.get(connection).name.clone();
         self.refused.first.push(ChannelRefusal { peer, channel, code, text: text.clone() });
+    }
+
+    /// A client declared a queue of a type that is not here.
+    pub(crate) fn note_substituted(&mut self, connection: ConnectionKey, queue: &Name, kind: &'static str) {
+        let client = self.get(connection);
+        let (peer, vhost, name) = (client.name.clone(), client.vhost_name.clone(), queue.clone());
+        self.substituted.note(SubstitutedQueue { peer, vhost, name, kind });
     }
 
     /// What the driver is to do, and to log.

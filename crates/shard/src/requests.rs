@@ -22,7 +22,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use leveret_model::directory::FromShard;
-use leveret_model::{ChannelKey, Instant, Name, RequestId, Seed, ShardAddress, SplitMix};
+use leveret_model::{
+    ChannelKey, ConnectionKey, Instant, Name, QueueId, RequestId, Seed, ShardAddress, SplitMix,
+};
 
 pub(crate) use self::answers::{OwnedAnswer, borrow};
 
@@ -85,6 +87,28 @@ impl Requests {
     /// When [`Requests::expire`] has something to do.
     pub(crate) fn due(&self) -> Instant {
         self.due
+    }
+
+    /// A queue of this shard has closed by itself: its record is to be deleted.
+    pub(crate) fn delete_record(&mut self, id: QueueId, owner: Option<ConnectionKey>) {
+        let request = self.draw();
+        self.endings.begin(request, owner);
+        self.control.push(FromShard::QueueOver { request, id });
+    }
+
+    /// The control machine answered. True if that was about such a queue.
+    pub(crate) fn on_record_deleted(&mut self, request: RequestId) -> bool {
+        self.endings.end(request)
+    }
+
+    /// Exclusive queues of a connection are closed and not gone everywhere.
+    pub(crate) fn ends_queues_of(&self, connection: ConnectionKey) -> bool {
+        self.endings.has(connection)
+    }
+
+    /// A connection whose exclusive queues that had closed are gone.
+    pub(crate) fn pop_without_queues(&mut self) -> Option<ConnectionKey> {
+        self.endings.pop_done()
     }
 
     /// A name for a queue, which no other has (RabbitMQ: `amq.gen-` and 22 characters of base 64).

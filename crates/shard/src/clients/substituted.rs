@@ -4,9 +4,8 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use leveret_model::{ConnectionKey, Name, limits};
+use leveret_model::{Name, limits};
 
-use super::Clients;
 use crate::effects::SubstitutedQueue;
 
 /// What the log was told of.
@@ -17,15 +16,13 @@ pub(super) struct Substituted {
     pub(super) untold: Vec<SubstitutedQueue>,
 }
 
-impl Clients {
+impl Substituted {
     /// A client declared a queue of a type that is not here.
-    pub(crate) fn note_substituted(&mut self, connection: ConnectionKey, queue: &Name, kind: &'static str) {
-        let client = self.get(connection);
-        let (vhost, peer) = (client.vhost_name.clone(), client.name.clone());
-        let Substituted { known, untold } = &mut self.substituted;
+    pub(super) fn note(&mut self, queue: SubstitutedQueue) {
+        let name = (queue.vhost.clone(), queue.name.clone());
         // names are the clients' to choose
-        if known.len() < limits::SUBSTITUTED_QUEUES_KNOWN && known.insert((vhost.clone(), queue.clone())) {
-            untold.push(SubstitutedQueue { peer, vhost, name: queue.clone(), kind });
+        if self.known.len() < limits::SUBSTITUTED_QUEUES_KNOWN && self.known.insert(name) {
+            self.untold.push(queue);
         }
     }
 }

@@ -4,10 +4,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use leveret_model::directory::FromShard;
-use leveret_model::{ConnectionKey, QueueId, RequestId};
-
-use super::Requests;
+use leveret_model::{ConnectionKey, RequestId};
 
 /// Deletions under way.
 #[derive(Debug, Default)]
@@ -20,39 +17,35 @@ pub(super) struct Endings {
     done: Vec<ConnectionKey>,
 }
 
-impl Requests {
-    /// A queue of this shard has closed by itself: its record is to be deleted.
-    pub(crate) fn delete_record(&mut self, id: QueueId, owner: Option<ConnectionKey>) {
-        let request = self.draw();
-        self.endings.under_way.insert(request, owner);
+impl Endings {
+    /// A record is to be deleted.
+    pub(super) fn begin(&mut self, request: RequestId, owner: Option<ConnectionKey>) {
+        self.under_way.insert(request, owner);
         if let Some(owner) = owner {
-            *self.endings.of_connections.entry(owner).or_default() += 1;
+            *self.of_connections.entry(owner).or_default() += 1;
         }
-        self.control.push(FromShard::QueueOver { request, id });
     }
 
     /// The control machine answered. True if that was about such a queue.
-    pub(crate) fn on_record_deleted(&mut self, request: RequestId) -> bool {
-        let Some(owner) = self.endings.under_way.remove(&request) else { return false };
+    pub(super) fn end(&mut self, request: RequestId) -> bool {
+        let Some(owner) = self.under_way.remove(&request) else { return false };
         if let Some(owner) = owner
-            && let Some(left) = self.endings.of_connections.get_mut(&owner)
+            && let Some(left) = self.of_connections.get_mut(&owner)
         {
             *left -= 1;
             if *left == 0 {
-                self.endings.of_connections.remove(&owner);
-                self.endings.done.push(owner);
+                self.of_connections.remove(&owner);
+                self.done.push(owner);
             }
         }
         true
     }
 
-    /// Exclusive queues of a connection are closed and not gone everywhere.
-    pub(crate) fn ends_queues_of(&self, connection: ConnectionKey) -> bool {
-        self.endings.of_connections.contains_key(&connection)
+    pub(super) fn has(&self, connection: ConnectionKey) -> bool {
+        self.of_connections.contains_key(&connection)
     }
 
-    /// A connection whose exclusive queues that had closed are gone.
-    pub(crate) fn pop_without_queues(&mut self) -> Option<ConnectionKey> {
-        self.endings.done.pop()
+    pub(super) fn pop_done(&mut self) -> Option<ConnectionKey> {
+        self.done.pop()
     }
 }

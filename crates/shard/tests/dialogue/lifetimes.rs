@@ -68,7 +68,7 @@ fn an_exclusive_queue_is_for_its_own_connection() {
     for method in &methods {
         for other in [at(1, 0), at(1, 1), at(2, 0)] {
             let other = rig.connect(other);
-            rig.client(other).says(1, method.clone());
+            rig.client(other).says(1, *method);
             rig.hears(other, &locked("q"));
         }
     }
