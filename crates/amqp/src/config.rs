@@ -31,6 +31,8 @@ pub struct Config {
     pub held_publish_bytes_max: usize,
     /// The entries of connection.start's `server-properties`, encoded.
     pub server_properties: Vec<u8>,
+    /// Quorum queues and streams are taken as classic queues; else they are refused.
+    pub substitute_queue_types: bool,
     /// SASL mechanisms, separated by spaces.
     pub mechanisms: &'static str,
 }
@@ -76,6 +78,7 @@ impl Config {
             deferred_per_connection_bytes_max: DEFERRED_PER_CONNECTION_BYTES_MAX,
             held_publish_bytes_max: HELD_PUBLISH_BYTES_MAX,
             server_properties,
+            substitute_queue_types: false,
             mechanisms: "PLAIN AMQPLAIN",
         }
     }

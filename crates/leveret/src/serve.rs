@@ -188,6 +188,7 @@ fn node_config(settings: Settings, secret: Option<Vec<u8>>) -> NodeConfig {
         secret,
         shards: settings.shards,
         memory_bytes: settings.memory,
+        substitute_queue_types: settings.substitute_queue_types,
         give_memory_back: allocator::give_free_memory_back,
     }
 }

@@ -201,7 +201,7 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     setting("x-message-ttl", Later, Integer(0, TIMER_MS_MAX), |settings, value| {
         settings.message_ttl = milliseconds(value);
     }),
-    setting("x-expires", Later, Integer(1, TIMER_MS_MAX), |settings, value| {
+    setting("x-expires", Here, Integer(1, TIMER_MS_MAX), |settings, value| {
         settings.expires = milliseconds(value);
     }),
     setting("x-max-length", Later, COUNT, |settings, value| settings.max_length = count(value)),
@@ -228,7 +228,7 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     queue("x-deduplication-header", Later, Any),
     queue("x-cache-size", Later, Any),
     queue("x-cache-ttl", Later, Any),
-    queue("x-name-prefix", Later, Any).note("comes with server-named queues"),
+    queue("x-name-prefix", Ignored, Any).note("RabbitMQ 4.3 ignores it as well"),
     queue("x-queue-master-locator", Ignored, LOCATORS).note("a queue lives where it is declared"),
     queue("x-queue-leader-locator", Ignored, LOCATORS).note("a queue lives where it is declared"),
     foreign(Owner::QuorumQueue, "x-quorum-initial-group-size"),

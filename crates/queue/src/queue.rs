@@ -11,11 +11,13 @@
 
 mod consumers;
 mod dispatch;
+mod lifetime;
 mod ready;
 mod resubscribe;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use alloc::vec::Vec;
 
@@ -31,6 +33,7 @@ pub use self::resubscribe::HeldPlace;
 pub use self::subscription::{SubscribeRefused, Subscription, Window};
 
 use self::consumers::Consumers;
+use self::lifetime::Lifetime;
 use self::ready::{Entry, Ready};
 use self::resubscribe::Named;
 use crate::{Arena, MessageRef};
@@ -81,6 +84,7 @@ pub struct Queue {
     /// Of the bodies in `unacked`.
     unacked_bytes: u64,
     consumers: Consumers,
+    lifetime: Lifetime,
     /// Shards that are about to say what they have here, after a new link.
     named: Vec<Named>,
     /// On the shard's list for the end of this turn.
@@ -98,6 +102,7 @@ impl Queue {
             unacked: HashMap::with_hasher(FixedState::with_seed(seed.0)),
             unacked_bytes: 0,
             consumers: Consumers::new(record.home, seed.part(1)),
+            lifetime: Lifetime::new(&record.definition),
             named: Vec::new(),
             listed: false,
         }

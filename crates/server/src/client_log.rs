@@ -83,6 +83,15 @@ impl ShardThread {
         self.client_log.channels.pass_over(std::mem::take(&mut refused.more));
     }
 
+    /// A line for each queue that was to be of another type.
+    pub(crate) fn tell_substituted(&mut self) {
+        for queue in self.effects.substituted.drain(..) {
+            let (peer, vhost, name) = (queue.peer, queue.vhost, queue.name);
+            let asked = queue.kind;
+            warn!(peer, %vhost, queue = %name, asked, "queue taken as classic: its type is not there yet");
+        }
+    }
+
     /// A line for each kind of record that a shard elsewhere sent for the first time and this version does not
     /// know.
     pub(crate) fn tell_unknown_records(&mut self) {

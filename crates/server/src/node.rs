@@ -211,7 +211,9 @@ fn start_shards(
     let half_open = Arc::new(HalfOpen::default());
     let clients = Arc::new(ClientCounts::new(config.shards));
     passwords.answer_to(shards.clone());
-    let protocol = Arc::new(leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group));
+    let mut protocol = leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group);
+    protocol.substitute_queue_types = config.substitute_queue_types;
+    let protocol = Arc::new(protocol);
     let process_key: [u8; 32] = random();
     let mut threads = Vec::new();
     for (index, event_loop) in prepared.into_iter().enumerate() {

@@ -28,6 +28,8 @@ pub struct NodeConfig {
     pub shards: u8,
     /// Memory for messages above which publishers wait, bytes.
     pub memory_bytes: u64,
+    /// Quorum queues and streams are taken as classic queues.
+    pub substitute_queue_types: bool,
     /// Asks the allocator to give its free memory back to the system.
     pub give_memory_back: fn(),
 }

@@ -345,6 +345,7 @@ impl ShardThread {
     fn carry_effects(&mut self, now: Instant) -> bool {
         self.tell_refusals(now);
         self.tell_unknown_records();
+        self.tell_substituted();
         let mut more = false;
         let mut touched = std::mem::take(&mut self.effects.touched);
         let each = limits::TURN_WRITE_BYTES_MAX / touched.len().max(1);

@@ -3,6 +3,7 @@
 mod connections;
 mod logins;
 mod memory;
+mod substituted;
 mod vhosts;
 
 use alloc::string::String;
@@ -14,12 +15,13 @@ use leveret_auth::{Access, HashUpgrade, Hashed, Mechanism, Origin, Permissions, 
 use leveret_model::{ChannelNumber, ConnectionKey, Instant, Name, Refusal, ReplyCode, limits};
 use leveret_route::VhostId;
 
-use crate::effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob};
+use crate::effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob, SubstitutedQueue};
 
 pub(crate) use self::connections::{ClientConnection, Connections};
 pub(crate) use self::memory::ClientMemory;
 
 use self::logins::refusal;
+use self::substituted::Substituted;
 
 /// Who a client is, beside the protocol's own state.
 #[derive(Debug, Default)]
@@ -35,6 +37,8 @@ pub(crate) struct Client {
     pub(crate) vhost_name: Name,
     /// It has not taken any output for long.
     pub(crate) unread: bool,
+    /// Its exclusive queues have ended, and it gets no more.
+    over: bool,
 }
 
 /// A client that waits for its vhost.
@@ -60,6 +64,7 @@ pub(crate) struct Clients {
     hash_upgrades: Vec<HashUpgrade>,
     /// Channels that were closed in this turn, for the log.
     refused: ChannelRefusals,
+    substituted: Substituted,
 }
 
 impl Clients {
@@ -72,6 +77,7 @@ impl Clients {
             passwords: Vec::new(),
             hash_upgrades: Vec::new(),
             refused: ChannelRefusals::default(),
+            substituted: Substituted::default(),
         }
     }
 
@@ -101,6 +107,19 @@ impl Clients {
     pub(crate) fn find(&self, connection: ConnectionKey) -> Option<&Client> {
         let client = self.clients.get(connection.slot as usize)?;
         (client.generation == connection.generation).then_some(client)
+    }
+
+    /// A connection is over.
+    pub(crate) fn note_over(&mut self, connection: ConnectionKey) {
+        let client = self.get_mut(connection);
+        if client.generation == connection.generation {
+            client.over = true;
+        }
+    }
+
+    /// A connection is there, and not over.
+    pub(crate) fn may_own_queues(&self, connection: ConnectionKey) -> bool {
+        self.find(connection).is_some_and(|client| !client.over)
     }
 
     /// May the connection's user do that?
@@ -202,6 +221,13 @@ impl Clients {
         self.refused.first.push(ChannelRefusal { peer, channel, code, text: text.clone() });
     }
 
+    /// A client declared a queue of a type that is not here.
+    pub(crate) fn note_substituted(&mut self, connection: ConnectionKey, queue: &Name, kind: &'static str) {
+        let client = self.get(connection);
+        let (peer, vhost, name) = (client.name.clone(), client.vhost_name.clone(), queue.clone());
+        self.substituted.note(SubstitutedQueue { peer, vhost, name, kind });
+    }
+
     /// What the driver is to do, and to log.
     pub(crate) fn end_turn(&mut self, effects: &mut Effects) {
         effects.passwords.append(&mut self.passwords);
@@ -209,6 +235,7 @@ impl Clients {
         effects.refused.first.clear();
         effects.refused.more = 0;
         core::mem::swap(&mut effects.refused, &mut self.refused);
+        effects.substituted.append(&mut self.substituted.untold);
     }
 }
 

@@ -43,6 +43,19 @@ pub struct ChannelRefusals {
     pub more: u64,
 }
 
+/// A queue that was declared with another type and is a classic one, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubstitutedQueue {
+    /// The connection that declared it first, as the driver named it.
+    pub peer: alloc::string::String,
+    /// Its vhost.
+    pub vhost: Name,
+    /// Its name.
+    pub name: Name,
+    /// What it was to be.
+    pub kind: &'static str,
+}
+
 /// A message that is to be stored before its publisher is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreAppend {
@@ -80,6 +93,8 @@ pub struct Effects {
     pub passwords: Vec<PasswordJob>,
     /// Better hashes of passwords, for each other shard of the node (`Shard::on_hash_upgrade`).
     pub hash_upgrades: Vec<HashUpgrade>,
+    /// Queues that were declared as another type for the first time in this shard.
+    pub substituted: Vec<SubstitutedQueue>,
     /// Channels that were closed in this turn; those of the turn before are gone.
     pub refused: ChannelRefusals,
 }

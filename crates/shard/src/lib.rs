@@ -63,10 +63,12 @@ pub use leveret_queue::Planted as PlantedInQueue;
 pub use planted::Planted;
 
 pub use bounds::{Bounds, Long};
-pub use effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob, StoreAppend, StoreRequest};
+pub use effects::{
+    ChannelRefusal, ChannelRefusals, Effects, PasswordJob, StoreAppend, StoreRequest, SubstitutedQueue,
+};
 pub use pressure::Pressure;
 pub use queues::Store;
 pub use records::BatchError;
-pub use report::{ConnectionReport, QueueReport, ReportFrom, Routes, ShardReport, Traffic};
+pub use report::{ConnectionReport, ExclusiveReport, QueueReport, ReportFrom, Routes, ShardReport, Traffic};
 pub use shard::{Caller, ReadInterest, Shard, ShardConfig};
 pub use watch::{Fullest, Routed};

@@ -20,16 +20,19 @@ mod delivery;
 mod directory;
 mod dispatch;
 mod early;
+mod exclusive;
 mod home;
 mod judge;
 mod lanes;
 mod links;
+mod over;
 mod places;
 mod publisher;
 mod purges;
 mod question;
 mod resubscribe;
 mod throttle;
+mod timers;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -54,7 +57,7 @@ pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
 use self::away::Away;
 use self::commit::Commits;
 use self::early::Early;
-use self::home::{AtHome, Lists};
+use self::home::{AtHome, Lifetimes, Lists};
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
 
@@ -95,8 +98,7 @@ pub(crate) struct Queues {
     peers: Outboxes,
     commits: Commits,
     lists: Lists,
-    /// Queues that throttle their publishers, each once.
-    throttling: Vec<QueueHandle>,
+    lifetimes: Lifetimes,
     early: Early,
     purges: Purges,
     pressure: Pressure,
@@ -120,7 +122,7 @@ impl Queues {
             peers: Outboxes::new(own.node, seed.part(3)),
             commits: Commits::new(store),
             lists: Lists::default(),
-            throttling: Vec::new(),
+            lifetimes: Lifetimes::default(),
             early: Early::default(),
             purges: Purges::default(),
             pressure: Pressure::Calm,
@@ -131,6 +133,10 @@ impl Queues {
             #[cfg(feature = "planted")]
             planted: None,
         }
+    }
+
+    pub(crate) fn begin_turn(&mut self, now: Instant) {
+        self.lifetimes.now = now;
     }
 
     pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
@@ -161,6 +167,7 @@ impl Queues {
             peers: &mut self.peers,
             commits: &mut self.commits,
             lists: &mut self.lists,
+            lifetimes: &mut self.lifetimes,
         })
     }
 

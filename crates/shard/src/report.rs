@@ -50,6 +50,21 @@ pub struct QueueReport {
     pub consumers: u32,
 }
 
+/// An exclusive queue of this shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExclusiveReport {
+    /// Which life of the name.
+    pub id: QueueId,
+    /// The connection that alone may use it.
+    pub owner: ConnectionKey,
+    /// That is there, and not over.
+    pub owner_lives: bool,
+    /// The queue takes and gives nothing any more.
+    pub closed: bool,
+    /// A consumer of another connection is offered messages.
+    pub serves_others: bool,
+}
+
 /// A client's connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionReport {
@@ -191,6 +206,21 @@ impl Shard {
                 State::Closing | State::Finished => "closing",
             },
         }
+    }
+
+    /// Exclusive queues of this shard.
+    pub fn exclusive_queues(&self) -> impl Iterator<Item = ExclusiveReport> + '_ {
+        self.machines.queues.at_home().filter_map(|home| {
+            let owner = home.owner?;
+            let others = |key: ConsumerKey| (key.at, key.channel.connection) != (self.machines.own, owner);
+            Some(ExclusiveReport {
+                id: home.id,
+                owner,
+                owner_lives: self.machines.clients.may_own_queues(owner),
+                closed: home.closed,
+                serves_others: home.queue.with_credit().any(others),
+            })
+        })
     }
 
     /// Some consumer of a queue of this shard has credit: prefetch, window, channel and output take a message

@@ -12,18 +12,23 @@
 
 mod actions;
 mod answers;
+mod endings;
 mod pending;
 mod start;
 mod waiting;
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use leveret_model::directory::FromShard;
-use leveret_model::{ChannelKey, Instant, RequestId, ShardAddress};
+use leveret_model::{
+    ChannelKey, ConnectionKey, Instant, Name, QueueId, RequestId, Seed, ShardAddress, SplitMix,
+};
 
 pub(crate) use self::answers::{OwnedAnswer, borrow};
 
+use self::endings::Endings;
 use self::pending::Pending;
 use crate::clients::Clients;
 use crate::egress::Egress;
@@ -41,6 +46,9 @@ pub(crate) struct Requests {
     answers: VecDeque<(ChannelKey, OwnedAnswer)>,
     /// Mail for the control machine.
     control: Vec<FromShard>,
+    endings: Endings,
+    /// For the names of queues whose clients leave them to the server.
+    names: SplitMix,
 }
 
 /// The rooms that a request goes through.
@@ -53,7 +61,7 @@ pub(crate) struct Rooms<'a> {
 }
 
 impl Requests {
-    pub(crate) fn new(own: ShardAddress) -> Self {
+    pub(crate) fn new(own: ShardAddress, seed: Seed) -> Self {
         Self {
             own,
             pending: BTreeMap::new(),
@@ -61,6 +69,8 @@ impl Requests {
             due: Instant::FAR,
             answers: VecDeque::new(),
             control: Vec::new(),
+            endings: Endings::default(),
+            names: SplitMix::new(seed.part(4)),
         }
     }
 
@@ -77,6 +87,37 @@ impl Requests {
     /// When [`Requests::expire`] has something to do.
     pub(crate) fn due(&self) -> Instant {
         self.due
+    }
+
+    /// A queue of this shard has closed by itself: its record is to be deleted.
+    pub(crate) fn delete_record(&mut self, id: QueueId, owner: Option<ConnectionKey>) {
+        let request = self.draw();
+        self.endings.begin(request, owner);
+        self.control.push(FromShard::QueueOver { request, id });
+    }
+
+    /// The control machine answered. True if that was about such a queue.
+    pub(crate) fn on_record_deleted(&mut self, request: RequestId) -> bool {
+        self.endings.end(request)
+    }
+
+    /// Exclusive queues of a connection are closed and not gone everywhere.
+    pub(crate) fn ends_queues_of(&self, connection: ConnectionKey) -> bool {
+        self.endings.has(connection)
+    }
+
+    /// A connection whose exclusive queues that had closed are gone.
+    pub(crate) fn pop_without_queues(&mut self) -> Option<ConnectionKey> {
+        self.endings.pop_done()
+    }
+
+    /// A name for a queue, which no other has (RabbitMQ: `amq.gen-` and 22 characters of base 64).
+    pub(crate) fn draw_queue_name(&mut self) -> Name {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let random = self.names.next_u128();
+        let mut name = String::from("amq.gen-");
+        name.extend((0..22).map(|at| char::from(DIGITS[(random >> (6 * at)) as usize & 63])));
+        Name::new(&name)
     }
 
     fn draw(&mut self) -> RequestId {

@@ -85,7 +85,7 @@ impl Shard {
             queues: Queues::new(own, seed, store),
             ingress: Ingress::new(seed),
             egress: Egress::new(seed),
-            requests: Requests::new(own),
+            requests: Requests::new(own, seed),
             throttled: Throttled::default(),
         };
         Self { connections: Connections::default(), machines, protocol }
@@ -132,6 +132,7 @@ impl Shard {
     /// The time of this turn; the clock is read once.
     pub fn begin_turn(&mut self, now: Instant) {
         self.machines.view.begin_turn(now);
+        self.machines.queues.begin_turn(now);
     }
 
     /// A new socket.
@@ -304,7 +305,7 @@ impl Shard {
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
         let Machines { clients, queues, ingress, requests, .. } = &self.machines;
-        let waits = clients.openings_due().min(requests.due());
+        let waits = clients.openings_due().min(requests.due()).min(queues.timers_due());
         self.connections.next_deadline().min(queues.lanes_due()).min(ingress.due()).min(waits)
     }
 
@@ -317,6 +318,7 @@ impl Shard {
                 shard.with(key, |connection, now, broker| connection.on_timer(now, broker));
             }
             shard.machines.queues.expire_lanes(now);
+            shard.machines.queues.on_time();
             shard.machines.ingress.expire(now);
             let (requests, mut rooms) = shard.machines.requests();
             requests.expire(&mut rooms);

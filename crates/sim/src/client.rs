@@ -36,6 +36,7 @@ pub(crate) enum Phase {
     Away,
     Handshake,
     Open,
+    Leaving,
 }
 
 /// A client.
@@ -114,7 +115,7 @@ impl Client {
         ways.network.send(ways.schedule, end, Item::Bytes(bytes.into()));
     }
 
-    fn say<'m>(&mut self, channel: u16, method: impl Into<Method<'m>>) {
+    pub(crate) fn say<'m>(&mut self, channel: u16, method: impl Into<Method<'m>>) {
         method.into().encode_frame(channel, &mut self.out);
     }
 
@@ -228,6 +229,7 @@ impl Client {
                 self.say(0, ConnectionCloseOk);
                 return false;
             }
+            Method::ConnectionCloseOk(_) => return false,
             _ => {}
         }
         true

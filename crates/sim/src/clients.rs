@@ -7,7 +7,7 @@ use crate::client::{Client, Phase};
 use crate::event::{ClientId, End, Event, HostId};
 use crate::faults::FaultKind;
 use crate::network::{HostState, Owner, Purpose};
-use crate::topology::{Base, base_of};
+use crate::topology::{Base, ENDING, base_of};
 use crate::workload::Role;
 use crate::world::{Ways, World, ways};
 
@@ -127,7 +127,7 @@ impl World {
         for queue in
             self.processes.values().flat_map(|p| &p.shards).flat_map(|host| host.shard.report().queues)
         {
-            if queue.consumers == 0 {
+            if queue.consumers == 0 && !queue.name.starts_with(ENDING) {
                 queues.insert(queue.name);
             }
         }

@@ -245,6 +245,13 @@ impl World {
         }
     }
 
+    pub(crate) fn set_still(&mut self, id: ProcessId, still_for: Duration) -> Option<HostId> {
+        let process = self.processes.get_mut(&id)?;
+        process.still_until = self.schedule.now + still_for;
+        self.network.truth.set_still(self.schedule.now, process.host, true);
+        Some(process.host)
+    }
+
     /// The last fault is over.
     pub(crate) fn heal_all(&mut self) {
         for index in 0..self.lasting.len() {

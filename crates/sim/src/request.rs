@@ -10,7 +10,7 @@ use leveret_wire::{Method, Table, encode_arguments};
 use crate::channel::{Channel, Consumer};
 use crate::event::HostId;
 use crate::removals::{self, RemovalNumber};
-use crate::topology::{Base, Exchange, base_of};
+use crate::topology::{BRIEF, Base, Exchange, OWN, base_of};
 use crate::world::Ways;
 
 /// A request.
@@ -41,6 +41,12 @@ pub(crate) enum Request {
     },
     Delete(Base, RemovalNumber),
     Purge(Base, RemovalNumber),
+    /// The exclusive queue that several clients want.
+    DeclareOwn,
+    /// The auto-delete queue, which nobody publishes to.
+    DeclareBrief,
+    ConsumeBrief(String),
+    CancelBrief(String),
 }
 
 impl Request {
@@ -102,12 +108,44 @@ impl Request {
             Self::Get { base, no_ack, .. } => {
                 say(BasicGet { queue: base.name().as_bytes(), no_ack: *no_ack }.into());
             }
+            Self::DeclareOwn | Self::DeclareBrief | Self::ConsumeBrief(_) | Self::CancelBrief(_) => {
+                self.send_ending(channel, out);
+            }
             Self::Delete(base, _) => {
                 say(QueueDelete { queue: base.name().as_bytes(), ..Default::default() }.into());
             }
             Self::Purge(base, _) => {
                 say(QueuePurge { queue: base.name().as_bytes(), no_wait: false }.into());
             }
+        }
+    }
+
+    fn send_ending(&self, channel: u16, out: &mut Vec<u8>) {
+        let mut say = |method: Method<'_>| method.encode_frame(channel, out);
+        match self {
+            Self::DeclareOwn | Self::DeclareBrief => {
+                let exclusive = matches!(self, Self::DeclareOwn);
+                let queue = if exclusive { OWN } else { BRIEF };
+                say(QueueDeclare {
+                    queue: queue.as_bytes(),
+                    exclusive,
+                    auto_delete: !exclusive,
+                    ..Default::default()
+                }
+                .into());
+            }
+            Self::ConsumeBrief(tag) => {
+                say(BasicConsume {
+                    queue: BRIEF.as_bytes(),
+                    consumer_tag: tag.as_bytes(),
+                    ..Default::default()
+                }
+                .into());
+            }
+            Self::CancelBrief(tag) => {
+                say(BasicCancel { consumer_tag: tag.as_bytes(), no_wait: false }.into());
+            }
+            _ => {}
         }
     }
 
@@ -221,7 +259,10 @@ impl Request {
             (Self::Qos(_), Method::BasicQosOk(_))
             | (Self::DeclareExchange(_), Method::ExchangeDeclareOk(_))
             | (Self::DeleteExchange(_), Method::ExchangeDeleteOk(_))
-            | (Self::BindExchange(..), Method::ExchangeBindOk(_)) => {}
+            | (Self::BindExchange(..), Method::ExchangeBindOk(_))
+            | (Self::DeclareOwn | Self::DeclareBrief, Method::QueueDeclareOk(_))
+            | (Self::ConsumeBrief(_), Method::BasicConsumeOk(_))
+            | (Self::CancelBrief(_), Method::BasicCancelOk(_)) => {}
             (Self::Delete(base, number), Method::QueueDeleteOk(_))
             | (Self::Purge(base, number), Method::QueuePurgeOk(_)) => {
                 ways.oracle.removals.done(now, base, number);

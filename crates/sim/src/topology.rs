@@ -100,6 +100,13 @@ fn topic(binding: &[&str], key: &[&str]) -> bool {
     }
 }
 
+/// Names of queues that end by themselves begin so; their consumers are judged by no count.
+pub(crate) const ENDING: &str = "ends.";
+/// The exclusive queue that several clients want.
+pub(crate) const OWN: &str = "ends.own";
+/// The auto-delete queue.
+pub(crate) const BRIEF: &str = "ends.brief";
+
 /// A queue's name, whatever life of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Base(pub(crate) u8);

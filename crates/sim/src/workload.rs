@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use leveret_model::Instant;
+use leveret_wire::method::ConnectionClose;
 
 use crate::channel::{Channel, ChannelPhase, Holding, Settling};
 use crate::client::{Client, Phase};
@@ -29,10 +30,14 @@ pub(crate) enum Role {
     Drainer {
         queue: String,
     },
+    /// Wants an exclusive queue that others want too, and uses an auto-delete one for a moment.
+    Owner,
 }
 
 /// How many administrators there are.
 pub(crate) const ADMINS: usize = 2;
+/// How many want the exclusive queue.
+pub(crate) const OWNERS: usize = 3;
 /// Publishes of one channel that may wait for their answers.
 const UNANSWERED_MAX: usize = 400;
 
@@ -128,6 +133,12 @@ impl Role {
                 script.extend([Base::GOTTEN, Base::DELETED, Base::GRABBED].map(Request::DeclareQueue));
                 script
             }
+            Self::Owner => vec![
+                Request::DeclareBrief,
+                Request::ConsumeBrief(tag.clone()),
+                Request::CancelBrief(tag),
+                Request::DeclareOwn,
+            ],
             Self::Drainer { queue } => vec![
                 Request::Qos(100),
                 Request::Consume { queue: queue.clone(), tag, prefetch: 100, no_ack: false, consumer: 0 },
@@ -148,6 +159,7 @@ impl Client {
             Role::Consumer { base, .. } => self.act_consumer(base, ways),
             Role::Admin { index } => self.act_admin(index, ways),
             Role::Drainer { .. } => self.settle_all(ways),
+            Role::Owner => self.act_owner(ways),
         }
         self.send_requests(ways);
         self.flush(ways);
@@ -297,6 +309,16 @@ impl Client {
                 continue;
             };
             self.settle(number, tag, Settling::Ack, true, ways);
+        }
+    }
+
+    /// Leaves now and then, in order: whoever comes next gets the queue.
+    fn act_owner(&mut self, ways: &mut Ways<'_>) {
+        let idle =
+            self.channels.get(&1).is_some_and(|channel| channel.is_open() && channel.requests.is_empty());
+        if idle && ways.season == Season::Busy && ways.schedule.dice.chance(30) {
+            self.say(0, ConnectionClose { reply_code: 200, ..Default::default() });
+            self.phase = Phase::Leaving;
         }
     }
 

@@ -15,10 +15,10 @@ use crate::control_host::ControlMail;
 use crate::dials::Dialled;
 use crate::event::{End, Event, HostId, ProcessId, Schedule};
 use crate::faults::{FaultCounts, FaultKind, FaultPlan, Lasting};
-use crate::invariants::buffers::Buffers;
-use crate::invariants::directories::Directories;
-use crate::invariants::one_home::OneHome;
-use crate::invariants::{bindings, confirmed_kept, liveness, order, unacked_returns, unknown_kept};
+use crate::invariants::{
+    bindings, confirmed_kept, exclusive, liveness, order, unacked_returns, unknown_kept,
+};
+use crate::invariants::{buffers::Buffers, directories::Directories, one_home::OneHome};
 use crate::later_version::{LaterVersion, is_later};
 use crate::network::{HostState, Network, Owner};
 use crate::oracle::{Answer, Oracle};
@@ -30,7 +30,7 @@ use crate::stores::Stores;
 use crate::strangers::Stranger;
 use crate::topology::Base;
 use crate::trace::Trace;
-use crate::workload::{ADMINS, Role, Season};
+use crate::workload::{ADMINS, OWNERS, Role, Season};
 
 /// Faults happen from here to [`HEAL_AT`].
 pub(crate) const FAULTS_FROM: Duration = Duration::from_secs(6);
@@ -181,6 +181,10 @@ impl World {
         let bindings_judged = bindings::check(now, &self.network.truth, oracle);
         let broken = unknown_kept::broken(self.processes.values().map(Process::view));
         broken.into_iter().for_each(|text| self.oracle.violation(now, "unknown_kept", text));
+        let views: Vec<_> = self.processes.values().map(|process| process.view().status).collect();
+        let shards = self.processes.values().flat_map(|process| &process.shards).map(|host| &host.shard);
+        let left = exclusive::left(views.iter(), shards);
+        left.into_iter().for_each(|text| self.oracle.violation(now, "exclusive", text));
         let mut outcome = self.outcome();
         (outcome.traffic.kept_judged, outcome.traffic.bindings_judged) = (kept_judged, bindings_judged);
         outcome
@@ -252,7 +256,7 @@ impl World {
             }
         }
         roles.extend((0..ADMINS).map(|index| Role::Admin { index }));
-        roles.extend(std::iter::repeat_n(Role::Publisher, PUBLISHERS));
+        roles.extend([vec![Role::Publisher; PUBLISHERS], vec![Role::Owner; OWNERS]].concat());
         for role in roles {
             let late = self.schedule.dice.millis(500, 2_500);
             self.new_client(role, late);
@@ -364,13 +368,6 @@ impl World {
         self.schedule.after(late, Event::Start(process.host));
     }
 
-    pub(crate) fn set_still(&mut self, id: ProcessId, still_for: Duration) -> Option<HostId> {
-        let process = self.processes.get_mut(&id)?;
-        process.still_until = self.schedule.now + still_for;
-        self.network.truth.set_still(self.schedule.now, process.host, true);
-        Some(process.host)
-    }
-
     // ---- judging --------------------------------------------------------------------------------------------
 
     fn look(&mut self) {
@@ -389,6 +386,9 @@ impl World {
         }
         let processes = self.processes.values();
         liveness::look(now, processes.clone(), &mut self.oracle);
+        let shards = processes.clone().flat_map(|process| &process.shards);
+        let broken = shards.filter_map(|host| exclusive::broken(&host.shard));
+        broken.for_each(|text| self.oracle.violation(now, "exclusive", text));
         self.one_home.look(now, processes.clone(), &mut self.oracle);
         if self.season != Season::Busy {
             self.directories.look(now, processes, &mut self.oracle);

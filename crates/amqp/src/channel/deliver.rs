@@ -8,9 +8,9 @@ use leveret_wire::frame::write_header_frame;
 use leveret_wire::method::{BasicAck, BasicCancel, BasicGetOk, BasicNack};
 use leveret_wire::{write_body_frames, write_body_frames_shared, write_deliver};
 
-use super::Channel;
 use super::confirms::Confirm;
 use super::pause::pause;
+use super::{Channel, Wait};
 use crate::connection::NotTaken;
 use crate::host::Delivery;
 use crate::turn::Shared;
@@ -98,6 +98,10 @@ impl<C> Channel<C> {
 
     /// The consumer ended at the server; the client is told if it can take it (RabbitMQ: consumer cancel notify).
     pub(crate) fn cancel_consumer(&mut self, shared: &mut Shared, number: ConsumerNumber) {
+        if matches!(&self.wait, Wait::Answer(pending) if pending.ends_consumer() == Some(number)) {
+            // the client ends it too: cancel-ok, which follows, is all that it waits for
+            return;
+        }
         let Some(consumer) = self.consumers.remove(number) else { return };
         if shared.client.capabilities.consumer_cancel_notify {
             let method = BasicCancel { consumer_tag: consumer.tag.as_bytes(), no_wait: true };

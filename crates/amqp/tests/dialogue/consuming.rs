@@ -176,6 +176,20 @@ fn a_consumer_that_ends_at_the_server_is_cancelled() {
     talk.hears_nothing();
 }
 
+/// RabbitMQ: who cancels the last consumer of an auto-delete queue hears cancel-ok, and no cancel beside it.
+#[test]
+fn a_consumer_that_its_client_cancels_is_not_cancelled_by_the_server_too() {
+    let mut talk = Talk::on_channel_1();
+    let (channel, consumer) = talk.consumes("c", false);
+    talk.says(1, BasicCancel { consumer_tag: b"c", no_wait: false });
+    talk.asked();
+    talk.connection.cancel_consumer(channel, consumer);
+    talk.hears_nothing();
+    talk.answers(channel, Answer::Done);
+    talk.hears(1, BasicCancelOk { consumer_tag: b"c" });
+    talk.hears_nothing();
+}
+
 #[test]
 fn a_refused_consumer_is_none() {
     let mut talk = Talk::on_channel_1();

@@ -1,5 +1,6 @@
 //! Exchanges, queues and bindings: fields to operations, answers to `-ok`.
 
+use leveret_amqp::Config;
 use leveret_amqp::host::{Answer, Bind, Operation};
 use leveret_model::{Arguments, Name, ReplyCode, RoutingKey, Value};
 use leveret_wire::method::*;
@@ -171,6 +172,30 @@ fn other_types_of_queues_are_406() {
             QueueDeclare { queue: b"q", durable: true, arguments: Table(&table), ..Default::default() },
         );
         talk.hears_channel_close(1, 406, (50, 10), &format!("PRECONDITION_FAILED - {text}"));
+    }
+}
+
+/// The option `substitute_queue_types`; what only other types of queues take goes with the type.
+#[test]
+fn other_types_of_queues_are_taken_as_classic_where_the_operator_says_so() {
+    for kind in ["quorum", "stream"] {
+        let config = Config { substitute_queue_types: true, ..Config::new("0.1.0", "test") };
+        let mut talk = Talk::open_with(config, &[], 131_072);
+        talk.says(1, ChannelOpen);
+        talk.hears(1, ChannelOpenOk);
+        let table = arguments(&[
+            ("x-queue-type", Value::LongString(kind.as_bytes().into())),
+            ("x-quorum-initial-group-size", Value::I32(3)),
+            ("x-max-age", Value::LongString(b"1D"[..].into())),
+            ("mine", Value::I32(3)),
+        ]);
+        talk.says(
+            1,
+            QueueDeclare { queue: b"q", durable: true, arguments: Table(&table), ..Default::default() },
+        );
+        let (_, Operation::QueueDeclare(definition)) = talk.asked() else { panic!("a declare") };
+        assert_eq!(definition.arguments.0, [(RoutingKey::new(b"mine"), Value::I32(3))]);
+        assert_eq!(talk.broker.substituted, [("q".to_owned(), kind)]);
     }
 }
 

@@ -219,6 +219,13 @@ options! {
     /// and what is just read and written.
     memory: u64 = one(values::memory), "SIZE", Fallback::Bytes(limits::MEMORY_BYTES_MAX);
 
+    /// Takes quorum queues and streams as classic queues: `true` or `false`.
+    ///
+    /// Without it a declare with `x-queue-type` `quorum` or `stream` is refused with 406. With it the queue is
+    /// a classic one: it has one home and no replicas, and arguments of the other types mean nothing. The log
+    /// warns of each name once.
+    substitute_queue_types: bool = one(values::boolean), "true|false", Fallback::Is("false");
+
     /// How log lines look: `auto`, `human` or `json`.
     ///
     /// Logs go to standard error. `auto`: for people, with colours on a terminal. `human`: never with

@@ -51,3 +51,6 @@ pub const LOG_BYTES_MAX: usize = 128 * 1024;
 pub const LOG_WRITE_EVERY: Duration = Duration::from_millis(10);
 /// A node that ends waits so long for its last lines to be read.
 pub const LOG_FLUSH_WAIT: Duration = Duration::from_secs(1);
+/// Queues of other types that a shard has warned of, to warn of each once. Past it none is warned of any more:
+/// by then the log has said enough.
+pub const SUBSTITUTED_QUEUES_KNOWN: usize = 1_000;

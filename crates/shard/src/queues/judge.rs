@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use leveret_model::{Message, QueueHandle, QueueId, ShardAddress};
+use leveret_model::{ConnectionKey, Message, QueueHandle, QueueId, ShardAddress};
 use leveret_queue::{MessageRef, Queue};
 
 use super::Queues;
@@ -15,6 +15,8 @@ pub(crate) struct QueueAtHome<'a> {
     pub(crate) id: QueueId,
     /// Its counts and consumers.
     pub(crate) queue: &'a Queue,
+    /// The connection of this shard that alone may use it.
+    pub(crate) owner: Option<ConnectionKey>,
     /// It is being deleted.
     pub(crate) closed: bool,
 }
@@ -28,7 +30,12 @@ impl Queues {
     /// Those in these slots of the table.
     pub(crate) fn at_home_within(&self, slots: Range<usize>) -> impl Iterator<Item = QueueAtHome<'_>> {
         self.places.within(slots).filter_map(|entry| match &entry.place {
-            Place::Home(home) => Some(QueueAtHome { id: entry.id, queue: home.queue(), closed: home.closed }),
+            Place::Home(home) => Some(QueueAtHome {
+                id: entry.id,
+                queue: home.queue(),
+                owner: home.owner,
+                closed: home.closed,
+            }),
             Place::Away(_) => None,
         })
     }

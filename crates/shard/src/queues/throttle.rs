@@ -38,7 +38,7 @@ impl Queues {
                 _ => continue,
             };
             if newly {
-                self.throttling.push(*handle);
+                self.lists.throttling.push(*handle);
             }
             each(*handle);
         }
@@ -57,7 +57,7 @@ impl Queues {
         let Some(Entry { id, place: Place::Home(home) }) = self.places.get_mut(handle) else { return };
         if !home.throttles {
             home.throttles = true;
-            self.throttling.push(handle);
+            self.lists.throttling.push(handle);
         }
         if !home.throttled_shards.contains(&from) {
             home.throttled_shards.push(from);
@@ -87,7 +87,7 @@ impl Queues {
     /// Queues that are short again throttle no more; at the end of a turn. hot.
     #[inline]
     pub(crate) fn end_throttles(&mut self) {
-        if !self.throttling.is_empty() {
+        if !self.lists.throttling.is_empty() {
             self.end_some_throttles();
         }
     }
@@ -95,7 +95,7 @@ impl Queues {
     #[cold]
     fn end_some_throttles(&mut self) {
         let (pressure, long) = (self.pressure, self.bounds.long);
-        let mut throttling = core::mem::take(&mut self.throttling);
+        let mut throttling = core::mem::take(&mut self.lists.throttling);
         throttling.retain(|handle| {
             match self.places.get_mut(*handle) {
                 Some(Entry { place: Place::Away(away), .. }) => {
@@ -117,7 +117,7 @@ impl Queues {
             self.out.throttle_ended = true;
             false
         });
-        self.throttling = throttling;
+        self.lists.throttling = throttling;
     }
 
     /// Does the queue make its publishers wait? One that is gone does not.

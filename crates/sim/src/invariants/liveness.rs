@@ -15,6 +15,7 @@ use leveret_shard::QueueReport;
 use crate::client::{Client, Phase};
 use crate::oracle::Oracle;
 use crate::process::Process;
+use crate::topology::ENDING;
 
 /// Longest wait of a request (`limits::OPERATION_WAIT`) and the way there and back.
 const REQUEST_MAX: Duration = Duration::from_millis(8_500);
@@ -51,6 +52,9 @@ pub(crate) fn check<'a>(
         *believed.entry(&consumer.queue).or_default() += 1;
     }
     for queue in processes.flat_map(|p| &p.shards).flat_map(|host| host.shard.report().queues) {
+        if queue.name.starts_with(ENDING) {
+            continue;
+        }
         let clients_here = believed.remove(queue.name.as_str()).unwrap_or(0);
         if queue.consumers != clients_here {
             let text = format!(

@@ -9,6 +9,7 @@
 //! | `confirmed_kept` | each queue that a confirmed message was routed to delivers it, unless its home died |
 //! | `stored_first` | a confirmed persistent message is stored by each durable queue that has it |
 //! | `one_home` | a queue incarnation has one home always, a name one while views agree |
+//! | `exclusive` | an exclusive queue has one user and ends with its connection |
 //! | `bindings` | a confirmed publish misses no binding that was acked in reach |
 //! | `directories` | all directories are equal 2 s after the last fault |
 //! | `authentication` | who is believed on a link is who is there |
@@ -22,6 +23,7 @@ pub(crate) mod bindings;
 pub(crate) mod buffers;
 pub(crate) mod confirmed_kept;
 pub(crate) mod directories;
+pub(crate) mod exclusive;
 pub(crate) mod liveness;
 pub(crate) mod one_home;
 pub(crate) mod order;
