@@ -16,6 +16,7 @@ mod append;
 mod asking;
 mod away;
 mod commit;
+mod deadlines;
 mod delivery;
 mod directory;
 mod dispatch;
@@ -39,7 +40,7 @@ use leveret_model::{
     Address, ChannelKey, ConsumerKey, ConsumerNumber, Held, Instant, Position, QueueHandle, QueueId, Seed,
     Settlement, ShardAddress, StoreMark, limits,
 };
-use leveret_queue::Arena;
+use leveret_queue::{Arena, Cause};
 
 use crate::bounds::Bounds;
 use crate::peers::{Outboxes, PublishSerial};
@@ -53,6 +54,7 @@ pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
 
 use self::away::Away;
 use self::commit::Commits;
+use self::deadlines::Deadlines;
 use self::early::Early;
 use self::home::{AtHome, Lists};
 use self::places::{Entry, Place, Places};
@@ -69,6 +71,30 @@ pub(crate) struct Copies {
     pub(crate) given_up: u64,
 }
 
+/// Messages that left queues of this shard without an acknowledgement.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Departed {
+    pub(crate) expired: u64,
+    pub(crate) over_length: u64,
+    pub(crate) returned_too_often: u64,
+    pub(crate) rejected: u64,
+    /// Never in the queue: it was at its length.
+    pub(crate) refused: u64,
+}
+
+impl Departed {
+    fn count(&mut self, cause: Cause) {
+        let counter = match cause {
+            Cause::Expired => &mut self.expired,
+            Cause::MaxLength => &mut self.over_length,
+            Cause::Rejected => &mut self.rejected,
+            Cause::DeliveryLimit => &mut self.returned_too_often,
+            Cause::Refused => &mut self.refused,
+        };
+        *counter += 1;
+    }
+}
+
 /// What queues have to say to the rest of the shard.
 #[derive(Debug, Default)]
 pub(crate) struct Out {
@@ -82,6 +108,8 @@ pub(crate) struct Out {
     pub(crate) throttle_ended: bool,
     /// Copies of publishes so far.
     pub(crate) copies: Copies,
+    /// Messages that left otherwise than by an acknowledgement, so far.
+    pub(crate) departed: Departed,
 }
 
 /// All queues that this shard has to do with: its own, and those elsewhere that it publishes to or consumes
@@ -103,8 +131,7 @@ pub(crate) struct Queues {
     bounds: Bounds,
     /// The last publish that went elsewhere.
     last_publish: PublishSerial,
-    /// When a publish on some lane has waited for long enough.
-    lanes_due: Instant,
+    deadlines: Deadlines,
     out: Out,
     #[cfg(feature = "planted")]
     planted: Option<crate::planted::Planted>,
@@ -126,7 +153,7 @@ impl Queues {
             pressure: Pressure::Calm,
             bounds: Bounds::default(),
             last_publish: PublishSerial::default(),
-            lanes_due: Instant::FAR,
+            deadlines: Deadlines::new(),
             out: Out::default(),
             #[cfg(feature = "planted")]
             planted: None,
@@ -136,6 +163,27 @@ impl Queues {
     pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
         self.bounds = bounds;
         self.peers.set_window(bounds.forward);
+    }
+
+    /// The time of this turn.
+    pub(crate) fn begin_turn(&mut self, now: Instant) {
+        self.deadlines.now = now;
+    }
+
+    /// When [`Queues::call_due`] has something to do.
+    pub(crate) fn messages_due(&self) -> Instant {
+        self.deadlines.next()
+    }
+
+    /// Queues in which a message is to expire have a turn at the end of this one; what is due beyond a bound,
+    /// in a later one.
+    pub(crate) fn call_due(&mut self) {
+        for _ in 0..limits::TIMERS_PER_TURN_MAX {
+            let Some(handle) = self.deadlines.pop_due() else { break };
+            if let Some(mut home) = self.home(handle) {
+                home.call();
+            }
+        }
     }
 
     /// What queues have said since the last time. hot.
@@ -161,6 +209,8 @@ impl Queues {
             peers: &mut self.peers,
             commits: &mut self.commits,
             lists: &mut self.lists,
+            departed: &mut self.out.departed,
+            now: self.deadlines.now,
         })
     }
 
@@ -301,6 +351,10 @@ impl Queues {
 
     pub(crate) fn copies(&self) -> Copies {
         self.out.copies
+    }
+
+    pub(crate) fn departed(&self) -> Departed {
+        self.out.departed
     }
 
     /// Messages and records that this shard holds, bytes.

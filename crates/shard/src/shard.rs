@@ -132,6 +132,7 @@ impl Shard {
     /// The time of this turn; the clock is read once.
     pub fn begin_turn(&mut self, now: Instant) {
         self.machines.view.begin_turn(now);
+        self.machines.queues.begin_turn(now);
     }
 
     /// A new socket.
@@ -305,7 +306,12 @@ impl Shard {
     pub fn next_deadline(&self) -> Instant {
         let Machines { clients, queues, ingress, requests, .. } = &self.machines;
         let waits = clients.openings_due().min(requests.due());
-        self.connections.next_deadline().min(queues.lanes_due()).min(ingress.due()).min(waits)
+        self.connections
+            .next_deadline()
+            .min(queues.lanes_due())
+            .min(queues.messages_due())
+            .min(ingress.due())
+            .min(waits)
     }
 
     /// Time passed. What is due beyond a bound stays so for the next turn.
@@ -317,6 +323,7 @@ impl Shard {
                 shard.with(key, |connection, now, broker| connection.on_timer(now, broker));
             }
             shard.machines.queues.expire_lanes(now);
+            shard.machines.queues.call_due();
             shard.machines.ingress.expire(now);
             let (requests, mut rooms) = shard.machines.requests();
             requests.expire(&mut rooms);

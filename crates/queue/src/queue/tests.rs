@@ -2,6 +2,8 @@
 
 mod model;
 mod resubscribe;
+mod ruled;
+mod ruled_model;
 
 use std::collections::BTreeMap;
 use std::vec;
@@ -126,7 +128,7 @@ impl Bench {
     /// Dispatches without an end; returns what was delivered: consumer number, place.
     fn dispatch(&mut self) -> Vec<(u32, u64)> {
         self.outputs.seen.clear();
-        let outcome = self.queue.dispatch(usize::MAX, &mut self.arena, &mut self.outputs);
+        let outcome = self.queue.dispatch(usize::MAX, Instant::ZERO, &mut self.arena, &mut self.outputs);
         assert_eq!((outcome.delivered, outcome.more), (self.outputs.seen.len(), false));
         self.outputs.seen.iter().map(|(key, position, ..)| (key.number.0, position.0)).collect()
     }
@@ -141,7 +143,7 @@ impl Bench {
     }
 
     fn get(&mut self, no_ack: bool) -> Option<Taken> {
-        self.queue.get(&local(0), no_ack)
+        self.queue.get(&local(0), no_ack, Instant::ZERO)
     }
 }
 

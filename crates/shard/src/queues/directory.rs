@@ -62,9 +62,13 @@ impl Queues {
     /// A queue left the map. `deleted` says that it is gone for good, and not a masked queue or a proposal that
     /// never stood. The caller ends its consumers and what waits for it before, by [`Queues::end_consumers`].
     pub(crate) fn remove(&mut self, handle: QueueHandle) {
-        if let Some(Entry { id, place: Place::Away(away) }) = self.places.remove(handle) {
-            self.peers.at(away.outbox).forget_settles_of(id);
-            self.peers.leave(away.outbox);
+        match self.places.remove(handle) {
+            Some(Entry { id, place: Place::Away(away) }) => {
+                self.peers.at(away.outbox).forget_settles_of(id);
+                self.peers.leave(away.outbox);
+            }
+            Some(Entry { place: Place::Home(home), .. }) => self.deadlines.disarm(handle, home.armed),
+            None => {}
         }
         self.out.throttle_ended = true;
     }

@@ -23,7 +23,20 @@ impl Queues {
             self.out.answered.push(Answered { publisher, shared, stored: true });
         }
         if away.lane.is_front_overdue() {
-            self.lanes_due = Instant::ZERO;
+            self.deadlines.lanes = Instant::ZERO;
+        }
+    }
+
+    /// The home refused a publish, because its queue is at its length; [`Queues::on_stored`] ends it.
+    pub(crate) fn on_publish_refused(&mut self, queue: QueueId, sequence: LaneSequence) {
+        let Some((_, away)) = self.places.away_of(queue) else { return };
+        if let Some(owed) = away.lane.waiting_mut(sequence)
+            && let Some(publisher) = owed.publisher.take()
+        {
+            // its publisher has heard, so the clock has nothing to say of it any more
+            owed.given_up = true;
+            let answered = Answered { publisher: Some(publisher), shared: owed.shared, stored: false };
+            self.out.answered.push(answered);
         }
     }
 
@@ -74,14 +87,14 @@ impl Queues {
 
     /// When [`Queues::expire_lanes`] has something to do.
     pub(crate) fn lanes_due(&self) -> Instant {
-        self.lanes_due
+        self.deadlines.lanes
     }
 
     /// Publishes that waited for their home long enough are given up: they leave from the front of each lane.
     /// The publisher of one that was held elsewhere first, and is now behind a younger one, hears it too,
     /// though it may yet be stored (a nack says no more than that nobody knows).
     pub(crate) fn expire_lanes(&mut self, now: Instant) {
-        if now < self.lanes_due {
+        if now < self.deadlines.lanes {
             return;
         }
         let Self { places, arena, out, .. } = self;
@@ -107,7 +120,7 @@ impl Queues {
             }
         }
         out.answered.append(&mut overdue);
-        self.lanes_due = next;
+        self.deadlines.lanes = next;
         self.out.lane_has_room = true;
     }
 }
