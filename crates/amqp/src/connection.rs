@@ -68,6 +68,8 @@ enum Phase {
     Open,
     /// A refused login is held, so that guessing is slow.
     Refused { until: Instant },
+    /// The client asked to close, and hears close-ok once its exclusive queues are gone; or after a while.
+    Ending { until: Instant },
     /// connection.close is sent; `deaf` if what comes cannot be read any more.
     Closing { until: Instant, deaf: bool },
     /// Over; what is not written by `until` never is.

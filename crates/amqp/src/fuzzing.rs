@@ -93,9 +93,9 @@ impl Session {
             Operation::QueueDeclare(queue) if refuses(&queue.name) => {
                 Answer::Refused(Refusal::new(ReplyCode::PreconditionFailed, "no"))
             }
-            Operation::QueueDeclare(_) | Operation::QueueDeclarePassive { .. } => {
-                Answer::Queue { messages: 1, consumers: 1 }
-            }
+            Operation::QueueDeclare(_)
+            | Operation::QueueDeclareServerNamed(_)
+            | Operation::QueueDeclarePassive { .. } => Answer::Queue { messages: 1, consumers: 1 },
             Operation::QueueDelete { .. } | Operation::QueuePurge { .. } => Answer::Messages(1),
             Operation::Get { queue, .. } if refuses(queue) => Answer::Empty,
             Operation::Get { .. } => {
@@ -200,5 +200,13 @@ impl Host for Broker {
     fn channel_closed(&mut self, channel: ChannelKey, _: &[ConsumerNumber]) {
         self.pending.retain(|(key, _)| *key != channel);
         self.owed.retain(|(key, _)| *key != channel);
+    }
+
+    fn draw_queue_name(&mut self) -> Name {
+        Name::new("amq.gen-1")
+    }
+
+    fn connection_closed(&mut self) -> bool {
+        false
     }
 }

@@ -83,8 +83,10 @@ pub enum Operation {
     ExchangeBind(Bind),
     /// `exchange.unbind`
     ExchangeUnbind(Bind),
-    /// `queue.declare`
+    /// `queue.declare`. An exclusive queue is its connection's; the shard of that is the host's to fill in.
     QueueDeclare(Arc<QueueDefinition>),
+    /// The same with an empty name: the definition has a name that the host drew just before.
+    QueueDeclareServerNamed(Arc<QueueDefinition>),
     /// `queue.declare` with passive: is it there, and with how many messages and consumers?
     QueueDeclarePassive {
         /// The name.
@@ -228,6 +230,9 @@ pub trait Host {
     /// 403 or 404, as for the publish.
     fn may_publish(&mut self, channel: ChannelKey, exchange: &[u8]) -> Result<(), Refusal>;
 
+    /// A name for a queue whose client leaves that to the server.
+    fn draw_queue_name(&mut self) -> Name;
+
     /// Something that takes time; `Connection::on_answer` follows.
     fn request(&mut self, channel: ChannelKey, operation: Operation);
 
@@ -240,4 +245,8 @@ pub trait Host {
     /// The channel is gone: its consumers end, then each delivery that it held is given back in order, which the
     /// connection does through [`Host::settle`] *after* this call. A pending request is forgotten.
     fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]);
+
+    /// The connection is over, after all of its channels: its exclusive queues go with it. May be called again. True while
+    /// they are not gone everywhere; then `Connection::on_queues_gone` follows, if the connection is still there.
+    fn connection_closed(&mut self) -> bool;
 }

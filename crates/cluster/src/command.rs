@@ -23,7 +23,7 @@ use alloc::collections::BTreeSet;
 
 use leveret_model::definition::ExchangeDefinition;
 use leveret_model::directory::{Command, Reply, ToShard};
-use leveret_model::{Instant, Refusal, RequestId, ShardId, limits, refusals};
+use leveret_model::{Instant, QueueId, Refusal, RequestId, ShardId, limits, refusals};
 
 use self::decide::Step;
 use crate::control::Control;
@@ -164,6 +164,20 @@ impl Control {
         self.answer(key, reply);
     }
 
+    /// A queue of this node is over by itself, and its shard has closed it. Its record goes, whatever the view: it
+    /// is this node's alone, and nobody has the queue any more.
+    pub(crate) fn on_queue_over(&mut self, origin: Origin, id: QueueId) {
+        let name = self.directory.own_queue(id).map(ObjectName::of_queue).unwrap_or_default();
+        let command =
+            Command::DeleteQueue { vhost: name.vhost, name: name.name, if_unused: false, if_empty: false };
+        let (phase, until) = (Phase::Closing(id), Instant::FAR);
+        let pending = Pending { origin, command, phase, until, wait_until: until, forgotten: false };
+        let key = self.desk.draw_key();
+        self.desk.commands.insert(key, pending);
+        self.desk.by_origin.insert(origin, key);
+        self.on_queue_closed(RequestId(key.0), Ok(0));
+    }
+
     /// The queue's shard closed it, or not.
     pub(crate) fn on_queue_closed(&mut self, request: RequestId, result: Result<u64, Refusal>) {
         let key = CommandKey(request.0);
@@ -174,8 +188,12 @@ impl Control {
         match result {
             Err(refusal) => self.answer(key, Reply::Refused(refusal)),
             Ok(messages) => {
-                let sources = self.directory.drop_bindings(id);
-                self.directory.write(Op::Drop(Dropped::Queue(id)));
+                // a queue that is over by itself may be deleted by its client at the same time
+                let mut sources = BTreeSet::new();
+                if self.directory.own_queue(id).is_some() {
+                    sources = self.directory.drop_bindings(id);
+                    self.directory.write(Op::Drop(Dropped::Queue(id)));
+                }
                 self.desk.set_phase(
                     key,
                     Phase::Finishing(Reply::Deleted { messages }, sources),

@@ -110,6 +110,7 @@ impl Control {
             FromShard::Forget { request } => self.forget_command(Origin::Shard(from, request)),
             FromShard::Applied { sequence } => self.shards.on_applied(from, sequence),
             FromShard::QueueClosed { request, result } => self.on_queue_closed(request, result),
+            FromShard::QueueOver { request, id } => self.on_queue_over(Origin::Shard(from, request), id),
         }
         self.settle_inputs(now);
     }

@@ -74,7 +74,7 @@ pub(crate) fn other_exchange(asked: &ExchangeDefinition, current: &ExchangeDefin
 pub(crate) fn other_queue(asked: &QueueDefinition, current: &QueueDefinition) -> Option<Refusal> {
     let name = ObjectName::new(&current.vhost, &current.name);
     if asked.exclusive != current.exclusive {
-        return Some(locked(&name));
+        return Some(refusals::locked(&name.name, &name.vhost));
     }
     let what = format!("queue {name}");
     let differs = |key: &str, asked: bool, current: bool| {
@@ -83,15 +83,6 @@ pub(crate) fn other_queue(asked: &QueueDefinition, current: &QueueDefinition) ->
     differs("durable", asked.durable, current.durable)
         .or_else(|| differs("auto_delete", asked.auto_delete, current.auto_delete))
         .or_else(|| other_arguments("queue.declare", &what, &asked.arguments, &current.arguments))
-}
-
-/// RabbitMQ: `rabbit_amqqueue:check_exclusive_access/3`.
-fn locked(name: &ObjectName) -> Refusal {
-    let text = format!(
-        "cannot obtain exclusive access to locked queue {name}. It could be originally declared on another connection or \
-         the exclusive property value does not match that of the original declaration."
-    );
-    Refusal::new(ReplyCode::ResourceLocked, text)
 }
 
 /// Only arguments that mean something are compared (RabbitMQ: `rabbit_misc:assert_args_equivalence/4` with

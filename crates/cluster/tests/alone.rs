@@ -97,7 +97,7 @@ fn queue_with(queue: &str, durable: bool, arguments: Arguments) -> Command {
     let arguments = arguments.into();
     let definition = QueueDefinition { durable, arguments, ..QueueDefinition::new(name("/"), name(queue)) };
     let home = ShardAddress { node: NodeId(7 << 96), shard: ShardId(1) };
-    Command::DeclareQueue { definition: definition.into(), home }
+    Command::DeclareQueue { definition: definition.into(), home, server_named: false }
 }
 
 fn exchange(exchange: &str, kind: ExchangeKind, auto_delete: bool) -> Command {

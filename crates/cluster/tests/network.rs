@@ -9,6 +9,8 @@ mod chaos;
 mod commands;
 #[path = "network/cuts.rs"]
 mod cuts;
+#[path = "network/exclusive.rs"]
+mod exclusive;
 #[path = "network/forgotten.rs"]
 mod forgotten;
 #[path = "network/late.rs"]

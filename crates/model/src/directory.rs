@@ -104,6 +104,8 @@ pub enum Command {
         definition: Arc<QueueDefinition>,
         /// Where it is to live: the declarer's shard.
         home: ShardAddress,
+        /// The shard drew the name, which may be a reserved one.
+        server_named: bool,
     },
     /// Delete a queue; a missing one is fine (0 messages).
     DeleteQueue {
@@ -220,6 +222,14 @@ pub enum FromShard {
     Applied {
         /// The last one.
         sequence: u64,
+    },
+    /// A queue of this shard is over by itself, and closed: with its connection, after its last consumer, or
+    /// unused for long. Control always deletes it, and answers with a [`Reply`] when nobody knows it any more.
+    QueueOver {
+        /// To answer.
+        request: RequestId,
+        /// Which queue.
+        id: QueueId,
     },
     /// Answer to [`ToShard::CloseQueue`]: ready messages, or why not.
     QueueClosed {

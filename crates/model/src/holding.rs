@@ -4,7 +4,7 @@ use crate::{ConsumerNumber, Position};
 
 /// A queue as the shard's table of queues knows it. Channels and route caches carry it around; only that table
 /// reads it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct QueueHandle {
     /// Index in the shard's table.
     pub slot: u32,

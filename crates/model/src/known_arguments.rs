@@ -202,7 +202,7 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     setting("x-message-ttl", Here, Integer(0, TIMER_MS_MAX), |settings, value| {
         settings.message_ttl = milliseconds(value);
     }),
-    setting("x-expires", Later, Integer(1, TIMER_MS_MAX), |settings, value| {
+    setting("x-expires", Here, Integer(1, TIMER_MS_MAX), |settings, value| {
         settings.expires = milliseconds(value);
     }),
     setting("x-max-length", Here, COUNT, |settings, value| settings.max_length = count(value)),

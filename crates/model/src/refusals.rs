@@ -55,6 +55,16 @@ pub fn exclusive_use(name: &str, vhost: &str) -> Refusal {
     Refusal::new(ReplyCode::AccessRefused, format!("queue '{name}' in vhost '{vhost}' in exclusive use"))
 }
 
+/// RabbitMQ: `rabbit_amqqueue:check_exclusive_access/3`.
+#[must_use]
+pub fn locked(name: &str, vhost: &str) -> Refusal {
+    let text = format!(
+        "cannot obtain exclusive access to locked queue '{name}' in vhost '{vhost}'. It could be originally declared on \
+         another connection or the exclusive property value does not match that of the original declaration."
+    );
+    Refusal::new(ReplyCode::ResourceLocked, text)
+}
+
 /// No lease: nothing that this node could say would be known to be true. `missing` names who does not answer,
 /// if that is known.
 #[must_use]

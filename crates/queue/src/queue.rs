@@ -12,6 +12,7 @@
 mod consumer;
 mod consumers;
 mod dispatch;
+mod lifetime;
 mod limits;
 mod ready;
 mod resubscribe;
@@ -21,6 +22,7 @@ mod single_active;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use alloc::vec::Vec;
 
@@ -37,6 +39,7 @@ pub use self::rules::{Cause, Departure};
 pub use self::subscription::{SubscribeRefused, Subscription, Window};
 
 use self::consumers::Consumers;
+use self::lifetime::Lifetime;
 use self::ready::{Entry, Ready};
 use self::resubscribe::Named;
 use self::rules::Rules;
@@ -89,6 +92,7 @@ pub struct Queue {
     /// Of the bodies in `unacked`.
     unacked_bytes: u64,
     consumers: Consumers,
+    lifetime: Lifetime,
     /// Shards that are about to say what they have here, after a new link.
     named: Vec<Named>,
     /// On the shard's list for the end of this turn.
@@ -108,6 +112,7 @@ impl Queue {
             unacked: HashMap::with_hasher(FixedState::with_seed(seed.0)),
             unacked_bytes: 0,
             consumers: Consumers::new(record.home, seed.part(1), settings.single_active_consumer),
+            lifetime: Lifetime::new(&record.definition),
             named: Vec::new(),
             listed: false,
         }

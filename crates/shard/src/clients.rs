@@ -35,6 +35,8 @@ pub(crate) struct Client {
     pub(crate) vhost_name: Name,
     /// It has not taken any output for long.
     pub(crate) unread: bool,
+    /// Its exclusive queues have ended, and it gets no more.
+    over: bool,
 }
 
 /// A client that waits for its vhost.
@@ -101,6 +103,19 @@ impl Clients {
     pub(crate) fn find(&self, connection: ConnectionKey) -> Option<&Client> {
         let client = self.clients.get(connection.slot as usize)?;
         (client.generation == connection.generation).then_some(client)
+    }
+
+    /// A connection is over.
+    pub(crate) fn note_over(&mut self, connection: ConnectionKey) {
+        let client = self.get_mut(connection);
+        if client.generation == connection.generation {
+            client.over = true;
+        }
+    }
+
+    /// A connection is there, and not over.
+    pub(crate) fn may_own_queues(&self, connection: ConnectionKey) -> bool {
+        self.find(connection).is_some_and(|client| !client.over)
     }
 
     /// May the connection's user do that?

@@ -24,8 +24,10 @@ impl Machines {
                 self.requests.control().push(FromShard::Applied { sequence });
             }
             ToShard::Reply { request, reply } => {
-                let (requests, mut rooms) = self.requests();
-                requests.on_reply(request, reply, &mut rooms);
+                if !self.requests.on_record_deleted(request) {
+                    let (requests, mut rooms) = self.requests();
+                    requests.on_reply(request, reply, &mut rooms);
+                }
             }
             ToShard::Lease { until } => {
                 if self.view.set_lease(until) {
@@ -72,7 +74,8 @@ impl Machines {
     fn on_put_queue(&mut self, change: &Change, record: &QueueRecord) {
         let known = self.view.table.queue_by_id(record.id).map(|known| &known.record);
         let renamed = known.is_some_and(|known| known.definition.name != record.definition.name);
-        self.queues.open(record, &self.view);
+        let Self { clients, queues, view, .. } = &mut *self;
+        queues.open(record, view, |connection| clients.may_own_queues(connection));
         self.view.apply(change);
         if renamed && let Some(handle) = self.queues.handle(record.id) {
             self.end_queue(handle, false, true);

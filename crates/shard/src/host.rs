@@ -44,6 +44,10 @@ impl Host for Broker<'_> {
         crate::ingress::may_publish(self.connection, exchange, view, clients)
     }
 
+    fn draw_queue_name(&mut self) -> Name {
+        self.machines.requests.draw_queue_name()
+    }
+
     fn request(&mut self, channel: ChannelKey, operation: Operation) {
         let (requests, mut rooms) = self.machines.requests();
         requests.begin(channel, operation, &mut rooms);
@@ -65,5 +69,13 @@ impl Host for Broker<'_> {
         for number in consumers {
             egress.end_consumer(channel, *number, queues);
         }
+    }
+
+    fn connection_closed(&mut self) -> bool {
+        let Machines { clients, queues, .. } = &mut *self.machines;
+        clients.note_over(self.connection);
+        queues.end_exclusive(self.connection);
+        self.machines.delete_over();
+        self.machines.requests.ends_queues_of(self.connection)
     }
 }

@@ -26,6 +26,13 @@ pub(crate) struct Machines {
 }
 
 impl Machines {
+    /// The records of queues that have closed by themselves are deleted.
+    pub(crate) fn delete_over(&mut self) {
+        for (id, owner) in self.queues.take_over() {
+            self.requests.delete_record(id, owner);
+        }
+    }
+
     /// Requests, and the rooms that they go through.
     pub(crate) fn requests(&mut self) -> (&mut Requests, Rooms<'_>) {
         let Self { view, clients, queues, egress, requests, .. } = self;

@@ -16,8 +16,8 @@ mod append;
 mod asking;
 mod away;
 mod commit;
-mod deadlines;
 mod delivery;
+mod departures;
 mod directory;
 mod dispatch;
 mod early;
@@ -25,12 +25,14 @@ mod home;
 mod judge;
 mod lanes;
 mod links;
+mod over;
 mod places;
 mod publisher;
 mod purges;
 mod question;
 mod resubscribe;
 mod throttle;
+mod timers;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -40,7 +42,7 @@ use leveret_model::{
     Address, ChannelKey, ConsumerKey, ConsumerNumber, Held, Instant, Position, QueueHandle, QueueId, Seed,
     Settlement, ShardAddress, StoreMark, limits,
 };
-use leveret_queue::{Arena, Cause};
+use leveret_queue::Arena;
 
 use crate::bounds::Bounds;
 use crate::peers::{Outboxes, PublishSerial};
@@ -48,17 +50,19 @@ use crate::pressure::Pressure;
 
 pub use self::commit::Store;
 pub(crate) use self::delivery::{Credit, FromElsewhere, LocalConsumers};
+pub(crate) use self::departures::Departed;
 pub(crate) use self::judge::QueueAtHome;
 pub(crate) use self::publisher::{Answered, Appended, OneAppended, Publisher};
 pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
 
 use self::away::Away;
 use self::commit::Commits;
-use self::deadlines::Deadlines;
 use self::early::Early;
 use self::home::{AtHome, Lists};
+use self::over::Exclusive;
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
+use self::timers::QueueTimers;
 
 /// Copies of publishes that went to queues.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,30 +73,6 @@ pub(crate) struct Copies {
     pub(crate) away: u64,
     /// Given up because their home did not answer in time.
     pub(crate) given_up: u64,
-}
-
-/// Messages that left queues of this shard without an acknowledgement.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Departed {
-    pub(crate) expired: u64,
-    pub(crate) over_length: u64,
-    pub(crate) returned_too_often: u64,
-    pub(crate) rejected: u64,
-    /// Never in the queue: it was at its length.
-    pub(crate) refused: u64,
-}
-
-impl Departed {
-    fn count(&mut self, cause: Cause) {
-        let counter = match cause {
-            Cause::Expired => &mut self.expired,
-            Cause::MaxLength => &mut self.over_length,
-            Cause::Rejected => &mut self.rejected,
-            Cause::DeliveryLimit => &mut self.returned_too_often,
-            Cause::Refused => &mut self.refused,
-        };
-        *counter += 1;
-    }
 }
 
 /// What queues have to say to the rest of the shard.
@@ -118,11 +98,15 @@ pub(crate) struct Out {
 pub(crate) struct Queues {
     own: ShardAddress,
     seed: Seed,
+    /// The time of this turn.
+    now: Instant,
     places: Places,
     arena: Arena,
     peers: Outboxes,
     commits: Commits,
     lists: Lists,
+    timers: QueueTimers,
+    exclusive: Exclusive,
     /// Queues that throttle their publishers, each once.
     throttling: Vec<QueueHandle>,
     early: Early,
@@ -131,7 +115,8 @@ pub(crate) struct Queues {
     bounds: Bounds,
     /// The last publish that went elsewhere.
     last_publish: PublishSerial,
-    deadlines: Deadlines,
+    /// When a publish on some lane has waited for long enough.
+    lanes_due: Instant,
     out: Out,
     #[cfg(feature = "planted")]
     planted: Option<crate::planted::Planted>,
@@ -142,48 +127,34 @@ impl Queues {
         Self {
             own,
             seed,
+            now: Instant::ZERO,
             places: Places::new(seed.part(2)),
             arena: Arena::new(),
             peers: Outboxes::new(own.node, seed.part(3)),
             commits: Commits::new(store),
             lists: Lists::default(),
+            timers: QueueTimers::default(),
+            exclusive: Exclusive::default(),
             throttling: Vec::new(),
             early: Early::default(),
             purges: Purges::default(),
             pressure: Pressure::Calm,
             bounds: Bounds::default(),
             last_publish: PublishSerial::default(),
-            deadlines: Deadlines::new(),
+            lanes_due: Instant::FAR,
             out: Out::default(),
             #[cfg(feature = "planted")]
             planted: None,
         }
     }
 
+    pub(crate) fn begin_turn(&mut self, now: Instant) {
+        self.now = now;
+    }
+
     pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
         self.bounds = bounds;
         self.peers.set_window(bounds.forward);
-    }
-
-    /// The time of this turn.
-    pub(crate) fn begin_turn(&mut self, now: Instant) {
-        self.deadlines.now = now;
-    }
-
-    /// When [`Queues::call_due`] has something to do.
-    pub(crate) fn messages_due(&self) -> Instant {
-        self.deadlines.next()
-    }
-
-    /// Queues in which a message is to expire have a turn at the end of this one; what is due beyond a bound,
-    /// in a later one.
-    pub(crate) fn call_due(&mut self) {
-        for _ in 0..limits::TIMERS_PER_TURN_MAX {
-            let Some(handle) = self.deadlines.pop_due() else { break };
-            if let Some(mut home) = self.home(handle) {
-                home.call();
-            }
-        }
     }
 
     /// What queues have said since the last time. hot.
@@ -205,12 +176,13 @@ impl Queues {
             handle,
             home,
             own: self.own,
+            now: self.now,
             arena: &mut self.arena,
             peers: &mut self.peers,
             commits: &mut self.commits,
             lists: &mut self.lists,
             departed: &mut self.out.departed,
-            now: self.deadlines.now,
+            timers: &mut self.timers,
         })
     }
 

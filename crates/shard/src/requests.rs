@@ -12,18 +12,21 @@
 
 mod actions;
 mod answers;
+mod endings;
 mod pending;
 mod start;
 mod waiting;
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use leveret_model::directory::FromShard;
-use leveret_model::{ChannelKey, Instant, RequestId, ShardAddress};
+use leveret_model::{ChannelKey, Instant, Name, RequestId, Seed, ShardAddress, SplitMix};
 
 pub(crate) use self::answers::{OwnedAnswer, borrow};
 
+use self::endings::Endings;
 use self::pending::Pending;
 use crate::clients::Clients;
 use crate::egress::Egress;
@@ -41,6 +44,9 @@ pub(crate) struct Requests {
     answers: VecDeque<(ChannelKey, OwnedAnswer)>,
     /// Mail for the control machine.
     control: Vec<FromShard>,
+    endings: Endings,
+    /// For the names of queues whose clients leave them to the server.
+    names: SplitMix,
 }
 
 /// The rooms that a request goes through.
@@ -53,7 +59,7 @@ pub(crate) struct Rooms<'a> {
 }
 
 impl Requests {
-    pub(crate) fn new(own: ShardAddress) -> Self {
+    pub(crate) fn new(own: ShardAddress, seed: Seed) -> Self {
         Self {
             own,
             pending: BTreeMap::new(),
@@ -61,6 +67,8 @@ impl Requests {
             due: Instant::FAR,
             answers: VecDeque::new(),
             control: Vec::new(),
+            endings: Endings::default(),
+            names: SplitMix::new(seed.part(4)),
         }
     }
 
@@ -77,6 +85,15 @@ impl Requests {
     /// When [`Requests::expire`] has something to do.
     pub(crate) fn due(&self) -> Instant {
         self.due
+    }
+
+    /// A name for a queue, which no other has (RabbitMQ: `amq.gen-` and 22 characters of base 64).
+    pub(crate) fn draw_queue_name(&mut self) -> Name {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let random = self.names.next_u128();
+        let mut name = String::from("amq.gen-");
+        name.extend((0..22).map(|at| char::from(DIGITS[(random >> (6 * at)) as usize & 63])));
+        Name::new(&name)
     }
 
     fn draw(&mut self) -> RequestId {

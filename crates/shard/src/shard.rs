@@ -85,7 +85,7 @@ impl Shard {
             queues: Queues::new(own, seed, store),
             ingress: Ingress::new(seed),
             egress: Egress::new(seed),
-            requests: Requests::new(own),
+            requests: Requests::new(own, seed),
             throttled: Throttled::default(),
         };
         Self { connections: Connections::default(), machines, protocol }
@@ -305,13 +305,8 @@ impl Shard {
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
         let Machines { clients, queues, ingress, requests, .. } = &self.machines;
-        let waits = clients.openings_due().min(requests.due());
-        self.connections
-            .next_deadline()
-            .min(queues.lanes_due())
-            .min(queues.messages_due())
-            .min(ingress.due())
-            .min(waits)
+        let waits = clients.openings_due().min(requests.due()).min(queues.timers_due());
+        self.connections.next_deadline().min(queues.lanes_due()).min(ingress.due()).min(waits)
     }
 
     /// Time passed. What is due beyond a bound stays so for the next turn.
@@ -323,7 +318,7 @@ impl Shard {
                 shard.with(key, |connection, now, broker| connection.on_timer(now, broker));
             }
             shard.machines.queues.expire_lanes(now);
-            shard.machines.queues.call_due();
+            shard.machines.queues.on_time();
             shard.machines.ingress.expire(now);
             let (requests, mut rooms) = shard.machines.requests();
             requests.expire(&mut rooms);

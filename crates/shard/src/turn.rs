@@ -26,6 +26,9 @@ impl Shard {
         queues.end_turn(&mut effects.batches, &mut effects.store);
         queues.peers().take_unknown(&mut effects.unknown);
         self.connections.end_turn(&mut effects.touched);
+        for (id, owner) in queues.take_over() {
+            requests.delete_record(id, owner);
+        }
         effects.control.append(requests.control());
         clients.end_turn(effects);
         queues.is_dirty()
@@ -33,7 +36,11 @@ impl Shard {
 
     /// Gives connections what the machines have for them; they may ask for more in turn.
     pub(crate) fn hand_out_results(&mut self) {
+        self.machines.delete_over();
         loop {
+            while let Some(key) = self.machines.requests.pop_without_queues() {
+                self.with(key, |connection, now, broker| connection.on_queues_gone(now, broker));
+            }
             while let Some((key, result)) = self.machines.clients.pop_login() {
                 if let Ok(user) = &result {
                     self.machines.clients.note_user(key, user);

@@ -38,17 +38,20 @@ impl<C> Channel<C> {
         let channel = self.key.number;
         match (pending.reply, answer) {
             (_, Answer::Refused(refusal)) => return Err(Exception::refused(refusal, pending.method)),
-            (Reply::Quiet, Answer::Done | Answer::Queue { .. } | Answer::Messages(_)) => {}
+            (Reply::Quiet, Answer::Done | Answer::Messages(_)) => {}
             (Reply::ExchangeDeclareOk, Answer::Done) => shared.send(channel, &ExchangeDeclareOk),
             (Reply::ExchangeDeleteOk, Answer::Done) => shared.send(channel, &ExchangeDeleteOk),
             (Reply::ExchangeBindOk, Answer::Done) => shared.send(channel, &ExchangeBindOk),
             (Reply::ExchangeUnbindOk, Answer::Done) => shared.send(channel, &ExchangeUnbindOk),
             (Reply::QueueBindOk, Answer::Done) => shared.send(channel, &QueueBindOk),
             (Reply::QueueUnbindOk, Answer::Done) => shared.send(channel, &QueueUnbindOk),
-            (Reply::QueueDeclareOk { name }, Answer::Queue { messages, consumers }) => {
-                let (message_count, consumer_count) = (count(messages), consumers);
-                shared
-                    .send(channel, &QueueDeclareOk { queue: name.as_bytes(), message_count, consumer_count });
+            (Reply::QueueDeclareOk { name, no_wait }, Answer::Queue { messages, consumers }) => {
+                if !no_wait {
+                    let (message_count, consumer_count) = (count(messages), consumers);
+                    let ok = QueueDeclareOk { queue: name.as_bytes(), message_count, consumer_count };
+                    shared.send(channel, &ok);
+                }
+                self.last_queue = name;
             }
             (Reply::QueueDeleteOk, Answer::Messages(messages)) => {
                 shared.send(channel, &QueueDeleteOk { message_count: count(messages) });

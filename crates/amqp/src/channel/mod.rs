@@ -29,7 +29,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Held, Instant, ReplyCode, Settlement};
+use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Held, Instant, Name, ReplyCode, Settlement};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
 use leveret_wire::{
     Frame, FrameError, FrameHead, FrameKind, Method, MethodError, decode_ack, decode_frame, decode_publish,
@@ -112,6 +112,8 @@ pub(crate) struct Channel<C> {
     last_consumer: u32,
     /// For consumers that start from now on; 0 is no limit.
     prefetch: u16,
+    /// The queue that was declared last, which an empty name stands for; empty before any (AMQP 0-9-1 §1.7.2.3).
+    last_queue: Name,
 }
 
 impl<C: Default> Channel<C> {
@@ -131,6 +133,7 @@ impl<C: Default> Channel<C> {
             last_tag: 0,
             last_consumer: 0,
             prefetch: 0,
+            last_queue: Name::default(),
         }
     }
 }

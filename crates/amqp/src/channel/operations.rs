@@ -5,14 +5,14 @@ use alloc::format;
 
 use leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
 use leveret_model::surface::Feature;
-use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode, Value};
+use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode, RoutingKey, Value};
 use leveret_wire::Method;
 use leveret_wire::method::{BasicCancel, BasicCancelOk, BasicConsume};
 
 use super::properties::DIRECT_REPLY_TO;
 use super::topology::{
-    exchange_bind, exchange_declare, exchange_delete, exchange_unbind, queue_bind, queue_declare,
-    queue_delete, queue_name, queue_purge, queue_unbind, to_arguments, to_name,
+    Naming, exchange_bind, exchange_declare, exchange_delete, exchange_unbind, queue_bind, queue_declare,
+    queue_delete, queue_unbind, to_arguments, to_name, to_plain_name,
 };
 use super::{Channel, Wait};
 use crate::exception::{Exception, MethodId};
@@ -31,6 +31,7 @@ pub(super) enum Reply {
     ExchangeUnbindOk,
     QueueDeclareOk {
         name: Name,
+        no_wait: bool,
     },
     QueueDeleteOk,
     QueueBindOk,
@@ -103,14 +104,33 @@ impl<C> Channel<C> {
                 (exchange_unbind(id, &m)?, Reply::ExchangeUnbindOk.unless(m.no_wait))
             }
             Method::QueueDeclare(m) => {
-                let name = queue_name("queue.declare", id, m.queue)?;
-                let operation = queue_declare(id, &m, &turn.shared.client.vhost, name.clone())?;
-                (operation, Reply::QueueDeclareOk { name }.unless(m.no_wait))
+                let mut name = to_plain_name(id, "queue name", m.queue)?;
+                let server_named = name.is_empty() && !m.passive;
+                if server_named {
+                    name = turn.host.draw_queue_name();
+                }
+                let naming = Naming { name: name.clone(), server_named };
+                (
+                    queue_declare(id, &m, turn.shared, naming)?,
+                    Reply::QueueDeclareOk { name, no_wait: m.no_wait },
+                )
             }
-            Method::QueueDelete(m) => (queue_delete(id, &m)?, Reply::QueueDeleteOk.unless(m.no_wait)),
-            Method::QueueBind(m) => (queue_bind(id, &m)?, Reply::QueueBindOk.unless(m.no_wait)),
-            Method::QueueUnbind(m) => (queue_unbind(id, &m)?, Reply::QueueUnbindOk),
-            Method::QueuePurge(m) => (queue_purge(id, &m)?, Reply::QueuePurgeOk.unless(m.no_wait)),
+            Method::QueueDelete(m) => {
+                let queue = self.queue_named(id, m.queue)?;
+                (queue_delete(queue, &m), Reply::QueueDeleteOk.unless(m.no_wait))
+            }
+            Method::QueueBind(m) => {
+                let ends = self.ends_of_binding(id, m.queue, m.routing_key)?;
+                (queue_bind(id, ends, &m)?, Reply::QueueBindOk.unless(m.no_wait))
+            }
+            Method::QueueUnbind(m) => {
+                let ends = self.ends_of_binding(id, m.queue, m.routing_key)?;
+                (queue_unbind(id, ends, &m)?, Reply::QueueUnbindOk)
+            }
+            Method::QueuePurge(m) => {
+                let name = self.queue_named(id, m.queue)?;
+                (Operation::QueuePurge { name }, Reply::QueuePurgeOk.unless(m.no_wait))
+            }
             Method::BasicConsume(m) => {
                 self.demand_room(turn.shared, id, m.no_ack)?;
                 self.consume(id, &m)?
@@ -120,7 +140,7 @@ impl<C> Channel<C> {
                 None => return Ok(()),
             },
             Method::BasicGet(m) => {
-                let queue = queue_name("basic.get", id, m.queue)?;
+                let queue = self.queue_named(id, m.queue)?;
                 self.demand_room(turn.shared, id, m.no_ack)?;
                 (Operation::Get { queue, no_ack: m.no_ack }, Reply::Got { no_ack: m.no_ack })
             }
@@ -134,6 +154,31 @@ impl<C> Channel<C> {
         self.wait = Wait::Answer(Box::new(pending));
         turn.host.request(self.key, operation);
         Ok(())
+    }
+
+    /// A queue by its name; an empty one stands for the queue that was declared last (AMQP 0-9-1 §1.7.2.3).
+    fn queue_named(&self, id: MethodId, bytes: &[u8]) -> Result<Name, Exception> {
+        if !bytes.is_empty() {
+            return to_plain_name(id, "queue name", bytes);
+        }
+        if self.last_queue.is_empty() {
+            // RabbitMQ: rabbit_channel:expand_queue_name_shortcut/2
+            return Err(Exception::new(ReplyCode::NotFound, id, "no previously declared queue"));
+        }
+        Ok(self.last_queue.clone())
+    }
+
+    /// Queue and key of a binding. With both empty the key is the name of the queue too (AMQP 0-9-1 §1.7.2.5).
+    fn ends_of_binding(
+        &self,
+        id: MethodId,
+        queue: &[u8],
+        key: &[u8],
+    ) -> Result<(Name, RoutingKey), Exception> {
+        let name = self.queue_named(id, queue)?;
+        let key = if queue.is_empty() && key.is_empty() { name.as_bytes() } else { key };
+        let key = RoutingKey::new(key);
+        Ok((name, key))
     }
 
     /// `limits::UNACKED_PER_CHANNEL_MAX`
@@ -159,7 +204,7 @@ impl<C> Channel<C> {
     }
 
     fn consume(&mut self, id: MethodId, m: &BasicConsume<'_>) -> Result<(Operation, Reply), Exception> {
-        let queue = queue_name("basic.consume", id, m.queue)?;
+        let queue = self.queue_named(id, m.queue)?;
         if m.queue == DIRECT_REPLY_TO {
             demand_flag("basic.consume", "queue amq.rabbitmq.reply-to", id)?;
         }

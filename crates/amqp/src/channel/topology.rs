@@ -11,17 +11,20 @@ use alloc::vec::Vec;
 
 use leveret_model::definition::{ExchangeDefinition, ExchangeKind, QueueDefinition};
 use leveret_model::surface::Status;
-use leveret_model::{Arguments, Name, ReplyCode, RoutingKey, Value, refusals};
+use leveret_model::{
+    Arguments, ConnectionAddress, Name, ReplyCode, RoutingKey, ShardAddress, Value, refusals,
+};
 use leveret_wire::Table;
 use leveret_wire::method::{
     ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind, QueueBind, QueueDeclare, QueueDelete,
-    QueuePurge, QueueUnbind,
+    QueueUnbind,
 };
 
 use super::properties::DIRECT_REPLY_TO;
 use crate::exception::{Exception, MethodId};
 use crate::host::{Bind, Operation};
 use crate::surface::{demand_argument, demand_flag};
+use crate::turn::Shared;
 
 /// The values of an arguments table: known ones that are not built, or have a value that they do not take, are refused by
 /// name; ignored ones are left out, unknown ones are kept.
@@ -47,7 +50,7 @@ fn demand_arguments(place: &str, method: MethodId, arguments: Arguments) -> Resu
 }
 
 /// The name of an exchange or a queue, without ends of lines (RabbitMQ: strip_cr_lf): it is shown in logs and lists.
-fn to_plain_name(method: MethodId, what: &str, bytes: &[u8]) -> Result<Name, Exception> {
+pub(super) fn to_plain_name(method: MethodId, what: &str, bytes: &[u8]) -> Result<Name, Exception> {
     let name = to_name(method, what, bytes)?;
     if name.contains(['\r', '\n']) {
         return Ok(Name::new(&name.replace(['\r', '\n'], "")));
@@ -61,13 +64,11 @@ pub(super) fn to_name(method: MethodId, what: &str, bytes: &[u8]) -> Result<Name
         .map_err(|error| Exception::new(ReplyCode::SyntaxError, method, format!("{what}: {error}")))
 }
 
-/// The name of a queue; an empty one is for servers to draw, or stands for the last one declared.
-pub(super) fn queue_name(place: &str, method: MethodId, bytes: &[u8]) -> Result<Name, Exception> {
-    let name = to_plain_name(method, "queue name", bytes)?;
-    if name.is_empty() {
-        demand_flag(place, "empty queue name", method)?;
-    }
-    Ok(name)
+/// What a queue that is declared is to be called.
+pub(super) struct Naming {
+    pub(super) name: Name,
+    /// The host drew the name.
+    pub(super) server_named: bool,
 }
 
 /// The default exchange is refused to a passive declare too (RabbitMQ 3.10.8 and 4 check that first).
@@ -118,8 +119,8 @@ pub(super) fn exchange_unbind(id: MethodId, m: &ExchangeUnbind<'_>) -> Result<Op
 pub(super) fn queue_declare(
     id: MethodId,
     m: &QueueDeclare<'_>,
-    vhost: &Name,
-    name: Name,
+    shared: &Shared,
+    Naming { name, server_named }: Naming,
 ) -> Result<Operation, Exception> {
     const PLACE: &str = "queue.declare";
     if m.queue == DIRECT_REPLY_TO {
@@ -129,11 +130,6 @@ pub(super) fn queue_declare(
         // ignores all other fields (RabbitMQ)
         return Ok(Operation::QueueDeclarePassive { name });
     }
-    for (set, flag) in [(m.exclusive, "exclusive"), (m.auto_delete, "auto-delete")] {
-        if set {
-            demand_flag(PLACE, flag, id)?;
-        }
-    }
     let arguments = read_arguments(id, m.arguments)?;
     // before the others: which of them are taken depends on it
     if let Some(kind) = arguments.get("x-queue-type")
@@ -142,12 +138,21 @@ pub(super) fn queue_declare(
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, wrong_queue_type(kind)));
     }
     let arguments = demand_arguments(PLACE, id, arguments)?;
-    Ok(Operation::QueueDeclare(Arc::new(QueueDefinition {
-        durable: m.durable,
+    let exclusive =
+        m.exclusive.then(|| ConnectionAddress { at: ShardAddress::default(), connection: shared.key });
+    let definition = Arc::new(QueueDefinition {
+        // an exclusive queue does not outlive its connection, whatever its client says (RabbitMQ)
+        durable: m.durable && !m.exclusive,
+        exclusive,
         auto_delete: m.auto_delete,
         arguments: arguments.into(),
-        ..QueueDefinition::new(vhost.clone(), name)
-    })))
+        ..QueueDefinition::new(shared.client.vhost.clone(), name)
+    });
+    Ok(if server_named {
+        Operation::QueueDeclareServerNamed(definition)
+    } else {
+        Operation::QueueDeclare(definition)
+    })
 }
 
 /// Never silently another type of queue than was asked for.
@@ -161,26 +166,24 @@ fn wrong_queue_type(kind: &Value) -> alloc::string::String {
     }
 }
 
-pub(super) fn queue_delete(id: MethodId, m: &QueueDelete<'_>) -> Result<Operation, Exception> {
-    Ok(Operation::QueueDelete {
-        name: queue_name("queue.delete", id, m.queue)?,
-        if_unused: m.if_unused,
-        if_empty: m.if_empty,
-    })
+pub(super) fn queue_delete(name: Name, m: &QueueDelete<'_>) -> Operation {
+    Operation::QueueDelete { name, if_unused: m.if_unused, if_empty: m.if_empty }
 }
 
-pub(super) fn queue_bind(id: MethodId, m: &QueueBind<'_>) -> Result<Operation, Exception> {
-    let queue = queue_name("queue.bind", id, m.queue)?;
-    bind("queue.bind", id, queue, m.exchange, m.routing_key, m.arguments).map(Operation::QueueBind)
+pub(super) fn queue_bind(
+    id: MethodId,
+    (queue, key): (Name, RoutingKey),
+    m: &QueueBind<'_>,
+) -> Result<Operation, Exception> {
+    bind("queue.bind", id, queue, m.exchange, &key, m.arguments).map(Operation::QueueBind)
 }
 
-pub(super) fn queue_unbind(id: MethodId, m: &QueueUnbind<'_>) -> Result<Operation, Exception> {
-    let queue = queue_name("queue.unbind", id, m.queue)?;
-    bind("queue.unbind", id, queue, m.exchange, m.routing_key, m.arguments).map(Operation::QueueUnbind)
-}
-
-pub(super) fn queue_purge(id: MethodId, m: &QueuePurge<'_>) -> Result<Operation, Exception> {
-    Ok(Operation::QueuePurge { name: queue_name("queue.purge", id, m.queue)? })
+pub(super) fn queue_unbind(
+    id: MethodId,
+    (queue, key): (Name, RoutingKey),
+    m: &QueueUnbind<'_>,
+) -> Result<Operation, Exception> {
+    bind("queue.unbind", id, queue, m.exchange, &key, m.arguments).map(Operation::QueueUnbind)
 }
 
 fn bind(

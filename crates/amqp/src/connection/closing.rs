@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use leveret_model::limits::{CLOSE_TIMEOUT, OUTPUT_UNREAD_BYTES};
+use leveret_model::limits::{CLOSE_TIMEOUT, LEAVE_WAIT, OUTPUT_UNREAD_BYTES};
 use leveret_model::{ChannelNumber, Instant, Name, ReplyCode, Scope};
 use leveret_wire::method::{ChannelClose, ConnectionClose, ConnectionCloseOk};
 
@@ -23,7 +23,8 @@ impl<C> Connection<C> {
                 self.finish(Ended::ByServer(code, exception.reply_text()), host);
             }
             Phase::Handshake { .. } | Phase::Open => self.close_connection(&exception, host),
-            Phase::Refused { .. } | Phase::Closing { .. } | Phase::Finished { .. } => {}
+            Phase::Refused { .. } | Phase::Ending { .. } | Phase::Closing { .. } | Phase::Finished { .. } => {
+            }
         }
     }
 
@@ -93,6 +94,7 @@ impl<C> Connection<C> {
     /// connection.close; all channels end with it.
     fn close_connection<H: Host<Channel = C>>(&mut self, exception: &Exception, host: &mut H) {
         self.end_channels(host, true);
+        host.connection_closed();
         let (code, text) = (exception.code(), exception.reply_text());
         self.ended.get_or_insert_with(|| Box::new(Ended::ByServer(code, text)));
         self.send_close(exception);
@@ -111,9 +113,25 @@ impl<C> Connection<C> {
     }
 
     /// The client closed the connection: its channels end before it hears close-ok, so that it finds everything given back
-    /// when it comes again.
+    /// when it comes again; and its exclusive queues are gone, so that it may declare them anew at once (RabbitMQ).
     pub(super) fn on_close<H: Host<Channel = C>>(&mut self, host: &mut H) {
         self.end_channels(host, true);
+        if host.connection_closed() {
+            self.phase = Phase::Ending { until: self.now + LEAVE_WAIT };
+        } else {
+            self.end_close(host);
+        }
+    }
+
+    /// `Host::connection_closed` said that queues were not gone: they are.
+    pub fn on_queues_gone<H: Host<Channel = C>>(&mut self, now: Instant, host: &mut H) {
+        self.now = now;
+        if let Phase::Ending { .. } = self.phase {
+            self.end_close(host);
+        }
+    }
+
+    pub(super) fn end_close<H: Host<Channel = C>>(&mut self, host: &mut H) {
         self.shared.send(ZERO, &ConnectionCloseOk);
         self.finish(Ended::ByClient, host);
     }
@@ -121,6 +139,7 @@ impl<C> Connection<C> {
     /// The end. A reason that was noted before stays; so does what is to be written, for a while.
     pub(super) fn finish<H: Host<Channel = C>>(&mut self, ended: Ended, host: &mut H) {
         self.end_channels(host, false);
+        host.connection_closed();
         self.ended.get_or_insert_with(|| Box::new(ended));
         self.phase = Phase::Finished { until: self.now + CLOSE_TIMEOUT };
     }

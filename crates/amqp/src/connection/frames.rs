@@ -36,9 +36,10 @@ impl<C: Default> Connection<C> {
                 Phase::Handshake { state, .. } => self.on_handshake_bytes(state, bytes, at, host),
                 Phase::Closing { deaf: false, .. } => self.on_closing_bytes(bytes, at, host),
                 // nothing that comes now means anything
-                Phase::Closing { deaf: true, .. } | Phase::Refused { .. } | Phase::Finished { .. } => {
-                    bytes.len() - at
-                }
+                Phase::Closing { deaf: true, .. }
+                | Phase::Refused { .. }
+                | Phase::Ending { .. }
+                | Phase::Finished { .. } => bytes.len() - at,
             };
             if taken == 0 {
                 break;

@@ -36,7 +36,7 @@ impl<C> Connection<C> {
         match self.phase {
             Phase::Handshake { .. } => State::Handshake,
             Phase::Open => State::Open,
-            Phase::Refused { .. } | Phase::Closing { .. } => State::Closing,
+            Phase::Refused { .. } | Phase::Ending { .. } | Phase::Closing { .. } => State::Closing,
             Phase::Finished { .. } => State::Finished,
         }
     }

@@ -20,6 +20,7 @@ impl<C> Connection<C> {
             Phase::Refused { until } | Phase::Closing { until, .. } if now >= until => {
                 return self.cut(Ended::Lost, host);
             }
+            Phase::Ending { until } if now >= until => return self.end_close(host),
             Phase::Finished { until } => {
                 if now >= until {
                     self.shared.output.clear();
@@ -106,7 +107,10 @@ impl<C> Connection<C> {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let phase = match self.phase {
-            Phase::Handshake { until, .. } | Phase::Refused { until } | Phase::Closing { until, .. } => until,
+            Phase::Handshake { until, .. }
+            | Phase::Refused { until }
+            | Phase::Ending { until }
+            | Phase::Closing { until, .. } => until,
             Phase::Open => self.leave_due(),
             Phase::Finished { until } => return (!self.shared.output.is_empty()).then_some(until),
         };

@@ -50,3 +50,31 @@ fn a_close_does_not_wait_for_ever() {
     talk.hears(0, ConnectionCloseOk);
     assert!(talk.connection.is_finished());
 }
+
+/// RabbitMQ: exclusive queues are gone before close-ok, so that a client which comes again may declare them at once.
+#[test]
+fn close_ok_waits_for_the_end_of_exclusive_queues() {
+    let mut talk = Talk::on_channel_1();
+    talk.broker.queues_left = true;
+    talk.says(0, ConnectionClose::default());
+    talk.says(1, QueuePurge { queue: b"q", no_wait: false });
+    talk.hears_nothing();
+    assert_eq!(talk.broker.calls, [Call::Closed(1, vec![])]);
+    talk.connection.on_queues_gone(talk.now, &mut talk.broker);
+    talk.hears(0, ConnectionCloseOk);
+    assert!(talk.connection.is_finished());
+}
+
+/// `limits::LEAVE_WAIT`: a cluster that does not answer keeps no client.
+#[test]
+fn close_ok_does_not_wait_for_exclusive_queues_for_ever() {
+    let mut talk = Talk::on_channel_1();
+    talk.broker.queues_left = true;
+    talk.says(0, ConnectionClose::default());
+    talk.passes(LEAVE_WAIT - Duration::from_millis(1));
+    talk.hears_nothing();
+    assert_eq!(talk.connection.next_deadline(), Some(talk.now + Duration::from_millis(1)));
+    talk.passes(Duration::from_millis(1));
+    talk.hears(0, ConnectionCloseOk);
+    assert!(talk.connection.is_finished());
+}

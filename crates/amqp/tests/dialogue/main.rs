@@ -11,6 +11,7 @@ mod heartbeats;
 mod leaving;
 mod pauses;
 mod publishing;
+mod queue_names;
 mod random;
 mod refusals;
 mod stuck;

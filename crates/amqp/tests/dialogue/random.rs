@@ -70,7 +70,9 @@ fn answer(talk: &mut Talk, channel: ChannelKey, operation: &Operation) {
     let (address, header) = (address("e", "k"), header_payload(2));
     let message = Message::new(&address, &header, Body::Flat(b"hi"));
     match operation {
-        Operation::QueueDeclare(_) | Operation::QueueDeclarePassive { .. } => {
+        Operation::QueueDeclare(_)
+        | Operation::QueueDeclareServerNamed(_)
+        | Operation::QueueDeclarePassive { .. } => {
             talk.answers(channel, Answer::Queue { messages: 0, consumers: 0 });
         }
         Operation::QueueDelete { .. } | Operation::QueuePurge { .. } => {

@@ -16,29 +16,14 @@ fn refused<'m>(method: impl Into<Method<'m>>, id: (u16, u16), text: &str) {
 
 /// A method with one thing in it that is not built.
 fn with_flag(place: &str, flag: &str) -> (Method<'static>, (u16, u16)) {
-    let (queue, exchange) = (b"q", b"x");
+    let exchange = b"x";
     match (place, flag) {
-        ("queue.declare", "exclusive") => {
-            (QueueDeclare { queue, exclusive: true, ..Default::default() }.into(), (50, 10))
-        }
-        ("queue.declare", "auto-delete") => {
-            (QueueDeclare { queue, auto_delete: true, ..Default::default() }.into(), (50, 10))
-        }
-        ("queue.declare", "empty queue name") => (QueueDeclare::default().into(), (50, 10)),
         ("queue.declare", "queue amq.rabbitmq.reply-to") => {
             (QueueDeclare { queue: b"amq.rabbitmq.reply-to", ..Default::default() }.into(), (50, 10))
         }
-        ("queue.delete", "empty queue name") => (QueueDelete::default().into(), (50, 40)),
-        ("queue.purge", "empty queue name") => (QueuePurge::default().into(), (50, 30)),
-        ("queue.bind", "empty queue name") => (QueueBind { exchange, ..Default::default() }.into(), (50, 20)),
-        ("queue.unbind", "empty queue name") => {
-            (QueueUnbind { exchange, ..Default::default() }.into(), (50, 50))
-        }
-        ("basic.consume", "empty queue name") => (BasicConsume::default().into(), (60, 20)),
         ("basic.consume", "queue amq.rabbitmq.reply-to") => {
             (BasicConsume { queue: b"amq.rabbitmq.reply-to", ..Default::default() }.into(), (60, 20))
         }
-        ("basic.get", "empty queue name") => (BasicGet::default().into(), (60, 70)),
         ("exchange.declare", "auto-delete") => {
             let declare =
                 ExchangeDeclare { exchange, kind: b"direct", auto_delete: true, ..Default::default() };

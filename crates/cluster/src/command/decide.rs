@@ -52,7 +52,9 @@ impl Control {
             Command::DeleteExchange { vhost, name, if_unused } => {
                 self.delete_exchange(&ObjectName::new(vhost, name), *if_unused)
             }
-            Command::DeclareQueue { definition, home } => self.declare_queue(now, definition, *home),
+            Command::DeclareQueue { definition, home, server_named } => {
+                self.declare_queue(now, definition, *home, *server_named)
+            }
             Command::DeleteQueue { vhost, name, .. } => {
                 self.delete_queue(origin, &ObjectName::new(vhost, name))
             }
@@ -118,7 +120,13 @@ impl Control {
         }
     }
 
-    fn declare_queue(&mut self, now: Instant, definition: &Arc<QueueDefinition>, home: ShardAddress) -> Step {
+    fn declare_queue(
+        &mut self,
+        now: Instant,
+        definition: &Arc<QueueDefinition>,
+        home: ShardAddress,
+        server_named: bool,
+    ) -> Step {
         let name = ObjectName::new(&definition.vhost, &definition.name);
         match self.directory.queue(&name) {
             Lookup::Undecided => return Step::Wait,
@@ -139,7 +147,9 @@ impl Control {
                     return Step::WaitUntil(free_at);
                 }
             }
-            Lookup::Nothing if is_reserved(&name) => return Step::Refuse(refusal::reserved("queue", &name)),
+            Lookup::Nothing if is_reserved(&name) && !server_named => {
+                return Step::Refuse(refusal::reserved("queue", &name));
+            }
             Lookup::Nothing => {}
         }
         if let Some(bound) = self.directory.no_room_for_queue(&definition.arguments) {

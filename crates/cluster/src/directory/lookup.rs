@@ -43,6 +43,12 @@ impl Directory {
         let home = self.queues.lives[name][&id];
         match (rank, self.queue_record(home, id)) {
             (Rank::Proposed, _) | (_, None) => Lookup::Undecided,
+            // it ended with its connection: the name is free at once, and nobody waits for the node
+            (_, Some((record, _)))
+                if record.definition.exclusive.is_some() && self.standing(home).is_down() =>
+            {
+                Lookup::Nothing
+            }
             (_, Some((record, _))) => {
                 Lookup::There(QueueLookup { record: record.clone(), home: self.standing(home) })
             }

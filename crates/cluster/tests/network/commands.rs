@@ -8,7 +8,7 @@ use leveret_model::{Arguments, Name, RoutingKey, ShardAddress};
 
 pub fn queue(name: &str, home: ShardAddress, durable: bool) -> Command {
     let definition = QueueDefinition { durable, ..QueueDefinition::new(Name::new("/"), Name::new(name)) };
-    Command::DeclareQueue { definition: definition.into(), home }
+    Command::DeclareQueue { definition: definition.into(), home, server_named: false }
 }
 
 pub fn delete_queue(name: &str) -> Command {

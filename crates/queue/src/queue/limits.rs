@@ -1,8 +1,8 @@
 //! What a queue does to messages beside handing them out: it refuses, expires and drops them.
 //!
-//! The queue has no clock: each call that may let a message expire is told the time. The shard asks
-//! [`Queue::next_deadline`] after each turn of a queue that [`Queue::is_ruled`], and gives it a turn at that
-//! time ([`Queue::call`]).
+//! The queue has no clock: each call that may let a message expire is told the time. After each turn of a queue
+//! that [`Queue::is_ruled`] the shard takes what left, and asks for the next deadline; when that is due,
+//! [`Queue::on_time`] has the queue listed for another turn.
 
 use alloc::vec::Vec;
 
@@ -34,8 +34,7 @@ impl Queue {
         Some(ready.append_ruled(entry, terms, now, self.seed.part(2)))
     }
 
-    /// The queue has rules, or messages that expire: the shard takes its departures after each turn of it, and
-    /// asks when it is to have the next.
+    /// The queue has rules, or messages that expire.
     #[inline]
     #[must_use]
     pub fn is_ruled(&self) -> bool {
@@ -44,12 +43,15 @@ impl Queue {
 
     /// When a message at a head expires; [`Instant::FAR`] if none does.
     #[must_use]
-    pub fn next_deadline(&mut self) -> Instant {
-        self.ready.ruled_in_front().map_or(Instant::FAR, |ruled| ruled.next_deadline())
+    pub fn message_deadline(&self) -> Instant {
+        if self.ready.plain_len() > 0 {
+            return Instant::FAR;
+        }
+        self.ready.ruled().map_or(Instant::FAR, super::ruled::Ruled::next_deadline)
     }
 
-    /// It is time: [`Queue::touch`] lists the queue.
-    pub fn call(&mut self) {
+    /// Messages may be due: [`Queue::touch`] lists the queue.
+    pub(super) fn call(&mut self) {
         if let Some(ruled) = self.ready.ruled_mut() {
             ruled.touched = true;
         }

@@ -79,7 +79,7 @@ impl Ready {
     pub(super) fn end_ruled(&mut self) {
         let Some(ruled) = &mut self.ruled else { return };
         ruled.end();
-        if let Some(next) = ruled.is_spare().filter(|_| self.fresh.is_empty()) {
+        if let Some(next) = ruled.next_if_spare().filter(|_| self.fresh.is_empty()) {
             self.next = next;
             self.ruled = None;
         }

@@ -115,7 +115,7 @@ impl Ruled {
 
     /// The next free place, if the queue can do without this: it has no rules, and nothing here is ready, held
     /// or about to leave.
-    pub(super) fn is_spare(&self) -> Option<u64> {
+    pub(super) fn next_if_spare(&self) -> Option<u64> {
         let idle = self.len == 0 && self.held.is_empty() && self.departures.is_empty();
         (idle && self.rules == Rules::default()).then_some(self.next)
     }

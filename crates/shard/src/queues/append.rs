@@ -92,7 +92,7 @@ impl Queues {
                     let target = LaneTarget { queue: *id, sequence, base: away.lane.base() };
                     let outbox = self.peers.at(away.outbox);
                     outbox.push_shared_publish(self.last_publish, target, || self.arena.get(message));
-                    self.deadlines.lanes = self.deadlines.lanes.min(due);
+                    self.lanes_due = self.lanes_due.min(due);
                     self.out.copies.away += 1;
                 }
                 // deleted, or about to be: it counts as not matched

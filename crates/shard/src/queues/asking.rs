@@ -139,6 +139,7 @@ impl Queues {
             },
             Question::Purge => HomeAnswer::Purged(home.purge()),
             Question::Inspect => {
+                home.on_use();
                 let (messages, consumers) = home.counts();
                 HomeAnswer::Counts(messages, consumers)
             }

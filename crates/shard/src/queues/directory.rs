@@ -3,7 +3,8 @@
 use leveret_link::record::Record;
 use leveret_model::directory::QueueRecord;
 use leveret_model::{
-    ChannelKey, ConsumerNumber, LaneSequence, QueueHandle, QueueId, Refusal, ShardAddress, refusals,
+    ChannelKey, ConnectionKey, ConsumerNumber, Instant, LaneSequence, QueueHandle, QueueId, Refusal,
+    ShardAddress, refusals,
 };
 
 use super::Queues;
@@ -12,8 +13,14 @@ use super::places::{Entry, Place};
 use crate::view::ClusterView;
 
 impl Queues {
-    /// The directory made a queue; one of this shard opens.
-    pub(crate) fn open(&mut self, record: &QueueRecord, view: &ClusterView) {
+    /// The directory made a queue; one of this shard opens. `lives` says whether a connection may have exclusive
+    /// queues: one that went while it declared one leaves nothing behind.
+    pub(crate) fn open(
+        &mut self,
+        record: &QueueRecord,
+        view: &ClusterView,
+        lives: impl FnOnce(ConnectionKey) -> bool,
+    ) {
         let id = record.id;
         if record.home != self.own || self.places.handle(id).is_some() {
             return;
@@ -22,7 +29,17 @@ impl Queues {
         let mut home = Home::new(record, self.seed.part(id.ulid.0 as u64));
         #[cfg(feature = "planted")]
         self.planted.into_iter().for_each(|bug| home.plant(bug));
-        self.places.insert(id, Place::Home(alloc::boxed::Box::new(home)));
+        let owner = home.owner;
+        let handle = self.places.insert(id, Place::Home(alloc::boxed::Box::new(home)));
+        if let Some(owner) = owner {
+            self.exclusive.insert(owner, handle);
+        }
+        if let Some(mut home) = self.home(handle) {
+            home.on_use();
+            if owner.is_some_and(|owner| !lives(owner)) {
+                home.end();
+            }
+        }
         self.take_early(id, view);
     }
 
@@ -67,7 +84,12 @@ impl Queues {
                 self.peers.at(away.outbox).forget_settles_of(id);
                 self.peers.leave(away.outbox);
             }
-            Some(Entry { place: Place::Home(home), .. }) => self.deadlines.disarm(handle, home.armed),
+            Some(Entry { place: Place::Home(mut home), .. }) => {
+                self.timers.set(handle, &mut home.timer_at, Instant::FAR);
+                if let Some(owner) = home.owner {
+                    self.exclusive.remove(owner, handle);
+                }
+            }
             None => {}
         }
         self.out.throttle_ended = true;

@@ -10,18 +10,19 @@ use alloc::vec::Vec;
 use leveret_link::record::{LaneTarget, Record, RemoteConsumer};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{
-    Boot, ConsumerKey, ConsumerNumber, Instant, Message, OwnedMessage, Position, QueueHandle, QueueId, Seed,
-    Settlement, ShardAddress, StoreMark, Stored, Terms, Unread,
+    Boot, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, Message, OwnedMessage, Position, QueueHandle,
+    QueueId, Seed, Settlement, ShardAddress, StoreMark, Stored, Terms, Unread,
 };
 use leveret_queue::{
     Arena, Cause, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused, Subscription,
     Window,
 };
 
-use super::Departed;
 use super::commit::Commits;
-use super::deadlines::Deadlines;
+use super::departures::Departed;
+use super::over::owner;
 use super::question::GotMessage;
+use super::timers::QueueTimers;
 use crate::bounds::Bounds;
 use crate::peers::Outboxes;
 
@@ -31,14 +32,16 @@ pub(crate) struct Home {
     queue: Queue,
     /// The home's end of the lanes.
     lanes: Lanes,
+    /// When the shard tells it the time (`timers.rs`).
+    pub(super) timer_at: Instant,
+    /// The connection of this shard that alone may use it.
+    pub(super) owner: Option<ConnectionKey>,
     /// It is being deleted: it takes and gives nothing until it is dropped (`ToShard::CloseQueue`).
     pub(super) closed: bool,
     /// Its publishers wait (`throttle.rs`).
     pub(super) throttles: bool,
     /// Shards elsewhere that were told so.
     pub(super) throttled_shards: Vec<ShardAddress>,
-    /// When it is to have a turn (`deadlines.rs`).
-    pub(super) armed: Instant,
 }
 
 impl Home {
@@ -46,10 +49,11 @@ impl Home {
         Self {
             queue: Queue::new(record, seed),
             lanes: Lanes::default(),
+            timer_at: Instant::FAR,
+            owner: owner(&record.definition, record.home),
             closed: false,
             throttles: false,
             throttled_shards: Vec::new(),
-            armed: Instant::FAR,
         }
     }
 
@@ -76,29 +80,17 @@ impl Home {
     pub(super) fn end_turn(
         &mut self,
         handle: QueueHandle,
-        deadlines: &mut Deadlines,
+        timers: &mut QueueTimers,
         arena: &mut Arena,
         departed: &mut Departed,
     ) {
         if self.queue.is_ruled() {
-            self.end_ruled_turn(handle, deadlines, arena, departed);
+            departed.end_turn(&mut self.queue, arena);
+            let due = self.queue.message_deadline();
+            if due < self.timer_at {
+                timers.set(handle, &mut self.timer_at, due);
+            }
         }
-    }
-
-    #[inline(never)]
-    fn end_ruled_turn(
-        &mut self,
-        handle: QueueHandle,
-        deadlines: &mut Deadlines,
-        arena: &mut Arena,
-        departed: &mut Departed,
-    ) {
-        for departure in self.queue.take_departures() {
-            departed.count(departure.cause);
-            arena.release(departure.message);
-        }
-        let due = self.queue.next_deadline();
-        self.armed = deadlines.arm(handle, self.armed, due);
     }
 
     #[cfg(feature = "planted")]
@@ -114,6 +106,8 @@ pub(super) struct Lists {
     pub(super) dirty: Vec<QueueHandle>,
     /// Lanes that are owed a `Stored`.
     pub(super) owing: Vec<QueueHandle>,
+    /// Queues that are over by themselves: closed, and their records are to be deleted.
+    pub(super) over: Vec<QueueHandle>,
 }
 
 /// The open door of a queue that is at home here.
@@ -123,12 +117,14 @@ pub(crate) struct AtHome<'a> {
     pub(super) handle: QueueHandle,
     pub(super) home: &'a mut Home,
     pub(super) own: ShardAddress,
+    /// The time of this turn.
+    pub(super) now: Instant,
     pub(super) arena: &'a mut Arena,
     pub(super) peers: &'a mut Outboxes,
     pub(super) commits: &'a mut Commits,
     pub(super) lists: &'a mut Lists,
     pub(super) departed: &'a mut Departed,
-    pub(super) now: Instant,
+    pub(super) timers: &'a mut QueueTimers,
 }
 
 impl Drop for AtHome<'_> {
@@ -137,6 +133,10 @@ impl Drop for AtHome<'_> {
     fn drop(&mut self) {
         if self.home.queue.touch() {
             self.lists.dirty.push(self.handle);
+        }
+        let deadline = self.home.queue.next_deadline();
+        if deadline < self.home.timer_at && !self.home.closed {
+            self.timers.set(self.handle, &mut self.home.timer_at, deadline);
         }
     }
 }
@@ -252,12 +252,13 @@ impl AtHome<'_> {
         consumer: RemoteConsumer,
         bounds: &Bounds,
     ) -> Result<(), SubscribeRefused> {
-        self.home.queue.subscribe(subscription(self.own, at, consumer, bounds))
+        let subscription = subscription(self.own, at, consumer, bounds);
+        self.change_consumers(|queue| queue.subscribe(subscription))
     }
 
     /// A consumer ends; what it holds stays held by its channel.
     pub(super) fn unsubscribe(&mut self, consumer: &ConsumerKey) {
-        self.home.queue.unsubscribe(consumer);
+        self.change_consumers(|queue| queue.unsubscribe(consumer));
     }
 
     /// `basic.get` for a channel.
@@ -267,6 +268,7 @@ impl AtHome<'_> {
         channel: leveret_model::ChannelKey,
         no_ack: bool,
     ) -> Option<GotMessage> {
+        self.on_use();
         let holder = ConsumerKey { at, channel, number: ConsumerNumber::OF_GET };
         let taken = self.home.queue.get(&holder, no_ack, self.now)?;
         let message = OwnedMessage::from(&self.arena.get(taken.message));
@@ -293,17 +295,45 @@ impl AtHome<'_> {
         (self.home.queue.ready(), self.home.queue.consumers())
     }
 
+    /// A client used the queue, or its consumers are others now.
+    pub(super) fn on_use(&mut self) {
+        if self.home.queue.on_use(self.now) {
+            self.end();
+        }
+    }
+
+    /// The queue's timer is due.
+    pub(super) fn on_time(&mut self) {
+        self.timers.set(self.handle, &mut self.home.timer_at, Instant::FAR);
+        if self.home.queue.on_time(self.now) {
+            self.end();
+        }
+    }
+
+    /// The queue is over by itself: it closes at once, so that nobody comes in between, and its record is to be
+    /// deleted.
+    pub(super) fn end(&mut self) {
+        if !self.home.closed {
+            self.home.closed = true;
+            self.lists.over.push(self.handle);
+        }
+    }
+
+    /// Something that may change who its consumers are, which is a use of the queue if it does.
+    fn change_consumers<R>(&mut self, change: impl FnOnce(&mut Queue) -> R) -> R {
+        let before = self.home.queue.consumers();
+        let result = change(&mut self.home.queue);
+        if self.home.queue.consumers() != before {
+            self.on_use();
+        }
+        result
+    }
+
     /// Closes the queue for its deletion, and says how many messages were ready.
     pub(super) fn close(&mut self) -> u64 {
         self.home.closed = true;
         self.home.queue.enforce(self.now);
         self.home.queue.ready()
-    }
-
-    /// A message at the queue's head is due.
-    pub(super) fn call(&mut self) {
-        self.home.armed = Instant::FAR;
-        self.home.queue.call();
     }
 
     /// Its consumers end, and with `delete` its messages leave. Gives the consumers in the order in which they
@@ -319,12 +349,12 @@ impl AtHome<'_> {
         consumers: &[(Subscription, Unread)],
         held: &[leveret_queue::HeldPlace],
     ) {
-        self.home.queue.name(from, consumers, held);
+        self.change_consumers(|queue| queue.name(from, consumers, held));
     }
 
     /// The shard has named all: what it did not name ended. Gives the consumers that it may not have.
     pub(super) fn reconcile(&mut self, from: ShardAddress) -> Vec<ConsumerKey> {
-        self.home.queue.reconcile(from)
+        self.change_consumers(|queue| queue.reconcile(from))
     }
 
     /// A node's link is gone: what its shards were about to name is void.
@@ -334,7 +364,7 @@ impl AtHome<'_> {
 
     /// A node is Down: its consumers end, and what they held goes back.
     pub(super) fn release_node(&mut self, node: leveret_model::NodeId) {
-        self.home.queue.release_node(node);
+        self.change_consumers(|queue| queue.release_node(node));
     }
 
     /// A node will not send on its lanes again.

@@ -23,7 +23,7 @@ impl Queues {
             self.out.answered.push(Answered { publisher, shared, stored: true });
         }
         if away.lane.is_front_overdue() {
-            self.deadlines.lanes = Instant::ZERO;
+            self.lanes_due = Instant::ZERO;
         }
     }
 
@@ -87,14 +87,14 @@ impl Queues {
 
     /// When [`Queues::expire_lanes`] has something to do.
     pub(crate) fn lanes_due(&self) -> Instant {
-        self.deadlines.lanes
+        self.lanes_due
     }
 
     /// Publishes that waited for their home long enough are given up: they leave from the front of each lane.
     /// The publisher of one that was held elsewhere first, and is now behind a younger one, hears it too,
     /// though it may yet be stored (a nack says no more than that nobody knows).
     pub(crate) fn expire_lanes(&mut self, now: Instant) {
-        if now < self.deadlines.lanes {
+        if now < self.lanes_due {
             return;
         }
         let Self { places, arena, out, .. } = self;
@@ -120,7 +120,7 @@ impl Queues {
             }
         }
         out.answered.append(&mut overdue);
-        self.deadlines.lanes = next;
+        self.lanes_due = next;
         self.out.lane_has_room = true;
     }
 }

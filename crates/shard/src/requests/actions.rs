@@ -1,11 +1,15 @@
 //! What an operation comes to: who may ask for it, and a command for the control machine or a question for a
 //! home.
 
+use alloc::sync::Arc;
+
 use leveret_amqp::host::{Bind, Operation};
 use leveret_auth::Access;
-use leveret_model::definition::{Binding, DestinationKind};
+use leveret_model::definition::{Binding, DestinationKind, QueueDefinition};
 use leveret_model::directory::Command;
-use leveret_model::{ConnectionKey, ConsumerNumber, Name, Refusal, ShardAddress, refusals};
+use leveret_model::{
+    ConnectionAddress, ConnectionKey, ConsumerNumber, Name, Refusal, ShardAddress, refusals,
+};
 use leveret_route::validate_binding;
 
 use super::Rooms;
@@ -36,7 +40,7 @@ impl Rooms<'_> {
             Operation::ExchangeDelete { name, .. } => {
                 self.clients.authorize(connection, Access::Configure, exchange, name)
             }
-            Operation::QueueDeclare(definition) => {
+            Operation::QueueDeclare(definition) | Operation::QueueDeclareServerNamed(definition) => {
                 self.clients.authorize(connection, Access::Configure, queue, &definition.name)
             }
             Operation::QueueDelete { name, .. } => {
@@ -70,6 +74,26 @@ impl Rooms<'_> {
         definition.map_or(Ok(()), |exchange| validate_binding(exchange.kind, &bind.key, &bind.arguments))
     }
 
+    /// An exclusive queue is for its own connection (RabbitMQ: `rabbit_amqqueue:check_exclusive_access/2`). One that
+    /// is not in the map is the directory's to judge.
+    fn check_lock(&self, client: ConnectionAddress, queue: &Name) -> Result<(), Refusal> {
+        let vhost = self.clients.get(client.connection).vhost;
+        let entry = vhost.and_then(|vhost| self.view.table.queue(vhost, queue.as_bytes()));
+        match entry {
+            Some(entry) if !entry.masked => check_lock_of(client, &entry.record.definition),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A binding that is not there may be unbound by anybody (RabbitMQ).
+    fn is_bound(&self, binding: &Binding) -> bool {
+        let vhost = self.view.table.vhost(&binding.vhost);
+        let source = vhost.and_then(|vhost| self.view.table.exchange(vhost, binding.source.as_bytes()));
+        source.is_some_and(|source| {
+            self.view.table.bindings_of(source).any(|known| known.to_binding().same(binding))
+        })
+    }
+
     fn authorize_any(&self, connection: ConnectionKey, kind: &str, name: &str) -> Result<(), Refusal> {
         self.clients
             .authorize(connection, Access::Configure, kind, name)
@@ -85,6 +109,7 @@ impl Rooms<'_> {
         by: ConnectionKey,
     ) -> Result<Action, Refusal> {
         let vhost = self.clients.get(by).vhost_name.clone();
+        let client = ConnectionAddress { at: own, connection: by };
         let command = match operation {
             Operation::ExchangeDeclarePassive { name } => {
                 return Ok(Action::FindExchange(name.clone()));
@@ -109,17 +134,32 @@ impl Rooms<'_> {
                 Command::Unbind(binding(vhost, DestinationKind::Exchange, bind)?)
             }
             Operation::QueueBind(bind) => {
+                self.check_lock(client, &bind.destination)?;
                 self.check_binding(&vhost, bind)?;
                 Command::Bind(binding(vhost, DestinationKind::Queue, bind)?)
             }
-            Operation::QueueUnbind(bind) => Command::Unbind(binding(vhost, DestinationKind::Queue, bind)?),
+            Operation::QueueUnbind(bind) => {
+                let unbound = binding(vhost, DestinationKind::Queue, bind)?;
+                if let Err(locked) = self.check_lock(client, &bind.destination)
+                    && self.is_bound(&unbound)
+                {
+                    return Err(locked);
+                }
+                Command::Unbind(unbound)
+            }
             Operation::QueueDeclarePassive { name } => {
                 return Ok(Action::Ask(name.clone(), Question::Inspect));
             }
-            Operation::QueueDeclare(definition) => {
-                Command::DeclareQueue { definition: definition.clone(), home: own }
+            Operation::QueueDeclare(definition) | Operation::QueueDeclareServerNamed(definition) => {
+                let mut definition = definition.clone();
+                if definition.exclusive.is_some() {
+                    Arc::make_mut(&mut definition).exclusive = Some(client);
+                }
+                let server_named = matches!(operation, Operation::QueueDeclareServerNamed(_));
+                Command::DeclareQueue { definition, home: own, server_named }
             }
             Operation::QueueDelete { name, if_unused, if_empty } => {
+                self.check_lock(client, name)?;
                 Command::DeleteQueue { vhost, name: name.clone(), if_unused: *if_unused, if_empty: *if_empty }
             }
             Operation::QueuePurge { name } => return Ok(Action::Ask(name.clone(), Question::Purge)),
@@ -133,6 +173,14 @@ impl Rooms<'_> {
             Operation::Cancel { consumer } => return Ok(Action::Cancel(*consumer)),
         };
         Ok(Action::Command(command))
+    }
+}
+
+/// Is the queue free for a client?
+pub(super) fn check_lock_of(client: ConnectionAddress, queue: &QueueDefinition) -> Result<(), Refusal> {
+    match queue.exclusive {
+        Some(owner) if owner != client => Err(refusals::locked(&queue.name, &queue.vhost)),
+        Some(_) | None => Ok(()),
     }
 }
 

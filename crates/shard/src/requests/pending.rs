@@ -52,7 +52,9 @@ impl Pending {
 
     /// It is answered by a queue, never by "not found"; and somebody waits for that.
     pub(super) fn creates_queue(&self) -> bool {
-        !self.abandoned && matches!(self.operation, Operation::QueueDeclare(_))
+        let declares =
+            matches!(self.operation, Operation::QueueDeclare(_) | Operation::QueueDeclareServerNamed(_));
+        !self.abandoned && declares
     }
 
     /// A home may have given it a message that it will not know of.

@@ -2,9 +2,11 @@
 
 use leveret_amqp::host::Operation;
 use leveret_model::directory::{Command, FromShard};
-use leveret_model::{ChannelKey, ConsumerNumber, Name, QueueHandle, Refusal, RequestId, refusals};
+use leveret_model::{
+    ChannelKey, ConnectionAddress, ConsumerNumber, Name, QueueHandle, Refusal, RequestId, refusals,
+};
 
-use super::actions::Action;
+use super::actions::{Action, check_lock_of};
 use super::answers::OwnedAnswer;
 use super::pending::{Pending, Stage};
 use super::{Requests, Rooms};
@@ -64,8 +66,18 @@ impl Requests {
             let refusal = refusals::no_queue(name, &rooms.view.vhost_name(vhost));
             return self.missing(request, pending, refusal, rooms);
         };
+        let definition = &queue.record.definition;
+        if queue.masked && definition.exclusive.is_some() {
+            // it is gone with its node
+            let refusal = refusals::no_queue(name, &definition.vhost);
+            return self.missing(request, pending, refusal, rooms);
+        }
         if queue.masked {
             let refusal = rooms.view.home_down(&queue.record);
+            return self.refuse(&pending, refusal, rooms);
+        }
+        let client = ConnectionAddress { at: self.own, connection };
+        if let Err(refusal) = check_lock_of(client, definition) {
             return self.refuse(&pending, refusal, rooms);
         }
         if let Question::Subscribe { .. } = question

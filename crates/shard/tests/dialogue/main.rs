@@ -8,6 +8,7 @@ mod consuming;
 mod declaring;
 mod early;
 mod kept;
+mod lifetimes;
 mod limits;
 mod links;
 mod many;

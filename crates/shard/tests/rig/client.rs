@@ -72,6 +72,8 @@ pub(crate) struct Client {
     received: Vec<u8>,
     heard: VecDeque<Heard>,
     content: Option<Content>,
+    /// The queue of the last queue.declare-ok.
+    pub(crate) last_queue: String,
 }
 
 /// A method whose content is on its way.
@@ -104,6 +106,7 @@ impl Client {
             received: Vec::new(),
             heard: VecDeque::new(),
             content: None,
+            last_queue: String::new(),
         }
     }
 
@@ -165,6 +168,7 @@ impl Client {
                 Heard::Confirm { number: m.delivery_tag, multiple: m.multiple, ok: false }
             }
             Method::QueueDeclareOk(m) => {
+                self.last_queue = text(m.queue);
                 Heard::Declared { messages: m.message_count, consumers: m.consumer_count }
             }
             Method::QueueDeleteOk(m) => Heard::Count(m.message_count),

@@ -52,6 +52,11 @@ impl Control {
                 Vec::new()
             }
             FromShard::Applied { sequence } => self.on_applied(from, sequence),
+            FromShard::QueueOver { request, id } => {
+                let name = self.queues.iter().find(|(_, record)| record.id == id);
+                let name = name.map(|(name, _)| name.clone()).unwrap_or_default();
+                self.drop_queue(&Closing { to: from, request, id, name }, 0)
+            }
             FromShard::QueueClosed { request, result } => {
                 let closing = self.closing.remove(&request).expect("it was asked for");
                 match result {
@@ -128,7 +133,7 @@ impl Control {
                 changes.push(Change::DropExchange { vhost, name });
                 self.change(changes, from, request, Reply::Done)
             }
-            Command::DeclareQueue { definition, home } => {
+            Command::DeclareQueue { definition, home, .. } => {
                 let name = definition.name.clone();
                 if let Some(record) = self.queues.get(&name) {
                     let record = Box::new(record.clone());

@@ -37,6 +37,10 @@ pub(crate) struct Broker {
     /// Chunks of the last large publish.
     pub(crate) chunks: Vec<Bytes>,
     pub(crate) chunked: bool,
+    /// Names drawn.
+    pub(crate) drawn: u32,
+    /// Exclusive queues of the connection take time to go.
+    pub(crate) queues_left: bool,
 }
 
 impl Host for Broker {
@@ -82,6 +86,15 @@ impl Host for Broker {
 
     fn may_publish(&mut self, _: ChannelKey, _: &[u8]) -> Result<(), Refusal> {
         self.exchange.clone().map_or(Ok(()), Err)
+    }
+
+    fn draw_queue_name(&mut self) -> Name {
+        self.drawn += 1;
+        Name::new(&format!("amq.gen-{}", self.drawn))
+    }
+
+    fn connection_closed(&mut self) -> bool {
+        self.queues_left
     }
 
     fn request(&mut self, channel: ChannelKey, operation: Operation) {

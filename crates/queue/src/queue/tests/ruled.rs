@@ -185,9 +185,9 @@ fn a_message_expires_at_the_head_and_not_behind_a_longer_lived_one() {
     bench.queue.call();
     bench.dispatch();
     assert_eq!((bench.departed(), bench.queue.ready()), (vec![], 4));
-    assert_eq!(bench.queue.next_deadline(), Instant::FAR);
+    assert_eq!(bench.queue.message_deadline(), Instant::FAR);
     assert_eq!(bench.get(), Some(1));
-    assert_eq!(bench.queue.next_deadline(), at_ms(1_300));
+    assert_eq!(bench.queue.message_deadline(), at_ms(1_300));
     bench.now = at_ms(1_300);
     bench.queue.call();
     assert!(bench.queue.touch());

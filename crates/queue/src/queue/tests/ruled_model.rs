@@ -296,7 +296,7 @@ impl Pair {
         prop_assert_eq!(bench.queue.ready_bytes(), bytes);
         prop_assert_eq!(bench.queue.unacked(), (model.messages.len() - model.ready().count()) as u64);
         prop_assert_eq!(bench.arena.messages(), model.messages.len() as u64);
-        prop_assert_eq!(bench.queue.next_deadline(), model.next_deadline());
+        prop_assert_eq!(bench.queue.message_deadline(), model.next_deadline());
         let wants = model.best().is_some() && model.first(None).is_some();
         prop_assert_eq!(bench.queue.wants_dispatch(), wants);
         Ok(())
