@@ -11,7 +11,7 @@ import time
 import traceback
 
 import pika
-from pika.exceptions import ChannelClosedByBroker, UnroutableError
+from pika.exceptions import ChannelClosedByBroker, NackError, UnroutableError
 
 TIMEOUT_S = 10
 RUN = f"{time.time_ns():x}"
@@ -292,9 +292,89 @@ def purged(a, b):
     assert a.queue_delete(queue).method.message_count == 0
 
 
+def drained(channel, queue):
+    """What is ready, as numbers; taken with basic.get."""
+    bodies = []
+    while (body := channel.basic_get(queue, auto_ack=True)[2]) is not None:
+        bodies.append(int(body))
+    return bodies
+
+
+def lengths(a, b):
+    """a full queue drops its oldest, or nacks the newest"""
+    queue = unique("length")
+    a.queue_declare(queue, arguments={"x-max-length": 3})
+    publish(a, queue, 5)
+    assert drained(b, queue) == [2, 3, 4]
+    a.queue_delete(queue)
+    a.queue_declare(queue, arguments={"x-max-length": 2, "x-overflow": "reject-publish"})
+    outcomes = []
+    for number in range(4):
+        try:
+            a.basic_publish("", queue, str(number).encode())
+            outcomes.append(True)
+        except NackError:
+            outcomes.append(False)
+    assert outcomes == [True, True, False, False], outcomes
+    assert drained(b, queue) == [0, 1]
+    a.queue_delete(queue)
+
+
+def times(a, b):
+    """a message expires by its own time or its queue's, whichever ends first"""
+    queue = unique("ttl")
+    a.queue_declare(queue, arguments={"x-message-ttl": 60_000})
+    a.confirm_delivery()
+    a.basic_publish("", queue, b"1", pika.BasicProperties(expiration="20"))
+    a.basic_publish("", queue, b"2", pika.BasicProperties(expiration="120000"))
+    wait(b, lambda: b.queue_declare(queue, passive=True).method.message_count == 1, "the expiry")
+    a.basic_publish("", queue, b"3", pika.BasicProperties(expiration="0"))
+    assert drained(b, queue) == [2]
+    a.queue_delete(queue)
+
+
+def priorities(a, b):
+    """messages of a higher priority go first, and so do consumers"""
+    queue = unique("priority")
+    a.queue_declare(queue, arguments={"x-max-priority": 10})
+    a.confirm_delivery()
+    for number, priority in enumerate((None, 5, 10, 200, 5)):
+        a.basic_publish("", queue, str(number).encode(), pika.BasicProperties(priority=priority))
+    assert drained(b, queue) == [2, 3, 1, 4, 0]
+    b.basic_qos(prefetch_count=1)
+    seen = []
+    note = lambda _channel, method, _properties, body: seen.append((method.consumer_tag, int(body)))
+    b.basic_consume(queue, note, consumer_tag="low")
+    b.basic_consume(queue, note, consumer_tag="high", arguments={"x-priority": 5})
+    publish(a, queue, 2)
+    wait(b, lambda: len(seen) == 2, "two messages")
+    assert sorted(seen) == [("high", 0), ("low", 1)], seen
+    b.close()
+    a.queue_delete(queue)
+
+
+def single_active(a, b):
+    """one consumer is served until it ends, then the next"""
+    queue = unique("sac")
+    a.queue_declare(queue, arguments={"x-single-active-consumer": True})
+    seen = []
+    note = lambda _channel, method, _properties, body: seen.append((method.consumer_tag, int(body)))
+    for tag in ("first", "second"):
+        b.basic_consume(queue, note, auto_ack=True, consumer_tag=tag)
+    publish(a, queue, 2)
+    wait(b, lambda: len(seen) == 2, "two messages")
+    b.basic_cancel("first")
+    publish(a, queue, 1)
+    wait(b, lambda: len(seen) == 3, "a third message")
+    assert seen == [("first", 0), ("first", 1), ("second", 0)], seen
+    b.close()
+    a.queue_delete(queue)
+
+
 CHECKS = [
     confirmed_publishes, contents, routing, returned, requeue_order, rejected, prefetch, get, cancelled,
     consumer_of_deleted_queue, missing, inequivalent, closed_channel, purged,
+    lengths, times, priorities, single_active,
 ]
 
 

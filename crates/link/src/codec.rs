@@ -42,8 +42,9 @@ pub(crate) mod kind {
     pub(crate) const THROTTLE: u8 = 23;
     pub(crate) const PUBLISH: u8 = 24;
     pub(crate) const NOT_NOW: u8 = 25;
+    pub(crate) const PUBLISH_REFUSED: u8 = 26;
     /// Later kinds are of later versions. Those of before that nobody writes any more are damage.
-    pub(crate) const LAST: u8 = NOT_NOW;
+    pub(crate) const LAST: u8 = PUBLISH_REFUSED;
 }
 
 /// Writes kind and fields of a PUBLISH without its queues, which end it: more may be added. Gives the bytes
@@ -129,6 +130,10 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
             own.u64(after.0);
         }
         Record::Gone { queue } => queue_only(own, kind::GONE, *queue),
+        Record::PublishRefused { queue, sequence } => {
+            queue_only(own, kind::PUBLISH_REFUSED, *queue);
+            own.u64(sequence.0);
+        }
         Record::Throttle { queue, on } => {
             queue_only(own, kind::THROTTLE, *queue);
             own.flag(*on);
@@ -232,6 +237,9 @@ fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, 
         kind::STORED => Record::Stored { queue: take.queue()?, through: LaneSequence(take.u64()?) },
         kind::GAP => Record::Gap { queue: take.queue()?, after: LaneSequence(take.u64()?) },
         kind::GONE => Record::Gone { queue: take.queue()? },
+        kind::PUBLISH_REFUSED => {
+            Record::PublishRefused { queue: take.queue()?, sequence: LaneSequence(take.u64()?) }
+        }
         kind::THROTTLE => Record::Throttle { queue: take.queue()?, on: take.flag()? },
         kind::PURGE => Record::Purge { request: RequestId(take.u64()?), queue: take.queue()? },
         kind::INSPECT => Record::Inspect { request: RequestId(take.u64()?), queue: take.queue()? },

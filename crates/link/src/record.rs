@@ -153,6 +153,14 @@ pub enum Record<'a> {
         /// The queue.
         queue: QueueId,
     },
+    /// Home → ingress: the queue is at its length and refused this publish (`x-overflow`): its publisher gets a
+    /// nack. Comes before the [`Record::Stored`] that ends it, and again with each that repeats that.
+    PublishRefused {
+        /// The queue.
+        queue: QueueId,
+        /// The number of the publish.
+        sequence: LaneSequence,
+    },
     /// Home → ingress: its memory is short and the queue is long: who publishes to it is to wait, or need not
     /// any more.
     Throttle {

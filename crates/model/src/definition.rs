@@ -288,7 +288,7 @@ mod tests {
     fn a_value_that_is_not_taken_sets_nothing_and_the_first_of_equal_keys_counts() {
         let settings =
             |entries: &[(&str, Value)]| Parsed::<QueueSettings>::from(table(entries)).settings().clone();
-        for wrong in [Value::I64(-1), text("5"), Value::I64(1 << 32)] {
+        for wrong in [Value::I64(-1), text("5"), Value::I64(1 << 40)] {
             assert_eq!(settings(&[("x-message-ttl", wrong)]), QueueSettings::default());
         }
         let twice = [("x-max-length", Value::I8(1)), ("x-max-length", Value::I8(2))];

@@ -10,7 +10,7 @@ use core::time::Duration;
 use Status::{Foreign, Here, Ignored, Later};
 
 use crate::settings::{ExchangeSettings, Overflow, QueueKind, QueueSettings};
-use crate::{Name, RoutingKey, Value};
+use crate::{Name, RoutingKey, Terms, Value};
 
 /// How far something is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,7 @@ impl fmt::Display for Accepts {
             Self::Any => f.write_str("anything"),
             Self::Bool => f.write_str("a boolean"),
             Self::Text => f.write_str("a string"),
+            Self::Integer(i64::MIN, i64::MAX) => f.write_str("an integer"),
             Self::Integer(least, i64::MAX) => write!(f, "an integer of at least {least}"),
             Self::Integer(least, most) => write!(f, "an integer from {least} to {most}"),
             Self::OneOf(known) => {
@@ -177,8 +178,8 @@ const MODES: Accepts = OneOf(&["default", "lazy"]);
 /// The names that RabbitMQ has had for where a queue is to live.
 const LOCATORS: Accepts = OneOf(&["client-local", "balanced", "min-masters", "least-leaders", "random"]);
 const OVERFLOWS: Accepts = OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"]);
-/// Longest time of a timer, milliseconds (RabbitMQ: MAX_EXPIRY_TIMER).
-const TIMER_MS_MAX: i64 = u32::MAX as i64;
+/// Longest time of a timer, milliseconds: ten years (RabbitMQ 4.3: check_expiry).
+const TIMER_MS_MAX: i64 = Terms::EXPIRATION_MS_MAX as i64;
 const COUNT: Accepts = Integer(0, i64::MAX);
 
 /// The table (RabbitMQ: the union of its classic queue's and LavinMQ's arguments).
@@ -198,15 +199,15 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     .note("classic; quorum and stream are refused with 406"),
     queue("x-queue-mode", Ignored, MODES).note("every queue may keep its messages on disk"),
     queue("x-queue-version", Ignored, Integer(1, 2)).note("there is one version"),
-    setting("x-message-ttl", Later, Integer(0, TIMER_MS_MAX), |settings, value| {
+    setting("x-message-ttl", Here, Integer(0, TIMER_MS_MAX), |settings, value| {
         settings.message_ttl = milliseconds(value);
     }),
     setting("x-expires", Here, Integer(1, TIMER_MS_MAX), |settings, value| {
         settings.expires = milliseconds(value);
     }),
-    setting("x-max-length", Later, COUNT, |settings, value| settings.max_length = count(value)),
-    setting("x-max-length-bytes", Later, COUNT, |settings, value| settings.max_length_bytes = count(value)),
-    setting("x-overflow", Later, OVERFLOWS, |settings, value| {
+    setting("x-max-length", Here, COUNT, |settings, value| settings.max_length = count(value)),
+    setting("x-max-length-bytes", Here, COUNT, |settings, value| settings.max_length_bytes = count(value)),
+    setting("x-overflow", Here, OVERFLOWS, |settings, value| {
         settings.overflow = value.as_bytes().and_then(Overflow::from_name).unwrap_or_default();
     }),
     setting("x-dead-letter-exchange", Later, Text, |settings, value| {
@@ -216,11 +217,11 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
         settings.dead_letter_routing_key = value.as_bytes().map(RoutingKey::new);
     }),
     queue("x-dead-letter-strategy", Later, Any),
-    setting("x-delivery-limit", Later, COUNT, |settings, value| settings.delivery_limit = count(value)),
-    setting("x-max-priority", Later, Integer(0, 255), |settings, value| {
+    setting("x-delivery-limit", Here, COUNT, |settings, value| settings.delivery_limit = count(value)),
+    setting("x-max-priority", Here, Integer(0, 255), |settings, value| {
         settings.max_priority = value.as_integer().and_then(|n| u8::try_from(n).ok());
     }),
-    setting("x-single-active-consumer", Later, Bool, |settings, value| {
+    setting("x-single-active-consumer", Here, Bool, |settings, value| {
         settings.single_active_consumer = *value == Value::Bool(true);
     }),
     queue("x-consumer-timeout", Later, Any),
@@ -241,7 +242,7 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     foreign(Owner::Stream, "x-initial-cluster-size"),
     queue("x-ha-policy", Ignored, Any).note("RabbitMQ ignores it as well since 3.0"),
     queue("x-ha-policy-params", Ignored, Any).note("RabbitMQ ignores it as well since 3.0"),
-    consumer("x-priority", Later, Any),
+    consumer("x-priority", Here, Integer(i64::MIN, i64::MAX)),
     consumer("x-stream-offset", Later, Any),
     consumer("x-cancel-on-ha-failover", Ignored, Bool).note("there are no mirrors to fail over to"),
     consumer("x-stream-filter", Later, Any),

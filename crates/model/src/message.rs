@@ -39,7 +39,7 @@ impl Body<'_> {
 /// What a publisher asks for in the properties of a message: one word, because it is copied with every message.
 ///
 /// ```text
-///   0        expiration, ms        32  priority  40 persistent 41 expires 42           0            64
+///   0   expiration, ms, low   32 priority 40 persistent 41 expires 42 expiration, high 50     0     64
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Terms(u64);
@@ -50,17 +50,24 @@ impl Terms {
     const PRIORITY_AT: u32 = 32;
     const PERSISTENT: u64 = 1 << 40;
     const EXPIRES: u64 = 1 << 41;
-    const UNUSED: u64 = !((1 << 42) - 1);
+    /// Bits of the expiration above the lowest 32.
+    const LATE_AT: u32 = 42;
+    const UNUSED: u64 = !((1 << 50) - 1);
+    /// The longest expiration, milliseconds: ten years (RabbitMQ 4.3: more is 406).
+    pub const EXPIRATION_MS_MAX: u64 = 315_360_000_000;
 
-    /// What the three properties say; the accessors have their meaning.
+    /// What the three properties say; the accessors have their meaning. An expiration above
+    /// [`Terms::EXPIRATION_MS_MAX`] is cut to it.
     #[must_use]
-    pub fn new(persistent: bool, priority: u8, expiration_ms: Option<u32>) -> Self {
+    pub fn new(persistent: bool, priority: u8, expiration_ms: Option<u64>) -> Self {
         let mut word = u64::from(priority) << Self::PRIORITY_AT;
         if persistent {
             word |= Self::PERSISTENT;
         }
         if let Some(expiration_ms) = expiration_ms {
-            word |= Self::EXPIRES | u64::from(expiration_ms);
+            let expiration_ms = expiration_ms.min(Self::EXPIRATION_MS_MAX);
+            word |=
+                Self::EXPIRES | expiration_ms & u64::from(u32::MAX) | expiration_ms >> 32 << Self::LATE_AT;
         }
         Self(word)
     }
@@ -80,8 +87,16 @@ impl Terms {
 
     /// `expiration`: milliseconds that the message may wait in a queue (RabbitMQ: per-message TTL).
     #[must_use]
-    pub fn expiration_ms(self) -> Option<u32> {
-        (self.0 & Self::EXPIRES != 0).then_some(self.0 as u32)
+    pub fn expiration_ms(self) -> Option<u64> {
+        let late = self.0 >> Self::LATE_AT & 0xff;
+        self.expires().then_some(late << 32 | self.0 & u64::from(u32::MAX))
+    }
+
+    /// It has an `expiration`. hot.
+    #[inline]
+    #[must_use]
+    pub fn expires(self) -> bool {
+        self.0 & Self::EXPIRES != 0
     }
 
     /// As records and the arena lay them down, little endian. hot.
@@ -187,14 +202,14 @@ mod tests {
     #[test]
     fn terms_come_back_from_their_bytes() {
         for persistent in [false, true] {
-            for expiration_ms in [None, Some(0), Some(1), Some(u32::MAX)] {
+            for expiration_ms in [None, Some(0), Some(1), Some(1 << 33 | 5), Some(Terms::EXPIRATION_MS_MAX)] {
                 let terms = Terms::new(persistent, 9, expiration_ms);
                 assert_eq!((terms.persistent(), terms.priority()), (persistent, 9));
                 assert_eq!(terms.expiration_ms(), expiration_ms);
                 assert_eq!(Terms::from_bytes(terms.to_bytes()), Some(terms));
             }
         }
-        assert_eq!(Terms::from_bytes([0, 0, 0, 0, 0, 4, 0, 0]), None, "a bit that nobody writes");
+        assert_eq!(Terms::from_bytes([0, 0, 0, 0, 0, 0, 4, 0]), None, "a bit that nobody writes");
     }
 
     #[test]

@@ -145,7 +145,7 @@ const DECLARED: &[Entry] = &[
     method("basic.cancel", Here, "both directions"),
     method("basic.publish", Here, "with mandatory and basic.return"),
     flag("basic.publish", "immediate", Later, "RabbitMQ answers 540 as well"),
-    property("basic.publish", "expiration", Later, ""),
+    property("basic.publish", "expiration", Here, ""),
     property("basic.publish", "user-id", Here, "must be the user who is logged in"),
     header("basic.publish", "CC", Later, ""),
     header("basic.publish", "BCC", Later, ""),

@@ -62,10 +62,24 @@ struct Lane {
     stored: LaneSequence,
     /// Up to which sequence the lane is stored once the store has synced a mark; in the order of both.
     unstored: VecDeque<(StoreMark, LaneSequence)>,
+    /// Publishes that the queue refused and the ingress may still wait for; the first `told` of them it was
+    /// told of.
+    refused: Vec<LaneSequence>,
+    told: usize,
     /// When it was last used, in verdicts of this queue.
     used: u64,
     /// Listed in `Lanes::owing`.
     owes: bool,
+}
+
+impl Lane {
+    /// The ingress waits for nothing below `base`, so `refused` is no longer than a lane may be.
+    #[cold]
+    fn forget_refused(&mut self, base: LaneSequence) {
+        let done = self.refused.partition_point(|refused| *refused < base);
+        self.refused.drain(..done);
+        self.told = self.told.saturating_sub(done);
+    }
 }
 
 /// The lanes into one queue.
@@ -105,6 +119,9 @@ impl Lanes {
         self.recent = at;
         let lane = &mut self.lanes[at];
         lane.used = self.verdicts;
+        if !lane.refused.is_empty() {
+            lane.forget_refused(base);
+        }
         lane.last = LaneSequence(through.max(sequence.0));
         if sequence.0 > through {
             return LaneVerdict::Append;
@@ -122,6 +139,8 @@ impl Lanes {
         if lane.unstored.is_empty() {
             lane.stored = lane.last;
         }
+        // what it was told may have been lost with the link
+        lane.told = 0;
         self.owe(at);
         LaneVerdict::Duplicate
     }
@@ -144,6 +163,15 @@ impl Lanes {
             (Stored::At(mark), _) => lane.unstored.push_back((mark, lane.last)),
         }
         !core::mem::replace(&mut self.awaits_store, true)
+    }
+
+    /// The publish that [`Lanes::accept`] took last was refused by the queue. Its ingress hears that before
+    /// the answer that ends it. True as for [`Lanes::appended`].
+    pub fn refused(&mut self) -> bool {
+        if let Some(lane) = self.lanes.get_mut(self.recent) {
+            lane.refused.push(lane.last);
+        }
+        self.appended(Stored::Now)
     }
 
     /// The store has synced up to a mark. True if lanes wait for a later one.
@@ -181,16 +209,18 @@ impl Lanes {
         due
     }
 
-    /// Takes what is owed: of each lane all up to a sequence is stored, in the order in which the lanes came to
-    /// owe it.
-    pub fn take_owed(&mut self, mut each: impl FnMut(LaneKey, LaneSequence)) {
+    /// Takes what is owed: of each lane all up to a sequence is stored but for those that were refused, in the
+    /// order in which the lanes came to owe it.
+    pub fn take_owed(&mut self, mut each: impl FnMut(LaneKey, LaneSequence, &[LaneSequence])) {
         self.touched = false;
         let mut owing = core::mem::take(&mut self.owing);
         for key in owing.drain(..) {
             // none: it was forgotten meanwhile
             let Some(at) = self.find(key) else { continue };
-            self.lanes[at].owes = false;
-            each(key, self.lanes[at].stored);
+            let lane = &mut self.lanes[at];
+            lane.owes = false;
+            each(key, lane.stored, &lane.refused[lane.told..]);
+            lane.told = lane.refused.len();
         }
         self.owing = owing;
     }
@@ -243,7 +273,9 @@ impl Lanes {
         let at = self.lanes.partition_point(|lane| lane.key < key);
         let (last, stored) = (LaneSequence(0), LaneSequence(0));
         let unstored = VecDeque::new();
-        self.lanes.insert(at, Lane { key, last, stored, unstored, used: self.verdicts, owes: false });
+        let (refused, told) = (Vec::new(), 0);
+        let used = self.verdicts;
+        self.lanes.insert(at, Lane { key, last, stored, unstored, refused, told, used, owes: false });
         at
     }
 }

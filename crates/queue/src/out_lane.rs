@@ -94,6 +94,12 @@ impl<T> OutLane<T> {
         self.take_front(count as usize)
     }
 
+    /// A publish that waits.
+    pub fn waiting_mut(&mut self, sequence: LaneSequence) -> Option<&mut T> {
+        let at = sequence.0.checked_sub(self.base().0)?;
+        self.waiting.get_mut(usize::try_from(at).ok()?).map(|waiting| &mut waiting.publish)
+    }
+
     /// The home misses what comes after `after`, and has all before. True if the caller is to send that again
     /// now ([`OutLane::resend_from`]); false if it did so already: each publish that was under way behind the
     /// gap is answered with the same gap.

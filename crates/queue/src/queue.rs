@@ -9,11 +9,16 @@
 //!   nothing;
 //! - a consumer that [`Egress::deliver`] called [`Delivered::Paused`] is asleep until [`Queue::wake`].
 
+mod consumer;
 mod consumers;
 mod dispatch;
 mod lifetime;
+mod limits;
 mod ready;
 mod resubscribe;
+mod ruled;
+mod rules;
+mod single_active;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -26,16 +31,18 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry as MapEntry;
 use leveret_model::directory::QueueRecord;
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
-use leveret_model::{ConsumerKey, NodeId, Position, QueueId, Seed, Settlement, Unread};
+use leveret_model::{ConsumerKey, Instant, NodeId, Position, QueueId, Seed, Settlement, Terms, Unread};
 
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
 pub use self::resubscribe::HeldPlace;
+pub use self::rules::{Cause, Departure};
 pub use self::subscription::{SubscribeRefused, Subscription, Window};
 
 use self::consumers::Consumers;
 use self::lifetime::Lifetime;
 use self::ready::{Entry, Ready};
 use self::resubscribe::Named;
+use self::rules::Rules;
 use crate::{Arena, MessageRef};
 
 /// A message taken by `basic.get`.
@@ -78,6 +85,7 @@ struct Unacked {
 #[derive(Debug)]
 pub struct Queue {
     id: QueueId,
+    seed: Seed,
     durable: bool,
     ready: Ready,
     unacked: HashMap<Position, Unacked, FixedState>,
@@ -95,13 +103,15 @@ impl Queue {
     /// An empty queue, as it was declared.
     #[must_use]
     pub fn new(record: &QueueRecord, seed: Seed) -> Self {
+        let settings = record.definition.arguments.settings();
         Self {
             id: record.id,
+            seed,
             durable: record.definition.durable,
-            ready: Ready::new(),
+            ready: Ready::new(Rules::of(settings), seed.part(2)),
             unacked: HashMap::with_hasher(FixedState::with_seed(seed.0)),
             unacked_bytes: 0,
-            consumers: Consumers::new(record.home, seed.part(1)),
+            consumers: Consumers::new(record.home, seed.part(1), settings.single_active_consumer),
             lifetime: Lifetime::new(&record.definition),
             named: Vec::new(),
             listed: false,
@@ -121,6 +131,13 @@ impl Queue {
         self.durable
     }
 
+    /// A message of these terms is for [`Queue::append`]; any other is for [`Queue::append_ruled`]. hot.
+    #[inline]
+    #[must_use]
+    pub fn is_plain_for(&self, terms: Terms) -> bool {
+        self.ready.is_plain_for(terms)
+    }
+
     /// A message joins the end; the queue takes over one of its references. hot.
     #[inline]
     pub fn append(&mut self, message: MessageRef, body_bytes: usize) -> Position {
@@ -131,7 +148,7 @@ impl Queue {
     /// shard puts it there. hot.
     #[must_use]
     pub fn touch(&mut self) -> bool {
-        let due = !self.listed && self.wants_dispatch();
+        let due = !self.listed && (self.wants_dispatch() || self.is_ruled_touched());
         self.listed |= due;
         due
     }
@@ -181,6 +198,11 @@ impl Queue {
         }
         held.remove();
         self.unacked_bytes -= u64::from(entry.body_bytes);
+        if how != Settlement::Requeue
+            && let Some(ruled) = self.ready.ruled_mut()
+        {
+            ruled.forget(position);
+        }
         let left = match how {
             Settlement::Ack => Left::Acked(entry.message),
             Settlement::Reject => Left::Rejected(entry.message),
@@ -197,8 +219,15 @@ impl Queue {
     /// `basic.get` for a channel. `holder` names the channel; its consumer number is
     /// [`ConsumerNumber::OF_GET`](leveret_model::ConsumerNumber::OF_GET), as in the [`HeldPlace`] and at the
     /// settlement.
-    pub fn get(&mut self, holder: &ConsumerKey, no_ack: bool) -> Option<Taken> {
-        let (position, entry, redelivered) = self.ready.take_first()?;
+    pub fn get(&mut self, holder: &ConsumerKey, no_ack: bool, now: Instant) -> Option<Taken> {
+        self.enforce(now);
+        let (position, entry, redelivered) = match self.ready.ruled_in_front() {
+            None => self.ready.take_first()?,
+            Some(ruled) => {
+                let item = ruled.take_first(!no_ack)?;
+                (item.position, item.entry, item.redelivered)
+            }
+        };
         if !no_ack {
             let consumer = self.consumers.holder(holder);
             self.consumers.at_mut(consumer).unacked += 1;
@@ -218,6 +247,9 @@ impl Queue {
     #[must_use]
     pub fn drop_all(&mut self, arena: &mut Arena) -> Vec<ConsumerKey> {
         self.ready.clear(arena);
+        if let Some(ruled) = self.ready.ruled_mut() {
+            ruled.drop_departures(arena);
+        }
         for held in self.unacked.values() {
             arena.release(held.entry.message);
         }

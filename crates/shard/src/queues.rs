@@ -17,6 +17,7 @@ mod asking;
 mod away;
 mod commit;
 mod delivery;
+mod departures;
 mod directory;
 mod dispatch;
 mod early;
@@ -50,6 +51,7 @@ use crate::pressure::Pressure;
 
 pub use self::commit::Store;
 pub(crate) use self::delivery::{Credit, FromElsewhere, LocalConsumers};
+pub(crate) use self::departures::Departed;
 pub(crate) use self::judge::QueueAtHome;
 pub(crate) use self::publisher::{Answered, Appended, OneAppended, Publisher};
 pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
@@ -85,6 +87,8 @@ pub(crate) struct Out {
     pub(crate) throttle_ended: bool,
     /// Copies of publishes so far.
     pub(crate) copies: Copies,
+    /// Messages that left otherwise than by an acknowledgement, so far.
+    pub(crate) departed: Departed,
 }
 
 /// All queues that this shard has to do with: its own, and those elsewhere that it publishes to or consumes
@@ -168,6 +172,7 @@ impl Queues {
             commits: &mut self.commits,
             lists: &mut self.lists,
             lifetimes: &mut self.lifetimes,
+            departed: &mut self.out.departed,
         })
     }
 
@@ -308,6 +313,10 @@ impl Queues {
 
     pub(crate) fn copies(&self) -> Copies {
         self.out.copies
+    }
+
+    pub(crate) fn departed(&self) -> Departed {
+        self.out.departed
     }
 
     /// Messages and records that this shard holds, bytes.

@@ -83,6 +83,7 @@ impl Machines {
         match record {
             Record::Gap { queue, after } => self.queues.on_gap(queue, after),
             Record::Gone { queue } => self.queues.on_gone(queue),
+            Record::PublishRefused { queue, sequence } => self.queues.on_publish_refused(queue, sequence),
             Record::Throttle { queue, on } => self.queues.on_throttle(queue, on),
             Record::Cancelled { queue, channel, consumer } => {
                 self.queues.on_cancelled(queue, channel, consumer);

@@ -25,6 +25,16 @@ pub struct Traffic {
     /// Publishes that waited for a lease, a lane or a home for the whole time: nacked, or without confirms
     /// lost.
     pub given_up: u64,
+    /// Messages of queues here that expired.
+    pub expired: u64,
+    /// Messages that were dropped because their queue was over its length.
+    pub over_length: u64,
+    /// Messages that were returned more often than their queue allows.
+    pub returned_too_often: u64,
+    /// Messages that consumers rejected.
+    pub rejected: u64,
+    /// Publishes that a queue at its length refused.
+    pub refused: u64,
     /// Records of other nodes whose kind this version does not know: skipped.
     pub unknown_records: u64,
 }
@@ -233,11 +243,17 @@ impl Shard {
 
     fn traffic(&self) -> Traffic {
         let (copies, ingress) = (self.machines.queues.copies(), &self.machines.ingress);
+        let departed = self.machines.queues.departed();
         Traffic {
             published_here: copies.here,
             published_away: copies.away,
             unroutable: ingress.unroutable(),
             given_up: copies.given_up + ingress.given_up(),
+            expired: departed.expired,
+            over_length: departed.over_length,
+            returned_too_often: departed.returned_too_often,
+            rejected: departed.rejected,
+            refused: departed.refused,
             unknown_records: self.machines.queues.unknown_records(),
         }
     }

@@ -208,7 +208,7 @@ impl<'a> Properties<'a> {
     #[inline(never)]
     fn read_terms(&self) -> Terms {
         let digits = self.expiration().and_then(|digits| core::str::from_utf8(digits).ok());
-        let expiration_ms = digits.and_then(|digits| digits.parse().ok());
+        let expiration_ms = digits.and_then(|digits| digits.parse::<i64>().ok()?.try_into().ok());
         Terms::new(self.delivery_mode() == Some(PERSISTENT), self.priority().unwrap_or(0), expiration_ms)
     }
 

@@ -5,7 +5,7 @@ use alloc::format;
 
 use leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
 use leveret_model::surface::Feature;
-use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode, RoutingKey};
+use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode, RoutingKey, Value};
 use leveret_wire::Method;
 use leveret_wire::method::{BasicCancel, BasicCancelOk, BasicConsume, QueueDeclare};
 
@@ -205,7 +205,8 @@ impl<C> Channel<C> {
         if m.queue == DIRECT_REPLY_TO {
             demand_flag("basic.consume", "queue amq.rabbitmq.reply-to", id)?;
         }
-        to_arguments("basic.consume", id, m.arguments)?;
+        let arguments = to_arguments("basic.consume", id, m.arguments)?;
+        let priority = arguments.get("x-priority").and_then(Value::as_integer).unwrap_or(0);
         let asked = to_name(id, "consumer tag", m.consumer_tag)?;
         if self.consumers.by_tag(&asked).is_some() {
             let text = format!("attempt to reuse consumer tag '{asked}'");
@@ -222,8 +223,8 @@ impl<C> Channel<C> {
             no_ack: m.no_ack,
             exclusive: m.exclusive,
             prefetch: self.prefetch,
-            // x-priority answers 540 for now
-            priority: 0,
+            // a priority is no more than an order, so one beyond 32 bits is as good as the last within
+            priority: priority.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
         };
         let operation = Operation::Consume { queue, consumer: number, terms };
         Ok((operation, Reply::ConsumeOk { number, tag, no_ack: m.no_ack, no_wait: m.no_wait }))

@@ -3,9 +3,10 @@
 //! Order as RabbitMQ: user-id, expiration, the headers, reply-to.
 
 use alloc::format;
+use alloc::string::String;
 
-use leveret_model::ReplyCode;
 use leveret_model::surface::Feature;
+use leveret_model::{ReplyCode, Terms};
 use leveret_wire::ContentHeader;
 
 use crate::exception::{Exception, MethodId};
@@ -30,8 +31,11 @@ pub(super) fn check(shared: &Shared, header: &[u8]) -> Result<(), Exception> {
         );
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
     }
-    if properties.expiration().is_some() {
-        demand(PLACE, Feature::Property, b"expiration", id)?;
+    if let Some(expiration) = properties.expiration()
+        && let Err(why) = check_expiration(expiration)
+    {
+        let text = format!("invalid expiration '{}': {why}", expiration.escape_ascii());
+        return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
     }
     if let Some(headers) = properties.headers() {
         for (key, _) in headers.iter().map_while(Result::ok) {
@@ -47,6 +51,30 @@ pub(super) fn check(shared: &Shared, header: &[u8]) -> Result<(), Exception> {
     }
     Ok(())
 }
+
+/// Why an expiration is none, in RabbitMQ's words (parse_expiration and check_expiry; all seen on 3.10.8 and
+/// 4.3.6): a decimal number of milliseconds, a sign before it, nothing behind it.
+fn check_expiration(text: &[u8]) -> Result<(), String> {
+    let digits_at = usize::from(matches!(text.first(), Some(b'+' | b'-')));
+    let digits = text[digits_at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if digits == 0 {
+        return Err("no_integer".into());
+    }
+    let (number, rest) = text.split_at(digits_at + digits);
+    if !rest.is_empty() {
+        return Err(format!("{{leftover_string,\"{}\"}}", rest.escape_ascii()));
+    }
+    // decimal digits with a sign, so it is text; more digits than fit are above the bound all the same
+    let number = str::from_utf8(number).unwrap_or_default();
+    match number.parse::<i64>() {
+        Ok(0..=MILLISECONDS_MAX) => Ok(()),
+        Ok(negative) if negative < 0 => Err(format!("{{value_negative,{negative}}}")),
+        Err(_) if number.starts_with('-') => Err(format!("{{value_negative,{number}}}")),
+        Ok(_) | Err(_) => Err(format!("{{value_too_large,{}}}", number.trim_start_matches('+'))),
+    }
+}
+
+const MILLISECONDS_MAX: i64 = Terms::EXPIRATION_MS_MAX as i64;
 
 /// The queue that stands for "back to this channel" (RabbitMQ: direct reply-to).
 pub(super) const DIRECT_REPLY_TO: &[u8] = b"amq.rabbitmq.reply-to";

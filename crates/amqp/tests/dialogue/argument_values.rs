@@ -72,6 +72,27 @@ fn a_consumer_s_argument_of_the_wrong_type_is_406() {
     assert!(matches!(talk.asked().1, Operation::Consume { .. }));
 }
 
+#[test]
+fn a_consumer_s_priority_is_an_integer() {
+    for (value, expected) in [
+        (Value::I8(-3), -3),
+        (Value::I64(10), 10),
+        (Value::I64(i64::MAX), i32::MAX),
+        (Value::I64(i64::MIN), i32::MIN),
+    ] {
+        let mut talk = Talk::on_channel_1();
+        let table = arguments(&[("x-priority", value)]);
+        talk.says(1, BasicConsume { queue: b"q", arguments: Table(&table), ..Default::default() });
+        let Operation::Consume { terms, .. } = talk.asked().1 else { panic!("a consumer") };
+        assert_eq!(terms.priority, expected);
+    }
+    let mut talk = Talk::on_channel_1();
+    let table = arguments(&[("x-priority", text("high"))]);
+    talk.says(1, BasicConsume { queue: b"q", arguments: Table(&table), ..Default::default() });
+    let why = "invalid arg 'x-priority' for basic.consume: expected an integer";
+    talk.hears_channel_close(1, 406, (60, 20), &format!("PRECONDITION_FAILED - {why}"));
+}
+
 /// What is not built says so whatever its value is, a wrong one too.
 #[test]
 fn an_argument_that_is_not_built_is_540_with_any_value() {
@@ -86,7 +107,7 @@ fn an_argument_that_is_not_built_is_540_with_any_value() {
             seen += 1;
         }
     }
-    assert!(seen > 5);
+    assert_eq!(seen, 2, "the dead letter exchange and its key");
 }
 
 /// RabbitMQ: strip_cr_lf.

@@ -74,7 +74,7 @@ fn message() -> impl Strategy<Value = Message<'static>> {
     let flat = prop::collection::vec(any::<u8>(), 0..64).prop_map(|bytes| Body::Flat(bytes.leak()));
     let piece = prop::collection::vec(any::<u8>(), 1..32).prop_map(Bytes::from);
     let chunks = prop::collection::vec(piece, 1..4).prop_map(|chunks| Body::Chunks(chunks.leak()));
-    let terms = (any::<bool>(), any::<u8>(), any::<Option<u32>>())
+    let terms = (any::<bool>(), any::<u8>(), any::<Option<u64>>())
         .prop_map(|(persistent, priority, expiration_ms)| Terms::new(persistent, priority, expiration_ms));
     let bytes = || prop::collection::vec(any::<u8>(), 0..40).prop_map(|bytes| &*bytes.leak());
     (bytes(), bytes(), prop_oneof![flat, chunks], terms).prop_map(|(address, header, body, terms)| Message {
@@ -139,6 +139,7 @@ fn plain_record() -> impl Strategy<Value = Record<'static>> {
         (queue(), lane()).prop_map(|(queue, after)| Record::Gap { queue, after }),
         queue().prop_map(|queue| Record::Gone { queue }),
         (queue(), any::<bool>()).prop_map(|(queue, on)| Record::Throttle { queue, on }),
+        (queue(), lane()).prop_map(|(queue, sequence)| Record::PublishRefused { queue, sequence }),
         (request(), queue()).prop_map(|(request, queue)| Record::Purge { request, queue }),
         (request(), queue()).prop_map(|(request, queue)| Record::Inspect { request, queue }),
         (request(), any::<(u64, u32)>()).prop_map(|(request, (messages, consumers))| Record::Counts {

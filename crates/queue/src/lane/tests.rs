@@ -2,6 +2,7 @@
 
 use super::*;
 use leveret_model::ShardId;
+use std::vec;
 
 fn key(node: u128, boot: u64) -> LaneKey {
     LaneKey { ingress: ShardAddress { node: NodeId(node), shard: ShardId(0) }, boot: Boot(boot) }
@@ -9,7 +10,7 @@ fn key(node: u128, boot: u64) -> LaneKey {
 
 fn owed(lanes: &mut Lanes) -> Vec<(LaneKey, u64)> {
     let mut owed = Vec::new();
-    lanes.take_owed(|key, through| owed.push((key, through.0)));
+    lanes.take_owed(|key, through, _| owed.push((key, through.0)));
     owed
 }
 
@@ -23,6 +24,32 @@ fn accept_on(lanes: &mut Lanes, key: LaneKey, sequence: u64, base: u64, stored: 
         lanes.appended(stored);
     }
     verdict
+}
+
+/// Its publisher would be told that the queue has it.
+#[test]
+fn what_is_refused_is_told_before_its_answer_and_again_when_that_may_be_lost() {
+    let mut lanes = Lanes::default();
+    let told = |lanes: &mut Lanes| {
+        let mut told = Vec::new();
+        lanes.take_owed(|_, through, refused| {
+            told.push((through.0, refused.iter().map(|refused| refused.0).collect::<Vec<_>>()));
+        });
+        told
+    };
+    accept(&mut lanes, 1, 1);
+    for sequence in [2, 3] {
+        let verdict = lanes.accept(key(1, 1), LaneSequence(sequence), LaneSequence(1));
+        assert_eq!(verdict, LaneVerdict::Append);
+        assert!(!lanes.refused());
+    }
+    assert_eq!(told(&mut lanes), [(3, vec![2, 3])]);
+    accept(&mut lanes, 4, 1);
+    assert_eq!(told(&mut lanes), [(4, vec![])]);
+    assert_eq!(accept(&mut lanes, 2, 1), LaneVerdict::Duplicate);
+    assert_eq!(told(&mut lanes), [(4, vec![2, 3])]);
+    assert_eq!(accept(&mut lanes, 3, 3), LaneVerdict::Duplicate);
+    assert_eq!(told(&mut lanes), [(4, vec![3])], "its ingress does not wait for 2 any more");
 }
 
 /// Or each append of a slow store would be listed, and looked at again with each sync.

@@ -5,9 +5,11 @@
 //! line stand only those that can take a message now, so a queue whose consumers are all busy is seen at once
 //! (`awake` is 0).
 //!
-//! Invariant: a consumer stands in its line exactly if it is subscribed, not asleep and has quota. An entry
-//! stays while it is subscribed or holds deliveries; entries of `basic.get` never subscribe.
+//! Invariant: a consumer stands in its line exactly if it is subscribed, not asleep, has quota, and is the
+//! active one where only one may be ([`SingleActive`]). An entry stays while it is subscribed or holds
+//! deliveries; entries of `basic.get` never subscribe.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
@@ -16,78 +18,10 @@ use hashbrown::HashMap;
 use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
 use leveret_model::{ConsumerKey, ConsumerTerms, Seed, ShardAddress, Unread};
 
+use super::consumer::{Consumer, LineRank, NOBODY};
+use super::single_active::{Place, SingleActive};
 use super::subscription::{Credit, SubscribeRefused, Subscription, Window};
 use crate::planted::Bug;
-
-/// Where a line stands: priority, then whether it is on another node.
-type LineRank = (Reverse<i32>, bool);
-
-#[derive(Debug)]
-pub(super) struct Consumer {
-    pub(super) key: ConsumerKey,
-    pub(super) no_ack: bool,
-    /// Deliveries that it holds.
-    pub(super) unacked: u32,
-    subscribed: bool,
-    /// A delivery was not taken (`Delivered::Paused`); until it is woken.
-    asleep: bool,
-    in_line: bool,
-    /// Its neighbours there.
-    ahead: u32,
-    behind: u32,
-    prefetch: u32,
-    rank: LineRank,
-    credit: Option<Credit>,
-    /// Counts subscriptions of the queue: the order in which consumers are cancelled.
-    ordinal: u64,
-}
-
-impl Consumer {
-    fn idle(key: ConsumerKey) -> Self {
-        Self {
-            key,
-            no_ack: false,
-            unacked: 0,
-            subscribed: false,
-            asleep: false,
-            in_line: false,
-            ahead: NOBODY,
-            behind: NOBODY,
-            prefetch: 0,
-            rank: (Reverse(0), false),
-            credit: None,
-            ordinal: 0,
-        }
-    }
-
-    /// Messages that it can take now, the output aside.
-    pub(super) fn quota(&self) -> u32 {
-        let prefetch = if self.no_ack { u32::MAX } else { self.prefetch.saturating_sub(self.unacked) };
-        self.credit.map_or(prefetch, |credit| prefetch.min(credit.messages()))
-    }
-
-    /// A message of so many bytes went to it. hot.
-    #[inline]
-    pub(super) fn spend(&mut self, bytes: usize) {
-        if let Some(credit) = &mut self.credit {
-            credit.spend(bytes);
-        }
-    }
-
-    /// Its window is open as far as bytes go. hot.
-    #[inline]
-    pub(super) fn has_bytes(&self) -> bool {
-        self.credit.is_none_or(|credit| credit.has_bytes())
-    }
-
-    /// Bytes matter to its window.
-    pub(super) fn is_metered(&self) -> bool {
-        self.credit.is_some()
-    }
-}
-
-/// No entry: beyond the end of a line.
-const NOBODY: u32 = u32::MAX;
 
 /// A list through the entries themselves, so that each leaves it at the same cost: a client may end with 20,000
 /// of them.
@@ -114,11 +48,13 @@ pub(super) struct Consumers {
     /// Consumers in all lines.
     awake: u32,
     subscriptions: u64,
+    /// Of a queue with `x-single-active-consumer`.
+    single: Option<Box<SingleActive>>,
     pub(super) bug: Bug,
 }
 
 impl Consumers {
-    pub(super) fn new(own: ShardAddress, seed: Seed) -> Self {
+    pub(super) fn new(own: ShardAddress, seed: Seed, single_active: bool) -> Self {
         Self {
             own,
             entries: Vec::new(),
@@ -129,6 +65,7 @@ impl Consumers {
             exclusive: false,
             awake: 0,
             subscriptions: 0,
+            single: single_active.then(Box::default),
             bug: Bug::default(),
         }
     }
@@ -143,11 +80,17 @@ impl Consumers {
         if others > 0 && exclusive {
             return Err(SubscribeRefused::NotAlone);
         }
+        if exclusive && self.single.is_some() {
+            return Err(SubscribeRefused::SingleActive);
+        }
         let ordinal = match known {
             Some(index) => {
-                let ordinal = self.at(index).ordinal;
+                let place = self.place(index);
+                if let Some(single) = &mut self.single {
+                    single.step_back(place);
+                }
                 self.leave_line(index);
-                ordinal
+                place.came
             }
             None => {
                 self.subscriptions += 1;
@@ -176,6 +119,10 @@ impl Consumers {
             Ok(line) => self.lines[line].members += 1,
             Err(line) => self.lines.insert(line, Line { rank, members: 1, first: NOBODY, last: NOBODY }),
         }
+        let place = self.place(index);
+        if let Some(single) = &mut self.single {
+            single.join(place);
+        }
         self.enlist(index);
         Ok(())
     }
@@ -184,10 +131,20 @@ impl Consumers {
     pub(super) fn unsubscribe(&mut self, index: u32) -> bool {
         let was = self.at(index).subscribed;
         if was {
+            let place = self.place(index);
             self.leave_line(index);
+            let next = self.single.as_mut().and_then(|single| single.leave(place));
             self.drop_if_unused(index);
+            if let Some(next) = next {
+                self.enlist(next);
+            }
         }
         was
+    }
+
+    fn place(&self, index: u32) -> Place {
+        let consumer = self.at(index);
+        Place { priority: consumer.rank.0, came: consumer.ordinal, index }
     }
 
     pub(super) fn credit(&mut self, index: u32, messages: u32, bytes: u64) {
@@ -251,9 +208,30 @@ impl Consumers {
         self.awake
     }
 
+    /// How many of `most` messages those in the lines could take together, their outputs aside.
+    pub(super) fn could_take(&self, most: u64) -> u64 {
+        if u64::from(self.awake) >= most {
+            return most;
+        }
+        let mut taken = 0;
+        for line in &self.lines {
+            let mut at = line.first;
+            while at != NOBODY && taken < most {
+                let consumer = self.at(at);
+                taken += u64::from(consumer.quota());
+                at = consumer.behind;
+            }
+        }
+        taken.min(most)
+    }
+
     pub(super) fn with_credit(&self) -> impl Iterator<Item = ConsumerKey> + '_ {
         let open = |consumer: &&Consumer| consumer.subscribed && consumer.quota() > 0;
-        self.entries.iter().flatten().filter(open).map(|consumer| consumer.key)
+        let waits = |index| self.single.as_ref().is_some_and(|single| !single.is_active(index));
+        let entries = self.entries.iter().enumerate();
+        let entries =
+            entries.filter(move |(index, _)| !waits(*index as u32)).filter_map(|(_, at)| at.as_ref());
+        entries.filter(open).map(|consumer| consumer.key)
     }
 
     /// Subscribed consumers, in the order in which they came.
@@ -272,6 +250,9 @@ impl Consumers {
         self.by_key = HashMap::with_hasher(self.by_key.hasher().clone());
         self.lines = Vec::new();
         (self.subscribed, self.awake, self.exclusive) = (0, 0, false);
+        if let Some(single) = &mut self.single {
+            **single = SingleActive::default();
+        }
         cancelled
     }
 
@@ -332,6 +313,10 @@ impl Consumers {
         if !consumer.subscribed || consumer.in_line || consumer.asleep || consumer.quota() == 0 {
             return;
         }
+        if self.single.as_ref().is_some_and(|single| !single.is_active(index)) {
+            return;
+        }
+        let consumer = self.at_mut(index);
         if bug.starves(consumer.prefetch, consumer.unacked) {
             return;
         }

@@ -5,10 +5,11 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_model::{ConsumerKey, Message, Paused, Position};
+use leveret_model::{ConsumerKey, Instant, Message, Paused, Position};
 
-use super::consumers::Consumer;
+use super::consumer::Consumer;
 use super::ready::Entry;
+use super::rules::Cause;
 use super::{Queue, Unacked};
 use crate::Arena;
 
@@ -41,6 +42,8 @@ pub trait Egress {
 pub struct DispatchOutcome {
     /// Messages delivered.
     pub delivered: usize,
+    /// Messages that expired, or were over the length.
+    pub dropped: usize,
     /// Only the budget ended it: the queue stays on the shard's list, and is dispatched again in the next turn.
     pub more: bool,
 }
@@ -62,17 +65,18 @@ impl Queue {
         self.consumers.awake() > 0 && self.ready.len() > 0
     }
 
-    /// Delivers up to `budget` messages. hot: end of turn.
+    /// Delivers up to `budget` messages; what expires or is over the length counts too. hot: end of turn.
     pub fn dispatch<E: Egress>(
         &mut self,
         budget: usize,
+        now: Instant,
         arena: &mut Arena,
         egress: &mut E,
     ) -> DispatchOutcome {
         let mut left = budget;
         // nobody wakes up during a dispatch, so a line that was passed stays empty
         let mut line = 0;
-        while left > 0 && self.ready.len() > 0 {
+        while left > 0 && self.ready.plain_len() > 0 {
             let Some((number, consumer, alone)) = self.consumers.first_awake(line) else { break };
             line = number;
             let (delivered, end) = if alone {
@@ -90,8 +94,73 @@ impl Queue {
             }
         }
         self.ready.shrink();
+        let delivered = budget - left;
+        if self.is_ruled() {
+            return self.dispatch_ruled(delivered, left, now, arena, egress);
+        }
         self.listed = self.wants_dispatch();
-        DispatchOutcome { delivered: budget - left, more: self.listed }
+        DispatchOutcome { delivered, dropped: 0, more: self.listed }
+    }
+
+    /// The same of messages under rules, one at a time.
+    #[inline(never)]
+    fn dispatch_ruled<E: Egress>(
+        &mut self,
+        mut delivered: usize,
+        mut left: usize,
+        now: Instant,
+        arena: &mut Arena,
+        egress: &mut E,
+    ) -> DispatchOutcome {
+        let (mut dropped, mut line) = (0, 0);
+        while left > 0
+            && let Some(ruled) = self.ready.ruled_in_front()
+        {
+            // one that came in this turn with a time to live of 0 is still delivered if somebody can take it
+            // (RabbitMQ: TTL 0 is "deliver now or expire")
+            if ruled.is_first_late(now) {
+                ruled.drop_first(Cause::Expired);
+                dropped += 1;
+                left -= 1;
+                continue;
+            }
+            let Some(item) = ruled.first().copied() else { break };
+            let Some((number, index, _)) = self.consumers.first_awake(line) else { break };
+            line = number;
+            let Self { ready, unacked, unacked_bytes, consumers, .. } = self;
+            let consumer = consumers.at_mut(index);
+            let mut run = Run { consumer, index, unacked, unacked_bytes, arena, egress };
+            match run.deliver_apart(item.position, item.entry, item.redelivered) {
+                Ok(()) => {
+                    let held = !run.consumer.no_ack;
+                    if let Some(ruled) = ready.ruled_in_front() {
+                        ruled.take_first(held);
+                    }
+                    delivered += 1;
+                    left -= 1;
+                    self.consumers.next_turn(line, false);
+                }
+                Err(RunEnd::Gone) => {
+                    self.consumers.unsubscribe(index);
+                }
+                Err(RunEnd::Paused | RunEnd::Enough) => self.consumers.next_turn(line, true),
+            }
+        }
+        // nobody is there to take what is left, so it counts, and its time counts
+        if self.consumers.awake() == 0
+            && let Some(ruled) = self.ready.ruled_in_front()
+        {
+            let enforced = ruled.enforce(now, left);
+            dropped += enforced;
+            left -= enforced;
+        }
+        self.ready.end_ruled();
+        if left == 0 {
+            // more may be to drop
+            self.call();
+        }
+        self.listed = self.wants_dispatch() || self.is_ruled_touched();
+        DispatchOutcome { delivered, dropped, more: self.listed }
     }
 
     /// Delivers one message to a consumer whose turn it is. hot.

@@ -1,13 +1,17 @@
 //! The ready messages of a queue: those never delivered, in a row, and before them those that came back.
 //!
-//! Invariant: what came back was at the front once, so every returned place is lower than every fresh one;
-//! fresh places are consecutive and end at `next - 1`.
+//! Invariants: what came back was at the front once, so every returned place is lower than every fresh one;
+//! fresh places are consecutive and end at `next - 1`. Both are ahead of what is [`Ruled`], and while there is
+//! a `Ruled` nothing joins the row.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 
-use leveret_model::Position;
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
+use leveret_model::{Instant, Position, Seed, Terms};
 
+use super::ruled::Ruled;
+use super::rules::Rules;
 use crate::planted::Bug;
 use crate::{Arena, MessageRef};
 
@@ -24,18 +28,66 @@ pub(super) struct Ready {
     returned: BTreeMap<Position, Entry>,
     next: u64,
     bytes: u64,
+    /// Of a queue with rules, or with messages that expire.
+    ruled: Option<Box<Ruled>>,
     pub(super) bug: Bug,
 }
 
 impl Ready {
-    pub(super) fn new() -> Self {
-        let (fresh, returned) = (VecDeque::new(), BTreeMap::new());
-        Self { fresh, returned, next: 1, bytes: 0, bug: Bug::default() }
+    pub(super) fn new(rules: Option<Rules>, seed: Seed) -> Self {
+        Self {
+            fresh: VecDeque::new(),
+            returned: BTreeMap::new(),
+            next: 1,
+            bytes: 0,
+            ruled: rules.map(|rules| Box::new(Ruled::new(rules, 1, seed))),
+            bug: Bug::default(),
+        }
+    }
+
+    /// A message of these terms joins the plain row. hot.
+    #[inline]
+    pub(super) fn is_plain_for(&self, terms: Terms) -> bool {
+        self.ruled.is_none() && !terms.expires()
+    }
+
+    /// Messages under rules, if there may be any.
+    #[inline]
+    pub(super) fn ruled(&self) -> Option<&Ruled> {
+        self.ruled.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn ruled_mut(&mut self) -> Option<&mut Ruled> {
+        self.ruled.as_deref_mut()
+    }
+
+    /// Messages under rules that are next in line: nothing of the plain row is ahead of them.
+    pub(super) fn ruled_in_front(&mut self) -> Option<&mut Ruled> {
+        if self.plain_len() > 0 { None } else { self.ruled.as_deref_mut() }
+    }
+
+    /// A message that is not for the plain row.
+    pub(super) fn append_ruled(&mut self, entry: Entry, terms: Terms, now: Instant, seed: Seed) -> Position {
+        let next = self.next;
+        let ruled = self.ruled.get_or_insert_with(|| Box::new(Ruled::new(Rules::default(), next, seed)));
+        ruled.append(entry, terms, now)
+    }
+
+    /// The end of a turn: a queue whose last message with a deadline is gone is plain again.
+    pub(super) fn end_ruled(&mut self) {
+        let Some(ruled) = &mut self.ruled else { return };
+        ruled.end();
+        if let Some(next) = ruled.next_if_spare().filter(|_| self.fresh.is_empty()) {
+            self.next = next;
+            self.ruled = None;
+        }
     }
 
     /// hot.
     #[inline]
     pub(super) fn append(&mut self, entry: Entry) -> Position {
+        debug_assert!(self.ruled.is_none(), "what joins the row would overtake what is ruled");
         let position = Position(self.next);
         self.next += 1;
         self.bytes += u64::from(entry.body_bytes);
@@ -43,7 +95,7 @@ impl Ready {
         position
     }
 
-    /// Takes what [`Ready::first`] shows. hot.
+    /// Takes what [`Ready::first`] shows, of the plain row. hot.
     pub(super) fn take_first(&mut self) -> Option<(Position, Entry, bool)> {
         let first = self.first();
         if let Some((_, entry, returned)) = first {
@@ -83,6 +135,9 @@ impl Ready {
 
     /// Back to its place.
     pub(super) fn put_back(&mut self, position: Position, entry: Entry) {
+        if let Some(ruled) = self.ruled.as_deref_mut().filter(|ruled| ruled.owns(position)) {
+            return ruled.put_back(position, entry);
+        }
         self.bytes += u64::from(entry.body_bytes);
         self.returned.insert(position, entry);
         self.bug.requeued(position, &mut self.returned, &mut self.fresh);
@@ -97,15 +152,24 @@ impl Ready {
         self.fresh.clear();
         self.bytes = 0;
         self.shrink();
+        if let Some(ruled) = &mut self.ruled {
+            ruled.clear(arena);
+        }
         count
     }
 
+    /// hot.
     pub(super) fn len(&self) -> u64 {
+        self.plain_len() + self.ruled().map_or(0, Ruled::len)
+    }
+
+    /// Of these, the ones in the plain row. hot.
+    pub(super) fn plain_len(&self) -> u64 {
         (self.fresh.len() + self.returned.len()) as u64
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes + self.ruled().map_or(0, Ruled::bytes)
     }
 
     /// After a backlog its row gives memory back; by halves at least, so that it costs less than the filling

@@ -36,6 +36,9 @@ pub enum SubscribeRefused {
     /// It wants to be the only one and is not.
     #[error("exclusive use refused, queue has other consumers")]
     NotAlone,
+    /// One consumer of this queue is served at a time anyway (RabbitMQ: x-single-active-consumer).
+    #[error("exclusive use refused, queue has a single active consumer")]
+    SingleActive,
 }
 
 /// An open window.

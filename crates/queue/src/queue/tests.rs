@@ -2,6 +2,8 @@
 
 mod model;
 mod resubscribe;
+mod ruled;
+mod ruled_model;
 
 use std::collections::BTreeMap;
 use std::vec;
@@ -126,7 +128,7 @@ impl Bench {
     /// Dispatches without an end; returns what was delivered: consumer number, place.
     fn dispatch(&mut self) -> Vec<(u32, u64)> {
         self.outputs.seen.clear();
-        let outcome = self.queue.dispatch(usize::MAX, &mut self.arena, &mut self.outputs);
+        let outcome = self.queue.dispatch(usize::MAX, Instant::ZERO, &mut self.arena, &mut self.outputs);
         assert_eq!((outcome.delivered, outcome.more), (self.outputs.seen.len(), false));
         self.outputs.seen.iter().map(|(key, position, ..)| (key.number.0, position.0)).collect()
     }
@@ -141,7 +143,7 @@ impl Bench {
     }
 
     fn get(&mut self, no_ack: bool) -> Option<Taken> {
-        self.queue.get(&local(0), no_ack)
+        self.queue.get(&local(0), no_ack, Instant::ZERO)
     }
 }
 
@@ -288,8 +290,8 @@ fn a_dispatch_ends_with_its_budget_and_says_that_there_is_more() {
     let mut bench = Bench::with(&[plain(local(1))]);
     bench.append(10);
     assert!(bench.queue.touch());
-    let outcome = bench.queue.dispatch(4, &mut bench.arena, &mut bench.outputs);
-    assert_eq!(outcome, DispatchOutcome { delivered: 4, more: true });
+    let outcome = bench.queue.dispatch(4, Instant::ZERO, &mut bench.arena, &mut bench.outputs);
+    assert_eq!(outcome, DispatchOutcome { delivered: 4, dropped: 0, more: true });
     assert!(!bench.queue.touch(), "it is still listed");
     assert_eq!(bench.dispatch().len(), 6);
 }
@@ -351,7 +353,7 @@ fn a_deleted_queue_names_its_consumers_in_order_and_keeps_nothing() {
     let high = Subscription { terms: ConsumerTerms { priority: 9, ..PLAIN }, ..plain(local(2)) };
     let mut bench = Bench::with(&[plain(local(7)), high, plain(local(1))]);
     bench.append(3);
-    bench.queue.dispatch(1, &mut bench.arena, &mut bench.outputs);
+    bench.queue.dispatch(1, Instant::ZERO, &mut bench.arena, &mut bench.outputs);
     assert_eq!(bench.queue.drop_all(&mut bench.arena), [local(7), local(2), local(1)]);
     assert!(bench.queue.is_idle());
     assert_eq!(bench.arena.messages(), 0);

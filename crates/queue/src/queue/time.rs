@@ -1,7 +1,8 @@
 //! What the time does to a queue, and when it is to be told.
 //!
 //! The shard keeps one timer for each queue. It asks [`Queue::next_deadline`] whenever a door to the queue
-//! closes, and calls [`Queue::on_time`] when that is due. A further thing with a deadline adds its own to both.
+//! closes, and [`Queue::message_deadline`] after each turn of the queue; it calls [`Queue::on_time`] when one of
+//! them is due.
 
 use leveret_model::Instant;
 
@@ -18,6 +19,7 @@ impl Queue {
     /// Time passed. True if the queue is over: the shard closes and deletes it.
     #[must_use]
     pub fn on_time(&mut self, now: Instant) -> bool {
+        self.call();
         self.lifetime.is_over(now, self.consumers.subscribed())
     }
 

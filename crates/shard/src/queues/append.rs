@@ -21,20 +21,28 @@ impl Queues {
         }
         let stored = home.append_new(message);
         drop(home);
-        self.out.copies.here += 1;
-        if calm && stored == Stored::Now { OneAppended::Done } else { OneAppended::NotDone(stored) }
+        if calm && stored == Some(Stored::Now) {
+            self.out.copies.here += 1;
+            return OneAppended::Done;
+        }
+        OneAppended::NotDone(stored)
     }
 
-    /// What is left to do about a message that [`Queues::append_to_one`] took: its store, and whether its
-    /// publisher is to wait.
+    /// What is left to do about a message that [`Queues::append_to_one`] took or refused (`None`): its store,
+    /// and whether its publisher is to wait.
     #[cold]
     pub(crate) fn finish_one(
         &mut self,
         handle: QueueHandle,
-        stored: Stored,
+        stored: Option<Stored>,
         publisher: Option<Publisher>,
     ) -> (Appended, bool) {
         let long = self.is_long(handle);
+        let Some(stored) = stored else {
+            self.out.answered.push(Answered { publisher, shared: false, stored: false });
+            return (Appended::Owed(1), long);
+        };
+        self.out.copies.here += 1;
         if let Stored::At(mark) = stored {
             self.commits.wait(mark, Answered { publisher, shared: false, stored: true });
             return (Appended::Owed(1), long);
@@ -106,8 +114,12 @@ impl Queues {
         let Some(mut home) = self.home(handle) else { return (0, false) };
         let stored = home.append(message, body_bytes, terms);
         drop(home);
-        self.out.copies.here += 1;
         let long = self.is_long(handle);
+        let Some(stored) = stored else {
+            self.out.answered.push(Answered { publisher, shared, stored: false });
+            return (1, long);
+        };
+        self.out.copies.here += 1;
         if let Stored::At(mark) = stored {
             self.commits.wait(mark, Answered { publisher, shared, stored: true });
             return (1, long);
@@ -140,7 +152,7 @@ impl Queues {
         }
     }
 
-    /// True if the queue keeps the message. hot.
+    /// True if the queue took over the reference of the message. hot.
     #[inline(always)]
     fn append_from_lane(
         &mut self,

@@ -94,8 +94,9 @@ impl Queues {
                 // as if all of its messages were of one size
                 most = most.min((left_bytes * home.queue().ready() / before) as usize + 1);
             }
-            let outcome = home.dispatch(most, &mut self.arena, &mut outlet);
-            left -= outcome.delivered;
+            let outcome = home.dispatch(most, self.lifetimes.now, &mut self.arena, &mut outlet);
+            home.end_turn(*handle, &mut self.lifetimes.timers, &mut self.arena, &mut self.out.departed);
+            left -= outcome.delivered + outcome.dropped;
             left_bytes = left_bytes.saturating_sub(before - home.queue().ready_bytes());
             if outcome.more {
                 self.lists.dirty.push(*handle);

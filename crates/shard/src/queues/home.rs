@@ -14,10 +14,12 @@ use leveret_model::{
     QueueId, Seed, Settlement, ShardAddress, StoreMark, Stored, Terms, Unread,
 };
 use leveret_queue::{
-    Arena, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused, Subscription, Window,
+    Arena, Cause, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused, Subscription,
+    Window,
 };
 
 use super::commit::Commits;
+use super::departures::Departed;
 use super::exclusive::{Exclusive, owner};
 use super::question::GotMessage;
 use super::timers::QueueTimers;
@@ -65,10 +67,30 @@ impl Home {
     pub(super) fn dispatch<E: leveret_queue::Egress>(
         &mut self,
         budget: usize,
+        now: Instant,
         arena: &mut Arena,
         egress: &mut E,
     ) -> leveret_queue::DispatchOutcome {
-        self.queue.dispatch(budget, arena, egress)
+        self.queue.dispatch(budget, now, arena, egress)
+    }
+
+    /// The queue had its turn: what left it is gone, and its next deadline is noted. hot: a plain queue has
+    /// neither.
+    #[inline(always)]
+    pub(super) fn end_turn(
+        &mut self,
+        handle: QueueHandle,
+        timers: &mut QueueTimers,
+        arena: &mut Arena,
+        departed: &mut Departed,
+    ) {
+        if self.queue.is_ruled() {
+            departed.end_turn(&mut self.queue, arena);
+            let due = self.queue.message_deadline();
+            if due < self.timer_at {
+                timers.set(handle, &mut self.timer_at, due);
+            }
+        }
     }
 
     #[cfg(feature = "planted")]
@@ -111,6 +133,7 @@ pub(crate) struct AtHome<'a> {
     pub(super) commits: &'a mut Commits,
     pub(super) lists: &'a mut Lists,
     pub(super) lifetimes: &'a mut Lifetimes,
+    pub(super) departed: &'a mut Departed,
 }
 
 impl Drop for AtHome<'_> {
@@ -128,10 +151,26 @@ impl Drop for AtHome<'_> {
 }
 
 impl AtHome<'_> {
-    /// Takes a message, whose reference it takes over. The caller has seen that the queue is not closed. hot.
+    /// Takes a message, whose reference it takes over; `None` if the queue refuses it. The caller has seen that
+    /// the queue is not closed. hot.
     #[inline(always)]
-    pub(super) fn append(&mut self, message: MessageRef, body_bytes: usize, terms: Terms) -> Stored {
-        let position = self.home.queue.append(message, body_bytes);
+    pub(super) fn append(&mut self, message: MessageRef, body_bytes: usize, terms: Terms) -> Option<Stored> {
+        let position = if self.home.queue.is_plain_for(terms) {
+            self.home.queue.append(message, body_bytes)
+        } else {
+            self.append_ruled(message, body_bytes, terms)?
+        };
+        Some(self.keep(position, message, terms))
+    }
+
+    #[inline(never)]
+    fn append_ruled(&mut self, message: MessageRef, body_bytes: usize, terms: Terms) -> Option<Position> {
+        self.home.queue.append_ruled(message, body_bytes, terms, self.lifetimes.now)
+    }
+
+    /// hot.
+    #[inline(always)]
+    fn keep(&mut self, position: Position, message: MessageRef, terms: Terms) -> Stored {
         if terms.persistent() && self.home.queue.is_durable() {
             return self.commits.append(self.id, position, message, self.arena);
         }
@@ -140,12 +179,12 @@ impl AtHome<'_> {
 
     /// The same of a message that nobody has kept yet. hot.
     #[inline(always)]
-    pub(super) fn append_new(&mut self, message: &Message<'_>) -> Stored {
+    pub(super) fn append_new(&mut self, message: &Message<'_>) -> Option<Stored> {
         let kept = self.arena.insert(message, 1);
         self.append(kept, message.body.len(), message.terms)
     }
 
-    /// A publish on a lane: appended once and in order. True if the queue keeps the message. hot.
+    /// A publish on a lane: appended once and in order, or refused. hot.
     #[inline(always)]
     pub(super) fn append_from_lane(
         &mut self,
@@ -156,8 +195,11 @@ impl AtHome<'_> {
         let lane = LaneKey { ingress: from, boot };
         let verdict = self.home.lanes.accept(lane, sequence, base);
         if verdict == LaneVerdict::Append {
-            let stored = self.append(message, body_bytes, terms);
-            if self.home.lanes.appended(stored) {
+            let waits = match self.append(message, body_bytes, terms) {
+                Some(stored) => self.home.lanes.appended(stored),
+                None => self.home.lanes.refused(),
+            };
+            if waits {
                 self.commits.lanes_wait(self.handle);
             }
         }
@@ -180,10 +222,13 @@ impl AtHome<'_> {
         waits
     }
 
-    /// Each lane that is owed an answer gets one for all that is stored.
+    /// Each lane that is owed an answer gets one for all that is stored, behind what was refused of it.
     pub(super) fn answer_lanes(&mut self) {
         let (queue, peers) = (self.id, &mut *self.peers);
-        self.home.lanes.take_owed(|lane, through| {
+        self.home.lanes.take_owed(|lane, through, refused| {
+            for &sequence in refused {
+                peers.push(lane.ingress, &Record::PublishRefused { queue, sequence });
+            }
             peers.push(lane.ingress, &Record::Stored { queue, through });
         });
     }
@@ -191,8 +236,11 @@ impl AtHome<'_> {
     /// A delivery is settled by who holds it. hot.
     pub(super) fn settle(&mut self, holder: &ConsumerKey, position: Position, how: Settlement) {
         match self.home.queue.settle(holder, position, how) {
-            // a rejected message leaves as an acknowledged one does
-            Left::Acked(message) | Left::Rejected(message) => self.arena.release(message),
+            Left::Acked(message) => self.arena.release(message),
+            Left::Rejected(message) => {
+                self.departed.count(Cause::Rejected);
+                self.arena.release(message);
+            }
             Left::Requeued | Left::NotHeld => {}
         }
     }
@@ -231,7 +279,7 @@ impl AtHome<'_> {
     ) -> Option<GotMessage> {
         self.on_use();
         let holder = ConsumerKey { at, channel, number: ConsumerNumber::OF_GET };
-        let taken = self.home.queue.get(&holder, no_ack)?;
+        let taken = self.home.queue.get(&holder, no_ack, self.lifetimes.now)?;
         let message = OwnedMessage::from(&self.arena.get(taken.message));
         if no_ack {
             self.arena.release(taken.message);
@@ -246,11 +294,13 @@ impl AtHome<'_> {
 
     /// Drops what is ready, and says how much that was.
     pub(super) fn purge(&mut self) -> u64 {
+        self.home.queue.enforce(self.lifetimes.now);
         self.home.queue.purge(self.arena)
     }
 
     /// Ready messages and consumers.
-    pub(super) fn counts(&self) -> (u64, u32) {
+    pub(super) fn counts(&mut self) -> (u64, u32) {
+        self.home.queue.enforce(self.lifetimes.now);
         (self.home.queue.ready(), self.home.queue.consumers())
     }
 
@@ -291,6 +341,7 @@ impl AtHome<'_> {
     /// Closes the queue for its deletion, and says how many messages were ready.
     pub(super) fn close(&mut self) -> u64 {
         self.home.closed = true;
+        self.home.queue.enforce(self.lifetimes.now);
         self.home.queue.ready()
     }
 

@@ -27,6 +27,19 @@ impl Queues {
         }
     }
 
+    /// The home refused a publish, because its queue is at its length; [`Queues::on_stored`] ends it.
+    pub(crate) fn on_publish_refused(&mut self, queue: QueueId, sequence: LaneSequence) {
+        let Some((_, away)) = self.places.away_of(queue) else { return };
+        if let Some(owed) = away.lane.waiting_mut(sequence)
+            && let Some(publisher) = owed.publisher.take()
+        {
+            // its publisher has heard, so the clock has nothing to say of it any more
+            owed.given_up = true;
+            let answered = Answered { publisher: Some(publisher), shared: owed.shared, stored: false };
+            self.out.answered.push(answered);
+        }
+    }
+
     /// The home misses something: the lane sends again from there.
     pub(crate) fn on_gap(&mut self, queue: QueueId, after: LaneSequence) {
         let Some((handle, away)) = self.places.away_of(queue) else { return };

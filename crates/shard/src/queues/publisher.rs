@@ -15,8 +15,8 @@ pub(crate) enum Publisher {
 pub(crate) enum OneAppended {
     /// The queue has it, and nothing is left to do.
     Done,
-    /// The queue has it; `Queues::finish_one` says what is left to do.
-    NotDone(Stored),
+    /// The queue has it, or has refused it (`None`); `Queues::finish_one` says what is left to do.
+    NotDone(Option<Stored>),
     /// The queue is elsewhere, or takes nothing any more.
     NotHere,
 }

@@ -9,6 +9,7 @@ mod declaring;
 mod early;
 mod kept;
 mod lifetimes;
+mod limits;
 mod links;
 mod many;
 mod memory;

@@ -216,7 +216,8 @@ impl Pair {
             Deed::Dispatch(budget) => {
                 bench.outputs.seen.clear();
                 let wanted = bench.queue.wants_dispatch();
-                let outcome = bench.queue.dispatch(budget, &mut bench.arena, &mut bench.outputs);
+                let outcome =
+                    bench.queue.dispatch(budget, Instant::ZERO, &mut bench.arena, &mut bench.outputs);
                 prop_assert_eq!(&bench.outputs.seen, &model.dispatch(budget));
                 prop_assert!(wanted || outcome.delivered == 0);
                 prop_assert_eq!(outcome.more, model.best().is_some() && model.first_ready().is_some());
@@ -262,7 +263,7 @@ impl Pair {
             }
             Deed::Get { channel, no_ack } => {
                 let holder = key(1, 0, channel, 0);
-                let taken = bench.queue.get(&holder, no_ack);
+                let taken = bench.queue.get(&holder, no_ack, Instant::ZERO);
                 let first = model.first_ready().map(|at| (at, model.messages[at]));
                 prop_assert_eq!(
                     taken.map(|taken| (

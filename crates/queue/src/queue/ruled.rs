@@ -1,0 +1,304 @@
+//! The ready messages of a queue with rules: priorities, deadlines, lengths, returns.
+//!
+//! Read first: [`Ruled::append`] and [`Ruled::take_first`]. A queue without rules has none of this, until a
+//! message with an `expiration` comes to it; what was there before stays in the plain row of
+//! [`Ready`](super::ready::Ready), ahead of everything here, and the queue is plain again once all is gone.
+//!
+//! Invariants:
+//! - *level*: messages of a higher level go first; within one the lowest place, returned ones before fresh.
+//! - *head*: a message leaves by its deadline, or by the queue's length, only from the head of its level
+//!   (RabbitMQ: a message behind a longer-lived one stays, and counts).
+//! - *deadline*: it is fixed at the append; neither a delivery nor a return changes it.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use leveret_model::limits::TABLE_KEEP_ENTRIES;
+use leveret_model::settings::Overflow;
+use leveret_model::{Instant, Position, Seed, Terms};
+
+use super::ready::Entry;
+use super::rules::{Cause, Departure, Rules};
+use crate::Arena;
+
+/// What a message keeps while it is delivered and not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kept {
+    deadline: Instant,
+    level: u8,
+    /// How often it came back.
+    returns: u32,
+}
+
+impl Kept {
+    const PLAIN: Self = Self { deadline: Instant::FAR, level: 0, returns: 0 };
+}
+
+/// A ready message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    pub(super) position: Position,
+    pub(super) entry: Entry,
+    kept: Kept,
+    pub(super) redelivered: bool,
+}
+
+#[derive(Debug, Default)]
+struct Level {
+    fresh: VecDeque<Item>,
+    returned: BTreeMap<Position, Item>,
+}
+
+impl Level {
+    fn first(&self) -> Option<&Item> {
+        self.returned.first_key_value().map(|(_, item)| item).or_else(|| self.fresh.front())
+    }
+
+    fn take_first(&mut self) -> Option<Item> {
+        self.returned.pop_first().map(|(_, item)| item).or_else(|| self.fresh.pop_front())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.returned.is_empty() && self.fresh.is_empty()
+    }
+
+    fn shrink(&mut self) {
+        let capacity = self.fresh.capacity();
+        if capacity > TABLE_KEEP_ENTRIES && self.fresh.len() < capacity / 8 {
+            self.fresh.shrink_to(capacity / 4);
+        }
+    }
+}
+
+/// Ready messages under rules.
+#[derive(Debug)]
+pub(super) struct Ruled {
+    rules: Rules,
+    /// Its places begin here; lower ones are of the plain row.
+    from: Position,
+    next: u64,
+    /// By level, as many as were needed so far.
+    levels: Vec<Level>,
+    /// A bit for each level that has messages.
+    occupied: [u64; 4],
+    len: u64,
+    bytes: u64,
+    /// Of delivered messages; those that are [`Kept::PLAIN`] have no entry.
+    held: HashMap<Position, Kept, FixedState>,
+    departures: Vec<Departure>,
+    /// Something changed since the last [`Ruled::end`]: the queue is to have a turn.
+    pub(super) touched: bool,
+}
+
+impl Ruled {
+    pub(super) fn new(rules: Rules, next: u64, seed: Seed) -> Self {
+        Self {
+            rules,
+            from: Position(next),
+            next,
+            levels: Vec::new(),
+            occupied: [0; 4],
+            len: 0,
+            bytes: 0,
+            held: HashMap::with_hasher(FixedState::with_seed(seed.0)),
+            departures: Vec::new(),
+            touched: false,
+        }
+    }
+
+    /// The place belongs here, not to the plain row.
+    pub(super) fn owns(&self, position: Position) -> bool {
+        position >= self.from
+    }
+
+    /// The next free place, if the queue can do without this: it has no rules, and nothing here is ready, held
+    /// or about to leave.
+    pub(super) fn next_if_spare(&self) -> Option<u64> {
+        let idle = self.len == 0 && self.held.is_empty() && self.departures.is_empty();
+        (idle && self.rules == Rules::default()).then_some(self.next)
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Would one more message of so many bytes be refused? `could_take` says how many of so many messages the
+    /// consumers are about to take (RabbitMQ hands a publish to a waiting consumer before it counts).
+    pub(super) fn refuses(&self, body_bytes: u32, could_take: impl FnOnce(u64) -> u64) -> bool {
+        let (len, bytes, more_bytes) = (self.len, self.bytes, u64::from(body_bytes));
+        if self.rules.overflow == Overflow::DropHead || !self.rules.is_over(len + 1, bytes + more_bytes) {
+            return false;
+        }
+        let Some(left) = len.checked_sub(could_take(len + 1)) else { return false };
+        // as if all were of one size
+        let left_bytes = (u128::from(bytes) * u128::from(left) / u128::from(len.max(1))) as u64;
+        self.rules.is_over(left + 1, left_bytes + more_bytes)
+    }
+
+    /// A message is not taken.
+    pub(super) fn refuse(&mut self, entry: Entry) {
+        let cause = match self.rules.overflow {
+            Overflow::RejectPublishDeadLetter => Cause::MaxLength,
+            Overflow::DropHead | Overflow::RejectPublish => Cause::Refused,
+        };
+        self.touched = true;
+        self.departures.push(Departure { message: entry.message, cause });
+    }
+
+    /// A message joins the end of its level.
+    pub(super) fn append(&mut self, entry: Entry, terms: Terms, now: Instant) -> Position {
+        let position = Position(self.next);
+        self.next += 1;
+        let kept =
+            Kept { deadline: self.rules.deadline(terms, now), level: self.rules.level(terms), returns: 0 };
+        let item = Item { position, entry, kept, redelivered: false };
+        self.count(&item);
+        self.level(kept.level).fresh.push_back(item);
+        position
+    }
+
+    /// A delivered message comes back to its place, unless it came back too often.
+    pub(super) fn put_back(&mut self, position: Position, entry: Entry) {
+        let mut kept = self.held.remove(&position).unwrap_or(Kept::PLAIN);
+        if self.rules.counts_returns() {
+            kept.returns += 1;
+        }
+        if self.rules.is_spent(kept.returns) {
+            self.touched = true;
+            self.departures.push(Departure { message: entry.message, cause: Cause::DeliveryLimit });
+            return;
+        }
+        let item = Item { position, entry, kept, redelivered: true };
+        self.count(&item);
+        self.level(kept.level).returned.insert(position, item);
+    }
+
+    /// The message that goes next.
+    pub(super) fn first(&self) -> Option<&Item> {
+        self.levels[self.highest()?].first()
+    }
+
+    /// Takes what [`Ruled::first`] shows, which is delivered: the consumer is to settle it if it is `held`.
+    pub(super) fn take_first(&mut self, held: bool) -> Option<Item> {
+        let item = self.pop(self.highest()?)?;
+        if held && item.kept != Kept::PLAIN {
+            self.held.insert(item.position, item.kept);
+        }
+        Some(item)
+    }
+
+    /// A delivered message left for good.
+    pub(super) fn forget(&mut self, position: Position) {
+        if !self.held.is_empty() {
+            self.held.remove(&position);
+        }
+    }
+
+    /// The first message's time ended before now.
+    pub(super) fn is_first_late(&self, now: Instant) -> bool {
+        self.first().is_some_and(|item| item.kept.deadline < now)
+    }
+
+    /// The first message leaves, for `cause`.
+    pub(super) fn drop_first(&mut self, cause: Cause) {
+        if let Some(item) = self.highest().and_then(|level| self.pop(level)) {
+            self.departures.push(Departure { message: item.entry.message, cause });
+        }
+    }
+
+    /// What stands at a head with its time ended leaves, then what is over the queue's length: up to `most`
+    /// messages. Gives how many left.
+    pub(super) fn enforce(&mut self, now: Instant, most: usize) -> usize {
+        let mut left = most;
+        for level in 0..self.levels.len() {
+            while left > 0 && self.levels[level].first().is_some_and(|item| item.kept.deadline <= now) {
+                if let Some(item) = self.pop(level) {
+                    self.departures.push(Departure { message: item.entry.message, cause: Cause::Expired });
+                }
+                left -= 1;
+            }
+        }
+        if self.rules.overflow == Overflow::DropHead {
+            while left > 0 && self.rules.is_over(self.len, self.bytes) {
+                self.drop_first(Cause::MaxLength);
+                left -= 1;
+            }
+        }
+        most - left
+    }
+
+    /// When the next message at a head expires.
+    pub(super) fn next_deadline(&self) -> Instant {
+        let heads = self.levels.iter().filter_map(Level::first);
+        heads.map(|item| item.kept.deadline).min().unwrap_or(Instant::FAR)
+    }
+
+    pub(super) fn take_departures(&mut self) -> Vec<Departure> {
+        core::mem::take(&mut self.departures)
+    }
+
+    /// The end of a turn.
+    pub(super) fn end(&mut self) {
+        self.touched = false;
+        self.levels.iter_mut().for_each(Level::shrink);
+        if self.held.is_empty() && self.held.capacity() > TABLE_KEEP_ENTRIES {
+            self.held.shrink_to(0);
+        }
+    }
+
+    /// Drops what is ready; what is delivered stays known.
+    pub(super) fn clear(&mut self, arena: &mut Arena) {
+        for level in core::mem::take(&mut self.levels) {
+            for item in level.returned.values().chain(&level.fresh) {
+                arena.release(item.entry.message);
+            }
+        }
+        (self.occupied, self.len, self.bytes) = ([0; 4], 0, 0);
+    }
+
+    /// The queue is deleted: what was about to leave is nobody's business any more.
+    pub(super) fn drop_departures(&mut self, arena: &mut Arena) {
+        for departure in self.take_departures() {
+            arena.release(departure.message);
+        }
+        self.held.clear();
+    }
+
+    fn count(&mut self, item: &Item) {
+        self.len += 1;
+        self.bytes += u64::from(item.entry.body_bytes);
+        self.occupied[usize::from(item.kept.level / 64)] |= 1 << (item.kept.level % 64);
+        self.touched = true;
+    }
+
+    fn level(&mut self, level: u8) -> &mut Level {
+        let at = usize::from(level);
+        if self.levels.len() <= at {
+            self.levels.resize_with(at + 1, Level::default);
+        }
+        &mut self.levels[at]
+    }
+
+    /// The highest level that has messages.
+    fn highest(&self) -> Option<usize> {
+        let (word, bits) = self.occupied.iter().enumerate().rev().find(|(_, bits)| **bits != 0)?;
+        Some(word * 64 + bits.ilog2() as usize)
+    }
+
+    fn pop(&mut self, level: usize) -> Option<Item> {
+        let item = self.levels[level].take_first()?;
+        self.len -= 1;
+        self.bytes -= u64::from(item.entry.body_bytes);
+        if self.levels[level].is_empty() {
+            self.occupied[level / 64] &= !(1 << (level % 64));
+        }
+        self.touched = true;
+        Some(item)
+    }
+}
