@@ -39,11 +39,6 @@ fn with_flag(place: &str, flag: &str) -> (Method<'static>, (u16, u16)) {
             (BasicConsume { queue: b"amq.rabbitmq.reply-to", ..Default::default() }.into(), (60, 20))
         }
         ("basic.get", "empty queue name") => (BasicGet::default().into(), (60, 70)),
-        ("exchange.declare", "auto-delete") => {
-            let declare =
-                ExchangeDeclare { exchange, kind: b"direct", auto_delete: true, ..Default::default() };
-            (declare.into(), (40, 10))
-        }
         ("basic.qos", "global=true") => (BasicQos { global: true, ..Default::default() }.into(), (60, 10)),
         ("basic.qos", "prefetch-size") => {
             (BasicQos { prefetch_size: 1, ..Default::default() }.into(), (60, 10))

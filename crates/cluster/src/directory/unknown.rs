@@ -105,7 +105,7 @@ mod tests {
 
     /// An exchange of a type that only a later version has, or its deletion.
     fn later_exchange(lamport: u64, there: bool) -> Op {
-        let (vhost, name, kind) = ("/".into(), "x".into(), "x-consistent-hash".into());
+        let (vhost, name, kind) = ("/".into(), "x".into(), "x-of-tomorrow".into());
         let definition = ExchangeDefinition { vhost, name, kind, ..ExchangeDefinition::default() };
         Op::Put(Record::Register(Register {
             key: exchange_key(&object("x")),

@@ -52,7 +52,7 @@ impl Routes {
                 return Ok(Route::NotNow);
             }
             let exchange = self.route_by_bindings(vhost, publish, &mut routing)?;
-            if view.table.depends_on_headers(exchange) {
+            if view.table.varies(exchange) {
                 return Ok(Route::Uncached);
             }
             cached.by_name = false;
