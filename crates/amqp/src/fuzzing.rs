@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use leveret_model::{
     Body, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Instant, Message, Name, Position,
-    PublishNumber, QueueHandle, Refusal, ReplyCode, Settlement, limits,
+    PublishNumber, QueueHandle, Refusal, ReplyCode, RoutingKey, Settlement, limits,
 };
 use leveret_wire::{BasicProperties, decode_frame};
 
@@ -179,6 +179,15 @@ impl Host for Broker {
             }
             _ => Ok(Published::Settled),
         }
+    }
+
+    fn publish_copies(
+        &mut self,
+        channel: ChannelKey,
+        publish: Publish<'_>,
+        _: &[RoutingKey],
+    ) -> Result<Published, Refusal> {
+        self.publish(channel, &mut Default::default(), publish)
     }
 
     fn may_publish(&mut self, _: ChannelKey, _: &[u8]) -> Result<(), Refusal> {

@@ -14,6 +14,7 @@ mod answers;
 mod assembly;
 mod confirms;
 mod consumers;
+mod copies;
 mod deferred;
 mod deliver;
 mod operations;

@@ -78,8 +78,9 @@ impl<C> Channel<C> {
             self.content = Some(assembly);
             return Ok(0);
         };
-        if content.concerns_broker {
-            self.check_properties(turn, content.header, fields.exchange)?;
+        if content.concerns_broker && self.check_properties(turn, content.header, fields.exchange)? {
+            self.publish_copies(turn, source, &content, fields)?;
+            return Ok(content.wire_len);
         }
         turn.shared.published_bytes += content.wire_len as u64;
         let number = self.confirms.as_mut().map(|confirms| confirms.draw());
@@ -146,14 +147,35 @@ impl<C> Channel<C> {
         })
     }
 
-    /// Looks at properties that concern the broker. What is wrong with the exchange comes first.
+    /// A message with further routing keys goes the long way: the host is not to remember its route.
+    #[inline(never)]
+    fn publish_copies<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        source: &Bytes,
+        content: &WholeContent<'_>,
+        fields: &PublishFields<'_>,
+    ) -> Result<(), Exception> {
+        turn.shared.published_bytes += content.wire_len as u64;
+        let number = self.confirms.as_mut().map(|confirms| confirms.draw());
+        let chunk = [source.slice(content.body_at..content.body_at + content.body.len())];
+        let sliced = content.body.len() >= SLICE_BYTES_MIN;
+        let body = if sliced { Body::Chunks(&chunk) } else { Body::Flat(content.body) };
+        let mut assembly = turn.shared.spare.take().unwrap_or_default();
+        assembly.keep(content.publish(fields, body, number, turn.arrived));
+        assembly.take_copies();
+        self.offer(turn, assembly)
+    }
+
+    /// Looks at properties that concern the broker: are there further routing keys? What is wrong with the exchange
+    /// comes first.
     #[inline(never)]
     fn check_properties<H: Host<Channel = C>>(
         &self,
         turn: &mut Turn<'_, H>,
         header: &[u8],
         exchange: &[u8],
-    ) -> Result<(), Exception> {
+    ) -> Result<bool, Exception> {
         properties::check(turn.shared, header).map_err(|at_fault| {
             let refused = turn.host.may_publish(self.key, exchange).err();
             refused.map_or(at_fault, |refusal| Exception::refused(refusal, MethodId::PUBLISH))
@@ -185,15 +207,20 @@ impl<C> Channel<C> {
             let text = format!("message size {size} is larger than configured max size {max}");
             return Err(Exception::new(ReplyCode::PreconditionFailed, MethodId::PUBLISH, text));
         }
+        let mut copies = false;
         if header.properties.concern_broker() {
             let exchange = self.content.as_ref().map_or(&b""[..], |content| content.names().0);
-            self.check_properties(turn, frame.payload, exchange)?;
+            copies = self.check_properties(turn, frame.payload, exchange)?;
         }
         turn.shared.published_bytes += frame.payload.len() as u64;
         let terms = header.properties.terms();
         if let Some(content) = &mut self.content {
+            let before = content.weight_bytes();
             content.on_header(frame.payload, size, terms);
-            turn.shared.unfinished_bytes += frame.payload.len();
+            if copies {
+                content.take_copies();
+            }
+            turn.shared.unfinished_bytes += content.weight_bytes() - before;
         }
         if size == 0 {
             self.on_whole(turn)?;
@@ -303,7 +330,11 @@ impl<C> Channel<C> {
         mut assembly: Box<Assembly>,
     ) -> Result<(), Exception> {
         let (number, arrived) = (assembly.number, assembly.arrived);
-        let published = turn.host.publish(self.key, &mut self.state, assembly.publish(number, arrived));
+        let publish = assembly.publish(number, arrived);
+        let published = match assembly.copies() {
+            [] => turn.host.publish(self.key, &mut self.state, publish),
+            keys => turn.host.publish_copies(self.key, publish, keys),
+        };
         if published == Ok(Published::NotNow) {
             self.hold(turn, assembly, number);
             return Ok(());

@@ -5,6 +5,7 @@
 mod argument_values;
 mod channels;
 mod consuming;
+mod copies;
 mod gets;
 mod handshake;
 mod heartbeats;

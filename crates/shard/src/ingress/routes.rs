@@ -67,6 +67,36 @@ impl Routes {
         Ok(Route::Cached)
     }
 
+    /// Asks the table for each of several keys; each queue is in `targets` once then.
+    pub(super) fn look_up_all<'k>(
+        &mut self,
+        channel: ChannelKey,
+        publish: &Publish<'k>,
+        keys: impl Iterator<Item = &'k [u8]>,
+        routing: &mut Routing<'_>,
+    ) -> Result<Route, Refusal> {
+        let view = routing.view;
+        let Some(vhost) = routing.clients.get(channel.connection).vhost else { return Err(no_vhost()) };
+        let name = String::from_utf8_lossy(publish.exchange);
+        routing.clients.authorize(channel.connection, Access::Write, "exchange", &name)?;
+        if !view.has_lease() {
+            return Ok(Route::NotNow);
+        }
+        let exchange = exchange_of_publish(view, vhost, publish.exchange)?;
+        let headers = MessageHeaders::new(publish.header);
+        self.targets.clear();
+        for key in keys {
+            view.table.route(exchange, key, &headers, &mut self.matches);
+            for found in &self.matches {
+                let handle = routing.queues.enter(found.id, found.address);
+                if !self.targets.contains(&handle) {
+                    self.targets.push(handle);
+                }
+            }
+        }
+        Ok(Route::Uncached)
+    }
+
     /// Asks the table; the queues are in `targets` then.
     fn route_by_bindings(
         &mut self,
