@@ -69,7 +69,9 @@ impl Session {
             self.connection.on_login(Instant::ZERO, user);
         }
         for (channel, number) in core::mem::take(&mut self.broker.owed) {
-            self.connection.on_settled(channel, number, number.0.is_multiple_of(2));
+            if self.connection.on_settled(channel, number, number.0.is_multiple_of(2)) {
+                self.connection.end_commit(Instant::ZERO, channel, &mut self.broker);
+            }
         }
         let mut answered = login.is_some();
         while let Some((channel, operation)) = self.broker.pending.pop_front() {

@@ -165,9 +165,9 @@ const DECLARED: &[Entry] = &[
     flag("basic.recover", "requeue=false", Later, "RabbitMQ answers 540 as well"),
     method("basic.recover-async", Here, "requeue=true"),
     method("confirm.select", Here, ""),
-    method("tx.select", Later, "transactions"),
-    method("tx.commit", Later, "transactions"),
-    method("tx.rollback", Later, "transactions"),
+    method("tx.select", Here, "publishes and acks; not with confirms"),
+    method("tx.commit", Here, ""),
+    method("tx.rollback", Here, ""),
 ];
 
 #[cfg(test)]

@@ -106,11 +106,14 @@ impl<C> Channel<C> {
     }
 
     /// The answer that was owed for a publish. hot.
-    pub(crate) fn on_settled(&mut self, shared: &mut Shared, number: PublishNumber, ok: bool) {
+    /// True if a commit waited for it and ends.
+    pub(crate) fn on_settled(&mut self, shared: &mut Shared, number: PublishNumber, ok: bool) -> bool {
         if let Some(confirms) = &mut self.confirms {
             confirms.on_settled(number, ok);
             self.confirms_are_due(shared);
+            return false;
         }
+        self.on_commit_settled(number, ok)
     }
 
     /// At the end of the turn the confirms go out. hot.

@@ -79,7 +79,11 @@ impl<C> Channel<C> {
             return Ok(0);
         };
         if content.concerns_broker && self.check_properties(turn, content.header, fields.exchange)? {
-            self.publish_copies(turn, source, &content, fields)?;
+            self.publish_long_way(turn, source, &content, fields, true)?;
+            return Ok(content.wire_len);
+        }
+        if self.tx.is_some() {
+            self.publish_long_way(turn, source, &content, fields, false)?;
             return Ok(content.wire_len);
         }
         turn.shared.published_bytes += content.wire_len as u64;
@@ -147,14 +151,15 @@ impl<C> Channel<C> {
         })
     }
 
-    /// A message with further routing keys goes the long way: the host is not to remember its route.
+    /// A message that waits for a commit, or has further routing keys, whose route the host is not to remember.
     #[inline(never)]
-    fn publish_copies<H: Host<Channel = C>>(
+    fn publish_long_way<H: Host<Channel = C>>(
         &mut self,
         turn: &mut Turn<'_, H>,
         source: &Bytes,
         content: &WholeContent<'_>,
         fields: &PublishFields<'_>,
+        copies: bool,
     ) -> Result<(), Exception> {
         turn.shared.published_bytes += content.wire_len as u64;
         let number = self.confirms.as_mut().map(|confirms| confirms.draw());
@@ -163,8 +168,10 @@ impl<C> Channel<C> {
         let body = if sliced { Body::Chunks(&chunk) } else { Body::Flat(content.body) };
         let mut assembly = turn.shared.spare.take().unwrap_or_default();
         assembly.keep(content.publish(fields, body, number, turn.arrived));
-        assembly.take_copies();
-        self.offer(turn, assembly)
+        if copies {
+            assembly.take_copies();
+        }
+        if self.tx.is_some() { self.keep_publish(turn, assembly) } else { self.offer(turn, assembly) }
     }
 
     /// Looks at properties that concern the broker: are there further routing keys? What is wrong with the exchange
@@ -303,6 +310,9 @@ impl<C> Channel<C> {
         let Some(mut assembly) = self.content.take() else { return Ok(()) };
         turn.shared.unfinished_bytes -= assembly.weight_bytes();
         assembly.finish();
+        if self.tx.is_some() {
+            return self.keep_publish(turn, assembly);
+        }
         assembly.arrived = turn.arrived;
         assembly.number = self.confirms.as_mut().map(|confirms| confirms.draw());
         self.offer(turn, assembly)
@@ -318,7 +328,7 @@ impl<C> Channel<C> {
             }
             other => {
                 self.wait = other;
-                Ok(())
+                self.go_on_committing(turn)
             }
         }
     }
@@ -376,7 +386,13 @@ impl<C> Channel<C> {
     }
 
     /// basic.return with the whole content (AMQP 0-9-1 §1.8.3, basic.return).
-    fn send_return(&self, shared: &mut Shared, exchange: &[u8], routing_key: &[u8], message: &Message<'_>) {
+    pub(super) fn send_return(
+        &self,
+        shared: &mut Shared,
+        exchange: &[u8],
+        routing_key: &[u8],
+        message: &Message<'_>,
+    ) {
         let code = ReplyCode::NoRoute;
         let method = BasicReturn {
             reply_code: code.code(),

@@ -17,3 +17,4 @@ mod refusals;
 mod stuck;
 mod support;
 mod topology;
+mod transactions;

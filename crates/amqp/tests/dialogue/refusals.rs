@@ -61,13 +61,6 @@ fn flags_that_are_not_built_are_540() {
     }
 }
 
-#[test]
-fn methods_that_are_not_built_are_540() {
-    refused(TxSelect, (90, 10), "tx.select");
-    refused(TxCommit, (90, 20), "tx.commit");
-    refused(TxRollback, (90, 30), "tx.rollback");
-}
-
 /// A publish of one byte with these properties; whole in one block, or frame by frame.
 fn publishes(talk: &mut Talk, properties: &BasicProperties<'_>, whole: bool) {
     let mut payload = Vec::new();

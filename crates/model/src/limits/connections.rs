@@ -42,6 +42,8 @@ pub const CONNECTIONS_MAX: usize = 65_536;
 pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Messages that a connection has begun and not finished, bytes, over all channels. More is 501.
 pub const BODIES_UNFINISHED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Publishes and settlements of one transaction. More is 406.
+pub const TRANSACTION_OPERATIONS_MAX: usize = 100_000;
 /// Nesting of field tables. More is 502; the decoder counts, it does not recurse.
 pub const TABLE_DEPTH_MAX: usize = 16;
 /// Entries of one field table, all levels together. More is 502.
