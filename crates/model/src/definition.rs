@@ -32,10 +32,13 @@ pub enum ExchangeKind {
     Random,
     /// One queue of this node at random (RabbitMQ: local random exchange).
     LocalRandom,
+    /// A type that only a later version knows. No client can ask for it; shards have it so that they do not call
+    /// the exchange missing.
+    Later,
 }
 
 impl ExchangeKind {
-    /// All kinds.
+    /// The kinds that can be declared.
     pub const ALL: [Self; 8] = [
         Self::Direct,
         Self::Fanout,
@@ -59,6 +62,7 @@ impl ExchangeKind {
             Self::ModulusHash => "x-modulus-hash",
             Self::Random => "x-random",
             Self::LocalRandom => "x-local-random",
+            Self::Later => "of a later version",
         }
     }
 

@@ -51,6 +51,8 @@ pub fn validate_binding(kind: ExchangeKind, key: &[u8], arguments: &Arguments) -
         ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::ModulusHash | ExchangeKind::Random => {
             Ok(())
         }
+        // the directory makes such binds wait
+        ExchangeKind::Later => Ok(()),
         ExchangeKind::ConsistentHash => hashed::validate(key),
         ExchangeKind::LocalRandom => random::validate(key),
         ExchangeKind::Topic => topic::validate(key),
@@ -122,7 +124,7 @@ impl Node {
 /// How the bindings of an exchange are found.
 #[derive(Debug)]
 pub(crate) enum Index {
-    /// The kind is not known yet.
+    /// The kind is not known yet, or of a later version: routes nothing.
     Unknown,
     /// The default exchange: no bindings, queues by name.
     Queues,
@@ -155,6 +157,7 @@ impl Index {
             ExchangeKind::ModulusHash => Self::Modulus(ModulusIndex::new()),
             ExchangeKind::Random => Self::Random,
             ExchangeKind::LocalRandom => Self::LocalRandom,
+            ExchangeKind::Later => Self::Unknown,
         }
     }
 

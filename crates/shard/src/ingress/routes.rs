@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use leveret_amqp::host::Publish;
 use leveret_auth::Access;
+use leveret_model::definition::ExchangeKind;
 use leveret_model::{ChannelKey, QueueHandle, Refusal, ReplyCode, refusals};
 use leveret_route::{ExchangeId, Match, MessageHeaders, VhostId};
 
@@ -126,7 +127,11 @@ pub(super) fn exchange_of_publish(
     let Some(exchange) = view.table.exchange(vhost, name) else {
         return Err(refusals::no_exchange(&shown(), &view.vhost_name(vhost)));
     };
-    if view.table.definition(exchange).is_some_and(|exchange| exchange.internal) {
+    let definition = view.table.definition(exchange);
+    if definition.is_some_and(|exchange| exchange.kind == ExchangeKind::Later) {
+        return Err(refusals::later_exchange(&shown(), &view.vhost_name(vhost)));
+    }
+    if definition.is_some_and(|exchange| exchange.internal) {
         let vhost = view.vhost_name(vhost);
         let text = format!("cannot publish to internal exchange '{}' in vhost '{vhost}'", shown());
         return Err(Refusal::new(ReplyCode::AccessRefused, text));

@@ -1,9 +1,12 @@
 //! Alternate exchanges, exchanges that choose one queue, and further routing keys, on one node and on two.
 
-use leveret_model::{Arguments, RoutingKey, Value};
+use leveret_model::definition::{ExchangeDefinition, ExchangeKind};
+use leveret_model::directory::Change;
+use leveret_model::{Arguments, Name, RoutingKey, Value};
 use leveret_wire::method::*;
 use leveret_wire::{BasicProperties, Table, encode_arguments};
 
+use crate::declaring::announce;
 use crate::rig::client::Heard;
 use crate::rig::{ClientId, Rig, at};
 
@@ -193,4 +196,17 @@ fn further_keys_are_routed_again_when_a_held_publish_goes() {
     rig.lease(1, leveret_model::Instant::FAR);
     rig.run();
     assert_eq!(ready(&mut rig, clients), [1, 0, 1]);
+}
+
+/// P8: what a later version declared is there, whatever this one can do with it.
+#[test]
+fn a_publish_to_an_exchange_of_a_later_type_is_not_called_missing() {
+    let mut rig = Rig::new(&[1]);
+    let a = rig.connect(at(1, 0));
+    let later = ExchangeDefinition::new(Name::new("/"), Name::new("x"), ExchangeKind::Later);
+    announce(&mut rig, &Change::PutExchange(later));
+    rig.client(a).publishes(1, ("x", "k"), false, b"m");
+    let text = "PRECONDITION_FAILED - exchange 'x' in vhost '/' has a type that this node's version does not know; \
+                publish to a node of the version that declared it";
+    rig.hears(a, &Heard::ChannelClose(406, text.into()));
 }
