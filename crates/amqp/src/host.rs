@@ -220,8 +220,8 @@ pub trait Host {
         publish: Publish<'_>,
     ) -> Result<Published, Refusal>;
 
-    /// A message with further routing keys, to be routed by each of them in the same exchange; a queue gets it once
-    /// (RabbitMQ: sender-selected distribution).
+    /// A message with further routing keys, to be routed by each of them in the same exchange; a queue gets it
+    /// once (RabbitMQ: sender-selected distribution).
     ///
     /// # Errors
     /// As for [`Host::publish`].

@@ -32,8 +32,8 @@ pub enum ExchangeKind {
     Random,
     /// One queue of this node at random (RabbitMQ: local random exchange).
     LocalRandom,
-    /// A type that only a later version knows. No client can ask for it; shards have it so that they do not call
-    /// the exchange missing.
+    /// A type that only a later version knows. No client can ask for it; shards have it so that they do not
+    /// call the exchange missing.
     Later,
 }
 

@@ -44,8 +44,8 @@ impl ExchangeId {
 ///
 /// # Errors
 /// 406: a headers binding with a bad `x-match`, a topic pattern with more than
-/// [`TOPIC_HASHES_MAX`](leveret_model::limits::TOPIC_HASHES_MAX) `#`, a weight that is no number, or a key where
-/// none is allowed.
+/// [`TOPIC_HASHES_MAX`](leveret_model::limits::TOPIC_HASHES_MAX) `#`, a weight that is no number, or a key
+/// where none is allowed.
 pub fn validate_binding(kind: ExchangeKind, key: &[u8], arguments: &Arguments) -> Result<(), Refusal> {
     match kind {
         ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::ModulusHash | ExchangeKind::Random => {
@@ -139,7 +139,7 @@ pub(crate) enum Index {
     /// By the hash of what the definition says, and weights.
     Hash(HashIndex),
     /// By the hash of the key.
-    Modulus(ModulusIndex),
+    Modulus(ModulusIndex<Slot<Bound>>),
     /// Any one.
     Random,
     /// Any one that leads to a queue of this node.
@@ -168,8 +168,8 @@ impl Index {
             Self::Direct(direct) => direct.insert(bindings, slot),
             Self::Topic(trie) => trie.insert(bindings, slot),
             Self::Headers(headers) => headers.insert(bindings, slot),
-            Self::Hash(hash) => hash.insert(bindings, slot),
-            Self::Modulus(modulus) => modulus.insert(bindings, slot),
+            Self::Hash(hash) => hash.insert(bindings[slot].fingerprint, &bindings[slot].key),
+            Self::Modulus(modulus) => modulus.insert(bindings[slot].fingerprint, slot),
         }
     }
 
@@ -180,8 +180,8 @@ impl Index {
             Self::Direct(direct) => direct.remove(bindings, slot),
             Self::Topic(trie) => trie.remove(bindings, slot),
             Self::Headers(headers) => headers.remove(bindings, slot),
-            Self::Hash(hash) => hash.remove(bindings, slot),
-            Self::Modulus(modulus) => modulus.remove(bindings, slot),
+            Self::Hash(hash) => hash.remove(bindings[slot].at_source),
+            Self::Modulus(modulus) => modulus.remove(bindings[slot].fingerprint, slot),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Exchanges that choose one binding by a hash: `x-consistent-hash` and `x-modulus-hash`.
 //!
 //! RabbitMQ's plugins hash into buckets whose order is that of the binds. Here every shard of every node has a
-//! table of its own, and changes reach them in different orders, so the choice rests on nothing but the bindings
-//! themselves. Invariant (*same everywhere*): two tables with the same bindings choose the same one, whatever
+//! table of its own, and changes reach them in different orders, so the choice rests on nothing but the
+//! bindings themselves. Invariant (*same everywhere*): two tables with the same bindings choose the same one, whatever
 //! their history; no seed of a driver goes in.
 //!
 //! The consistent hash is a weighted rendezvous (highest random weight): each binding draws a number from its
@@ -12,52 +12,15 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use leveret_model::definition::Binding;
-use leveret_model::settings::HashOn;
 use leveret_model::{Refusal, ReplyCode};
 
-use crate::bindings::{Bindings, Bound};
-use crate::headers::Headers;
-use crate::slots::Slot;
-
-/// FNV-1a. Frozen: nodes of different versions must choose alike.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StableHash(u64);
-
-impl StableHash {
-    pub(crate) const fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    pub(crate) fn bytes(self, bytes: &[u8]) -> Self {
-        Self(bytes.iter().fold(self.0, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)))
-    }
-
-    pub(crate) const fn finish(self) -> u64 {
-        mix(self.0)
-    }
-}
-
-/// The finalizer of SplitMix64: FNV alone leaves the upper bits of short keys alike.
-pub(crate) const fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
-}
+use crate::stable_hash::{StableHash, mix};
 
 /// What tells a binding of one exchange from the others, arguments aside.
 pub(crate) fn fingerprint(binding: &Binding) -> u64 {
     let hash = StableHash::new().bytes(&[binding.kind as u8]).bytes(binding.destination.as_bytes());
     // 0xff is in no UTF-8 name, so it ends one
     hash.bytes(&[0xff]).bytes(&binding.key).finish()
-}
-
-/// What the exchange hashes of a message.
-pub(crate) fn hash_of(on: &HashOn, key: &[u8], headers: &dyn Headers) -> u64 {
-    match on {
-        HashOn::RoutingKey => StableHash::new().bytes(key).finish(),
-        HashOn::Header(name) => headers.hash_of_header(name),
-        HashOn::Property(property) => headers.hash_of_property(*property),
-    }
 }
 
 /// Fingerprint and weight of each binding, in step with the exchange's own list.
@@ -72,27 +35,26 @@ impl HashIndex {
     }
 
     /// The binding has just entered the end of its source's list.
-    pub(crate) fn insert(&mut self, bindings: &Bindings, slot: Slot<Bound>) {
+    pub(crate) fn insert(&mut self, fingerprint: u64, key: &[u8]) {
         // a merge can change an exchange's kind under bindings whose keys are no weights: they count as 1
-        let weight = weight(&bindings[slot].key).unwrap_or(1);
-        self.shares.push((bindings[slot].fingerprint, weight as f64));
+        self.shares.push((fingerprint, weight(key).unwrap_or(1) as f64));
     }
 
-    /// The binding is about to leave its source's list.
-    pub(crate) fn remove(&mut self, bindings: &Bindings, slot: Slot<Bound>) {
-        self.shares.swap_remove(bindings[slot].at_source as usize);
+    /// The binding at that place is about to leave its source's list, whose last takes the place.
+    pub(crate) fn remove(&mut self, at_source: u32) {
+        self.shares.swap_remove(at_source as usize);
     }
 
-    /// hot: one draw for each binding.
-    pub(crate) fn choose(&self, from: &[Slot<Bound>], hash: u64) -> Option<Slot<Bound>> {
+    /// The place of the binding that is chosen. hot: one draw for each binding.
+    pub(crate) fn choose(&self, hash: u64) -> Option<usize> {
         let draw = |&(fingerprint, weight): &(u64, f64)| {
             // exponential with the weight as its rate: the smallest of such draws is each one's with a
             // probability in proportion to its weight
             (exponential(mix(hash ^ fingerprint)) / weight, fingerprint)
         };
-        let draws = from.iter().zip(self.shares.iter().map(draw));
+        let draws = self.shares.iter().map(draw).enumerate();
         let least = draws.min_by(|(_, (a, x)), (_, (b, y))| a.total_cmp(b).then(x.cmp(y)));
-        least.map(|(slot, _)| *slot)
+        least.map(|(at, _)| at)
     }
 }
 
@@ -114,33 +76,31 @@ fn weight(key: &[u8]) -> Option<u64> {
     core::str::from_utf8(key).ok()?.parse().ok().filter(|weight| *weight > 0)
 }
 
-/// The bindings in the order of their fingerprints.
+/// Things in the order of their fingerprints.
 #[derive(Debug)]
-pub(crate) struct ModulusIndex {
-    sorted: Vec<(u64, Slot<Bound>)>,
+pub(crate) struct ModulusIndex<T> {
+    sorted: Vec<(u64, T)>,
 }
 
-impl ModulusIndex {
+impl<T: Copy + PartialEq> ModulusIndex<T> {
     pub(crate) const fn new() -> Self {
         Self { sorted: Vec::new() }
     }
 
-    pub(crate) fn insert(&mut self, bindings: &Bindings, slot: Slot<Bound>) {
-        let fingerprint = bindings[slot].fingerprint;
+    pub(crate) fn insert(&mut self, fingerprint: u64, item: T) {
         let at = self.sorted.partition_point(|(other, _)| *other < fingerprint);
-        self.sorted.insert(at, (fingerprint, slot));
+        self.sorted.insert(at, (fingerprint, item));
     }
 
-    pub(crate) fn remove(&mut self, bindings: &Bindings, slot: Slot<Bound>) {
-        let fingerprint = bindings[slot].fingerprint;
+    pub(crate) fn remove(&mut self, fingerprint: u64, item: T) {
         let first = self.sorted.partition_point(|(other, _)| *other < fingerprint);
-        if let Some(more) = self.sorted[first..].iter().position(|(_, other)| *other == slot) {
+        if let Some(more) = self.sorted[first..].iter().position(|(_, other)| *other == item) {
             self.sorted.remove(first + more);
         }
     }
 
     /// hot.
-    pub(crate) fn choose(&self, key: &[u8]) -> Option<Slot<Bound>> {
+    pub(crate) fn choose(&self, key: &[u8]) -> Option<T> {
         let count = self.sorted.len() as u64;
         let at = StableHash::new().bytes(key).finish().checked_rem(count)?;
         Some(self.sorted[at as usize].1)
@@ -186,13 +146,5 @@ mod tests {
             let want = format!("The binding key must be an integer: {}", key.escape_ascii());
             assert_eq!(text(key), Some(want));
         }
-    }
-
-    /// Hashes are part of what nodes of different versions agree on.
-    #[test]
-    fn the_stable_hash_stays_what_it_is() {
-        assert_eq!(StableHash::new().bytes(b"").0, 0xcbf2_9ce4_8422_2325);
-        assert_eq!(StableHash::new().bytes(b"foobar").0, 0x8594_4171_f739_67e8);
-        assert_eq!(mix(1), 0x5692_161d_100b_05e5);
     }
 }

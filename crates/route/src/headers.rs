@@ -12,8 +12,8 @@ use leveret_model::{Arguments, Refusal, ReplyCode, RoutingKey, Value};
 use leveret_wire::{Array, ContentHeader, FieldValue, Table};
 
 use crate::bindings::{Bindings, Bound};
-use crate::hashed::StableHash;
 use crate::slots::Slot;
+use crate::stable_hash::StableHash;
 
 /// The headers of a message. They are asked only on the way through a headers exchange.
 pub trait Headers {

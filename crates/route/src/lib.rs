@@ -32,6 +32,7 @@ mod queues;
 mod random;
 mod route;
 mod slots;
+mod stable_hash;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
-//! Exchanges that choose one binding at random: `x-random`, and `x-local-random`, whose queues are those of this
-//! node (RabbitMQ: for RPC, where an answer must not cross the network).
+//! Exchanges that choose one binding at random: `x-random`, and `x-local-random`, whose queues are those of
+//! this node (RabbitMQ: for RPC, where an answer must not cross the network).
 
 use core::cell::Cell;
 
 use leveret_model::{Refusal, ReplyCode, Seed};
 
-use crate::hashed::mix;
+use crate::stable_hash::mix;
 
 /// SplitMix64, seeded by the driver.
 #[derive(Debug)]

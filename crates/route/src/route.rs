@@ -9,10 +9,10 @@ use leveret_model::{Address, QueueId};
 use crate::bindings::{Bound, Target};
 use crate::exchange::{ExchangeId, Index, Node};
 use crate::fanout;
-use crate::hashed::hash_of;
 use crate::headers::Headers;
 use crate::queues::{Label, QueueEntry};
 use crate::slots::Slot;
+use crate::stable_hash::StableHash;
 use crate::table::Table;
 
 /// A queue that takes a message.
@@ -146,8 +146,12 @@ impl Table {
             }
             Index::Headers(index) => index.route(bindings, &node.from, headers, &mut found),
             Index::Hash(index) => {
-                let hash = hash_of(node.hash_on(), key, headers);
-                index.choose(&node.from, hash).into_iter().for_each(found);
+                let hash = match node.hash_on() {
+                    HashOn::RoutingKey => StableHash::new().bytes(key).finish(),
+                    HashOn::Header(name) => headers.hash_of_header(name),
+                    HashOn::Property(property) => headers.hash_of_property(*property),
+                };
+                index.choose(hash).map(|at| node.from[at]).into_iter().for_each(found);
             }
             Index::Modulus(index) => index.choose(key).into_iter().for_each(found),
             Index::Random => self.draw(node, |_| true).into_iter().for_each(found),

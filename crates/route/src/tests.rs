@@ -8,6 +8,7 @@ use leveret_model::directory::{Change, QueueRecord};
 use leveret_model::{
     Address, Arguments, Name, NodeId, QueueId, RoutingKey, Seed, ShardAddress, ShardId, Ulid, Value,
 };
+use std::string::String;
 use std::vec::Vec;
 
 mod chosen;
@@ -45,6 +46,26 @@ fn with_alternate(exchange: ExchangeDefinition, alternate: Option<&str>) -> Exch
         |name: &str| (RoutingKey::new(b"alternate-exchange"), Value::LongString(name.as_bytes().into()));
     let arguments = Arguments(alternate.into_iter().map(entry).collect()).into();
     ExchangeDefinition { arguments, ..exchange }
+}
+
+fn alternate_of(exchange: &ExchangeDefinition) -> Option<String> {
+    let name = exchange.arguments.get("alternate-exchange")?.as_bytes()?;
+    Some(String::from_utf8_lossy(name).into_owned())
+}
+
+fn is_called(queue: &QueueRecord, vhost: &str, name: &str) -> bool {
+    *queue.definition.vhost == *vhost && *queue.definition.name == *name
+}
+
+fn headers() -> [Arguments; 4] {
+    let n = |n: i32| (RoutingKey::new(b"n"), Value::I32(n));
+    let v = (RoutingKey::new(b"v"), Value::Bool(true));
+    [
+        Arguments::default(),
+        Arguments([n(1)].into()),
+        Arguments([v.clone(), n(2)].into()),
+        Arguments([v].into()),
+    ]
 }
 
 fn binding(source: &str, kind: DestinationKind, destination: &str, key: &str) -> Binding {

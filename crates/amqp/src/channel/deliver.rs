@@ -2,10 +2,10 @@
 
 use alloc::format;
 
-use leveret_model::{Body, ConsumerNumber, DeliveryTag, Held, Message, PublishNumber};
+use leveret_model::{Body, ConsumerNumber, DeliveryTag, Held, Message, PublishNumber, ReplyCode};
 use leveret_wire::content::split_address;
 use leveret_wire::frame::write_header_frame;
-use leveret_wire::method::{BasicAck, BasicCancel, BasicGetOk, BasicNack};
+use leveret_wire::method::{BasicAck, BasicCancel, BasicGetOk, BasicNack, BasicReturn};
 use leveret_wire::{write_body_frames, write_body_frames_shared, write_deliver};
 
 use super::Channel;
@@ -71,6 +71,25 @@ impl<C> Channel<C> {
             exchange,
             routing_key,
             message_count: u32::try_from(remaining).unwrap_or(u32::MAX),
+        };
+        shared.send(self.key.number, &method);
+        self.send_content(shared, message);
+    }
+
+    /// basic.return with the whole content (AMQP 0-9-1 §1.8.3, basic.return).
+    pub(super) fn send_return(
+        &self,
+        shared: &mut Shared,
+        exchange: &[u8],
+        routing_key: &[u8],
+        message: &Message<'_>,
+    ) {
+        let code = ReplyCode::NoRoute;
+        let method = BasicReturn {
+            reply_code: code.code(),
+            reply_text: code.text().as_bytes(),
+            exchange,
+            routing_key,
         };
         shared.send(self.key.number, &method);
         self.send_content(shared, message);

@@ -12,6 +12,7 @@
 
 mod answers;
 mod assembly;
+mod commit;
 mod confirms;
 mod consumers;
 mod copies;

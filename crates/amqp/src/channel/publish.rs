@@ -9,9 +9,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::limits::{BODIES_UNFINISHED_BYTES_MAX, SLICE_BYTES_MIN};
-use leveret_model::{Body, Instant, Message, PublishNumber, ReplyCode, Terms};
+use leveret_model::{Body, Instant, PublishNumber, ReplyCode, Terms};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
-use leveret_wire::method::BasicReturn;
 use leveret_wire::properties::CLASS_BASIC;
 use leveret_wire::{ContentHeader, FrameHead, FrameKind, PublishFields, decode_frame};
 
@@ -174,8 +173,8 @@ impl<C> Channel<C> {
         if self.tx.is_some() { self.keep_publish(turn, assembly) } else { self.offer(turn, assembly) }
     }
 
-    /// Looks at properties that concern the broker: are there further routing keys? What is wrong with the exchange
-    /// comes first.
+    /// Looks at properties that concern the broker: are there further routing keys? What is wrong with the
+    /// exchange comes first.
     #[inline(never)]
     fn check_properties<H: Host<Channel = C>>(
         &self,
@@ -383,24 +382,5 @@ impl<C> Channel<C> {
             Published::Owed | Published::NotNow => return confirms.owed(),
         }
         self.confirms_are_due(shared);
-    }
-
-    /// basic.return with the whole content (AMQP 0-9-1 §1.8.3, basic.return).
-    pub(super) fn send_return(
-        &self,
-        shared: &mut Shared,
-        exchange: &[u8],
-        routing_key: &[u8],
-        message: &Message<'_>,
-    ) {
-        let code = ReplyCode::NoRoute;
-        let method = BasicReturn {
-            reply_code: code.code(),
-            reply_text: code.text().as_bytes(),
-            exchange,
-            routing_key,
-        };
-        shared.send(self.key.number, &method);
-        self.send_content(shared, message);
     }
 }

@@ -4,7 +4,6 @@ use super::*;
 use leveret_wire::{BasicProperties, encode_arguments};
 use std::collections::BTreeMap;
 use std::format;
-use std::string::String;
 
 const KEYS: usize = 20_000;
 

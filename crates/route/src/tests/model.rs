@@ -3,7 +3,6 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::string::String;
 
 /// The definition of the table.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,11 +118,6 @@ impl Model {
     }
 }
 
-fn alternate_of(exchange: &ExchangeDefinition) -> Option<String> {
-    let name = exchange.arguments.get("alternate-exchange")?.as_bytes()?;
-    Some(String::from_utf8_lossy(name).into_owned())
-}
-
 fn predeclared(name: &str) -> bool {
     name.is_empty() || name.starts_with("amq.")
 }
@@ -178,21 +172,6 @@ fn arguments(choice: usize) -> Arguments {
         _ => &[(b"x-match", Value::LongString(b"any".as_slice().into()))],
     };
     Arguments(entries.iter().map(|(key, value)| (RoutingKey::new(key), value.clone())).collect())
-}
-
-fn headers() -> [Arguments; 4] {
-    let n = |n: i32| (RoutingKey::new(b"n"), Value::I32(n));
-    let v = (RoutingKey::new(b"v"), Value::Bool(true));
-    [
-        Arguments::default(),
-        Arguments([n(1)].into()),
-        Arguments([v.clone(), n(2)].into()),
-        Arguments([v].into()),
-    ]
-}
-
-fn is_called(queue: &QueueRecord, vhost: &str, name: &str) -> bool {
-    *queue.definition.vhost == *vhost && *queue.definition.name == *name
 }
 
 fn some(from: &'static [&'static str]) -> impl Strategy<Value = Name> {
