@@ -2,8 +2,8 @@
 //!
 //! RabbitMQ's plugins hash into buckets whose order is that of the binds. Here every shard of every node has a
 //! table of its own, and changes reach them in different orders, so the choice rests on nothing but the
-//! bindings themselves. Invariant (*same everywhere*): two tables with the same bindings choose the same one, whatever
-//! their history; no seed of a driver goes in.
+//! bindings themselves. Invariant (*same everywhere*): two tables with the same bindings choose the same one,
+//! whatever their history; no seed of a driver goes in.
 //!
 //! The consistent hash is a weighted rendezvous (highest random weight): each binding draws a number from its
 //! fingerprint and the key's hash, and the best wins. A binding that comes or goes moves only its own share.

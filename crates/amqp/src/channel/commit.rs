@@ -1,15 +1,16 @@
 //! Transactions of one channel (AMQP 0-9-1 §1.9; RabbitMQ: tx): publishes and settlements wait for the commit.
 //!
 //! ```text
-//!   tx.select ──► publish, ack, nack, reject are kept ──► tx.rollback: publishes go, deliveries are held again
-//!                                    └─ tx.commit ──► every publish to the host, in order ──► settlements
-//!                                                      │ NotNow: waits for resume              │ owed answers
-//!                                                      ▼                                       ▼
-//!                                                  goes on                       commit-ok, or 406 if one is a nack
+//!   tx.select ─► publish, ack, nack, reject are kept ─► tx.rollback: publishes go, deliveries are held again
+//!                            │
+//!                            └─ tx.commit ─► every publish to the host, in order ─► settlements
+//!                                              │ NotNow: waits for resume            │ owed answers
+//!                                              ▼                                     ▼
+//!                                            goes on                commit-ok, or 406 if one is a nack
 //! ```
-//! A commit that fails is done in part, as RabbitMQ's is (`partial tx completion`): what was stored stays, and the
-//! settlements stand. Invariant: the bytes of kept publishes are in `Shared::unfinished_bytes` until the host has
-//! them.
+//! A commit that fails is done in part, as RabbitMQ's is (`partial tx completion`): what was stored stays, and
+//! the settlements stand. Invariant: the bytes of kept publishes are in `Shared::unfinished_bytes` until the
+//! host has them.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
