@@ -16,7 +16,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
 
-use leveret_model::limits::BODIES_UNFINISHED_BYTES_MAX;
+use leveret_model::limits::TRANSACTION_BYTES_MAX;
 use leveret_model::{DeliveryTag, Held, PublishNumber, ReplyCode, Settlement};
 use leveret_wire::method::{TxCommitOk, TxRollbackOk, TxSelectOk};
 
@@ -77,8 +77,8 @@ impl<C> Channel<C> {
             .may_publish(self.key, exchange)
             .map_err(|refusal| Exception::refused(refusal, MethodId::PUBLISH))?;
         tx.demand_room(MethodId::PUBLISH)?;
-        if turn.shared.unfinished_bytes + message.weight_bytes() > BODIES_UNFINISHED_BYTES_MAX {
-            let text = format!("more than {BODIES_UNFINISHED_BYTES_MAX} bytes in uncommitted messages");
+        if turn.shared.unfinished_bytes + message.weight_bytes() > TRANSACTION_BYTES_MAX {
+            let text = format!("more than {TRANSACTION_BYTES_MAX} bytes in uncommitted messages");
             return Err(Exception::new(ReplyCode::PreconditionFailed, MethodId::PUBLISH, text));
         }
         // a commit may never come: the blocks that it came in must not wait for that

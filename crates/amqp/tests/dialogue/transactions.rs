@@ -2,6 +2,7 @@
 
 use leveret_amqp::host::Published;
 use leveret_model::{Position, Refusal, ReplyCode};
+use leveret_wire::Method;
 use leveret_wire::method::*;
 
 use crate::support::{Call, Talk, publish_frames};
@@ -166,7 +167,7 @@ fn the_modes_of_a_channel_exclude_each_other() {
     talk.says(1, ConfirmSelect { no_wait: true });
     talk.says(1, TxSelect);
     talk.hears_channel_close(1, 406, (90, 10), "PRECONDITION_FAILED - cannot switch from confirm to tx mode");
-    for (method, id) in [(leveret_wire::Method::from(TxCommit), 20), (TxRollback.into(), 30)] {
+    for (method, id) in [(Method::from(TxCommit), 20), (TxRollback.into(), 30)] {
         let mut talk = Talk::on_channel_1();
         talk.says(1, method);
         let text = "PRECONDITION_FAILED - channel is not transactional";
@@ -181,12 +182,12 @@ fn a_transaction_that_grows_past_its_bound_is_406_and_leaves_nothing_behind() {
     talk.says(2, ChannelOpen);
     talk.hears(2, ChannelOpenOk);
     let body = vec![7; 4 * 1024 * 1024];
-    for _ in 0..15 {
+    for _ in 0..7 {
         talk.publishes(1, "x", "k", &body);
     }
     talk.hears_nothing();
     talk.publishes(1, "x", "k", &body);
-    let text = "PRECONDITION_FAILED - more than 67108864 bytes in uncommitted messages";
+    let text = "PRECONDITION_FAILED - more than 33554432 bytes in uncommitted messages";
     talk.hears_channel_close(1, 406, (60, 40), text);
     assert_eq!(talk.connection.unfinished_bytes(), 0);
     talk.broker.calls.clear();
