@@ -316,15 +316,14 @@ fn a_merge_that_changes_an_exchanges_kind_keeps_its_bindings() {
     for kind in ExchangeKind::ALL {
         table.apply(&Change::PutExchange(exchange("e", kind)));
         table.apply(&Change::PutBinding(to_queue("e", "q", "a.*")));
-        let expected = [
-            (ExchangeKind::Direct, ["a.*"].as_slice()),
-            (ExchangeKind::Fanout, &["a.*", "a.b", "x"]),
-            (ExchangeKind::Topic, &["a.*", "a.b"]),
-            (ExchangeKind::Headers, &["a.*", "a.b", "x"]),
-        ];
-        let (_, matching) = expected.iter().find(|(k, _)| *k == kind).unwrap();
+        let matching: &[&str] = match kind {
+            ExchangeKind::Direct => &["a.*"],
+            ExchangeKind::Topic => &["a.*", "a.b"],
+            // the pattern is no weight for a hash, so it counts as 1
+            _ => &["a.*", "a.b", "x"],
+        };
         let reached = ["a.*", "a.b", "x"].into_iter().filter(|key| !routed(&table, "e", key).is_empty());
-        assert_eq!(reached.collect::<Vec<_>>(), *matching, "{kind}");
+        assert_eq!(reached.collect::<Vec<_>>(), matching, "{kind}");
     }
 }
 

@@ -162,7 +162,7 @@ fn routed_by(table: &Table, header: Option<Value>, properties: &BasicProperties<
     let mut encoded = Vec::new();
     let entries = header.map(|value| (RoutingKey::new(b"h"), value));
     encode_arguments(&Arguments(entries.into_iter().collect()), &mut encoded);
-    let headers = leveret_wire::Table(&encoded[4..]);
+    let headers = leveret_wire::Table(&encoded);
     let mut payload = Vec::new();
     BasicProperties { headers: Some(headers), ..*properties }.encode_payload(0, &mut payload);
     let mut out = Vec::new();
