@@ -108,6 +108,11 @@ impl Table {
     fn drop_exchange(&mut self, vhost: &Name, name: &Name) -> Applied {
         let slot = self.vhost(vhost).and_then(|vhost| self.find_exchange(vhost, name.as_bytes()));
         let Some(slot) = slot.filter(|_| !is_builtin(name)) else { return Applied::Unchanged };
+        let node = &self.exchanges[slot];
+        if node.definition.is_none() && node.from.is_empty() && node.to.is_empty() {
+            // a name that only an alternate speaks of
+            return Applied::Unchanged;
+        }
         self.generation += 1;
         self.touch(slot);
         // a name without a definition goes with its last binding, inside the loop

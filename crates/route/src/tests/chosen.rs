@@ -81,6 +81,8 @@ fn an_alternate_may_come_later_and_go_and_changes_the_generation_upstream() {
     table.apply(&Change::PutQueue(queue(1, "rest")));
     table.apply(&Change::PutExchange(with_alternate(exchange("x", ExchangeKind::Direct), Some("later"))));
     assert!(routed(&table, "x", "a").is_empty());
+    let dropped = table.apply(&Change::DropExchange { vhost: "/".into(), name: "later".into() });
+    assert_eq!(dropped, Applied::Unchanged, "it is a name and no exchange");
     let before = table.generation_of(named(&table, "x"));
     table.apply(&Change::PutExchange(exchange("later", ExchangeKind::Fanout)));
     table.apply(&Change::PutBinding(to_queue("later", "rest", "")));
