@@ -226,11 +226,25 @@ impl<C> Connection<C> {
         true
     }
 
-    /// The answer that `Published::Owed` announced: confirm, or nack. hot.
-    pub fn on_settled(&mut self, channel: ChannelKey, number: PublishNumber, ok: bool) {
-        if let Some(open) = self.channels.opening(channel) {
-            open.on_settled(&mut self.shared, number, ok);
+    /// The answer that `Published::Owed` announced: confirm, or nack. True if a commit waited for it and ends:
+    /// [`Connection::end_commit`] is due. hot.
+    #[must_use]
+    pub fn on_settled(&mut self, channel: ChannelKey, number: PublishNumber, ok: bool) -> bool {
+        let open = self.channels.opening(channel);
+        open.is_some_and(|open| open.on_settled(&mut self.shared, number, ok))
+    }
+
+    /// Everything that a commit owed was answered: the client hears of it, and what waits behind it goes on.
+    pub fn end_commit<H: Host<Channel = C>>(&mut self, now: Instant, channel: ChannelKey, host: &mut H)
+    where
+        C: Default,
+    {
+        self.now = now;
+        let Some(open) = self.channels.opening(channel) else { return };
+        if let Err(exception) = open.end_commit(&mut self.shared) {
+            self.raise(channel.number, &exception, host);
         }
+        self.replay(channel.number, host);
     }
 
     /// Writes a message for a consumer and remembers it unless the consumer wants no acks. It has left its queue's home and is

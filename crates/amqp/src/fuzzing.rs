@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use leveret_model::{
     Body, ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Instant, Message, Name, Position,
-    PublishNumber, QueueHandle, Refusal, ReplyCode, Settlement, limits,
+    PublishNumber, QueueHandle, Refusal, ReplyCode, RoutingKey, Settlement, limits,
 };
 use leveret_wire::{BasicProperties, decode_frame};
 
@@ -69,7 +69,9 @@ impl Session {
             self.connection.on_login(Instant::ZERO, user);
         }
         for (channel, number) in core::mem::take(&mut self.broker.owed) {
-            self.connection.on_settled(channel, number, number.0.is_multiple_of(2));
+            if self.connection.on_settled(channel, number, number.0.is_multiple_of(2)) {
+                self.connection.end_commit(Instant::ZERO, channel, &mut self.broker);
+            }
         }
         let mut answered = login.is_some();
         while let Some((channel, operation)) = self.broker.pending.pop_front() {
@@ -179,6 +181,15 @@ impl Host for Broker {
             }
             _ => Ok(Published::Settled),
         }
+    }
+
+    fn publish_copies(
+        &mut self,
+        channel: ChannelKey,
+        publish: Publish<'_>,
+        _: &[RoutingKey],
+    ) -> Result<Published, Refusal> {
+        self.publish(channel, &mut Default::default(), publish)
     }
 
     fn may_publish(&mut self, _: ChannelKey, _: &[u8]) -> Result<(), Refusal> {

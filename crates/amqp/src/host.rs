@@ -206,6 +206,18 @@ pub trait Host {
         publish: Publish<'_>,
     ) -> Result<Published, Refusal>;
 
+    /// A message with further routing keys, to be routed by each of them in the same exchange; a queue gets it
+    /// once (RabbitMQ: sender-selected distribution).
+    ///
+    /// # Errors
+    /// As for [`Host::publish`].
+    fn publish_copies(
+        &mut self,
+        channel: ChannelKey,
+        publish: Publish<'_>,
+        keys: &[RoutingKey],
+    ) -> Result<Published, Refusal>;
+
     /// The content of a publish is at fault: is something wrong with its exchange, which is to be said first (RabbitMQ: write
     /// permission, then whether it is there, then internal, then user-id and the others)? What cannot be known now is not
     /// wrong.

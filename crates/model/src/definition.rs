@@ -23,11 +23,32 @@ pub enum ExchangeKind {
     Topic,
     /// Headers against the binding's arguments (§3.1.3.4).
     Headers,
+    /// One binding, chosen by a hash of the message in proportion to the bindings' weights (RabbitMQ:
+    /// rabbitmq_consistent_hash_exchange).
+    ConsistentHash,
+    /// One binding, chosen by the routing key's hash modulo their count (RabbitMQ: x-modulus-hash).
+    ModulusHash,
+    /// One binding at random (RabbitMQ: rabbitmq_random_exchange).
+    Random,
+    /// One queue of this node at random (RabbitMQ: local random exchange).
+    LocalRandom,
+    /// A type that only a later version knows. No client can ask for it; shards have it so that they do not
+    /// call the exchange missing.
+    Later,
 }
 
 impl ExchangeKind {
-    /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Direct, Self::Fanout, Self::Topic, Self::Headers];
+    /// The kinds that can be declared.
+    pub const ALL: [Self; 8] = [
+        Self::Direct,
+        Self::Fanout,
+        Self::Topic,
+        Self::Headers,
+        Self::ConsistentHash,
+        Self::ModulusHash,
+        Self::Random,
+        Self::LocalRandom,
+    ];
 
     /// The name on the wire.
     #[must_use]
@@ -37,6 +58,11 @@ impl ExchangeKind {
             Self::Fanout => "fanout",
             Self::Topic => "topic",
             Self::Headers => "headers",
+            Self::ConsistentHash => "x-consistent-hash",
+            Self::ModulusHash => "x-modulus-hash",
+            Self::Random => "x-random",
+            Self::LocalRandom => "x-local-random",
+            Self::Later => "of a later version",
         }
     }
 

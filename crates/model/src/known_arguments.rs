@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use Status::{Foreign, Here, Ignored, Later};
 
-use crate::settings::{ExchangeSettings, Overflow, QueueKind, QueueSettings};
+use crate::settings::{ExchangeSettings, HashOn, HashProperty, Overflow, QueueKind, QueueSettings};
 use crate::{Name, RoutingKey, Terms, Value};
 
 /// How far something is built.
@@ -186,7 +186,23 @@ const COUNT: Accepts = Integer(0, i64::MAX);
 pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     KnownArgument {
         setter: Setter::Exchange(|settings, value| settings.alternate_exchange = name(value)),
-        ..exchange("alternate-exchange", Later, Text)
+        ..exchange("alternate-exchange", Here, Text)
+    },
+    KnownArgument {
+        setter: Setter::Exchange(|settings, value| {
+            if let Some(header) = value.as_bytes() {
+                settings.hash_on = HashOn::Header(RoutingKey::new(header));
+            }
+        }),
+        ..exchange("hash-header", Here, Text).note("of x-consistent-hash")
+    },
+    KnownArgument {
+        setter: Setter::Exchange(|settings, value| {
+            if let Some(property) = value.as_bytes().and_then(HashProperty::from_name) {
+                settings.hash_on = HashOn::Property(property);
+            }
+        }),
+        ..exchange("hash-property", Here, Text).note("of x-consistent-hash")
     },
     exchange("x-delayed-type", Later, Any),
     exchange("x-message-deduplication", Later, Any),

@@ -22,6 +22,16 @@ pub fn no_exchange(name: &str, vhost: &str) -> Refusal {
     Refusal::new(ReplyCode::NotFound, format!("no exchange '{name}' in vhost '{vhost}'"))
 }
 
+/// A publish to an exchange that is there, and whose type only later versions know.
+#[must_use]
+pub fn later_exchange(name: &str, vhost: &str) -> Refusal {
+    let text = format!(
+        "exchange '{name}' in vhost '{vhost}' has a type that this node's version does not know; publish to a node of the \
+         version that declared it"
+    );
+    Refusal::new(ReplyCode::PreconditionFailed, text)
+}
+
 /// RabbitMQ: a queue whose home is away.
 #[must_use]
 pub fn home_down(name: &str, vhost: &str, durable: bool, home: &str) -> Refusal {

@@ -87,4 +87,40 @@ pub struct QueueSettings {
 pub struct ExchangeSettings {
     /// Takes what no binding takes (RabbitMQ: alternate exchanges).
     pub alternate_exchange: Option<Name>,
+    /// What a consistent hash exchange hashes.
+    pub hash_on: HashOn,
+}
+
+/// What a consistent hash exchange hashes. Messages that lack it all go to one queue.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum HashOn {
+    /// The routing key.
+    #[default]
+    RoutingKey,
+    /// The header of this name (`hash-header`).
+    Header(RoutingKey),
+    /// A property of the message (`hash-property`).
+    Property(HashProperty),
+}
+
+/// The properties that can be hashed (RabbitMQ: the same three).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum HashProperty {
+    CorrelationId,
+    MessageId,
+    Timestamp,
+}
+
+impl HashProperty {
+    /// The property with this name on the wire.
+    #[must_use]
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        match name {
+            b"correlation_id" => Some(Self::CorrelationId),
+            b"message_id" => Some(Self::MessageId),
+            b"timestamp" => Some(Self::Timestamp),
+            _ => None,
+        }
+    }
 }

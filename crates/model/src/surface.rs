@@ -125,8 +125,7 @@ const DECLARED: &[Entry] = &[
     method("channel.flow", Here, ""),
     flag("channel.flow", "active=false", Later, "RabbitMQ answers 540 as well"),
     method("access.request", Here, "answered with ticket 1, for 0-9 clients"),
-    method("exchange.declare", Here, "direct, fanout, topic, headers"),
-    flag("exchange.declare", "auto-delete", Later, ""),
+    method("exchange.declare", Here, "direct, fanout, topic, headers, hashes, random"),
     method("exchange.delete", Here, ""),
     method("exchange.bind", Here, ""),
     method("exchange.unbind", Here, ""),
@@ -147,8 +146,8 @@ const DECLARED: &[Entry] = &[
     flag("basic.publish", "immediate", Later, "RabbitMQ answers 540 as well"),
     property("basic.publish", "expiration", Here, ""),
     property("basic.publish", "user-id", Here, "must be the user who is logged in"),
-    header("basic.publish", "CC", Later, ""),
-    header("basic.publish", "BCC", Later, ""),
+    header("basic.publish", "CC", Here, "further routing keys"),
+    header("basic.publish", "BCC", Here, "further routing keys, not delivered"),
     method("basic.get", Here, ""),
     method("basic.ack", Here, ""),
     method("basic.nack", Here, ""),
@@ -157,9 +156,9 @@ const DECLARED: &[Entry] = &[
     flag("basic.recover", "requeue=false", Later, "RabbitMQ answers 540 as well"),
     method("basic.recover-async", Here, "requeue=true"),
     method("confirm.select", Here, ""),
-    method("tx.select", Later, "transactions"),
-    method("tx.commit", Later, "transactions"),
-    method("tx.rollback", Later, "transactions"),
+    method("tx.select", Here, "publishes and acks; not with confirms"),
+    method("tx.commit", Here, ""),
+    method("tx.rollback", Here, ""),
 ];
 
 #[cfg(test)]

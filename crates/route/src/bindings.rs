@@ -64,6 +64,8 @@ pub(crate) struct Bound {
     pub(crate) target: Target,
     pub(crate) key: RoutingKey,
     pub(crate) arguments: Arguments,
+    /// The same in every table and in every start, whatever the order of changes: hash exchanges choose by it.
+    pub(crate) fingerprint: u64,
     /// Index in the source's list.
     pub(crate) at_source: u32,
     /// Index in the target's list.
@@ -115,10 +117,20 @@ impl Bindings {
         target: Target,
         key: RoutingKey,
         arguments: Arguments,
+        fingerprint: u64,
     ) -> Slot<Bound> {
         let hash = identity_hash(&self.state, source, target, &key, &arguments);
-        let bound =
-            Bound { source, target, key, arguments, at_source: 0, at_target: 0, next: None, previous: None };
+        let bound = Bound {
+            source,
+            target,
+            key,
+            arguments,
+            fingerprint,
+            at_source: 0,
+            at_target: 0,
+            next: None,
+            previous: None,
+        };
         let slot = self.slots.insert(bound);
         let (slots, state) = (&self.slots, &self.state);
         self.by_identity.insert_unique(hash, slot, |slot| bound_hash(state, &slots[*slot]));

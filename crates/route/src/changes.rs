@@ -11,6 +11,7 @@ use leveret_model::{Address, Name, QueueId};
 
 use crate::bindings::{Bound, Target};
 use crate::exchange::{Index, Node};
+use crate::hashed::fingerprint;
 use crate::queues::Label;
 use crate::slots::Slot;
 use crate::table::{Table, is_builtin};
@@ -78,14 +79,40 @@ impl Table {
                 node.index.insert(&mut self.bindings, binding);
             }
         }
+        let vhost = node.vhost;
+        let settings = exchange.arguments.settings();
+        // an empty name is no exchange (RabbitMQ: it is accepted, and routes nothing)
+        let alternate = settings.alternate_exchange.as_ref().filter(|name| !name.is_empty());
+        let alternate = alternate.map(|name| self.enter_exchange(vhost, name));
+        self.set_alternate(slot, alternate);
         self.generation += 1;
         self.touch(slot);
         if was_there { Applied::Updated } else { Applied::Added }
     }
 
+    /// Links an exchange with its alternate, which may be a name without a definition so far.
+    fn set_alternate(&mut self, slot: Slot<Node>, alternate: Option<Slot<Node>>) {
+        let old = core::mem::replace(&mut self.exchanges[slot].alternate, alternate);
+        if old == alternate {
+            return;
+        }
+        if let Some(alternate) = alternate {
+            self.exchanges[alternate].alternate_of.push(slot);
+        }
+        if let Some(old) = old {
+            self.exchanges[old].alternate_of.retain(|other| *other != slot);
+            self.release_exchange(old);
+        }
+    }
+
     fn drop_exchange(&mut self, vhost: &Name, name: &Name) -> Applied {
         let slot = self.vhost(vhost).and_then(|vhost| self.find_exchange(vhost, name.as_bytes()));
         let Some(slot) = slot.filter(|_| !is_builtin(name)) else { return Applied::Unchanged };
+        let node = &self.exchanges[slot];
+        if node.definition.is_none() && node.from.is_empty() && node.to.is_empty() {
+            // a name that only an alternate speaks of
+            return Applied::Unchanged;
+        }
         self.generation += 1;
         self.touch(slot);
         // a name without a definition goes with its last binding, inside the loop
@@ -96,7 +123,16 @@ impl Table {
         }
         if self.exchanges.get(slot).is_some() {
             self.exchanges[slot].definition = None;
-            self.release_exchange(slot);
+            self.exchanges[slot].index = Index::Unknown;
+            // its own alternate can be itself, and then the last that spoke of it
+            self.set_alternate(slot, None);
+            if self.exchanges.get(slot).is_some() {
+                self.release_exchange(slot);
+            }
+            // another's alternate may keep the name, but nobody is to take it for the exchange that it was
+            if self.exchanges.get(slot).is_some() {
+                self.exchanges[slot].generation = 0;
+            }
         }
         Applied::Removed
     }
@@ -179,7 +215,8 @@ impl Table {
             DestinationKind::Queue => Target::Queue(self.queues.label(vhost, &binding.destination)),
             DestinationKind::Exchange => Target::Exchange(self.enter_exchange(vhost, &binding.destination)),
         };
-        let slot = self.bindings.insert(source, target, binding.key.clone(), binding.arguments.clone());
+        let (key, arguments) = (binding.key.clone(), binding.arguments.clone());
+        let slot = self.bindings.insert(source, target, key, arguments, fingerprint(binding));
         let node = &mut self.exchanges[source];
         self.bindings.enter_source(&mut node.from, slot);
         node.index.insert(&mut self.bindings, slot);
@@ -231,6 +268,13 @@ impl Table {
         self.exchanges[slot].generation = generation;
         upstream.push(slot);
         while let Some(slot) = upstream.pop() {
+            for at in 0..self.exchanges[slot].alternate_of.len() {
+                let source = self.exchanges[slot].alternate_of[at];
+                if self.exchanges[source].generation != generation {
+                    self.exchanges[source].generation = generation;
+                    upstream.push(source);
+                }
+            }
             for at in 0..self.exchanges[slot].to.len() {
                 let source = self.bindings[self.exchanges[slot].to[at]].source;
                 if self.exchanges[source].generation != generation {

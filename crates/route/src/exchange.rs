@@ -7,11 +7,14 @@ use core::num::NonZeroU32;
 
 use foldhash::fast::FixedState;
 use leveret_model::definition::{ExchangeDefinition, ExchangeKind};
+use leveret_model::settings::HashOn;
 use leveret_model::{Arguments, Name, Refusal};
 
 use crate::bindings::{Bindings, Bound};
 use crate::direct::Direct;
+use crate::hashed::{self, HashIndex, ModulusIndex};
 use crate::headers::{self, HeadersIndex};
+use crate::random;
 use crate::slots::Slot;
 use crate::table::VhostId;
 use crate::topic::{self, Trie};
@@ -40,11 +43,18 @@ impl ExchangeId {
 /// May such a binding be made at an exchange of this kind?
 ///
 /// # Errors
-/// 406: a headers binding with a bad `x-match`, or a topic pattern with more than
-/// [`TOPIC_HASHES_MAX`](leveret_model::limits::TOPIC_HASHES_MAX) `#`.
+/// 406: a headers binding with a bad `x-match`, a topic pattern with more than
+/// [`TOPIC_HASHES_MAX`](leveret_model::limits::TOPIC_HASHES_MAX) `#`, a weight that is no number, or a key
+/// where none is allowed.
 pub fn validate_binding(kind: ExchangeKind, key: &[u8], arguments: &Arguments) -> Result<(), Refusal> {
     match kind {
-        ExchangeKind::Direct | ExchangeKind::Fanout => Ok(()),
+        ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::ModulusHash | ExchangeKind::Random => {
+            Ok(())
+        }
+        // the directory makes such binds wait
+        ExchangeKind::Later => Ok(()),
+        ExchangeKind::ConsistentHash => hashed::validate(key),
+        ExchangeKind::LocalRandom => random::validate(key),
         ExchangeKind::Topic => topic::validate(key),
         ExchangeKind::Headers => headers::validate(arguments),
     }
@@ -64,12 +74,17 @@ pub(crate) struct Node {
     pub(crate) from: Vec<Slot<Bound>>,
     /// Bindings to here.
     pub(crate) to: Vec<Slot<Bound>>,
+    /// Takes what no binding from here matches.
+    pub(crate) alternate: Option<Slot<Self>>,
+    /// The exchanges whose alternate this is.
+    pub(crate) alternate_of: Vec<Slot<Self>>,
     /// The table's generation at the last change of a route from here.
     pub(crate) generation: u64,
     /// The last walk that came by.
     pub(crate) visited: Cell<u64>,
-    /// For which generation it was found out whether routes from here depend on headers, and the answer.
-    pub(crate) on_headers: Cell<(u64, bool)>,
+    /// For which generation it was found out whether routes from here vary between messages of one key, and
+    /// the answer.
+    pub(crate) varies: Cell<(u64, bool)>,
 }
 
 impl Node {
@@ -82,22 +97,34 @@ impl Node {
             index: Index::Unknown,
             from: Vec::new(),
             to: Vec::new(),
+            alternate: None,
+            alternate_of: Vec::new(),
             generation,
             visited: Cell::new(0),
-            on_headers: Cell::new((0, false)),
+            varies: Cell::new((0, false)),
         }
+    }
+
+    /// What a consistent hash exchange hashes.
+    pub(crate) fn hash_on(&self) -> &HashOn {
+        self.definition
+            .as_ref()
+            .map_or(&HashOn::RoutingKey, |exchange| &exchange.arguments.settings().hash_on)
     }
 
     /// Nothing speaks of it any more.
     pub(crate) fn is_unused(&self) -> bool {
-        self.definition.is_none() && self.from.is_empty() && self.to.is_empty()
+        self.definition.is_none()
+            && self.from.is_empty()
+            && self.to.is_empty()
+            && self.alternate_of.is_empty()
     }
 }
 
 /// How the bindings of an exchange are found.
 #[derive(Debug)]
 pub(crate) enum Index {
-    /// The kind is not known yet.
+    /// The kind is not known yet, or of a later version: routes nothing.
     Unknown,
     /// The default exchange: no bindings, queues by name.
     Queues,
@@ -109,6 +136,14 @@ pub(crate) enum Index {
     Topic(Trie),
     /// By criteria.
     Headers(HeadersIndex),
+    /// By the hash of what the definition says, and weights.
+    Hash(HashIndex),
+    /// By the hash of the key.
+    Modulus(ModulusIndex<Slot<Bound>>),
+    /// Any one.
+    Random,
+    /// Any one that leads to a queue of this node.
+    LocalRandom,
 }
 
 impl Index {
@@ -118,26 +153,35 @@ impl Index {
             ExchangeKind::Fanout => Self::Fanout,
             ExchangeKind::Topic => Self::Topic(Trie::new(state.clone())),
             ExchangeKind::Headers => Self::Headers(HeadersIndex::new()),
+            ExchangeKind::ConsistentHash => Self::Hash(HashIndex::new()),
+            ExchangeKind::ModulusHash => Self::Modulus(ModulusIndex::new()),
+            ExchangeKind::Random => Self::Random,
+            ExchangeKind::LocalRandom => Self::LocalRandom,
+            ExchangeKind::Later => Self::Unknown,
         }
     }
 
     /// The binding has just entered the end of its source's list.
     pub(crate) fn insert(&mut self, bindings: &mut Bindings, slot: Slot<Bound>) {
         match self {
-            Self::Unknown | Self::Queues | Self::Fanout => {}
+            Self::Unknown | Self::Queues | Self::Fanout | Self::Random | Self::LocalRandom => {}
             Self::Direct(direct) => direct.insert(bindings, slot),
             Self::Topic(trie) => trie.insert(bindings, slot),
             Self::Headers(headers) => headers.insert(bindings, slot),
+            Self::Hash(hash) => hash.insert(bindings[slot].fingerprint, &bindings[slot].key),
+            Self::Modulus(modulus) => modulus.insert(bindings[slot].fingerprint, slot),
         }
     }
 
     /// The binding is about to leave its source's list.
     pub(crate) fn remove(&mut self, bindings: &mut Bindings, slot: Slot<Bound>) {
         match self {
-            Self::Unknown | Self::Queues | Self::Fanout => {}
+            Self::Unknown | Self::Queues | Self::Fanout | Self::Random | Self::LocalRandom => {}
             Self::Direct(direct) => direct.remove(bindings, slot),
             Self::Topic(trie) => trie.remove(bindings, slot),
             Self::Headers(headers) => headers.remove(bindings, slot),
+            Self::Hash(hash) => hash.remove(bindings[slot].at_source),
+            Self::Modulus(modulus) => modulus.remove(bindings[slot].fingerprint, slot),
         }
     }
 }

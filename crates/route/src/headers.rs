@@ -7,17 +7,29 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::cell::OnceCell;
 
+use leveret_model::settings::HashProperty;
 use leveret_model::{Arguments, Refusal, ReplyCode, RoutingKey, Value};
 use leveret_wire::{Array, ContentHeader, FieldValue, Table};
 
 use crate::bindings::{Bindings, Bound};
 use crate::slots::Slot;
+use crate::stable_hash::StableHash;
 
 /// The headers of a message. They are asked only on the way through a headers exchange.
 pub trait Headers {
     /// Is there a header of that name, and, if a value is given, has the header that value?
     /// Of two headers with one name the first counts.
     fn matches(&self, name: &[u8], value: Option<&Value>) -> bool;
+
+    /// The stable hash of a header's value; that of nothing if there is none.
+    fn hash_of_header(&self, _name: &[u8]) -> u64 {
+        StableHash::new().finish()
+    }
+
+    /// The stable hash of a property; that of nothing if there is none.
+    fn hash_of_property(&self, _property: HashProperty) -> u64 {
+        StableHash::new().finish()
+    }
 }
 
 /// A message without headers.
@@ -46,14 +58,61 @@ impl<'a> MessageHeaders<'a> {
     }
 }
 
-impl Headers for MessageHeaders<'_> {
-    fn matches(&self, name: &[u8], value: Option<&Value>) -> bool {
+impl<'a> MessageHeaders<'a> {
+    fn get(&self, name: &[u8]) -> Option<FieldValue<'a>> {
         let table = self.table.get_or_init(|| {
             let header = ContentHeader::decode(self.payload).ok();
             header.and_then(|header| header.properties.headers()).unwrap_or(Table::EMPTY)
         });
-        let header = table.get(name);
+        table.get(name)
+    }
+}
+
+impl Headers for MessageHeaders<'_> {
+    fn hash_of_header(&self, name: &[u8]) -> u64 {
+        let hash = StableHash::new();
+        self.get(name).map_or(hash, |value| hash_value(hash, value)).finish()
+    }
+
+    fn hash_of_property(&self, property: HashProperty) -> u64 {
+        let hash = StableHash::new();
+        let Ok(ContentHeader { properties, .. }) = ContentHeader::decode(self.payload) else {
+            return hash.finish();
+        };
+        let text = match property {
+            HashProperty::CorrelationId => properties.correlation_id(),
+            HashProperty::MessageId => properties.message_id(),
+            HashProperty::Timestamp => {
+                return properties.timestamp().map_or(hash, |t| hash.bytes(&t.to_be_bytes())).finish();
+            }
+        };
+        text.map_or(hash, |text| hash.bytes(text)).finish()
+    }
+
+    fn matches(&self, name: &[u8], value: Option<&Value>) -> bool {
+        let header = self.get(name);
         header.is_some_and(|header| value.is_none_or(|value| equivalent(header, value)))
+    }
+}
+
+/// By value: the width of an integer does not matter.
+fn hash_value(hash: StableHash, value: FieldValue<'_>) -> StableHash {
+    if let Some(number) = value.as_integer() {
+        return hash.bytes(&number.to_be_bytes());
+    }
+    match value {
+        FieldValue::LongString(bytes) | FieldValue::Bytes(bytes) => hash.bytes(bytes),
+        FieldValue::Timestamp(seconds) => hash.bytes(&seconds.to_be_bytes()),
+        FieldValue::F32(n) => hash.bytes(&f64::from(n).to_bits().to_be_bytes()),
+        FieldValue::F64(n) => hash.bytes(&n.to_bits().to_be_bytes()),
+        FieldValue::Decimal(scale, unscaled) => hash.bytes(&[scale]).bytes(&unscaled.to_be_bytes()),
+        FieldValue::Bool(on) => hash.bytes(&[u8::from(on)]),
+        FieldValue::Array(items) => items.iter().map_while(Result::ok).fold(hash, hash_value),
+        FieldValue::Table(table) => table
+            .iter()
+            .map_while(Result::ok)
+            .fold(hash, |hash, (name, item)| hash_value(hash.bytes(name), item)),
+        _ => hash,
     }
 }
 

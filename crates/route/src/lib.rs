@@ -26,10 +26,13 @@ mod changes;
 mod direct;
 mod exchange;
 mod fanout;
+mod hashed;
 mod headers;
 mod queues;
+mod random;
 mod route;
 mod slots;
+mod stable_hash;
 mod table;
 #[cfg(test)]
 mod tests;

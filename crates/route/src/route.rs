@@ -3,14 +3,16 @@
 use alloc::vec::Vec;
 
 use leveret_model::limits::EXCHANGE_HOPS_MAX;
+use leveret_model::settings::HashOn;
 use leveret_model::{Address, QueueId};
 
-use crate::bindings::Target;
+use crate::bindings::{Bound, Target};
 use crate::exchange::{ExchangeId, Index, Node};
 use crate::fanout;
 use crate::headers::Headers;
 use crate::queues::{Label, QueueEntry};
 use crate::slots::Slot;
+use crate::stable_hash::StableHash;
 use crate::table::Table;
 
 /// A queue that takes a message.
@@ -62,47 +64,64 @@ impl Table {
         let mut at = 0;
         while let Some(slot) = exchanges.get(at).copied() {
             at += 1;
-            self.route_one(&self.exchanges[slot], key, headers, |target| match target {
-                Target::Queue(label) => self.reach(label, walk, &mut each),
-                Target::Exchange(next) => {
-                    let next_node = &self.exchanges[next];
-                    if next_node.visited.get() != walk && exchanges.len() <= EXCHANGE_HOPS_MAX {
-                        next_node.visited.set(walk);
-                        exchanges.push(next);
-                    }
+            let mut go_on = |next: Slot<Node>| {
+                let next_node = &self.exchanges[next];
+                if next_node.visited.get() != walk && exchanges.len() <= EXCHANGE_HOPS_MAX {
+                    next_node.visited.set(walk);
+                    exchanges.push(next);
+                }
+            };
+            let node = &self.exchanges[slot];
+            let mut matched = false;
+            self.route_one(node, key, headers, |target| {
+                matched = true;
+                match target {
+                    Target::Queue(label) => self.reach(label, walk, &mut each),
+                    Target::Exchange(next) => go_on(next),
                 }
             });
+            // a binding that matched is enough, even if it leads to nothing (RabbitMQ 3.10 and 4.3)
+            if let Some(alternate) = node.alternate.filter(|_| !matched) {
+                go_on(alternate);
+            }
         }
         self.walk_list.set(exchanges);
     }
 
-    /// Can routes from this exchange depend on a message's headers? Then they must not be cached by key.
+    /// Can messages of one key take different routes from this exchange? Then routes must not be cached by key.
     #[must_use]
-    pub fn depends_on_headers(&self, exchange: ExchangeId) -> bool {
+    pub fn varies(&self, exchange: ExchangeId) -> bool {
         let Some(start) = self.live(exchange) else { return false };
         let node = &self.exchanges[start];
-        let (generation, answer) = node.on_headers.get();
+        let (generation, answer) = node.varies.get();
         if generation == node.generation {
             return answer;
         }
-        let answer = self.reaches_headers(start);
-        node.on_headers.set((node.generation, answer));
+        let answer = self.reaches_varying(start);
+        node.varies.set((node.generation, answer));
         answer
     }
 
-    fn reaches_headers(&self, start: Slot<Node>) -> bool {
+    fn reaches_varying(&self, start: Slot<Node>) -> bool {
         let walk = self.next_walk();
         let mut exchanges = Vec::from([start]);
         self.exchanges[start].visited.set(walk);
         while let Some(slot) = exchanges.pop() {
             let node = &self.exchanges[slot];
-            if matches!(node.index, Index::Headers(_)) {
+            let varies = match node.index {
+                Index::Headers(_) | Index::Random | Index::LocalRandom => true,
+                Index::Hash(_) => *node.hash_on() != HashOn::RoutingKey,
+                _ => false,
+            };
+            if varies {
                 return true;
             }
-            for binding in &node.from {
-                if let Target::Exchange(next) = self.bindings[*binding].target
-                    && self.exchanges[next].visited.replace(walk) != walk
-                {
+            let targets = node.from.iter().filter_map(|binding| match self.bindings[*binding].target {
+                Target::Exchange(next) => Some(next),
+                Target::Queue(_) => None,
+            });
+            for next in targets.chain(node.alternate) {
+                if self.exchanges[next].visited.replace(walk) != walk {
                     exchanges.push(next);
                 }
             }
@@ -126,7 +145,36 @@ impl Table {
                 trie.route(bindings, &node.from, key, &mut found);
             }
             Index::Headers(index) => index.route(bindings, &node.from, headers, &mut found),
+            Index::Hash(index) => {
+                let hash = match node.hash_on() {
+                    HashOn::RoutingKey => StableHash::new().bytes(key).finish(),
+                    HashOn::Header(name) => headers.hash_of_header(name),
+                    HashOn::Property(property) => headers.hash_of_property(*property),
+                };
+                index.choose(hash).map(|at| node.from[at]).into_iter().for_each(found);
+            }
+            Index::Modulus(index) => index.choose(key).into_iter().for_each(found),
+            Index::Random => self.draw(node, |_| true).into_iter().for_each(found),
+            Index::LocalRandom => {
+                let is_here = |entry: &QueueEntry| matches!(entry.address, Address::Here | Address::Shard(_));
+                self.draw(node, is_here).into_iter().for_each(found);
+            }
         }
+    }
+
+    /// One of the bindings that lead to such a queue, or to an exchange. A queue that is masked would lose the
+    /// message, so it is left out if there is another.
+    fn draw(&self, node: &Node, fits: impl Fn(&QueueEntry) -> bool) -> Option<Slot<Bound>> {
+        let fitting = || {
+            node.from.iter().copied().filter(|slot| match self.bindings[*slot].target {
+                Target::Exchange(_) => true,
+                Target::Queue(label) => {
+                    let entry = self.queues.labels[label].first.map(|slot| &self.queues.entries[slot]);
+                    entry.is_some_and(|entry| !entry.masked && fits(entry))
+                }
+            })
+        };
+        fitting().nth(self.draws.below(fitting().count()))
     }
 
     fn reach(&self, label: Slot<Label>, walk: u64, each: &mut impl FnMut(&QueueEntry)) {

@@ -15,6 +15,7 @@ use leveret_model::{Name, QueueId, Seed, ShardAddress};
 use crate::bindings::{BindingRef, Bindings, Bound, Target};
 use crate::exchange::{ExchangeId, Index, Node};
 use crate::queues::{QueueEntry, Queues, name_hash};
+use crate::random::Draws;
 use crate::slots::{Slot, Slots};
 
 /// A vhost of one table. Vhosts are never dropped yet.
@@ -34,6 +35,8 @@ pub struct Table {
     pub(crate) generation: u64,
     births: u32,
     pub(crate) state: FixedState,
+    /// For exchanges that choose at random.
+    pub(crate) draws: Draws,
     /// Counts walks: what a walk has visited carries its number.
     pub(crate) walks: Cell<u64>,
     /// The exchanges of the walk under way; kept so that a walk allocates nothing.
@@ -73,6 +76,7 @@ impl Table {
             generation: 1,
             births: 0,
             state,
+            draws: Draws::new(seed.part(1)),
             walks: Cell::new(0),
             walk_list: Cell::new(Vec::new()),
         };

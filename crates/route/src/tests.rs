@@ -8,8 +8,10 @@ use leveret_model::directory::{Change, QueueRecord};
 use leveret_model::{
     Address, Arguments, Name, NodeId, QueueId, RoutingKey, Seed, ShardAddress, ShardId, Ulid, Value,
 };
+use std::string::String;
 use std::vec::Vec;
 
+mod chosen;
 mod model;
 
 const OWN: ShardAddress = ShardAddress { node: NodeId(1), shard: ShardId(0) };
@@ -37,6 +39,33 @@ fn queue(n: u128, name: &str) -> QueueRecord {
 
 fn exchange(name: &str, kind: ExchangeKind) -> ExchangeDefinition {
     ExchangeDefinition::new("/".into(), name.into(), kind)
+}
+
+fn with_alternate(exchange: ExchangeDefinition, alternate: Option<&str>) -> ExchangeDefinition {
+    let entry =
+        |name: &str| (RoutingKey::new(b"alternate-exchange"), Value::LongString(name.as_bytes().into()));
+    let arguments = Arguments(alternate.into_iter().map(entry).collect()).into();
+    ExchangeDefinition { arguments, ..exchange }
+}
+
+fn alternate_of(exchange: &ExchangeDefinition) -> Option<String> {
+    let name = exchange.arguments.get("alternate-exchange")?.as_bytes()?;
+    Some(String::from_utf8_lossy(name).into_owned())
+}
+
+fn is_called(queue: &QueueRecord, vhost: &str, name: &str) -> bool {
+    *queue.definition.vhost == *vhost && *queue.definition.name == *name
+}
+
+fn headers() -> [Arguments; 4] {
+    let n = |n: i32| (RoutingKey::new(b"n"), Value::I32(n));
+    let v = (RoutingKey::new(b"v"), Value::Bool(true));
+    [
+        Arguments::default(),
+        Arguments([n(1)].into()),
+        Arguments([v.clone(), n(2)].into()),
+        Arguments([v].into()),
+    ]
 }
 
 fn binding(source: &str, kind: DestinationKind, destination: &str, key: &str) -> Binding {
@@ -269,15 +298,15 @@ fn a_binding_on_one_exchange_leaves_the_generation_of_others_and_raises_those_up
 }
 
 #[test]
-fn a_route_depends_on_headers_if_a_headers_exchange_is_on_the_way() {
+fn a_route_varies_if_a_headers_exchange_is_on_the_way() {
     let mut table = table();
     table.apply(&Change::PutBinding(to_exchange("amq.fanout", "amq.topic", "")));
-    assert!(!table.depends_on_headers(named(&table, "amq.fanout")));
-    assert!(table.depends_on_headers(named(&table, "amq.headers")));
+    assert!(!table.varies(named(&table, "amq.fanout")));
+    assert!(table.varies(named(&table, "amq.headers")));
     table.apply(&Change::PutBinding(to_exchange("amq.topic", "amq.headers", "never")));
-    assert!(table.depends_on_headers(named(&table, "amq.fanout")));
+    assert!(table.varies(named(&table, "amq.fanout")));
     table.apply(&Change::DropBinding(to_exchange("amq.topic", "amq.headers", "never")));
-    assert!(!table.depends_on_headers(named(&table, "amq.fanout")));
+    assert!(!table.varies(named(&table, "amq.fanout")));
 }
 
 #[test]
@@ -287,15 +316,14 @@ fn a_merge_that_changes_an_exchanges_kind_keeps_its_bindings() {
     for kind in ExchangeKind::ALL {
         table.apply(&Change::PutExchange(exchange("e", kind)));
         table.apply(&Change::PutBinding(to_queue("e", "q", "a.*")));
-        let expected = [
-            (ExchangeKind::Direct, ["a.*"].as_slice()),
-            (ExchangeKind::Fanout, &["a.*", "a.b", "x"]),
-            (ExchangeKind::Topic, &["a.*", "a.b"]),
-            (ExchangeKind::Headers, &["a.*", "a.b", "x"]),
-        ];
-        let (_, matching) = expected.iter().find(|(k, _)| *k == kind).unwrap();
+        let matching: &[&str] = match kind {
+            ExchangeKind::Direct => &["a.*"],
+            ExchangeKind::Topic => &["a.*", "a.b"],
+            // the pattern is no weight for a hash, so it counts as 1
+            _ => &["a.*", "a.b", "x"],
+        };
         let reached = ["a.*", "a.b", "x"].into_iter().filter(|key| !routed(&table, "e", key).is_empty());
-        assert_eq!(reached.collect::<Vec<_>>(), *matching, "{kind}");
+        assert_eq!(reached.collect::<Vec<_>>(), matching, "{kind}");
     }
 }
 

@@ -2,7 +2,8 @@
 
 use leveret_amqp::host::{Host, Operation, Publish, Published, VhostOpening};
 use leveret_model::{
-    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Name, Refusal, ReplyCode, Settlement,
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Name, Refusal, ReplyCode, RoutingKey,
+    Settlement,
 };
 
 use crate::ingress::{ChannelState, Routing};
@@ -38,6 +39,16 @@ impl Host for Broker<'_> {
     ) -> Result<Published, Refusal> {
         let Machines { view, clients, queues, ingress, throttled, .. } = &mut *self.machines;
         ingress.publish(channel, state, &publish, Routing { view, clients, queues, throttled })
+    }
+
+    fn publish_copies(
+        &mut self,
+        channel: ChannelKey,
+        publish: Publish<'_>,
+        keys: &[RoutingKey],
+    ) -> Result<Published, Refusal> {
+        let Machines { view, clients, queues, ingress, throttled, .. } = &mut *self.machines;
+        ingress.publish_copies(channel, &publish, keys, Routing { view, clients, queues, throttled })
     }
 
     fn may_publish(&mut self, _: ChannelKey, exchange: &[u8]) -> Result<(), Refusal> {

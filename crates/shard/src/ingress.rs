@@ -4,6 +4,7 @@
 //! order. A channel whose publish is held has everything behind it wait.
 
 mod cache;
+mod copies;
 mod owed;
 mod publish;
 mod rooms;

@@ -4,6 +4,8 @@
 //! before the dispatch, so that a queue whose consumer has room again is dispatched in this turn; what is still
 //! listed after it asks for another one.
 
+use alloc::vec::Vec;
+
 use leveret_model::{ChannelKey, ConnectionKey, Settlement};
 
 use crate::effects::Effects;
@@ -70,14 +72,23 @@ impl Shard {
     /// hot.
     fn hand_out_confirms(&mut self) {
         let Machines { queues, ingress, .. } = &mut self.machines;
+        // allocates for clients that commit alone
+        let mut commits = Vec::new();
         for answered in queues.out().answered.drain(..) {
             let Some((Publisher::Channel(channel, number), stored)) = ingress.settle(&answered) else {
                 continue;
             };
             if let Some(connection) = self.connections.get_mut(channel.connection) {
-                connection.on_settled(channel, number, stored);
+                if connection.on_settled(channel, number, stored) {
+                    commits.push(channel);
+                }
                 self.connections.touch(channel.connection);
             }
+        }
+        for channel in commits {
+            self.with(channel.connection, |connection, now, broker| {
+                connection.end_commit(now, channel, broker);
+            });
         }
     }
 

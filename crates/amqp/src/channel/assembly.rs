@@ -9,9 +9,10 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::limits::{GATHER_BYTES, SLICE_BYTES_MIN};
-use leveret_model::{Body, Instant, Message, PublishNumber, Terms};
+use leveret_model::{Body, Instant, Message, PublishNumber, RoutingKey, Terms};
 use leveret_wire::{PublishFields, own_slices};
 
+use super::copies;
 use crate::host::Publish;
 
 /// What is expected next of a message.
@@ -38,6 +39,8 @@ pub(crate) struct Assembly {
     flat: Vec<u8>,
     chunks: Vec<Bytes>,
     terms: Terms,
+    /// Further routing keys, of the headers CC and BCC.
+    copies: Vec<RoutingKey>,
     /// Set when it is held: its number, and when its last byte came.
     pub(crate) number: Option<PublishNumber>,
     pub(crate) arrived: Instant,
@@ -56,6 +59,7 @@ impl Default for Assembly {
             flat: Vec::new(),
             chunks: Vec::new(),
             terms: Terms::default(),
+            copies: Vec::new(),
             number: None,
             arrived: Instant::ZERO,
         }
@@ -78,6 +82,18 @@ impl Assembly {
         self.front.extend_from_slice(payload);
         self.body_size = body_size;
         self.expect = Expect::Body;
+    }
+
+    /// The message goes to further routing keys; the content header that it was given is kept without BCC.
+    pub(crate) fn take_copies(&mut self) {
+        let header = self.front.split_off(usize::from(self.address_len));
+        self.copies = copies::keys_of(&header);
+        self.front.extend_from_slice(&copies::without_bcc(header));
+    }
+
+    /// Further routing keys.
+    pub(crate) fn copies(&self) -> &[RoutingKey] {
+        &self.copies
     }
 
     /// What comes next.
@@ -182,6 +198,7 @@ impl Assembly {
         self.front.clear();
         self.flat.clear();
         self.chunks.clear();
+        self.copies.clear();
         self.number = None;
     }
 

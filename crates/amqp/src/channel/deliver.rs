@@ -2,10 +2,10 @@
 
 use alloc::format;
 
-use leveret_model::{Body, ConsumerNumber, DeliveryTag, Held, Message, PublishNumber};
+use leveret_model::{Body, ConsumerNumber, DeliveryTag, Held, Message, PublishNumber, ReplyCode};
 use leveret_wire::content::split_address;
 use leveret_wire::frame::write_header_frame;
-use leveret_wire::method::{BasicAck, BasicCancel, BasicGetOk, BasicNack};
+use leveret_wire::method::{BasicAck, BasicCancel, BasicGetOk, BasicNack, BasicReturn};
 use leveret_wire::{write_body_frames, write_body_frames_shared, write_deliver};
 
 use super::confirms::Confirm;
@@ -76,6 +76,25 @@ impl<C> Channel<C> {
         self.send_content(shared, message);
     }
 
+    /// basic.return with the whole content (AMQP 0-9-1 §1.8.3, basic.return).
+    pub(super) fn send_return(
+        &self,
+        shared: &mut Shared,
+        exchange: &[u8],
+        routing_key: &[u8],
+        message: &Message<'_>,
+    ) {
+        let code = ReplyCode::NoRoute;
+        let method = BasicReturn {
+            reply_code: code.code(),
+            reply_text: code.text().as_bytes(),
+            exchange,
+            routing_key,
+        };
+        shared.send(self.key.number, &method);
+        self.send_content(shared, message);
+    }
+
     /// Content header and body frames.
     pub(super) fn send_content(&self, shared: &mut Shared, message: &Message<'_>) {
         write_header_frame(shared.output.bytes(), self.key.number.0, message.header);
@@ -110,11 +129,14 @@ impl<C> Channel<C> {
     }
 
     /// The answer that was owed for a publish. hot.
-    pub(crate) fn on_settled(&mut self, shared: &mut Shared, number: PublishNumber, ok: bool) {
+    /// True if a commit waited for it and ends.
+    pub(crate) fn on_settled(&mut self, shared: &mut Shared, number: PublishNumber, ok: bool) -> bool {
         if let Some(confirms) = &mut self.confirms {
             confirms.on_settled(number, ok);
             self.confirms_are_due(shared);
+            return false;
         }
+        self.on_commit_settled(number, ok)
     }
 
     /// At the end of the turn the confirms go out. hot.

@@ -12,8 +12,10 @@
 
 mod answers;
 mod assembly;
+mod commit;
 mod confirms;
 mod consumers;
+mod copies;
 mod deferred;
 mod deliver;
 mod operations;
@@ -22,6 +24,7 @@ mod properties;
 mod publish;
 mod settle;
 mod topology;
+mod transaction;
 mod unacked;
 
 use alloc::boxed::Box;
@@ -41,6 +44,7 @@ use self::confirms::Confirms;
 use self::consumers::Consumers;
 use self::deferred::Deferred;
 use self::operations::Pending;
+use self::transaction::{Commit, Transaction};
 use self::unacked::Unacked;
 use crate::exception::{Exception, MethodId};
 use crate::host::{Host, Operation};
@@ -57,6 +61,8 @@ enum Wait {
     Turn(Box<(Pending, Operation)>),
     /// A better time for a publish.
     Publish(Box<Assembly>),
+    /// Answers for the publishes of a commit, or a better time for one of them.
+    Commit(Box<Commit>),
     /// Room in the output, for the answers to what is deferred.
     Room,
 }
@@ -100,6 +106,8 @@ pub(crate) struct Channel<C> {
     deferred: Option<Box<Deferred>>,
     /// In confirm mode.
     confirms: Option<Box<Confirms>>,
+    /// In tx mode.
+    tx: Option<Box<Transaction>>,
     /// It is on `Shared::confirms_due`.
     confirms_due: bool,
     unacked: Unacked,
@@ -127,6 +135,7 @@ impl<C: Default> Channel<C> {
             wait: Wait::Nothing,
             deferred: None,
             confirms: None,
+            tx: None,
             confirms_due: false,
             unacked: Unacked::default(),
             paused: false,
@@ -155,17 +164,22 @@ impl<C> Channel<C> {
 
     /// True while a publish is held.
     pub(crate) fn holds_publish(&self) -> bool {
-        matches!(self.wait, Wait::Publish(_))
+        match &self.wait {
+            Wait::Publish(_) => true,
+            Wait::Commit(commit) => commit.held,
+            _ => false,
+        }
     }
 
     /// Everything that the client has not settled.
     pub(crate) fn held(&self) -> impl Iterator<Item = Held> + '_ {
-        self.unacked.iter()
+        // a transaction has the older ones
+        self.tx.iter().flat_map(|tx| tx.held()).chain(self.unacked.iter())
     }
 
     /// True while deliveries are not settled.
     pub(crate) fn holds_unacked(&self) -> bool {
-        !self.unacked.is_empty()
+        !self.unacked.is_empty() || self.tx.as_ref().is_some_and(|tx| tx.held().next().is_some())
     }
 
     /// Waits for room in the output, unless it waits for something else. True if it does.
@@ -261,7 +275,10 @@ impl<C> Channel<C> {
             Method::BasicRecover(recover) => self.on_recover(turn, id, recover.requeue, true)?,
             Method::BasicRecoverAsync(recover) => self.on_recover(turn, id, recover.requeue, false)?,
             Method::BasicQos(qos) => self.on_qos(turn, id, qos)?,
-            Method::ConfirmSelect(select) => self.on_confirm_select(turn, select),
+            Method::ConfirmSelect(select) => self.on_confirm_select(turn, id, select)?,
+            Method::TxSelect(_) => self.on_tx_select(turn, id)?,
+            Method::TxCommit(_) => self.on_tx_commit(turn, id)?,
+            Method::TxRollback(_) => self.on_tx_rollback(turn, id)?,
             Method::ChannelFlow(flow) => self.on_flow(turn, id, flow)?,
             // an old client's question for a ticket that means nothing any more (AMQP 0-9)
             Method::AccessRequest(_) => turn.shared.send(self.number(), &AccessRequestOk { ticket: 1 }),
@@ -299,8 +316,10 @@ impl<C> Channel<C> {
                 }
             }
             Wait::Turn(_) => shared.gets.leave(self.key.number),
+            Wait::Commit(commit) => shared.held_publishes -= usize::from(commit.held),
             Wait::Nothing | Wait::Room => {}
         }
+        self.forget_transaction(shared);
         if self.confirms_due {
             shared.confirms_due.retain(|due| *due != self.key.number);
         }

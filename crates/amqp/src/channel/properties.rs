@@ -5,21 +5,19 @@
 use alloc::format;
 use alloc::string::String;
 
-use leveret_model::surface::Feature;
 use leveret_model::{ReplyCode, Terms};
 use leveret_wire::ContentHeader;
 
+use super::copies;
 use crate::exception::{Exception, MethodId};
-use crate::surface::demand;
 use crate::turn::Shared;
 
-const PLACE: &str = "basic.publish";
-
 /// Looks at a valid content header whose properties concern the broker; allocates nothing unless it objects.
+/// Answers whether the message has further routing keys.
 #[inline(never)]
-pub(super) fn check(shared: &Shared, header: &[u8]) -> Result<(), Exception> {
+pub(super) fn check(shared: &Shared, header: &[u8]) -> Result<bool, Exception> {
     let id = MethodId::PUBLISH;
-    let Ok(ContentHeader { properties, .. }) = ContentHeader::decode(header) else { return Ok(()) };
+    let Ok(ContentHeader { properties, .. }) = ContentHeader::decode(header) else { return Ok(false) };
     if let Some(claimed) = properties.user_id()
         && claimed != shared.client.user.as_bytes()
     {
@@ -37,19 +35,16 @@ pub(super) fn check(shared: &Shared, header: &[u8]) -> Result<(), Exception> {
         let text = format!("invalid expiration '{}': {why}", expiration.escape_ascii());
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
     }
-    if let Some(headers) = properties.headers() {
-        for (key, _) in headers.iter().map_while(Result::ok) {
-            if matches!(key, b"CC" | b"BCC") {
-                demand(PLACE, Feature::Header, key, id)?;
-            }
-        }
-    }
+    let copies = match properties.headers() {
+        Some(headers) => copies::check(headers)?,
+        None => false,
+    };
     // nobody can consume from it yet (RabbitMQ: maybe_set_fast_reply_to)
     if properties.reply_to() == Some(DIRECT_REPLY_TO) {
         let text = "fast reply consumer does not exist";
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
     }
-    Ok(())
+    Ok(copies)
 }
 
 /// Why an expiration is none, in RabbitMQ's words (parse_expiration and check_expiry; all seen on 3.10.8 and

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use leveret_model::limits::{BODIES_UNFINISHED_BYTES_MAX, SLICE_BYTES_MIN};
 use leveret_model::{Body, Instant, Message, PublishNumber, ReplyCode, Terms};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
-use leveret_wire::method::BasicReturn;
 use leveret_wire::properties::CLASS_BASIC;
 use leveret_wire::{ContentHeader, FrameHead, FrameKind, PublishFields, decode_frame};
 
@@ -75,8 +74,13 @@ impl<C> Channel<C> {
             self.content = Some(assembly);
             return Ok(0);
         };
-        if content.concerns_broker {
-            self.check_properties(turn, content.header, fields.exchange)?;
+        if content.concerns_broker && self.check_properties(turn, content.header, fields.exchange)? {
+            self.publish_long_way(turn, source, &content, fields, true)?;
+            return Ok(content.wire_len);
+        }
+        if self.tx.is_some() {
+            self.publish_long_way(turn, source, &content, fields, false)?;
+            return Ok(content.wire_len);
         }
         turn.shared.published_bytes += content.wire_len as u64;
         let number = self.confirms.as_mut().map(|confirms| confirms.draw());
@@ -143,14 +147,38 @@ impl<C> Channel<C> {
         })
     }
 
-    /// Looks at properties that concern the broker. What is wrong with the exchange comes first.
+    /// A message that waits for a commit, or has further routing keys, whose route the host is not to remember.
+    #[inline(never)]
+    fn publish_long_way<H: Host<Channel = C>>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        source: &Bytes,
+        content: &WholeContent<'_>,
+        fields: &PublishFields<'_>,
+        copies: bool,
+    ) -> Result<(), Exception> {
+        turn.shared.published_bytes += content.wire_len as u64;
+        let number = self.confirms.as_mut().map(|confirms| confirms.draw());
+        let chunk = [source.slice(content.body_at..content.body_at + content.body.len())];
+        let sliced = content.body.len() >= SLICE_BYTES_MIN;
+        let body = if sliced { Body::Chunks(&chunk) } else { Body::Flat(content.body) };
+        let mut assembly = turn.shared.spare.take().unwrap_or_default();
+        assembly.keep(content.publish(fields, body, number, turn.arrived));
+        if copies {
+            assembly.take_copies();
+        }
+        if self.tx.is_some() { self.keep_publish(turn, assembly) } else { self.offer(turn, assembly) }
+    }
+
+    /// Looks at properties that concern the broker: are there further routing keys? What is wrong with the
+    /// exchange comes first.
     #[inline(never)]
     fn check_properties<H: Host<Channel = C>>(
         &self,
         turn: &mut Turn<'_, H>,
         header: &[u8],
         exchange: &[u8],
-    ) -> Result<(), Exception> {
+    ) -> Result<bool, Exception> {
         properties::check(turn.shared, header).map_err(|at_fault| {
             let refused = turn.host.may_publish(self.key, exchange).err();
             refused.map_or(at_fault, |refusal| Exception::refused(refusal, MethodId::PUBLISH))
@@ -182,15 +210,20 @@ impl<C> Channel<C> {
             let text = format!("message size {size} is larger than configured max size {max}");
             return Err(Exception::new(ReplyCode::PreconditionFailed, MethodId::PUBLISH, text));
         }
+        let mut copies = false;
         if header.properties.concern_broker() {
             let exchange = self.content.as_ref().map_or(&b""[..], |content| content.names().0);
-            self.check_properties(turn, frame.payload, exchange)?;
+            copies = self.check_properties(turn, frame.payload, exchange)?;
         }
         turn.shared.published_bytes += frame.payload.len() as u64;
         let terms = header.properties.terms();
         if let Some(content) = &mut self.content {
+            let before = content.weight_bytes();
             content.on_header(frame.payload, size, terms);
-            turn.shared.unfinished_bytes += frame.payload.len();
+            if copies {
+                content.take_copies();
+            }
+            turn.shared.unfinished_bytes += content.weight_bytes() - before;
         }
         if size == 0 {
             self.on_whole(turn)?;
@@ -273,6 +306,9 @@ impl<C> Channel<C> {
         let Some(mut assembly) = self.content.take() else { return Ok(()) };
         turn.shared.unfinished_bytes -= assembly.weight_bytes();
         assembly.finish();
+        if self.tx.is_some() {
+            return self.keep_publish(turn, assembly);
+        }
         assembly.arrived = turn.arrived;
         assembly.number = self.confirms.as_mut().map(|confirms| confirms.draw());
         self.offer(turn, assembly)
@@ -288,7 +324,7 @@ impl<C> Channel<C> {
             }
             other => {
                 self.wait = other;
-                Ok(())
+                self.go_on_committing(turn)
             }
         }
     }
@@ -300,7 +336,11 @@ impl<C> Channel<C> {
         mut assembly: Box<Assembly>,
     ) -> Result<(), Exception> {
         let (number, arrived) = (assembly.number, assembly.arrived);
-        let published = turn.host.publish(self.key, &mut self.state, assembly.publish(number, arrived));
+        let publish = assembly.publish(number, arrived);
+        let published = match assembly.copies() {
+            [] => turn.host.publish(self.key, &mut self.state, publish),
+            keys => turn.host.publish_copies(self.key, publish, keys),
+        };
         if published == Ok(Published::NotNow) {
             self.hold(turn, assembly, number);
             return Ok(());
@@ -339,18 +379,5 @@ impl<C> Channel<C> {
             Published::Owed | Published::NotNow => return confirms.owed(),
         }
         self.confirms_are_due(shared);
-    }
-
-    /// basic.return with the whole content (AMQP 0-9-1 §1.8.3, basic.return).
-    fn send_return(&self, shared: &mut Shared, exchange: &[u8], routing_key: &[u8], message: &Message<'_>) {
-        let code = ReplyCode::NoRoute;
-        let method = BasicReturn {
-            reply_code: code.code(),
-            reply_text: code.text().as_bytes(),
-            exchange,
-            routing_key,
-        };
-        shared.send(self.key.number, &method);
-        self.send_content(shared, message);
     }
 }

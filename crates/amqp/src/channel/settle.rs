@@ -65,12 +65,21 @@ impl<C> Channel<C> {
             if tag.0 != 0 && !self.unacked.contains(tag) {
                 return Err(unknown_tag(method, tag));
             }
+            if self.tx.is_some() {
+                while let Some((tag, held)) = self.unacked.take_first_tagged(last) {
+                    self.keep_settlement(method, tag, held, how)?;
+                }
+                return Ok(());
+            }
             while let Some(held) = self.unacked.take_first_through(last) {
                 turn.host.settle(self.key, held, how);
             }
             return Ok(());
         }
         let held = self.unacked.take(tag).ok_or_else(|| unknown_tag(method, tag))?;
+        if self.tx.is_some() {
+            return self.keep_settlement(method, tag, held, how);
+        }
         turn.host.settle(self.key, held, how);
         Ok(())
     }
@@ -115,11 +124,21 @@ impl<C> Channel<C> {
     }
 
     /// A second time changes nothing.
-    pub(super) fn on_confirm_select<H>(&mut self, turn: &mut Turn<'_, H>, select: ConfirmSelect) {
+    pub(super) fn on_confirm_select<H>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        method: MethodId,
+        select: ConfirmSelect,
+    ) -> Result<(), Exception> {
+        if self.tx.is_some() {
+            let text = "cannot switch from tx to confirm mode";
+            return Err(Exception::new(ReplyCode::PreconditionFailed, method, text));
+        }
         self.confirms.get_or_insert_with(Box::<Confirms>::default);
         if !select.no_wait {
             turn.shared.send(self.key.number, &ConfirmSelectOk);
         }
+        Ok(())
     }
 
     /// We never pause deliveries for a client; it may cancel its consumers.

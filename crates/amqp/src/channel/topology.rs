@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use leveret_model::definition::{ExchangeDefinition, ExchangeKind, QueueDefinition};
+use leveret_model::settings::HashProperty;
 use leveret_model::surface::{Feature, Status, find};
 use leveret_model::{
     Arguments, ConnectionAddress, ConnectionKey, Name, ReplyCode, RoutingKey, ShardAddress, Value, refusals,
@@ -86,15 +87,15 @@ pub(super) fn exchange_declare(
     if m.passive {
         return Ok(Operation::ExchangeDeclarePassive { name });
     }
-    if m.auto_delete {
-        demand_flag(PLACE, "auto-delete", id)?;
-    }
     let table = to_arguments(PLACE, id, m.arguments)?;
     let Some(kind) = ExchangeKind::from_name(m.kind) else {
         // RabbitMQ answered 503 before 4.x; the channel is enough to close
         let text = format!("unknown exchange type '{}'", m.kind.escape_ascii());
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
     };
+    if kind == ExchangeKind::ConsistentHash {
+        check_hash_arguments(id, &table)?;
+    }
     Ok(Operation::ExchangeDeclare(Box::new(ExchangeDefinition {
         durable: m.durable,
         auto_delete: m.auto_delete,
@@ -102,6 +103,19 @@ pub(super) fn exchange_declare(
         arguments: table.into(),
         ..ExchangeDefinition::new(vhost.clone(), name, kind)
     })))
+}
+
+/// RabbitMQ: `rabbit_exchange_type_consistent_hash:validate/1`, and its words.
+fn check_hash_arguments(id: MethodId, table: &Arguments) -> Result<(), Exception> {
+    let refuse = |text| Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
+    let Some(property) = table.get("hash-property").and_then(Value::as_bytes) else { return Ok(()) };
+    if table.get("hash-header").is_some() {
+        return refuse("hash-header and hash-property are mutually exclusive".into());
+    }
+    if HashProperty::from_name(property).is_none() {
+        return refuse(format!("Unsupported property: {}", property.escape_ascii()));
+    }
+    Ok(())
 }
 
 pub(super) fn exchange_delete(id: MethodId, m: &ExchangeDelete<'_>) -> Result<Operation, Exception> {

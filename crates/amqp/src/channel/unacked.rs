@@ -82,6 +82,24 @@ impl Unacked {
         None
     }
 
+    /// Takes out the first one, with its tag, if that is not above `last`.
+    pub(crate) fn take_first_tagged(&mut self, last: DeliveryTag) -> Option<(DeliveryTag, Held)> {
+        // holes in front are left behind by nobody but the last settle out of order
+        let tag = self.entries.iter().find(|entry| entry.held.is_some())?.tag;
+        (tag <= last).then(|| self.take_first_through(tag)).flatten().map(|held| (tag, held))
+    }
+
+    /// Holds deliveries again that were taken out.
+    pub(crate) fn hold_again(&mut self, deliveries: impl Iterator<Item = (DeliveryTag, Held)>) {
+        let before = self.entries.len();
+        self.entries.extend(deliveries.map(|(tag, held)| Entry { tag, held: Some(held) }));
+        if self.entries.len() > before {
+            self.entries.retain(|entry| entry.held.is_some());
+            self.holes = 0;
+            self.entries.make_contiguous().sort_by_key(|entry| entry.tag);
+        }
+    }
+
     fn find(&self, tag: DeliveryTag) -> Option<usize> {
         self.entries.binary_search_by_key(&tag, |entry| entry.tag).ok()
     }

@@ -68,7 +68,12 @@ fn methods_without_a_place_here_end_the_connection() {
             (10, 40),
             "COMMAND_INVALID - unexpected method connection.open from a client",
         ),
-        (frame(1, TxSelect), 540, (90, 10), "NOT_IMPLEMENTED - tx.select is not implemented yet"),
+        (
+            frame(1, BasicQos { prefetch_size: 1, ..Default::default() }),
+            540,
+            (60, 10),
+            "NOT_IMPLEMENTED - basic.qos with prefetch-size is not implemented yet",
+        ),
         (
             frame(0, BasicQos::default()),
             504,

@@ -5,6 +5,7 @@
 mod argument_values;
 mod channels;
 mod consuming;
+mod copies;
 mod gets;
 mod handshake;
 mod heartbeats;
@@ -17,3 +18,4 @@ mod refusals;
 mod stuck;
 mod support;
 mod topology;
+mod transactions;

@@ -321,6 +321,8 @@ impl Talk {
             number: ChannelNumber(channel),
             generation: u32::from(channel),
         };
-        self.connection.on_settled(key, PublishNumber(number), ok);
+        if self.connection.on_settled(key, PublishNumber(number), ok) {
+            self.connection.end_commit(self.now, key, &mut self.broker);
+        }
     }
 }

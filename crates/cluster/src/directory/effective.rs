@@ -10,7 +10,7 @@
 use alloc::vec::Vec;
 
 use leveret_model::QueueId;
-use leveret_model::definition::{DestinationKind, ExchangeDefinition};
+use leveret_model::definition::{DestinationKind, ExchangeDefinition, ExchangeKind};
 use leveret_model::directory::{Change, QueueRecord};
 
 use super::choice::{self, Rank};
@@ -90,6 +90,9 @@ impl Directory {
                 self.exchanges.ballots.insert(name.clone(), ballot);
             }
         }
+        // no 404 for what is there: the shards refuse publishes to it by its type
+        let later = || ExchangeDefinition::new(name.vhost.clone(), name.name.clone(), ExchangeKind::Later);
+        let value = value.or_else(|| known.not_understood.then(later));
         let old = self.exchanges.known.insert(name.clone(), known).unwrap_or_default();
         let told = self.published.exchanges.get(name);
         if told != value.as_ref() {
@@ -102,7 +105,11 @@ impl Directory {
                     .push(Change::DropExchange { vhost: name.vhost.clone(), name: name.name.clone() });
             }
             if let Some(exchange) = value {
-                if let Some(was) = was.filter(|was| *was != exchange.kind && old.deleted == deleted) {
+                let is_known = |kind: ExchangeKind| kind != ExchangeKind::Later;
+                if let Some(was) = was.filter(|was| *was != exchange.kind && old.deleted == deleted)
+                    && is_known(was)
+                    && is_known(exchange.kind)
+                {
                     self.output.retyped.push(Retyped { name: name.clone(), was, is: exchange.kind });
                 }
                 self.published.exchanges.insert(name.clone(), exchange.clone());

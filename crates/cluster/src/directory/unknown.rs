@@ -90,6 +90,8 @@ mod tests {
     use std::vec;
 
     use leveret_model::Incarnation;
+    use leveret_model::definition::{ExchangeDefinition, ExchangeKind};
+    use leveret_model::directory::Change;
     use prost::Message;
 
     use super::*;
@@ -99,14 +101,14 @@ mod tests {
     use crate::directory::register::{Register, RegisterKind, Stamp};
     use crate::directory::samples::object;
     use crate::directory::state::Directory;
-    use crate::encoding::messages::ExchangeDefinition;
+    use crate::encoding::messages;
 
     const PEER: NodeId = NodeId(2);
 
     /// An exchange of a type that only a later version has, or its deletion.
     fn later_exchange(lamport: u64, there: bool) -> Op {
-        let (vhost, name, kind) = ("/".into(), "x".into(), "x-consistent-hash".into());
-        let definition = ExchangeDefinition { vhost, name, kind, ..ExchangeDefinition::default() };
+        let (vhost, name, kind) = ("/".into(), "x".into(), "x-of-tomorrow".into());
+        let definition = messages::ExchangeDefinition { vhost, name, kind, ..Default::default() };
         Op::Put(Record::Register(Register {
             key: exchange_key(&object("x")),
             stamp: Stamp { lamport, node: PEER },
@@ -125,12 +127,20 @@ mod tests {
         assert_eq!(directory.exchange(&object("x")), Lookup::Undecided);
         assert_eq!(directory.routed_exchange(&object("x")), None);
         assert!(!directory.is_gone(&object("x")), "its bindings would be void");
+        let told = ExchangeDefinition::new("/".into(), "x".into(), ExchangeKind::Later);
+        assert_eq!(
+            directory.take_changes(),
+            vec![Change::PutExchange(told)],
+            "shards do not call it missing"
+        );
         let kind = UnknownKind::RegisterValue(RegisterKind::EXCHANGE.0);
         assert_eq!(directory.take_unknown(), vec![(kind, PEER)]);
         assert_eq!(directory.unknown_counts().collect::<Vec<_>>(), vec![(kind, 1)]);
         assert!(directory.on_delta(PEER, version(1), version(2), vec![later_exchange(6, false)]));
         directory.refresh();
         assert_eq!(directory.exchange(&object("x")), Lookup::Nothing);
+        let dropped = Change::DropExchange { vhost: "/".into(), name: "x".into() };
+        assert_eq!(directory.take_changes(), vec![dropped]);
         assert_eq!((directory.take_unknown(), directory.unknown_counts().count()), (vec![], 0));
         // it is reported once, however often it comes
         assert!(directory.on_delta(PEER, version(2), version(3), vec![later_exchange(7, true)]));

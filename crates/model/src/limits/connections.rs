@@ -42,6 +42,11 @@ pub const CONNECTIONS_MAX: usize = 65_536;
 pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Messages that a connection has begun and not finished, bytes, over all channels. More is 501.
 pub const BODIES_UNFINISHED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of uncommitted and of begun messages of a connection, above which a publish in a transaction is 406.
+/// Half of `BODIES_UNFINISHED_BYTES_MAX`, so that the largest message can be begun beside a full transaction.
+pub const TRANSACTION_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Publishes and settlements of one transaction. More is 406.
+pub const TRANSACTION_OPERATIONS_MAX: usize = 100_000;
 /// Nesting of field tables. More is 502; the decoder counts, it does not recurse.
 pub const TABLE_DEPTH_MAX: usize = 16;
 /// Entries of one field table, all levels together. More is 502.

@@ -29,7 +29,7 @@ impl Bed {
         let anywhere = core::num::NonZeroU32::MIN;
         let target = Target::Queue(Slot::from_number(anywhere));
         let key = RoutingKey::new(pattern);
-        let slot = self.bindings.insert(Slot::from_number(anywhere), target, key, Arguments::default());
+        let slot = self.bindings.insert(Slot::from_number(anywhere), target, key, Arguments::default(), 0);
         self.from.push(slot);
         self.trie.insert(&mut self.bindings, slot);
     }

@@ -21,7 +21,7 @@ use crate::watch::Routed;
 /// Publishes of this shard's clients.
 #[derive(Debug)]
 pub(crate) struct Ingress {
-    routes: Routes,
+    pub(super) routes: Routes,
     owed: OwedAnswers,
     /// Connections that hold a publish, each once; `holds` has the generation of those that do, by slot.
     holding: Vec<ConnectionKey>,
@@ -31,7 +31,7 @@ pub(crate) struct Ingress {
     /// When the first one that is held has waited for long enough.
     due: Instant,
     unroutable: u64,
-    given_up: u64,
+    pub(super) given_up: u64,
     /// Where publishes went, while somebody watches.
     routed: Option<Vec<Routed>>,
 }
@@ -64,7 +64,7 @@ impl Ingress {
         let Routing { view, clients, queues, throttled } = routing;
         if publish.number.is_some()
             && view.was_masked_since(publish.arrived)
-            && lost_a_home(view, clients, channel, publish)
+            && lost_a_home(view, clients, channel, publish, publish.routing_key)
         {
             self.given_up += 1;
             return Ok(Published::GivenUp);
@@ -97,7 +97,7 @@ impl Ingress {
 
     /// To none, to several, to one elsewhere, or while somebody watches. hot.
     #[inline(never)]
-    fn publish_to_many(
+    pub(super) fn publish_to_many(
         &mut self,
         channel: ChannelKey,
         route: Route,
@@ -275,7 +275,13 @@ pub(crate) fn may_publish(
 /// queues of that home, and be confirmed all the same. (Bindings of a masked queue leave the map with it if
 /// another one of its name is masked too: then nobody knows any more.)
 #[cold]
-fn lost_a_home(view: &ClusterView, clients: &Clients, channel: ChannelKey, publish: &Publish<'_>) -> bool {
+pub(super) fn lost_a_home(
+    view: &ClusterView,
+    clients: &Clients,
+    channel: ChannelKey,
+    publish: &Publish<'_>,
+    key: &[u8],
+) -> bool {
     if view.was_unbound_since(publish.arrived) {
         return true;
     }
@@ -283,5 +289,5 @@ fn lost_a_home(view: &ClusterView, clients: &Clients, channel: ChannelKey, publi
     let Some(exchange) = vhost.and_then(|vhost| view.table.exchange(vhost, publish.exchange)) else {
         return false;
     };
-    view.table.reaches_masked(exchange, publish.routing_key, &MessageHeaders::new(publish.message.header))
+    view.table.reaches_masked(exchange, key, &MessageHeaders::new(publish.message.header))
 }

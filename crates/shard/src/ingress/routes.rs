@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use leveret_amqp::host::Publish;
 use leveret_auth::Access;
+use leveret_model::definition::ExchangeKind;
 use leveret_model::{ChannelKey, QueueHandle, Refusal, ReplyCode, refusals};
 use leveret_route::{ExchangeId, Match, MessageHeaders, VhostId};
 
@@ -52,7 +53,7 @@ impl Routes {
                 return Ok(Route::NotNow);
             }
             let exchange = self.route_by_bindings(vhost, publish, &mut routing)?;
-            if view.table.depends_on_headers(exchange) {
+            if view.table.varies(exchange) {
                 return Ok(Route::Uncached);
             }
             cached.by_name = false;
@@ -65,6 +66,36 @@ impl Routes {
         cached.address.clear();
         cached.address.extend_from_slice(publish.message.address);
         Ok(Route::Cached)
+    }
+
+    /// Asks the table for each of several keys; each queue is in `targets` once then.
+    pub(super) fn look_up_all<'k>(
+        &mut self,
+        channel: ChannelKey,
+        publish: &Publish<'k>,
+        keys: impl Iterator<Item = &'k [u8]>,
+        routing: &mut Routing<'_>,
+    ) -> Result<Route, Refusal> {
+        let view = routing.view;
+        let Some(vhost) = routing.clients.get(channel.connection).vhost else { return Err(no_vhost()) };
+        let name = String::from_utf8_lossy(publish.exchange);
+        routing.clients.authorize(channel.connection, Access::Write, "exchange", &name)?;
+        if !view.has_lease() {
+            return Ok(Route::NotNow);
+        }
+        let exchange = exchange_of_publish(view, vhost, publish.exchange)?;
+        let headers = MessageHeaders::new(publish.message.header);
+        self.targets.clear();
+        for key in keys {
+            view.table.route(exchange, key, &headers, &mut self.matches);
+            for found in &self.matches {
+                let handle = routing.queues.enter(found.id, found.address);
+                if !self.targets.contains(&handle) {
+                    self.targets.push(handle);
+                }
+            }
+        }
+        Ok(Route::Uncached)
     }
 
     /// Asks the table; the queues are in `targets` then.
@@ -96,7 +127,11 @@ pub(super) fn exchange_of_publish(
     let Some(exchange) = view.table.exchange(vhost, name) else {
         return Err(refusals::no_exchange(&shown(), &view.vhost_name(vhost)));
     };
-    if view.table.definition(exchange).is_some_and(|exchange| exchange.internal) {
+    let definition = view.table.definition(exchange);
+    if definition.is_some_and(|exchange| exchange.kind == ExchangeKind::Later) {
+        return Err(refusals::later_exchange(&shown(), &view.vhost_name(vhost)));
+    }
+    if definition.is_some_and(|exchange| exchange.internal) {
         let vhost = view.vhost_name(vhost);
         let text = format!("cannot publish to internal exchange '{}' in vhost '{vhost}'", shown());
         return Err(Refusal::new(ReplyCode::AccessRefused, text));

@@ -7,6 +7,7 @@ mod confirms;
 mod consuming;
 mod declaring;
 mod early;
+mod exchanges;
 mod kept;
 mod lifetimes;
 mod limits;

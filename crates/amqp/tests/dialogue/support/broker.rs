@@ -6,7 +6,7 @@ use bytes::Bytes;
 use leveret_amqp::host::{Host, Operation, Publish, Published, VhostOpening};
 use leveret_model::{
     Body, ChannelKey, ChannelNumber, ConsumerNumber, Held, Instant, Name, Position, QueueHandle, Refusal,
-    ReplyCode, Settlement,
+    ReplyCode, RoutingKey, Settlement,
 };
 
 /// What the host was asked.
@@ -43,6 +43,8 @@ pub(crate) struct Broker {
     pub(crate) drawn: u32,
     /// Exclusive queues of the connection take time to go.
     pub(crate) queues_left: bool,
+    /// Of each publish with further routing keys: these, and its content header.
+    pub(crate) copies: Vec<(Vec<String>, Vec<u8>)>,
 }
 
 impl Host for Broker {
@@ -84,6 +86,17 @@ impl Host for Broker {
             arrived: publish.arrived,
         });
         outcome
+    }
+
+    fn publish_copies(
+        &mut self,
+        channel: ChannelKey,
+        publish: Publish<'_>,
+        keys: &[RoutingKey],
+    ) -> Result<Published, Refusal> {
+        let keys = keys.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
+        self.copies.push((keys, publish.message.header.to_vec()));
+        self.publish(channel, &mut (), publish)
     }
 
     fn may_publish(&mut self, _: ChannelKey, _: &[u8]) -> Result<(), Refusal> {

@@ -95,6 +95,6 @@ fn a_value_that_the_model_cannot_hold_is_damage() {
     assert_eq!(ShardAddress::try_from(shard), Err(Damage::Value("shard")));
     let queue = QueueDefinition { name: "x".repeat(256), ..QueueDefinition::default() };
     assert_eq!(definition::QueueDefinition::try_from(&queue), Err(Damage::Value("name")));
-    let exchange = ExchangeDefinition { kind: "x-consistent-hash".into(), ..ExchangeDefinition::default() };
+    let exchange = ExchangeDefinition { kind: "x-of-tomorrow".into(), ..ExchangeDefinition::default() };
     assert_eq!(definition::ExchangeDefinition::try_from(&exchange), Err(Damage::Value("exchange type")));
 }

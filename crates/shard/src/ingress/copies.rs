@@ -1,0 +1,35 @@
+//! A publish with further routing keys (RabbitMQ: the headers CC and BCC).
+//!
+//! Its queues are those of all keys together, each once, so it takes the way of a publish to many queues and
+//! settles as one.
+
+use core::iter;
+
+use leveret_amqp::host::{Publish, Published};
+use leveret_model::{ChannelKey, Refusal, RoutingKey};
+
+use super::publish::{Ingress, lost_a_home};
+use super::rooms::Routing;
+
+impl Ingress {
+    /// A message from a client of this shard, for its own key and these.
+    pub(crate) fn publish_copies(
+        &mut self,
+        channel: ChannelKey,
+        publish: &Publish<'_>,
+        copies: &[RoutingKey],
+        mut routing: Routing<'_>,
+    ) -> Result<Published, Refusal> {
+        let keys = || iter::once(publish.routing_key).chain(copies.iter().map(|key| &key[..]));
+        let (view, clients) = (routing.view, routing.clients);
+        if publish.number.is_some()
+            && view.was_masked_since(publish.arrived)
+            && keys().any(|key| lost_a_home(view, clients, channel, publish, key))
+        {
+            self.given_up += 1;
+            return Ok(Published::GivenUp);
+        }
+        let route = self.routes.look_up_all(channel, publish, keys(), &mut routing)?;
+        Ok(self.publish_to_many(channel, route, &[], publish, routing))
+    }
+}
