@@ -14,7 +14,7 @@ use leveret_auth::{Access, HashUpgrade, Hashed, Mechanism, Origin, Permissions, 
 use leveret_model::{ChannelNumber, ConnectionKey, Instant, Name, Refusal, ReplyCode, limits};
 use leveret_route::VhostId;
 
-use crate::effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob};
+use crate::effects::{ChannelRefusal, ChannelRefusals, Effects, HeldBack, PasswordJob};
 
 pub(crate) use self::connections::{ClientConnection, Connections};
 pub(crate) use self::memory::ClientMemory;
@@ -35,6 +35,8 @@ pub(crate) struct Client {
     pub(crate) vhost_name: Name,
     /// It has not taken any output for long.
     pub(crate) unread: bool,
+    /// A channel of it holds as many messages as it may.
+    pub(crate) held_back: bool,
 }
 
 /// A client that waits for its vhost.
@@ -60,6 +62,8 @@ pub(crate) struct Clients {
     hash_upgrades: Vec<HashUpgrade>,
     /// Channels that were closed in this turn, for the log.
     refused: ChannelRefusals,
+    /// Channels that came to hold as much as they may in this turn, for the log.
+    held_back: Vec<HeldBack>,
 }
 
 impl Clients {
@@ -72,6 +76,7 @@ impl Clients {
             passwords: Vec::new(),
             hash_upgrades: Vec::new(),
             refused: ChannelRefusals::default(),
+            held_back: Vec::new(),
         }
     }
 
@@ -187,6 +192,19 @@ impl Clients {
     }
 
     /// A channel is closed for something that its client asked; for the log.
+    /// Consumers of the connection pause, or go on, because of that channel. Each time is noted once.
+    #[cold]
+    pub(crate) fn note_held_back(&mut self, connection: ConnectionKey, full: Option<ChannelNumber>) {
+        let client = self.get_mut(connection);
+        let was = core::mem::replace(&mut client.held_back, full.is_some());
+        if let Some(channel) = full.filter(|_| !was) {
+            let peer = client.name.clone();
+            if self.held_back.len() < limits::LOG_LINES_AT_ONCE as usize {
+                self.held_back.push(HeldBack { peer, channel });
+            }
+        }
+    }
+
     pub(crate) fn note_refused(
         &mut self,
         connection: ConnectionKey,
@@ -209,6 +227,8 @@ impl Clients {
         effects.refused.first.clear();
         effects.refused.more = 0;
         core::mem::swap(&mut effects.refused, &mut self.refused);
+        effects.held_back.clear();
+        effects.held_back.append(&mut self.held_back);
     }
 }
 

@@ -43,6 +43,15 @@ pub struct ChannelRefusals {
     pub more: u64,
 }
 
+/// A channel that holds as many messages as it may, `limits::UNACKED_PER_CHANNEL_MAX`; for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldBack {
+    /// The client, as the driver named it.
+    pub peer: alloc::string::String,
+    /// Its channel.
+    pub channel: ChannelNumber,
+}
+
 /// A message that is to be stored before its publisher is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreAppend {
@@ -82,4 +91,6 @@ pub struct Effects {
     pub hash_upgrades: Vec<HashUpgrade>,
     /// Channels that were closed in this turn; those of the turn before are gone.
     pub refused: ChannelRefusals,
+    /// Channels whose consumers began to pause in this turn.
+    pub held_back: Vec<HeldBack>,
 }

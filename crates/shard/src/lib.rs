@@ -63,7 +63,9 @@ pub use leveret_queue::Planted as PlantedInQueue;
 pub use planted::Planted;
 
 pub use bounds::{Bounds, Long};
-pub use effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob, StoreAppend, StoreRequest};
+pub use effects::{
+    ChannelRefusal, ChannelRefusals, Effects, HeldBack, PasswordJob, StoreAppend, StoreRequest,
+};
 pub use pressure::Pressure;
 pub use queues::Store;
 pub use records::BatchError;

@@ -21,6 +21,7 @@ mod pause;
 mod properties;
 mod publish;
 mod settle;
+mod stopped;
 mod topology;
 mod unacked;
 
@@ -41,6 +42,8 @@ use self::confirms::Confirms;
 use self::consumers::Consumers;
 use self::deferred::Deferred;
 use self::operations::Pending;
+use self::publish::no_content_header;
+use self::stopped::Stopped;
 use self::unacked::Unacked;
 use crate::exception::{Exception, MethodId};
 use crate::host::{Host, Operation};
@@ -112,6 +115,8 @@ pub(crate) struct Channel<C> {
     last_consumer: u32,
     /// For consumers that start from now on; 0 is no limit.
     prefetch: u16,
+    /// While the client wants no deliveries (channel.flow).
+    stopped: Option<Box<Stopped>>,
 }
 
 impl<C: Default> Channel<C> {
@@ -131,6 +136,7 @@ impl<C: Default> Channel<C> {
             last_tag: 0,
             last_consumer: 0,
             prefetch: 0,
+            stopped: None,
         }
     }
 }
@@ -156,7 +162,8 @@ impl<C> Channel<C> {
 
     /// Everything that the client has not settled.
     pub(crate) fn held(&self) -> impl Iterator<Item = Held> + '_ {
-        self.unacked.iter()
+        let waiting = self.stopped.iter().flat_map(|stopped| stopped.held());
+        self.unacked.iter().chain(waiting)
     }
 
     /// True while deliveries are not settled.
@@ -258,7 +265,7 @@ impl<C> Channel<C> {
             Method::BasicRecoverAsync(recover) => self.on_recover(turn, id, recover.requeue, false)?,
             Method::BasicQos(qos) => self.on_qos(turn, id, qos)?,
             Method::ConfirmSelect(select) => self.on_confirm_select(turn, select),
-            Method::ChannelFlow(flow) => self.on_flow(turn, id, flow)?,
+            Method::ChannelFlow(flow) => self.on_flow(turn, flow),
             // an old client's question for a ticket that means nothing any more (AMQP 0-9)
             Method::AccessRequest(_) => turn.shared.send(self.number(), &AccessRequestOk { ticket: 1 }),
             // answers to what we sent
@@ -307,6 +314,8 @@ impl<C> Channel<C> {
         while let Some(held) = self.unacked.take_first() {
             host.settle(self.key, held, Settlement::Requeue);
         }
+        let waiting = self.stopped.iter().flat_map(|stopped| stopped.held());
+        waiting.for_each(|held| host.settle(self.key, held, Settlement::Requeue));
     }
 }
 
@@ -333,14 +342,34 @@ pub(crate) fn framing(error: FrameError) -> Exception {
 
 /// The method of a frame.
 pub(crate) fn decode_method<'a>(frame: &Frame<'a>) -> Result<Method<'a>, Exception> {
-    Method::decode(frame.payload).map_err(|error| {
-        let (code, class, method) = match error {
-            MethodError::Unknown { class, method } => (ReplyCode::NotImplemented, class, method),
-            MethodError::Malformed { class, method } => (ReplyCode::SyntaxError, class, method),
-        };
-        Exception::new(code, MethodId { class, method }, format!("{error}"))
+    Method::decode(frame.payload).map_err(|error| match error {
+        MethodError::Unknown { class, method } => {
+            Exception::new(ReplyCode::NotImplemented, MethodId { class, method }, format!("{error}"))
+        }
+        MethodError::Malformed { class, method } => {
+            Exception::new(ReplyCode::FrameError, MethodId { class, method }, undecodable(frame.payload))
+        }
     })
 }
+
+/// RabbitMQ's words for arguments that end too early, with their bytes as Erlang shows them.
+#[cold]
+fn undecodable(payload: &[u8]) -> alloc::string::String {
+    let mut text = alloc::string::String::from("cannot decode <<");
+    // more than a reply text can show
+    let arguments = payload.iter().skip(METHOD_IDS_BYTES).take(REPLY_TEXT_BYTES_MAX);
+    for (at, byte) in arguments.enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        text.push_str(&format!("{comma}{byte}"));
+    }
+    text.push_str(">>");
+    text
+}
+
+/// Class and method id in front of a method's arguments.
+const METHOD_IDS_BYTES: usize = 4;
+/// A reply text is a short string (AMQP 0-9-1 §4.2.5.3).
+const REPLY_TEXT_BYTES_MAX: usize = 255;
 
 /// The ids of a method.
 pub(crate) fn method_id(method: &Method<'_>) -> MethodId {
@@ -349,17 +378,15 @@ pub(crate) fn method_id(method: &Method<'_>) -> MethodId {
 
 /// A frame that is not due (AMQP 0-9-1 §4.2.6; RabbitMQ's words).
 fn unexpected(kind: FrameKind, expected: Option<Expect>) -> Exception {
-    let got = match kind {
-        FrameKind::Method => "method",
-        FrameKind::Header => "content header",
-        FrameKind::Body => "content body",
-        FrameKind::Heartbeat => "heartbeat",
+    let (text, blamed) = match expected {
+        _ if kind == FrameKind::Heartbeat => {
+            ("heartbeat frame on a channel other than 0".into(), MethodId::NONE)
+        }
+        None => ("expected method frame, got non method frame instead".into(), MethodId::NONE),
+        Some(Expect::Header) => (no_content_header(), MethodId::PUBLISH),
+        Some(Expect::Body) => {
+            ("expected content body, got non content body frame instead".into(), MethodId::PUBLISH)
+        }
     };
-    let (wanted, blamed) = match expected {
-        None => ("method", MethodId::NONE),
-        Some(Expect::Header) => ("content header", MethodId::PUBLISH),
-        Some(Expect::Body) => ("content body", MethodId::PUBLISH),
-    };
-    let text = format!("expected {wanted} frame, got {got} frame instead");
     Exception::new(ReplyCode::UnexpectedFrame, blamed, text)
 }

@@ -12,11 +12,11 @@ use alloc::vec::Vec;
 use leveret_model::definition::{ExchangeDefinition, ExchangeKind, QueueDefinition};
 use leveret_model::surface::Status;
 use leveret_model::{Arguments, Name, ReplyCode, RoutingKey, Value, refusals};
-use leveret_wire::Table;
 use leveret_wire::method::{
     ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind, QueueBind, QueueDeclare, QueueDelete,
     QueuePurge, QueueUnbind,
 };
+use leveret_wire::{FieldError, Table};
 
 use super::properties::DIRECT_REPLY_TO;
 use crate::exception::{Exception, MethodId};
@@ -30,9 +30,12 @@ pub(super) fn to_arguments(place: &str, method: MethodId, table: Table<'_>) -> R
 }
 
 fn read_arguments(method: MethodId, table: Table<'_>) -> Result<Arguments, Exception> {
-    table
-        .to_arguments()
-        .map_err(|error| Exception::new(ReplyCode::SyntaxError, method, format!("arguments: {error}")))
+    table.to_arguments().map_err(|error| {
+        // arguments that are too deep for us are well formed: the channel is enough to close
+        let too_deep = error == FieldError::TooDeep;
+        let code = if too_deep { ReplyCode::PreconditionFailed } else { ReplyCode::SyntaxError };
+        Exception::new(code, method, format!("arguments: {error}"))
+    })
 }
 
 fn demand_arguments(place: &str, method: MethodId, arguments: Arguments) -> Result<Arguments, Exception> {

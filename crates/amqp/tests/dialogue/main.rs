@@ -5,6 +5,7 @@
 mod argument_values;
 mod channels;
 mod consuming;
+mod flow;
 mod gets;
 mod handshake;
 mod heartbeats;
@@ -13,6 +14,7 @@ mod pauses;
 mod publishing;
 mod random;
 mod refusals;
+mod returns;
 mod stuck;
 mod support;
 mod topology;

@@ -7,6 +7,7 @@ mod confirms;
 mod consuming;
 mod declaring;
 mod early;
+mod flow;
 mod kept;
 mod links;
 mod many;
