@@ -102,7 +102,8 @@ fn a_node_that_others_reach_and_that_lets_none_of_them_in_says_so() {
     }
 }
 
-/// The proxy is on this machine, its client is not: so guest does not get in, and the client's address is shown.
+/// The proxy is on this machine, its client is not: so guest does not get in, and the client's address is
+/// shown.
 #[test]
 fn a_client_behind_a_proxy_is_who_the_proxy_says() {
     let secrets = tempfile::tempdir().expect("a directory");

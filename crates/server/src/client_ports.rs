@@ -27,8 +27,8 @@ impl ClientPort {
     }
 }
 
-/// Binds them all. IPv6's loopback address may be missing as long as another one is there: a machine without IPv6
-/// serves as well, and `localhost` is then IPv4 alone for its clients too.
+/// Binds them all. IPv6's loopback address may be missing as long as another one is there: a machine without
+/// IPv6 serves as well, and `localhost` is then IPv4 alone for its clients too.
 ///
 /// # Errors
 /// One of them is not free or not ours, or none is given.
@@ -52,7 +52,8 @@ pub(crate) fn bind_client_ports(addresses: &[SocketAddr]) -> Result<Vec<ClientPo
     }
 }
 
-/// An IPv6 socket that takes IPv4 clients too, as it does by default, would be in the way of another one's port.
+/// An IPv6 socket that takes IPv4 clients too, as it does by default, would be in the way of another one's
+/// port.
 fn shares_port(address: SocketAddr, all: &[SocketAddr]) -> bool {
     all.iter().any(|other| other.is_ipv4() && other.port() == address.port())
 }

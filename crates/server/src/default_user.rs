@@ -1,4 +1,5 @@
-//! The user that a node has at its start, and who may log in from where (RabbitMQ: default_user, loopback_users).
+//! The user that a node has at its start, and who may log in from where (RabbitMQ: default_user,
+//! loopback_users).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

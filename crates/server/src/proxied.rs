@@ -1,8 +1,9 @@
-//! Clients behind a proxy that says in front of everything else who they are (PROXY protocol, versions 1 and 2).
+//! Clients behind a proxy that says in front of everything else who they are (PROXY protocol, versions 1 and
+//! 2).
 //!
-//! Invariants: only from addresses that the operator names, and from these every connection begins with a header,
-//! so that nobody can claim to be somebody else; a client counts as one of this machine only if the proxy runs
-//! here too.
+//! Invariants: only from addresses that the operator names, and from these every connection begins with a
+//! header, so that nobody can claim to be somebody else; a client counts as one of this machine only if the
+//! proxy runs here too.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +22,8 @@ use crate::shard_thread::ShardThread;
 enum Header {
     /// Not whole yet.
     Incomplete,
-    /// So many bytes; the client's address and the one that it dialled, or `None` if the proxy speaks for itself.
+    /// So many bytes; the client's address and the one that it dialled, or `None` if the proxy speaks for
+    /// itself.
     Whole {
         bytes: usize,
         client: Option<(SocketAddr, SocketAddr)>,

@@ -238,8 +238,8 @@ enum Level<'a> {
     Array(Reader<'a>),
 }
 
-/// Visits every value, inner ones at the place where they stand: some levels on a stack of its own, and for what
-/// is deeper than that a call for each such number of levels.
+/// Visits every value, inner ones at the place where they stand: some levels on a stack of its own, and for
+/// what is deeper than that a call for each such number of levels.
 fn walk<'a>(outermost: Level<'a>, levels_max: usize) -> Result<(), FieldError> {
     let mut stack = [Level::Array(Reader::new(&[])); TABLE_LEVELS_AT_ONCE];
     let mut depth = 1;

@@ -39,7 +39,8 @@ pub enum HeaderError {
     /// The payload ends too early, or bytes are left over. 501 or 502.
     #[error("malformed content header")]
     Malformed,
-    /// A weight other than 0 (AMQP 0-9-1 §4.2.6.1). 505: RabbitMQ does not take such a frame for a content header.
+    /// A weight other than 0 (AMQP 0-9-1 §4.2.6.1). 505: RabbitMQ does not take such a frame for a content
+    /// header.
     #[error("a content header with a weight")]
     Weight,
     /// A flag that class basic does not have. 502.

@@ -16,6 +16,7 @@ mod confirms;
 mod consumers;
 mod deferred;
 mod deliver;
+mod flow;
 mod operations;
 mod pause;
 mod properties;
@@ -32,6 +33,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Held, Instant, ReplyCode, Settlement};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
+use leveret_wire::properties::CLASS_BASIC;
 use leveret_wire::{
     Frame, FrameError, FrameHead, FrameKind, Method, MethodError, decode_ack, decode_frame, decode_publish,
 };
@@ -42,7 +44,6 @@ use self::confirms::Confirms;
 use self::consumers::Consumers;
 use self::deferred::Deferred;
 use self::operations::Pending;
-use self::publish::no_content_header;
 use self::stopped::Stopped;
 use self::unacked::Unacked;
 use crate::exception::{Exception, MethodId};
@@ -389,4 +390,9 @@ fn unexpected(kind: FrameKind, expected: Option<Expect>) -> Exception {
         }
     };
     Exception::new(ReplyCode::UnexpectedFrame, blamed, text)
+}
+
+/// RabbitMQ's words for a frame where a content header was due.
+fn no_content_header() -> alloc::string::String {
+    format!("expected content header for class {CLASS_BASIC}, got non content header frame instead")
 }

@@ -1,5 +1,5 @@
-//! When the consumers of a channel pause, and when they go on: because the channel holds as much as it may, or because its
-//! client stopped the flow.
+//! When the consumers of a channel pause, and when they go on: because the channel holds as much as it may, or
+//! because its client stopped the flow.
 //!
 //! Invariant: a channel is on `Shared::paused`, once, exactly while `paused` is set and it is open.
 

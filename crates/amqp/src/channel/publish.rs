@@ -17,7 +17,7 @@ use leveret_wire::{
     ContentHeader, FieldError, FrameHead, FrameKind, HeaderError, PublishFields, decode_frame,
 };
 
-use super::{Assembly, Channel, Step, Wait, framing, properties, whole_frame};
+use super::{Assembly, Channel, Step, Wait, framing, no_content_header, properties, whole_frame};
 use crate::exception::{Exception, MethodId};
 use crate::host::{Host, Publish, Published};
 use crate::surface::as_rabbitmq_refuses;
@@ -256,7 +256,8 @@ impl<C> Channel<C> {
         shared.published_bytes += piece.len() as u64;
         content.gather(piece);
         if shared.unfinished_bytes > BODIES_UNFINISHED_BYTES_MAX {
-            // 506 and no 501: each message is within what was promised, and all of them together are too much for us
+            // 506 and no 501: each message is within what was promised, and all of them together are too much
+            // for us
             let text = format!("more than {BODIES_UNFINISHED_BYTES_MAX} bytes in unfinished messages");
             return Err(Exception::new(ReplyCode::ResourceError, MethodId::PUBLISH, text));
         }
@@ -341,8 +342,9 @@ impl<C> Channel<C> {
         match published {
             Published::Settled => confirms.settled(),
             Published::Unroutable => {
-                // It is returned and then acked, not nacked (RabbitMQ: publisher confirms), before anything else: clients
-                // tell from the ack that follows a return which publish came back, so no later one may cover it.
+                // It is returned and then acked, not nacked (RabbitMQ: publisher confirms), before anything
+                // else: clients tell from the ack that follows a return which publish came back, so no later
+                // one may cover it.
                 confirms.settled();
                 return self.flush_confirms(shared);
             }
@@ -377,9 +379,4 @@ fn malformed_header(error: HeaderError) -> Exception {
         _ => (ReplyCode::SyntaxError, format!("{error}")),
     };
     Exception::new(code, MethodId::PUBLISH, text)
-}
-
-/// RabbitMQ's words for a frame where a content header was due.
-pub(super) fn no_content_header() -> alloc::string::String {
-    format!("expected content header for class {CLASS_BASIC}, got non content header frame instead")
 }

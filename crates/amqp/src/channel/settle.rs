@@ -5,8 +5,7 @@ use alloc::format;
 
 use leveret_model::{DeliveryTag, ReplyCode, Settlement};
 use leveret_wire::method::{
-    BasicAck, BasicNack, BasicQos, BasicQosOk, BasicRecoverOk, BasicReject, ChannelFlow, ChannelFlowOk,
-    ConfirmSelect, ConfirmSelectOk,
+    BasicAck, BasicNack, BasicQos, BasicQosOk, BasicRecoverOk, BasicReject, ConfirmSelect, ConfirmSelectOk,
 };
 
 use super::Channel;
@@ -121,12 +120,6 @@ impl<C> Channel<C> {
         if !select.no_wait {
             turn.shared.send(self.key.number, &ConfirmSelectOk);
         }
-    }
-
-    /// Deliveries stop, or go on (RabbitMQ answers 540 to a stop). `basic.get` is not concerned.
-    pub(super) fn on_flow<H: Host<Channel = C>>(&mut self, turn: &mut Turn<'_, H>, flow: ChannelFlow) {
-        turn.shared.send(self.key.number, &ChannelFlowOk { active: flow.active });
-        self.set_flow(turn, flow.active);
     }
 }
 

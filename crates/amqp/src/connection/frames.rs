@@ -250,7 +250,8 @@ impl<C: Default> Connection<C> {
         match method {
             Method::ConnectionClose(_) if self.puts_off_close() => return Ok(0),
             Method::ConnectionClose(_) => self.on_close(host),
-            // Passwords of users that are known here do not change with it: a secret that expires comes with OAuth.
+            // Passwords of users that are known here do not change with it: a secret that expires comes with
+            // OAuth.
             Method::ConnectionUpdateSecret(_) => self.shared.send(ZERO, &ConnectionUpdateSecretOk),
             other => {
                 let name = other.name();

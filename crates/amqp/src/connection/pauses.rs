@@ -13,7 +13,8 @@ impl<C> Connection<C> {
         !self.shared.paused.is_empty()
     }
 
-    /// The first channel whose consumers pause because it holds as much as it may; not because its client said so.
+    /// The first channel whose consumers pause because it holds as much as it may; not because its client said
+    /// so.
     #[must_use]
     pub fn full_channel(&self) -> Option<ChannelNumber> {
         let pausing = self.channels.iter().filter(|open| open.is_full_pause());

@@ -122,8 +122,8 @@ fn content_out_of_order_ends_the_connection() {
     }
 }
 
-/// Headers that are nested deeper than ours may be are well formed: their channel ends, and the rest of the message is
-/// skipped.
+/// Headers that are nested deeper than ours may be are well formed: their channel ends, and the rest of the
+/// message is skipped.
 #[test]
 fn headers_that_are_too_deep_are_406() {
     let nested = |depth: usize| {

@@ -22,8 +22,8 @@ fn hears_return(talk: &mut Talk) {
     talk.hears_content(1, b"m");
 }
 
-/// RabbitMQ: a client takes the next ack for that of the message that came back, so none of a later publish may cover it
-/// (amqplib#184).
+/// RabbitMQ: a client takes the next ack for that of the message that came back, so none of a later publish may
+/// cover it (amqplib#184).
 #[test]
 fn the_ack_that_follows_a_return_ends_with_its_number() {
     let (routed, back) = (Published::Settled, Published::Unroutable);

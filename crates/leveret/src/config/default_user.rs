@@ -1,5 +1,6 @@
-//! The user that a node has at its start: its name and its password, from our options or from the variables that
-//! container images of RabbitMQ know. A password is never an option itself, because `ps` shows those to everybody.
+//! The user that a node has at its start: its name and its password, from our options or from the variables
+//! that container images of RabbitMQ know. A password is never an option itself, because `ps` shows those to
+//! everybody.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;

@@ -156,9 +156,9 @@ options! {
 
     /// Address and port for AMQP clients; may be given several times.
     ///
-    /// At most 16. Port 0 takes a free one; a line `listening for AMQP on ADDR:PORT` at start for each says which.
-    /// `0.0.0.0` listens on every interface, and so does `[::]`, which alone takes IPv4 too. A port in use ends the
-    /// start with exit code 1. On a machine without IPv6 a missing `[::1]` does not.
+    /// At most 16. Port 0 takes a free one; a line `listening for AMQP on ADDR:PORT` at start for each says
+    /// which. `0.0.0.0` listens on every interface, and so does `[::]`, which alone takes IPv4 too. A port in
+    /// use ends the start with exit code 1. On a machine without IPv6 a missing `[::1]` does not.
     listen: Vec<SocketAddr> = many(values::address), "ADDR:PORT",
         Fallback::List(&["127.0.0.1:5672", "[::1]:5672"]);
 
@@ -181,9 +181,9 @@ options! {
 
     /// Network of proxies that say in front of each connection who its client is; may be given several times.
     ///
-    /// At most 64. From there each connection must begin with a header of the PROXY protocol, version 1 or 2, and from
-    /// nowhere else is one taken. The client's address is the one that logs, `status` and `loopback_users` see; a
-    /// client of a proxy counts as one of this machine only if both are here.
+    /// At most 64. From there each connection must begin with a header of the PROXY protocol, version 1 or 2,
+    /// and from nowhere else is one taken. The client's address is the one that logs, `status` and
+    /// `loopback_users` see; a client of a proxy counts as one of this machine only if both are here.
     proxy_protocol_from: Vec<SourceNetwork> = many(values::source_network), "ADDR[/BITS]", Fallback::Absent("none");
 
     /// Address and port for the links to other nodes.

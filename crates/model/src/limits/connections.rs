@@ -40,9 +40,9 @@ pub const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 pub const CONNECTIONS_MAX: usize = 65_536;
 /// Largest message body, bytes (RabbitMQ: max_message_size). More is 406 at the content header, as RabbitMQ.
 pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Messages that a connection has begun and not finished, bytes, over all channels: twelve of the largest at once.
-/// More is 506, which blames nobody: each message is within its bound. They cannot wait, for the frames that end
-/// the others come behind theirs. What is begun counts as memory that clients keep
+/// Messages that a connection has begun and not finished, bytes, over all channels: twelve of the largest at
+/// once. More is 506, which blames nobody: each message is within its bound. They cannot wait, for the frames
+/// that end the others come behind theirs. What is begun counts as memory that clients keep
 /// ([`MEMORY_CLIENTS_PERCENT`](super::MEMORY_CLIENTS_PERCENT)), and ends with 320 before that if all clients
 /// together have too much.
 pub const BODIES_UNFINISHED_BYTES_MAX: usize = 12 * BODY_BYTES_MAX as usize;
@@ -81,14 +81,15 @@ pub const CONSUMERS_PER_CONNECTION_MAX: usize = 20_000;
 pub const CONSUMERS_PER_SHARD_MAX: usize = 500_000;
 /// What a consumer takes in its channel, its shard and its queue, bytes; measured with 600,000 of one queue.
 pub const CONSUMER_BYTES: usize = 400;
-/// Unacknowledged messages of one channel, of all its consumers and gets: about 160 MB for the channel's table of
-/// them. A prefetch of 0 is no limit, so this is what bounds a client that takes all and acknowledges nothing;
-/// their bodies count as messages in queues. At the bound deliveries to the channel's consumers pause until there is
-/// room for one to each, the log says so once and `status` shows it; what the windows of consumers elsewhere let
-/// through by then still comes ([`CONSUMER_WINDOW_MESSAGES`](super::CONSUMER_WINDOW_MESSAGES) each). A
-/// `basic.get` or `basic.consume` that wants acks is 406 then, which closes the channel and gives all of it
-/// back: the get would wait for the channel's own acks, which come behind it, and consumers that come and go
-/// would each bring a window. (RabbitMQ has no bound.)
+/// Unacknowledged messages of one channel, of all its consumers and gets: about 160 MB for the channel's table
+/// of them. A prefetch of 0 is no limit, so this is what bounds a client that takes all and acknowledges
+/// nothing; their bodies count as messages in queues. At the bound deliveries to the channel's consumers pause
+/// until there is room for one to each, the log says so once and `status` shows it; what the windows of
+/// consumers elsewhere let through by then still comes
+/// ([`CONSUMER_WINDOW_MESSAGES`](super::CONSUMER_WINDOW_MESSAGES) each). A `basic.get` or `basic.consume` that
+/// wants acks is 406 then, which closes the channel and gives all of it back: the get would wait for the
+/// channel's own acks, which come behind it, and consumers that come and go would each bring a window.
+/// (RabbitMQ has no bound.)
 pub const UNACKED_PER_CHANNEL_MAX: usize = 4_000_000;
 /// How long a refused login is held when the client cannot take a close frame (RabbitMQ holds about 3 s;
 /// shorter frees the slot).
