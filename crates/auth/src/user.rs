@@ -190,6 +190,12 @@ impl Users {
         users
     }
 
+    /// Makes it the only user there is, instead of the default one.
+    pub fn put_alone(&mut self, name: Name, user: User) {
+        self.users.clear();
+        self.put(name, user);
+    }
+
     /// Adds a user or replaces it; logins under way for the old one do not count.
     pub fn put(&mut self, name: Name, user: User) {
         let generation = self.next_generation;

@@ -165,6 +165,11 @@ fn missing_ends_are_named_as_rabbitmq_names_them() {
         alone.refusal(Command::Bind(to_queue("amq.direct", "q"))),
         (404, "no queue 'q' in vhost '/'".into())
     );
+    assert_eq!(
+        alone.refusal(Command::Bind(to_queue("x", "q"))),
+        (404, "no exchange 'x' in vhost '/'".into()),
+        "neither is there"
+    );
     alone.ask(queue("q", false));
     assert_eq!(
         alone.refusal(Command::Bind(to_queue("x", "q"))),

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded};
 use leveret_model::limits;
-use leveret_server::{JoinReport, Node, NodeConfig, Peer};
+use leveret_server::{DefaultUser, JoinReport, Node, NodeConfig, Peer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -31,7 +31,7 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     allocator::give_large_memory_back();
     let loaded = config::load(args, &config::environment())?;
     let secret = config::read_secret(&loaded)?;
-    let config::Loaded { settings, unknown_variables, .. } = loaded;
+    let config::Loaded { settings, unknown_variables, default_user, .. } = loaded;
     // Before any other thread, and the log has one.
     let raised = raise_descriptors();
     make_room_for_descriptors();
@@ -47,7 +47,7 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let seeds = settings.seed.clone();
     // Before any other thread: a signal must find its handler from the first moment.
     let stop = stop_signal().context("signals cannot be handled")?;
-    let node = Node::start(&node_config(settings, secret))?;
+    let node = Node::start(&node_config(settings, default_user, secret))?;
     let served = serve_until_told(&node, &data_dir, &seeds, &stop);
     if served.is_ok() {
         tracing::info!("stopping: a quick stop, messages in memory are lost");
@@ -66,7 +66,9 @@ fn serve_until_told(
     seeds: &[SocketAddr],
     stop: &Receiver<()>,
 ) -> anyhow::Result<()> {
-    print(&format!("listening for AMQP on {}\n", node.listen()))?;
+    for address in node.listen() {
+        print(&format!("listening for AMQP on {address}\n"))?;
+    }
     print(&format!("listening for cluster on {}\n", node.cluster_listen()))?;
     print(&format!("admin socket {}\n", absolute(node.admin()).display()))?;
     print(&format!(
@@ -175,10 +177,13 @@ fn stop_signal() -> std::io::Result<Receiver<()>> {
     Ok(receiver)
 }
 
-fn node_config(settings: Settings, secret: Option<Vec<u8>>) -> NodeConfig {
+fn node_config(settings: Settings, default_user: DefaultUser, secret: Option<Vec<u8>>) -> NodeConfig {
     NodeConfig {
-        name: settings.name.unwrap_or_else(|| default_name(settings.listen)),
+        name: settings.name.unwrap_or_else(|| default_name(settings.listen[0])),
         listen: settings.listen,
+        default_user,
+        loopback_users: settings.loopback_users,
+        proxy_protocol_from: settings.proxy_protocol_from,
         cluster_listen: settings.cluster_listen,
         data_dir: settings.data_dir,
         group: settings.group,

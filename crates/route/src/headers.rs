@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::cell::OnceCell;
 
+use leveret_model::limits::ENTRIES_LOOKED_THROUGH_MAX;
 use leveret_model::settings::HashProperty;
 use leveret_model::{Arguments, Refusal, ReplyCode, RoutingKey, Value};
 use leveret_wire::{Array, ContentHeader, FieldValue, Table};
@@ -47,24 +48,54 @@ impl Headers for NoHeaders {
 #[derive(Debug)]
 pub struct MessageHeaders<'a> {
     payload: &'a [u8],
-    table: OnceCell<Table<'a>>,
+    found: OnceCell<Entries<'a>>,
+}
+
+/// The entries of a header table, to be looked up by name.
+#[derive(Debug)]
+enum Entries<'a> {
+    /// Looked through.
+    Few(Table<'a>),
+    /// Sorted by name, the first of equal names in front: criteria times headers would be too many steps.
+    Many(Vec<(&'a [u8], FieldValue<'a>)>),
+}
+
+impl<'a> Entries<'a> {
+    fn of(table: Table<'a>) -> Self {
+        if table.iter().nth(ENTRIES_LOOKED_THROUGH_MAX).is_none() {
+            return Self::Few(table);
+        }
+        let mut all: Vec<_> = table.iter().map_while(Result::ok).collect();
+        all.sort_by_key(|(name, _)| *name);
+        Self::Many(all)
+    }
+
+    fn get(&self, name: &[u8]) -> Option<FieldValue<'a>> {
+        match self {
+            Self::Few(table) => table.get(name),
+            Self::Many(all) => {
+                let at = all.partition_point(|(other, _)| *other < name);
+                all.get(at).filter(|(other, _)| *other == name).map(|(_, value)| *value)
+            }
+        }
+    }
 }
 
 impl<'a> MessageHeaders<'a> {
     /// Of this payload.
     #[must_use]
     pub const fn new(payload: &'a [u8]) -> Self {
-        Self { payload, table: OnceCell::new() }
+        Self { payload, found: OnceCell::new() }
     }
 }
 
 impl<'a> MessageHeaders<'a> {
     fn get(&self, name: &[u8]) -> Option<FieldValue<'a>> {
-        let table = self.table.get_or_init(|| {
+        let entries = self.found.get_or_init(|| {
             let header = ContentHeader::decode(self.payload).ok();
-            header.and_then(|header| header.properties.headers()).unwrap_or(Table::EMPTY)
+            Entries::of(header.and_then(|header| header.properties.headers()).unwrap_or(Table::EMPTY))
         });
-        table.get(name)
+        entries.get(name)
     }
 }
 
@@ -186,10 +217,29 @@ fn equivalent_arrays(header: Array<'_>, values: &[Value]) -> bool {
 }
 
 fn equivalent_tables(header: Table<'_>, values: &Arguments) -> bool {
+    if header.iter().count() != values.0.len() {
+        return false;
+    }
+    if values.0.len() > ENTRIES_LOOKED_THROUGH_MAX {
+        return equivalent_sorted(header, values);
+    }
     let is_in = |(name, item): (&[u8], FieldValue<'_>)| {
         values.0.iter().any(|(key, value)| key[..] == *name && equivalent(item, value))
     };
-    header.iter().count() == values.0.len() && header.iter().all(|entry| entry.is_ok_and(is_in))
+    header.iter().all(|entry| entry.is_ok_and(is_in))
+}
+
+/// Large tables, entry by entry in the order of their names; equal names in the order in which they came.
+fn equivalent_sorted(header: Table<'_>, values: &Arguments) -> bool {
+    let mut items: Vec<_> = header.iter().map_while(Result::ok).collect();
+    let mut wanted: Vec<_> = values.0.iter().collect();
+    items.sort_by_key(|(name, _)| *name);
+    wanted.sort_by(|(a, _), (b, _)| a[..].cmp(&b[..]));
+    items.len() == wanted.len()
+        && items
+            .iter()
+            .zip(wanted)
+            .all(|((name, item), (key, value))| key[..] == **name && equivalent(*item, value))
 }
 
 /// How the criteria of one binding are joined.

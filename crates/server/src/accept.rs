@@ -11,18 +11,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use leveret_model::{Instant, ShardId, limits};
 use leveret_shard::Caller;
+use mio::Registry;
 use mio::net::{TcpListener, TcpStream};
-use mio::{Registry, Token};
 use rustix::event::epoll;
 use tracing::{debug, warn};
 
+use crate::client_ports::ClientPort;
 use crate::log_limits::{LogLimit, unless_none};
 use crate::shard_thread::{ShardThread, ToShardThread};
+use crate::source_network::is_proxy;
+use crate::start_error::StartError;
 
 /// The shard whose thread accepts clients.
 pub(crate) const ACCEPTOR: ShardId = ShardId(0);
-/// What its event loop shows when a client waits to be accepted.
-pub(crate) const LISTENER: Token = Token(usize::MAX - 1);
+/// What its event loop shows when a client waits to be accepted: this for the first listener, and so on.
+pub(crate) const LISTENERS: usize = usize::MAX - limits::LISTENERS_MAX;
 
 /// Clients of each shard of a node.
 #[derive(Debug)]
@@ -51,15 +54,51 @@ impl ClientCounts {
     }
 }
 
-/// The listening socket of the shard that accepts clients.
+/// A client's socket that was accepted.
 #[derive(Debug)]
-pub(crate) struct Acceptor {
+pub(crate) struct Accepted {
+    pub(crate) stream: TcpStream,
+    pub(crate) caller: Caller,
+    /// The proxy that says who the client is, in front of everything else.
+    pub(crate) proxied_by: Option<SocketAddr>,
+}
+
+/// Both ends of a connection, as people and the login rules see them.
+pub(crate) fn caller(from: SocketAddr, own: SocketAddr) -> Caller {
+    Caller { name: format!("{from} -> {own}"), loopback: from.ip().to_canonical().is_loopback() }
+}
+
+/// A socket that lets clients in.
+#[derive(Debug)]
+pub(crate) struct Listening {
     listener: TcpListener,
     /// Where it listens, if that is what every client has dialled.
     address: Option<SocketAddr>,
-    /// A client may wait to be accepted.
-    pub(crate) called: bool,
-    /// When the listener is watched again after a client could not be accepted.
+}
+
+impl Listening {
+    /// Makes a bound socket one that lets clients in. What it accepts inherits its options, as always on Linux.
+    ///
+    /// # Errors
+    /// Another process listens there.
+    pub(crate) fn new(port: ClientPort) -> Result<Self, StartError> {
+        let open =
+            port.socket.set_tcp_nodelay(true).and_then(|()| port.socket.listen(limits::LISTEN_BACKLOG));
+        open.map_err(|error| port.wrong(error))?;
+        let address = Some(port.address).filter(|address| !address.ip().is_unspecified());
+        Ok(Self { listener: TcpListener::from_std(port.socket.into()), address })
+    }
+}
+
+/// The listening sockets of the shard that accepts clients.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    listeners: Vec<Listening>,
+    /// Listeners at which a client may wait to be accepted, a bit for each.
+    called: u32,
+    /// The listener that is asked first next time, so that none starves the others.
+    turn: usize,
+    /// When the listeners are watched again after a client could not be accepted.
     pub(crate) watch_at: Instant,
     complaints: LogLimit,
     /// When people are told again that clients wait.
@@ -67,29 +106,53 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// With a socket that listens, not watched yet.
-    fn new(listener: TcpListener, now: Instant) -> Self {
-        let address = listener.local_addr().ok().filter(|address| !address.ip().is_unspecified());
-        Self {
-            listener,
-            address,
-            called: false,
-            watch_at: now,
-            complaints: LogLimit::default(),
-            say_full_at: now,
-        }
+    /// With sockets that listen, not watched yet.
+    fn new(listeners: Vec<Listening>, now: Instant) -> Self {
+        let (called, turn) = (0, 0);
+        Self { listeners, called, turn, watch_at: now, complaints: LogLimit::default(), say_full_at: now }
+    }
+
+    /// A client may wait at that listener.
+    pub(crate) fn on_called(&mut self, listener: usize) {
+        self.called |= 1 << listener;
     }
 
     /// By level, which mio does not have: one who waits is let in, and the next wait for events shows whether
     /// there are others, where a second accept would mostly be in vain.
     fn watch(&self, events: &Registry) -> io::Result<()> {
-        let data = epoll::EventData::new_u64(LISTENER.0 as u64);
-        Ok(epoll::add(events, &self.listener, data, epoll::EventFlags::IN)?)
+        for (at, listening) in self.listeners.iter().enumerate() {
+            let data = epoll::EventData::new_u64((LISTENERS + at) as u64);
+            epoll::add(events, &listening.listener, data, epoll::EventFlags::IN)?;
+        }
+        Ok(())
     }
 
     fn leave(&self, events: &Registry) {
-        // it fails if it was not watched
-        let _ = epoll::delete(events, &self.listener);
+        for listening in &self.listeners {
+            // it fails if it was not watched
+            let _ = epoll::delete(events, &listening.listener);
+        }
+    }
+
+    /// Somebody who waits, with the address that was dialled; nobody if none does at the listeners that called.
+    /// Each of these is asked in turn.
+    fn accept(
+        &mut self,
+        called: &mut u32,
+    ) -> io::Result<Option<(TcpStream, SocketAddr, Option<SocketAddr>)>> {
+        while *called != 0 {
+            let at = self.turn % self.listeners.len();
+            self.turn = at + 1;
+            if *called & (1 << at) == 0 {
+                continue;
+            }
+            match self.listeners[at].listener.accept() {
+                Ok((stream, from)) => return Ok(Some((stream, from, self.listeners[at].address))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => *called &= !(1 << at),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     /// Nobody can be let in, mostly for want of descriptors. Who waits would wake this thread all the time: not
@@ -112,21 +175,11 @@ pub(crate) fn warn_not_accepted(complaints: &mut LogLimit, now: Instant, error: 
     }
 }
 
-/// Makes a socket one that lets clients in. What it accepts inherits its options, as always on Linux.
-///
-/// # Errors
-/// Another process listens there.
-pub(crate) fn listen(socket: socket2::Socket) -> io::Result<TcpListener> {
-    socket.set_tcp_nodelay(true)?;
-    socket.listen(limits::LISTEN_BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
-}
-
 impl ShardThread {
     /// Clients are let in from now on.
-    pub(crate) fn take_listener(&mut self, listener: TcpListener, now: Instant) {
+    pub(crate) fn take_listeners(&mut self, listeners: Vec<Listening>, now: Instant) {
         if self.stopping.is_none() {
-            self.acceptor = Some(Acceptor::new(listener, now));
+            self.acceptor = Some(Acceptor::new(listeners, now));
         }
     }
 
@@ -143,10 +196,13 @@ impl ShardThread {
         if acceptor.watch_at <= now {
             acceptor.watch_at = Instant::FAR;
             if let Err(error) = acceptor.watch(self.poll.registry()) {
+                // some of them may be watched
+                acceptor.leave(self.poll.registry());
                 acceptor.pause(now, &error);
             }
         }
-        if !std::mem::take(&mut acceptor.called) {
+        let mut called = std::mem::take(&mut acceptor.called);
+        if called == 0 {
             return;
         }
         for accepted in 0..if alone { 1 } else { limits::ACCEPTS_PER_TURN_MAX } {
@@ -154,9 +210,9 @@ impl ShardThread {
                 return self.wait_for_room(now, accepted == 0);
             }
             let Some(acceptor) = &mut self.acceptor else { return };
-            match acceptor.listener.accept() {
-                Ok((stream, from)) => self.hand_out(stream, from, now),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            match acceptor.accept(&mut called) {
+                Ok(Some((stream, from, dialled))) => self.hand_out(stream, from, dialled, now),
+                Ok(None) => return,
                 Err(error) => {
                     acceptor.leave(self.poll.registry());
                     return acceptor.pause(now, &error);
@@ -192,25 +248,27 @@ impl ShardThread {
     }
 
     /// A client goes to the shard with the fewest.
-    fn hand_out(&mut self, stream: TcpStream, from: SocketAddr, now: Instant) {
+    fn hand_out(&mut self, stream: TcpStream, from: SocketAddr, dialled: Option<SocketAddr>, now: Instant) {
         let Some(shard) = self.ways.clients.add_to_fewest() else {
             if let Some(unsaid) = self.complaints.take(now) {
                 warn!(%from, unsaid = unless_none(unsaid), "no room for another connection: it is closed");
             }
             return;
         };
-        let address = self.acceptor.as_ref().and_then(|acceptor| acceptor.address);
-        let Ok(own) = address.map_or_else(|| stream.local_addr(), Ok) else {
+        let Ok(own) = dialled.map_or_else(|| stream.local_addr(), Ok) else {
             self.ways.clients.gone(shard);
             return debug!(%from, "a client is gone already");
         };
-        let caller =
-            Caller { name: format!("{from} -> {own}"), loopback: from.ip().to_canonical().is_loopback() };
+        let mut caller = caller(from, own);
+        let proxied_by = is_proxy(&self.ways.proxies, from.ip()).then_some(from);
+        // until the proxy has said where the client is
+        caller.loopback &= proxied_by.is_none();
         self.ways.half_open.begun();
+        let client = Accepted { stream, caller, proxied_by };
         if shard == self.own.shard {
-            self.take_client(stream, caller, now);
+            self.take_client(client, now);
         } else {
-            self.ways.shards[usize::from(shard.0)].send(ToShardThread::Client { stream, caller });
+            self.ways.shards[usize::from(shard.0)].send(ToShardThread::Client(client));
         }
     }
 }
@@ -218,6 +276,7 @@ impl ShardThread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client_ports::bind_client_ports;
     use mio::{Events, Poll};
     use std::time::Duration;
 
@@ -242,31 +301,57 @@ mod tests {
         assert_eq!(clients.add_to_fewest(), Some(ShardId(1)));
     }
 
+    fn loopback_acceptor(listeners: usize) -> (Acceptor, Vec<SocketAddr>) {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let ports = bind_client_ports(&vec![any; listeners]).unwrap();
+        let addresses = ports.iter().map(|port| port.address).collect();
+        let listening = ports.into_iter().map(|port| Listening::new(port).unwrap());
+        (Acceptor::new(listening.collect(), Instant::ZERO), addresses)
+    }
+
+    /// The listeners at which somebody waits.
+    fn called(poll: &mut Poll) -> Vec<usize> {
+        let mut events = Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        let mut called: Vec<usize> = events.iter().map(|event| event.token().0 - LISTENERS).collect();
+        called.sort_unstable();
+        called
+    }
+
     #[test]
     fn who_waits_is_seen_until_let_in_and_does_not_delay_what_it_writes() {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        let acceptor = Acceptor::new(listen(socket).unwrap(), Instant::ZERO);
-        let address = acceptor.address.unwrap();
+        let (mut acceptor, addresses) = loopback_acceptor(1);
         let mut poll = Poll::new().unwrap();
-        let mut events = Events::with_capacity(4);
-        let mut called = |poll: &mut Poll| {
-            poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
-            events.iter().any(|event| event.token() == LISTENER)
-        };
         acceptor.watch(poll.registry()).unwrap();
-        assert!(!called(&mut poll), "nobody is there");
-        let _clients = [address, address].map(|to| std::net::TcpStream::connect(to).unwrap());
+        assert!(called(&mut poll).is_empty(), "nobody is there");
+        let _clients = [addresses[0]; 2].map(|to| std::net::TcpStream::connect(to).unwrap());
         for left in [2, 1] {
-            assert!(called(&mut poll), "{left} wait");
-            assert!(acceptor.listener.accept().unwrap().0.nodelay().unwrap());
+            assert_eq!(called(&mut poll), [0], "{left} wait");
+            let (stream, ..) = acceptor.accept(&mut 1).unwrap().unwrap();
+            assert!(stream.nodelay().unwrap());
         }
-        assert!(!called(&mut poll), "all are in");
+        assert!(called(&mut poll).is_empty(), "all are in");
         acceptor.leave(poll.registry());
-        let _client = std::net::TcpStream::connect(address).unwrap();
-        assert!(!called(&mut poll), "nobody looks");
+        let _client = std::net::TcpStream::connect(addresses[0]).unwrap();
+        assert!(called(&mut poll).is_empty(), "nobody looks");
         acceptor.watch(poll.registry()).unwrap();
-        assert!(called(&mut poll), "who came before is seen as well");
+        assert_eq!(called(&mut poll), [0], "who came before is seen as well");
+    }
+
+    #[test]
+    fn listeners_are_asked_in_turn_and_only_those_that_called() {
+        let (mut acceptor, addresses) = loopback_acceptor(3);
+        let mut poll = Poll::new().unwrap();
+        acceptor.watch(poll.registry()).unwrap();
+        let dial = |at: usize| std::net::TcpStream::connect(addresses[at]).unwrap();
+        let _clients = [0, 0, 0, 2].map(dial);
+        assert_eq!(called(&mut poll), [0, 2]);
+        let mut calls = 0b101;
+        let mut dialled = Vec::new();
+        while let Some((_, _, own)) = acceptor.accept(&mut calls).unwrap() {
+            dialled.push(addresses.iter().position(|address| Some(*address) == own).unwrap());
+        }
+        assert_eq!(dialled, [0, 2, 0, 0], "a crowd at one does not keep out who waits at another");
+        assert_eq!((calls, called(&mut poll)), (0, vec![]));
     }
 }

@@ -7,11 +7,11 @@ use std::os::fd::AsFd;
 
 use bytes::Bytes;
 use leveret_model::{ConnectionKey, Instant, limits};
-use leveret_shard::{Caller, ReadInterest};
-use mio::net::TcpStream;
+use leveret_shard::ReadInterest;
 use mio::{Interest, Token};
 use tracing::{debug, warn};
 
+use crate::accept::Accepted;
 use crate::client_socket::{ClientSocket, Flushed, flush};
 use crate::receive::Received;
 use crate::shard_thread::ShardThread;
@@ -25,7 +25,8 @@ impl ShardThread {
         self.sockets.get_mut(key.slot as usize)?.as_mut().filter(|socket| socket.key == key)
     }
 
-    pub(crate) fn take_client(&mut self, mut stream: TcpStream, caller: Caller, now: Instant) {
+    pub(crate) fn take_client(&mut self, client: Accepted, now: Instant) {
+        let Accepted { mut stream, caller, proxied_by } = client;
         if self.open >= limits::CONNECTIONS_MAX || self.stopping.is_some() {
             self.ways.clients.gone(self.own.shard);
             self.end_handshake();
@@ -55,6 +56,7 @@ impl ShardThread {
             trickles: false,
             half_open: true,
             password_check: None,
+            proxied_by,
             full_since: now,
             watched: false,
             told_unread: false,
@@ -131,7 +133,11 @@ impl ShardThread {
             Ok(Received::Bytes { bytes, drained }) => {
                 socket.readable = !drained || socket.read_closed;
                 socket.leftover = Vec::new();
-                self.offer(key, &bytes);
+                if socket.proxied_by.is_some() {
+                    self.offer_proxied(key, &bytes, now);
+                } else {
+                    self.offer(key, &bytes);
+                }
                 self.list_again(key);
                 return bytes.len();
             }
@@ -143,7 +149,7 @@ impl ShardThread {
     }
 
     /// Gives bytes to the connection and keeps what it does not take. hot.
-    fn offer(&mut self, key: ConnectionKey, bytes: &Bytes) {
+    pub(crate) fn offer(&mut self, key: ConnectionKey, bytes: &Bytes) {
         let consumed = self.shard.on_bytes(key, bytes);
         if let Some(socket) = self.sockets.get_mut(key.slot as usize).and_then(Option::as_mut)
             && socket.half_open

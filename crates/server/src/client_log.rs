@@ -7,6 +7,7 @@ use std::io;
 
 use leveret_amqp::Ended;
 use leveret_model::{ConnectionKey, Instant, limits};
+use leveret_shard::HeldBack;
 use tracing::field::display;
 use tracing::{debug, info, warn};
 
@@ -81,6 +82,17 @@ impl ShardThread {
             info!(peer, shard = self.own.shard.0, channel, code, %text, unsaid, "channel closed");
         }
         self.client_log.channels.pass_over(std::mem::take(&mut refused.more));
+        for HeldBack { peer, channel } in self.effects.held_back.drain(..) {
+            let Some(unsaid) = self.client_log.channels.take(now) else { continue };
+            let (unacked, unsaid) = (limits::UNACKED_PER_CHANNEL_MAX, unless_none(unsaid));
+            warn!(
+                peer,
+                channel = channel.0,
+                unacked,
+                unsaid,
+                "consumers pause: the channel holds as many unacknowledged messages as it may"
+            );
+        }
     }
 
     /// A line for each queue that was to be of another type.

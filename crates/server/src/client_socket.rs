@@ -1,6 +1,7 @@
 //! A client's socket, as its shard's thread keeps it.
 
 use std::io::{self, IoSlice, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use leveret_model::limits::WRITE_SLICES_MAX;
@@ -39,6 +40,8 @@ pub(crate) struct ClientSocket {
     pub(crate) full_since: Instant,
     /// In the thread's heap of full sockets.
     pub(crate) watched: bool,
+    /// The proxy that has not said yet who the client is.
+    pub(crate) proxied_by: Option<SocketAddr>,
     /// It was said that its client does not read.
     pub(crate) told_unread: bool,
 }

@@ -3,7 +3,7 @@
 mod accept;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::TcpListener as StdTcpListener;
 
 use crossbeam_channel::Sender;
 use leveret_cluster::{Config, Control, Effects, PeerHello};
@@ -12,10 +12,10 @@ use leveret_model::directory::FromShard;
 use leveret_model::{Instant, NodeId, QueueId, Seed, ShardId, limits};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
-use socket2::Socket;
 use tracing::{error, warn};
 
 use crate::admin::Overview;
+use crate::client_ports::ClientPort;
 use crate::clock;
 use crate::events::Teller;
 use crate::join_report::{JoinReport, Peer};
@@ -50,10 +50,9 @@ const LINKS: usize = 1 << 40;
 #[derive(Debug)]
 pub(crate) struct ControlParts {
     pub(crate) identity: Identity,
-    pub(crate) client_socket: Socket,
+    pub(crate) client_ports: Vec<ClientPort>,
     pub(crate) cluster_listener: StdTcpListener,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
-    pub(crate) listen: SocketAddr,
     pub(crate) seed: Seed,
     pub(crate) ready: Sender<Result<JoinReport, StartError>>,
 }
@@ -73,10 +72,9 @@ pub(crate) struct ControlThread {
     effects: Effects,
     links: Links,
     shards: Vec<MailTo<ToShardThread>>,
-    client_socket: Option<Socket>,
+    client_ports: Option<Vec<ClientPort>>,
     cluster_listener: TcpListener,
     ready: Sender<Result<JoinReport, StartError>>,
-    listen: SocketAddr,
     /// Another node may be at the cluster port.
     called: bool,
     /// When the listener is asked again after it failed.
@@ -121,10 +119,9 @@ impl ControlThread {
             effects: Effects::default(),
             links: Links::new(parts.identity, links_registry, LINKS),
             shards,
-            client_socket: Some(parts.client_socket),
+            client_ports: Some(parts.client_ports),
             cluster_listener,
             ready: parts.ready,
-            listen: parts.listen,
             called: false,
             accept_at: Instant::FAR,
             teller: Teller::default(),
@@ -272,7 +269,7 @@ impl ControlThread {
 
     fn overview(&self, after: Option<QueueId>) -> Overview {
         Overview {
-            open: self.client_socket.is_none(),
+            open: self.client_ports.is_none(),
             nodes: self.control.nodes(),
             queues: self.control.queues_after(after, limits::STATUS_PAGE_ENTRIES),
             renamed: self.teller.renamed(),

@@ -1,7 +1,6 @@
 //! A node: its threads, from start to stop.
 
 use std::fs::File;
-use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
@@ -9,17 +8,17 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, bounded, select};
-use leveret_auth::Users;
 use leveret_link::handshake::{Capabilities, Hello, PROTOCOL, Purpose, Secret};
 use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_shard::{ShardConfig, Store};
-use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::accept::ClientCounts;
 use crate::admin::{Admin, NodeFacts};
+use crate::client_ports::{bind, bind_client_ports, local, warn_if_nobody_gets_in};
 use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
 use crate::data_dir::{AdminSocket, lock_data_dir, open_admin};
+use crate::default_user::users_of_shard;
 use crate::half_open::HalfOpen;
 use crate::join_report::JoinReport;
 use crate::links::Identity;
@@ -29,12 +28,13 @@ use crate::node_config::NodeConfig;
 use crate::passwords::Passwords;
 use crate::registry;
 use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
+use crate::source_network::SourceNetwork;
 use crate::start_error::StartError;
 
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
-    listen: SocketAddr,
+    listen: Vec<SocketAddr>,
     cluster_listen: SocketAddr,
     admin: AdminSocket,
     admin_door: StdUnixListener,
@@ -61,9 +61,11 @@ impl Node {
             None => Secret::None,
         };
         let lock = lock_data_dir(&config.data_dir)?;
-        let client_socket = bind(config.listen, "AMQP", "--listen")?;
-        let cluster_socket = bind(config.cluster_listen, "cluster", "--cluster-listen")?;
-        let listen = local(&client_socket)?;
+        let client_ports = bind_client_ports(&config.listen)?;
+        let cluster_socket = bind(config.cluster_listen, "cluster", "--cluster-listen", false)?;
+        let listen: Vec<SocketAddr> = client_ports.iter().map(|port| port.address).collect();
+        let behind_proxies = !config.proxy_protocol_from.is_empty();
+        warn_if_nobody_gets_in(&client_ports, &config.default_user, &config.loopback_users, behind_proxies);
         let cluster_listen = local(&cluster_socket)?;
         cluster_socket.listen(limits::LISTEN_BACKLOG).map_err(|error| StartError::Listen {
             what: "cluster",
@@ -92,14 +94,13 @@ impl Node {
         let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
-        let (facts, memory) = (Arc::new(facts(config, &hello, listen)), Arc::clone(&memory));
+        let (facts, memory) = (Arc::new(facts(config, &hello, listen.clone())), Arc::clone(&memory));
         Admin { facts, memory, control: control.clone(), shards: shards.clone() }.start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },
-            client_socket,
+            client_ports,
             cluster_listener: cluster_socket.into(),
             shards: shards.clone(),
-            listen,
             seed: Seed(u64::from_le_bytes(random())),
             ready: ready_sender,
         };
@@ -135,8 +136,8 @@ impl Node {
 
     /// Where clients connect.
     #[must_use]
-    pub fn listen(&self) -> SocketAddr {
-        self.listen
+    pub fn listen(&self) -> &[SocketAddr] {
+        &self.listen
     }
 
     /// Where other nodes connect.
@@ -173,7 +174,7 @@ impl Node {
     }
 }
 
-fn facts(config: &NodeConfig, hello: &Hello, listen: SocketAddr) -> NodeFacts {
+fn facts(config: &NodeConfig, hello: &Hello, listen: Vec<SocketAddr>) -> NodeFacts {
     NodeFacts {
         id: hello.node,
         name: config.name.clone(),
@@ -215,13 +216,15 @@ fn start_shards(
     protocol.substitute_queue_types = config.substitute_queue_types;
     let protocol = Arc::new(protocol);
     let process_key: [u8; 32] = random();
+    let user = config.default_user.to_user(&random(), &config.loopback_users);
+    let proxies: Arc<[SourceNetwork]> = config.proxy_protocol_from.as_slice().into();
     let mut threads = Vec::new();
     for (index, event_loop) in prepared.into_iter().enumerate() {
         let shard = ShardConfig {
             own: ShardAddress { node: hello.node, shard: ShardId(index as u8) },
             seed: Seed(u64::from_le_bytes(random())),
             protocol: Arc::clone(&protocol),
-            users: Users::new(process_key),
+            users: users_of_shard(process_key, user.clone()),
             store: Store::Memory,
         };
         let ways = Ways {
@@ -231,27 +234,11 @@ fn start_shards(
             memory: Arc::clone(memory),
             half_open: Arc::clone(&half_open),
             clients: Arc::clone(&clients),
+            proxies: Arc::clone(&proxies),
         };
         let boot = hello.boot;
         let work = move || ShardThread::new(event_loop, shard, boot, ways).run();
         threads.push(thread::Builder::new().name(format!("shard-{index}")).spawn(work)?);
     }
     Ok((shards, threads))
-}
-
-/// Binds without listening: a taken port is known at once, and nobody is let in before the node is ready. Of
-/// two that bind a port at the same moment, the second to listen is refused then (Linux: SO_REUSEADDR).
-fn bind(address: SocketAddr, what: &'static str, flag: &'static str) -> Result<Socket, StartError> {
-    let wrong = |error| StartError::Listen { what, address, flag, error };
-    let socket =
-        Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).map_err(wrong)?;
-    socket.set_reuse_address(true).map_err(wrong)?;
-    socket.set_nonblocking(true).map_err(wrong)?;
-    socket.bind(&address.into()).map_err(wrong)?;
-    Ok(socket)
-}
-
-fn local(socket: &Socket) -> Result<SocketAddr, StartError> {
-    let address = socket.local_addr()?;
-    address.as_socket().ok_or_else(|| io::Error::other("a TCP socket without an address").into())
 }

@@ -3,11 +3,20 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::default_user::DefaultUser;
+use crate::source_network::SourceNetwork;
+
 /// Addresses, names and bounds of one node.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
     /// Where clients connect; port 0 lets the system choose.
-    pub listen: SocketAddr,
+    pub listen: Vec<SocketAddr>,
+    /// Who may log in.
+    pub default_user: DefaultUser,
+    /// Users that may come from this machine alone.
+    pub loopback_users: Vec<String>,
+    /// Proxies that say in front of each connection who its client is.
+    pub proxy_protocol_from: Vec<SourceNetwork>,
     /// Where other nodes connect.
     pub cluster_listen: SocketAddr,
     /// Where the lock and the admin socket are.

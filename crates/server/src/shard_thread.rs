@@ -15,13 +15,12 @@ use leveret_link::Batch;
 use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, limits};
-use leveret_shard::{Caller, Effects, Pressure, ReportFrom, Shard, ShardConfig};
-use mio::net::{TcpListener, TcpStream};
+use leveret_shard::{Effects, Pressure, ReportFrom, Shard, ShardConfig};
 use mio::{Events, Poll, Token};
 use tracing::field::display;
 use tracing::{info, warn};
 
-use crate::accept::{ACCEPTOR, Acceptor, ClientCounts, LISTENER};
+use crate::accept::{ACCEPTOR, Accepted, Acceptor, ClientCounts, LISTENERS, Listening};
 use crate::admin::ShardPage;
 use crate::client_log::ClientLog;
 use crate::client_socket::ClientSocket;
@@ -35,16 +34,17 @@ use crate::mailbox::{MailTo, Mailbox, mailbox};
 use crate::memory::{ClientPressure, MemoryLog, NodeMemory};
 use crate::passwords::Passwords;
 use crate::receive::ReceiveBlock;
+use crate::source_network::SourceNetwork;
 
 /// Mail to a shard's thread.
 #[derive(Debug)]
 pub(crate) enum ToShardThread {
     /// From the control machine.
     Control(ToShard),
-    /// The socket where clients come; for the first shard.
-    Listener(TcpListener),
+    /// The sockets where clients come; for the first shard.
+    Listeners(Vec<Listening>),
     /// A client's socket that it has accepted.
-    Client { stream: TcpStream, caller: Caller },
+    Client(Accepted),
     /// The data links to a node are all there; those of this shard.
     SessionUp { node: NodeId, boot: Boot, session: SessionNumber, links: Vec<(u8, DataLink)> },
     /// The session with a node is over.
@@ -81,6 +81,8 @@ pub(crate) struct Ways {
     pub(crate) memory: Arc<NodeMemory>,
     pub(crate) half_open: Arc<HalfOpen>,
     pub(crate) clients: Arc<ClientCounts>,
+    /// Whose connections begin with a PROXY header.
+    pub(crate) proxies: Arc<[SourceNetwork]>,
 }
 
 /// An event loop that is not running yet, so that its address can be given to the others first.
@@ -219,8 +221,8 @@ impl ShardThread {
         while let Some(mail) = self.mailbox.take() {
             match mail {
                 ToShardThread::Control(mail) => self.shard.on_control(mail),
-                ToShardThread::Listener(listener) => self.take_listener(listener, now),
-                ToShardThread::Client { stream, caller } => self.take_client(stream, caller, now),
+                ToShardThread::Listeners(listeners) => self.take_listeners(listeners, now),
+                ToShardThread::Client(client) => self.take_client(client, now),
                 ToShardThread::SessionUp { node, boot, session, links } => {
                     self.links.up(self.poll.registry(), LINKS, (node, session), links);
                     self.shard.on_link_up(node);
@@ -285,8 +287,8 @@ impl ShardThread {
             if event.token() == MAILBOX {
                 continue;
             }
-            if event.token() == LISTENER {
-                self.acceptor.iter_mut().for_each(|acceptor| acceptor.called = true);
+            if token >= LISTENERS {
+                self.acceptor.iter_mut().for_each(|acceptor| acceptor.on_called(token - LISTENERS));
                 continue;
             }
             if token >= LINKS {

@@ -15,7 +15,9 @@ use leveret_auth::{Access, HashUpgrade, Hashed, Mechanism, Origin, Permissions, 
 use leveret_model::{ChannelNumber, ConnectionKey, Instant, Name, Refusal, ReplyCode, limits};
 use leveret_route::VhostId;
 
-use crate::effects::{ChannelRefusal, ChannelRefusals, Effects, PasswordJob, SubstitutedQueue};
+use crate::effects::{
+    ChannelRefusal, ChannelRefusals, Effects, HeldBack, PasswordJob, SubstitutedQueue,
+};
 
 pub(crate) use self::connections::{ClientConnection, Connections};
 pub(crate) use self::memory::ClientMemory;
@@ -39,6 +41,8 @@ pub(crate) struct Client {
     pub(crate) unread: bool,
     /// Its exclusive queues have ended, and it gets no more.
     over: bool,
+    /// A channel of it holds as many messages as it may.
+    pub(crate) held_back: bool,
 }
 
 /// A client that waits for its vhost.
@@ -65,6 +69,8 @@ pub(crate) struct Clients {
     /// Channels that were closed in this turn, for the log.
     refused: ChannelRefusals,
     substituted: Substituted,
+    /// Channels that came to hold as much as they may in this turn, for the log.
+    held_back: Vec<HeldBack>,
 }
 
 impl Clients {
@@ -78,6 +84,7 @@ impl Clients {
             hash_upgrades: Vec::new(),
             refused: ChannelRefusals::default(),
             substituted: Substituted::default(),
+            held_back: Vec::new(),
         }
     }
 
@@ -206,6 +213,19 @@ impl Clients {
     }
 
     /// A channel is closed for something that its client asked; for the log.
+    /// Consumers of the connection pause, or go on, because of that channel. Each time is noted once.
+    #[cold]
+    pub(crate) fn note_held_back(&mut self, connection: ConnectionKey, full: Option<ChannelNumber>) {
+        let client = self.get_mut(connection);
+        let was = core::mem::replace(&mut client.held_back, full.is_some());
+        if let Some(channel) = full.filter(|_| !was) {
+            let peer = client.name.clone();
+            if self.held_back.len() < limits::LOG_LINES_AT_ONCE as usize {
+                self.held_back.push(HeldBack { peer, channel });
+            }
+        }
+    }
+
     pub(crate) fn note_refused(
         &mut self,
         connection: ConnectionKey,
@@ -236,6 +256,8 @@ impl Clients {
         effects.refused.more = 0;
         core::mem::swap(&mut effects.refused, &mut self.refused);
         effects.substituted.append(&mut self.substituted.untold);
+        effects.held_back.clear();
+        effects.held_back.append(&mut self.held_back);
     }
 }
 

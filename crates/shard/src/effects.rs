@@ -56,6 +56,15 @@ pub struct SubstitutedQueue {
     pub kind: &'static str,
 }
 
+/// A channel that holds as many messages as it may, `limits::UNACKED_PER_CHANNEL_MAX`; for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldBack {
+    /// The client, as the driver named it.
+    pub peer: alloc::string::String,
+    /// Its channel.
+    pub channel: ChannelNumber,
+}
+
 /// A message that is to be stored before its publisher is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreAppend {
@@ -97,4 +106,6 @@ pub struct Effects {
     pub substituted: Vec<SubstitutedQueue>,
     /// Channels that were closed in this turn; those of the turn before are gone.
     pub refused: ChannelRefusals,
+    /// Channels whose consumers began to pause in this turn.
+    pub held_back: Vec<HeldBack>,
 }

@@ -64,7 +64,8 @@ pub use planted::Planted;
 
 pub use bounds::{Bounds, Long};
 pub use effects::{
-    ChannelRefusal, ChannelRefusals, Effects, PasswordJob, StoreAppend, StoreRequest, SubstitutedQueue,
+    ChannelRefusal, ChannelRefusals, Effects, HeldBack, PasswordJob, StoreAppend, StoreRequest,
+    SubstitutedQueue,
 };
 pub use pressure::Pressure;
 pub use queues::Store;

@@ -211,6 +211,7 @@ impl Shard {
             state: match connection.state() {
                 State::Handshake => "handshake",
                 State::Open if client.unread => "not reading",
+                State::Open if client.held_back => "consumers paused",
                 State::Open if self.is_throttled(key) => "blocked",
                 State::Open => "running",
                 State::Closing | State::Finished => "closing",

@@ -144,6 +144,13 @@ impl Shard {
         key
     }
 
+    /// The driver learned who the other end is: a proxy said so.
+    pub fn set_caller(&mut self, key: ConnectionKey, caller: Caller) {
+        if self.machines.clients.find(key).is_some() {
+            self.machines.clients.accept(key, caller.name, caller.loopback);
+        }
+    }
+
     /// A slot has a new connection, or none any more.
     fn reset(&mut self, key: ConnectionKey) {
         self.machines.memory.reset(key, self.machines.view.now());

@@ -131,7 +131,7 @@ impl Shard {
         for at in 0..self.connections.touched().len() {
             let key = self.connections.touched()[at];
             let Some(connection) = self.connections.get_mut(key) else { continue };
-            let Machines { own, queues, egress, .. } = &mut self.machines;
+            let Machines { own, queues, egress, clients, .. } = &mut self.machines;
             let pauses = egress.has_pauses(key);
             if !pauses && !egress.waits_for_room(key) {
                 continue;
@@ -139,6 +139,7 @@ impl Shard {
             let is_short = connection.output().len() < low;
             if pauses || connection.has_pauses() {
                 egress.note_pauses(connection, *own, queues);
+                clients.note_held_back(key, connection.full_channel());
             }
             if is_short {
                 egress.output_has_room(key, queues);

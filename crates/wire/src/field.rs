@@ -11,16 +11,16 @@
 //!   S bytes  x bytes  A array  T seconds u64  F table  V nothing
 //! ```
 //! The letters are RabbitMQ's, not the specification's (RabbitMQ: "AMQP 0-9-1 errata", field types).
-//! Invariant: [`Table::validate`] walks with a fixed stack; what it accepts, everything else here can read.
+//! Invariant: [`Table::validate`] walks with a bounded stack; what it accepts, everything else here can read.
 
 use alloc::vec::Vec;
 
-use leveret_model::limits::{TABLE_DEPTH_MAX, TABLE_ENTRIES_MAX};
+use leveret_model::limits::{TABLE_DEPTH_MAX, TABLE_LEVELS_AT_ONCE};
 use leveret_model::{Arguments, RoutingKey, Value};
 
 use crate::codec::{Reader, put_long, put_longstr, put_shortstr};
 
-/// Why bytes are no table: always 502.
+/// Why bytes are no table that we take: 502, or 406 for one that is only too deep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
     /// A key, a length or a value runs past the end.
@@ -32,9 +32,6 @@ pub enum FieldError {
     /// Nested deeper than `limits::TABLE_DEPTH_MAX`.
     #[error("tables nested deeper than {TABLE_DEPTH_MAX}")]
     TooDeep,
-    /// More entries than `limits::TABLE_ENTRIES_MAX`, all levels together.
-    #[error("more than {TABLE_ENTRIES_MAX} entries in a table")]
-    TooManyEntries,
 }
 
 /// A field table: the bytes behind its length.
@@ -105,7 +102,7 @@ impl<'a> Table<'a> {
     /// # Errors
     /// The first [`FieldError`] from the front.
     pub fn validate(self) -> Result<(), FieldError> {
-        walk(self)
+        walk(Level::Table(Reader::new(self.0)), TABLE_DEPTH_MAX)
     }
 
     /// Makes values of it, to be kept.
@@ -241,12 +238,12 @@ enum Level<'a> {
     Array(Reader<'a>),
 }
 
-/// Visits every value, inner ones at the place where they stand, on a stack of fixed size.
-fn walk(table: Table<'_>) -> Result<(), FieldError> {
-    let mut stack = [Level::Array(Reader::new(&[])); TABLE_DEPTH_MAX];
-    let mut entries = 0;
+/// Visits every value, inner ones at the place where they stand: some levels on a stack of its own, and for
+/// what is deeper than that a call for each such number of levels.
+fn walk<'a>(outermost: Level<'a>, levels_max: usize) -> Result<(), FieldError> {
+    let mut stack = [Level::Array(Reader::new(&[])); TABLE_LEVELS_AT_ONCE];
     let mut depth = 1;
-    stack[0] = Level::Table(Reader::new(table.0));
+    stack[0] = outermost;
     while depth > 0 {
         let value = match &mut stack[depth - 1] {
             Level::Table(reader) | Level::Array(reader) if reader.is_empty() => {
@@ -256,16 +253,21 @@ fn walk(table: Table<'_>) -> Result<(), FieldError> {
             Level::Table(reader) => read_entry(reader)?.1,
             Level::Array(reader) => read_value(reader)?,
         };
-        entries += 1;
-        if entries > TABLE_ENTRIES_MAX {
-            return Err(FieldError::TooManyEntries);
-        }
         let inner = match value {
             FieldValue::Table(table) => Level::Table(Reader::new(table.0)),
             FieldValue::Array(array) => Level::Array(Reader::new(array.0)),
             _ => continue,
         };
-        *stack.get_mut(depth).ok_or(FieldError::TooDeep)? = inner;
+        if depth == levels_max {
+            return Err(FieldError::TooDeep);
+        }
+        match stack.get_mut(depth) {
+            Some(level) => *level = inner,
+            None => {
+                walk(inner, levels_max - depth)?;
+                continue;
+            }
+        }
         depth += 1;
     }
     Ok(())

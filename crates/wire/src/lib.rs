@@ -37,5 +37,5 @@ pub use frame::{
 };
 pub use method::{METHODS, Method};
 pub use output::{Output, own_slices};
-pub use properties::{BasicProperties, ContentHeader, Properties};
+pub use properties::{BasicProperties, ContentHeader, HeaderError, Properties};
 pub use spec::{EncodeMethod, FieldKind, MethodError, MethodField, MethodInfo, SentBy};

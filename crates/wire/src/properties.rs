@@ -39,10 +39,14 @@ pub enum HeaderError {
     /// The payload ends too early, or bytes are left over. 501 or 502.
     #[error("malformed content header")]
     Malformed,
+    /// A weight other than 0 (AMQP 0-9-1 §4.2.6.1). 505: RabbitMQ does not take such a frame for a content
+    /// header.
+    #[error("a content header with a weight")]
+    Weight,
     /// A flag that class basic does not have. 502.
     #[error("unknown property flags")]
     UnknownFlags,
-    /// The headers are no field table. 502.
+    /// The headers are no field table, 502, or one that is too deep for us, 406.
     #[error("malformed headers: {0}")]
     Headers(FieldError),
 }
@@ -74,8 +78,8 @@ impl<'a> ContentHeader<'a> {
     pub fn decode(payload: &'a [u8]) -> Result<Self, HeaderError> {
         let mut reader = Reader::new(payload);
         let class_id = reader.short().ok_or(HeaderError::Malformed)?;
-        if reader.short() != Some(0) {
-            return Err(HeaderError::Malformed);
+        if reader.short().ok_or(HeaderError::Malformed)? != 0 {
+            return Err(HeaderError::Weight);
         }
         let body_size = reader.longlong().ok_or(HeaderError::Malformed)?;
         let mut word = reader.short().ok_or(HeaderError::Malformed)?;

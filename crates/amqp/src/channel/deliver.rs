@@ -27,6 +27,10 @@ impl<C> Channel<C> {
             return Err(NotTaken::Vanished);
         };
         let tag = self.last_tag + 1;
+        if self.stopped.is_some() {
+            let no_ack = consumer.no_ack;
+            return self.deliver_later::<OFFERED>(shared, delivery, no_ack);
+        }
         if !consumer.no_ack {
             if self.unacked.len() >= shared.config.unacked_per_channel_max {
                 pause(&mut self.paused, self.key.number, shared);

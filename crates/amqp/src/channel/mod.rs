@@ -18,11 +18,13 @@ mod consumers;
 mod copies;
 mod deferred;
 mod deliver;
+mod flow;
 mod operations;
 mod pause;
 mod properties;
 mod publish;
 mod settle;
+mod stopped;
 mod topology;
 mod transaction;
 mod unacked;
@@ -34,6 +36,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Held, Instant, Name, ReplyCode, Settlement};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
+use leveret_wire::properties::CLASS_BASIC;
 use leveret_wire::{
     Frame, FrameError, FrameHead, FrameKind, Method, MethodError, decode_ack, decode_frame, decode_publish,
 };
@@ -44,6 +47,7 @@ use self::confirms::Confirms;
 use self::consumers::Consumers;
 use self::deferred::Deferred;
 use self::operations::Pending;
+use self::stopped::Stopped;
 use self::transaction::{Commit, Transaction};
 use self::unacked::Unacked;
 use crate::exception::{Exception, MethodId};
@@ -123,6 +127,8 @@ pub(crate) struct Channel<C> {
     /// The queue that was declared last, which an empty name stands for; empty before any (AMQP 0-9-1
     /// §1.7.2.3).
     last_queue: Name,
+    /// While the client wants no deliveries (channel.flow).
+    stopped: Option<Box<Stopped>>,
 }
 
 impl<C: Default> Channel<C> {
@@ -144,6 +150,7 @@ impl<C: Default> Channel<C> {
             last_consumer: 0,
             prefetch: 0,
             last_queue: Name::default(),
+            stopped: None,
         }
     }
 }
@@ -174,7 +181,9 @@ impl<C> Channel<C> {
     /// Everything that the client has not settled.
     pub(crate) fn held(&self) -> impl Iterator<Item = Held> + '_ {
         // a transaction has the older ones
-        self.tx.iter().flat_map(|tx| tx.held()).chain(self.unacked.iter())
+        let in_transaction = self.tx.iter().flat_map(|tx| tx.held());
+        let waiting = self.stopped.iter().flat_map(|stopped| stopped.held());
+        in_transaction.chain(self.unacked.iter()).chain(waiting)
     }
 
     /// True while deliveries are not settled.
@@ -279,7 +288,7 @@ impl<C> Channel<C> {
             Method::TxSelect(_) => self.on_tx_select(turn, id)?,
             Method::TxCommit(_) => self.on_tx_commit(turn, id)?,
             Method::TxRollback(_) => self.on_tx_rollback(turn, id)?,
-            Method::ChannelFlow(flow) => self.on_flow(turn, id, flow)?,
+            Method::ChannelFlow(flow) => self.on_flow(turn, flow),
             // an old client's question for a ticket that means nothing any more (AMQP 0-9)
             Method::AccessRequest(_) => turn.shared.send(self.number(), &AccessRequestOk { ticket: 1 }),
             // answers to what we sent
@@ -330,6 +339,8 @@ impl<C> Channel<C> {
         while let Some(held) = self.unacked.take_first() {
             host.settle(self.key, held, Settlement::Requeue);
         }
+        let waiting = self.stopped.iter().flat_map(|stopped| stopped.held());
+        waiting.for_each(|held| host.settle(self.key, held, Settlement::Requeue));
     }
 }
 
@@ -356,14 +367,34 @@ pub(crate) fn framing(error: FrameError) -> Exception {
 
 /// The method of a frame.
 pub(crate) fn decode_method<'a>(frame: &Frame<'a>) -> Result<Method<'a>, Exception> {
-    Method::decode(frame.payload).map_err(|error| {
-        let (code, class, method) = match error {
-            MethodError::Unknown { class, method } => (ReplyCode::NotImplemented, class, method),
-            MethodError::Malformed { class, method } => (ReplyCode::SyntaxError, class, method),
-        };
-        Exception::new(code, MethodId { class, method }, format!("{error}"))
+    Method::decode(frame.payload).map_err(|error| match error {
+        MethodError::Unknown { class, method } => {
+            Exception::new(ReplyCode::NotImplemented, MethodId { class, method }, format!("{error}"))
+        }
+        MethodError::Malformed { class, method } => {
+            Exception::new(ReplyCode::FrameError, MethodId { class, method }, undecodable(frame.payload))
+        }
     })
 }
+
+/// RabbitMQ's words for arguments that end too early, with their bytes as Erlang shows them.
+#[cold]
+fn undecodable(payload: &[u8]) -> alloc::string::String {
+    let mut text = alloc::string::String::from("cannot decode <<");
+    // more than a reply text can show
+    let arguments = payload.iter().skip(METHOD_IDS_BYTES).take(REPLY_TEXT_BYTES_MAX);
+    for (at, byte) in arguments.enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        text.push_str(&format!("{comma}{byte}"));
+    }
+    text.push_str(">>");
+    text
+}
+
+/// Class and method id in front of a method's arguments.
+const METHOD_IDS_BYTES: usize = 4;
+/// A reply text is a short string (AMQP 0-9-1 §4.2.5.3).
+const REPLY_TEXT_BYTES_MAX: usize = 255;
 
 /// The ids of a method.
 pub(crate) fn method_id(method: &Method<'_>) -> MethodId {
@@ -372,17 +403,20 @@ pub(crate) fn method_id(method: &Method<'_>) -> MethodId {
 
 /// A frame that is not due (AMQP 0-9-1 §4.2.6; RabbitMQ's words).
 fn unexpected(kind: FrameKind, expected: Option<Expect>) -> Exception {
-    let got = match kind {
-        FrameKind::Method => "method",
-        FrameKind::Header => "content header",
-        FrameKind::Body => "content body",
-        FrameKind::Heartbeat => "heartbeat",
+    let (text, blamed) = match expected {
+        _ if kind == FrameKind::Heartbeat => {
+            ("heartbeat frame on a channel other than 0".into(), MethodId::NONE)
+        }
+        None => ("expected method frame, got non method frame instead".into(), MethodId::NONE),
+        Some(Expect::Header) => (no_content_header(), MethodId::PUBLISH),
+        Some(Expect::Body) => {
+            ("expected content body, got non content body frame instead".into(), MethodId::PUBLISH)
+        }
     };
-    let (wanted, blamed) = match expected {
-        None => ("method", MethodId::NONE),
-        Some(Expect::Header) => ("content header", MethodId::PUBLISH),
-        Some(Expect::Body) => ("content body", MethodId::PUBLISH),
-    };
-    let text = format!("expected {wanted} frame, got {got} frame instead");
     Exception::new(ReplyCode::UnexpectedFrame, blamed, text)
+}
+
+/// RabbitMQ's words for a frame where a content header was due.
+fn no_content_header() -> alloc::string::String {
+    format!("expected content header for class {CLASS_BASIC}, got non content header frame instead")
 }

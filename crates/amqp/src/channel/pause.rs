@@ -1,4 +1,5 @@
-//! When the consumers of a channel pause, and when they go on.
+//! When the consumers of a channel pause, and when they go on: because the channel holds as much as it may, or
+//! because its client stopped the flow.
 //!
 //! Invariant: a channel is on `Shared::paused`, once, exactly while `paused` is set and it is open.
 
@@ -8,9 +9,17 @@ use super::Channel;
 use crate::turn::Shared;
 
 impl<C> Channel<C> {
-    /// The consumer pauses: one without acks holds nothing, and goes on.
+    /// The consumer pauses: one without acks holds nothing, and goes on, unless the client stopped the flow.
     pub(crate) fn is_paused(&self, consumer: ConsumerNumber) -> bool {
+        if self.stopped.is_some() {
+            return true;
+        }
         self.paused && self.consumers.get(consumer).is_none_or(|consumer| !consumer.no_ack)
+    }
+
+    /// Its consumers pause, and not because the client wants no deliveries.
+    pub(crate) fn is_full_pause(&self) -> bool {
+        self.paused && self.stopped.is_none()
     }
 
     /// Holds as many messages as it may.
@@ -22,7 +31,7 @@ impl<C> Channel<C> {
     /// many settlements. True if it did.
     pub(crate) fn end_pause(&mut self, max: usize) -> bool {
         let room = self.consumers.len().clamp(1, (max / 2).max(1));
-        let ends = self.paused && self.unacked.len() + room <= max;
+        let ends = self.paused && self.stopped.is_none() && self.unacked.len() + room <= max;
         self.paused &= !ends;
         ends
     }
@@ -32,7 +41,7 @@ impl<C> Channel<C> {
     }
 }
 
-/// The channel is full, and a consumer wants more.
+/// The channel is full and a consumer wants more, or the client stopped the flow.
 #[cold]
 pub(super) fn pause(paused: &mut bool, channel: ChannelNumber, shared: &mut Shared) {
     if !*paused {

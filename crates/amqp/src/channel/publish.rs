@@ -12,12 +12,14 @@ use leveret_model::limits::{BODIES_UNFINISHED_BYTES_MAX, SLICE_BYTES_MIN};
 use leveret_model::{Body, Instant, Message, PublishNumber, ReplyCode, Terms};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
 use leveret_wire::properties::CLASS_BASIC;
-use leveret_wire::{ContentHeader, FrameHead, FrameKind, PublishFields, decode_frame};
+use leveret_wire::{
+    ContentHeader, FieldError, FrameHead, FrameKind, HeaderError, PublishFields, decode_frame,
+};
 
-use super::{Assembly, Channel, Step, Wait, framing, properties, whole_frame};
+use super::{Assembly, Channel, Step, Wait, framing, no_content_header, properties, whole_frame};
 use crate::exception::{Exception, MethodId};
 use crate::host::{Host, Publish, Published};
-use crate::surface::demand_flag;
+use crate::surface::as_rabbitmq_refuses;
 use crate::turn::{Shared, Turn};
 
 /// The content of a message that lies whole in the block at hand.
@@ -64,7 +66,7 @@ impl<C> Channel<C> {
         fields: &PublishFields<'_>,
     ) -> Result<usize, Exception> {
         if fields.immediate {
-            demand_flag("basic.publish", "immediate", MethodId::PUBLISH)?;
+            return Err(as_rabbitmq_refuses(MethodId::PUBLISH, "immediate=true"));
         }
         turn.shared.published_bytes += fields.address.len() as u64;
         let Some(content) = self.whole_content(turn.shared, source, at) else {
@@ -195,8 +197,7 @@ impl<C> Channel<C> {
         let Some(frame) = whole_frame(source, at, turn.shared.frame_max)? else {
             return Ok(Step::Incomplete);
         };
-        let header = ContentHeader::validate(frame.payload)
-            .map_err(|error| Exception::new(ReplyCode::SyntaxError, MethodId::PUBLISH, format!("{error}")))?;
+        let header = ContentHeader::validate(frame.payload).map_err(malformed_header)?;
         if header.class_id != CLASS_BASIC {
             let text = format!(
                 "expected content header for class {CLASS_BASIC}, got one for class {} instead",
@@ -244,8 +245,9 @@ impl<C> Channel<C> {
             None => (0, false),
         };
         if u64::from(head.size) > missing {
-            let text = format!("body frame of {} bytes where {missing} are missing", head.size);
-            return Err(Exception::new(ReplyCode::UnexpectedFrame, MethodId::PUBLISH, text));
+            // RabbitMQ 4.3: 501
+            let text = "content body frame exceeds remaining content size";
+            return Err(Exception::new(ReplyCode::FrameError, MethodId::PUBLISH, text));
         }
         let from = at + FRAME_HEAD_BYTES;
         let to = from + head.size as usize;
@@ -284,8 +286,10 @@ impl<C> Channel<C> {
         shared.published_bytes += piece.len() as u64;
         content.gather(piece);
         if shared.unfinished_bytes > BODIES_UNFINISHED_BYTES_MAX {
+            // 506 and no 501: each message is within what was promised, and all of them together are too much
+            // for us
             let text = format!("more than {BODIES_UNFINISHED_BYTES_MAX} bytes in unfinished messages");
-            return Err(Exception::new(ReplyCode::FrameError, MethodId::PUBLISH, text));
+            return Err(Exception::new(ReplyCode::ResourceError, MethodId::PUBLISH, text));
         }
         Ok(())
     }
@@ -373,11 +377,30 @@ impl<C> Channel<C> {
     fn on_published(&mut self, shared: &mut Shared, published: Published) {
         let Some(confirms) = &mut self.confirms else { return };
         match published {
-            // an unroutable message is returned and then acked, not nacked (RabbitMQ: publisher confirms)
-            Published::Settled | Published::Unroutable => confirms.settled(),
+            Published::Settled => confirms.settled(),
+            Published::Unroutable => {
+                // It is returned and then acked, not nacked (RabbitMQ: publisher confirms), before anything
+                // else: clients tell from the ack that follows a return which publish came back, so no later
+                // one may cover it.
+                confirms.settled();
+                return self.flush_confirms(shared);
+            }
             Published::GivenUp => confirms.given_up(),
             Published::Owed | Published::NotNow => return confirms.owed(),
         }
         self.confirms_are_due(shared);
     }
+}
+
+/// What is wrong with a content header frame, and what that ends.
+#[cold]
+fn malformed_header(error: HeaderError) -> Exception {
+    let (code, text) = match error {
+        // headers that are too deep for us are well formed: the channel is enough to close
+        HeaderError::Headers(FieldError::TooDeep) => (ReplyCode::PreconditionFailed, format!("{error}")),
+        // RabbitMQ: a frame with a weight is not taken for a content header
+        HeaderError::Weight => (ReplyCode::UnexpectedFrame, no_content_header()),
+        _ => (ReplyCode::SyntaxError, format!("{error}")),
+    };
+    Exception::new(code, MethodId::PUBLISH, text)
 }

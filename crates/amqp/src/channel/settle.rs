@@ -5,15 +5,14 @@ use alloc::format;
 
 use leveret_model::{DeliveryTag, ReplyCode, Settlement};
 use leveret_wire::method::{
-    BasicAck, BasicNack, BasicQos, BasicQosOk, BasicRecoverOk, BasicReject, ChannelFlow, ChannelFlowOk,
-    ConfirmSelect, ConfirmSelectOk,
+    BasicAck, BasicNack, BasicQos, BasicQosOk, BasicRecoverOk, BasicReject, ConfirmSelect, ConfirmSelectOk,
 };
 
 use super::Channel;
 use super::confirms::Confirms;
 use crate::exception::{Exception, MethodId};
 use crate::host::Host;
-use crate::surface::demand_flag;
+use crate::surface::{as_rabbitmq_refuses, demand_flag};
 use crate::turn::Turn;
 
 const ACK: MethodId = MethodId { class: 60, method: 80 };
@@ -94,7 +93,7 @@ impl<C> Channel<C> {
         answered: bool,
     ) -> Result<(), Exception> {
         if !requeue {
-            demand_flag("basic.recover", "requeue=false", method)?;
+            return Err(as_rabbitmq_refuses(method, "requeue=false"));
         }
         while let Some(held) = self.unacked.take_first() {
             turn.host.settle(self.key, held, Settlement::Requeue);
@@ -113,7 +112,8 @@ impl<C> Channel<C> {
         qos: BasicQos,
     ) -> Result<(), Exception> {
         if qos.prefetch_size != 0 {
-            demand_flag("basic.qos", "prefetch-size", method)?;
+            let text = format!("prefetch_size!=0 ({})", qos.prefetch_size);
+            return Err(as_rabbitmq_refuses(method, &text));
         }
         if qos.global {
             demand_flag("basic.qos", "global=true", method)?;
@@ -138,20 +138,6 @@ impl<C> Channel<C> {
         if !select.no_wait {
             turn.shared.send(self.key.number, &ConfirmSelectOk);
         }
-        Ok(())
-    }
-
-    /// We never pause deliveries for a client; it may cancel its consumers.
-    pub(super) fn on_flow<H>(
-        &mut self,
-        turn: &mut Turn<'_, H>,
-        method: MethodId,
-        flow: ChannelFlow,
-    ) -> Result<(), Exception> {
-        if !flow.active {
-            demand_flag("channel.flow", "active=false", method)?;
-        }
-        turn.shared.send(self.key.number, &ChannelFlowOk { active: true });
         Ok(())
     }
 }

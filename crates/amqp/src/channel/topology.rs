@@ -15,11 +15,11 @@ use leveret_model::surface::{Feature, Status, find};
 use leveret_model::{
     Arguments, ConnectionAddress, ConnectionKey, Name, ReplyCode, RoutingKey, ShardAddress, Value, refusals,
 };
-use leveret_wire::Table;
 use leveret_wire::method::{
     ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind, QueueBind, QueueDeclare, QueueDelete,
     QueueUnbind,
 };
+use leveret_wire::{FieldError, Table};
 
 use super::properties::DIRECT_REPLY_TO;
 use crate::exception::{Exception, MethodId};
@@ -33,9 +33,12 @@ pub(super) fn to_arguments(place: &str, method: MethodId, table: Table<'_>) -> R
 }
 
 fn read_arguments(method: MethodId, table: Table<'_>) -> Result<Arguments, Exception> {
-    table
-        .to_arguments()
-        .map_err(|error| Exception::new(ReplyCode::SyntaxError, method, format!("arguments: {error}")))
+    table.to_arguments().map_err(|error| {
+        // arguments that are too deep for us are well formed: the channel is enough to close
+        let too_deep = error == FieldError::TooDeep;
+        let code = if too_deep { ReplyCode::PreconditionFailed } else { ReplyCode::SyntaxError };
+        Exception::new(code, method, format!("arguments: {error}"))
+    })
 }
 
 fn demand_arguments(place: &str, method: MethodId, arguments: Arguments) -> Result<Arguments, Exception> {

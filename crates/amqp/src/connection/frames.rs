@@ -6,7 +6,7 @@ use bytes::Bytes;
 use leveret_model::surface::Feature;
 use leveret_model::{ChannelKey, ChannelNumber, Instant, ReplyCode};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
-use leveret_wire::method::{ChannelCloseOk, ChannelOpenOk};
+use leveret_wire::method::{ChannelCloseOk, ChannelOpenOk, ConnectionUpdateSecretOk};
 use leveret_wire::{FrameError, FrameHead, FrameKind, Method, decode_head};
 
 use super::{Connection, Partial, Phase, ZERO};
@@ -251,6 +251,9 @@ impl<C: Default> Connection<C> {
         match method {
             Method::ConnectionClose(_) if self.puts_off_close() => return Ok(0),
             Method::ConnectionClose(_) => self.on_close(host),
+            // Passwords of users that are known here do not change with it: a secret that expires comes with
+            // OAuth.
+            Method::ConnectionUpdateSecret(_) => self.shared.send(ZERO, &ConnectionUpdateSecretOk),
             other => {
                 let name = other.name();
                 demand(name, Feature::Method, name.as_bytes(), id)?;

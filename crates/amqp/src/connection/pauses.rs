@@ -2,7 +2,7 @@
 //!
 //! Read first: `channel/pause.rs`.
 
-use leveret_model::{ChannelKey, ConsumerNumber};
+use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber};
 
 use super::Connection;
 
@@ -11,6 +11,14 @@ impl<C> Connection<C> {
     #[must_use]
     pub fn has_pauses(&self) -> bool {
         !self.shared.paused.is_empty()
+    }
+
+    /// The first channel whose consumers pause because it holds as much as it may; not because its client said
+    /// so.
+    #[must_use]
+    pub fn full_channel(&self) -> Option<ChannelNumber> {
+        let pausing = self.channels.iter().filter(|open| open.is_full_pause());
+        pausing.map(|open| open.key().number).next()
     }
 
     /// That consumer pauses, with its channel.

@@ -50,11 +50,12 @@ fn methods_without_a_place_here_end_the_connection() {
     let unknown = raw_frame(1, 1, &[0, 60, 0, 99]);
     for (bytes, code, method, text) in [
         (unknown, 540, (60, 99), "NOT_IMPLEMENTED - unknown method 60.99"),
+        (raw_frame(1, 1, &[0, 60, 0, 10]), 501, (60, 10), "FRAME_ERROR - cannot decode <<>>"),
         (
-            raw_frame(1, 1, &[0, 60, 0, 10]),
-            502,
+            raw_frame(1, 1, &[0, 60, 0, 10, 0, 0, 1, 255, 7]),
+            501,
             (60, 10),
-            "SYNTAX_ERROR - malformed arguments of method 60.10",
+            "FRAME_ERROR - cannot decode <<0,0,1,255,7>>",
         ),
         (
             frame(1, BasicQosOk),

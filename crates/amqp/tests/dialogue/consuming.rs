@@ -2,7 +2,6 @@
 
 use leveret_amqp::host::{Answer, Delivery, Operation};
 use leveret_amqp::{Config, Vanished};
-use leveret_model::limits::UNACKED_PER_CHANNEL_MAX;
 use leveret_model::{Body, ConsumerNumber, ConsumerTerms, Message, Name, Position, Settlement};
 use leveret_wire::Method;
 use leveret_wire::method::*;
@@ -283,10 +282,14 @@ fn recover_gives_everything_back() {
 /// A get that waited would wait for acks that come behind it; so it closes its channel, which gives back what it held.
 #[test]
 fn a_get_beyond_what_a_channel_may_hold_closes_it_and_gives_all_back() {
-    let mut talk = Talk::on_channel_1();
+    const MOST: usize = 1_000;
+    let config = Config { unacked_per_channel_max: MOST, ..Config::new("0.1.0", "test") };
+    let mut talk = Talk::open_with(config, &all_capabilities(), 131_072);
+    talk.says(1, ChannelOpen);
+    talk.hears(1, ChannelOpenOk);
     let (channel, consumer) = talk.consumes("c", false);
     talk.all_frames();
-    for position in 1..=UNACKED_PER_CHANNEL_MAX as u64 {
+    for position in 1..=MOST as u64 {
         talk.delivers(channel, consumer, position, b"");
         talk.all_frames();
     }
@@ -296,11 +299,11 @@ fn a_get_beyond_what_a_channel_may_hold_closes_it_and_gives_all_back() {
     talk.answers(channel, Answer::Empty);
     talk.hears(1, BasicGetEmpty);
     talk.says(1, BasicGet { queue: b"q", no_ack: false });
-    let text = "PRECONDITION_FAILED - channel holds 100000 unacknowledged messages, which is the limit";
+    let text = "PRECONDITION_FAILED - channel holds 1000 unacknowledged messages, which is the limit";
     talk.hears_channel_close(1, 406, (60, 70), text);
     let given_back =
         talk.broker.calls.drain(..).filter(|call| matches!(call, Call::Settle(_, Settlement::Requeue)));
-    assert_eq!(given_back.count(), UNACKED_PER_CHANNEL_MAX);
+    assert_eq!(given_back.count(), MOST);
 }
 
 /// AMQP 0-9-1 §1.8.3.10; RabbitMQ: the count is what is left ready.

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use leveret_amqp::Config;
 use leveret_amqp::host::Published;
-use leveret_model::limits::SLICE_BYTES_MIN;
+use leveret_model::limits::{SLICE_BYTES_MIN, TABLE_DEPTH_MAX};
 use leveret_model::{Refusal, ReplyCode};
+use leveret_wire::frame::write_header_frame;
 use leveret_wire::method::*;
+use leveret_wire::{BasicProperties, Table};
 
 use crate::support::{
     Call, Talk, body_frame, frame, header_frame, header_payload, publish_frames, raw_frame,
@@ -87,51 +89,61 @@ fn a_large_body_in_tiny_frames_is_gathered() {
     assert_eq!(talk.broker.chunks.len(), 2);
 }
 
-/// RabbitMQ: "expected content header", "expected content body"; wrong class in the header.
+/// Codes and texts of RabbitMQ 4.3.
 #[test]
-fn content_out_of_order_is_505() {
-    let wrong_class = {
+fn content_out_of_order_ends_the_connection() {
+    const METHOD: &str = "UNEXPECTED_FRAME - expected method frame, got non method frame instead";
+    const HEADER: &str =
+        "UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead";
+    const BODY: &str = "UNEXPECTED_FRAME - expected content body, got non content body frame instead";
+    let (class, weight) = (8, 10);
+    let wrong = |at: usize| {
         let mut header = header_frame(1, 3);
-        header[8] = 50;
+        header[at] = 50;
         header
     };
-    for (bytes, method, text) in [
-        (header_frame(1, 1), (0, 0), "expected method frame, got content header frame instead"),
-        (body_frame(1, b"x"), (0, 0), "expected method frame, got content body frame instead"),
-        (
-            [publish_method(), publish_method()].concat(),
-            (60, 40),
-            "expected content header frame, got method frame instead",
-        ),
-        (
-            [publish_method(), body_frame(1, b"x")].concat(),
-            (60, 40),
-            "expected content header frame, got content body frame instead",
-        ),
-        (
-            [publish_method(), header_frame(1, 3), header_frame(1, 3)].concat(),
-            (60, 40),
-            "expected content body frame, got content header frame instead",
-        ),
-        (
-            [publish_method(), header_frame(1, 3), frame(1, BasicQos::default())].concat(),
-            (60, 40),
-            "expected content body frame, got method frame instead",
-        ),
-        (
-            [publish_method(), wrong_class].concat(),
-            (60, 40),
-            "expected content header for class 60, got one for class 50 instead",
-        ),
-        (
-            [publish_method(), header_frame(1, 3), body_frame(1, b"four")].concat(),
-            (60, 40),
-            "body frame of 4 bytes where 3 are missing",
-        ),
+    let (begun, header) = (publish_method(), header_frame(1, 3));
+    let other_class = "UNEXPECTED_FRAME - expected content header for class 60, got one for class 50 instead";
+    let too_long = "FRAME_ERROR - content body frame exceeds remaining content size";
+    for (frames, code, method, text) in [
+        (vec![header.clone()], 505, (0, 0), METHOD),
+        (vec![body_frame(1, b"x")], 505, (0, 0), METHOD),
+        (vec![begun.clone(), begun.clone()], 505, (60, 40), HEADER),
+        (vec![begun.clone(), body_frame(1, b"x")], 505, (60, 40), HEADER),
+        (vec![begun.clone(), wrong(weight)], 505, (60, 40), HEADER),
+        (vec![begun.clone(), wrong(class)], 505, (60, 40), other_class),
+        (vec![begun.clone(), header.clone(), header.clone()], 505, (60, 40), BODY),
+        (vec![begun.clone(), header.clone(), frame(1, BasicQos::default())], 505, (60, 40), BODY),
+        (vec![begun, header, body_frame(1, b"four")], 501, (60, 40), too_long),
     ] {
         let mut talk = Talk::on_channel_1();
-        talk.says_bytes(&bytes);
-        talk.hears_connection_close(505, method, &format!("UNEXPECTED_FRAME - {text}"));
+        talk.says_bytes(&frames.concat());
+        talk.hears_connection_close(code, method, text);
+    }
+}
+
+/// Headers that are nested deeper than ours may be are well formed: their channel ends, and the rest of the
+/// message is skipped.
+#[test]
+fn headers_that_are_too_deep_are_406() {
+    let nested = |depth: usize| {
+        let deepest = leveret_model::Value::Void;
+        (0..depth).fold(deepest, |inner, _| leveret_model::Value::Array(vec![inner]))
+    };
+    for (depth, taken) in [(16, true), (TABLE_DEPTH_MAX - 1, true), (TABLE_DEPTH_MAX, false)] {
+        let table = crate::support::arguments(&[("n", nested(depth))]);
+        let properties = BasicProperties { headers: Some(Table(&table)), ..Default::default() };
+        let (mut payload, mut header) = (Vec::new(), Vec::new());
+        properties.encode_payload(1, &mut payload);
+        write_header_frame(&mut header, 1, &payload);
+        let mut talk = Talk::on_channel_1();
+        talk.says_bytes(&[publish_method(), header, body_frame(1, b"m")].concat());
+        if taken {
+            assert_eq!(body_of(talk.broker.calls.pop_front()), b"m", "{depth}");
+        } else {
+            let text = "PRECONDITION_FAILED - malformed headers: tables nested deeper than 128";
+            talk.hears_channel_close(1, 406, (60, 40), text);
+        }
     }
 }
 
@@ -330,11 +342,11 @@ fn a_held_publish_goes_with_its_channel() {
 
 /// `limits::BODIES_UNFINISHED_BYTES_MAX`
 #[test]
-fn too_many_unfinished_bytes_are_501() {
+fn too_many_unfinished_bytes_are_506() {
     let mut talk = Talk::open();
     let max = leveret_model::limits::BODIES_UNFINISHED_BYTES_MAX;
     let mut sent = 0;
-    for channel in 1..=5 {
+    for channel in 1..=17 {
         talk.says(channel, ChannelOpen);
         talk.hears(channel, ChannelOpenOk);
         let method = BasicPublish { exchange: b"e", routing_key: b"k", ..Default::default() };
@@ -343,24 +355,12 @@ fn too_many_unfinished_bytes_are_501() {
             talk.says_bytes(&body_frame(channel, &[0; 100_000]));
             sent += 100_000;
             if sent > max {
-                let text = format!("FRAME_ERROR - more than {max} bytes in unfinished messages");
-                talk.hears_connection_close(501, (60, 40), &text);
+                let text = format!("RESOURCE_ERROR - more than {max} bytes in unfinished messages");
+                talk.hears_connection_close(506, (60, 40), &text);
                 assert_eq!(talk.connection.unfinished_bytes(), 0);
                 return;
             }
         }
     }
     panic!("{sent} bytes were taken");
-}
-
-/// RabbitMQ: immediate is 540.
-#[test]
-fn immediate_is_540() {
-    let mut talk = Talk::on_channel_1();
-    talk.says(1, BasicPublish { immediate: true, ..Default::default() });
-    talk.hears_connection_close(
-        540,
-        (60, 40),
-        "NOT_IMPLEMENTED - basic.publish with immediate is not implemented yet",
-    );
 }

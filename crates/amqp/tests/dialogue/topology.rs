@@ -222,3 +222,23 @@ fn an_answer_that_does_not_fit_is_541() {
     talk.answers(channel, Answer::Empty);
     talk.hears_connection_close(541, (50, 30), "INTERNAL_ERROR - the answer does not fit the request");
 }
+
+/// RabbitMQ bounds the frame alone; deeper tables than ours cost the channel.
+#[test]
+fn arguments_may_have_any_number_of_entries_and_a_depth_that_is_ours_to_bound() {
+    let mut talk = Talk::on_channel_1();
+    let entries: Vec<(String, Value)> = (0..1_001).map(|n| (format!("k{n}"), Value::I32(1))).collect();
+    let entries: Vec<(&str, Value)> = entries.iter().map(|(key, value)| (&key[..], value.clone())).collect();
+    let table = arguments(&entries);
+    let bind = QueueBind { queue: b"q", exchange: b"x", arguments: Table(&table), ..Default::default() };
+    talk.says(1, bind);
+    let (channel, operation) = talk.asked();
+    assert!(matches!(operation, Operation::QueueBind(bind) if bind.arguments.0.len() == 1_001));
+    talk.answers(channel, Answer::Done);
+    talk.hears(1, QueueBindOk);
+    let deep = (0..200).fold(Value::Void, |inner, _| Value::Array(vec![inner]));
+    let table = arguments(&[("n", deep)]);
+    talk.says(1, QueueBind { queue: b"q", exchange: b"x", arguments: Table(&table), ..Default::default() });
+    let text = "PRECONDITION_FAILED - arguments: tables nested deeper than 128";
+    talk.hears_channel_close(1, 406, (50, 20), text);
+}

@@ -207,11 +207,17 @@ impl Control {
 
     fn bind_queue(&mut self, origin: Origin, binding: &Binding) -> Step {
         let name = ObjectName::new(&binding.vhost, &binding.destination);
-        let record = match self.own_life(origin, &name, || Step::Refuse(refusal::no_queue(&name))) {
+        let source = self.source_missing(binding);
+        // with neither there, RabbitMQ names the exchange
+        let absent = match &source {
+            Some(Step::Refuse(refusal)) => refusal.clone(),
+            _ => refusal::no_queue(&name),
+        };
+        let record = match self.own_life(origin, &name, || Step::Refuse(absent)) {
             Err(step) => return step,
             Ok(record) => record,
         };
-        if let Some(step) = self.source_missing(binding) {
+        if let Some(step) = source {
             return step;
         }
         // one that is there already may not be visible everywhere yet

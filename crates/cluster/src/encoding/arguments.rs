@@ -6,7 +6,7 @@
 //!   value: the type letter of AMQP tables, then the value, little-endian; strings: length u32, bytes
 //! ```
 //! Invariants: what [`encode`] writes [`decode`] reads back equal, bit by bit for floats; nesting and entries
-//! are bounded by `limits::TABLE_DEPTH_MAX` and `TABLE_ENTRIES_MAX`, so the recursion is too.
+//! are bounded by `limits::TABLE_DEPTH_MAX` and the bytes of a client's frame, so the recursion is too.
 
 use alloc::vec::Vec;
 
@@ -30,7 +30,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Arguments, Damage> {
         return Ok(Arguments::default());
     }
     let mut take = Take::new(bytes);
-    let mut budget = Budget { entries: limits::TABLE_ENTRIES_MAX, depth: limits::TABLE_DEPTH_MAX };
+    // an entry took a byte of its client's frame at least
+    let mut budget = Budget { entries: limits::FRAME_BYTES_MAX as usize, depth: limits::TABLE_DEPTH_MAX };
     let table = take_table(&mut take, &mut budget)?;
     take.end()?;
     Ok(table)

@@ -6,6 +6,7 @@
 //! winning value is parsed, so a flag also overrides a value that is wrong in the file; every error is one
 //! line that names the option, the value, where it came from and what to do.
 
+mod default_user;
 pub(crate) mod door;
 mod file;
 mod flags;
@@ -20,9 +21,13 @@ mod values;
 mod tests;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use leveret_model::limits::{LINK_SECRET_BYTES_MIN, SECRET_BYTES_MAX, SECRET_FILE_BYTES_MAX};
+use leveret_model::limits::{
+    LINK_SECRET_BYTES_MIN, LISTENERS_MAX, PROXY_NETWORKS_MAX, SECRET_BYTES_MAX, SECRET_FILE_BYTES_MAX,
+};
+use leveret_server::DefaultUser;
 
 pub(crate) use flags::{ServeArgs, augment, given};
 pub(crate) use options::Settings;
@@ -42,6 +47,8 @@ pub(crate) struct Loaded {
     pub(crate) settings: Settings,
     /// Environment variables that look like ours and are none: a typing error, or a container platform's own.
     pub(crate) unknown_variables: Vec<String>,
+    /// The user that the node has at its start.
+    pub(crate) default_user: DefaultUser,
     /// The path of the secret file as it was given, and where.
     secret_place: String,
 }
@@ -49,13 +56,19 @@ pub(crate) struct Loaded {
 /// Reads the three sources.
 pub(crate) fn load(args: &ServeArgs, environment: &Environment) -> Result<Loaded, ConfigError> {
     let sources = sources::Sources::open(&args.given, environment)?;
-    let settings = Settings::from_sources(&sources)?;
+    let mut settings = Settings::from_sources(&sources)?;
+    if settings.loopback_users == [NOBODY] {
+        settings.loopback_users.clear();
+    }
     check_exposure(&settings, &sources)?;
     check_dns(&settings, &sources)?;
     check_ports(&settings, &sources)?;
+    check_counts(&settings, &sources)?;
+    let default_user = default_user::default_user(&settings, &sources, environment)?;
     let secret = settings.secret_file.as_deref().unwrap_or(Path::new("")).display().to_string();
     let secret_place = sources.place("secret_file", &secret);
-    Ok(Loaded { settings, unknown_variables: sources.unknown_variables(&every_variable()), secret_place })
+    let unknown_variables = sources.unknown_variables(&every_variable());
+    Ok(Loaded { settings, unknown_variables, default_user, secret_place })
 }
 
 /// The data directory for a command that talks to a running node: flag, environment, or the user's own.
@@ -105,12 +118,38 @@ fn check_dns(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), 
 
 /// Two listeners cannot have one port; port 0 is another one for each.
 fn check_ports(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), ConfigError> {
-    if settings.listen != settings.cluster_listen || settings.listen.port() == 0 {
+    if settings.cluster_listen.port() == 0 || !settings.listen.contains(&settings.cluster_listen) {
         return Ok(());
     }
     let what = "is the address of --listen too; clients and nodes need a port each, so change one of them";
     Err(sources.wrong("cluster_listen", &settings.cluster_listen.to_string(), what))
 }
+
+/// Each listener and each network has its place in a table that is not large.
+fn check_counts(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), ConfigError> {
+    let counts = [
+        ("listen", settings.listen.len(), LISTENERS_MAX),
+        ("proxy_protocol_from", settings.proxy_protocol_from.len(), PROXY_NETWORKS_MAX),
+    ];
+    for (key, count, most) in counts {
+        if count > most {
+            return Err(sources.wrong(key, &format!("{count} values"), &format!("are more than {most}")));
+        }
+    }
+    if settings.listen.is_empty() {
+        return Err(sources.wrong("listen", "[]", "is no address; clients need one"));
+    }
+    let twice = |(at, address): &(usize, &SocketAddr)| {
+        address.port() != 0 && settings.listen[..*at].contains(address)
+    };
+    match settings.listen.iter().enumerate().find(twice) {
+        Some((_, address)) => Err(sources.wrong("listen", &address.to_string(), "is given twice")),
+        None => Ok(()),
+    }
+}
+
+/// A list of users that has nobody in it (RabbitMQ: `loopback_users = none`).
+const NOBODY: &str = "none";
 
 /// The cluster port fails closed: without a secret, links stay on this machine.
 fn check_exposure(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), ConfigError> {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use leveret_model::limits;
+use leveret_server::SourceNetwork;
 use tracing_subscriber::filter::Targets;
 
 use super::values::{self, DnsName, LogFormat};
@@ -18,6 +19,8 @@ use super::values::{self, DnsName, LogFormat};
 pub(crate) enum Fallback {
     /// This text, parsed like any other.
     Is(&'static str),
+    /// These texts: a list.
+    List(&'static [&'static str]),
     /// So many bytes.
     Bytes(u64),
     /// Worked out from the machine; the text says how.
@@ -76,6 +79,7 @@ impl Declared {
     pub(crate) fn default_text(&self) -> String {
         match &self.fallback {
             Fallback::Is(text) | Fallback::From(text, _) | Fallback::Absent(text) => (*text).to_owned(),
+            Fallback::List(texts) => texts.join(" and "),
             Fallback::Bytes(bytes) => values::show_bytes(*bytes),
         }
     }
@@ -150,11 +154,37 @@ options! {
     /// Every option of `leveret serve` with the value that holds.
     Settings in "";
 
-    /// Address and port for AMQP clients.
+    /// Address and port for AMQP clients; may be given several times.
     ///
-    /// Port 0 takes a free one; the line `listening for AMQP on ADDR:PORT` at start says which.
-    /// `0.0.0.0` and `[::]` listen on every interface. A port in use ends the start with exit code 1.
-    listen: SocketAddr = one(values::address), "ADDR:PORT", Fallback::Is("127.0.0.1:5672");
+    /// At most 16. Port 0 takes a free one; a line `listening for AMQP on ADDR:PORT` at start for each says
+    /// which. `0.0.0.0` listens on every interface, and so does `[::]`, which alone takes IPv4 too. A port in
+    /// use ends the start with exit code 1. On a machine without IPv6 a missing `[::1]` does not.
+    listen: Vec<SocketAddr> = many(values::address), "ADDR:PORT",
+        Fallback::List(&["127.0.0.1:5672", "[::1]:5672"]);
+
+    /// User that the node has at its start, with all rights on the vhost `/`.
+    ///
+    /// There is no other user then, and it may come from other machines. It needs a password, by
+    /// `default_password_file`. Without this, `RABBITMQ_DEFAULT_USER` in the environment counts.
+    default_user: Option<String> = maybe(values::user), "NAME", Fallback::Absent("`guest`, whose password is `guest`");
+
+    /// File with the password of the default user.
+    ///
+    /// 1 to 4096 bytes; one line end behind them does not count. Without this, `RABBITMQ_DEFAULT_PASS` in the
+    /// environment counts. A pipe is read to its end, for 10 s at most.
+    default_password_file: Option<PathBuf> = maybe(values::path), "FILE", Fallback::Absent("none");
+
+    /// User who may log in from this machine only; may be given several times.
+    ///
+    /// `none` is nobody: then `guest` with its public password may come from everywhere that reaches the node.
+    loopback_users: Vec<String> = many(values::user), "NAME", Fallback::List(&["guest"]);
+
+    /// Network of proxies that say in front of each connection who its client is; may be given several times.
+    ///
+    /// At most 64. From there each connection must begin with a header of the PROXY protocol, version 1 or 2,
+    /// and from nowhere else is one taken. The client's address is the one that logs, `status` and
+    /// `loopback_users` see; a client of a proxy counts as one of this machine only if both are here.
+    proxy_protocol_from: Vec<SourceNetwork> = many(values::source_network), "ADDR[/BITS]", Fallback::Absent("none");
 
     /// Address and port for the links to other nodes.
     ///

@@ -27,9 +27,9 @@ pub(crate) fn render() -> String {
         page.push_str(&format!("\n## {}\n\n{}.\n{}\n", option.flag(), option.help(), option.manual()));
         if option.repeatable {
             page.push_str(&format!(
-                "\nAs a flag: once for each. In the environment: with commas between. In the file: a list, such as\n\
-                 `{} = [\"10.0.0.1:25672\", \"10.0.0.2:25672\"]`.\n",
-                option.key
+                "\nAs a flag: once for each. In the environment: with commas between. In the file: a list,\n\
+                 `{0} = [\"{1}\", \"{1}\"]`.\n",
+                option.key, option.shape
             ));
         }
     }

@@ -154,6 +154,10 @@ impl<'a> Sources<'a> {
         let text = match &option.fallback {
             Fallback::Absent(_) => return Ok(None),
             Fallback::Is(text) => (*text).to_owned(),
+            Fallback::List(texts) => {
+                let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+                return Ok(Some(Picked { texts, origin: Origin::Fallback }));
+            }
             Fallback::Bytes(bytes) => bytes.to_string(),
             Fallback::From(_, work_out) => work_out(self.environment)
                 .map_err(|what| ConfigError::new(format!("--{} {what}", option.flag())))?,

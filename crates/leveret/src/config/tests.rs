@@ -39,7 +39,7 @@ fn settings(given: &[(&'static str, &str)]) -> Result<Settings, String> {
 #[test]
 fn without_any_source_the_defaults_hold() {
     let settings = settings(&[]).expect("defaults are valid");
-    assert_eq!(settings.listen.to_string(), "127.0.0.1:5672");
+    assert_eq!(settings.listen, ["127.0.0.1:5672", "[::1]:5672"].map(|a| a.parse().expect("an address")));
     assert_eq!(settings.cluster_listen.to_string(), "127.0.0.1:25672");
     assert_eq!(settings.data_dir.to_str(), Some("/home/hare/.local/share/leveret"));
     assert_eq!(settings.group, "leveret");
@@ -72,7 +72,7 @@ fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
 fn a_list_of_a_higher_source_replaces_the_lower_one() {
     let file = "seed = [\"127.0.0.1:1\", \"127.0.0.1:2\"]";
     let ports =
-        |loaded: Loaded| loaded.settings.seed.iter().map(std::net::SocketAddr::port).collect::<Vec<_>>();
+        |loaded: Loaded| loaded.settings.seed.iter().map(SocketAddr::port).collect::<Vec<_>>();
     assert_eq!(ports(load_with(file, &[], &[]).expect("valid")), [1, 2]);
     let env = [("LEVERET_SEED", "127.0.0.1:3, 127.0.0.1:4")];
     assert_eq!(ports(load_with(file, &env, &[]).expect("valid")), [3, 4]);
@@ -111,6 +111,10 @@ fn every_wrong_value_is_one_line_with_option_value_and_remedy() {
             "--cluster-listen 127.0.0.1:5672: is the address of --listen too",
         ),
         ("listen", "127.0.0.1:25672", "--cluster-listen (default 127.0.0.1:25672): is the address of"),
+        ("default_user", "", "--default-user \"\": is not the name of a user"),
+        ("default_password_file", "/dev/null", "--default-password-file /dev/null: is empty"),
+        ("loopback_users", "a\u{7f}b", "is not the name of a user"),
+        ("proxy_protocol_from", "10.0.0.0/33", "--proxy-protocol-from 10.0.0.0/33: is not ADDR or ADDR/BITS"),
         ("data_dir", "", "is not a path"),
         ("name", "two words", "is not a name"),
         ("group", &long, "is not a name"),
@@ -141,6 +145,25 @@ fn every_wrong_value_is_one_line_with_option_value_and_remedy() {
     }
     let error = settings(&many.map(|seed| ("seed", seed))).expect_err("too many");
     assert!(error.contains("are more than 64"), "{error}");
+    let many: Vec<String> = (1..=17).map(|port| format!("127.0.0.1:{port}")).collect();
+    let given = vec![("listen", many)];
+    let error = load(&ServeArgs { given }, &variables(&[])).expect_err("too many").to_string();
+    assert!(error.contains("17 values: are more than 16"), "{error}");
+    let given = vec![("listen", vec!["127.0.0.1:7".to_owned(), "127.0.0.1:7".to_owned()])];
+    let error = load(&ServeArgs { given }, &variables(&[])).expect_err("the same").to_string();
+    assert_eq!(error, "--listen 127.0.0.1:7: is given twice");
+}
+
+#[test]
+fn clients_are_let_in_at_several_addresses_and_the_list_of_local_users_may_be_empty() {
+    let both = ["0.0.0.0:5672", "[::]:5672"];
+    let environment =
+        variables(&[("LEVERET_LISTEN", "0.0.0.0:5672,[::]:5672"), ("LEVERET_LOOPBACK_USERS", "none")]);
+    let settings = load(&ServeArgs::default(), &environment).expect("good").settings;
+    assert_eq!(settings.listen, both.map(|address| address.parse().expect("an address")));
+    assert_eq!(settings.loopback_users, Vec::<String>::new());
+    let settings = load(&ServeArgs::default(), &variables(&[])).expect("defaults").settings;
+    assert_eq!(settings.loopback_users, ["guest"]);
 }
 
 #[test]

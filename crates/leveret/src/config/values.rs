@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use leveret_model::limits;
+use leveret_server::SourceNetwork;
 use tracing_subscriber::filter::Targets;
 
 use super::Environment;
@@ -50,6 +51,18 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
         return Err("is not a name: 1 to 255 letters, digits or . _ - @ :".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// A user's name, which is a short string on the wire.
+pub(crate) fn user(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
+        return Err("is not the name of a user: 1 to 255 bytes without control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(crate) fn source_network(text: &str) -> Result<SourceNetwork, String> {
+    text.parse().map_err(str::to_owned)
 }
 
 pub(crate) fn dns_name(text: &str) -> Result<DnsName, String> {

@@ -40,17 +40,23 @@ pub const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 pub const CONNECTIONS_MAX: usize = 65_536;
 /// Largest message body, bytes (RabbitMQ: max_message_size). More is 406 at the content header, as RabbitMQ.
 pub const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Messages that a connection has begun and not finished, bytes, over all channels. More is 501.
-pub const BODIES_UNFINISHED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Messages that a connection has begun and not finished, bytes, over all channels: twelve of the largest at
+/// once. More is 506, which blames nobody: each message is within its bound. They cannot wait, for the frames
+/// that end the others come behind theirs. What is begun counts as memory that clients keep
+/// ([`MEMORY_CLIENTS_PERCENT`](super::MEMORY_CLIENTS_PERCENT)), and ends with 320 before that if all clients
+/// together have too much.
+pub const BODIES_UNFINISHED_BYTES_MAX: usize = 12 * BODY_BYTES_MAX as usize;
 /// Bytes of uncommitted and of begun messages of a connection, above which a publish in a transaction is 406.
-/// Half of `BODIES_UNFINISHED_BYTES_MAX`, so that the largest message can be begun beside a full transaction.
+/// Far below `BODIES_UNFINISHED_BYTES_MAX`, so that the largest message can be begun beside a full transaction.
 pub const TRANSACTION_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Publishes and settlements of one transaction. More is 406.
 pub const TRANSACTION_OPERATIONS_MAX: usize = 100_000;
-/// Nesting of field tables. More is 502; the decoder counts, it does not recurse.
-pub const TABLE_DEPTH_MAX: usize = 16;
-/// Entries of one field table, all levels together. More is 502.
-pub const TABLE_ENTRIES_MAX: usize = 1_000;
+/// Nesting of field tables. More is 406: such a table is well formed (RabbitMQ has no bound but the frame). The
+/// number of entries has no bound of its own either: an entry takes a byte of its frame at least.
+pub const TABLE_DEPTH_MAX: usize = 128;
+/// Levels of a field table that are checked without a call for the levels below them. What clients send is
+/// flatter.
+pub const TABLE_LEVELS_AT_ONCE: usize = 16;
 /// Bytes of frames that a channel keeps while an operation is pending. At the bound the connection is not read.
 pub const DEFERRED_BYTES_MAX: usize = 256 * 1024;
 /// Bodies from here on travel as counted slices of the receive block, bytes. Below, a copy is cheaper than the
@@ -80,17 +86,16 @@ pub const CONSUMERS_PER_CONNECTION_MAX: usize = 20_000;
 pub const CONSUMERS_PER_SHARD_MAX: usize = 500_000;
 /// What a consumer takes in its channel, its shard and its queue, bytes; measured with 600,000 of one queue.
 pub const CONSUMER_BYTES: usize = 400;
-/// Unacknowledged messages of one consumer without a prefetch limit: what its queue's home grants, which knows
-/// nothing of the channel's other consumers. At the bound its deliveries pause, no error. (RabbitMQ has no
-/// bound.)
-pub const UNACKED_PER_CONSUMER_MAX: usize = 20_000;
-/// Unacknowledged messages of one channel, of all its consumers and gets. At the bound deliveries to its
-/// consumers pause, no error, until there is room for one to each; what the windows of consumers elsewhere let
-/// through by then still comes ([`CONSUMER_WINDOW_MESSAGES`](super::CONSUMER_WINDOW_MESSAGES) each). A
-/// `basic.get` or `basic.consume` that wants acks is 406 then, which closes the channel and gives all of it
-/// back: the get would wait for the channel's own acks, which come behind it, and consumers that come and go
-/// would each bring a window. (RabbitMQ has no bound.)
-pub const UNACKED_PER_CHANNEL_MAX: usize = 100_000;
+/// Unacknowledged messages of one channel, of all its consumers and gets: about 160 MB for the channel's table
+/// of them. A prefetch of 0 is no limit, so this is what bounds a client that takes all and acknowledges
+/// nothing; their bodies count as messages in queues. At the bound deliveries to the channel's consumers pause
+/// until there is room for one to each, the log says so once and `status` shows it; what the windows of
+/// consumers elsewhere let through by then still comes
+/// ([`CONSUMER_WINDOW_MESSAGES`](super::CONSUMER_WINDOW_MESSAGES) each). A `basic.get` or `basic.consume` that
+/// wants acks is 406 then, which closes the channel and gives all of it back: the get would wait for the
+/// channel's own acks, which come behind it, and consumers that come and go would each bring a window.
+/// (RabbitMQ has no bound.)
+pub const UNACKED_PER_CHANNEL_MAX: usize = 4_000_000;
 /// How long a refused login is held when the client cannot take a close frame (RabbitMQ holds about 3 s;
 /// shorter frees the slot).
 pub const LOGIN_REFUSED_HOLD: Duration = Duration::from_secs(1);
@@ -120,3 +125,9 @@ pub const CONFIRMS_KEEP: usize = 64;
 /// Deliveries that were settled out of order and may stay as holes of a channel's table; of more, no more than
 /// are held.
 pub const UNACKED_HOLES_FREE: usize = 64;
+/// Addresses at which a node lets clients in. More is refused at the start.
+pub const LISTENERS_MAX: usize = 16;
+/// Networks of proxies whose PROXY header is believed. More is refused at the start.
+pub const PROXY_NETWORKS_MAX: usize = 64;
+/// A PROXY header with all that a proxy adds to it (version 2: certificates), bytes. More is a drop.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;

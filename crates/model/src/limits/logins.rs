@@ -25,3 +25,5 @@ pub const LOGIN_CACHE_TIME: Duration = Duration::from_secs(600);
 pub const LOGIN_CACHE_ENTRIES_MAX: usize = 10_000;
 /// Memory of one compiled permission pattern, bytes. More is refused where it is set.
 pub const PERMISSION_PATTERN_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a file with a password; more is an error that names it.
+pub const PASSWORD_FILE_BYTES_MAX: usize = 4_098;

@@ -16,3 +16,7 @@ pub const REGISTERS_MAX: usize = 200_000;
 /// Arguments of all exchanges, queues and bindings of a cluster, bytes; each node keeps them a few times. With
 /// more, what is new and has arguments is 406 at declare and bind.
 pub const DEFINITION_ARGUMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Entries of a header table up to which a name is looked for from front to back. Of more, the entries are
+/// sorted once for each message and binding table, so that a large table in a binding costs no product of the
+/// two.
+pub const ENTRIES_LOOKED_THROUGH_MAX: usize = 32;

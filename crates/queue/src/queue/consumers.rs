@@ -15,7 +15,6 @@ use core::cmp::Reverse;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_model::limits::UNACKED_PER_CONSUMER_MAX;
 use leveret_model::{ConsumerKey, ConsumerTerms, Seed, ShardAddress, Unread};
 
 use super::consumer::{Consumer, LineRank, NOBODY};
@@ -104,7 +103,7 @@ impl Consumers {
             no_ack,
             unacked: consumer.unacked,
             subscribed: true,
-            prefetch: if prefetch == 0 { UNACKED_PER_CONSUMER_MAX as u32 } else { prefetch.into() },
+            prefetch: if prefetch == 0 { u32::MAX } else { prefetch.into() },
             rank,
             credit: match new.window {
                 Window::Output => None,

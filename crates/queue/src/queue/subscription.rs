@@ -21,7 +21,7 @@ pub enum Window {
 pub struct Subscription {
     /// Who.
     pub key: ConsumerKey,
-    /// How; a prefetch of 0 is `limits::UNACKED_PER_CONSUMER_MAX`.
+    /// How; a prefetch of 0 is no limit.
     pub terms: ConsumerTerms,
     /// What bounds the deliveries under way.
     pub window: Window,

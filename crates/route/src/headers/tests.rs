@@ -99,6 +99,39 @@ fn a_bad_x_match_is_refused_at_the_bind() {
     }
 }
 
+/// Large tables are looked up another way, with the same outcome: the first of equal names counts.
+#[test]
+fn a_table_of_many_headers_is_matched_as_one_of_few() {
+    let many = |from: usize, upto: usize| {
+        (from..upto).map(|n| (RoutingKey::new(format!("k{n}").as_bytes()), Value::I32(n as i32)))
+    };
+    let twice = (RoutingKey::new(b"k7"), Value::Bool(true));
+    let headers = Arguments(many(0, 10_000).chain([twice]).rev().chain(many(7, 8)).collect());
+    let payload = payload(&headers);
+    let holds = |criteria: Vec<(RoutingKey, Value)>| {
+        let criteria = Arguments(criteria);
+        Mode::of(&criteria).matches(&criteria, &MessageHeaders::new(&payload))
+    };
+    assert!(holds(many(8, 10_000).collect()));
+    assert!(holds(vec![(RoutingKey::new(b"k7"), Value::Bool(true))]), "the first of two");
+    assert!(!holds(vec![(RoutingKey::new(b"k7"), Value::I32(7))]));
+    assert!(!holds(many(9_990, 10_001).collect()), "one is not there");
+}
+
+#[test]
+fn large_tables_in_headers_are_equal_by_their_entries_in_any_order() {
+    let entries = |last: i32| {
+        let entry = |n: i32| (RoutingKey::new(format!("k{n}").as_bytes()), Value::I32(n));
+        (0..1_000).chain([last]).map(entry).collect::<Vec<_>>()
+    };
+    let nested = |entries: Vec<_>| Arguments(vec![(RoutingKey::new(b"t"), Value::Table(Arguments(entries)))]);
+    let payload = payload(&nested(entries(5_000).into_iter().rev().collect()));
+    for (last, equal) in [(5_000, true), (5_001, false)] {
+        let criteria = nested(entries(last));
+        assert_eq!(Mode::of(&criteria).matches(&criteria, &MessageHeaders::new(&payload)), equal, "{last}");
+    }
+}
+
 #[test]
 fn a_payload_without_headers_or_sense_has_none() {
     assert!(!MessageHeaders::new(b"").matches(b"a", None));

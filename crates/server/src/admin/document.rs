@@ -19,7 +19,7 @@ use crate::memory::NodeMemory;
 pub(crate) struct NodeFacts {
     pub(crate) id: NodeId,
     pub(crate) name: String,
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Vec<SocketAddr>,
     pub(crate) cluster_listen: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) started: Instant,
@@ -36,7 +36,7 @@ pub(super) fn of(
         "node": {
             "id": whole(facts.id), "name": facts.name, "version": env!("CARGO_PKG_VERSION"),
             "uptime_s": clock::now().since(facts.started).as_secs(),
-            "listen": facts.listen.to_string(), "cluster_listen": facts.cluster_listen,
+            "listen": listen(facts), "cluster_listen": facts.cluster_listen,
             "data_dir": facts.data_dir,
         },
         "nodes": nodes(facts, &overview.nodes, clock::now()),
@@ -57,6 +57,12 @@ pub(super) fn of(
         },
         "warnings": warnings(memory, overview),
     })
+}
+
+/// The addresses in one text, as `status` shows them.
+fn listen(facts: &NodeFacts) -> String {
+    let addresses: Vec<String> = facts.listen.iter().map(SocketAddr::to_string).collect();
+    addresses.join(" and ")
 }
 
 /// All digits: for programs, which compare and keep ids; people see the first eight.
@@ -170,7 +176,7 @@ mod tests {
     const OWN: NodeId = NodeId(1);
 
     fn facts() -> NodeFacts {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 5672));
+        let listen = vec![SocketAddr::from(([127, 0, 0, 1], 5672))];
         let (name, cluster_listen) = ("own".into(), "127.0.0.1:25672".into());
         NodeFacts { id: OWN, name, listen, cluster_listen, data_dir: PathBuf::new(), started: Instant::ZERO }
     }

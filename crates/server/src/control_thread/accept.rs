@@ -6,7 +6,7 @@ use leveret_model::{Instant, limits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::ControlThread;
-use crate::accept::{self, ACCEPTOR};
+use crate::accept::{self, ACCEPTOR, Listening};
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
@@ -61,11 +61,12 @@ impl ControlThread {
     /// The node is ready: clients are let in. Another process that bound the port beside us may have opened it
     /// first.
     pub(super) fn open_clients(&mut self) -> Result<(), StartError> {
-        let Some(socket) = self.client_socket.take() else { return Ok(()) };
-        let (what, flag, address) = ("AMQP", "--listen", self.listen);
-        let wrong = |error| StartError::Listen { what, address, flag, error };
-        let listener = accept::listen(socket).map_err(wrong)?;
-        self.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::Listener(listener));
+        let Some(ports) = self.client_ports.take() else { return Ok(()) };
+        let mut listeners = Vec::new();
+        for port in ports {
+            listeners.push(Listening::new(port)?);
+        }
+        self.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::Listeners(listeners));
         Ok(())
     }
 }

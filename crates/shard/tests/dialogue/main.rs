@@ -8,6 +8,7 @@ mod consuming;
 mod declaring;
 mod early;
 mod exchanges;
+mod flow;
 mod kept;
 mod lifetimes;
 mod limits;

@@ -117,13 +117,31 @@ fn arrays_count_as_levels() {
 }
 
 #[test]
-fn entries_are_bounded_over_all_levels() {
-    let table = |inner: usize| {
-        let array = Value::Array(vec![Value::Void; inner]);
-        encoded(&Arguments(vec![(RoutingKey::new(b"k"), array), (RoutingKey::new(b"l"), Value::Void)]))
-    };
-    assert_eq!(Table(&table(TABLE_ENTRIES_MAX - 2)).validate(), Ok(()));
-    assert_eq!(Table(&table(TABLE_ENTRIES_MAX - 1)).validate(), Err(FieldError::TooManyEntries));
+fn entries_have_no_bound_but_the_bytes() {
+    let array = Value::Array(vec![Value::Void; 100_000]);
+    let entry = |n: usize| (RoutingKey::new(std::format!("k{n}").as_bytes()), Value::I32(1));
+    let arguments: Vec<_> = (0..1_001).map(entry).chain([(RoutingKey::new(b"k"), array)]).collect();
+    let bytes = encoded(&Arguments(arguments));
+    assert_eq!(Table(&bytes).validate(), Ok(()));
+    assert_eq!(encoded(&Table(&bytes).to_arguments().unwrap()), bytes);
+}
+
+/// Tables side by side below the levels that are checked at once: each is walked to its end.
+#[test]
+fn what_stands_behind_a_deep_value_is_checked_too() {
+    for depth in
+        [TABLE_LEVELS_AT_ONCE - 1, TABLE_LEVELS_AT_ONCE, TABLE_LEVELS_AT_ONCE + 1, TABLE_DEPTH_MAX - 1]
+    {
+        let mut value = Value::Array(vec![Value::Array(vec![Value::Void]), Value::I32(7)]);
+        for _ in 3..depth {
+            value = Value::Array(vec![value, Value::Bool(true)]);
+        }
+        let mut bytes = encoded(&Arguments(vec![(RoutingKey::new(b"k"), value)]));
+        assert_eq!(Table(&bytes).validate(), Ok(()), "{depth}");
+        let at = bytes.windows(5).position(|part| part == [b'I', 0, 0, 0, 7]).unwrap();
+        bytes[at] = b'!';
+        assert_eq!(Table(&bytes).validate(), Err(FieldError::UnknownType(b'!')), "{depth}");
+    }
 }
 
 #[test]

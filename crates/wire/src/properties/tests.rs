@@ -97,7 +97,7 @@ fn a_flag_that_no_property_has_is_refused() {
 fn a_weight_is_refused() {
     let mut bytes = payload(&[0], &[]);
     bytes[3] = 1;
-    assert_eq!(ContentHeader::decode(&bytes), Err(HeaderError::Malformed));
+    assert_eq!(ContentHeader::decode(&bytes), Err(HeaderError::Weight));
 }
 
 #[test]

@@ -63,11 +63,8 @@ impl Model {
 
     fn can_take(&self, peer: &Peer) -> bool {
         let held = self.messages.iter().filter(|message| message.holder == Some(peer.asked.key)).count();
-        let limit = if peer.asked.terms.prefetch == 0 {
-            UNACKED_PER_CONSUMER_MAX
-        } else {
-            peer.asked.terms.prefetch.into()
-        };
+        let limit =
+            if peer.asked.terms.prefetch == 0 { usize::MAX } else { peer.asked.terms.prefetch.into() };
         let window = peer.asked.window == Window::Output || (peer.messages > 0 && peer.bytes > 0);
         !peer.asleep && window && (peer.asked.terms.no_ack || held < limit)
     }

@@ -59,7 +59,7 @@ impl Model {
             return 0;
         }
         let held = self.messages.iter().filter(|message| message.holder == Some(peer.number)).count() as u64;
-        let limit = if peer.prefetch == 0 { UNACKED_PER_CONSUMER_MAX as u64 } else { peer.prefetch.into() };
+        let limit: u64 = if peer.prefetch == 0 { u32::MAX.into() } else { peer.prefetch.into() };
         if peer.no_ack { u32::MAX.into() } else { limit.saturating_sub(held) }
     }
 

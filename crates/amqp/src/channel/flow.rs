@@ -1,0 +1,49 @@
+//! channel.flow: a client that wants no deliveries for now (AMQP 0-9-1 §1.8.2.4). What had left its queue's home
+//! by then waits in the channel (`stopped.rs`), and comes before all others when the client goes on.
+
+use leveret_model::Settlement;
+use leveret_wire::method::{ChannelFlow, ChannelFlowOk};
+
+use super::Channel;
+use super::pause::pause;
+use crate::connection::NotTaken;
+use crate::host::{Delivery, Host};
+use crate::turn::{Shared, Turn};
+
+impl<C> Channel<C> {
+    /// Deliveries stop, or go on (RabbitMQ answers 540 to a stop). `basic.get` is not concerned.
+    pub(super) fn on_flow<H: Host<Channel = C>>(&mut self, turn: &mut Turn<'_, H>, flow: ChannelFlow) {
+        turn.shared.send(self.key.number, &ChannelFlowOk { active: flow.active });
+        if !flow.active {
+            self.stopped.get_or_insert_default();
+            // the channel pauses as one does that holds enough; it ends when the client says so
+            return pause(&mut self.paused, self.key.number, turn.shared);
+        }
+        let Some(stopped) = self.stopped.take() else { return };
+        for waiting in stopped.into_waiting() {
+            let delivered = self.deliver::<false>(turn.shared, &waiting.delivery());
+            // its consumer has ended meanwhile
+            if delivered.is_err() && !waiting.no_ack {
+                turn.host.settle(self.key, waiting.held, Settlement::Requeue);
+            }
+        }
+    }
+
+    /// A delivery to a channel whose flow is stopped: it stays at its queue, or waits here if it has left that.
+    #[cold]
+    pub(super) fn deliver_later<const OFFERED: bool>(
+        &mut self,
+        shared: &mut Shared,
+        delivery: &Delivery<'_>,
+        no_ack: bool,
+    ) -> Result<(), NotTaken> {
+        pause(&mut self.paused, self.key.number, shared);
+        match &mut self.stopped {
+            Some(stopped) if !OFFERED => {
+                stopped.keep(delivery, no_ack);
+                Ok(())
+            }
+            _ => Err(NotTaken::Paused),
+        }
+    }
+}
