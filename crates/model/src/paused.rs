@@ -16,8 +16,8 @@ pub enum Paused {
     LongQueue,
     /// Publishers are not read because memory is full.
     MemoryFull,
-    /// A consumer gets nothing because its channel has as many unacked messages as it may, or because its client
-    /// stopped the flow of the channel.
+    /// A consumer gets nothing because its channel has as many unacked messages as it may, or because its
+    /// client stopped the flow of the channel.
     Unacked,
     /// A consumer elsewhere gets nothing until its shard has said over a new link what it holds.
     Link,

@@ -1,7 +1,7 @@
 //! The message arena of one shard: every message is a record in a block, reached through a slot.
 //!
 //! ```text
-//!   MessageRef ─▶ slot {block, offset, lengths, refs, chunks} ─▶ block: │slot u32│bytes u32│terms│address│header│flat body│…
+//!   MessageRef ─▶ slot {block, offset, lengths, refs, chunks} ─▶ block │slot│bytes│terms│address│header│body│…
 //!                                                     └────────▶ chunks: counted slices of receive blocks
 //! ```
 //! Read first: [`Arena::insert`] and [`Arena::release`]. Blocks are filled from front to back and never edited;

@@ -12,6 +12,7 @@
 mod consumer;
 mod consumers;
 mod dispatch;
+mod entry;
 mod lifetime;
 mod limits;
 mod ready;
@@ -39,8 +40,9 @@ pub use self::rules::{Cause, Departure};
 pub use self::subscription::{SubscribeRefused, Subscription, Window};
 
 use self::consumers::Consumers;
+use self::entry::Entry;
 use self::lifetime::Lifetime;
-use self::ready::{Entry, Ready};
+use self::ready::Ready;
 use self::resubscribe::Named;
 use self::rules::Rules;
 use crate::{Arena, MessageRef};

@@ -15,9 +15,7 @@ use leveret_auth::{Access, HashUpgrade, Hashed, Mechanism, Origin, Permissions, 
 use leveret_model::{ChannelNumber, ConnectionKey, Instant, Name, Refusal, ReplyCode, limits};
 use leveret_route::VhostId;
 
-use crate::effects::{
-    ChannelRefusal, ChannelRefusals, Effects, HeldBack, PasswordJob, SubstitutedQueue,
-};
+use crate::effects::{ChannelRefusal, ChannelRefusals, Effects, HeldBack, PasswordJob, SubstitutedQueue};
 
 pub(crate) use self::connections::{ClientConnection, Connections};
 pub(crate) use self::memory::ClientMemory;

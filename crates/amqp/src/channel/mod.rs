@@ -19,6 +19,7 @@ mod copies;
 mod deferred;
 mod deliver;
 mod flow;
+mod frames;
 mod operations;
 mod pause;
 mod properties;
@@ -30,27 +31,24 @@ mod transaction;
 mod unacked;
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Held, Instant, Name, ReplyCode, Settlement};
-use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
-use leveret_wire::properties::CLASS_BASIC;
-use leveret_wire::{
-    Frame, FrameError, FrameHead, FrameKind, Method, MethodError, decode_ack, decode_frame, decode_publish,
-};
+use leveret_wire::{FrameHead, FrameKind, Method, decode_ack, decode_publish};
 
 pub(crate) use self::assembly::Assembly;
 use self::assembly::Expect;
 use self::confirms::Confirms;
 use self::consumers::Consumers;
 use self::deferred::Deferred;
+pub(crate) use self::frames::{decode_method, framing, method_id, whole_frame};
+use self::frames::{framed, unexpected};
 use self::operations::Pending;
 use self::stopped::Stopped;
 use self::transaction::{Commit, Transaction};
 use self::unacked::Unacked;
-use crate::exception::{Exception, MethodId};
+use crate::exception::Exception;
 use crate::host::{Host, Operation};
 use crate::turn::{Shared, Turn};
 
@@ -342,81 +340,4 @@ impl<C> Channel<C> {
         let waiting = self.stopped.iter().flat_map(|stopped| stopped.held());
         waiting.for_each(|held| host.settle(self.key, held, Settlement::Requeue));
     }
-}
-
-/// The frame at `at` whose head was read and is within what was agreed, if it is whole. hot.
-#[inline]
-fn framed(source: &Bytes, at: usize, head: FrameHead) -> Result<Option<Frame<'_>>, Exception> {
-    let end = at + FRAME_HEAD_BYTES + head.size as usize;
-    match source.get(end) {
-        None => Ok(None),
-        Some(&FRAME_END) => Ok(Some(Frame { head, payload: &source[at + FRAME_HEAD_BYTES..end] })),
-        Some(&other) => Err(framing(FrameError::BadEnd(other))),
-    }
-}
-
-/// The frame at `at`, if it is whole. hot.
-pub(crate) fn whole_frame(source: &Bytes, at: usize, frame_max: u32) -> Result<Option<Frame<'_>>, Exception> {
-    decode_frame(&source[at..], frame_max).map_err(framing)
-}
-
-/// Bytes that are no frame.
-pub(crate) fn framing(error: FrameError) -> Exception {
-    Exception::framing(ReplyCode::FrameError, format!("{error}"))
-}
-
-/// The method of a frame.
-pub(crate) fn decode_method<'a>(frame: &Frame<'a>) -> Result<Method<'a>, Exception> {
-    Method::decode(frame.payload).map_err(|error| match error {
-        MethodError::Unknown { class, method } => {
-            Exception::new(ReplyCode::NotImplemented, MethodId { class, method }, format!("{error}"))
-        }
-        MethodError::Malformed { class, method } => {
-            Exception::new(ReplyCode::FrameError, MethodId { class, method }, undecodable(frame.payload))
-        }
-    })
-}
-
-/// RabbitMQ's words for arguments that end too early, with their bytes as Erlang shows them.
-#[cold]
-fn undecodable(payload: &[u8]) -> alloc::string::String {
-    let mut text = alloc::string::String::from("cannot decode <<");
-    // more than a reply text can show
-    let arguments = payload.iter().skip(METHOD_IDS_BYTES).take(REPLY_TEXT_BYTES_MAX);
-    for (at, byte) in arguments.enumerate() {
-        let comma = if at == 0 { "" } else { "," };
-        text.push_str(&format!("{comma}{byte}"));
-    }
-    text.push_str(">>");
-    text
-}
-
-/// Class and method id in front of a method's arguments.
-const METHOD_IDS_BYTES: usize = 4;
-/// A reply text is a short string (AMQP 0-9-1 §4.2.5.3).
-const REPLY_TEXT_BYTES_MAX: usize = 255;
-
-/// The ids of a method.
-pub(crate) fn method_id(method: &Method<'_>) -> MethodId {
-    MethodId { class: method.class_id(), method: method.method_id() }
-}
-
-/// A frame that is not due (AMQP 0-9-1 §4.2.6; RabbitMQ's words).
-fn unexpected(kind: FrameKind, expected: Option<Expect>) -> Exception {
-    let (text, blamed) = match expected {
-        _ if kind == FrameKind::Heartbeat => {
-            ("heartbeat frame on a channel other than 0".into(), MethodId::NONE)
-        }
-        None => ("expected method frame, got non method frame instead".into(), MethodId::NONE),
-        Some(Expect::Header) => (no_content_header(), MethodId::PUBLISH),
-        Some(Expect::Body) => {
-            ("expected content body, got non content body frame instead".into(), MethodId::PUBLISH)
-        }
-    };
-    Exception::new(ReplyCode::UnexpectedFrame, blamed, text)
-}
-
-/// RabbitMQ's words for a frame where a content header was due.
-fn no_content_header() -> alloc::string::String {
-    format!("expected content header for class {CLASS_BASIC}, got non content header frame instead")
 }

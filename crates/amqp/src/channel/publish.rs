@@ -12,11 +12,10 @@ use leveret_model::limits::{BODIES_UNFINISHED_BYTES_MAX, SLICE_BYTES_MIN};
 use leveret_model::{Body, Instant, Message, PublishNumber, ReplyCode, Terms};
 use leveret_wire::frame::{FRAME_END, FRAME_HEAD_BYTES};
 use leveret_wire::properties::CLASS_BASIC;
-use leveret_wire::{
-    ContentHeader, FieldError, FrameHead, FrameKind, HeaderError, PublishFields, decode_frame,
-};
+use leveret_wire::{ContentHeader, FrameHead, FrameKind, PublishFields, decode_frame};
 
-use super::{Assembly, Channel, Step, Wait, framing, no_content_header, properties, whole_frame};
+use super::frames::malformed_header;
+use super::{Assembly, Channel, Step, Wait, framing, properties, whole_frame};
 use crate::exception::{Exception, MethodId};
 use crate::host::{Host, Publish, Published};
 use crate::surface::as_rabbitmq_refuses;
@@ -390,17 +389,4 @@ impl<C> Channel<C> {
         }
         self.confirms_are_due(shared);
     }
-}
-
-/// What is wrong with a content header frame, and what that ends.
-#[cold]
-fn malformed_header(error: HeaderError) -> Exception {
-    let (code, text) = match error {
-        // headers that are too deep for us are well formed: the channel is enough to close
-        HeaderError::Headers(FieldError::TooDeep) => (ReplyCode::PreconditionFailed, format!("{error}")),
-        // RabbitMQ: a frame with a weight is not taken for a content header
-        HeaderError::Weight => (ReplyCode::UnexpectedFrame, no_content_header()),
-        _ => (ReplyCode::SyntaxError, format!("{error}")),
-    };
-    Exception::new(code, MethodId::PUBLISH, text)
 }

@@ -73,7 +73,7 @@ fn methods_without_a_place_here_end_the_connection() {
             frame(1, BasicQos { prefetch_size: 1, ..Default::default() }),
             540,
             (60, 10),
-            "NOT_IMPLEMENTED - basic.qos with prefetch-size is not implemented yet",
+            "NOT_IMPLEMENTED - prefetch_size!=0 (1)",
         ),
         (
             frame(0, BasicQos::default()),

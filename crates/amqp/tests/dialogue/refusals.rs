@@ -80,8 +80,11 @@ fn publishes(talk: &mut Talk, properties: &BasicProperties<'_>, whole: bool) {
 #[test]
 fn no_property_or_header_of_a_publish_is_left_unbuilt() {
     let of_publish = |feature| matches!(feature, Feature::Header | Feature::Property);
-    let unbuilt: Vec<_> =
-        SURFACE.iter().filter(|e| of_publish(e.feature) && e.status == Status::Later).map(|e| e.name).collect();
+    let unbuilt: Vec<_> = SURFACE
+        .iter()
+        .filter(|e| of_publish(e.feature) && e.status == Status::Later)
+        .map(|e| e.name)
+        .collect();
     assert!(unbuilt.is_empty(), "{unbuilt:?} are dropped in silence");
     let here = arguments(&[("Cc", Value::Void), ("BCC-not", Value::Void), ("x-match", Value::Bool(true))]);
     for whole in [true, false] {

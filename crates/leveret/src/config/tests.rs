@@ -71,8 +71,7 @@ fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
 #[test]
 fn a_list_of_a_higher_source_replaces_the_lower_one() {
     let file = "seed = [\"127.0.0.1:1\", \"127.0.0.1:2\"]";
-    let ports =
-        |loaded: Loaded| loaded.settings.seed.iter().map(SocketAddr::port).collect::<Vec<_>>();
+    let ports = |loaded: Loaded| loaded.settings.seed.iter().map(SocketAddr::port).collect::<Vec<_>>();
     assert_eq!(ports(load_with(file, &[], &[]).expect("valid")), [1, 2]);
     let env = [("LEVERET_SEED", "127.0.0.1:3, 127.0.0.1:4")];
     assert_eq!(ports(load_with(file, &env, &[]).expect("valid")), [3, 4]);

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use leveret_model::{ConsumerKey, Instant, Message, Paused, Position};
 
 use super::consumer::Consumer;
-use super::ready::Entry;
+use super::entry::Entry;
 use super::rules::Cause;
 use super::{Queue, Unacked};
 use crate::Arena;

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use leveret_model::limits::TURN_DISPATCH_MAX;
 use leveret_model::{Instant, Position, Terms};
 
-use super::ready::Entry;
+use super::entry::Entry;
 use super::rules::Departure;
 use super::{MessageRef, Queue};
 

@@ -10,17 +10,11 @@ use alloc::collections::{BTreeMap, VecDeque};
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
 use leveret_model::{Instant, Position, Seed, Terms};
 
+use super::entry::Entry;
 use super::ruled::Ruled;
 use super::rules::Rules;
+use crate::Arena;
 use crate::planted::Bug;
-use crate::{Arena, MessageRef};
-
-/// A message of a queue.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
-    pub(super) message: MessageRef,
-    pub(super) body_bytes: u32,
-}
 
 #[derive(Debug)]
 pub(super) struct Ready {

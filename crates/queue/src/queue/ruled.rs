@@ -19,7 +19,7 @@ use leveret_model::limits::TABLE_KEEP_ENTRIES;
 use leveret_model::settings::Overflow;
 use leveret_model::{Instant, Position, Seed, Terms};
 
-use super::ready::Entry;
+use super::entry::Entry;
 use super::rules::{Cause, Departure, Rules};
 use crate::Arena;
 
