@@ -11,6 +11,8 @@ mod commands;
 mod cuts;
 #[path = "network/forgotten.rs"]
 mod forgotten;
+#[path = "network/identities.rs"]
+mod identities;
 #[path = "network/late.rs"]
 mod late;
 #[path = "network/later_version.rs"]

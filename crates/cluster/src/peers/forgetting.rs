@@ -8,6 +8,7 @@
 //! - A forgotten node is not learnt again from a peer that is a moment behind: the time counts from when the
 //!   node went down, not from when this node heard of it.
 //! - If the node lives after all, its own link brings it back whole.
+//! - A later start of a node brings its own map; registers of its former start stay.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -69,6 +70,33 @@ impl Control {
         self.forgotten.insert(now, node);
         self.desk.recheck();
         self.effects.events.push(Event::Forgotten { node, name });
+        for shard in 0..self.config.shards {
+            self.effects.to_shards.push((ShardId(shard), ToShard::NodeForgotten { node }));
+        }
+    }
+
+    /// A later start of a member is here, so its former start is gone, with everything that it had in memory:
+    /// what follows is what follows from a verdict, and then its map goes. The new start sends its own.
+    pub(super) fn end_former_start(&mut self, now: Instant, node: NodeId) {
+        let Some(member) = self.members.get_mut(&node) else { return };
+        let link = member.link.take();
+        if let Some(link) = link {
+            self.links.remove(link);
+            self.effects.hang_ups.push(link);
+            self.transfers.forget_link(link, node);
+        }
+        let Some(member) = self.members.get_mut(&node) else { return };
+        if member.announced.is_some_and(|standing| !standing.is_down()) {
+            let standing = Standing::Down { since: now };
+            member.standing = standing;
+            self.directory.set_standing(node, standing);
+            self.announce(now, node, standing);
+        }
+        let orphans = self.directory.orphans(node);
+        self.directory.adopt(orphans);
+        self.erase(node);
+        self.directory.forget(node);
+        self.desk.recheck();
         for shard in 0..self.config.shards {
             self.effects.to_shards.push((ShardId(shard), ToShard::NodeForgotten { node }));
         }
