@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, bounded, select};
 use leveret_auth::Users;
 use leveret_link::handshake::{Capabilities, Hello, PROTOCOL, Purpose, Secret};
-use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
+use leveret_model::{Boot, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_shard::{ShardConfig, Store};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -21,13 +21,15 @@ use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
 use crate::data_dir::{AdminSocket, lock_data_dir, open_admin};
 use crate::half_open::HalfOpen;
+use crate::identity::{NodeIdentity, count_start};
 use crate::join_report::JoinReport;
 use crate::links::Identity;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
 use crate::node_config::NodeConfig;
 use crate::passwords::Passwords;
-use crate::registry;
+use crate::registries::{Registries, ToRegistry};
+use crate::registry::{self, Itself};
 use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
 use crate::start_error::StartError;
 
@@ -44,6 +46,7 @@ pub struct Node {
     threads: Vec<JoinHandle<u64>>,
     control_thread: Option<JoinHandle<()>>,
     ready: Receiver<Result<JoinReport, StartError>>,
+    registries: Registries,
     _lock: File,
 }
 
@@ -73,13 +76,17 @@ impl Node {
         })?;
         let (admin, admin_listener) = open_admin(&config.data_dir)?;
 
-        let id = NodeId(u128::from_le_bytes(random()));
+        // on the disk before anybody hears of it
+        let NodeIdentity { node: id, incarnation } =
+            count_start(&config.data_dir, || NodeId(u128::from_le_bytes(random())))?;
         let boot = Boot(u64::from_le_bytes(random()));
+        let itself = Itself { node: id, cluster: cluster_listen, clients: listen };
+        registry::check(config, itself).map_err(StartError::Registration)?;
         let hello = Hello {
             protocol: PROTOCOL,
             group: Name::new(&config.group),
             node: id,
-            incarnation: Incarnation(1),
+            incarnation,
             boot,
             shards: config.shards,
             name: Name::new(&config.name),
@@ -93,7 +100,10 @@ impl Node {
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
         let (facts, memory) = (Arc::new(facts(config, &hello, listen)), Arc::clone(&memory));
-        Admin { facts, memory, control: control.clone(), shards: shards.clone() }.start(admin_listener)?;
+        let registries = registry::start(config, itself, control.clone())?;
+        let statuses = Arc::clone(&registries.statuses);
+        let admin_parts = Admin { facts, memory, control: control.clone(), shards: shards.clone(), statuses };
+        admin_parts.start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },
             client_socket,
@@ -102,10 +112,10 @@ impl Node {
             listen,
             seed: Seed(u64::from_le_bytes(random())),
             ready: ready_sender,
+            registries: registries.clone(),
         };
         let work = move || ControlThread::new(control_loop, parts).run();
         let control_thread = Some(thread::Builder::new().name("control".into()).spawn(work)?);
-        registry::start(config, control.clone())?;
         Ok(Self {
             listen,
             cluster_listen,
@@ -117,6 +127,7 @@ impl Node {
             threads,
             control_thread,
             ready,
+            registries,
             _lock: lock,
         })
     }
@@ -128,7 +139,11 @@ impl Node {
     /// and the node is to be stopped. [`StartError::Ended`] if it ended by itself.
     pub fn wait_ready(&self, stop: &Receiver<()>) -> Result<Option<JoinReport>, StartError> {
         select! {
-            recv(self.ready) -> ready => ready.unwrap_or(Err(StartError::Ended)).map(Some),
+            recv(self.ready) -> ready => {
+                let found = ready.unwrap_or(Err(StartError::Ended))?;
+                self.registries.tell(&ToRegistry::Ready);
+                Ok(Some(found))
+            }
             recv(stop) -> _ => Ok(None),
         }
     }
@@ -157,9 +172,11 @@ impl Node {
         self.id
     }
 
-    /// A quick stop: clients get 320, then every thread ends. Gives the messages that are lost with the node's
+    /// A quick stop: no registry names this node any more, clients get 320, then every thread ends. Gives the messages that are lost with the node's
     /// memory.
     pub fn stop(mut self) -> u64 {
+        // first, so that nobody is sent here while it stops
+        self.registries.withdraw();
         for shard in &self.shards {
             shard.send(ToShardThread::Stop);
         }

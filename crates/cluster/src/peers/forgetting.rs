@@ -18,10 +18,50 @@ use leveret_model::{Instant, NodeId, ShardId, limits};
 
 use crate::control::Control;
 use crate::effects::Event;
+use crate::frame::Frame;
 use crate::membership::Standing;
 use crate::membership::member::Member;
 
+/// Why a node cannot be forgotten on request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForgetRefusal {
+    /// No member has that id.
+    Unknown,
+    /// It is this node.
+    Itself,
+    /// It is not Down.
+    Lives,
+}
+
 impl Control {
+    /// Somebody says that a node will not come back: it is forgotten here and by all peers, now.
+    ///
+    /// # Errors
+    /// [`ForgetRefusal`]; nothing has changed.
+    pub fn forget_node(&mut self, now: Instant, node: NodeId) -> Result<(), ForgetRefusal> {
+        self.note_time(now);
+        match self.members.get(&node) {
+            None if node == self.own() => return Err(ForgetRefusal::Itself),
+            None => return Err(ForgetRefusal::Unknown),
+            Some(member) if down_since(member).is_none() => return Err(ForgetRefusal::Lives),
+            Some(_) => {}
+        }
+        self.forget(now, node, true);
+        // its registers are on their way in this node's map before a peer forgets them
+        self.settle_inputs(now);
+        for peer in self.peers() {
+            self.send(peer, Frame::Forget { node });
+        }
+        Ok(())
+    }
+
+    /// A peer was told that a node will not come back. One that is not Down here is not forgotten.
+    pub(super) fn on_forget(&mut self, now: Instant, node: NodeId) {
+        if self.members.get(&node).and_then(down_since).is_some() {
+            self.forget(now, node, true);
+        }
+    }
+
     /// Forgets nodes that were Down too long, and the longest dead ones when there are too many.
     pub(crate) fn forget_due(&mut self, now: Instant) {
         let mut dead: Vec<(Instant, NodeId)> =

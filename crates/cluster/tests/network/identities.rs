@@ -1,7 +1,8 @@
 //! Nodes that are killed and come back under their identity: the data directory has the id and counts the
 //! starts, what they had in memory is gone.
 
-use leveret_cluster::Standing;
+use leveret_cluster::{ForgetRefusal, Standing};
+use leveret_model::NodeId;
 use leveret_model::definition::ExchangeKind;
 use leveret_model::directory::Reply;
 
@@ -110,4 +111,40 @@ fn a_hundred_starts_of_one_identity_leave_one_member() {
         let status = world.nodes[at].control.status();
         assert_eq!((status.nodes.len(), status.exchanges.len(), status.queues.len()), (2, 5, 1));
     }
+}
+
+/// `leveret forget`: everyone forgets the node at once, and what it had written to registers stays.
+#[test]
+fn a_node_that_is_forgotten_on_request_is_gone_everywhere_and_its_exchanges_stay() {
+    let mut world = cluster(12, 3);
+    let home = world.home(2);
+    world.ask_now(2, queue("q", home, false));
+    world.ask_now(2, exchange("x", ExchangeKind::Fanout, false));
+    let dead = world.nodes[2].id;
+    let forget = |world: &mut World, node: NodeId| {
+        let now = world.now;
+        let answer = world.nodes[0].control.forget_node(now, node);
+        world.drain(0);
+        answer
+    };
+    assert_eq!(forget(&mut world, dead), Err(ForgetRefusal::Lives));
+    let (own, nobody) = (world.nodes[0].id, NodeId(1));
+    assert_eq!(forget(&mut world, own), Err(ForgetRefusal::Itself));
+    assert_eq!(forget(&mut world, nobody), Err(ForgetRefusal::Unknown));
+    world.kill(2);
+    assert!(world.run_until(ms(3_000), |world| {
+        [0, 1].iter().all(|&at| world.standing(at, 2).is_some_and(|standing| standing.is_down()))
+    }));
+    assert_eq!(forget(&mut world, dead), Ok(()));
+    world.run(ms(500));
+    for at in [0, 1] {
+        let status = world.nodes[at].control.status();
+        assert_eq!((status.nodes.len(), status.queues.len(), status.exchanges.len()), (1, 0, 1), "{at}");
+    }
+    // a peer that tells of it is not believed, and if it comes back after all it is taken in
+    world.run(ms(5_000));
+    assert_eq!(world.nodes[1].control.status().nodes.len(), 1);
+    let again = world.start_again(2, 1, "n2", &["n0", "n1"]);
+    assert!(world.run_until(ms(2_000), |world| world.nodes[again].listening));
+    assert!(world.run_until(ms(2_000), World::agrees));
 }
