@@ -76,24 +76,10 @@ impl Node {
         })?;
         let (admin, admin_listener) = open_admin(&config.data_dir)?;
 
-        // on the disk before anybody hears of it
-        let NodeIdentity { node: id, incarnation } =
-            count_start(&config.data_dir, || NodeId(u128::from_le_bytes(random())))?;
-        let boot = Boot(u64::from_le_bytes(random()));
+        let hello = hello(config, cluster_listen)?;
+        let id = hello.node;
         let itself = Itself { node: id, cluster: cluster_listen, clients: listen };
         registry::check(config, itself).map_err(StartError::Registration)?;
-        let hello = Hello {
-            protocol: PROTOCOL,
-            group: Name::new(&config.group),
-            node: id,
-            incarnation,
-            boot,
-            shards: config.shards,
-            name: Name::new(&config.name),
-            address: Name::new(&cluster_listen.to_string()),
-            purpose: Purpose::Control,
-            capabilities: Capabilities::own(),
-        };
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
         let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
@@ -172,8 +158,8 @@ impl Node {
         self.id
     }
 
-    /// A quick stop: no registry names this node any more, clients get 320, then every thread ends. Gives the messages that are lost with the node's
-    /// memory.
+    /// A quick stop: no registry names this node any more, clients get 320, then every thread ends. Gives the
+    /// messages that are lost with the node's memory.
     pub fn stop(mut self) -> u64 {
         // first, so that nobody is sent here while it stops
         self.registries.withdraw();
@@ -188,6 +174,24 @@ impl Node {
         let _ = rustix::net::shutdown(&self.admin_door, rustix::net::Shutdown::Both);
         messages
     }
+}
+
+/// Who this node is to others. Its start is counted on the disk before anybody hears of it.
+fn hello(config: &NodeConfig, cluster_listen: SocketAddr) -> Result<Hello, StartError> {
+    let draw = || NodeId(u128::from_le_bytes(random()));
+    let NodeIdentity { node, incarnation } = count_start(&config.data_dir, draw)?;
+    Ok(Hello {
+        protocol: PROTOCOL,
+        group: Name::new(&config.group),
+        node,
+        incarnation,
+        boot: Boot(u64::from_le_bytes(random())),
+        shards: config.shards,
+        name: Name::new(&config.name),
+        address: Name::new(&cluster_listen.to_string()),
+        purpose: Purpose::Control,
+        capabilities: Capabilities::own(),
+    })
 }
 
 fn facts(config: &NodeConfig, hello: &Hello, listen: SocketAddr) -> NodeFacts {

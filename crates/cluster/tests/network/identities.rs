@@ -133,7 +133,7 @@ fn a_node_that_is_forgotten_on_request_is_gone_everywhere_and_its_exchanges_stay
     assert_eq!(forget(&mut world, nobody), Err(ForgetRefusal::Unknown));
     world.kill(2);
     assert!(world.run_until(ms(3_000), |world| {
-        [0, 1].iter().all(|&at| world.standing(at, 2).is_some_and(|standing| standing.is_down()))
+        [0, 1].iter().all(|&at| world.standing(at, 2).is_some_and(Standing::is_down))
     }));
     assert_eq!(forget(&mut world, dead), Ok(()));
     world.run(ms(500));

@@ -272,7 +272,8 @@ fn key_file(name: &str, algorithm: &str, secret: &str) -> String {
     format!("key \"{name}\" {{\n\talgorithm {algorithm};\n\tsecret \"{secret}\";\n}};\n")
 }
 
-/// An address, if the server can of this process and this server alone, with a port that is free for datagrams and connections.
+/// An address with a port that is free for datagrams and connections; if the server can, it is of this process
+/// and this server alone.
 fn free_address(kind: Kind) -> SocketAddr {
     if kind == Kind::Bind {
         // it listens on addresses that an interface has, and on no other of the loopback network

@@ -61,9 +61,8 @@ fn refusal(code: ResponseCode, reply: &Message, Asked { zone, key, signed_at }: 
         (ResponseCode::Refused, _) => format!(
             "says REFUSED: the key {key} may not change this name (BIND: update-policy), or {zone} is frozen (rndc thaw), or it is a secondary; see the server's log"
         ),
-        (ResponseCode::ServFail, _) => format!(
-            "says SERVFAIL: it could not store the change; with 100 addresses under one name that is BIND's max-records-per-type (0 lifts it), else see the server's log (journal, disk, permissions of its directory)"
-        ),
+        (ResponseCode::ServFail, _) =>
+            "says SERVFAIL: it could not store the change; with 100 addresses under one name that is BIND's max-records-per-type (0 lifts it), else see the server's log (journal, disk, permissions of its directory)".to_owned(),
         (ResponseCode::NotZone, _) => {
             format!("says NOTZONE: a name lies outside of {zone}; see --dns-update and --dns-client-name")
         }
