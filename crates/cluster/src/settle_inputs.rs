@@ -266,6 +266,7 @@ impl Control {
         let unstated = |member: &&Member| member.link.is_some() && !member.stated;
         Surroundings {
             seeds: self.links.dials.other_seeds().count(),
+            untried: self.links.dials.untried(),
             asked: self.links.dials.was_asked(),
             turned_away: self.links.dials.is_turned_away(),
             links: self.links.len(),

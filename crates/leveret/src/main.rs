@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod demo;
 mod door;
+mod forget;
 mod logging;
 mod output;
 mod run;

@@ -119,7 +119,7 @@ pub(crate) fn others_alive(data_dir: &Path, wait: Duration) -> anyhow::Result<us
 }
 
 /// Sends one line to the node of a data directory and reads its whole answer.
-fn ask(data_dir: &Path, question: &str, wait: Duration) -> anyhow::Result<String> {
+pub(crate) fn ask(data_dir: &Path, question: &str, wait: Duration) -> anyhow::Result<String> {
     let path = data_dir.join(ADMIN_SOCKET);
     let mut socket = match UnixStream::connect(&path) {
         Ok(socket) => socket,
@@ -151,7 +151,8 @@ fn ask(data_dir: &Path, question: &str, wait: Duration) -> anyhow::Result<String
 }
 
 /// The document, unless it says why there is none.
-fn read(answer: &str) -> anyhow::Result<serde_json::Value> {
+/// The document, unless it is an error.
+pub(crate) fn read(answer: &str) -> anyhow::Result<serde_json::Value> {
     let document: serde_json::Value =
         serde_json::from_str(answer).context("the node's answer is not JSON")?;
     match document.get("error").and_then(serde_json::Value::as_str) {

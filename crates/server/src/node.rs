@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, bounded, select};
 use leveret_link::handshake::{Capabilities, Hello, PROTOCOL, Purpose, Secret};
-use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
+use leveret_model::{Boot, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_shard::{ShardConfig, Store};
 
 use crate::accept::ClientCounts;
@@ -20,13 +20,15 @@ use crate::control_thread::{ControlParts, ControlThread, ToControl};
 use crate::data_dir::{AdminSocket, lock_data_dir, open_admin};
 use crate::default_user::users_of_shard;
 use crate::half_open::HalfOpen;
+use crate::identity::{NodeIdentity, count_start};
 use crate::join_report::JoinReport;
 use crate::links::Identity;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
 use crate::node_config::NodeConfig;
 use crate::passwords::Passwords;
-use crate::registry;
+use crate::registries::{Registries, ToRegistry};
+use crate::registry::{self, Itself};
 use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
 use crate::source_network::SourceNetwork;
 use crate::start_error::StartError;
@@ -44,6 +46,7 @@ pub struct Node {
     threads: Vec<JoinHandle<u64>>,
     control_thread: Option<JoinHandle<()>>,
     ready: Receiver<Result<JoinReport, StartError>>,
+    registries: Registries,
     _lock: File,
 }
 
@@ -75,27 +78,20 @@ impl Node {
         })?;
         let (admin, admin_listener) = open_admin(&config.data_dir)?;
 
-        let id = NodeId(u128::from_le_bytes(random()));
-        let boot = Boot(u64::from_le_bytes(random()));
-        let hello = Hello {
-            protocol: PROTOCOL,
-            group: Name::new(&config.group),
-            node: id,
-            incarnation: Incarnation(1),
-            boot,
-            shards: config.shards,
-            name: Name::new(&config.name),
-            address: Name::new(&cluster_listen.to_string()),
-            purpose: Purpose::Control,
-            capabilities: Capabilities::own(),
-        };
+        let hello = hello(config, cluster_listen)?;
+        let id = hello.node;
+        let itself = Itself { node: id, cluster: cluster_listen, clients: listen.clone() };
+        registry::check(config, &itself).map_err(StartError::Registration)?;
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
         let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
         let (facts, memory) = (Arc::new(facts(config, &hello, listen.clone())), Arc::clone(&memory));
-        Admin { facts, memory, control: control.clone(), shards: shards.clone() }.start(admin_listener)?;
+        let registries = registry::start(config, &itself, control.clone())?;
+        let statuses = Arc::clone(&registries.statuses);
+        let admin_parts = Admin { facts, memory, control: control.clone(), shards: shards.clone(), statuses };
+        admin_parts.start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },
             client_ports,
@@ -103,10 +99,10 @@ impl Node {
             shards: shards.clone(),
             seed: Seed(u64::from_le_bytes(random())),
             ready: ready_sender,
+            registries: registries.clone(),
         };
         let work = move || ControlThread::new(control_loop, parts).run();
         let control_thread = Some(thread::Builder::new().name("control".into()).spawn(work)?);
-        registry::start(config, control.clone())?;
         Ok(Self {
             listen,
             cluster_listen,
@@ -118,6 +114,7 @@ impl Node {
             threads,
             control_thread,
             ready,
+            registries,
             _lock: lock,
         })
     }
@@ -129,7 +126,11 @@ impl Node {
     /// and the node is to be stopped. [`StartError::Ended`] if it ended by itself.
     pub fn wait_ready(&self, stop: &Receiver<()>) -> Result<Option<JoinReport>, StartError> {
         select! {
-            recv(self.ready) -> ready => ready.unwrap_or(Err(StartError::Ended)).map(Some),
+            recv(self.ready) -> ready => {
+                let found = ready.unwrap_or(Err(StartError::Ended))?;
+                self.registries.tell(&ToRegistry::Ready);
+                Ok(Some(found))
+            }
             recv(stop) -> _ => Ok(None),
         }
     }
@@ -158,9 +159,11 @@ impl Node {
         self.id
     }
 
-    /// A quick stop: clients get 320, then every thread ends. Gives the messages that are lost with the node's
-    /// memory.
+    /// A quick stop: no registry names this node any more, clients get 320, then every thread ends. Gives the
+    /// messages that are lost with the node's memory.
     pub fn stop(mut self) -> u64 {
+        // first, so that nobody is sent here while it stops
+        self.registries.withdraw();
         for shard in &self.shards {
             shard.send(ToShardThread::Stop);
         }
@@ -172,6 +175,24 @@ impl Node {
         let _ = rustix::net::shutdown(&self.admin_door, rustix::net::Shutdown::Both);
         messages
     }
+}
+
+/// Who this node is to others. Its start is counted on the disk before anybody hears of it.
+fn hello(config: &NodeConfig, cluster_listen: SocketAddr) -> Result<Hello, StartError> {
+    let draw = || NodeId(u128::from_le_bytes(random()));
+    let NodeIdentity { node, incarnation } = count_start(&config.data_dir, draw)?;
+    Ok(Hello {
+        protocol: PROTOCOL,
+        group: Name::new(&config.group),
+        node,
+        incarnation,
+        boot: Boot(u64::from_le_bytes(random())),
+        shards: config.shards,
+        name: Name::new(&config.name),
+        address: Name::new(&cluster_listen.to_string()),
+        purpose: Purpose::Control,
+        capabilities: Capabilities::own(),
+    })
 }
 
 fn facts(config: &NodeConfig, hello: &Hello, listen: Vec<SocketAddr>) -> NodeFacts {

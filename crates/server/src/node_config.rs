@@ -1,10 +1,11 @@
 //! What a node is told before it starts.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::default_user::DefaultUser;
 use crate::source_network::SourceNetwork;
+use crate::tsig_key::TsigKey;
 
 /// Addresses, names and bounds of one node.
 #[derive(Clone, Debug)]
@@ -29,6 +30,10 @@ pub struct NodeConfig {
     pub seeds: Vec<String>,
     /// A DNS name whose A and AAAA records are seeds, and the port to use with them.
     pub dns: Option<(String, u16)>,
+    /// A file with seeds, one a line, read again and again.
+    pub seed_file: Option<PathBuf>,
+    /// The zone in which this node registers itself and finds the others.
+    pub dns_update: Option<DnsUpdate>,
     /// Which DNS server to ask; the system's if none is named.
     pub dns_server: Option<SocketAddr>,
     /// What the nodes of the group share; without one, links run over loopback only.
@@ -41,4 +46,21 @@ pub struct NodeConfig {
     pub substitute_queue_types: bool,
     /// Asks the allocator to give its free memory back to the system.
     pub give_memory_back: fn(),
+}
+
+/// Where a node registers itself, and as what.
+#[derive(Clone, Debug)]
+pub struct DnsUpdate {
+    /// The zone, such as `cloud.example`.
+    pub zone: String,
+    /// The key that may change it.
+    pub key: TsigKey,
+    /// The zone's primary; learned from the SOA record if it is not given.
+    pub primary: Option<SocketAddr>,
+    /// The one name of all nodes for clients; `mq.ZONE` if it is not given.
+    pub client_name: Option<String>,
+    /// Addresses to register instead of those that the node listens on.
+    pub addresses: Vec<IpAddr>,
+    /// Time to live of the records, seconds.
+    pub ttl_s: u32,
 }

@@ -1,6 +1,6 @@
 //! Text to value, one function per kind of value. An error says what was expected, with an example.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use leveret_model::limits;
@@ -63,6 +63,35 @@ pub(crate) fn user(text: &str) -> Result<String, String> {
 
 pub(crate) fn source_network(text: &str) -> Result<SourceNetwork, String> {
     text.parse().map_err(str::to_owned)
+}
+
+/// A zone, or a host name in it: letters, digits and hyphens.
+pub(crate) fn zone(text: &str) -> Result<String, String> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let bare = text.strip_suffix('.').unwrap_or(text);
+    // with room for the names of nodes before it
+    if bare.len() > 180 || !bare.split('.').all(label) {
+        return Err(
+            "is not a DNS name of letters, digits, hyphens and dots, such as cloud.example".to_owned()
+        );
+    }
+    Ok(bare.to_ascii_lowercase())
+}
+
+pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
+    text.parse().ok().filter(|address: &IpAddr| !address.is_unspecified()).ok_or_else(|| {
+        "is not a numeric address that others can reach, such as 10.0.0.5 or fd00::5".to_owned()
+    })
+}
+
+pub(crate) fn dns_ttl(text: &str) -> Result<u32, String> {
+    let ttl = text.parse().ok().filter(|ttl| (1..=86_400).contains(ttl));
+    ttl.ok_or_else(|| "is not a number of seconds from 1 to 86400".to_owned())
 }
 
 pub(crate) fn dns_name(text: &str) -> Result<DnsName, String> {

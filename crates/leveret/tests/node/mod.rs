@@ -138,6 +138,14 @@ impl Node {
         self.process.id().to_string()
     }
 
+    /// Tells it to stop and waits for its end; the exit code.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let sent = Command::new("kill").arg(self.pid()).status().expect("it runs");
+        assert!(sent.success(), "the node runs");
+        KILLED.set(KILLED.get() + 1);
+        self.process.wait().expect("it ends").code()
+    }
+
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().join("\n")

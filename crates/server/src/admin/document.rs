@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::Overview;
 use crate::clock;
 use crate::memory::NodeMemory;
+use crate::registries::RegistryStatus;
 
 /// What does not change while the node runs.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub(super) fn of(
     memory: &NodeMemory,
     reports: &[ShardReport],
     overview: &Overview,
+    registries: &[RegistryStatus],
 ) -> Value {
     let sum = |of: fn(&Traffic) -> u64| -> u64 { reports.iter().map(|report| of(&report.traffic)).sum() };
     json!({
@@ -55,7 +57,15 @@ pub(super) fn of(
             "refused": sum(|traffic| traffic.refused),
             "unknown_records": sum(|traffic| traffic.unknown_records),
         },
-        "warnings": warnings(memory, overview),
+        "registries": registries.iter().map(registry).collect::<Vec<Value>>(),
+        "warnings": warnings(memory, overview, registries),
+    })
+}
+
+fn registry(status: &RegistryStatus) -> Value {
+    json!({
+        "what": status.what, "seeds": status.seeds, "registered": status.registered,
+        "problems": status.problems,
     })
 }
 
@@ -132,14 +142,28 @@ fn connections(reports: &[ShardReport]) -> Vec<Value> {
     each.collect()
 }
 
-fn warnings(memory: &NodeMemory, overview: &Overview) -> Vec<Cow<'static, str>> {
+fn warnings(
+    memory: &NodeMemory,
+    overview: &Overview,
+    registries: &[RegistryStatus],
+) -> Vec<Cow<'static, str>> {
     let mut warnings: Vec<Cow<'static, str>> =
         vec!["durable queues and persistent messages are kept in memory only".into()];
+    if overview.stopped {
+        warnings.push(
+            "another process has this node's identity, so it serves nothing: stop both, give each a data directory of its own, and start the right one"
+                .into(),
+        );
+    }
     if !overview.open {
         warnings.push("no client is let in yet: this node has not joined; its log says why".into());
     }
     if let Some(why) = &overview.why_alone {
         warnings.push(format!("alone: {why}").into());
+    }
+    for registry in registries {
+        let problems = registry.problems.iter();
+        warnings.extend(problems.map(|problem| Cow::from(format!("{}: {problem}", registry.what))));
     }
     if !overview.renamed.is_empty() {
         let there: BTreeSet<&str> =
@@ -236,6 +260,7 @@ mod tests {
             renamed: Vec::new(),
             unknown_records: Vec::new(),
             why_alone: None,
+            stopped: false,
         };
         let queues = queues(&facts(), &[], &overview);
         assert_eq!(names(&queues), ["c", "z", "a", "b"]);
