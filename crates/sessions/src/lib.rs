@@ -81,6 +81,7 @@ pub use fields::Damage;
 pub use hid::{Bucket, Hid, Place, Slot};
 pub use image::{IMAGE_HEAD_BYTES, Image, ImageError, head as image_head};
 pub use members::{Member, MemberState};
+pub use requests::encode_request;
 pub use rules::{Rule, RuleError, Rules};
 pub use sessions::{Config, Counters, Seen, Sessions, Sizes};
 pub use stamp::Home;
