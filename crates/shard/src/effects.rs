@@ -6,9 +6,11 @@ use leveret_auth::{HashJob, HashUpgrade};
 use leveret_link::Batch;
 use leveret_model::directory::FromShard;
 use leveret_model::{
-    ChannelNumber, ConnectionKey, Name, Position, QueueId, ReplyCode, ShardAddress, StoreMark,
+    ChannelNumber, ConnectionKey, Name, Position, QueueId, ReplyCode, ShardAddress, ShardId, StoreMark,
 };
 use leveret_queue::MessageRef;
+
+use crate::sessions::SessionMail;
 
 /// A password to be hashed off the shard; the outcome comes back through `Shard::on_password`.
 #[derive(Debug)]
@@ -80,6 +82,10 @@ pub struct Effects {
     pub passwords: Vec<PasswordJob>,
     /// Better hashes of passwords, for each other shard of the node (`Shard::on_hash_upgrade`).
     pub hash_upgrades: Vec<HashUpgrade>,
+    /// RESP connections with output to write, or whose interest may have changed.
+    pub session_touched: Vec<ConnectionKey>,
+    /// For other shards of the node, or this one in a later turn (`Shard::on_session_mail`).
+    pub session_mail: Vec<(ShardId, SessionMail)>,
     /// Channels that were closed in this turn; those of the turn before are gone.
     pub refused: ChannelRefusals,
 }

@@ -1,6 +1,7 @@
 //! The shard: its doors for the driver. What comes from the control machine is in `control_mail.rs`, what comes
 //! from other shards in `records.rs`, the end of the turn in `turn.rs`.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::machines::Machines;
 use crate::pressure::Throttled;
 use crate::queues::{Queues, Store};
 use crate::requests::Requests;
+use crate::sessions::{SESSION_SLOTS, SessionRoom};
 use crate::view::ClusterView;
 
 /// What a shard is told at its start.
@@ -69,6 +71,8 @@ pub enum ReadInterest {
 pub struct Shard {
     pub(crate) connections: Connections,
     pub(crate) machines: Machines,
+    /// `None` while they are off.
+    pub(crate) sessions: Option<Box<SessionRoom>>,
     protocol: Arc<leveret_amqp::Config>,
 }
 
@@ -88,7 +92,7 @@ impl Shard {
             requests: Requests::new(own),
             throttled: Throttled::default(),
         };
-        Self { connections: Connections::default(), machines, protocol }
+        Self { connections: Connections::default(), machines, sessions: None, protocol }
     }
 
     /// Sets other bounds than those of `limits`; to be called before anything else.
@@ -132,6 +136,9 @@ impl Shard {
     /// The time of this turn; the clock is read once.
     pub fn begin_turn(&mut self, now: Instant) {
         self.machines.view.begin_turn(now);
+        if let Some(room) = &mut self.sessions {
+            room.begin_turn(now);
+        }
     }
 
     /// A new socket.
@@ -223,6 +230,9 @@ impl Shard {
 
     /// A password was hashed.
     pub fn on_password(&mut self, key: ConnectionKey, mechanism: &str, hashed: Hashed) {
+        if key.slot >= SESSION_SLOTS {
+            return self.on_session_password(key, hashed);
+        }
         let now = self.machines.view.now();
         self.enter(|shard| shard.machines.clients.on_password(key, mechanism, hashed, now));
     }
@@ -304,7 +314,8 @@ impl Shard {
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
         let Machines { clients, queues, ingress, requests, .. } = &self.machines;
-        let waits = clients.openings_due().min(requests.due());
+        let sessions = self.sessions.as_ref().map_or(Instant::FAR, |room| room.next_deadline());
+        let waits = clients.openings_due().min(requests.due()).min(sessions);
         self.connections.next_deadline().min(queues.lanes_due()).min(ingress.due()).min(waits)
     }
 
@@ -322,6 +333,9 @@ impl Shard {
             requests.expire(&mut rooms);
             if shard.machines.clients.openings_due() <= now {
                 shard.tell_of_vhosts();
+            }
+            if let Some(room) = &mut shard.sessions {
+                room.on_timer();
             }
         });
     }

@@ -28,6 +28,9 @@ impl Shard {
         self.connections.end_turn(&mut effects.touched);
         effects.control.append(requests.control());
         clients.end_turn(effects);
+        if let Some(room) = &mut self.sessions {
+            room.end_turn(effects);
+        }
         queues.is_dirty()
     }
 
