@@ -35,7 +35,7 @@ impl ClientCounts {
     }
 
     /// The shard with the fewest, and of several the first: it gets one more. Nobody if all are full.
-    fn add_to_fewest(&self) -> Option<ShardId> {
+    pub(crate) fn add_to_fewest(&self) -> Option<ShardId> {
         let count = |(_, clients): &(usize, &AtomicUsize)| clients.load(Ordering::Relaxed);
         let fewest = self.0.iter().enumerate().min_by_key(count)?;
         if count(&fewest) >= limits::CONNECTIONS_MAX {

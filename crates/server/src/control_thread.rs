@@ -51,6 +51,8 @@ const LINKS: usize = 1 << 40;
 pub(crate) struct ControlParts {
     pub(crate) identity: Identity,
     pub(crate) client_socket: Socket,
+    /// Where RESP clients come, with its address, if sessions are on.
+    pub(crate) session_socket: Option<(Socket, SocketAddr)>,
     pub(crate) cluster_listener: StdTcpListener,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
     pub(crate) listen: SocketAddr,
@@ -74,6 +76,7 @@ pub(crate) struct ControlThread {
     links: Links,
     shards: Vec<MailTo<ToShardThread>>,
     client_socket: Option<Socket>,
+    session_socket: Option<(Socket, SocketAddr)>,
     cluster_listener: TcpListener,
     ready: Sender<Result<JoinReport, StartError>>,
     listen: SocketAddr,
@@ -122,6 +125,7 @@ impl ControlThread {
             links: Links::new(parts.identity, links_registry, LINKS),
             shards,
             client_socket: Some(parts.client_socket),
+            session_socket: parts.session_socket,
             cluster_listener,
             ready: parts.ready,
             listen: parts.listen,

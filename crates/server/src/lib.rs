@@ -35,10 +35,12 @@ mod passwords;
 mod receive;
 mod registry;
 mod release;
+mod session_sockets;
 mod shard_thread;
 mod start_error;
 
 pub use join_report::{JoinReport, Peer};
+pub use leveret_sessions::{RuleError as SessionRuleError, Rules as SessionRules};
 pub use node::Node;
-pub use node_config::NodeConfig;
+pub use node_config::{NodeConfig, SessionSettings};
 pub use start_error::StartError;

@@ -12,7 +12,8 @@ use crossbeam_channel::{Receiver, bounded, select};
 use leveret_auth::Users;
 use leveret_link::handshake::{Capabilities, Hello, PROTOCOL, Purpose, Secret};
 use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
-use leveret_shard::{ShardConfig, Store};
+use leveret_sessions::Home;
+use leveret_shard::{SessionConfig, SessionShared, Shard, ShardConfig, Store};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::accept::ClientCounts;
@@ -25,9 +26,10 @@ use crate::join_report::JoinReport;
 use crate::links::Identity;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
-use crate::node_config::NodeConfig;
+use crate::node_config::{NodeConfig, SessionSettings};
 use crate::passwords::Passwords;
 use crate::registry;
+use crate::session_sockets::SessionSockets;
 use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
 use crate::start_error::StartError;
 
@@ -36,6 +38,7 @@ use crate::start_error::StartError;
 pub struct Node {
     listen: SocketAddr,
     cluster_listen: SocketAddr,
+    session_listen: Option<SocketAddr>,
     admin: AdminSocket,
     admin_door: StdUnixListener,
     id: NodeId,
@@ -65,6 +68,11 @@ impl Node {
         let cluster_socket = bind(config.cluster_listen, "cluster", "--cluster-listen")?;
         let listen = local(&client_socket)?;
         let cluster_listen = local(&cluster_socket)?;
+        let session_socket = match &config.sessions {
+            Some(sessions) => Some(bind(sessions.listen, "session", "--session-listen")?),
+            None => None,
+        };
+        let session_listen = session_socket.as_ref().map(local).transpose()?;
         cluster_socket.listen(limits::LISTEN_BACKLOG).map_err(|error| StartError::Listen {
             what: "cluster",
             address: cluster_listen,
@@ -92,11 +100,12 @@ impl Node {
         let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
-        let (facts, memory) = (Arc::new(facts(config, &hello, listen)), Arc::clone(&memory));
+        let (facts, memory) = (Arc::new(facts(config, &hello, listen, session_listen)), Arc::clone(&memory));
         Admin { facts, memory, control: control.clone(), shards: shards.clone() }.start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },
             client_socket,
+            session_socket: session_socket.zip(session_listen),
             cluster_listener: cluster_socket.into(),
             shards: shards.clone(),
             listen,
@@ -109,6 +118,7 @@ impl Node {
         Ok(Self {
             listen,
             cluster_listen,
+            session_listen,
             admin,
             admin_door,
             id,
@@ -145,6 +155,12 @@ impl Node {
         self.cluster_listen
     }
 
+    /// Where RESP clients connect, if sessions are on.
+    #[must_use]
+    pub fn session_listen(&self) -> Option<SocketAddr> {
+        self.session_listen
+    }
+
     /// The admin socket.
     #[must_use]
     pub fn admin(&self) -> &Path {
@@ -173,12 +189,18 @@ impl Node {
     }
 }
 
-fn facts(config: &NodeConfig, hello: &Hello, listen: SocketAddr) -> NodeFacts {
+fn facts(
+    config: &NodeConfig,
+    hello: &Hello,
+    listen: SocketAddr,
+    session_listen: Option<SocketAddr>,
+) -> NodeFacts {
     NodeFacts {
         id: hello.node,
         name: config.name.clone(),
         listen,
         cluster_listen: hello.address.to_string(),
+        sessions: session_listen.zip(config.sessions.as_ref().map(|sessions| sessions.memory_bytes)),
         // for people, who may be in another directory
         data_dir: std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone()),
         started: clock::now(),
@@ -213,15 +235,23 @@ fn start_shards(
     passwords.answer_to(shards.clone());
     let protocol = Arc::new(leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group));
     let process_key: [u8; 32] = random();
+    let shared = config.sessions.as_ref();
+    let shared = shared.map(|sessions| Arc::new(SessionShared::new(config.shards, sessions.memory_bytes)));
     let mut threads = Vec::new();
     for (index, event_loop) in prepared.into_iter().enumerate() {
-        let shard = ShardConfig {
-            own: ShardAddress { node: hello.node, shard: ShardId(index as u8) },
+        let own = ShardAddress { node: hello.node, shard: ShardId(index as u8) };
+        let mut shard = Shard::new(ShardConfig {
+            own,
             seed: Seed(u64::from_le_bytes(random())),
             protocol: Arc::clone(&protocol),
             users: Users::new(process_key),
             store: Store::Memory,
-        };
+        });
+        if let Some((sessions, shared)) = config.sessions.as_ref().zip(shared.as_ref()) {
+            let seed = Seed(u64::from_le_bytes(random()));
+            shard.open_sessions(seed, session_config(sessions, hello, shared));
+        }
+        let sessions = SessionSockets::new(shared.clone());
         let ways = Ways {
             shards: shards.clone(),
             control: control.clone(),
@@ -231,10 +261,23 @@ fn start_shards(
             clients: Arc::clone(&clients),
         };
         let boot = hello.boot;
-        let work = move || ShardThread::new(event_loop, shard, boot, ways).run();
+        let work = move || ShardThread::new(event_loop, (shard, own), boot, ways, sessions).run();
         threads.push(thread::Builder::new().name(format!("shard-{index}")).spawn(work)?);
     }
     Ok((shards, threads))
+}
+
+fn session_config(settings: &SessionSettings, hello: &Hello, shared: &Arc<SessionShared>) -> SessionConfig {
+    SessionConfig {
+        home: Home { node: hello.node, boot: hello.boot },
+        shards: hello.shards,
+        memory_bytes: settings.memory_bytes,
+        value_bytes_max: settings.value_bytes_max,
+        gone_for_ms: settings.gone_for.as_millis() as u64,
+        rules: settings.rules.clone(),
+        copies: settings.copies,
+        shared: Arc::clone(shared),
+    }
 }
 
 /// Binds without listening: a taken port is known at once, and nobody is let in before the node is ready. Of

@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use leveret_sessions::Rules as SessionRules;
 
 /// Addresses, names and bounds of one node.
 #[derive(Clone, Debug)]
@@ -28,6 +31,25 @@ pub struct NodeConfig {
     pub shards: u8,
     /// Memory for messages above which publishers wait, bytes.
     pub memory_bytes: u64,
+    /// Sessions, if this node serves them.
+    pub sessions: Option<SessionSettings>,
     /// Asks the allocator to give its free memory back to the system.
     pub give_memory_back: fn(),
+}
+
+/// How a node serves sessions.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    /// Where RESP clients connect; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Bytes that the sessions of this node may take.
+    pub memory_bytes: u64,
+    /// Largest value of a session, bytes.
+    pub value_bytes_max: usize,
+    /// How long a session that ended is remembered.
+    pub gone_for: Duration,
+    /// Who may be born again.
+    pub rules: SessionRules,
+    /// Copies of each session on other nodes: 1, or 0.
+    pub copies: u8,
 }

@@ -15,7 +15,7 @@ use leveret_link::Batch;
 use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, limits};
-use leveret_shard::{Caller, Effects, Pressure, ReportFrom, Shard, ShardConfig};
+use leveret_shard::{Caller, Effects, Pressure, ReportFrom, SESSION_SLOTS, SessionMail, Shard};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll, Token};
 use tracing::field::display;
@@ -35,6 +35,7 @@ use crate::mailbox::{MailTo, Mailbox, mailbox};
 use crate::memory::{ClientPressure, MemoryLog, NodeMemory};
 use crate::passwords::Passwords;
 use crate::receive::ReceiveBlock;
+use crate::session_sockets::{Carrier, SESSION_LISTENER, SessionSockets};
 
 /// Mail to a shard's thread.
 #[derive(Debug)]
@@ -45,6 +46,12 @@ pub(crate) enum ToShardThread {
     Listener(TcpListener),
     /// A client's socket that it has accepted.
     Client { stream: TcpStream, caller: Caller },
+    /// The socket where RESP clients come; for the first shard.
+    RespListener(TcpListener),
+    /// A RESP client's socket that it has accepted.
+    RespClient { stream: TcpStream, caller: Caller },
+    /// About sessions, from a shard of this node.
+    SessionMail(SessionMail),
     /// The data links to a node are all there; those of this shard.
     SessionUp { node: NodeId, boot: Boot, session: SessionNumber, links: Vec<(u8, DataLink)> },
     /// The session with a node is over.
@@ -129,14 +136,21 @@ pub(crate) struct ShardThread {
     /// Of the first shard: what people were told of the node's memory.
     pub(crate) memory_log: MemoryLog,
     pub(crate) stopping: Option<Instant>,
+    sessions: SessionSockets,
 }
 
 impl ShardThread {
-    pub(crate) fn new(prepared: Prepared, config: ShardConfig, boot: Boot, ways: Ways) -> Self {
+    pub(crate) fn new(
+        prepared: Prepared,
+        (shard, own): (Shard, ShardAddress),
+        boot: Boot,
+        ways: Ways,
+        sessions: SessionSockets,
+    ) -> Self {
         Self {
-            own: config.own,
+            own,
             boot,
-            shard: Shard::new(config),
+            shard,
             poll: prepared.poll,
             mailbox: prepared.mailbox,
             ways,
@@ -156,6 +170,7 @@ impl ShardThread {
             client_pressure: ClientPressure::Low,
             memory_log: MemoryLog::default(),
             stopping: None,
+            sessions,
         }
     }
 
@@ -173,12 +188,17 @@ impl ShardThread {
             }
             self.mailbox.awake();
             let now = clock::now();
+            self.sessions.begin_turn(now);
             self.shard.begin_turn(now);
             self.take_mail(now);
             let alone = self.take_events(&events);
             self.accept_clients(now, alone);
             self.read_links();
             self.read_sockets(now);
+            self.with_sessions(now, |sessions, carrier, _| {
+                sessions.accept(carrier);
+                sessions.read(carrier);
+            });
             if self.shard.next_deadline() <= now {
                 self.shard.on_timer();
             }
@@ -191,18 +211,41 @@ impl ShardThread {
             more |= self.shard.end_turn(&mut self.effects);
             more |= self.carry_effects(now);
             more |= self.note_clients();
-            if self.stopping.is_some_and(|end| now >= end || self.open == 0) {
+            if self.stopping.is_some_and(|end| now >= end || self.open == 0 && self.sessions.is_empty()) {
                 return self.shard.messages();
             }
         }
     }
 
+    fn with_sessions<R>(
+        &mut self,
+        now: Instant,
+        call: impl FnOnce(&mut SessionSockets, &mut Carrier<'_>, &mut Effects) -> R,
+    ) -> R {
+        let Self { own, shard, poll, ways, .. } = self;
+        let mut carrier = Carrier { own: own.shard, shard, registry: poll.registry(), ways, now };
+        call(&mut self.sessions, &mut carrier, &mut self.effects)
+    }
+
+    /// Where the check of a client's password is noted.
+    pub(crate) fn password_check(&mut self, key: ConnectionKey) -> Option<&mut Option<Arc<()>>> {
+        if key.slot >= SESSION_SLOTS {
+            return self.sessions.password_check(key);
+        }
+        self.socket_mut(key).map(|socket| &mut socket.password_check)
+    }
+
     fn timeout(&self, more: bool) -> Option<Duration> {
-        if more || !self.to_read.is_empty() || self.links.has_unread() || !self.mailbox.may_sleep() {
+        if more
+            || !self.to_read.is_empty()
+            || self.links.has_unread()
+            || self.sessions.has_more()
+            || !self.mailbox.may_sleep()
+        {
             return Some(Duration::ZERO);
         }
         let mut deadline = self.shard.next_deadline().min(self.client_log.next_deadline());
-        deadline = deadline.min(self.memory_log.next_deadline());
+        deadline = deadline.min(self.memory_log.next_deadline()).min(self.sessions.next_deadline());
         if let Some(acceptor) = &self.acceptor {
             deadline = deadline.min(acceptor.watch_at);
         }
@@ -221,6 +264,13 @@ impl ShardThread {
                 ToShardThread::Control(mail) => self.shard.on_control(mail),
                 ToShardThread::Listener(listener) => self.take_listener(listener, now),
                 ToShardThread::Client { stream, caller } => self.take_client(stream, caller, now),
+                ToShardThread::RespListener(listener) => self.sessions.take_listener(listener, now),
+                ToShardThread::RespClient { stream, caller } => {
+                    self.with_sessions(now, |sessions, carrier, _| {
+                        sessions.take_client(carrier, stream, caller);
+                    });
+                }
+                ToShardThread::SessionMail(mail) => self.shard.on_session_mail(mail),
                 ToShardThread::SessionUp { node, boot, session, links } => {
                     self.links.up(self.poll.registry(), LINKS, (node, session), links);
                     self.shard.on_link_up(node);
@@ -245,8 +295,8 @@ impl ShardThread {
                     }
                 }
                 ToShardThread::Password { connection, mechanism, hashed } => {
-                    if let Some(socket) = self.socket_mut(connection) {
-                        socket.password_check = None;
+                    if let Some(check) = self.password_check(connection) {
+                        *check = None;
                     }
                     self.shard.on_password(connection, &mechanism, hashed);
                 }
@@ -263,6 +313,7 @@ impl ShardThread {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");
                     self.stopping = Some(clock::now() + limits::STOP_GRACE);
                     self.stop_accepting();
+                    self.sessions.stop(self.poll.registry());
                 }
             }
         }
@@ -283,6 +334,10 @@ impl ShardThread {
             count += 1;
             let Token(token) = event.token();
             if event.token() == MAILBOX {
+                continue;
+            }
+            if event.token() == SESSION_LISTENER || (SESSION_SLOTS as usize..LINKS).contains(&token) {
+                self.sessions.on_event(event);
                 continue;
             }
             if event.token() == LISTENER {
@@ -369,6 +424,7 @@ impl ShardThread {
             let mail: FromShard = mail;
             self.ways.control.send(ToControl::Shard(self.own.shard, mail));
         }
+        more |= self.with_sessions(now, |sessions, carrier, effects| sessions.carry(carrier, effects));
         self.check_passwords();
         self.tell_hash_upgrades();
         more

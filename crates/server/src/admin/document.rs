@@ -1,5 +1,7 @@
 //! The document that `leveret status` reads.
 
+mod sessions;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -21,6 +23,8 @@ pub(crate) struct NodeFacts {
     pub(crate) name: String,
     pub(crate) listen: SocketAddr,
     pub(crate) cluster_listen: String,
+    /// Where RESP clients connect, and `session_memory`, if sessions are on.
+    pub(crate) sessions: Option<(SocketAddr, u64)>,
     pub(crate) data_dir: PathBuf,
     pub(crate) started: Instant,
 }
@@ -50,6 +54,7 @@ pub(super) fn of(
             "given_up": sum(|traffic| traffic.given_up),
             "unknown_records": sum(|traffic| traffic.unknown_records),
         },
+        "sessions": sessions::of(facts, reports),
         "warnings": warnings(memory, overview),
     })
 }
@@ -167,7 +172,15 @@ mod tests {
     fn facts() -> NodeFacts {
         let listen = SocketAddr::from(([127, 0, 0, 1], 5672));
         let (name, cluster_listen) = ("own".into(), "127.0.0.1:25672".into());
-        NodeFacts { id: OWN, name, listen, cluster_listen, data_dir: PathBuf::new(), started: Instant::ZERO }
+        NodeFacts {
+            id: OWN,
+            name,
+            listen,
+            cluster_listen,
+            sessions: None,
+            data_dir: PathBuf::new(),
+            started: Instant::ZERO,
+        }
     }
 
     fn node(name: &str, standing: Standing) -> NodeStatus {

@@ -66,6 +66,12 @@ impl ControlThread {
         let wrong = |error| StartError::Listen { what, address, flag, error };
         let listener = accept::listen(socket).map_err(wrong)?;
         self.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::Listener(listener));
+        if let Some((socket, address)) = self.session_socket.take() {
+            let (what, flag) = ("session", "--session-listen");
+            let wrong = |error| StartError::Listen { what, address, flag, error };
+            let listener = accept::listen(socket).map_err(wrong)?;
+            self.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::RespListener(listener));
+        }
         Ok(())
     }
 }
