@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded};
 use leveret_model::limits;
-use leveret_server::{JoinReport, Node, NodeConfig, Peer};
+use leveret_server::{JoinReport, Node, NodeConfig, Peer, SessionRules, SessionSettings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -68,6 +68,9 @@ fn serve_until_told(
 ) -> anyhow::Result<()> {
     print(&format!("listening for AMQP on {}\n", node.listen()))?;
     print(&format!("listening for cluster on {}\n", node.cluster_listen()))?;
+    if let Some(address) = node.session_listen() {
+        print(&format!("listening for sessions on {address}\n"))?;
+    }
     print(&format!("admin socket {}\n", absolute(node.admin()).display()))?;
     print(&format!(
         "data in {}; durable queues and persistent messages are kept in memory\n",
@@ -177,6 +180,7 @@ fn stop_signal() -> std::io::Result<Receiver<()>> {
 
 fn node_config(settings: Settings, secret: Option<Vec<u8>>) -> NodeConfig {
     NodeConfig {
+        sessions: session_settings(&settings),
         name: settings.name.unwrap_or_else(|| default_name(settings.listen)),
         listen: settings.listen,
         cluster_listen: settings.cluster_listen,
@@ -190,6 +194,18 @@ fn node_config(settings: Settings, secret: Option<Vec<u8>>) -> NodeConfig {
         memory_bytes: settings.memory,
         give_memory_back: allocator::give_free_memory_back,
     }
+}
+
+fn session_settings(settings: &Settings) -> Option<SessionSettings> {
+    let lines: Vec<&str> = settings.session_rule.iter().map(String::as_str).collect();
+    Some(SessionSettings {
+        listen: settings.session_listen?,
+        memory_bytes: settings.session_memory.unwrap_or(settings.memory / 4),
+        value_bytes_max: settings.session_bytes_max as usize,
+        gone_for: settings.session_gone_for,
+        rules: SessionRules::with(&lines).expect("each line was checked where it was read"),
+        copies: settings.session_copies,
+    })
 }
 
 /// Host name and client port; without the port if the system is to choose it.

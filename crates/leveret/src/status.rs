@@ -42,6 +42,8 @@ struct Report {
     queues: Vec<Queue>,
     connections: Vec<Connection>,
     memory: Memory,
+    /// `None` while they are off.
+    sessions: Option<Sessions>,
     warnings: Vec<String>,
 }
 
@@ -97,6 +99,19 @@ struct Connection {
 struct Memory {
     used: u64,
     limit: u64,
+}
+
+/// What a node keeps of the cluster's sessions.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Sessions {
+    listen: String,
+    connections: u64,
+    /// Of the whole cluster.
+    sessions: u64,
+    /// Those whose state this node has.
+    held: u64,
+    memory: Memory,
 }
 
 /// Asks and prints.
@@ -175,6 +190,13 @@ fn render(report: &Report) -> String {
         report.memory.used >> 20,
         report.memory.limit >> 20,
     );
+    if let Some(sessions) = &report.sessions {
+        let Sessions { listen, connections, sessions, held, memory } = sessions;
+        let (listen, used, limit) = (tame(listen), memory.used >> 20, memory.limit >> 20);
+        text.push_str(&format!(
+            "  sessions on {listen}: {sessions}, {held} of them held here in {used} of {limit} MiB, {connections} connections\n"
+        ));
+    }
     for warning in &report.warnings {
         text.push_str(&format!("  warning: {}\n", tame(warning)));
     }

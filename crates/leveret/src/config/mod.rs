@@ -105,6 +105,13 @@ fn check_dns(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), 
 
 /// Two listeners cannot have one port; port 0 is another one for each.
 fn check_ports(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), ConfigError> {
+    let others = [("--listen", settings.listen), ("--cluster-listen", settings.cluster_listen)];
+    if let Some(sessions) = settings.session_listen.filter(|address| address.port() != 0)
+        && let Some((flag, _)) = others.iter().find(|(_, other)| *other == sessions)
+    {
+        let what = format!("is the address of {flag} too; each listener needs a port, so change one of them");
+        return Err(sources.wrong("session_listen", &sessions.to_string(), &what));
+    }
     if settings.listen != settings.cluster_listen || settings.listen.port() == 0 {
         return Ok(());
     }
