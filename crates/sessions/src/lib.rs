@@ -55,6 +55,7 @@ mod election;
 mod expiry;
 mod fields;
 mod gone;
+mod held;
 mod hid;
 mod home;
 mod image;
@@ -78,6 +79,7 @@ mod writes;
 
 pub use effects::{Asker, Effects, Event, EventKind, Outgoing, Request};
 pub use fields::Damage;
+pub use held::HeldSession;
 pub use hid::{Bucket, Hid, Place, Slot};
 pub use image::{IMAGE_HEAD_BYTES, Image, ImageError, head as image_head};
 pub use members::{Member, MemberState};

@@ -148,6 +148,12 @@ impl Sessions {
         self.has_lease() && self.list.get(hid).is_none_or(here) && !self.cluster.copies.lacks(hid)
     }
 
+    /// True while it may say something: it has membership's lease, and every counted peer has told its map.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.has_lease()
+    }
+
     pub(crate) fn has_lease(&self) -> bool {
         self.cluster.sync.has_lease(self.cluster.members.counted())
     }
