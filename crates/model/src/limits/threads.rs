@@ -41,7 +41,7 @@ pub const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
 /// serves alone.
 pub const LOOK_UP_WAIT: Duration = Duration::from_secs(4);
 /// Longest request line on the admin socket, bytes. More is a drop.
-pub const ADMIN_REQUEST_BYTES_MAX: usize = 256;
+pub const ADMIN_REQUEST_BYTES_MAX: usize = 4_096;
 /// Admin connections at once: they cost a descriptor and a thread each. More wait until one ends.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Time for an asker to ask and to take each part of the answer, and for a machine to tell its part. Then the
