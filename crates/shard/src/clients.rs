@@ -10,7 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use leveret_amqp::LoginRefused;
-use leveret_auth::{Access, HashUpgrade, Hashed, Mechanism, Origin, Permissions, Users, Verdict};
+use leveret_auth::{Access, HashUpgrade, Hashed, Login, Mechanism, Origin, Permissions, Users, Verdict};
 use leveret_model::{ChannelNumber, ConnectionKey, Instant, Name, Refusal, ReplyCode, limits};
 use leveret_route::VhostId;
 
@@ -209,6 +209,33 @@ impl Clients {
         effects.refused.first.clear();
         effects.refused.more = 0;
         core::mem::swap(&mut effects.refused, &mut self.refused);
+    }
+}
+
+/// For logins of RESP clients (`sessions/logins.rs`), which have no mechanism and answer in their own words.
+impl Clients {
+    pub(crate) fn check_login(&mut self, login: &Login, origin: Origin, now: Instant) -> Verdict {
+        self.users.check(login, origin, now)
+    }
+
+    pub(crate) fn on_hashed(
+        &mut self,
+        hashed: Hashed,
+        now: Instant,
+    ) -> Result<Name, leveret_auth::LoginRefused> {
+        self.users.on_hashed(hashed, now)
+    }
+
+    pub(crate) fn push_password(&mut self, job: PasswordJob) {
+        self.passwords.push(job);
+    }
+
+    pub(crate) fn note_upgrade(&mut self, upgrade: Option<HashUpgrade>) {
+        self.hash_upgrades.extend(upgrade);
+    }
+
+    pub(crate) fn session_permissions(&self, user: &Name, vhost: &str) -> Option<Arc<Permissions>> {
+        self.users.enter(user, vhost).ok()
     }
 }
 

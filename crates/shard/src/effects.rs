@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use leveret_auth::{HashJob, HashUpgrade};
 use leveret_link::Batch;
 use leveret_model::directory::FromShard;
+use leveret_model::session::KeptAnswer;
 use leveret_model::{
     ChannelNumber, ConnectionKey, Name, Position, QueueId, ReplyCode, ShardAddress, ShardId, StoreMark,
 };
@@ -86,6 +87,8 @@ pub struct Effects {
     pub session_touched: Vec<ConnectionKey>,
     /// For other shards of the node, or this one in a later turn (`Shard::on_session_mail`).
     pub session_mail: Vec<(ShardId, SessionMail)>,
+    /// Answers to an operator who ended a session (`Shard::kill_session`).
+    pub session_killed: Vec<(u64, KeptAnswer)>,
     /// Channels that were closed in this turn; those of the turn before are gone.
     pub refused: ChannelRefusals,
 }

@@ -71,7 +71,8 @@ pub use queues::Store;
 pub use records::BatchError;
 pub use report::{ConnectionReport, QueueReport, ReportFrom, Routes, ShardReport, Traffic};
 pub use sessions::{
-    SESSION_SLOTS, SessionConfig, SessionInterest, SessionMail, SessionReport, SessionShared,
+    SESSION_SLOTS, SessionConfig, SessionInterest, SessionMail, SessionReport, SessionShared, SessionTarget,
+    session_shard,
 };
 pub use shard::{Caller, ReadInterest, Shard, ShardConfig};
 pub use watch::{Fullest, Routed};

@@ -139,6 +139,8 @@ impl Shard {
         if let Some(room) = &mut self.sessions {
             room.begin_turn(now);
         }
+        // before anything of this turn: who wakes late must lose the lease first
+        self.note_session_lease();
     }
 
     /// A new socket.
@@ -270,6 +272,7 @@ impl Shard {
     pub fn on_link_down(&mut self, node: NodeId) {
         self.enter(|shard| {
             shard.machines.queues.on_link_down(node);
+            shard.on_session_link_down(node);
             let (requests, mut rooms) = shard.machines.requests();
             requests.end_waits_for_link(node, &mut rooms);
         });

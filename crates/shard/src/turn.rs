@@ -23,6 +23,9 @@ impl Shard {
         self.dispatch();
         self.release_waiting();
         let Machines { clients, queues, requests, .. } = &mut self.machines;
+        if let Some(room) = &mut self.sessions {
+            room.send_records(queues.peers());
+        }
         queues.end_turn(&mut effects.batches, &mut effects.store);
         queues.peers().take_unknown(&mut effects.unknown);
         self.connections.end_turn(&mut effects.touched);

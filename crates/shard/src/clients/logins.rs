@@ -1,47 +1,15 @@
 //! What a client and the log hear of a login that is refused.
 
 use alloc::format;
-use alloc::sync::Arc;
 
 use leveret_amqp::LoginRefused;
-use leveret_auth::{HashUpgrade, Hashed, Login, Origin, Permissions, Verdict};
-use leveret_model::{Instant, Name};
-
-use super::Clients;
-use crate::effects::PasswordJob;
+use leveret_model::Name;
 
 /// The client is not told what was wrong (see [`leveret_auth::LoginRefused`]); the log is, and who it was.
 pub(super) fn refusal(refused: leveret_auth::LoginRefused, user: &Name, mechanism: &str) -> LoginRefused {
     LoginRefused {
         reply: refused.refusal(mechanism),
         why: Name::new(&format!("user '{user}' over {mechanism}: {refused}")),
-    }
-}
-
-/// For logins of RESP clients (`sessions/logins.rs`), which have no mechanism and answer in their own words.
-impl Clients {
-    pub(crate) fn check_login(&mut self, login: &Login, origin: Origin, now: Instant) -> Verdict {
-        self.users.check(login, origin, now)
-    }
-
-    pub(crate) fn on_hashed(
-        &mut self,
-        hashed: Hashed,
-        now: Instant,
-    ) -> Result<Name, leveret_auth::LoginRefused> {
-        self.users.on_hashed(hashed, now)
-    }
-
-    pub(crate) fn push_password(&mut self, job: PasswordJob) {
-        self.passwords.push(job);
-    }
-
-    pub(crate) fn note_upgrade(&mut self, upgrade: Option<HashUpgrade>) {
-        self.hash_upgrades.extend(upgrade);
-    }
-
-    pub(crate) fn session_permissions(&self, user: &Name, vhost: &str) -> Option<Arc<Permissions>> {
-        self.users.enter(user, vhost).ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! RESP connections of a shard, by key, and until when each must have logged in.
 
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -11,13 +12,21 @@ use leveret_resp::host::Ticket;
 use leveret_resp::{Config, Connection, State};
 use leveret_sessions::Asker;
 
-use crate::shard::Caller;
-
-use super::SessionInterest;
-use super::logins::Identity;
+use super::identity::Identity;
 
 /// The first slot of RESP connections: below are those of AMQP.
 pub const SESSION_SLOTS: u32 = 1 << 31;
+
+/// Whether a RESP connection's socket is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionInterest {
+    /// Yes, with so much room behind what is there already, bytes.
+    Read(usize),
+    /// Not now: an answer or room for output is awaited. Then what is left is offered again.
+    Stop,
+    /// Never again: the socket is closed once its output is written.
+    Ended,
+}
 
 /// Other shards that a connection has asked something.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,10 +93,10 @@ impl SessionClients {
         self.slots.len() - self.free.len()
     }
 
-    /// A client that came; `guest` if it may do without a login.
+    /// A client that came from there; `guest` if it may do without a login.
     pub(super) fn add(
         &mut self,
-        caller: Caller,
+        (name, loopback): (String, bool),
         guest: Option<Arc<Permissions>>,
         now: Instant,
     ) -> ConnectionKey {
@@ -105,7 +114,7 @@ impl SessionClients {
             self.logins.push_back((now + limits::HANDSHAKE_TIMEOUT, key));
         }
         let connection = Connection::new(Config { number, guest: guest.is_some() });
-        let identity = Identity::new(caller, guest);
+        let identity = Identity::new(name, loopback, guest);
         let client = SessionClient { connection, identity, asked: Asked::default(), out: Vec::new() };
         at.client = Some(alloc::boxed::Box::new(client));
         at.touched = false;

@@ -77,6 +77,26 @@ impl WalkStep {
         self.slot.map_or(Part(0), |slot| part_of(slot.bucket()))
     }
 
+    pub(super) fn slot(&self) -> Option<Slot> {
+        self.slot
+    }
+
+    pub(super) fn vhost(&self) -> &Name {
+        &self.vhost
+    }
+
+    pub(super) fn database(&self) -> Database {
+        self.database
+    }
+
+    pub(super) fn pattern(&self) -> Option<&[u8]> {
+        self.pattern.as_deref()
+    }
+
+    pub(super) fn kind(&self) -> Option<&[u8]> {
+        self.kind.as_deref()
+    }
+
     /// The cursor for its answer, once there is nothing more to do.
     pub(super) fn cursor(&self) -> Option<u64> {
         match self.slot {

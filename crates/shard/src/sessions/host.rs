@@ -11,7 +11,7 @@ use leveret_sessions::{Asker, Clock, Place, Request, encode_request};
 
 use super::clients::Asked;
 use super::gathering::{Gatherings, WalkStep};
-use super::logins::Identity;
+use super::identity::Identity;
 use super::mail::SessionMail;
 use super::parts::{Parts, part_of};
 use super::shared::SessionShared;

@@ -2,8 +2,6 @@
 
 use leveret_sessions::Counters;
 
-use crate::shard::Shard;
-
 /// Sizes and counters of the sessions of a shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionReport {
@@ -36,29 +34,5 @@ impl SessionReport {
         self.waiting += other.waiting;
         self.unknown_commands += other.unknown_commands;
         self.counters += other.counters;
-    }
-}
-
-impl Shard {
-    /// What its sessions tell; `None` while they are off.
-    #[must_use]
-    pub fn session_report(&self) -> Option<SessionReport> {
-        let room = self.sessions.as_deref()?;
-        let mut report = SessionReport {
-            connections: room.clients.count(),
-            unknown_commands: room.parts.unknown_commands(),
-            ..SessionReport::default()
-        };
-        for sizes in room.parts.machines().iter().map(leveret_sessions::Sessions::sizes) {
-            report.sessions += sizes.list;
-            report.states += sizes.states;
-            report.bytes += sizes.bytes;
-            report.gone += sizes.gone;
-            report.waiting += sizes.waiting;
-        }
-        for counters in room.parts.counters() {
-            report.counters += counters;
-        }
-        Some(report)
     }
 }

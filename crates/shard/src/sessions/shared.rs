@@ -1,5 +1,5 @@
-//! What the shards of a node share about sessions: one wall clock, so that a point in time that a client set on one
-//! shard comes back exactly from another; and figures, because `INFO` is answered by one shard.
+//! What the shards of a node share about sessions: one wall clock, so that a point in time that a client set on
+//! one shard comes back exactly from another; and figures, because `INFO` is answered by one shard.
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -7,8 +7,6 @@ use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use leveret_model::limits::{SESSION_DATABASES, SESSION_WALL_CLOCK_PLAY_MS};
 use leveret_model::session::Database;
 use leveret_model::{Instant, ShardId};
-
-use super::parts::Parts;
 
 /// The wall clock, and what each shard last noted of itself.
 #[derive(Debug)]
@@ -62,13 +60,13 @@ impl SessionShared {
         self.shards.iter().map(|shard| shard.sessions[at].load(Ordering::Relaxed)).sum()
     }
 
-    /// The wall clock was read; any shard may say so, about once a second. Commands speak of it, and nothing waits
-    /// by it.
+    /// The wall clock was read; any shard may say so, about once a second. Commands speak of it, and nothing
+    /// waits by it.
     pub fn set_wall_clock(&self, now: Instant, unix_ms: u64) {
         let origin = unix_ms as i64 - (now.as_nanos() / 1_000_000) as i64;
         let apart = (origin - self.unix_origin_ms()).unsigned_abs();
-        // Two clocks are never read at the same moment: without some play, points in time that clients set would
-        // come back changed by a millisecond.
+        // Two clocks are never read at the same moment: without some play, points in time that clients set
+        // would come back changed by a millisecond.
         if apart > SESSION_WALL_CLOCK_PLAY_MS {
             self.unix_origin_ms.store(origin, Ordering::Relaxed);
         }
@@ -78,12 +76,19 @@ impl SessionShared {
         self.unix_origin_ms.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note(&self, shard: ShardId, connections: usize, parts: &Parts) {
+    /// A shard's figures.
+    pub(super) fn note(
+        &self,
+        shard: ShardId,
+        connections: usize,
+        bytes: u64,
+        sessions: impl Fn(Database) -> u64,
+    ) {
         let figures = &self.shards[usize::from(shard.0)];
         figures.connections.store(connections as u64, Ordering::Relaxed);
-        figures.bytes.store(parts.bytes(), Ordering::Relaxed);
+        figures.bytes.store(bytes, Ordering::Relaxed);
         for (database, count) in (0..).map_while(Database::new).zip(&figures.sessions) {
-            count.store(parts.count(database), Ordering::Relaxed);
+            count.store(sessions(database), Ordering::Relaxed);
         }
     }
 }

@@ -1,155 +1,15 @@
-//! Sessions in a node of two shards: bytes of RESP clients in, bytes out, mail between the shards carried by hand.
+//! A node of two shards.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use leveret_auth::{Credential, Password, Permissions, Salt, User, Users};
-use leveret_model::{Boot, ConnectionKey, Instant, Name, NodeId, Seed, ShardAddress, ShardId, limits};
-use leveret_sessions::{Home, Rules};
-use leveret_shard::{
-    Caller, Effects, SessionConfig, SessionInterest, SessionShared, Shard, ShardConfig, Store,
-};
+use leveret_model::{Instant, limits};
+use leveret_shard::SessionInterest;
 
-/// 2026-11-29, 12:00 UTC.
-const UNIX_MS: u64 = 1_795_953_600_000;
-const SHARDS: u8 = 2;
-
-/// A node, and the bytes that its clients have been sent.
-struct Node {
-    shards: Vec<Shard>,
-    shared: Arc<SessionShared>,
-    now: Instant,
-}
-
-#[derive(Clone, Copy)]
-struct Client {
-    shard: usize,
-    key: ConnectionKey,
-}
-
-impl Node {
-    fn new() -> Self {
-        Self::with(SHARDS, 1 << 30)
-    }
-
-    fn with(shards: u8, memory_bytes: u64) -> Self {
-        let shared = Arc::new(SessionShared::new(shards, memory_bytes));
-        let shard = |shard: u8| {
-            let mut users = Users::new([7; 32]);
-            users.put(
-                Name::new("default"),
-                User {
-                    credential: Credential::Unhashed(Password::new(b"secret")),
-                    loopback_only: false,
-                    permissions: [(Name::new("/"), Arc::new(Permissions::ALL))].into(),
-                },
-            );
-            let mut machine = Shard::new(ShardConfig {
-                own: ShardAddress { node: NodeId(1), shard: ShardId(shard) },
-                seed: Seed(1),
-                protocol: Arc::new(leveret_amqp::Config::new("0.1.0", "test")),
-                users,
-                store: Store::Memory,
-            });
-            let config = SessionConfig {
-                home: Home { node: NodeId(1), boot: Boot(1) },
-                shards,
-                memory_bytes,
-                value_bytes_max: 1 << 20,
-                gone_for_ms: 300_000,
-                rules: Rules::default(),
-                copies: 1,
-                shared: Arc::clone(&shared),
-            };
-            machine.open_sessions(Seed(u64::from(shard)), config);
-            machine
-        };
-        Self { shards: (0..shards).map(shard).collect(), shared, now: Instant::from_nanos(1_000_000_000) }
-    }
-
-    fn begin_turn(&mut self) {
-        let since = self.now.as_nanos() / 1_000_000;
-        self.shared.set_wall_clock(self.now, UNIX_MS + since);
-        self.shards.iter_mut().for_each(|shard| shard.begin_turn(self.now));
-    }
-
-    /// A client from this machine, or from another one.
-    fn connect(&mut self, shard: usize, loopback: bool) -> Client {
-        self.begin_turn();
-        let name = "127.0.0.1:5 -> 127.0.0.1:6379".to_owned();
-        let key = self.shards[shard].accept_session(Caller { name, loopback }).expect("sessions are on");
-        Client { shard, key }
-    }
-
-    /// Sends bytes, and gives what comes back once all is quiet.
-    fn ask(&mut self, client: Client, bytes: &str) -> String {
-        self.begin_turn();
-        let mut received = BytesMut::from(bytes.as_bytes());
-        loop {
-            let interest = self.shards[client.shard].on_session_bytes(client.key, &mut received);
-            self.settle();
-            let again =
-                matches!(self.shards[client.shard].session_interest(client.key), SessionInterest::Read(_));
-            if interest != SessionInterest::Stop || !again || received.is_empty() {
-                break;
-            }
-        }
-        let out = self.shards[client.shard].session_output(client.key).expect("it is there");
-        String::from_utf8(std::mem::take(out)).expect("text")
-    }
-
-    /// Ends turns, and carries mail between shards and password jobs until there is none.
-    fn settle(&mut self) {
-        loop {
-            let mut mail = Vec::new();
-            let mut jobs = Vec::new();
-            for (at, shard) in self.shards.iter_mut().enumerate() {
-                let mut effects = Effects::default();
-                shard.end_turn(&mut effects);
-                mail.append(&mut effects.session_mail);
-                jobs.extend(effects.passwords.into_iter().map(|job| (at, job)));
-            }
-            if mail.is_empty() && jobs.is_empty() {
-                return;
-            }
-            for (to, mail) in mail {
-                self.shards[usize::from(to.0)].on_session_mail(mail);
-            }
-            for (at, job) in jobs {
-                let hashed = job.job.run(&Salt::default());
-                self.shards[at].on_password(job.connection, &job.mechanism, hashed);
-            }
-        }
-    }
-
-    /// Time passes, and every timer that is due is run.
-    fn wait(&mut self, time: Duration) {
-        self.now = self.now + time;
-        self.begin_turn();
-        for shard in &mut self.shards {
-            while shard.next_deadline() <= self.now {
-                shard.on_timer();
-            }
-        }
-        self.settle();
-    }
-
-    fn report(&self) -> leveret_shard::SessionReport {
-        let mut all = leveret_shard::SessionReport::default();
-        self.shards.iter().for_each(|shard| all.add(&shard.session_report().expect("sessions are on")));
-        all
-    }
-}
-
-fn command(words: &[&str]) -> String {
-    let words: Vec<String> = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
-    format!("*{}\r\n{}", words.len(), words.concat())
-}
+use crate::rig::{Rig, SHARDS, UNIX_MS, command};
 
 #[test]
 fn what_one_shard_was_told_every_shard_answers() {
-    let mut node = Node::new();
+    let mut node = Rig::new(&[SHARDS]);
     let clients = [node.connect(0, true), node.connect(1, true)];
     for number in 0..40 {
         let (key, value) = (format!("sess:{number}"), format!("value {number}"));
@@ -169,7 +29,7 @@ fn what_one_shard_was_told_every_shard_answers() {
 
 #[test]
 fn answers_of_a_pipeline_leave_in_order_though_keys_are_of_several_shards() {
-    let mut node = Node::new();
+    let mut node = Rig::new(&[SHARDS]);
     let client = node.connect(0, true);
     let mut pipeline = String::new();
     let mut wanted = String::new();
@@ -190,7 +50,7 @@ fn answers_of_a_pipeline_leave_in_order_though_keys_are_of_several_shards() {
 
 #[test]
 fn a_scan_finds_each_key_of_every_shard_once() {
-    let mut node = Node::new();
+    let mut node = Rig::new(&[SHARDS]);
     let client = node.connect(1, true);
     for number in 0..60 {
         node.ask(client, &command(&["SET", &format!("sess:{number}"), "x"]));
@@ -216,7 +76,7 @@ fn a_scan_finds_each_key_of_every_shard_once() {
 
 #[test]
 fn a_session_expires_without_a_client_and_no_shard_wakes_without_one() {
-    let mut node = Node::new();
+    let mut node = Rig::new(&[SHARDS]);
     let client = node.connect(0, true);
     assert!(node.shards.iter().all(|shard| shard.next_deadline() == Instant::FAR));
     for number in 0..8 {
@@ -231,7 +91,7 @@ fn a_session_expires_without_a_client_and_no_shard_wakes_without_one() {
 
 #[test]
 fn points_in_time_come_back_as_they_were_set_from_any_shard() {
-    let mut node = Node::new();
+    let mut node = Rig::new(&[SHARDS]);
     let clients = [node.connect(0, true), node.connect(1, true)];
     let at = format!("{}", UNIX_MS + 123_457);
     for number in 0..6 {
@@ -246,7 +106,7 @@ fn points_in_time_come_back_as_they_were_set_from_any_shard() {
 
 #[test]
 fn from_elsewhere_nobody_does_anything_without_a_login() {
-    let mut node = Node::new();
+    let mut node = Rig::new(&[SHARDS]);
     let client = node.connect(0, false);
     let noauth = "-NOAUTH Authentication required.\r\n";
     assert_eq!(node.ask(client, &command(&["GET", "k"])), noauth);
@@ -265,7 +125,7 @@ fn from_elsewhere_nobody_does_anything_without_a_login() {
 
 #[test]
 fn hello_logs_in_and_changes_the_protocol() {
-    let mut node = Node::new();
+    let mut node = Rig::new(&[SHARDS]);
     let client = node.connect(1, false);
     let said = node.ask(client, "HELLO 3\r\n");
     assert!(said.starts_with("-NOAUTH HELLO must be called"), "{said}");
@@ -276,7 +136,7 @@ fn hello_logs_in_and_changes_the_protocol() {
 
 #[test]
 fn a_wrong_password_does_not_take_the_rights_of_a_guest() {
-    let mut node = Node::new();
+    let mut node = Rig::new(&[SHARDS]);
     let client = node.connect(0, true);
     assert!(node.ask(client, &command(&["AUTH", "wrong"])).starts_with("-WRONGPASS"));
     assert_eq!(node.ask(client, &command(&["SET", "k", "v"])), "+OK\r\n");
@@ -288,7 +148,7 @@ fn a_wrong_password_does_not_take_the_rights_of_a_guest() {
 
 #[test]
 fn a_login_that_does_not_come_ends_the_connection_and_one_that_came_does_not() {
-    let mut node = Node::new();
+    let mut node = Rig::new(&[SHARDS]);
     let (silent, there) = (node.connect(0, false), node.connect(0, false));
     assert_eq!(node.ask(there, &command(&["AUTH", "secret"])), "+OK\r\n");
     node.wait(limits::HANDSHAKE_TIMEOUT);
@@ -299,7 +159,7 @@ fn a_login_that_does_not_come_ends_the_connection_and_one_that_came_does_not() {
 
 #[test]
 fn a_late_write_does_not_bring_a_session_back_and_is_counted() {
-    let mut node = Node::new();
+    let mut node = Rig::new(&[SHARDS]);
     let (browser, other) = (node.connect(0, true), node.connect(1, true));
     node.ask(browser, &command(&["SET", "sess:a", "hare", "EX", "60"]));
     assert_eq!(node.ask(other, &command(&["GET", "sess:a"])), "$4\r\nhare\r\n");
@@ -311,7 +171,7 @@ fn a_late_write_does_not_bring_a_session_back_and_is_counted() {
 
 #[test]
 fn memory_is_bounded_and_what_is_there_still_changes() {
-    let mut node = Node::with(1, 16 * 64 * 1024);
+    let mut node = Rig::with(&[1], 16 * 64 * 1024);
     let client = node.connect(0, true);
     let value = "x".repeat(1_000);
     let mut refused = 0;
@@ -328,7 +188,7 @@ fn memory_is_bounded_and_what_is_there_still_changes() {
 
 #[test]
 fn a_connection_that_is_gone_leaves_nothing_behind() {
-    let mut node = Node::new();
+    let mut node = Rig::new(&[SHARDS]);
     for _ in 0..100 {
         let client = node.connect(0, true);
         node.ask(client, &command(&["GET", "k"]));
