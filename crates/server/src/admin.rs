@@ -4,6 +4,7 @@
 //! and connections at a time and never a whole document: a node that is looked at keeps its lease.
 
 mod document;
+mod sessions;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -103,7 +104,12 @@ impl Admin {
         let answer = match line.trim() {
             "" => return Ok(()),
             "status" => self.status(),
-            other => json!({ "error": format!("unknown request '{other}'; this node knows: status") }),
+            other => match other.strip_prefix("session ") {
+                Some(question) => self.session(question),
+                None => {
+                    json!({ "error": format!("unknown request '{other}'; this node knows: status, session") })
+                }
+            },
         };
         let mut answer = answer.to_string().into_bytes();
         answer.push(b'\n');

@@ -44,3 +44,11 @@ pub use leveret_sessions::{RuleError as SessionRuleError, Rules as SessionRules}
 pub use node::Node;
 pub use node_config::{NodeConfig, SessionSettings};
 pub use start_error::StartError;
+
+/// What a session is called where its key must not be seen: in `leveret session`. `None` if there is no such
+/// database.
+#[must_use]
+pub fn session_id(vhost: &str, database: u8, key: &str) -> Option<String> {
+    let database = leveret_model::session::Database::new(database)?;
+    Some(leveret_sessions::Place { vhost, database, key: key.as_bytes() }.hid().to_string())
+}

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, bounded, select};
 use leveret_auth::Users;
-use leveret_link::handshake::{Capabilities, Hello, PROTOCOL, Purpose, Secret};
+use leveret_link::handshake::{Capabilities, Capability, Hello, PROTOCOL, Purpose, Secret};
 use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_sessions::Home;
 use leveret_shard::{SessionConfig, SessionShared, Shard, ShardConfig, Store};
@@ -59,20 +59,14 @@ impl Node {
         if config.secret.is_none() && !config.cluster_listen.ip().is_loopback() {
             return Err(StartError::NoSecret(config.cluster_listen));
         }
-        let secret = match &config.secret {
-            Some(bytes) => Secret::shared(bytes)?,
-            None => Secret::None,
-        };
+        let secret = config.secret.as_ref().map_or(Ok(Secret::None), |bytes| Secret::shared(bytes))?;
         let lock = lock_data_dir(&config.data_dir)?;
         let client_socket = bind(config.listen, "AMQP", "--listen")?;
         let cluster_socket = bind(config.cluster_listen, "cluster", "--cluster-listen")?;
         let listen = local(&client_socket)?;
         let cluster_listen = local(&cluster_socket)?;
-        let session_socket = match &config.sessions {
-            Some(sessions) => Some(bind(sessions.listen, "session", "--session-listen")?),
-            None => None,
-        };
-        let session_listen = session_socket.as_ref().map(local).transpose()?;
+        let session_socket = bind_sessions(config)?;
+        let session_listen = session_socket.as_ref().map(|(_, address)| *address);
         cluster_socket.listen(limits::LISTEN_BACKLOG).map_err(|error| StartError::Listen {
             what: "cluster",
             address: cluster_listen,
@@ -93,7 +87,7 @@ impl Node {
             name: Name::new(&config.name),
             address: Name::new(&cluster_listen.to_string()),
             purpose: Purpose::Control,
-            capabilities: Capabilities::own(),
+            capabilities: capabilities(config),
         };
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
@@ -105,7 +99,7 @@ impl Node {
         let parts = ControlParts {
             identity: Identity { hello, secret },
             client_socket,
-            session_socket: session_socket.zip(session_listen),
+            session_socket,
             cluster_listener: cluster_socket.into(),
             shards: shards.clone(),
             listen,
@@ -249,7 +243,7 @@ fn start_shards(
         });
         if let Some((sessions, shared)) = config.sessions.as_ref().zip(shared.as_ref()) {
             let seed = Seed(u64::from_le_bytes(random()));
-            shard.open_sessions(seed, session_config(sessions, hello, shared));
+            shard.open_sessions(seed, &session_config(sessions, hello, shared));
         }
         let sessions = SessionSockets::new(shared.clone());
         let ways = Ways {
@@ -265,6 +259,13 @@ fn start_shards(
         threads.push(thread::Builder::new().name(format!("shard-{index}")).spawn(work)?);
     }
     Ok((shards, threads))
+}
+
+fn capabilities(config: &NodeConfig) -> Capabilities {
+    match config.sessions {
+        Some(_) => Capabilities::own().with(Capability::SESSIONS),
+        None => Capabilities::own(),
+    }
 }
 
 fn session_config(settings: &SessionSettings, hello: &Hello, shared: &Arc<SessionShared>) -> SessionConfig {
@@ -290,6 +291,13 @@ fn bind(address: SocketAddr, what: &'static str, flag: &'static str) -> Result<S
     socket.set_nonblocking(true).map_err(wrong)?;
     socket.bind(&address.into()).map_err(wrong)?;
     Ok(socket)
+}
+
+fn bind_sessions(config: &NodeConfig) -> Result<Option<(Socket, SocketAddr)>, StartError> {
+    let Some(sessions) = &config.sessions else { return Ok(None) };
+    let socket = bind(sessions.listen, "session", "--session-listen")?;
+    let address = local(&socket)?;
+    Ok(Some((socket, address)))
 }
 
 fn local(socket: &Socket) -> Result<SocketAddr, StartError> {

@@ -1,43 +1,39 @@
-//! RESP clients of a shard's thread: their listener, and their sockets read, offered to the machine, written and
-//! lost. Read first: [`SessionSockets`].
+//! RESP clients of a shard's thread: their listener, and their sockets read, offered to the machine, written
+//! and lost. Read first: [`SessionSockets`].
 //!
 //! It carries bytes and decides nothing; what it needs of the thread it is given with each call ([`Carrier`]).
 //!
-//! Invariant (*kept*): `kept` is the sum over all sockets of bytes that wait for the rest of their command, and of
-//! answers that the socket has not taken.
+//! Invariant (*kept*): `kept` is the sum over all sockets of bytes that wait for the rest of their command, and
+//! of answers that the socket has not taken.
 
-use std::collections::VecDeque;
+mod accepting;
+mod ways;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use leveret_model::{ConnectionKey, Instant, ShardId, limits};
-use leveret_shard::{Caller, Effects, SESSION_SLOTS, SessionInterest, SessionShared, Shard};
+use crossbeam_channel::Sender;
+use leveret_model::session::KeptAnswer;
+use leveret_model::{ConnectionKey, Instant, limits};
+use leveret_shard::{Caller, Effects, SESSION_SLOTS, SessionInterest, SessionShared};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use rustix::event::epoll;
 use tracing::{debug, warn};
 
-use crate::accept::{ACCEPTOR, warn_not_accepted};
 use crate::clock;
-use crate::log_limits::{LogLimit, unless_none};
+use crate::log_limits::LogLimit;
 use crate::receive::{Filled, fill};
-use crate::shard_thread::{ToShardThread, Ways};
+
+pub(crate) use self::ways::{Carrier, SessionWays, ToSessions};
 
 /// What the event loop shows when a RESP client waits to be accepted.
 pub(crate) const SESSION_LISTENER: Token = Token(usize::MAX - 2);
-
-/// What the thread lends for a call.
-pub(crate) struct Carrier<'a> {
-    pub(crate) own: ShardId,
-    pub(crate) shard: &'a mut Shard,
-    pub(crate) registry: &'a Registry,
-    pub(crate) ways: &'a Ways,
-    pub(crate) now: Instant,
-}
 
 /// A RESP client's socket.
 #[derive(Debug)]
@@ -69,6 +65,8 @@ struct Listener {
     called: bool,
     /// When it is watched again after a client could not be accepted.
     watch_at: Instant,
+    /// It has been watched.
+    opened: bool,
 }
 
 /// The RESP clients of one shard. Empty, and never woken, while sessions are off.
@@ -88,12 +86,22 @@ pub(crate) struct SessionSockets {
     wall_clock_at: Instant,
     stopping: bool,
     complaints: LogLimit,
+    /// Operators that wait for a session to end, by the number of their question.
+    operators: BTreeMap<u64, Sender<KeptAnswer>>,
+    asked: u64,
 }
 
 impl SessionSockets {
     /// Sessions are on if there is something to share.
     pub(crate) fn new(shared: Option<Arc<SessionShared>>) -> Self {
         Self { shared, ..Self::default() }
+    }
+
+    /// An operator waits for an answer; gives the number of the question.
+    pub(crate) fn operator_waits(&mut self, to: Sender<KeptAnswer>) -> u64 {
+        self.asked += 1;
+        self.operators.insert(self.asked, to);
+        self.asked
     }
 
     /// True while no client is there.
@@ -107,7 +115,9 @@ impl SessionSockets {
     }
 
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.listener.as_ref().map_or(Instant::FAR, |listener| listener.watch_at)
+        // one that was never watched waits for the machine, not for time
+        let paused = self.listener.as_ref().filter(|listener| listener.opened);
+        paused.map_or(Instant::FAR, |listener| listener.watch_at)
     }
 
     /// Reads the wall clock now and then; to be called before the machine's turn begins.
@@ -124,7 +134,8 @@ impl SessionSockets {
     pub(crate) fn take_listener(&mut self, socket: TcpListener, now: Instant) {
         match socket.local_addr() {
             Ok(address) if !self.stopping => {
-                self.listener = Some(Listener { socket, address, called: false, watch_at: now });
+                self.listener =
+                    Some(Listener { socket, address, called: false, watch_at: now, opened: false });
             }
             Ok(_) => {}
             Err(error) => warn!(%error, "the session listener is closed: it has no address"),
@@ -166,87 +177,25 @@ impl SessionSockets {
         }
     }
 
-    /// Lets clients in, up to a bound.
-    pub(crate) fn accept(&mut self, carrier: &mut Carrier<'_>) {
-        let Some(listener) = &mut self.listener else { return };
-        if listener.watch_at <= carrier.now {
-            listener.watch_at = Instant::FAR;
-            let data = epoll::EventData::new_u64(SESSION_LISTENER.0 as u64);
-            // by level, as the other listener: whoever was not let in shows again
-            if let Err(error) = epoll::add(carrier.registry, &listener.socket, data, epoll::EventFlags::IN) {
-                return self.pause(carrier, &error.into());
-            }
-        }
-        if !self.listener.as_mut().is_some_and(|listener| std::mem::take(&mut listener.called)) {
-            return;
-        }
-        for _ in 0..limits::ACCEPTS_PER_TURN_MAX {
-            let Some(listener) = &self.listener else { return };
-            if !carrier.ways.half_open.has_room() {
-                return self.leave_listener(carrier);
-            }
-            match listener.socket.accept() {
-                Ok((stream, from)) => self.hand_out(carrier, stream, from),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => return self.pause(carrier, &error),
-            }
-        }
-    }
-
-    fn pause(&mut self, carrier: &Carrier<'_>, error: &io::Error) {
-        warn_not_accepted(&mut self.complaints, carrier.now, error);
-        self.leave_listener(carrier);
-    }
-
-    /// Whoever waits would wake this thread all the time: not for a while.
-    fn leave_listener(&mut self, carrier: &Carrier<'_>) {
-        if let Some(listener) = &mut self.listener {
-            // it fails if it was not watched
-            let _ = epoll::delete(carrier.registry, &listener.socket);
-            listener.watch_at = carrier.now + limits::ACCEPT_AGAIN;
-        }
-    }
-
-    /// A client goes to the shard with the fewest.
-    fn hand_out(&mut self, carrier: &mut Carrier<'_>, stream: TcpStream, from: SocketAddr) {
-        let Some(shard) = carrier.ways.clients.add_to_fewest() else {
-            if let Some(unsaid) = self.complaints.take(carrier.now) {
-                warn!(%from, unsaid = unless_none(unsaid), "no room for another connection: it is closed");
-            }
-            return;
-        };
-        let own = self.listener.as_ref().map(|listener| listener.address);
-        let name = own.map_or_else(|| from.to_string(), |own| format!("{from} -> {own}"));
-        let caller = Caller { name, loopback: from.ip().to_canonical().is_loopback() };
-        // counted until its shard knows whether it needs a login
-        carrier.ways.half_open.begun();
-        if shard == carrier.own {
-            self.take_client(carrier, stream, caller);
-        } else {
-            let mail = ToShardThread::RespClient { stream, caller };
-            carrier.ways.shards[usize::from(shard.0)].send(mail);
-        }
-    }
-
     pub(crate) fn take_client(&mut self, carrier: &mut Carrier<'_>, mut stream: TcpStream, caller: Caller) {
         let key = match carrier.shard.accept_session(caller) {
             Some(key) if !self.stopping && self.open < limits::CONNECTIONS_MAX => key,
             refused => {
                 refused.into_iter().for_each(|key| carrier.shard.on_session_lost(key));
-                carrier.ways.clients.gone(carrier.own);
-                return end_handshake(carrier);
+                carrier.ways.client_gone(carrier.own);
+                return carrier.ways.handshake_ended();
             }
         };
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = carrier.registry.register(&mut stream, Token(key.slot as usize), interest) {
             warn!(%error, "a client's socket cannot be watched");
             carrier.shard.on_session_lost(key);
-            carrier.ways.clients.gone(carrier.own);
-            return end_handshake(carrier);
+            carrier.ways.client_gone(carrier.own);
+            return carrier.ways.handshake_ended();
         }
         let half_open = carrier.shard.is_session_half_open(key);
         if !half_open {
-            end_handshake(carrier);
+            carrier.ways.handshake_ended();
         }
         let slot = (key.slot - SESSION_SLOTS) as usize;
         if self.sockets.len() <= slot {
@@ -349,8 +298,12 @@ impl SessionSockets {
     /// Writes what the turn brought. True if there is more to do that no event will tell of. hot.
     pub(crate) fn carry(&mut self, carrier: &mut Carrier<'_>, effects: &mut Effects) -> bool {
         for (shard, mail) in effects.session_mail.drain(..) {
-            if let Some(address) = carrier.ways.shards.get(usize::from(shard.0)) {
-                address.send(ToShardThread::SessionMail(mail));
+            carrier.ways.send(shard, ToSessions::Mail(mail));
+        }
+        for (number, answer) in effects.session_killed.drain(..) {
+            if let Some(to) = self.operators.remove(&number) {
+                // nobody listens any more if it took too long
+                let _ = to.try_send(answer);
             }
         }
         for key in effects.session_touched.drain(..) {
@@ -384,7 +337,7 @@ impl SessionSockets {
         socket.kept = unwritten + unread;
         if socket.half_open && !carrier.shard.is_session_half_open(key) {
             socket.half_open = false;
-            end_handshake(carrier);
+            carrier.ways.handshake_ended();
         }
         let ends = match carrier.shard.session_interest(key) {
             SessionInterest::Ended => true,
@@ -416,17 +369,10 @@ impl SessionSockets {
         self.open -= 1;
         self.kept -= socket.kept;
         if socket.half_open {
-            end_handshake(carrier);
+            carrier.ways.handshake_ended();
         }
         carrier.shard.on_session_lost(key);
-        carrier.ways.clients.gone(carrier.own);
-    }
-}
-
-/// A handshake that was counted is through, or gone.
-fn end_handshake(carrier: &Carrier<'_>) {
-    if carrier.ways.half_open.ended() {
-        carrier.ways.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::RoomForHandshakes);
+        carrier.ways.client_gone(carrier.own);
     }
 }
 

@@ -4,18 +4,20 @@
 //! the turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and
 //! envelopes.
 
+mod sessions;
+mod sleep;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use leveret_link::Batch;
 use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, limits};
-use leveret_shard::{Caller, Effects, Pressure, ReportFrom, SESSION_SLOTS, SessionMail, Shard};
+use leveret_shard::{Caller, Effects, Pressure, ReportFrom, SESSION_SLOTS, Shard};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Poll, Token};
 use tracing::field::display;
@@ -32,10 +34,10 @@ use crate::half_open::{HalfOpen, Handshakes};
 use crate::links::DataLink;
 use crate::log_limits::LogLimit;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
-use crate::memory::{ClientPressure, MemoryLog, NodeMemory};
+use crate::memory::{ClientPressure, MemoryLog, NodeMemory, SeenPressure};
 use crate::passwords::Passwords;
 use crate::receive::ReceiveBlock;
-use crate::session_sockets::{Carrier, SESSION_LISTENER, SessionSockets};
+use crate::session_sockets::{SESSION_LISTENER, SessionSockets, ToSessions};
 
 /// Mail to a shard's thread.
 #[derive(Debug)]
@@ -46,12 +48,8 @@ pub(crate) enum ToShardThread {
     Listener(TcpListener),
     /// A client's socket that it has accepted.
     Client { stream: TcpStream, caller: Caller },
-    /// The socket where RESP clients come; for the first shard.
-    RespListener(TcpListener),
-    /// A RESP client's socket that it has accepted.
-    RespClient { stream: TcpStream, caller: Caller },
-    /// About sessions, from a shard of this node.
-    SessionMail(SessionMail),
+    /// About sessions.
+    Sessions(ToSessions),
     /// The data links to a node are all there; those of this shard.
     SessionUp { node: NodeId, boot: Boot, session: SessionNumber, links: Vec<(u8, DataLink)> },
     /// The session with a node is over.
@@ -131,8 +129,7 @@ pub(crate) struct ShardThread {
     pub(crate) arrivals: Arrivals,
     pub(crate) block: ReceiveBlock,
     pub(crate) effects: Effects,
-    pub(crate) pressure: Pressure,
-    pub(crate) client_pressure: ClientPressure,
+    pub(crate) seen_pressure: SeenPressure,
     /// Of the first shard: what people were told of the node's memory.
     pub(crate) memory_log: MemoryLog,
     pub(crate) stopping: Option<Instant>,
@@ -166,8 +163,7 @@ impl ShardThread {
             arrivals: Arrivals::default(),
             block: ReceiveBlock::default(),
             effects: Effects::default(),
-            pressure: Pressure::Calm,
-            client_pressure: ClientPressure::Low,
+            seen_pressure: SeenPressure { messages: Pressure::Calm, clients: ClientPressure::Low },
             memory_log: MemoryLog::default(),
             stopping: None,
             sessions,
@@ -195,10 +191,7 @@ impl ShardThread {
             self.accept_clients(now, alone);
             self.read_links();
             self.read_sockets(now);
-            self.with_sessions(now, |sessions, carrier, _| {
-                sessions.accept(carrier);
-                sessions.read(carrier);
-            });
+            self.read_sessions(now);
             if self.shard.next_deadline() <= now {
                 self.shard.on_timer();
             }
@@ -217,63 +210,17 @@ impl ShardThread {
         }
     }
 
-    fn with_sessions<R>(
-        &mut self,
-        now: Instant,
-        call: impl FnOnce(&mut SessionSockets, &mut Carrier<'_>, &mut Effects) -> R,
-    ) -> R {
-        let Self { own, shard, poll, ways, .. } = self;
-        let mut carrier = Carrier { own: own.shard, shard, registry: poll.registry(), ways, now };
-        call(&mut self.sessions, &mut carrier, &mut self.effects)
-    }
-
-    /// Where the check of a client's password is noted.
-    pub(crate) fn password_check(&mut self, key: ConnectionKey) -> Option<&mut Option<Arc<()>>> {
-        if key.slot >= SESSION_SLOTS {
-            return self.sessions.password_check(key);
-        }
-        self.socket_mut(key).map(|socket| &mut socket.password_check)
-    }
-
-    fn timeout(&self, more: bool) -> Option<Duration> {
-        if more
-            || !self.to_read.is_empty()
-            || self.links.has_unread()
-            || self.sessions.has_more()
-            || !self.mailbox.may_sleep()
-        {
-            return Some(Duration::ZERO);
-        }
-        let mut deadline = self.shard.next_deadline().min(self.client_log.next_deadline());
-        deadline = deadline.min(self.memory_log.next_deadline()).min(self.sessions.next_deadline());
-        if let Some(acceptor) = &self.acceptor {
-            deadline = deadline.min(acceptor.watch_at);
-        }
-        if let Some(end) = self.stopping {
-            deadline = deadline.min(end);
-        }
-        if let Some(Reverse((at, _))) = self.trickling.peek() {
-            deadline = deadline.min(*at);
-        }
-        (deadline < Instant::FAR).then(|| deadline.since(clock::now()))
-    }
-
     fn take_mail(&mut self, now: Instant) {
         while let Some(mail) = self.mailbox.take() {
             match mail {
                 ToShardThread::Control(mail) => self.shard.on_control(mail),
                 ToShardThread::Listener(listener) => self.take_listener(listener, now),
                 ToShardThread::Client { stream, caller } => self.take_client(stream, caller, now),
-                ToShardThread::RespListener(listener) => self.sessions.take_listener(listener, now),
-                ToShardThread::RespClient { stream, caller } => {
-                    self.with_sessions(now, |sessions, carrier, _| {
-                        sessions.take_client(carrier, stream, caller);
-                    });
-                }
-                ToShardThread::SessionMail(mail) => self.shard.on_session_mail(mail),
+                ToShardThread::Sessions(mail) => self.take_for_sessions(mail, now),
                 ToShardThread::SessionUp { node, boot, session, links } => {
                     self.links.up(self.poll.registry(), LINKS, (node, session), links);
                     self.shard.on_link_up(node);
+                    self.shard.on_session_link_up(node, boot);
                     for (from, batch) in self.arrivals.on_up(node, boot, session) {
                         self.take_batch(from, boot, session, &batch);
                     }
@@ -424,7 +371,7 @@ impl ShardThread {
             let mail: FromShard = mail;
             self.ways.control.send(ToControl::Shard(self.own.shard, mail));
         }
-        more |= self.with_sessions(now, |sessions, carrier, effects| sessions.carry(carrier, effects));
+        more |= self.carry_sessions(now);
         self.check_passwords();
         self.tell_hash_upgrades();
         more

@@ -54,13 +54,13 @@ pub(super) fn of(
             "given_up": sum(|traffic| traffic.given_up),
             "unknown_records": sum(|traffic| traffic.unknown_records),
         },
-        "sessions": sessions::of(facts, reports),
+        "sessions": sessions::of(facts.sessions, reports),
         "warnings": warnings(memory, overview),
     })
 }
 
 /// All digits: for programs, which compare and keep ids; people see the first eight.
-fn whole(id: NodeId) -> String {
+pub(super) fn whole(id: NodeId) -> String {
     format!("{:032x}", id.0)
 }
 

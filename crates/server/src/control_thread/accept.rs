@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::ControlThread;
 use crate::accept::{self, ACCEPTOR};
+use crate::session_sockets::ToSessions;
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
@@ -70,7 +71,8 @@ impl ControlThread {
             let (what, flag) = ("session", "--session-listen");
             let wrong = |error| StartError::Listen { what, address, flag, error };
             let listener = accept::listen(socket).map_err(wrong)?;
-            self.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::RespListener(listener));
+            self.shards[usize::from(ACCEPTOR.0)]
+                .send(ToShardThread::Sessions(ToSessions::Listener(listener)));
         }
         Ok(())
     }

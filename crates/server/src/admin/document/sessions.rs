@@ -1,13 +1,13 @@
 //! The part of the document about sessions.
 
+use std::net::SocketAddr;
+
 use leveret_shard::{SessionReport, ShardReport};
 use serde_json::{Value, json};
 
-use super::NodeFacts;
-
-/// `null` while sessions are off.
-pub(super) fn of(facts: &NodeFacts, reports: &[ShardReport]) -> Value {
-    let Some((listen, bytes_max)) = facts.sessions else { return Value::Null };
+/// `null` while sessions are off; else where clients connect, and `session_memory`.
+pub(super) fn of(sessions: Option<(SocketAddr, u64)>, reports: &[ShardReport]) -> Value {
+    let Some((listen, bytes_max)) = sessions else { return Value::Null };
     let mut all = SessionReport::default();
     reports.iter().filter_map(|report| report.sessions).for_each(|report| all.add(&report));
     let counters = all.counters;
