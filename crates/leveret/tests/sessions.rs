@@ -1,45 +1,18 @@
 //! `leveret serve` with sessions on, spoken to over sockets byte by byte. Stock stores: `tests/sessions/run`.
 
 mod node;
+mod resp;
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 
-use node::{LEVERET, Node, PATIENCE};
+use node::{LEVERET, Node};
+use resp::Client;
 
 fn start(directory: &Path, more: &[&str]) -> Node {
     Node::start(directory, &[&["--session-listen", "127.0.0.1:0"], more].concat())
-}
-
-/// A RESP client.
-struct Client(TcpStream);
-
-impl Client {
-    fn of(node: &Node) -> Self {
-        let stream = TcpStream::connect(node.sessions()).expect("it listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        stream.set_nodelay(true).expect("a socket");
-        Self(stream)
-    }
-
-    /// Sends bytes and reads as many as the answer has.
-    fn ask(&mut self, bytes: &[u8], answer: &str) {
-        self.0.write_all(bytes).expect("it reads");
-        let mut got = vec![0; answer.len()];
-        self.0.read_exact(&mut got).expect("it answers");
-        assert_eq!(String::from_utf8_lossy(&got), answer);
-    }
-
-    /// What comes until the node closes.
-    fn rest(mut self) -> String {
-        let mut rest = Vec::new();
-        // a close with unread bytes of ours is a reset
-        let _ = self.0.read_to_end(&mut rest);
-        String::from_utf8_lossy(&rest).into_owned()
-    }
 }
 
 #[test]
@@ -62,6 +35,41 @@ fn what_one_client_sets_another_gets_and_status_counts_it() {
     let counters = &sessions["since_start"];
     assert_eq!((&counters["created"], &counters["destroyed"]), (&30.into(), &2.into()), "{counters}");
     assert_eq!(counters["late_writes_dropped"], 1, "{counters}");
+}
+
+fn leveret(node: &Node, words: &[&str]) -> (bool, String) {
+    let mut command = Command::new(LEVERET);
+    let output = command.arg("session").args(words).arg("--data-dir").arg(node.directory()).output();
+    let output = output.expect("it runs");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).expect("text"))
+}
+
+#[test]
+fn an_operator_sees_no_key_and_ends_a_session_by_key_or_id() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let node = start(directory.path(), &["--shards", "2", "--name", "hare"]);
+    let mut client = Client::of(&node);
+    client.ask(
+        b"SET sess:secret-of-a x EX 600\r\nSET sess:secret-of-b yy\r\nSET other zzz\r\n",
+        "+OK\r\n+OK\r\n+OK\r\n",
+    );
+    let (good, listed) = leveret(&node, &["ls", "--prefix", "sess", "--json"]);
+    assert!(good && !listed.contains("secret"), "{listed}");
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("a document");
+    assert_eq!((&listed["count"], &listed["sessions"][0]["home"]), (&2.into(), &"hare".into()), "{listed}");
+    let (good, shown) = leveret(&node, &["show", "sess:secret-of-b"]);
+    assert!(good && shown.contains("\"bytes\": 2") && shown.contains("\"left_s\": null"), "{shown}");
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("a document");
+    let (good, said) = leveret(&node, &["kill", shown["hid"].as_str().expect("an id")]);
+    assert!(good, "{said}");
+    client.ask(b"GET sess:secret-of-b\r\n", "$-1\r\n");
+    let (good, said) = leveret(&node, &["kill", "sess:secret-of-a"]);
+    assert!(good, "{said}");
+    // ended as by a logout: a late write does not bring it back
+    client.ask(b"SET sess:secret-of-a x\r\nGET sess:secret-of-a\r\n", "+OK\r\n$-1\r\n");
+    let (good, said) = leveret(&node, &["kill", "sess:secret-of-a"]);
+    assert!(!good && said.contains("there is no such session"), "{said}");
 }
 
 #[test]

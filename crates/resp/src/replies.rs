@@ -96,8 +96,8 @@ impl Replies {
         self.slots.push_back(Slot::Waiting(plan, protocol));
     }
 
-    /// The same for a command on all keys: nothing behind it is taken before it is answered, because it is done on
-    /// one shard after the other, and a `SET` that overtook a `FLUSHDB` would be lost.
+    /// The same for a command on all keys: nothing behind it is taken before it is answered, because it is done
+    /// on one shard after the other, and a `SET` that overtook a `FLUSHDB` would be lost.
     pub(crate) fn wait_alone(&mut self, plan: Plan, protocol: Protocol) {
         self.on_all_keys = Some(self.next_ticket().reply);
         self.wait(plan, protocol);

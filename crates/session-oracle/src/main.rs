@@ -4,11 +4,10 @@
 //! $ cargo run -p leveret-session-oracle -- --seeds 200
 //! $ cargo run -p leveret-session-oracle -- --at 127.0.0.1:6379
 //! ```
-//! With `--at` the second side is a running node, started with `--session-rule '*=free'`, and commands that follow
-//! each other on one connection go out in one write.
-//! Answers must be equal byte for byte, but for [`differences`], each with its reason. Every key has the rule
-//! `free`, under which a key may come back after a delete as in Redis; what the other rules change is tested
-//! in `crates/sessions`.
+//! With `--at` the second side is a running node, started with `--session-rule '*=free'`, and commands that
+//! follow each other on one connection go out in one write. Answers must be equal byte for byte, but for
+//! [`differences`], each with its reason. Every key has the rule `free`, under which a key may come back after
+//! a delete as in Redis; what the other rules change is tested in `crates/sessions`.
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
 mod differences;
@@ -96,13 +95,16 @@ fn run(server: &redis::Server, process: Option<&str>, seed: u64) -> Result<(u64,
     Ok((same, different))
 }
 
+/// A command, the answer of Redis, and ours.
+type Compared = (script::Command, Vec<u8>, Vec<u8>);
+
 /// Both sides are asked the same; gives each command with the answer of Redis and with ours.
 fn ask(
     theirs: &mut redis::Client,
     ours: &mut Ours,
     at: usize,
     commands: Vec<script::Command>,
-) -> Result<Vec<(script::Command, Vec<u8>, Vec<u8>)>> {
+) -> Result<Vec<Compared>> {
     let bytes = commands.iter().flat_map(|command| command.bytes.iter().copied()).collect::<Vec<u8>>();
     theirs.send(&bytes)?;
     if let Ours::Process(clients) = ours {

@@ -240,7 +240,8 @@ options! {
 
     /// Largest value of a session.
     ///
-    /// 1 byte to 16 MiB, spelt as `memory`. A longer one is refused with `-ERR value is over session_bytes_max`.
+    /// 1 byte to 16 MiB, spelt as `memory`. A longer one is refused with `-ERR value is over
+    /// session_bytes_max`.
     session_bytes_max: u64 = one(values::session_bytes), "SIZE", Fallback::Is("1MiB");
 
     /// How long a session that ended is remembered, so that no late write brings it back.
@@ -250,9 +251,9 @@ options! {
 
     /// Which keys may be born again after they were deleted; may be given several times.
     ///
-    /// `[DATABASE/]PATTERN=RULE`, the first that matches counts, before the built-in ones. `stays`: a late write
-    /// is dropped. `reader`: a connection that has read the key since may write it anew. `free`: as in Redis, for
-    /// locks and caches; `1/*=free` makes database 1 a plain cache.
+    /// `[DATABASE/]PATTERN=RULE`, the first that matches counts, before the built-in ones. `stays`: a late
+    /// write is dropped. `reader`: a connection that has read the key since may write it anew. `free`: as in
+    /// Redis, for locks and caches; `1/*=free` makes database 1 a plain cache.
     session_rule: Vec<String> = many(values::session_rule), "RULE", Fallback::Absent("those that are built in");
 
     /// How log lines look: `auto`, `human` or `json`.

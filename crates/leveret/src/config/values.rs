@@ -109,6 +109,20 @@ fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).ok_or_else(wrong)
 }
 
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "is not a time, such as 500ms, 30s, 10m or 2h".to_owned();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u32 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = match text[digits..].trim() {
+        "ms" => Duration::from_millis(1),
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_secs(60),
+        "h" => Duration::from_secs(3_600),
+        _ => return Err(wrong()),
+    };
+    Ok(unit * number)
+}
+
 pub(crate) fn session_bytes(text: &str) -> Result<u64, String> {
     let most = limits::SESSION_BYTES_CEILING as u64;
     let bytes = size(text)?;
@@ -120,7 +134,7 @@ pub(crate) fn session_copies(text: &str) -> Result<u8, String> {
 }
 
 pub(crate) fn session_gone_for(text: &str) -> Result<Duration, String> {
-    let time = super::participant::duration(text)?;
+    let time = duration(text)?;
     let fits = (limits::SESSION_GONE_FOR_MIN..=limits::SESSION_GONE_FOR_MAX).contains(&time);
     if fits { Ok(time) } else { Err("is not 10s to 1h".to_owned()) }
 }

@@ -135,6 +135,10 @@ impl Node {
         self.fact("listening for sessions on ")
     }
 
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// SIGTERM; gives the exit code.
     pub(crate) fn terminate(mut self) -> Option<i32> {
         let pid = Pid::from_raw(self.process.id() as i32).expect("a process");
