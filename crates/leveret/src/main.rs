@@ -17,6 +17,7 @@ mod logging;
 mod output;
 mod run;
 mod serve;
+mod session;
 mod status;
 mod store;
 mod web;

@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded};
 use leveret_model::limits;
-use leveret_server::{DefaultUser, DnsUpdate, JoinReport, Node, NodeConfig, Peer};
+use leveret_server::{
+    DefaultUser, DnsUpdate, JoinReport, Node, NodeConfig, Peer, SessionRules, SessionSettings,
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -76,6 +78,9 @@ fn serve_until_told(
         print(&format!("listening for AMQP on {address}\n"))?;
     }
     print(&format!("listening for cluster on {}\n", node.cluster_listen()))?;
+    if let Some(address) = node.session_listen() {
+        print(&format!("listening for sessions on {address}\n"))?;
+    }
     print(&format!("admin socket {}\n", absolute(node.admin()).display()))?;
     print(&format!(
         "data in {}; durable queues and persistent messages are kept in memory\n",
@@ -190,6 +195,7 @@ fn node_config(
     dns_update: Option<DnsUpdate>,
 ) -> NodeConfig {
     NodeConfig {
+        sessions: session_settings(&settings),
         name: settings.name.unwrap_or_else(|| default_name(settings.listen[0])),
         listen: settings.listen,
         default_user,
@@ -209,6 +215,18 @@ fn node_config(
         substitute_queue_types: settings.substitute_queue_types,
         give_memory_back: allocator::give_free_memory_back,
     }
+}
+
+fn session_settings(settings: &Settings) -> Option<SessionSettings> {
+    let lines: Vec<&str> = settings.session_rule.iter().map(String::as_str).collect();
+    Some(SessionSettings {
+        listen: settings.session_listen?,
+        memory_bytes: settings.session_memory.unwrap_or(settings.memory / 4),
+        value_bytes_max: settings.session_bytes_max as usize,
+        gone_for: settings.session_gone_for,
+        rules: SessionRules::with(&lines).expect("each line was checked where it was read"),
+        copies: settings.session_copies,
+    })
 }
 
 /// Host name and client port; without the port if the system is to choose it.

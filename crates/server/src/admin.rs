@@ -4,6 +4,7 @@
 //! and connections at a time and never a whole document: a node that is looked at keeps its lease.
 
 mod document;
+mod sessions;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -108,9 +109,13 @@ impl Admin {
             "" => return Ok(()),
             "status" => self.status(),
             line if line.starts_with("forget ") => self.forget(line["forget ".len()..].trim()),
-            other => {
-                json!({ "error": format!("unknown request '{other}'; this node knows: status, forget NODE") })
-            }
+            other => match other.strip_prefix("session ") {
+                Some(question) => self.session(question),
+                None => {
+                    let known = "this node knows: status, forget NODE, session";
+                    json!({ "error": format!("unknown request '{other}'; {known}") })
+                }
+            },
         };
         let mut answer = answer.to_string().into_bytes();
         answer.push(b'\n');

@@ -3,7 +3,7 @@
 mod accept;
 
 use std::io;
-use std::net::TcpListener as StdTcpListener;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 
 use crossbeam_channel::Sender;
 use leveret_cluster::{Config, Control, Effects, Event, ForgetRefusal, PeerHello};
@@ -12,6 +12,7 @@ use leveret_model::directory::FromShard;
 use leveret_model::{Instant, NodeId, QueueId, Seed, ShardId, limits};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use socket2::Socket;
 use tracing::{error, warn};
 
 use crate::admin::Overview;
@@ -54,6 +55,8 @@ const LINKS: usize = 1 << 40;
 pub(crate) struct ControlParts {
     pub(crate) identity: Identity,
     pub(crate) client_ports: Vec<ClientPort>,
+    /// Where RESP clients come, with its address, if sessions are on.
+    pub(crate) session_socket: Option<(Socket, SocketAddr)>,
     pub(crate) cluster_listener: StdTcpListener,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
     pub(crate) seed: Seed,
@@ -77,6 +80,7 @@ pub(crate) struct ControlThread {
     links: Links,
     shards: Vec<MailTo<ToShardThread>>,
     client_ports: Option<Vec<ClientPort>>,
+    session_socket: Option<(Socket, SocketAddr)>,
     cluster_listener: TcpListener,
     ready: Sender<Result<JoinReport, StartError>>,
     registries: Registries,
@@ -125,6 +129,7 @@ impl ControlThread {
             links: Links::new(parts.identity, links_registry, LINKS),
             shards,
             client_ports: Some(parts.client_ports),
+            session_socket: parts.session_socket,
             cluster_listener,
             ready: parts.ready,
             registries: parts.registries,

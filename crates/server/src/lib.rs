@@ -41,6 +41,7 @@ mod receive;
 mod registries;
 mod registry;
 mod release;
+mod session_sockets;
 mod shard_thread;
 mod source_network;
 mod start_error;
@@ -48,8 +49,17 @@ mod tsig_key;
 
 pub use default_user::DefaultUser;
 pub use join_report::{JoinReport, Peer};
+pub use leveret_sessions::{RuleError as SessionRuleError, Rules as SessionRules};
 pub use node::Node;
-pub use node_config::{DnsUpdate, NodeConfig};
+pub use node_config::{DnsUpdate, NodeConfig, SessionSettings};
 pub use source_network::SourceNetwork;
 pub use start_error::StartError;
 pub use tsig_key::TsigKey;
+
+/// What a session is called where its key must not be seen: in `leveret session`. `None` if there is no such
+/// database.
+#[must_use]
+pub fn session_id(vhost: &str, database: u8, key: &str) -> Option<String> {
+    let database = leveret_model::session::Database::new(database)?;
+    Some(leveret_sessions::Place { vhost, database, key: key.as_bytes() }.hid().to_string())
+}

@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
+
+use leveret_sessions::Rules as SessionRules;
 
 use crate::default_user::DefaultUser;
 use crate::source_network::SourceNetwork;
@@ -44,6 +47,8 @@ pub struct NodeConfig {
     pub memory_bytes: u64,
     /// Quorum queues and streams are taken as classic queues.
     pub substitute_queue_types: bool,
+    /// Sessions, if this node serves them.
+    pub sessions: Option<SessionSettings>,
     /// Asks the allocator to give its free memory back to the system.
     pub give_memory_back: fn(),
 }
@@ -63,4 +68,21 @@ pub struct DnsUpdate {
     pub addresses: Vec<IpAddr>,
     /// Time to live of the records, seconds.
     pub ttl_s: u32,
+}
+
+/// How a node serves sessions.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    /// Where RESP clients connect; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Bytes that the sessions of this node may take.
+    pub memory_bytes: u64,
+    /// Largest value of a session, bytes.
+    pub value_bytes_max: usize,
+    /// How long a session that ended is remembered.
+    pub gone_for: Duration,
+    /// Who may be born again.
+    pub rules: SessionRules,
+    /// Copies of each session on other nodes: 1, or 0.
+    pub copies: u8,
 }

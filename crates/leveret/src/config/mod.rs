@@ -166,6 +166,14 @@ pub(crate) fn read_dns_update(loaded: &Loaded) -> Result<Option<DnsUpdate>, Conf
 
 /// Two listeners cannot have one port; port 0 is another one for each.
 fn check_ports(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), ConfigError> {
+    let clients = settings.listen.iter().map(|&address| ("--listen", address));
+    let mut others = clients.chain([("--cluster-listen", settings.cluster_listen)]);
+    if let Some(sessions) = settings.session_listen.filter(|address| address.port() != 0)
+        && let Some((flag, _)) = others.find(|(_, other)| *other == sessions)
+    {
+        let what = format!("is the address of {flag} too; each listener needs a port, so change one of them");
+        return Err(sources.wrong("session_listen", &sessions.to_string(), &what));
+    }
     if settings.cluster_listen.port() == 0 || !settings.listen.contains(&settings.cluster_listen) {
         return Ok(());
     }

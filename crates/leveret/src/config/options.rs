@@ -7,6 +7,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use leveret_model::limits;
 use leveret_server::SourceNetwork;
@@ -296,6 +297,42 @@ options! {
     /// a classic one: it has one home and no replicas, and arguments of the other types mean nothing. The log
     /// warns of each name once.
     substitute_queue_types: bool = one(values::boolean), "true|false", Fallback::Is("false");
+
+    /// Address and port for applications that keep their sessions here, over Redis's protocol.
+    ///
+    /// Port 0 takes a free one, and the line `listening for sessions on ADDR:PORT` says which. Redis's own port
+    /// is 6379. From loopback clients may come without a login, as user guest; all others log in as a user of
+    /// the broker. See `docs/sessions.md`.
+    session_listen: Option<SocketAddr> = maybe(values::address), "ADDR:PORT", Fallback::Absent("none: sessions are off");
+
+    /// Memory for sessions, beside that for messages.
+    ///
+    /// As `memory`. At the bound sessions that were never used again after their creation and are older than
+    /// 60 s go first; then new ones are refused with `-OOM`, and changes and logouts go on to 110 %.
+    session_memory: Option<u64> = maybe(values::memory), "SIZE", Fallback::Absent("a quarter of `memory`");
+
+    /// Copies of each session on other nodes.
+    ///
+    /// 1, or 0: then a session is lost with its node.
+    session_copies: u8 = one(values::session_copies), "N", Fallback::Is("1");
+
+    /// Largest value of a session.
+    ///
+    /// 1 byte to 16 MiB, spelt as `memory`. A longer one is refused with `-ERR value is over
+    /// session_bytes_max`.
+    session_bytes_max: u64 = one(values::session_bytes), "SIZE", Fallback::Is("1MiB");
+
+    /// How long a session that ended is remembered, so that no late write brings it back.
+    ///
+    /// 10s to 1h; longer than the longest request of an application.
+    session_gone_for: Duration = one(values::session_gone_for), "TIME", Fallback::Is("5m");
+
+    /// Which keys may be born again after they were deleted; may be given several times.
+    ///
+    /// `[DATABASE/]PATTERN=RULE`, the first that matches counts, before the built-in ones. `stays`: a late
+    /// write is dropped. `reader`: a connection that has read the key since may write it anew. `free`: as in
+    /// Redis, for locks and caches; `1/*=free` makes database 1 a plain cache.
+    session_rule: Vec<String> = many(values::session_rule), "RULE", Fallback::Absent("those that are built in");
 
     /// How log lines look: `auto`, `human` or `json`.
     ///

@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 pub(crate) const LEVERET: &str = env!("CARGO_BIN_EXE_leveret");
@@ -129,6 +130,23 @@ impl Node {
         self.fact("listening for cluster on ")
     }
 
+    /// Where RESP clients connect.
+    pub(crate) fn sessions(&self) -> &str {
+        self.fact("listening for sessions on ")
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// SIGTERM; gives the exit code once it has ended.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let pid = Pid::from_raw(self.process.id() as i32).expect("a process");
+        kill_process(pid, Signal::TERM).expect("it is there");
+        KILLED.set(KILLED.get() + 1);
+        self.process.wait().expect("it is there").code()
+    }
+
     /// The port for other nodes.
     pub(crate) fn cluster_port(&self) -> &str {
         self.cluster().rsplit_once(':').expect("an address").1
@@ -136,14 +154,6 @@ impl Node {
 
     pub(crate) fn pid(&self) -> String {
         self.process.id().to_string()
-    }
-
-    /// Tells it to stop and waits for its end; the exit code.
-    pub(crate) fn terminate(&mut self) -> Option<i32> {
-        let sent = Command::new("kill").arg(self.pid()).status().expect("it runs");
-        assert!(sent.success(), "the node runs");
-        KILLED.set(KILLED.get() + 1);
-        self.process.wait().expect("it ends").code()
     }
 
     /// What it has logged so far.

@@ -1,5 +1,7 @@
 //! The document that `leveret status` reads.
 
+mod sessions;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -22,6 +24,8 @@ pub(crate) struct NodeFacts {
     pub(crate) name: String,
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) cluster_listen: String,
+    /// Where RESP clients connect, and `session_memory`, if sessions are on.
+    pub(crate) sessions: Option<(SocketAddr, u64)>,
     pub(crate) data_dir: PathBuf,
     pub(crate) started: Instant,
 }
@@ -58,6 +62,7 @@ pub(super) fn of(
             "unknown_records": sum(|traffic| traffic.unknown_records),
         },
         "registries": registries.iter().map(registry).collect::<Vec<Value>>(),
+        "sessions": sessions::of(facts.sessions, reports),
         "warnings": warnings(memory, overview, registries),
     })
 }
@@ -76,7 +81,7 @@ fn listen(facts: &NodeFacts) -> String {
 }
 
 /// All digits: for programs, which compare and keep ids; people see the first eight.
-fn whole(id: NodeId) -> String {
+pub(super) fn whole(id: NodeId) -> String {
     format!("{:032x}", id.0)
 }
 
@@ -202,7 +207,15 @@ mod tests {
     fn facts() -> NodeFacts {
         let listen = vec![SocketAddr::from(([127, 0, 0, 1], 5672))];
         let (name, cluster_listen) = ("own".into(), "127.0.0.1:25672".into());
-        NodeFacts { id: OWN, name, listen, cluster_listen, data_dir: PathBuf::new(), started: Instant::ZERO }
+        NodeFacts {
+            id: OWN,
+            name,
+            listen,
+            cluster_listen,
+            sessions: None,
+            data_dir: PathBuf::new(),
+            started: Instant::ZERO,
+        }
     }
 
     fn node(name: &str, standing: Standing) -> NodeStatus {
