@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded};
 use leveret_model::limits;
 use leveret_server::{
-    DefaultUser, DnsUpdate, JoinReport, Node, NodeConfig, Peer, SessionRules, SessionSettings,
+    DefaultUser, Discovery, DnsUpdate, JoinReport, Node, NodeConfig, Peer, SessionRules, SessionSettings,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -204,11 +204,13 @@ fn node_config(
         cluster_listen: settings.cluster_listen,
         data_dir: settings.data_dir,
         group: settings.group,
-        seeds: settings.seed.iter().map(SocketAddr::to_string).collect(),
-        dns: settings.dns.map(|dns| (dns.name, dns.port)),
-        seed_file: settings.seed_file,
-        dns_update,
-        dns_server: settings.dns_server,
+        discovery: Discovery {
+            seeds: settings.seed.iter().map(SocketAddr::to_string).collect(),
+            dns: settings.dns.map(|dns| (dns.name, dns.port)),
+            seed_file: settings.seed_file,
+            dns_update,
+            dns_server: settings.dns_server,
+        },
         secret,
         shards: settings.shards,
         memory_bytes: settings.memory,

@@ -29,16 +29,8 @@ pub struct NodeConfig {
     pub name: String,
     /// Nodes of one group form a cluster.
     pub group: String,
-    /// Addresses of other nodes, looked up for ever.
-    pub seeds: Vec<String>,
-    /// A DNS name whose A and AAAA records are seeds, and the port to use with them.
-    pub dns: Option<(String, u16)>,
-    /// A file with seeds, one a line, read again and again.
-    pub seed_file: Option<PathBuf>,
-    /// The zone in which this node registers itself and finds the others.
-    pub dns_update: Option<DnsUpdate>,
-    /// Which DNS server to ask; the system's if none is named.
-    pub dns_server: Option<SocketAddr>,
+    /// How the nodes of the group find each other.
+    pub discovery: Discovery,
     /// What the nodes of the group share; without one, links run over loopback only.
     pub secret: Option<Vec<u8>>,
     /// Event loops, 1 to `limits::SHARDS_MAX`.
@@ -51,6 +43,21 @@ pub struct NodeConfig {
     pub sessions: Option<SessionSettings>,
     /// Asks the allocator to give its free memory back to the system.
     pub give_memory_back: fn(),
+}
+
+/// How a node finds the others, and they it.
+#[derive(Clone, Debug, Default)]
+pub struct Discovery {
+    /// Addresses of other nodes, looked up for ever.
+    pub seeds: Vec<String>,
+    /// A DNS name whose A and AAAA records are seeds, and the port to use with them.
+    pub dns: Option<(String, u16)>,
+    /// A file with seeds, one a line, read again and again.
+    pub seed_file: Option<PathBuf>,
+    /// The zone in which this node registers itself and finds the others.
+    pub dns_update: Option<DnsUpdate>,
+    /// Which DNS server to ask; the system's if none is named.
+    pub dns_server: Option<SocketAddr>,
 }
 
 /// Where a node registers itself, and as what.

@@ -33,7 +33,7 @@ use self::file::SeedFile;
 use self::name::DnsName;
 use crate::control_thread::ToControl;
 use crate::mailbox::MailTo;
-use crate::node_config::NodeConfig;
+use crate::node_config::{Discovery, NodeConfig};
 use crate::registries::{Registries, Statuses, ToRegistry};
 
 /// Who this node is, for a registry that it writes.
@@ -52,16 +52,17 @@ type Drivers = Vec<(Box<dyn Registry>, UnboundedReceiver<ToRegistry>)>;
 /// A name of this node in its zone that cannot be, in words.
 fn drivers(config: &NodeConfig, itself: &Itself) -> Result<Vec<Box<dyn Registry>>, String> {
     let mut drivers: Vec<Box<dyn Registry>> = Vec::new();
-    if let Some((name, port)) = config.dns.clone() {
-        drivers.push(Box::new(DnsName::new(name, port, config.dns_server)));
+    let Discovery { dns, seed_file, dns_update, dns_server, .. } = config.discovery.clone();
+    if let Some((name, port)) = dns {
+        drivers.push(Box::new(DnsName::new(name, port, dns_server)));
     }
-    if let Some(path) = config.seed_file.clone() {
+    if let Some(path) = seed_file {
         drivers.push(Box::new(SeedFile::new(path)));
     }
-    if let Some(update) = config.dns_update.clone() {
+    if let Some(update) = dns_update {
         let (node, cluster, clients) = (itself.node, itself.cluster, &itself.clients);
         let own = Own { node, name: &config.name, group: &config.group, cluster, clients };
-        drivers.push(Box::new(Registrar::new(update, config.dns_server, &own)?));
+        drivers.push(Box::new(Registrar::new(update, dns_server, &own)?));
     }
     Ok(drivers)
 }
@@ -81,7 +82,7 @@ pub(crate) fn start(
     itself: &Itself,
     control: MailTo<ToControl>,
 ) -> io::Result<Registries> {
-    let mut given = config.seeds.clone();
+    let mut given = config.discovery.seeds.clone();
     given.truncate(limits::SEEDS_MAX);
     let count = drivers(config, itself).map_err(io::Error::other)?.len();
     let statuses = Arc::new(Statuses::default());

@@ -26,15 +26,14 @@ use mio::{Interest, Registry, Token};
 use rustix::event::epoll;
 use tracing::{debug, warn};
 
-use crate::accept::LISTENERS;
 use crate::clock;
 use crate::log_limits::LogLimit;
 use crate::receive::{Filled, fill};
 
 pub(crate) use self::ways::{Carrier, SessionWays, ToSessions};
 
-/// What the event loop shows when a RESP client waits to be accepted.
-pub(crate) const SESSION_LISTENER: Token = Token(LISTENERS - 1);
+/// What the event loop shows when a RESP client waits to be accepted: below what it shows for AMQP's listeners.
+pub(crate) const SESSION_LISTENER: Token = Token(usize::MAX - limits::LISTENERS_MAX - 1);
 
 /// A RESP client's socket.
 #[derive(Debug)]

@@ -86,8 +86,8 @@ impl Registrar {
         Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, listener.port())).collect())
     }
 
-    /// Addresses under which clients reach this node, each once. One that others can use leaves out those of this
-    /// machine alone.
+    /// Addresses under which clients reach this node, each once. One that others can use leaves out those of
+    /// this machine alone.
     fn client_addresses(&self, primary: SocketAddr) -> Result<Vec<IpAddr>, String> {
         let mut ips = Vec::new();
         for &listener in &self.clients {
