@@ -113,6 +113,9 @@ pub(crate) enum Frame {
     TurnAway {
         why: TurnAway,
     },
+    Forget {
+        node: NodeId,
+    },
 }
 
 fn version_out(node: NodeId, version: Version) -> wire::Version {
@@ -186,6 +189,7 @@ impl Frame {
                 };
                 Body::TurnAway(wire::TurnAway { reason: reason.into() })
             }
+            Self::Forget { node } => Body::Forget(wire::Forget { node: node.into() }),
         };
         ControlFrame::from(body).encode_to_vec()
     }
@@ -244,6 +248,7 @@ impl Frame {
                 let reply = response.reply.as_ref().ok_or(Damage::Value("reply"))?;
                 Self::Response { id: RequestId(response.id), reply: reply.try_into()? }
             }
+            Body::Forget(forget) => Self::Forget { node: forget.node.into() },
             Body::TurnAway(away) => Self::TurnAway {
                 why: match away.reason() {
                     wire::Reason::Full => TurnAway::Full,

@@ -41,6 +41,7 @@ pub use later_version::{LATER_KIND, LATER_REGISTERS};
 pub use membership::dial::DialFailure;
 pub use membership::member::PeerHello;
 pub use membership::{Standing, TurnAway};
+pub use peers::forgetting::ForgetRefusal;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 pub use status::{NodeStatus, QueueStatus, Status};

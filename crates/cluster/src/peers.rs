@@ -2,7 +2,7 @@
 
 pub(crate) mod applied_maps;
 pub(crate) mod control_links;
-mod forgetting;
+pub(crate) mod forgetting;
 mod links;
 pub(crate) mod map_transfers;
 mod maps;
@@ -100,6 +100,7 @@ impl Control {
             }
             Frame::TurnAway { why: TurnAway::Clone } => self.stop(Event::Clone { node: self.own() }),
             Frame::TurnAway { why } => self.on_turned_away(now, link, why),
+            Frame::Forget { node } => self.on_forget(now, node),
             Frame::Request { id, oldest, command } => self.on_request(now, peer, id, oldest, command),
             Frame::Response { id, reply } => self.on_response(now, peer, id, reply),
         }

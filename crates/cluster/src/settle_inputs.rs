@@ -6,7 +6,8 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::directory::ToShard;
+use leveret_link::handshake::Capability;
+use leveret_model::directory::{SessionPeer, ToShard};
 use leveret_model::{Instant, QueueId, ShardId, limits};
 
 use crate::control::Control;
@@ -27,6 +28,7 @@ impl Control {
     /// after them.
     pub(crate) fn settle_inputs(&mut self, now: Instant) {
         self.update_lease(now, false);
+        self.publish_session_peers();
         loop {
             self.settle_directory(now);
             self.push_delta();
@@ -223,6 +225,27 @@ impl Control {
         debug_assert_eq!(from, to, "each step counts one");
     }
 
+    /// Tells the shards which peers keep sessions. One with a control link is told of before it counts for the
+    /// lease, because it may have a lease that counts this node by then.
+    fn publish_session_peers(&mut self) {
+        let keeps = |member: &&Member| {
+            let there = !member.standing.is_down() && (member.counted || member.link.is_some());
+            there && member.hello.capabilities.has(Capability::SESSIONS)
+        };
+        let peers = self.members.values().filter(keeps).map(|member| SessionPeer {
+            node: member.hello.node,
+            boot: member.hello.boot,
+            shards: member.hello.shards,
+        });
+        let peers: Vec<SessionPeer> = peers.collect();
+        if self.shards.on_session_peers(&peers) {
+            for shard in 0..self.config.shards {
+                let mail = ToShard::SessionPeers { peers: peers.clone() };
+                self.effects.to_shards.push((ShardId(shard), mail));
+            }
+        }
+    }
+
     // ---- the lease
 
     /// Until when this node may act on its view.
@@ -266,6 +289,7 @@ impl Control {
         let unstated = |member: &&Member| member.link.is_some() && !member.stated;
         Surroundings {
             seeds: self.links.dials.other_seeds().count(),
+            untried: self.links.dials.untried(),
             asked: self.links.dials.was_asked(),
             turned_away: self.links.dials.is_turned_away(),
             links: self.links.len(),

@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use leveret_model::directory::SessionPeer;
 use leveret_model::{NodeId, ShardId, Ulid};
 
 use crate::directory::map::Version;
@@ -28,11 +29,28 @@ pub(crate) struct ShardChanges {
     waiting: VecDeque<(u64, AfterApplied)>,
     /// Votes that moved to a proposal by changes that are not numbered yet: the proposer and its proposal.
     agreed: Vec<(NodeId, Ulid)>,
+    /// The peers that keep sessions, as the shards know them.
+    session_peers: Vec<SessionPeer>,
 }
 
 impl ShardChanges {
     pub(crate) fn new(shards: u8) -> Self {
-        Self { sequence: 0, applied: vec![0; shards.into()], waiting: VecDeque::new(), agreed: Vec::new() }
+        Self {
+            sequence: 0,
+            applied: vec![0; shards.into()],
+            waiting: VecDeque::new(),
+            agreed: Vec::new(),
+            session_peers: Vec::new(),
+        }
+    }
+
+    /// The peers that keep sessions; true if the shards do not know that yet.
+    pub(crate) fn on_session_peers(&mut self, peers: &[SessionPeer]) -> bool {
+        let changed = self.session_peers != peers;
+        if changed {
+            self.session_peers = peers.to_vec();
+        }
+        changed
     }
 
     /// The number of the next change.

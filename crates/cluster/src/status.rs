@@ -73,6 +73,12 @@ pub struct Status {
 }
 
 impl Control {
+    /// Another process has this node's identity, or knows more of its map: it serves nothing any more.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.lease.is_stopped()
+    }
+
     /// Everything, copied.
     #[must_use]
     pub fn status(&self) -> Status {

@@ -71,6 +71,7 @@ impl Alone {
                     ToShard::Lease { .. }
                     | ToShard::NodeNamed { .. }
                     | ToShard::NodeDown { .. }
+                    | ToShard::SessionPeers { .. }
                     | ToShard::NodeForgotten { .. } => {}
                 }
             }

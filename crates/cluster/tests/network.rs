@@ -13,6 +13,8 @@ mod cuts;
 mod exclusive;
 #[path = "network/forgotten.rs"]
 mod forgotten;
+#[path = "network/identities.rs"]
+mod identities;
 #[path = "network/late.rs"]
 mod late;
 #[path = "network/later_version.rs"]

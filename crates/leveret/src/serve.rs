@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded};
 use leveret_model::limits;
-use leveret_server::{DefaultUser, JoinReport, Node, NodeConfig, Peer};
+use leveret_server::{
+    DefaultUser, Discovery, DnsUpdate, JoinReport, Node, NodeConfig, Peer, SessionRules, SessionSettings,
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -31,6 +33,7 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     allocator::give_large_memory_back();
     let loaded = config::load(args, &config::environment())?;
     let secret = config::read_secret(&loaded)?;
+    let dns_update = config::read_dns_update(&loaded)?;
     let config::Loaded { settings, unknown_variables, default_user, .. } = loaded;
     // Before any other thread, and the log has one.
     let raised = raise_descriptors();
@@ -43,11 +46,16 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit of open files stays as it is; connections beyond it will wait");
     }
+    if !settings.cluster_listen.ip().is_loopback() {
+        tracing::warn!(
+            "links between nodes are authenticated but readable, they have no TLS yet: use a network that you trust"
+        );
+    }
     let data_dir = absolute(&settings.data_dir);
     let seeds = settings.seed.clone();
     // Before any other thread: a signal must find its handler from the first moment.
     let stop = stop_signal().context("signals cannot be handled")?;
-    let node = Node::start(&node_config(settings, default_user, secret))?;
+    let node = Node::start(&node_config(settings, default_user, secret, dns_update))?;
     let served = serve_until_told(&node, &data_dir, &seeds, &stop);
     if served.is_ok() {
         tracing::info!("stopping: a quick stop, messages in memory are lost");
@@ -70,6 +78,9 @@ fn serve_until_told(
         print(&format!("listening for AMQP on {address}\n"))?;
     }
     print(&format!("listening for cluster on {}\n", node.cluster_listen()))?;
+    if let Some(address) = node.session_listen() {
+        print(&format!("listening for sessions on {address}\n"))?;
+    }
     print(&format!("admin socket {}\n", absolute(node.admin()).display()))?;
     print(&format!(
         "data in {}; durable queues and persistent messages are kept in memory\n",
@@ -177,8 +188,14 @@ fn stop_signal() -> std::io::Result<Receiver<()>> {
     Ok(receiver)
 }
 
-fn node_config(settings: Settings, default_user: DefaultUser, secret: Option<Vec<u8>>) -> NodeConfig {
+fn node_config(
+    settings: Settings,
+    default_user: DefaultUser,
+    secret: Option<Vec<u8>>,
+    dns_update: Option<DnsUpdate>,
+) -> NodeConfig {
     NodeConfig {
+        sessions: session_settings(&settings),
         name: settings.name.unwrap_or_else(|| default_name(settings.listen[0])),
         listen: settings.listen,
         default_user,
@@ -187,15 +204,31 @@ fn node_config(settings: Settings, default_user: DefaultUser, secret: Option<Vec
         cluster_listen: settings.cluster_listen,
         data_dir: settings.data_dir,
         group: settings.group,
-        seeds: settings.seed.iter().map(SocketAddr::to_string).collect(),
-        dns: settings.dns.map(|dns| (dns.name, dns.port)),
-        dns_server: settings.dns_server,
+        discovery: Discovery {
+            seeds: settings.seed.iter().map(SocketAddr::to_string).collect(),
+            dns: settings.dns.map(|dns| (dns.name, dns.port)),
+            seed_file: settings.seed_file,
+            dns_update,
+            dns_server: settings.dns_server,
+        },
         secret,
         shards: settings.shards,
         memory_bytes: settings.memory,
         substitute_queue_types: settings.substitute_queue_types,
         give_memory_back: allocator::give_free_memory_back,
     }
+}
+
+fn session_settings(settings: &Settings) -> Option<SessionSettings> {
+    let lines: Vec<&str> = settings.session_rule.iter().map(String::as_str).collect();
+    Some(SessionSettings {
+        listen: settings.session_listen?,
+        memory_bytes: settings.session_memory.unwrap_or(settings.memory / 4),
+        value_bytes_max: settings.session_bytes_max as usize,
+        gone_for: settings.session_gone_for,
+        rules: SessionRules::with(&lines).expect("each line was checked where it was read"),
+        copies: settings.session_copies,
+    })
 }
 
 /// Host name and client port; without the port if the system is to choose it.

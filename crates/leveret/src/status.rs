@@ -4,6 +4,8 @@
 //! send get defaults, fields that this program does not know are kept by `--json` and left out of the tables,
 //! so that a newer node and an older program understand each other.
 
+mod sessions;
+
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -17,6 +19,8 @@ use leveret_model::limits::{STATUS_ANSWER_BYTES_MAX, STATUS_ANSWER_WAIT};
 use serde::Deserialize;
 
 use crate::{config, output};
+
+use self::sessions::Sessions;
 
 /// File name of the admin socket in the data directory.
 const ADMIN_SOCKET: &str = "admin.sock";
@@ -42,6 +46,8 @@ struct Report {
     queues: Vec<Queue>,
     connections: Vec<Connection>,
     memory: Memory,
+    /// `None` while they are off.
+    sessions: Option<Sessions>,
     warnings: Vec<String>,
 }
 
@@ -119,7 +125,7 @@ pub(crate) fn others_alive(data_dir: &Path, wait: Duration) -> anyhow::Result<us
 }
 
 /// Sends one line to the node of a data directory and reads its whole answer.
-fn ask(data_dir: &Path, question: &str, wait: Duration) -> anyhow::Result<String> {
+pub(crate) fn ask(data_dir: &Path, question: &str, wait: Duration) -> anyhow::Result<String> {
     let path = data_dir.join(ADMIN_SOCKET);
     let mut socket = match UnixStream::connect(&path) {
         Ok(socket) => socket,
@@ -151,7 +157,7 @@ fn ask(data_dir: &Path, question: &str, wait: Duration) -> anyhow::Result<String
 }
 
 /// The document, unless it says why there is none.
-fn read(answer: &str) -> anyhow::Result<serde_json::Value> {
+pub(crate) fn read(answer: &str) -> anyhow::Result<serde_json::Value> {
     let document: serde_json::Value =
         serde_json::from_str(answer).context("the node's answer is not JSON")?;
     match document.get("error").and_then(serde_json::Value::as_str) {
@@ -175,6 +181,7 @@ fn render(report: &Report) -> String {
         report.memory.used >> 20,
         report.memory.limit >> 20,
     );
+    text.extend(report.sessions.iter().map(Sessions::line));
     for warning in &report.warnings {
         text.push_str(&format!("  warning: {}\n", tame(warning)));
     }
@@ -247,7 +254,7 @@ fn section<T>(
 
 /// A text of somebody else's for a terminal: what is no letter there, but moves its cursor, ends a line or
 /// turns its direction around, is spelt out.
-fn tame(text: &str) -> String {
+pub(crate) fn tame(text: &str) -> String {
     let wild = |c: char| {
         let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')

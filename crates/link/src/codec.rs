@@ -43,8 +43,10 @@ pub(crate) mod kind {
     pub(crate) const PUBLISH: u8 = 24;
     pub(crate) const NOT_NOW: u8 = 25;
     pub(crate) const PUBLISH_REFUSED: u8 = 26;
+    // 27 to 29 are taken by kinds that are not in this tree yet
+    pub(crate) const SESSIONS: u8 = 30;
     /// Later kinds are of later versions. Those of before that nobody writes any more are damage.
-    pub(crate) const LAST: u8 = PUBLISH_REFUSED;
+    pub(crate) const LAST: u8 = SESSIONS;
 }
 
 /// Writes kind and fields of a PUBLISH without its queues, which end it: more may be added. Gives the bytes
@@ -154,6 +156,11 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
         Record::Empty { request } => request_only(own, kind::EMPTY, *request),
         Record::Done { request } => request_only(own, kind::DONE, *request),
         Record::NotNow { request } => request_only(own, kind::NOT_NOW, *request),
+        Record::Sessions { part, records } => {
+            own.u8(kind::SESSIONS);
+            own.u8(*part);
+            own.raw(records);
+        }
         Record::Refused { request, code, text } => {
             request_only(own, kind::REFUSED, *request);
             own.u16(code.code());
@@ -249,6 +256,7 @@ fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, 
         kind::EMPTY => Record::Empty { request: RequestId(take.u64()?) },
         kind::DONE => Record::Done { request: RequestId(take.u64()?) },
         kind::NOT_NOW => Record::NotNow { request: RequestId(take.u64()?) },
+        kind::SESSIONS => Record::Sessions { part: take.u8()?, records: take.rest() },
         kind::REFUSED => Record::Refused {
             request: RequestId(take.u64()?),
             code: ReplyCode::from_code(take.u16()?).ok_or(Damage::Value("reply code"))?,

@@ -325,6 +325,14 @@ pub enum Record<'a> {
         /// Which request.
         request: RequestId,
     },
+    /// Sessions of one node → the same part of another: records that `sessions` reads
+    /// (docs/formats/sessions.md). Only to a node whose hello has the capability.
+    Sessions {
+        /// Which of the machines of a node.
+        part: u8,
+        /// Their bytes, one behind the other.
+        records: &'a [u8],
+    },
     /// A kind that only later versions know: skipped by its length, counted and reported (DESIGN P8). Never
     /// written here.
     Unknown {

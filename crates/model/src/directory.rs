@@ -15,7 +15,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::definition::{Binding, ExchangeDefinition, QueueDefinition};
-use crate::{Instant, Name, NodeId, QueueId, Refusal, RequestId, ShardAddress, ShardId};
+use crate::{Boot, Instant, Name, NodeId, QueueId, Refusal, RequestId, ShardAddress, ShardId};
 
 /// A queue, as everyone knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,6 +176,12 @@ pub enum ToShard {
         /// Its name.
         name: Name,
     },
+    /// The other nodes that keep sessions and are not Down, whenever one of them comes, goes, or starts anew;
+    /// said before any lease that counts them.
+    SessionPeers {
+        /// All of them, by id.
+        peers: Vec<SessionPeer>,
+    },
     /// A peer is Down: consumers and deliveries held there are given back; its queues are masked by changes of
     /// their own.
     NodeDown {
@@ -200,6 +206,17 @@ pub enum ToShard {
         /// Only without ready messages.
         if_empty: bool,
     },
+}
+
+/// Another node that keeps sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionPeer {
+    /// Which one.
+    pub node: NodeId,
+    /// Which start of it.
+    pub boot: Boot,
+    /// Its shards.
+    pub shards: u8,
 }
 
 /// A shard to the control machine of its node.

@@ -144,11 +144,9 @@ impl Connection {
         if self.ended {
             // what was asked before is still answered
             if self.replies.is_empty() { State::Ended } else { State::Paused }
-        } else if self.login.is_pending() || self.replies.is_full() || out.len() >= limits::OUTPUT_BYTES_STOP
-        {
-            State::Paused
         } else {
-            State::Reading
+            let held = self.login.is_pending() || self.replies.is_held() || self.replies.is_full();
+            if held || out.len() >= limits::OUTPUT_BYTES_STOP { State::Paused } else { State::Reading }
         }
     }
 
@@ -168,6 +166,11 @@ impl Connection {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.replies.is_empty() && self.block.is_none()
+    }
+
+    /// Ends it: no further command is taken.
+    pub fn end(&mut self) {
+        self.ended = true;
     }
 
     /// What the client says about itself.
@@ -274,7 +277,7 @@ impl Connection {
             Id::Scan => self.scan(arguments, step),
             Id::Dbsize => {
                 step.host.count(self.replies.next_ticket(), self.database);
-                self.replies.wait(Plan::One, self.protocol);
+                self.replies.wait_alone(Plan::One, self.protocol);
             }
             Id::Flushdb => self.flush(arguments, step),
             _ => {

@@ -59,6 +59,8 @@ pub(crate) struct Replies {
     slots: VecDeque<Slot>,
     /// Bytes that are ready and wait for the front.
     ready_bytes: usize,
+    /// The last command on all keys.
+    on_all_keys: Option<u64>,
 }
 
 impl Replies {
@@ -92,6 +94,19 @@ impl Replies {
     /// An answer that is to come, under the ticket of [`Replies::next_ticket`].
     pub(crate) fn wait(&mut self, plan: Plan, protocol: Protocol) {
         self.slots.push_back(Slot::Waiting(plan, protocol));
+    }
+
+    /// The same for a command on all keys: nothing behind it is taken before it is answered, because it is done
+    /// on one shard after the other, and a `SET` that overtook a `FLUSHDB` would be lost.
+    pub(crate) fn wait_alone(&mut self, plan: Plan, protocol: Protocol) {
+        self.on_all_keys = Some(self.next_ticket().reply);
+        self.wait(plan, protocol);
+    }
+
+    /// True while a command on all keys is under way.
+    pub(crate) fn is_held(&self) -> bool {
+        let at = self.on_all_keys.and_then(|reply| self.place(Ticket { reply, part: 0 }));
+        at.is_some_and(|at| matches!(self.slots[at], Slot::Waiting(..)))
     }
 
     /// A part came. Late and repeated ones find nobody.

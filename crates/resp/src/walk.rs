@@ -17,7 +17,7 @@ impl Connection {
         match parse(arguments) {
             Ok(walk) => {
                 step.host.walk(self.replies.next_ticket(), self.database, &walk);
-                self.replies.wait(Plan::Walk, self.protocol);
+                self.replies.wait_alone(Plan::Walk, self.protocol);
             }
             Err(text) => self.error(step.out, &text),
         }
@@ -31,7 +31,7 @@ impl Connection {
             _ => return self.error(step.out, &texts::SYNTAX),
         }
         step.host.flush(self.replies.next_ticket(), self.database);
-        self.replies.wait(Plan::One, self.protocol);
+        self.replies.wait_alone(Plan::One, self.protocol);
     }
 }
 

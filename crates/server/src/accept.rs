@@ -38,7 +38,7 @@ impl ClientCounts {
     }
 
     /// The shard with the fewest, and of several the first: it gets one more. Nobody if all are full.
-    fn add_to_fewest(&self) -> Option<ShardId> {
+    pub(crate) fn add_to_fewest(&self) -> Option<ShardId> {
         let count = |(_, clients): &(usize, &AtomicUsize)| clients.load(Ordering::Relaxed);
         let fewest = self.0.iter().enumerate().min_by_key(count)?;
         if count(&fewest) >= limits::CONNECTIONS_MAX {
@@ -77,17 +77,25 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// Makes a bound socket one that lets clients in. What it accepts inherits its options, as always on Linux.
+    /// Opens a bound socket.
     ///
     /// # Errors
     /// Another process listens there.
     pub(crate) fn new(port: ClientPort) -> Result<Self, StartError> {
-        let open =
-            port.socket.set_tcp_nodelay(true).and_then(|()| port.socket.listen(limits::LISTEN_BACKLOG));
-        open.map_err(|error| port.wrong(error))?;
-        let address = Some(port.address).filter(|address| !address.ip().is_unspecified());
-        Ok(Self { listener: TcpListener::from_std(port.socket.into()), address })
+        let ClientPort { socket, address } = port;
+        let listener = listen(socket).map_err(|error| ClientPort::wrong(address, error))?;
+        Ok(Self { listener, address: Some(address).filter(|address| !address.ip().is_unspecified()) })
     }
+}
+
+/// Makes a bound socket one that lets clients in. What it accepts inherits its options, as always on Linux.
+///
+/// # Errors
+/// Another process listens there.
+pub(crate) fn listen(socket: socket2::Socket) -> io::Result<TcpListener> {
+    socket.set_tcp_nodelay(true)?;
+    socket.listen(limits::LISTEN_BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
 }
 
 /// The listening sockets of the shard that accepts clients.

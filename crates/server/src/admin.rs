@@ -4,6 +4,7 @@
 //! and connections at a time and never a whole document: a node that is looked at keeps its lease.
 
 mod document;
+mod sessions;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,8 +13,8 @@ use std::sync::Arc;
 use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use leveret_cluster::{NodeStatus, QueueStatus, UnknownKind};
-use leveret_model::{QueueId, limits};
+use leveret_cluster::{ForgetRefusal, NodeStatus, QueueStatus, UnknownKind};
+use leveret_model::{NodeId, QueueId, limits};
 use leveret_shard::{ReportFrom, ShardReport};
 use serde_json::{Value, json};
 use tracing::debug;
@@ -21,6 +22,7 @@ use tracing::debug;
 use crate::control_thread::ToControl;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
+use crate::registries::Statuses;
 use crate::shard_thread::ToShardThread;
 
 pub(crate) use document::NodeFacts;
@@ -49,6 +51,8 @@ pub(crate) struct Overview {
     pub(crate) unknown_records: Vec<(UnknownKind, usize)>,
     /// No other node is known, but somebody answered: in words.
     pub(crate) why_alone: Option<String>,
+    /// Another process has this node's identity: it serves nothing any more.
+    pub(crate) stopped: bool,
 }
 
 /// What a shard tells, a page of queues and connections at a time, and where the next page begins.
@@ -61,6 +65,7 @@ pub(crate) struct Admin {
     pub(crate) memory: Arc<NodeMemory>,
     pub(crate) control: MailTo<ToControl>,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
+    pub(crate) statuses: Arc<Statuses>,
 }
 
 impl Admin {
@@ -103,7 +108,14 @@ impl Admin {
         let answer = match line.trim() {
             "" => return Ok(()),
             "status" => self.status(),
-            other => json!({ "error": format!("unknown request '{other}'; this node knows: status") }),
+            line if line.starts_with("forget ") => self.forget(line["forget ".len()..].trim()),
+            other => match other.strip_prefix("session ") {
+                Some(question) => self.session(question),
+                None => {
+                    let known = "this node knows: status, forget NODE, session";
+                    json!({ "error": format!("unknown request '{other}'; {known}") })
+                }
+            },
         };
         let mut answer = answer.to_string().into_bytes();
         answer.push(b'\n');
@@ -119,8 +131,40 @@ impl Admin {
             }
         }
         match self.overview() {
-            Some(overview) => document::of(&self.facts, &self.memory, &reports, &overview),
+            Some(overview) => {
+                document::of(&self.facts, &self.memory, &reports, &overview, &self.statuses.all())
+            }
             None => no_answer("the control machine"),
+        }
+    }
+
+    /// Forgets a node for good, by its name or the beginning of its id.
+    fn forget(&self, wanted: &str) -> Value {
+        let Some(overview) = self.overview() else { return no_answer("the control machine") };
+        let id = |node: NodeId| format!("{:032x}", node.0);
+        let named = |node: &&NodeStatus| {
+            node.name.as_str() == wanted || (wanted.len() >= 8 && id(node.node).starts_with(wanted))
+        };
+        let found: Vec<&NodeStatus> = overview.nodes.iter().filter(named).collect();
+        let [node] = *found.as_slice() else {
+            let what = if found.is_empty() { "no other node" } else { "more than one node" };
+            let text = format!("{what} is called '{wanted}' here; `leveret status` lists names and ids");
+            return json!({ "error": text });
+        };
+        let (to, answer) = bounded(1);
+        self.control.send(ToControl::Forget { node: node.node, to });
+        match answer.recv_timeout(limits::ADMIN_WAIT) {
+            Ok(Ok(())) => json!({ "forgotten": { "id": id(node.node), "name": node.name.as_str() } }),
+            Ok(Err(ForgetRefusal::Unknown)) => json!({ "error": "it was forgotten meanwhile" }),
+            Ok(Err(ForgetRefusal::Itself)) => json!({ "error": "a node does not forget itself: stop it" }),
+            Ok(Err(ForgetRefusal::Lives)) => {
+                let text = format!(
+                    "node '{}' is not down: stop it first, and wait until `leveret status` shows it as down",
+                    node.name
+                );
+                json!({ "error": text })
+            }
+            Err(_) => no_answer("the control machine"),
         }
     }
 

@@ -21,9 +21,9 @@ pub(crate) struct ClientPort {
 }
 
 impl ClientPort {
-    /// Why it cannot be opened.
-    pub(crate) fn wrong(&self, error: io::Error) -> StartError {
-        StartError::Listen { what: "AMQP", address: self.address, flag: FLAG, error }
+    /// Why that one cannot be opened.
+    pub(crate) fn wrong(address: SocketAddr, error: io::Error) -> StartError {
+        StartError::Listen { what: "AMQP", address, flag: FLAG, error }
     }
 }
 

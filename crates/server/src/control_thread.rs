@@ -3,15 +3,16 @@
 mod accept;
 
 use std::io;
-use std::net::TcpListener as StdTcpListener;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 
 use crossbeam_channel::Sender;
-use leveret_cluster::{Config, Control, Effects, PeerHello};
+use leveret_cluster::{Config, Control, Effects, Event, ForgetRefusal, PeerHello};
 use leveret_link::sessions::SessionNumber;
 use leveret_model::directory::FromShard;
 use leveret_model::{Instant, NodeId, QueueId, Seed, ShardId, limits};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use socket2::Socket;
 use tracing::{error, warn};
 
 use crate::admin::Overview;
@@ -22,6 +23,7 @@ use crate::join_report::{JoinReport, Peer};
 use crate::links::{Identity, LinkEvent, Links};
 use crate::log_limits::LogLimit;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
+use crate::registries::{Registries, ToRegistry};
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
@@ -34,6 +36,8 @@ pub(crate) enum ToControl {
     SessionLost { node: NodeId, session: SessionNumber },
     /// Tell the admin socket what you know, with queues behind this one.
     Overview { after: Option<QueueId>, to: Sender<Overview> },
+    /// A node will not come back: somebody says so.
+    Forget { node: NodeId, to: Sender<Result<(), ForgetRefusal>> },
     /// What the registry found, each time that it was asked.
     Seeds(Vec<String>),
     /// What is known before the registry was asked.
@@ -51,10 +55,13 @@ const LINKS: usize = 1 << 40;
 pub(crate) struct ControlParts {
     pub(crate) identity: Identity,
     pub(crate) client_ports: Vec<ClientPort>,
+    /// Where RESP clients come, with its address, if sessions are on.
+    pub(crate) session_socket: Option<(Socket, SocketAddr)>,
     pub(crate) cluster_listener: StdTcpListener,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
     pub(crate) seed: Seed,
     pub(crate) ready: Sender<Result<JoinReport, StartError>>,
+    pub(crate) registries: Registries,
 }
 
 /// An event loop that is not running yet.
@@ -73,8 +80,10 @@ pub(crate) struct ControlThread {
     links: Links,
     shards: Vec<MailTo<ToShardThread>>,
     client_ports: Option<Vec<ClientPort>>,
+    session_socket: Option<(Socket, SocketAddr)>,
     cluster_listener: TcpListener,
     ready: Sender<Result<JoinReport, StartError>>,
+    registries: Registries,
     /// Another node may be at the cluster port.
     called: bool,
     /// When the listener is asked again after it failed.
@@ -120,8 +129,10 @@ impl ControlThread {
             links: Links::new(parts.identity, links_registry, LINKS),
             shards,
             client_ports: Some(parts.client_ports),
+            session_socket: parts.session_socket,
             cluster_listener,
             ready: parts.ready,
+            registries: parts.registries,
             called: false,
             accept_at: Instant::FAR,
             teller: Teller::default(),
@@ -180,6 +191,9 @@ impl ControlThread {
                 ToControl::Overview { after, to } => {
                     // nobody listens any more if it took too long
                     let _ = to.try_send(self.overview(after));
+                }
+                ToControl::Forget { node, to } => {
+                    let _ = to.try_send(self.control.forget_node(now, node));
                 }
                 ToControl::Seeds(seeds) => self.control.on_seeds(now, &seeds),
                 ToControl::FirstSeeds(seeds) => self.control.on_first_seeds(now, &seeds),
@@ -243,6 +257,9 @@ impl ControlThread {
             self.links.hang_up(link);
         }
         for event in effects.events.drain(..) {
+            if let Event::Forgotten { node, .. } = event {
+                self.registries.tell(&ToRegistry::Forgotten(node));
+            }
             self.teller.tell(now, &event);
         }
         if effects.ready.take().is_some() {
@@ -275,6 +292,7 @@ impl ControlThread {
             renamed: self.teller.renamed(),
             unknown_records: self.control.unknown_records(),
             why_alone: self.why_alone(),
+            stopped: self.control.is_stopped(),
         }
     }
 

@@ -91,7 +91,7 @@ fn log(event: &ClusterEvent, unsaid: Option<u64>) {
             warn!(%vhost, %name, %was, %is, "two exchanges of one name and of two types met: the later declare holds");
         }
         ClusterEvent::RolledBack { peer } => {
-            error!(%peer, "a peer knows more of this node's directory than this node: it serves nothing");
+            error!(%peer, "a peer knows more of this node's directory than this node (the data directory was put back from an old copy), so it serves nothing: stop it, and start it with an empty data directory");
         }
         ClusterEvent::TurnedAway { address, why, joining: true } => {
             error!(%address, %why, "a node of this group answers and does not take this one in: it serves nobody, and keeps trying");
@@ -100,7 +100,7 @@ fn log(event: &ClusterEvent, unsaid: Option<u64>) {
             warn!(%address, %why, "a node of this group answers and does not take this one in: both serve, apart");
         }
         ClusterEvent::Clone { node } => {
-            error!(%node, unsaid, "two processes run with one identity: neither serves its queues");
+            error!(%node, unsaid, "two processes run with one identity (a data directory was copied), so neither serves its queues: stop both, give each a data directory of its own, and start the right one");
         }
         ClusterEvent::BadFrame { peer, name, reason } => {
             error!(node = %peer, %name, %reason, unsaid, "a peer sent what cannot be; its link is closed");

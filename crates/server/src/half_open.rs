@@ -34,7 +34,7 @@ impl HalfOpen {
     }
 
     /// One less: it is through, or gone. True if the first shard is to be told that there is room again.
-    fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         let left = self.count.fetch_sub(1, Ordering::SeqCst) - 1;
         left <= limits::HANDSHAKES_RESUME && self.full.swap(false, Ordering::SeqCst)
     }

@@ -22,9 +22,11 @@ mod data_dir;
 mod data_link;
 mod default_user;
 pub mod disk;
+mod dns;
 mod events;
 mod half_open;
 mod held_blocks;
+mod identity;
 mod join_report;
 mod link_stream;
 mod links;
@@ -36,15 +38,28 @@ mod node_config;
 mod passwords;
 mod proxied;
 mod receive;
+mod registries;
 mod registry;
 mod release;
+mod session_sockets;
 mod shard_thread;
 mod source_network;
 mod start_error;
+mod tsig_key;
 
 pub use default_user::DefaultUser;
 pub use join_report::{JoinReport, Peer};
+pub use leveret_sessions::{RuleError as SessionRuleError, Rules as SessionRules};
 pub use node::Node;
-pub use node_config::NodeConfig;
+pub use node_config::{Discovery, DnsUpdate, NodeConfig, SessionSettings};
 pub use source_network::SourceNetwork;
 pub use start_error::StartError;
+pub use tsig_key::TsigKey;
+
+/// What a session is called where its key must not be seen: in `leveret session`. `None` if there is no such
+/// database.
+#[must_use]
+pub fn session_id(vhost: &str, database: u8, key: &str) -> Option<String> {
+    let database = leveret_model::session::Database::new(database)?;
+    Some(leveret_sessions::Place { vhost, database, key: key.as_bytes() }.hid().to_string())
+}

@@ -25,6 +25,13 @@ pub(crate) struct NodeMemory {
     release: Release,
 }
 
+/// What a shard's thread was told last.
+#[derive(Debug)]
+pub(crate) struct SeenPressure {
+    pub(crate) messages: Pressure,
+    pub(crate) clients: ClientPressure,
+}
+
 /// How much connections keep at their clients' will.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ClientPressure {
@@ -142,8 +149,8 @@ impl ShardThread {
     pub(crate) fn note_memory(&mut self) {
         let bytes = self.shard.memory_bytes() + self.links.output_bytes();
         let pressure = self.ways.memory.note(self.own.shard, bytes);
-        if pressure != self.pressure {
-            self.pressure = pressure;
+        if pressure != self.seen_pressure.messages {
+            self.seen_pressure.messages = pressure;
             self.shard.on_memory(pressure);
             self.tell_others();
             for socket in self.sockets.iter_mut().flatten() {
@@ -183,8 +190,8 @@ impl ShardThread {
         let (kept, part) = (self.shard.kept_at_will(), memory.clients_part());
         let client_pressure = memory.note_clients(self.own.shard, kept);
         let mut goes_on = false;
-        if client_pressure != self.client_pressure {
-            self.client_pressure = client_pressure;
+        if client_pressure != self.seen_pressure.clients {
+            self.seen_pressure.clients = client_pressure;
             goes_on = self.shard.on_crowd(client_pressure != ClientPressure::Low);
             self.tell_others();
         }

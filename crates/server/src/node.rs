@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, bounded, select};
-use leveret_link::handshake::{Capabilities, Hello, PROTOCOL, Purpose, Secret};
-use leveret_model::{Boot, Incarnation, Name, NodeId, Seed, ShardAddress, ShardId, limits};
-use leveret_shard::{ShardConfig, Store};
+use leveret_link::handshake::{Capabilities, Capability, Hello, PROTOCOL, Purpose, Secret};
+use leveret_model::{Boot, Name, NodeId, Seed, ShardAddress, ShardId, limits};
+use leveret_sessions::Home;
+use leveret_shard::{SessionConfig, SessionShared, Shard, ShardConfig, Store};
+use socket2::Socket;
 
 use crate::accept::ClientCounts;
 use crate::admin::{Admin, NodeFacts};
@@ -20,13 +22,16 @@ use crate::control_thread::{ControlParts, ControlThread, ToControl};
 use crate::data_dir::{AdminSocket, lock_data_dir, open_admin};
 use crate::default_user::users_of_shard;
 use crate::half_open::HalfOpen;
+use crate::identity::{NodeIdentity, count_start};
 use crate::join_report::JoinReport;
 use crate::links::Identity;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
-use crate::node_config::NodeConfig;
+use crate::node_config::{NodeConfig, SessionSettings};
 use crate::passwords::Passwords;
-use crate::registry;
+use crate::registries::{Registries, ToRegistry};
+use crate::registry::{self, Itself};
+use crate::session_sockets::SessionSockets;
 use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
 use crate::source_network::SourceNetwork;
 use crate::start_error::StartError;
@@ -36,6 +41,7 @@ use crate::start_error::StartError;
 pub struct Node {
     listen: Vec<SocketAddr>,
     cluster_listen: SocketAddr,
+    session_listen: Option<SocketAddr>,
     admin: AdminSocket,
     admin_door: StdUnixListener,
     id: NodeId,
@@ -44,6 +50,7 @@ pub struct Node {
     threads: Vec<JoinHandle<u64>>,
     control_thread: Option<JoinHandle<()>>,
     ready: Receiver<Result<JoinReport, StartError>>,
+    registries: Registries,
     _lock: File,
 }
 
@@ -56,10 +63,7 @@ impl Node {
         if config.secret.is_none() && !config.cluster_listen.ip().is_loopback() {
             return Err(StartError::NoSecret(config.cluster_listen));
         }
-        let secret = match &config.secret {
-            Some(bytes) => Secret::shared(bytes)?,
-            None => Secret::None,
-        };
+        let secret = config.secret.as_ref().map_or(Ok(Secret::None), |bytes| Secret::shared(bytes))?;
         let lock = lock_data_dir(&config.data_dir)?;
         let client_ports = bind_client_ports(&config.listen)?;
         let cluster_socket = bind(config.cluster_listen, "cluster", "--cluster-listen", false)?;
@@ -67,6 +71,8 @@ impl Node {
         let behind_proxies = !config.proxy_protocol_from.is_empty();
         warn_if_nobody_gets_in(&client_ports, &config.default_user, &config.loopback_users, behind_proxies);
         let cluster_listen = local(&cluster_socket)?;
+        let session_socket = bind_sessions(config)?;
+        let session_listen = session_socket.as_ref().map(|(_, address)| *address);
         cluster_socket.listen(limits::LISTEN_BACKLOG).map_err(|error| StartError::Listen {
             what: "cluster",
             address: cluster_listen,
@@ -75,41 +81,37 @@ impl Node {
         })?;
         let (admin, admin_listener) = open_admin(&config.data_dir)?;
 
-        let id = NodeId(u128::from_le_bytes(random()));
-        let boot = Boot(u64::from_le_bytes(random()));
-        let hello = Hello {
-            protocol: PROTOCOL,
-            group: Name::new(&config.group),
-            node: id,
-            incarnation: Incarnation(1),
-            boot,
-            shards: config.shards,
-            name: Name::new(&config.name),
-            address: Name::new(&cluster_listen.to_string()),
-            purpose: Purpose::Control,
-            capabilities: Capabilities::own(),
-        };
+        let hello = hello(config, cluster_listen)?;
+        let id = hello.node;
+        let itself = Itself { node: id, cluster: cluster_listen, clients: listen.clone() };
+        registry::check(config, &itself).map_err(StartError::Registration)?;
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
         let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
-        let (facts, memory) = (Arc::new(facts(config, &hello, listen.clone())), Arc::clone(&memory));
-        Admin { facts, memory, control: control.clone(), shards: shards.clone() }.start(admin_listener)?;
+        let (facts, memory) =
+            (Arc::new(facts(config, &hello, listen.clone(), session_listen)), Arc::clone(&memory));
+        let registries = registry::start(config, &itself, control.clone())?;
+        let statuses = Arc::clone(&registries.statuses);
+        let admin_parts = Admin { facts, memory, control: control.clone(), shards: shards.clone(), statuses };
+        admin_parts.start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },
             client_ports,
+            session_socket,
             cluster_listener: cluster_socket.into(),
             shards: shards.clone(),
             seed: Seed(u64::from_le_bytes(random())),
             ready: ready_sender,
+            registries: registries.clone(),
         };
         let work = move || ControlThread::new(control_loop, parts).run();
         let control_thread = Some(thread::Builder::new().name("control".into()).spawn(work)?);
-        registry::start(config, control.clone())?;
         Ok(Self {
             listen,
             cluster_listen,
+            session_listen,
             admin,
             admin_door,
             id,
@@ -118,6 +120,7 @@ impl Node {
             threads,
             control_thread,
             ready,
+            registries,
             _lock: lock,
         })
     }
@@ -129,7 +132,11 @@ impl Node {
     /// and the node is to be stopped. [`StartError::Ended`] if it ended by itself.
     pub fn wait_ready(&self, stop: &Receiver<()>) -> Result<Option<JoinReport>, StartError> {
         select! {
-            recv(self.ready) -> ready => ready.unwrap_or(Err(StartError::Ended)).map(Some),
+            recv(self.ready) -> ready => {
+                let found = ready.unwrap_or(Err(StartError::Ended))?;
+                self.registries.tell(&ToRegistry::Ready);
+                Ok(Some(found))
+            }
             recv(stop) -> _ => Ok(None),
         }
     }
@@ -146,6 +153,12 @@ impl Node {
         self.cluster_listen
     }
 
+    /// Where RESP clients connect, if sessions are on.
+    #[must_use]
+    pub fn session_listen(&self) -> Option<SocketAddr> {
+        self.session_listen
+    }
+
     /// The admin socket.
     #[must_use]
     pub fn admin(&self) -> &Path {
@@ -158,9 +171,11 @@ impl Node {
         self.id
     }
 
-    /// A quick stop: clients get 320, then every thread ends. Gives the messages that are lost with the node's
-    /// memory.
+    /// A quick stop: no registry names this node any more, clients get 320, then every thread ends. Gives the
+    /// messages that are lost with the node's memory.
     pub fn stop(mut self) -> u64 {
+        // first, so that nobody is sent here while it stops
+        self.registries.withdraw();
         for shard in &self.shards {
             shard.send(ToShardThread::Stop);
         }
@@ -174,12 +189,36 @@ impl Node {
     }
 }
 
-fn facts(config: &NodeConfig, hello: &Hello, listen: Vec<SocketAddr>) -> NodeFacts {
+/// Who this node is to others. Its start is counted on the disk before anybody hears of it.
+fn hello(config: &NodeConfig, cluster_listen: SocketAddr) -> Result<Hello, StartError> {
+    let draw = || NodeId(u128::from_le_bytes(random()));
+    let NodeIdentity { node, incarnation } = count_start(&config.data_dir, draw)?;
+    Ok(Hello {
+        protocol: PROTOCOL,
+        group: Name::new(&config.group),
+        node,
+        incarnation,
+        boot: Boot(u64::from_le_bytes(random())),
+        shards: config.shards,
+        name: Name::new(&config.name),
+        address: Name::new(&cluster_listen.to_string()),
+        purpose: Purpose::Control,
+        capabilities: capabilities(config),
+    })
+}
+
+fn facts(
+    config: &NodeConfig,
+    hello: &Hello,
+    listen: Vec<SocketAddr>,
+    session_listen: Option<SocketAddr>,
+) -> NodeFacts {
     NodeFacts {
         id: hello.node,
         name: config.name.clone(),
         listen,
         cluster_listen: hello.address.to_string(),
+        sessions: session_listen.zip(config.sessions.as_ref().map(|sessions| sessions.memory_bytes)),
         // for people, who may be in another directory
         data_dir: std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone()),
         started: clock::now(),
@@ -218,15 +257,23 @@ fn start_shards(
     let process_key: [u8; 32] = random();
     let user = config.default_user.to_user(&random(), &config.loopback_users);
     let proxies: Arc<[SourceNetwork]> = config.proxy_protocol_from.as_slice().into();
+    let shared = config.sessions.as_ref();
+    let shared = shared.map(|sessions| Arc::new(SessionShared::new(config.shards, sessions.memory_bytes)));
     let mut threads = Vec::new();
     for (index, event_loop) in prepared.into_iter().enumerate() {
-        let shard = ShardConfig {
-            own: ShardAddress { node: hello.node, shard: ShardId(index as u8) },
+        let own = ShardAddress { node: hello.node, shard: ShardId(index as u8) };
+        let mut shard = Shard::new(ShardConfig {
+            own,
             seed: Seed(u64::from_le_bytes(random())),
             protocol: Arc::clone(&protocol),
             users: users_of_shard(process_key, user.clone()),
             store: Store::Memory,
-        };
+        });
+        if let Some((sessions, shared)) = config.sessions.as_ref().zip(shared.as_ref()) {
+            let seed = Seed(u64::from_le_bytes(random()));
+            shard.open_sessions(seed, &session_config(sessions, hello, shared));
+        }
+        let sessions = SessionSockets::new(shared.clone());
         let ways = Ways {
             shards: shards.clone(),
             control: control.clone(),
@@ -237,8 +284,35 @@ fn start_shards(
             proxies: Arc::clone(&proxies),
         };
         let boot = hello.boot;
-        let work = move || ShardThread::new(event_loop, shard, boot, ways).run();
+        let work = move || ShardThread::new(event_loop, (shard, own), boot, ways, sessions).run();
         threads.push(thread::Builder::new().name(format!("shard-{index}")).spawn(work)?);
     }
     Ok((shards, threads))
+}
+
+fn capabilities(config: &NodeConfig) -> Capabilities {
+    match config.sessions {
+        Some(_) => Capabilities::own().with(Capability::SESSIONS),
+        None => Capabilities::own(),
+    }
+}
+
+fn session_config(settings: &SessionSettings, hello: &Hello, shared: &Arc<SessionShared>) -> SessionConfig {
+    SessionConfig {
+        home: Home { node: hello.node, boot: hello.boot },
+        shards: hello.shards,
+        memory_bytes: settings.memory_bytes,
+        value_bytes_max: settings.value_bytes_max,
+        gone_for_ms: settings.gone_for.as_millis() as u64,
+        rules: settings.rules.clone(),
+        copies: settings.copies,
+        shared: Arc::clone(shared),
+    }
+}
+
+fn bind_sessions(config: &NodeConfig) -> Result<Option<(Socket, SocketAddr)>, StartError> {
+    let Some(sessions) = &config.sessions else { return Ok(None) };
+    let socket = bind(sessions.listen, "session", "--session-listen", false)?;
+    let address = local(&socket)?;
+    Ok(Some((socket, address)))
 }

@@ -1,10 +1,14 @@
 //! What a node is told before it starts.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
+
+use leveret_sessions::Rules as SessionRules;
 
 use crate::default_user::DefaultUser;
 use crate::source_network::SourceNetwork;
+use crate::tsig_key::TsigKey;
 
 /// Addresses, names and bounds of one node.
 #[derive(Clone, Debug)]
@@ -25,12 +29,8 @@ pub struct NodeConfig {
     pub name: String,
     /// Nodes of one group form a cluster.
     pub group: String,
-    /// Addresses of other nodes, looked up for ever.
-    pub seeds: Vec<String>,
-    /// A DNS name whose A and AAAA records are seeds, and the port to use with them.
-    pub dns: Option<(String, u16)>,
-    /// Which DNS server to ask; the system's if none is named.
-    pub dns_server: Option<SocketAddr>,
+    /// How the nodes of the group find each other.
+    pub discovery: Discovery,
     /// What the nodes of the group share; without one, links run over loopback only.
     pub secret: Option<Vec<u8>>,
     /// Event loops, 1 to `limits::SHARDS_MAX`.
@@ -39,6 +39,57 @@ pub struct NodeConfig {
     pub memory_bytes: u64,
     /// Quorum queues and streams are taken as classic queues.
     pub substitute_queue_types: bool,
+    /// Sessions, if this node serves them.
+    pub sessions: Option<SessionSettings>,
     /// Asks the allocator to give its free memory back to the system.
     pub give_memory_back: fn(),
+}
+
+/// How a node finds the others, and they it.
+#[derive(Clone, Debug, Default)]
+pub struct Discovery {
+    /// Addresses of other nodes, looked up for ever.
+    pub seeds: Vec<String>,
+    /// A DNS name whose A and AAAA records are seeds, and the port to use with them.
+    pub dns: Option<(String, u16)>,
+    /// A file with seeds, one a line, read again and again.
+    pub seed_file: Option<PathBuf>,
+    /// The zone in which this node registers itself and finds the others.
+    pub dns_update: Option<DnsUpdate>,
+    /// Which DNS server to ask; the system's if none is named.
+    pub dns_server: Option<SocketAddr>,
+}
+
+/// Where a node registers itself, and as what.
+#[derive(Clone, Debug)]
+pub struct DnsUpdate {
+    /// The zone, such as `cloud.example`.
+    pub zone: String,
+    /// The key that may change it.
+    pub key: TsigKey,
+    /// The zone's primary; learned from the SOA record if it is not given.
+    pub primary: Option<SocketAddr>,
+    /// The one name of all nodes for clients; `mq.ZONE` if it is not given.
+    pub client_name: Option<String>,
+    /// Addresses to register instead of those that the node listens on.
+    pub addresses: Vec<IpAddr>,
+    /// Time to live of the records, seconds.
+    pub ttl_s: u32,
+}
+
+/// How a node serves sessions.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    /// Where RESP clients connect; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Bytes that the sessions of this node may take.
+    pub memory_bytes: u64,
+    /// Largest value of a session, bytes.
+    pub value_bytes_max: usize,
+    /// How long a session that ended is remembered.
+    pub gone_for: Duration,
+    /// Who may be born again.
+    pub rules: SessionRules,
+    /// Copies of each session on other nodes: 1, or 0.
+    pub copies: u8,
 }

@@ -57,8 +57,8 @@ impl ShardThread {
     pub(crate) fn check_passwords(&mut self) {
         let mut jobs = std::mem::take(&mut self.effects.passwords);
         for job in jobs.drain(..) {
-            let Some(socket) = self.socket_mut(job.connection) else { continue };
-            let client = Arc::downgrade(socket.password_check.insert(Arc::default()));
+            let Some(check) = self.password_check(job.connection) else { continue };
+            let client = Arc::downgrade(check.insert(Arc::default()));
             self.ways.passwords.hash((self.own.shard, job, client));
         }
         self.effects.passwords = jobs;

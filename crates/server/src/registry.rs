@@ -1,185 +1,192 @@
-//! Where to look for other nodes: addresses that were given, and a DNS name that is looked up for ever.
+//! Where nodes find each other: a registry gives seeds, and may be told of this node.
 //!
-//! A registry gives seeds, never truth: who answers there, authenticated, decides. Addresses that were given
-//! are tried at once, whatever DNS does; that a node without any answer serves alone waits for the first
-//! look-up to end.
+//! A registry gives seeds, never truth: who answers there, authenticated, decides. Seeds that were given are
+//! tried at once, whatever else does; that a node without any answer serves alone waits for the first answer of
+//! every registry. What a registry said last is still tried when it fails: a running cluster needs none.
+//!
+//! Read first: the trait [`Registry`] in `driver`; then [`keep`], which drives one of them for as long as the
+//! node runs.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::thread;
-use std::time::Duration;
+mod board;
+mod dns_update;
+mod driver;
+mod file;
+mod name;
+mod records;
+mod verdict;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use leveret_model::limits;
-use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::{io, thread};
 
+use leveret_model::{NodeId, limits};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{error, warn};
+
+use self::board::Board;
+use self::dns_update::{Own, Registrar};
+use self::driver::Registry;
+use self::file::SeedFile;
+use self::name::DnsName;
 use crate::control_thread::ToControl;
 use crate::mailbox::MailTo;
-use crate::node_config::NodeConfig;
+use crate::node_config::{Discovery, NodeConfig};
+use crate::registries::{Registries, Statuses, ToRegistry};
 
-/// Tells the control thread of seeds: once if they were given, for ever if DNS has them.
-pub(crate) fn start(config: &NodeConfig, control: MailTo<ToControl>) -> io::Result<()> {
-    let mut given = config.seeds.clone();
+/// Who this node is, for a registry that it writes.
+#[derive(Clone, Debug)]
+pub(crate) struct Itself {
+    pub(crate) node: NodeId,
+    pub(crate) cluster: SocketAddr,
+    pub(crate) clients: Vec<SocketAddr>,
+}
+
+type Drivers = Vec<(Box<dyn Registry>, UnboundedReceiver<ToRegistry>)>;
+
+/// Makes the registries of the configuration.
+///
+/// # Errors
+/// A name of this node in its zone that cannot be, in words.
+fn drivers(config: &NodeConfig, itself: &Itself) -> Result<Vec<Box<dyn Registry>>, String> {
+    let mut drivers: Vec<Box<dyn Registry>> = Vec::new();
+    let Discovery { dns, seed_file, dns_update, dns_server, .. } = config.discovery.clone();
+    if let Some((name, port)) = dns {
+        drivers.push(Box::new(DnsName::new(name, port, dns_server)));
+    }
+    if let Some(path) = seed_file {
+        drivers.push(Box::new(SeedFile::new(path)));
+    }
+    if let Some(update) = dns_update {
+        let (node, cluster, clients) = (itself.node, itself.cluster, &itself.clients);
+        let own = Own { node, name: &config.name, group: &config.group, cluster, clients };
+        drivers.push(Box::new(Registrar::new(update, dns_server, &own)?));
+    }
+    Ok(drivers)
+}
+
+/// Checks what can be checked before anything runs.
+///
+/// # Errors
+/// What cannot be, in words.
+pub(crate) fn check(config: &NodeConfig, itself: &Itself) -> Result<(), String> {
+    drivers(config, itself).map(|_| ())
+}
+
+/// Starts the registries' thread: the control thread hears of seeds, once if they were given, for ever if a
+/// registry has them.
+pub(crate) fn start(
+    config: &NodeConfig,
+    itself: &Itself,
+    control: MailTo<ToControl>,
+) -> io::Result<Registries> {
+    let mut given = config.discovery.seeds.clone();
     given.truncate(limits::SEEDS_MAX);
-    let Some((name, port)) = config.dns.clone() else {
+    let count = drivers(config, itself).map_err(io::Error::other)?.len();
+    let statuses = Arc::new(Statuses::default());
+    if count == 0 {
         control.send(ToControl::Seeds(given));
-        return Ok(());
-    };
+        return Ok(Registries { mail: Vec::new(), statuses });
+    }
     control.send(ToControl::FirstSeeds(given.clone()));
-    let mut names = Names { name, server: config.dns_server, resolver: None };
+    let (mail, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
+    let (config, itself, shown) = (config.clone(), itself.clone(), Arc::clone(&statuses));
     let work = move || {
-        let seeds = Seeds { port, given, found: None, failing: false };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        match runtime {
-            Ok(runtime) => runtime.block_on(look_up_for_ever(
-                seeds,
-                names.name.clone(),
-                async || names.look_up().await,
-                &control,
-            )),
+        let drivers = drivers(&config, &itself).map_err(io::Error::other);
+        match runtime.and_then(|runtime| Ok((runtime, drivers?))) {
+            Ok((runtime, drivers)) => {
+                let drivers = drivers.into_iter().zip(inboxes).collect();
+                runtime.block_on(keep_all(drivers, given, control, shown));
+            }
             Err(error) => {
-                warn!(%error, "no DNS look-ups: the system gives no event loop");
-                control.send(ToControl::Seeds(seeds.given));
+                warn!(%error, "no registry is asked: the system gives no event loop");
+                control.send(ToControl::Seeds(given));
             }
         }
     };
-    thread::Builder::new().name("dns".into()).spawn(work)?;
-    Ok(())
+    thread::Builder::new().name("registry".into()).spawn(work)?;
+    Ok(Registries { mail, statuses })
 }
 
-async fn look_up_for_ever(
-    mut seeds: Seeds,
-    name: String,
-    mut look_up: impl AsyncFnMut() -> Result<Vec<IpAddr>, String>,
-    control: &MailTo<ToControl>,
+async fn keep_all(drivers: Drivers, given: Vec<String>, control: MailTo<ToControl>, statuses: Arc<Statuses>) {
+    let names = drivers.iter().map(|(driver, _)| driver.what()).collect();
+    let board = Rc::new(Board::new(names, given, control, statuses));
+    let tasks = LocalSet::new();
+    for (index, (driver, inbox)) in drivers.into_iter().enumerate() {
+        let board = Rc::clone(&board);
+        tasks.spawn_local(keep(index, driver, inbox, board));
+    }
+    tasks.await;
+}
+
+/// Registers, asks for seeds, and does what the node says, until the node is gone.
+async fn keep(
+    index: usize,
+    mut driver: Box<dyn Registry>,
+    mut inbox: UnboundedReceiver<ToRegistry>,
+    board: Rc<Board>,
 ) {
+    let (mut ready, mut register_at, mut look_up_at) = (false, Instant::now(), Instant::now());
     loop {
-        let found = match timeout(limits::LOOK_UP_WAIT, look_up()).await {
-            Ok(found) => found,
-            Err(late) => Err(late.to_string()),
-        };
-        control.send(ToControl::Seeds(seeds.on_found(&name, found)));
-        sleep(limits::LOOK_UP_EVERY).await;
-    }
-}
-
-/// What is known of other nodes' addresses.
-#[derive(Debug)]
-struct Seeds {
-    port: u16,
-    given: Vec<String>,
-    /// By the last look-up that found some: a running cluster needs no registry, and they are still tried.
-    found: Option<Vec<String>>,
-    failing: bool,
-}
-
-impl Seeds {
-    /// All that is to be tried now. That DNS fails is said once, until it does not.
-    fn on_found(&mut self, name: &str, found: Result<Vec<IpAddr>, String>) -> Vec<String> {
-        match found {
-            Ok(found) => {
-                let seed = |ip: IpAddr| SocketAddr::new(ip, self.port).to_string();
-                let mut seeds: Vec<String> = found.into_iter().map(seed).collect();
-                seeds.sort();
-                if std::mem::take(&mut self.failing) || self.found.as_ref() != Some(&seeds) {
-                    info!(name, seeds = seeds.join(", "), "DNS names these seeds");
-                }
-                self.found = Some(seeds);
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut self.failing, true) {
-                    warn!(name, %error, "DNS gives no seeds; looked up again each second");
+        // What the node says comes first, also while a name server is silent: it may have to leave. Registered
+        // before it looks: of nodes that start at once, the later one sees the earlier.
+        let mail = if register_at <= Instant::now() {
+            tokio::select! {
+                biased;
+                mail = inbox.recv() => mail,
+                registered = driver.register(ready) => {
+                    let wait = if registered.is_ok() { limits::REGISTER_EVERY } else { limits::REGISTER_AGAIN };
+                    register_at = Instant::now() + wait + jitter();
+                    board.on_registered(index, registered);
+                    continue;
                 }
             }
-        }
-        let mut all = self.given.clone();
-        all.extend(self.found.iter().flatten().cloned());
-        all.truncate(limits::SEEDS_MAX);
-        all
-    }
-}
-
-/// Asks for a name.
-struct Names {
-    name: String,
-    server: Option<SocketAddr>,
-    resolver: Option<TokioResolver>,
-}
-
-impl Names {
-    /// After a failure the resolver is made anew: the system's settings may be other ones by then, or readable
-    /// again.
-    async fn look_up(&mut self) -> Result<Vec<IpAddr>, String> {
-        let resolver = match self.resolver.take() {
-            Some(resolver) => resolver,
-            None => {
-                resolver(self.server).map_err(|error| format!("the resolver cannot be set up: {error}"))?
+        } else if look_up_at <= Instant::now() {
+            tokio::select! {
+                biased;
+                mail = inbox.recv() => mail,
+                found = timeout(limits::LOOK_UP_WAIT, driver.seeds()) => {
+                    board.on_found(index, found.unwrap_or_else(|_| Err("no answer in time".to_owned())));
+                    look_up_at = Instant::now() + limits::LOOK_UP_EVERY;
+                    continue;
+                }
+            }
+        } else {
+            tokio::select! {
+                mail = inbox.recv() => mail,
+                () = sleep_until(look_up_at.min(register_at)) => continue,
             }
         };
-        let found = resolver.lookup_ip(self.name.as_str()).await.map_err(|error| error.to_string())?;
-        self.resolver = Some(resolver);
-        Ok(found.iter().collect())
+        match mail {
+            Some(ToRegistry::Ready) => (ready, register_at) = (true, Instant::now()),
+            Some(ToRegistry::Forgotten(node)) => {
+                if let Err(error) = driver.forget(node).await {
+                    warn!(registry = driver.what(), %node, %error, "records of a forgotten node may be left");
+                }
+            }
+            Some(ToRegistry::Withdraw(done)) => {
+                let withdrawn = timeout(limits::WITHDRAW_WAIT, driver.withdraw()).await;
+                if let Err(error) = withdrawn.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
+                    error!(registry = driver.what(), %error, "records of this node may be left: delete them by hand, or start it again and stop it");
+                }
+                let _ = done.try_send(());
+                return;
+            }
+            None => return,
+        }
     }
 }
 
-fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, hickory_resolver::net::NetError> {
-    let mut builder = match server {
-        Some(address) => {
-            let mut udp = ConnectionConfig::udp();
-            let mut tcp = ConnectionConfig::tcp();
-            udp.port = address.port();
-            tcp.port = address.port();
-            let servers = vec![NameServerConfig::new(address.ip(), true, vec![udp, tcp])];
-            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        }
-        None => TokioResolver::builder_tokio()?,
-    };
-    let options = builder.options_mut();
-    // every look-up asks: a cached answer would hide a node for its time to live
-    options.cache_size = 0;
-    options.timeout = Duration::from_secs(1);
-    options.attempts = 2;
-    builder.build()
+/// Nodes that failed together do not try again together.
+fn jitter() -> std::time::Duration {
+    let mut byte = [0];
+    // without random bytes they do, which is slow and right
+    let _ = getrandom::fill(&mut byte);
+    limits::REGISTER_JITTER * u32::from(byte[0]) / 256
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-
-    use mio::{Poll, Token};
-
-    use super::*;
-    use crate::mailbox::mailbox;
-
-    #[test]
-    fn a_resolver_that_cannot_be_used_is_tried_again_and_what_was_given_is_tried_meanwhile() {
-        let poll = Poll::new().unwrap();
-        let (mailbox, control) = mailbox(poll.registry(), Token(0)).unwrap();
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        let mut look_ups = 0;
-        let look_up = async || {
-            look_ups += 1;
-            match look_ups {
-                1 => Err("no /etc/resolv.conf".to_owned()),
-                2 => std::future::pending().await,
-                _ => Ok(vec![Ipv4Addr::LOCALHOST.into()]),
-            }
-        };
-        let given = vec!["10.0.0.1:7".to_owned()];
-        let seeds = Seeds { port: 9, given, found: None, failing: false };
-        let time = limits::LOOK_UP_EVERY * 2 + limits::LOOK_UP_WAIT + limits::LOOK_UP_EVERY / 2;
-        let work = look_up_for_ever(seeds, "cluster.test".to_owned(), look_up, &control);
-        runtime.block_on(async { timeout(time, work).await }).expect_err("it goes on for ever");
-        let mut told = Vec::new();
-        while let Some(mail) = mailbox.take() {
-            let ToControl::Seeds(seeds) = mail else { panic!("{mail:?}") };
-            told.push(seeds.join(" "));
-        }
-        assert_eq!(told, ["10.0.0.1:7", "10.0.0.1:7", "10.0.0.1:7 127.0.0.1:9"]);
-    }
-}
+mod tests;

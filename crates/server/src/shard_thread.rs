@@ -4,18 +4,20 @@
 //! the turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and
 //! envelopes.
 
+mod sessions;
+mod sleep;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use leveret_link::Batch;
 use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, limits};
-use leveret_shard::{Effects, Pressure, ReportFrom, Shard, ShardConfig};
+use leveret_shard::{Effects, Pressure, ReportFrom, SESSION_SLOTS, Shard};
 use mio::{Events, Poll, Token};
 use tracing::field::display;
 use tracing::{info, warn};
@@ -31,9 +33,10 @@ use crate::half_open::{HalfOpen, Handshakes};
 use crate::links::DataLink;
 use crate::log_limits::LogLimit;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
-use crate::memory::{ClientPressure, MemoryLog, NodeMemory};
+use crate::memory::{ClientPressure, MemoryLog, NodeMemory, SeenPressure};
 use crate::passwords::Passwords;
 use crate::receive::ReceiveBlock;
+use crate::session_sockets::{SESSION_LISTENER, SessionSockets, ToSessions};
 use crate::source_network::SourceNetwork;
 
 /// Mail to a shard's thread.
@@ -45,6 +48,8 @@ pub(crate) enum ToShardThread {
     Listeners(Vec<Listening>),
     /// A client's socket that it has accepted.
     Client(Accepted),
+    /// About sessions.
+    Sessions(ToSessions),
     /// The data links to a node are all there; those of this shard.
     SessionUp { node: NodeId, boot: Boot, session: SessionNumber, links: Vec<(u8, DataLink)> },
     /// The session with a node is over.
@@ -126,19 +131,25 @@ pub(crate) struct ShardThread {
     pub(crate) arrivals: Arrivals,
     pub(crate) block: ReceiveBlock,
     pub(crate) effects: Effects,
-    pub(crate) pressure: Pressure,
-    pub(crate) client_pressure: ClientPressure,
+    pub(crate) seen_pressure: SeenPressure,
     /// Of the first shard: what people were told of the node's memory.
     pub(crate) memory_log: MemoryLog,
     pub(crate) stopping: Option<Instant>,
+    sessions: SessionSockets,
 }
 
 impl ShardThread {
-    pub(crate) fn new(prepared: Prepared, config: ShardConfig, boot: Boot, ways: Ways) -> Self {
+    pub(crate) fn new(
+        prepared: Prepared,
+        (shard, own): (Shard, ShardAddress),
+        boot: Boot,
+        ways: Ways,
+        sessions: SessionSockets,
+    ) -> Self {
         Self {
-            own: config.own,
+            own,
             boot,
-            shard: Shard::new(config),
+            shard,
             poll: prepared.poll,
             mailbox: prepared.mailbox,
             ways,
@@ -154,10 +165,10 @@ impl ShardThread {
             arrivals: Arrivals::default(),
             block: ReceiveBlock::default(),
             effects: Effects::default(),
-            pressure: Pressure::Calm,
-            client_pressure: ClientPressure::Low,
+            seen_pressure: SeenPressure { messages: Pressure::Calm, clients: ClientPressure::Low },
             memory_log: MemoryLog::default(),
             stopping: None,
+            sessions,
         }
     }
 
@@ -175,12 +186,14 @@ impl ShardThread {
             }
             self.mailbox.awake();
             let now = clock::now();
+            self.sessions.begin_turn(now);
             self.shard.begin_turn(now);
             self.take_mail(now);
             let alone = self.take_events(&events);
             self.accept_clients(now, alone);
             self.read_links();
             self.read_sockets(now);
+            self.read_sessions(now);
             if self.shard.next_deadline() <= now {
                 self.shard.on_timer();
             }
@@ -193,28 +206,10 @@ impl ShardThread {
             more |= self.shard.end_turn(&mut self.effects);
             more |= self.carry_effects(now);
             more |= self.note_clients();
-            if self.stopping.is_some_and(|end| now >= end || self.open == 0) {
+            if self.stopping.is_some_and(|end| now >= end || self.open == 0 && self.sessions.is_empty()) {
                 return self.shard.messages();
             }
         }
-    }
-
-    fn timeout(&self, more: bool) -> Option<Duration> {
-        if more || !self.to_read.is_empty() || self.links.has_unread() || !self.mailbox.may_sleep() {
-            return Some(Duration::ZERO);
-        }
-        let mut deadline = self.shard.next_deadline().min(self.client_log.next_deadline());
-        deadline = deadline.min(self.memory_log.next_deadline());
-        if let Some(acceptor) = &self.acceptor {
-            deadline = deadline.min(acceptor.watch_at);
-        }
-        if let Some(end) = self.stopping {
-            deadline = deadline.min(end);
-        }
-        if let Some(Reverse((at, _))) = self.trickling.peek() {
-            deadline = deadline.min(*at);
-        }
-        (deadline < Instant::FAR).then(|| deadline.since(clock::now()))
     }
 
     fn take_mail(&mut self, now: Instant) {
@@ -223,9 +218,11 @@ impl ShardThread {
                 ToShardThread::Control(mail) => self.shard.on_control(mail),
                 ToShardThread::Listeners(listeners) => self.take_listeners(listeners, now),
                 ToShardThread::Client(client) => self.take_client(client, now),
+                ToShardThread::Sessions(mail) => self.take_for_sessions(mail, now),
                 ToShardThread::SessionUp { node, boot, session, links } => {
                     self.links.up(self.poll.registry(), LINKS, (node, session), links);
                     self.shard.on_link_up(node);
+                    self.shard.on_session_link_up(node, boot);
                     for (from, batch) in self.arrivals.on_up(node, boot, session) {
                         self.take_batch(from, boot, session, &batch);
                     }
@@ -247,8 +244,8 @@ impl ShardThread {
                     }
                 }
                 ToShardThread::Password { connection, mechanism, hashed } => {
-                    if let Some(socket) = self.socket_mut(connection) {
-                        socket.password_check = None;
+                    if let Some(check) = self.password_check(connection) {
+                        *check = None;
                     }
                     self.shard.on_password(connection, &mechanism, hashed);
                 }
@@ -265,6 +262,7 @@ impl ShardThread {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");
                     self.stopping = Some(clock::now() + limits::STOP_GRACE);
                     self.stop_accepting();
+                    self.sessions.stop(self.poll.registry());
                 }
             }
         }
@@ -285,6 +283,10 @@ impl ShardThread {
             count += 1;
             let Token(token) = event.token();
             if event.token() == MAILBOX {
+                continue;
+            }
+            if event.token() == SESSION_LISTENER || (SESSION_SLOTS as usize..LINKS).contains(&token) {
+                self.sessions.on_event(event);
                 continue;
             }
             if token >= LISTENERS {
@@ -372,6 +374,7 @@ impl ShardThread {
             let mail: FromShard = mail;
             self.ways.control.send(ToControl::Shard(self.own.shard, mail));
         }
+        more |= self.carry_sessions(now);
         self.check_passwords();
         self.tell_hash_upgrades();
         more

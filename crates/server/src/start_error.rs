@@ -36,6 +36,19 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// Who this node is cannot be read.
+    #[error(
+        "{path} says who this node is and cannot be used: {why}; put it back from a copy made after the last start, or start as a new member with another --data-dir"
+    )]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The names under which the node would register itself.
+    #[error("--dns-update: {0}")]
+    Registration(String),
     /// The cluster port would be open to strangers.
     #[error(
         "--cluster-listen {0} is not a loopback address, and there is no secret: give all nodes the same --secret-file"

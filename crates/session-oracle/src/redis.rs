@@ -48,10 +48,7 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Result<Client> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Client { stream, received: Vec::new() })
+        Client::connect(&format!("127.0.0.1:{}", self.port))
     }
 }
 
@@ -69,16 +66,33 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    pub(crate) fn connect(address: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address).with_context(|| format!("connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        Ok(Self { stream, received: Vec::new() })
+    }
+
     /// Sends one command, gives the bytes of its answer.
     pub(crate) fn ask(&mut self, command: &[u8]) -> Result<Vec<u8>> {
-        self.stream.write_all(command)?;
+        self.send(command)?;
+        self.answer()
+    }
+
+    /// Sends commands.
+    pub(crate) fn send(&mut self, commands: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(commands)?)
+    }
+
+    /// The bytes of the next answer.
+    pub(crate) fn answer(&mut self) -> Result<Vec<u8>> {
         loop {
             if let Some(end) = answer_end(&self.received, 0)? {
                 return Ok(self.received.drain(..end).collect());
             }
             let mut block = [0; 16 * 1024];
             let read = self.stream.read(&mut block)?;
-            ensure!(read > 0, "redis-server closed the connection");
+            ensure!(read > 0, "the server closed the connection");
             self.received.extend_from_slice(&block[..read]);
         }
     }

@@ -95,11 +95,21 @@ impl Pending {
         }
     }
 
+    fn forget_question(&mut self, waits: &Waits) {
+        if let Waits::Load { number, .. } | Waits::Forward { number, .. } = waits {
+            self.questions.remove(number);
+        }
+    }
+
     pub(crate) fn get(&self, number: u64) -> Option<&Waiting> {
         self.requests.get(&number)
     }
 
     pub(crate) fn set_waits(&mut self, number: u64, waits: Waits) {
+        let Some(waiting) = self.requests.get_mut(&number) else { return };
+        // the same question may go on with fewer nodes, so the old one goes first
+        let before = core::mem::replace(&mut waiting.waits, Waits::Change);
+        self.forget_question(&before);
         self.note_question(number, &waits);
         if let Some(waiting) = self.requests.get_mut(&number) {
             waiting.waits = waits;
@@ -114,7 +124,7 @@ impl Pending {
                 self.by_hid.remove(&waiting.hid);
             }
         }
-        self.questions.retain(|_, request| *request != number);
+        self.forget_question(&waiting.waits);
         Some(waiting)
     }
 

@@ -290,10 +290,11 @@ impl Sessions {
             effects.send(home.node, hid.bucket(), &Record::HaveGone { hid, life });
         }
         for number in self.cluster.pending.of_hid(hid) {
-            // whatever it waited for, it is answered by what is true now
+            // Whatever it waited for, it is answered by what is true now; but a command that its home has is
+            // answered there, perhaps because it is what ended the session, and not before every node knows.
             if !matches!(
                 self.cluster.pending.get(number).map(|waiting| &waiting.waits),
-                Some(Waits::Gone(..) | Waits::Behind)
+                Some(Waits::Gone(..) | Waits::Behind | Waits::Forward { .. })
             ) {
                 self.cluster.pending.set_waits(number, Waits::Change);
             }

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use leveret_model::limits;
 use leveret_model::session::{Answer, KeptAnswer, KeyCommand, SessionRefusal};
 
-use crate::command_bytes::{put_answer, put_request};
+use crate::command_bytes::{put_answer, put_request, take_request};
 use crate::draft::{Draft, Found};
-use crate::effects::{Effects, Request};
+use crate::effects::{Asker, Effects, Request};
+use crate::fields::Damage;
 use crate::hid::{Hid, Place};
 use crate::list::Row;
 use crate::pending::{Caller, Waiting, Waits};
@@ -16,6 +17,14 @@ use crate::rules::Rule;
 use crate::sessions::Sessions;
 use crate::stamp::{Home, Stamp};
 use crate::time::{Clock, Ms};
+
+/// Commands on a key as bytes, for the shard of this node that keeps it ([`Sessions::on_request_bytes`]).
+#[must_use]
+pub fn encode_request(place: Place<'_>, commands: &[KeyCommand<'_>], block: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_request(&mut bytes, place, commands, block);
+    bytes
+}
 
 /// Commands on a key, wherever they came from.
 pub(crate) struct Call<'a> {
@@ -116,11 +125,33 @@ impl Sessions {
         }
     }
 
+    /// The same for commands that another shard of the node sent ([`encode_request`]).
+    ///
+    /// # Errors
+    /// [`Damage`]: no shard of ours wrote that.
+    pub fn on_request_bytes(
+        &mut self,
+        clock: Clock,
+        asker: Asker,
+        bytes: &[u8],
+        effects: &mut Effects,
+    ) -> Result<Option<KeptAnswer>, Damage> {
+        let kept = take_request(bytes)?;
+        let request = Request { asker, place: kept.place, commands: &kept.commands, block: kept.block };
+        Ok(self.on_request(clock, &request, effects).map(|answer| answer.keep()))
+    }
+
     /// True if nobody else need be asked: nothing is known of the key, or its home is here and all is copied.
     /// hot.
     fn answers_here(&self, hid: Hid) -> bool {
         let here = |row: Row| row.home == self.config.own && !row.flags.waits();
         self.has_lease() && self.list.get(hid).is_none_or(here) && !self.cluster.copies.lacks(hid)
+    }
+
+    /// True while it may say something: it has membership's lease, and every counted peer has told its map.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.has_lease()
     }
 
     pub(crate) fn has_lease(&self) -> bool {

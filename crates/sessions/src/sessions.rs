@@ -70,6 +70,22 @@ pub struct Counters {
     pub refused: u64,
 }
 
+impl core::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.created += other.created;
+        self.commits += other.commits;
+        self.touches += other.touches;
+        self.loads += other.loads;
+        self.destroyed += other.destroyed;
+        self.expired += other.expired;
+        self.evicted += other.evicted;
+        self.late_writes += other.late_writes;
+        self.moved += other.moved;
+        self.lost += other.lost;
+        self.refused += other.refused;
+    }
+}
+
 /// Sessions in the buckets of one shard.
 pub struct Sessions {
     pub(crate) config: Config,

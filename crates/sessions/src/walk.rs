@@ -58,6 +58,11 @@ impl Sessions {
         Some(slot)
     }
 
+    /// Appends the keys of one slot: for a walk of another node.
+    pub fn walk_one(&self, clock: Clock, slot: Slot, wanted: &Wanted<'_>, keys: &mut Vec<Box<[u8]>>) {
+        self.walk_slot(clock, slot, wanted, keys);
+    }
+
     fn walk_slot(&self, clock: Clock, slot: Slot, wanted: &Wanted<'_>, keys: &mut Vec<Box<[u8]>>) {
         for (_, state) in self.states.of_bucket(slot.bucket()) {
             let kind = if state.flags().has_attributes() { "hash" } else { "string" };

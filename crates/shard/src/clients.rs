@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use leveret_amqp::LoginRefused;
-use leveret_auth::{Access, HashUpgrade, Hashed, Mechanism, Origin, Permissions, Users, Verdict};
+use leveret_auth::{Access, HashUpgrade, Hashed, Login, Mechanism, Origin, Permissions, Users, Verdict};
 use leveret_model::{ChannelNumber, ConnectionKey, Instant, Name, Refusal, ReplyCode, limits};
 use leveret_route::VhostId;
 
@@ -256,6 +256,33 @@ impl Clients {
         effects.substituted.append(&mut self.substituted.untold);
         effects.held_back.clear();
         effects.held_back.append(&mut self.held_back);
+    }
+}
+
+/// For logins of RESP clients (`sessions/logins.rs`), which have no mechanism and answer in their own words.
+impl Clients {
+    pub(crate) fn check_login(&mut self, login: &Login, origin: Origin, now: Instant) -> Verdict {
+        self.users.check(login, origin, now)
+    }
+
+    pub(crate) fn on_hashed(
+        &mut self,
+        hashed: Hashed,
+        now: Instant,
+    ) -> Result<Name, leveret_auth::LoginRefused> {
+        self.users.on_hashed(hashed, now)
+    }
+
+    pub(crate) fn push_password(&mut self, job: PasswordJob) {
+        self.passwords.push(job);
+    }
+
+    pub(crate) fn note_upgrade(&mut self, upgrade: Option<HashUpgrade>) {
+        self.hash_upgrades.extend(upgrade);
+    }
+
+    pub(crate) fn session_permissions(&self, user: &Name, vhost: &str) -> Option<Arc<Permissions>> {
+        self.users.enter(user, vhost).ok()
     }
 }
 

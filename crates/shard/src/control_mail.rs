@@ -10,8 +10,12 @@ impl Shard {
     /// Mail from the control machine, in order.
     pub fn on_control(&mut self, mail: ToShard) {
         self.enter(|shard| {
+            if let ToShard::SessionPeers { peers } = &mail {
+                shard.on_session_peers(peers);
+            }
             shard.machines.on_control(mail);
             shard.tell_of_vhosts();
+            shard.note_session_lease();
         });
     }
 }
@@ -36,6 +40,8 @@ impl Machines {
                     requests.on_lease(&mut rooms);
                 }
             }
+            // for the sessions, which are none of these machines
+            ToShard::SessionPeers { .. } => {}
             ToShard::NodeNamed { node, name } => self.view.name_node(node, name),
             ToShard::NodeDown { node } => self.queues.on_node_down(node),
             ToShard::NodeForgotten { node } => {

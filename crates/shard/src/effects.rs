@@ -5,10 +5,13 @@ use alloc::vec::Vec;
 use leveret_auth::{HashJob, HashUpgrade};
 use leveret_link::Batch;
 use leveret_model::directory::FromShard;
+use leveret_model::session::KeptAnswer;
 use leveret_model::{
-    ChannelNumber, ConnectionKey, Name, Position, QueueId, ReplyCode, ShardAddress, StoreMark,
+    ChannelNumber, ConnectionKey, Name, Position, QueueId, ReplyCode, ShardAddress, ShardId, StoreMark,
 };
 use leveret_queue::MessageRef;
+
+use crate::sessions::SessionMail;
 
 /// A password to be hashed off the shard; the outcome comes back through `Shard::on_password`.
 #[derive(Debug)]
@@ -104,6 +107,12 @@ pub struct Effects {
     pub hash_upgrades: Vec<HashUpgrade>,
     /// Queues that were declared as another type for the first time in this shard.
     pub substituted: Vec<SubstitutedQueue>,
+    /// RESP connections with output to write, or whose interest may have changed.
+    pub session_touched: Vec<ConnectionKey>,
+    /// For other shards of the node, or this one in a later turn (`Shard::on_session_mail`).
+    pub session_mail: Vec<(ShardId, SessionMail)>,
+    /// Answers to an operator who ended a session (`Shard::kill_session`).
+    pub session_killed: Vec<(u64, KeptAnswer)>,
     /// Channels that were closed in this turn; those of the turn before are gone.
     pub refused: ChannelRefusals,
     /// Channels whose consumers began to pause in this turn.

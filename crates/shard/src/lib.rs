@@ -12,6 +12,7 @@
 //! | `peers/` | outboxes to other shards, under credit |
 //! | `clients/` | connections, who they are, what they keep in memory |
 //! | `pressure/` | who waits because memory is short |
+//! | `sessions/` | RESP connections, and the machines of sessions that this shard keeps |
 //! | `view.rs` | what the shard knows of the cluster, and its lease |
 //!
 //! ```text
@@ -52,6 +53,7 @@ mod queues;
 mod records;
 mod report;
 mod requests;
+mod sessions;
 mod shard;
 mod turn;
 mod view;
@@ -71,5 +73,9 @@ pub use pressure::Pressure;
 pub use queues::Store;
 pub use records::BatchError;
 pub use report::{ConnectionReport, ExclusiveReport, QueueReport, ReportFrom, Routes, ShardReport, Traffic};
+pub use sessions::{
+    SESSION_SLOTS, SessionConfig, SessionInterest, SessionMail, SessionReport, SessionShared, SessionTarget,
+    session_shard,
+};
 pub use shard::{Caller, ReadInterest, Shard, ShardConfig};
 pub use watch::{Fullest, Routed};

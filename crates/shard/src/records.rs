@@ -19,6 +19,9 @@ pub enum BatchError {
     /// It counts credit otherwise than we do.
     #[error(transparent)]
     Overgrant(#[from] Overgrant),
+    /// A record of a session cannot be read.
+    #[error("damaged record of a session: {0}")]
+    Session(#[from] leveret_sessions::Damage),
 }
 
 impl Shard {
@@ -36,7 +39,7 @@ impl Shard {
                     continue;
                 }
                 let Some(record) = records.next() else { break };
-                shard.on_record(from, record?)?;
+                shard.on_record(from, boot, record?)?;
             }
             if let Some(outbox) = shard.machines.queues.peers().to(from) {
                 outbox.processed(batch.cost());
@@ -47,7 +50,7 @@ impl Shard {
 
     /// hot.
     #[inline]
-    fn on_record(&mut self, from: ShardAddress, record: Record<'_>) -> Result<(), Overgrant> {
+    fn on_record(&mut self, from: ShardAddress, boot: Boot, record: Record<'_>) -> Result<(), BatchError> {
         let Machines { queues, egress, .. } = &mut self.machines;
         match record {
             Record::Deliver { queue, channel, consumer, position, redelivered, message } => {
@@ -66,6 +69,7 @@ impl Shard {
                     outbox.granted(Cost { records, bytes })?;
                 }
             }
+            Record::Sessions { part, records } => self.on_session_records(from, boot, part, records)?,
             Record::Unknown { kind } => queues.peers().note_unknown(from, kind),
             record => {
                 // a consumer must be known to its channel before its first delivery, which may be the next

@@ -10,6 +10,7 @@ use leveret_model::{ConnectionKey, ConsumerKey, Name, QueueId, ShardAddress};
 
 use crate::clients::ClientConnection;
 use crate::queues::QueueAtHome;
+use crate::sessions::SessionReport;
 use crate::shard::Shard;
 use crate::watch::{Fullest, Routed};
 
@@ -117,6 +118,8 @@ pub struct ShardReport {
     pub traffic: Traffic,
     /// What it holds for clients, as [`Shard::memory_bytes`] counts it.
     pub memory_bytes: u64,
+    /// Its sessions, if they are on.
+    pub sessions: Option<SessionReport>,
 }
 
 /// What a shard routes by.
@@ -163,8 +166,12 @@ impl Shard {
     /// pages. What comes or goes between them may be missing.
     #[must_use]
     pub fn report_page(&self, from: ReportFrom, most: usize) -> (ShardReport, Option<ReportFrom>) {
-        let mut report =
-            ShardReport { traffic: self.traffic(), memory_bytes: self.memory_bytes(), ..Default::default() };
+        let mut report = ShardReport {
+            traffic: self.traffic(),
+            memory_bytes: self.memory_bytes(),
+            sessions: self.session_report(),
+            ..Default::default()
+        };
         let (mut left, mut connections_from) = (most, 0);
         match from {
             ReportFrom::Queue(slot) => {

@@ -1,6 +1,7 @@
 //! The shard: its doors for the driver. What comes from the control machine is in `control_mail.rs`, what comes
 //! from other shards in `records.rs`, the end of the turn in `turn.rs`.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::machines::Machines;
 use crate::pressure::Throttled;
 use crate::queues::{Queues, Store};
 use crate::requests::Requests;
+use crate::sessions::{SESSION_SLOTS, SessionRoom};
 use crate::view::ClusterView;
 
 /// What a shard is told at its start.
@@ -69,6 +71,8 @@ pub enum ReadInterest {
 pub struct Shard {
     pub(crate) connections: Connections,
     pub(crate) machines: Machines,
+    /// `None` while they are off.
+    pub(crate) sessions: Option<Box<SessionRoom>>,
     protocol: Arc<leveret_amqp::Config>,
 }
 
@@ -88,7 +92,7 @@ impl Shard {
             requests: Requests::new(own, seed),
             throttled: Throttled::default(),
         };
-        Self { connections: Connections::default(), machines, protocol }
+        Self { connections: Connections::default(), machines, sessions: None, protocol }
     }
 
     /// Sets other bounds than those of `limits`; to be called before anything else.
@@ -133,6 +137,11 @@ impl Shard {
     pub fn begin_turn(&mut self, now: Instant) {
         self.machines.view.begin_turn(now);
         self.machines.queues.begin_turn(now);
+        if let Some(room) = &mut self.sessions {
+            room.begin_turn(now);
+        }
+        // before anything of this turn: who wakes late must lose the lease first
+        self.note_session_lease();
     }
 
     /// A new socket.
@@ -231,6 +240,9 @@ impl Shard {
 
     /// A password was hashed.
     pub fn on_password(&mut self, key: ConnectionKey, mechanism: &str, hashed: Hashed) {
+        if key.slot >= SESSION_SLOTS {
+            return self.on_session_password(key, hashed);
+        }
         let now = self.machines.view.now();
         self.enter(|shard| shard.machines.clients.on_password(key, mechanism, hashed, now));
     }
@@ -268,6 +280,7 @@ impl Shard {
     pub fn on_link_down(&mut self, node: NodeId) {
         self.enter(|shard| {
             shard.machines.queues.on_link_down(node);
+            shard.on_session_link_down(node);
             let (requests, mut rooms) = shard.machines.requests();
             requests.end_waits_for_link(node, &mut rooms);
         });
@@ -312,7 +325,8 @@ impl Shard {
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
         let Machines { clients, queues, ingress, requests, .. } = &self.machines;
-        let waits = clients.openings_due().min(requests.due()).min(queues.timers_due());
+        let sessions = self.sessions.as_ref().map_or(Instant::FAR, |room| room.next_deadline());
+        let waits = clients.openings_due().min(requests.due()).min(queues.timers_due()).min(sessions);
         self.connections.next_deadline().min(queues.lanes_due()).min(ingress.due()).min(waits)
     }
 
@@ -331,6 +345,9 @@ impl Shard {
             requests.expire(&mut rooms);
             if shard.machines.clients.openings_due() <= now {
                 shard.tell_of_vhosts();
+            }
+            if let Some(room) = &mut shard.sessions {
+                room.on_timer();
             }
         });
     }

@@ -25,6 +25,9 @@ impl Shard {
         self.dispatch();
         self.release_waiting();
         let Machines { clients, queues, requests, .. } = &mut self.machines;
+        if let Some(room) = &mut self.sessions {
+            room.send_records(queues.peers());
+        }
         queues.end_turn(&mut effects.batches, &mut effects.store);
         queues.peers().take_unknown(&mut effects.unknown);
         self.connections.end_turn(&mut effects.touched);
@@ -33,6 +36,9 @@ impl Shard {
         }
         effects.control.append(requests.control());
         clients.end_turn(effects);
+        if let Some(room) = &mut self.sessions {
+            room.end_turn(effects);
+        }
         queues.is_dirty()
     }
 

@@ -22,8 +22,11 @@ pub(super) const ROOMS: &[(&str, &[&str])] = &[
     ("queue", &["model"]),
     ("cluster", &["model", "link", "auth"]),
     ("session-oracle", &["model", "resp", "sessions"]),
-    ("shard", &["model", "wire", "amqp", "route", "link", "auth", "queue"]),
-    ("server", &["model", "wire", "amqp", "route", "link", "auth", "store", "queue", "cluster", "shard"]),
+    ("shard", &["model", "wire", "amqp", "resp", "route", "sessions", "link", "auth", "queue"]),
+    (
+        "server",
+        &["model", "wire", "amqp", "route", "sessions", "link", "auth", "store", "queue", "cluster", "shard"],
+    ),
     ("sim", &["model", "wire", "client", "amqp", "route", "link", "auth", "queue", "cluster", "shard"]),
     // The load generator has a codec of its own on purpose: what it measures must not help to measure.
     ("bench", &[]),

@@ -59,14 +59,23 @@ impl Directory {
 
     /// The whole map of another node; an older one than this node has is left alone.
     pub(crate) fn on_map(&mut self, node: NodeId, version: Version, records: Vec<Record>) {
-        if node == self.own || version <= self.version_of(node) {
+        let have = self.version_of(node);
+        if node == self.own || version <= have {
             return;
         }
+        let started_again = have.incarnation < version.incarnation && have != Version::default();
         let mut gone: BTreeSet<RecordKey> =
             self.maps.get(&node).map(|map| map.records.keys().cloned().collect()).unwrap_or_default();
         for record in records {
             gone.remove(&record.key());
             self.step(node, Op::Put(record));
+        }
+        if started_again {
+            // Registers have no owner: those that only the former start had written stay, in this node's map.
+            // Every node that sees the map change adopts them, so that none is without them for a moment.
+            let mut orphans = self.orphans(node);
+            orphans.retain(|register| gone.contains(&RecordKey::Register(register.key.clone())));
+            self.adopt(orphans);
         }
         for key in gone {
             self.remove(node, &key);

@@ -18,6 +18,10 @@ use super::size::Size;
 use super::unknown::{UnknownKind, UnknownRecords};
 use crate::membership::Standing;
 
+/// Writes of one start of a node, as a power of two: a billion a second for four seconds, or one each ms for
+/// seven weeks.
+const LAMPORT_PER_START_BITS: u32 = 32;
+
 /// All maps and what follows from them.
 pub(crate) struct Directory {
     pub(super) own: NodeId,
@@ -58,7 +62,8 @@ impl Directory {
             own,
             maps: BTreeMap::from([(own, NodeMap { version, ..NodeMap::default() })]),
             standings: BTreeMap::new(),
-            lamport: 0,
+            // a later start's writes are later, also before it has heard of those of the start before
+            lamport: incarnation.0.saturating_sub(1) << LAMPORT_PER_START_BITS,
             queues: QueueNames::default(),
             exchanges: ExchangeNames::default(),
             bindings: BindingEnds::default(),

@@ -22,7 +22,7 @@ use crate::encoding::messages::{Binding, Id};
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ControlFrame {
     /// What it says; `None` is a frame of a later version, to be skipped.
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15")]
     pub(crate) body: Option<Body>,
 }
 
@@ -66,6 +66,9 @@ pub(crate) enum Body {
     /// You are not taken in.
     #[prost(message, tag = "14")]
     TurnAway(TurnAway),
+    /// A node is Down and will not come back: somebody said so.
+    #[prost(message, tag = "15")]
+    Forget(Forget),
 }
 
 /// How far a writer's map is known. Ordered by incarnation, then counter: a restart that lost an unsynced
@@ -299,6 +302,14 @@ pub(crate) struct Refused {
 pub(crate) struct TurnAway {
     #[prost(enumeration = "Reason", tag = "1")]
     pub(crate) reason: i32,
+}
+
+/// Sent to all peers by the node that was told. A version that does not know it keeps the node until its time
+/// is over.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct Forget {
+    #[prost(message, required, tag = "1")]
+    pub(crate) node: Id,
 }
 
 /// Why a peer is not taken in; a reason of a later version is none that this one knows.

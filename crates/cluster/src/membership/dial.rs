@@ -27,6 +27,8 @@ struct Entry {
     open_until: Option<Instant>,
     /// Not before.
     next: Instant,
+    /// When it was dialled last.
+    dialled_at: Option<Instant>,
     myself: bool,
     /// Who answered there last.
     answered: Option<NodeId>,
@@ -41,11 +43,19 @@ pub(crate) struct Dials {
     seeds: BTreeSet<String>,
     asked: bool,
     next_seeds: Instant,
+    /// Rounds of dials to seeds since there was a link.
+    rounds_alone: u32,
 }
 
 impl Dials {
     pub(crate) fn new() -> Self {
-        Self { entries: BTreeMap::new(), seeds: BTreeSet::new(), asked: false, next_seeds: Instant::ZERO }
+        Self {
+            entries: BTreeMap::new(),
+            seeds: BTreeSet::new(),
+            asked: false,
+            next_seeds: Instant::ZERO,
+            rounds_alone: 0,
+        }
     }
 
     /// What the registry says now, or so far if it has not answered yet (`whole` is false).
@@ -89,7 +99,8 @@ impl Dials {
     /// Somebody answered at `address`.
     pub(crate) fn on_answer(&mut self, address: &str, node: NodeId, myself: bool) {
         let entry = self.entries.entry(address.to_string()).or_default();
-        *entry = Entry { myself, answered: Some(node), ..Entry::default() };
+        let dialled_at = entry.dialled_at;
+        *entry = Entry { dialled_at, myself, answered: Some(node), ..Entry::default() };
     }
 
     /// This very node answers there.
@@ -130,11 +141,14 @@ impl Dials {
         }
         entry.open_until = Some(now + limits::DIAL_AGAIN);
         entry.next = now + limits::REDIAL_EVERY;
+        entry.dialled_at = Some(now);
         true
     }
 
-    /// Two random seeds behind which nobody linked is known; often while there is no link at all, else each
-    /// second.
+    /// Seeds behind which nobody linked is known, those first that were not dialled for longest, equals in
+    /// random order: so each has its turn however many there are. Two of them at first, because any member
+    /// gives the state; more in each round that brought no link. Often while there is no link at all, else
+    /// each second.
     pub(crate) fn seeds_due(
         &mut self,
         now: Instant,
@@ -146,19 +160,35 @@ impl Dials {
             return Vec::new();
         }
         self.next_seeds = now + if alone { limits::REDIAL_EVERY } else { limits::DIGEST_EVERY };
-        let mut open: Vec<String> = self
+        self.rounds_alone = if alone { self.rounds_alone.saturating_add(1) } else { 0 };
+        let at_once = match self.rounds_alone {
+            0 => limits::SEED_DIALS_LINKED,
+            1 => 2,
+            _ => limits::SEED_DIALS_ALONE,
+        };
+        let mut open: Vec<(Option<Instant>, u64, String)> = self
             .other_seeds()
-            .filter(|address| {
-                let entry = self.entries.get(*address);
-                !entry.and_then(|entry| entry.answered).is_some_and(&linked)
+            .filter_map(|address| {
+                let entry = self.entries.get(address);
+                let is_open = !entry.and_then(|entry| entry.answered).is_some_and(&linked)
+                    && entry.is_none_or(|entry| entry.open_until.is_none_or(|until| until <= now));
+                is_open.then(|| (entry.and_then(|entry| entry.dialled_at), address.clone()))
             })
-            .cloned()
+            .map(|(dialled_at, address)| (dialled_at, random.next_u64(), address))
             .collect();
-        while open.len() > 2 {
-            open.swap_remove(random.below(open.len() as u64) as usize);
-        }
-        open.retain(|address| self.dial(now, address, false));
-        open
+        open.sort_unstable();
+        open.truncate(at_once);
+        let mut due: Vec<String> = open.into_iter().map(|(.., address)| address).collect();
+        due.sort_unstable();
+        due.retain(|address| self.dial(now, address, false));
+        due
+    }
+
+    /// Seeds that were not dialled yet.
+    pub(crate) fn untried(&self) -> usize {
+        let is_tried =
+            |address: &&String| self.entries.get(*address).is_some_and(|entry| entry.dialled_at.is_some());
+        self.other_seeds().filter(|address| !is_tried(address)).count()
     }
 
     /// When seeds are due again.
@@ -224,6 +254,30 @@ mod tests {
         // the registry names it no longer
         dials.on_seeds(&["a".into()], true);
         assert!(!dials.is_turned_away());
+    }
+
+    #[test]
+    fn of_many_seeds_each_has_its_turn_before_any_has_a_second() {
+        let mut dials = Dials::new();
+        let mut random = SplitMix::new(Seed(2));
+        let seeds: Vec<String> = (0..200).map(|number| std::format!("dead{number}")).collect();
+        dials.on_seeds(&seeds, true);
+        let (mut dialled, mut now) = (Vec::new(), 0);
+        while dialled.len() < seeds.len() {
+            assert_eq!(dials.untried(), seeds.len() - dialled.len());
+            let due = dials.seeds_due(at(now), &mut random, |_| false, true);
+            assert!(!due.is_empty(), "{now} ms");
+            for address in due {
+                dials.on_failed(&address, DialFailure::Refused, at(now + 250));
+                dialled.push(address);
+            }
+            now += 250;
+        }
+        dialled.sort_unstable();
+        dialled.dedup();
+        assert_eq!(dialled.len(), seeds.len());
+        assert!(now <= 3_000, "{now} ms");
+        assert_eq!(dials.untried(), 0);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! listener opens and the others list it. A newcomer that gets no answer from anyone is a cluster of one after
 //! 1 s, or at once if the registry names nobody. The second begins when the registry has named all that it can,
 //! because before that nobody could be asked. To be turned away is an answer: there is a cluster, so the
-//! newcomer does not serve beside it.
+//! newcomer does not serve beside it. Of many addresses each is dialled once before, for 3 s at most.
 
 use leveret_model::{Instant, limits};
 
@@ -30,6 +30,8 @@ pub(crate) enum Join {
 pub(crate) struct Surroundings {
     /// Addresses to try that are not this node's own.
     pub(crate) seeds: usize,
+    /// Those among them that were not dialled yet.
+    pub(crate) untried: usize,
     /// The registry has answered, if only that it cannot.
     pub(crate) asked: bool,
     /// The last word of some seed was that it does not take this node in.
@@ -52,7 +54,8 @@ impl Join {
         match self {
             Self::Ready => true,
             Self::Joining { quiet_since, .. } if seen.counted == 0 && seen.links == 0 => {
-                let silent = !seen.turned_away && now >= quiet_since + limits::ALONE_AFTER;
+                let wait = if seen.untried == 0 { limits::ALONE_AFTER } else { limits::UNTRIED_WAIT };
+                let silent = !seen.turned_away && now >= quiet_since + wait;
                 seen.asked && (seen.seeds == 0 || silent)
             }
             Self::Joining { .. } => {
@@ -69,6 +72,7 @@ mod tests {
 
     const NOBODY: Surroundings = Surroundings {
         seeds: 1,
+        untried: 0,
         asked: true,
         turned_away: false,
         links: 0,
@@ -89,6 +93,14 @@ mod tests {
         assert!(!is_over(0, Surroundings { seeds: 0, asked: false, ..NOBODY }));
         assert!(!is_over(999, NOBODY));
         assert!(is_over(1_000, NOBODY));
+    }
+
+    #[test]
+    fn a_node_with_many_seeds_tries_each_before_it_serves_alone_but_not_for_ever() {
+        let untried = Surroundings { seeds: 200, untried: 10, ..NOBODY };
+        assert!(!is_over(2_999, untried));
+        assert!(is_over(1_000, Surroundings { untried: 0, ..untried }));
+        assert!(is_over(3_000, untried));
     }
 
     #[test]

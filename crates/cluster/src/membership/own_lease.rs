@@ -136,6 +136,7 @@ mod tests {
 
     const ALONE: Surroundings = Surroundings {
         seeds: 0,
+        untried: 0,
         asked: true,
         turned_away: false,
         links: 0,

@@ -8,6 +8,7 @@
 //! - A forgotten node is not learnt again from a peer that is a moment behind: the time counts from when the
 //!   node went down, not from when this node heard of it.
 //! - If the node lives after all, its own link brings it back whole.
+//! - A later start of a node brings its own map; registers of its former start stay.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -17,10 +18,50 @@ use leveret_model::{Instant, NodeId, ShardId, limits};
 
 use crate::control::Control;
 use crate::effects::Event;
+use crate::frame::Frame;
 use crate::membership::Standing;
 use crate::membership::member::Member;
 
+/// Why a node cannot be forgotten on request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForgetRefusal {
+    /// No member has that id.
+    Unknown,
+    /// It is this node.
+    Itself,
+    /// It is not Down.
+    Lives,
+}
+
 impl Control {
+    /// Somebody says that a node will not come back: it is forgotten here and by all peers, now.
+    ///
+    /// # Errors
+    /// [`ForgetRefusal`]; nothing has changed.
+    pub fn forget_node(&mut self, now: Instant, node: NodeId) -> Result<(), ForgetRefusal> {
+        self.note_time(now);
+        match self.members.get(&node) {
+            None if node == self.own() => return Err(ForgetRefusal::Itself),
+            None => return Err(ForgetRefusal::Unknown),
+            Some(member) if down_since(member).is_none() => return Err(ForgetRefusal::Lives),
+            Some(_) => {}
+        }
+        self.forget(now, node, true);
+        // its registers are on their way in this node's map before a peer forgets them
+        self.settle_inputs(now);
+        for peer in self.peers() {
+            self.send(peer, Frame::Forget { node });
+        }
+        Ok(())
+    }
+
+    /// A peer was told that a node will not come back. One that is not Down here is not forgotten.
+    pub(super) fn on_forget(&mut self, now: Instant, node: NodeId) {
+        if self.members.get(&node).and_then(down_since).is_some() {
+            self.forget(now, node, true);
+        }
+    }
+
     /// Forgets nodes that were Down too long, and the longest dead ones when there are too many.
     pub(crate) fn forget_due(&mut self, now: Instant) {
         let mut dead: Vec<(Instant, NodeId)> =
@@ -69,6 +110,33 @@ impl Control {
         self.forgotten.insert(now, node);
         self.desk.recheck();
         self.effects.events.push(Event::Forgotten { node, name });
+        for shard in 0..self.config.shards {
+            self.effects.to_shards.push((ShardId(shard), ToShard::NodeForgotten { node }));
+        }
+    }
+
+    /// A later start of a member is here, so its former start is gone, with everything that it had in memory:
+    /// what follows is what follows from a verdict, and then its map goes. The new start sends its own.
+    pub(super) fn end_former_start(&mut self, now: Instant, node: NodeId) {
+        let Some(member) = self.members.get_mut(&node) else { return };
+        let link = member.link.take();
+        if let Some(link) = link {
+            self.links.remove(link);
+            self.effects.hang_ups.push(link);
+            self.transfers.forget_link(link, node);
+        }
+        let Some(member) = self.members.get_mut(&node) else { return };
+        if member.announced.is_some_and(|standing| !standing.is_down()) {
+            let standing = Standing::Down { since: now };
+            member.standing = standing;
+            self.directory.set_standing(node, standing);
+            self.announce(now, node, standing);
+        }
+        let orphans = self.directory.orphans(node);
+        self.directory.adopt(orphans);
+        self.erase(node);
+        self.directory.forget(node);
+        self.desk.recheck();
         for shard in 0..self.config.shards {
             self.effects.to_shards.push((ShardId(shard), ToShard::NodeForgotten { node }));
         }

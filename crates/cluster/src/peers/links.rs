@@ -34,6 +34,9 @@ impl Control {
             self.links.hang_up_later(link);
             return;
         }
+        if self.members.get(&node).is_some_and(|member| member.hello.boot != peer.boot) {
+            self.end_former_start(now, node);
+        }
         let dialler = if dialled.is_some() { own } else { node };
         if let Some(old) = self.members.get(&node).and_then(|member| member.link) {
             // of two dials that crossed the smaller id's stays; a second one of the same dialler replaces its
@@ -48,11 +51,6 @@ impl Control {
             self.transfers.forget_link(old, node);
         }
         let member = self.members.entry(node).or_insert_with(|| Member::new(now, peer.clone()));
-        if member.hello.boot != peer.boot {
-            // a later start of that node: the one before is gone
-            *member = Member { announced: member.announced, ..Member::new(now, peer.clone()) };
-            self.lease.forget_node(node);
-        }
         member.hello = peer;
         member.link = Some(link);
         (member.stated, member.refusals, member.replaced) = (false, 0, false);
@@ -126,7 +124,14 @@ impl Control {
                 self.send(peer.node, Frame::TurnAway { why: TurnAway::Clone });
                 Some(TurnAway::Clone)
             }
-            Some(member) => (member.hello.incarnation > peer.incarnation).then_some(TurnAway::Clone),
+            Some(member) if member.hello.incarnation > peer.incarnation => {
+                // The data directory was copied while its process ran, or an old copy was put back. In the
+                // first case both processes live, and both stop.
+                self.effects.events.push(Event::Clone { node: peer.node });
+                self.send(peer.node, Frame::TurnAway { why: TurnAway::Clone });
+                Some(TurnAway::Clone)
+            }
+            Some(_) => None,
         }
     }
 

@@ -20,7 +20,7 @@ impl Control {
     /// way is late.
     pub(super) fn want(&mut self, now: Instant, from: NodeId, node: NodeId, version: Version, at_once: bool) {
         let known = node == self.own() || version <= self.directory.version_of(node);
-        if known || self.forgotten.contains(node) {
+        if known || self.forgotten.contains(node) || self.is_of_former_start(node, version) {
             return;
         }
         let linked = self.members.get(&node).is_some_and(|member| member.link.is_some());
@@ -28,6 +28,11 @@ impl Control {
             let known = self.directory.version_of(node);
             self.send(from, Frame::MapRequest { node, known });
         }
+    }
+
+    /// A peer that has not met the last start of a node yet speaks of the one before.
+    fn is_of_former_start(&self, node: NodeId, version: Version) -> bool {
+        self.members.get(&node).is_some_and(|member| version.incarnation < member.hello.incarnation)
     }
 
     pub(super) fn on_map_request(&mut self, peer: NodeId, node: NodeId, known: Version) {
@@ -48,11 +53,11 @@ impl Control {
 
     /// True if a map is whole with this piece.
     pub(super) fn on_map_piece(&mut self, link: LinkKey, node: NodeId, piece: Piece) -> bool {
-        if self.forgotten.contains(node) {
-            // asked for before it was forgotten
+        let version = piece.version;
+        if self.forgotten.contains(node) || self.is_of_former_start(node, version) {
+            // asked for before it was forgotten, or started again
             return false;
         }
-        let version = piece.version;
         let Some(records) = self.transfers.on_piece(link, node, piece) else { return false };
         self.directory.on_map(node, version, records);
         true

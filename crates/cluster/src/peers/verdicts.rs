@@ -51,7 +51,7 @@ impl Control {
     }
 
     /// Tells shards and people about a change of standing, once it concerns them.
-    fn announce(&mut self, now: Instant, node: NodeId, standing: Standing) {
+    pub(super) fn announce(&mut self, now: Instant, node: NodeId, standing: Standing) {
         let Some(member) = self.members.get_mut(&node) else { return };
         let known = member.announced;
         if known == Some(standing) || (known.is_none() && standing != Standing::Alive) {

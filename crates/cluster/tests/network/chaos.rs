@@ -109,6 +109,13 @@ impl Chaos {
         alive[self.world.random.below(alive.len() as u64) as usize]
     }
 
+    /// The last start under the identity of a dead node, if none of its starts lives.
+    fn last_start(&self, dead: At) -> Option<At> {
+        let nodes = &self.world.nodes;
+        let last = nodes.iter().rposition(|node| node.id == nodes[dead].id)?;
+        (!nodes[last].alive).then_some(last)
+    }
+
     fn fault(&mut self) {
         let (a, b) = (self.any(), self.any());
         let kind = match self.world.random.below(12) {
@@ -157,8 +164,18 @@ impl Chaos {
                 };
                 let all: Vec<String> = self.world.nodes.iter().map(|node| node.address.clone()).collect();
                 let seeds: Vec<&str> = all.iter().map(String::as_str).collect();
-                self.world.start(&address, &seeds);
-                "start"
+                let dead = dead.filter(|_| self.world.random.below(2) == 0);
+                match dead.and_then(|at| self.last_start(at)) {
+                    Some(last) => {
+                        // its data directory is there, what it had in memory is not
+                        self.world.start_again(last, 1, &address, &seeds);
+                        "start again"
+                    }
+                    None => {
+                        self.world.start(&address, &seeds);
+                        "start"
+                    }
+                }
             }
             _ => "none",
         };

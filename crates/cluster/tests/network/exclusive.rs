@@ -1,5 +1,6 @@
 //! Queues that end by themselves: with their connection, its node, or their last consumer.
 
+use leveret_cluster::Standing;
 use leveret_model::directory::{Command, FromShard, Reply};
 use leveret_model::{ConnectionAddress, ConnectionKey, RequestId, ShardAddress, limits};
 
@@ -65,11 +66,7 @@ fn the_name_of_an_exclusive_queue_is_free_as_soon_as_its_node_is_down() {
     world.ask_now(2, exclusive("q", home));
     world.ask_now(2, queue("shared", home, false));
     world.kill(2);
-    assert!(
-        world.run_until(ms(3_000), |world| world
-            .standing(0, 2)
-            .is_some_and(leveret_cluster::Standing::is_down))
-    );
+    assert!(world.run_until(ms(3_000), |world| world.standing(0, 2).is_some_and(Standing::is_down)));
     let home = world.home(0);
     let exclusive = world.ask(0, exclusive("q", home));
     let shared = world.ask(0, queue("shared", home, false));

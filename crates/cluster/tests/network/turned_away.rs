@@ -110,20 +110,25 @@ fn both_processes_of_a_cloned_identity_stop() {
     }
 }
 
-/// A start with a later incarnation takes the place of its former one; if that still runs, it is the clone.
+/// A data directory was copied while its process ran: the copy counts one start more, and both live.
 #[test]
-fn a_process_whose_identity_was_started_again_stops() {
+fn both_processes_of_a_copied_data_directory_stop() {
     let mut world = cluster(5, 2);
     world.cut_both(0, 1, true);
     let later = world.start_again(1, 1, "elsewhere", &["n0"]);
     assert!(world.run_until(ms(3_000), |world| world.nodes[later].listening), "{:#?}", views(&world));
     world.heal();
     assert!(
-        world.run_until(ms(2_000), |world| world.nodes[1].control.status().stopped),
+        world.run_until(ms(2_000), |world| {
+            [1, later].iter().all(|&at| world.nodes[at].control.status().stopped)
+        }),
         "{:#?}",
         views(&world)
     );
-    assert!(!world.nodes[later].control.status().stopped);
+    let told = |at: At| {
+        world.nodes[at].events.iter().filter(|(_, event)| matches!(event, Event::Clone { .. })).count()
+    };
+    assert!(told(0) > 0 && told(1) == 1 && told(later) == 1, "{:#?}", views(&world));
 }
 
 /// A disk was rolled back, the count of starts with it: others know a start of this node that it does not.

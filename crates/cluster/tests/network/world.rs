@@ -361,7 +361,7 @@ impl World {
                 table.named.remove(&node);
                 return;
             }
-            ToShard::NodeDown { .. } => return,
+            ToShard::NodeDown { .. } | ToShard::SessionPeers { .. } => return,
         };
         self.push(now, What::FromShard { at, shard, mail: answer });
     }

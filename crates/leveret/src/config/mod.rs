@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use leveret_model::limits::{
     LINK_SECRET_BYTES_MIN, LISTENERS_MAX, PROXY_NETWORKS_MAX, SECRET_BYTES_MAX, SECRET_FILE_BYTES_MAX,
 };
-use leveret_server::DefaultUser;
+use leveret_server::{DefaultUser, DnsUpdate, TsigKey};
 
 pub(crate) use flags::{ServeArgs, augment, given};
 pub(crate) use options::Settings;
@@ -51,6 +51,8 @@ pub(crate) struct Loaded {
     pub(crate) default_user: DefaultUser,
     /// The path of the secret file as it was given, and where.
     secret_place: String,
+    /// The same of the key file for DNS updates.
+    dns_key_place: String,
 }
 
 /// Reads the three sources.
@@ -67,8 +69,10 @@ pub(crate) fn load(args: &ServeArgs, environment: &Environment) -> Result<Loaded
     let default_user = default_user::default_user(&settings, &sources, environment)?;
     let secret = settings.secret_file.as_deref().unwrap_or(Path::new("")).display().to_string();
     let secret_place = sources.place("secret_file", &secret);
+    let key = settings.dns_key_file.as_deref().unwrap_or(Path::new("")).display().to_string();
+    let dns_key_place = sources.place("dns_key_file", &key);
     let unknown_variables = sources.unknown_variables(&every_variable());
-    Ok(Loaded { settings, unknown_variables, default_user, secret_place })
+    Ok(Loaded { settings, unknown_variables, default_user, secret_place, dns_key_place })
 }
 
 /// The data directory for a command that talks to a running node: flag, environment, or the user's own.
@@ -107,17 +111,69 @@ const MAKE_SECRET: &str = "`head -c 48 /dev/urandom | base64 -w 0 > FILE`";
 /// A setting that would do nothing is a mistake that is found last.
 fn check_dns(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), ConfigError> {
     match settings.dns_server {
-        Some(server) if settings.dns.is_none() => {
+        Some(server) if settings.dns.is_none() && settings.dns_update.is_none() => {
             let what =
                 "is there to be asked for --dns, which is not given; add --dns NAME, or leave this out";
-            Err(sources.wrong("dns_server", &server.to_string(), what))
+            return Err(sources.wrong("dns_server", &server.to_string(), what));
         }
-        _ => Ok(()),
+        _ => {}
     }
+    let Some(zone) = &settings.dns_update else {
+        let given = [
+            ("dns_key_file", settings.dns_key_file.as_ref().map(|path| path.display().to_string())),
+            ("dns_primary", settings.dns_primary.map(|primary| primary.to_string())),
+            ("dns_client_name", settings.dns_client_name.clone()),
+            ("dns_address", settings.dns_address.first().map(ToString::to_string)),
+        ];
+        let vain = given.into_iter().find_map(|(key, value)| Some((key, value?)));
+        return vain.map_or(Ok(()), |(key, value)| {
+            let what = "is for --dns-update, which is not given; add --dns-update ZONE, or leave this out";
+            Err(sources.wrong(key, &value, what))
+        });
+    };
+    if settings.dns_key_file.is_none() {
+        let what = "needs --dns-key-file: updates are signed; make one with `tsig-keygen NAME > FILE`";
+        return Err(sources.wrong("dns_update", zone, what));
+    }
+    let label = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if settings.group.len() > DNS_GROUP_BYTES_MAX || !settings.group.chars().all(label) {
+        let what = "is part of DNS names with --dns-update: letters, digits and hyphens, 60 at most";
+        return Err(sources.wrong("group", &settings.group, what));
+    }
+    Ok(())
+}
+
+/// With what stands before it a label of 63 bytes.
+const DNS_GROUP_BYTES_MAX: usize = 60;
+
+/// The registration that `--dns-update` asks for, with its key.
+pub(crate) fn read_dns_update(loaded: &Loaded) -> Result<Option<DnsUpdate>, ConfigError> {
+    let settings = &loaded.settings;
+    let (Some(zone), Some(path)) = (&settings.dns_update, &settings.dns_key_file) else { return Ok(None) };
+    let wrong = |what: String| ConfigError::new(format!("{}: {what}", loaded.dns_key_place));
+    let bytes = file::read_at_most(path, SECRET_FILE_BYTES_MAX)
+        .map_err(|what| wrong(format!("{what}; name a file that this user may read")))?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("is not text".to_owned()))?;
+    Ok(Some(DnsUpdate {
+        zone: zone.clone(),
+        key: TsigKey::parse(&text).map_err(wrong)?,
+        primary: settings.dns_primary,
+        client_name: settings.dns_client_name.clone(),
+        addresses: settings.dns_address.clone(),
+        ttl_s: settings.dns_ttl,
+    }))
 }
 
 /// Two listeners cannot have one port; port 0 is another one for each.
 fn check_ports(settings: &Settings, sources: &sources::Sources<'_>) -> Result<(), ConfigError> {
+    let clients = settings.listen.iter().map(|&address| ("--listen", address));
+    let mut others = clients.chain([("--cluster-listen", settings.cluster_listen)]);
+    if let Some(sessions) = settings.session_listen.filter(|address| address.port() != 0)
+        && let Some((flag, _)) = others.find(|(_, other)| *other == sessions)
+    {
+        let what = format!("is the address of {flag} too; each listener needs a port, so change one of them");
+        return Err(sources.wrong("session_listen", &sessions.to_string(), &what));
+    }
     if settings.cluster_listen.port() == 0 || !settings.listen.contains(&settings.cluster_listen) {
         return Ok(());
     }

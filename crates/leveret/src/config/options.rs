@@ -5,8 +5,9 @@
 //! wrong value gets. Adding an option is adding an entry here; `cargo xtask gen` then rewrites
 //! `docs/configuration.md`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use leveret_model::limits;
 use leveret_server::SourceNetwork;
@@ -192,14 +193,15 @@ options! {
     /// Anything but loopback needs `secret_file`; without one the start is refused.
     cluster_listen: SocketAddr = one(values::address), "ADDR:PORT", Fallback::Is("127.0.0.1:25672");
 
-    /// Directory of this node: its lock and its admin socket.
+    /// Directory of this node: its identity, its lock and its admin socket.
     ///
-    /// Made if it is missing, for the user only. Two nodes cannot share one: the second says so and ends with
-    /// exit code 1. Relative paths start at the working directory.
+    /// Made if it is missing, for the user only. A node that comes back with it is the same member, one without
+    /// is a new one. Two nodes cannot share one: the second says so and ends with exit code 1. A copy of one
+    /// stops both. Relative paths start at the working directory.
     data_dir: PathBuf = one(values::path), "DIR",
         Fallback::From("`$XDG_DATA_HOME/leveret`, else `~/.local/share/leveret`", values::user_data_dir);
 
-    /// Name that people see; the node's id is drawn by itself.
+    /// Name that people see; the node's id is drawn with its data directory.
     ///
     /// 1 to 255 letters, digits or `. _ - @ :`. Two nodes may have the same name.
     name: Option<String> = maybe(values::name), "NAME", Fallback::Absent("host name and client port, such as `web1:5672`");
@@ -219,12 +221,52 @@ options! {
 
     /// Host name whose addresses are the cluster addresses of other nodes.
     ///
-    /// A and AAAA records are looked up for ever. Without a port, 25672.
+    /// A and AAAA records are looked up each second, for ever, or SRV records of a name that begins with an
+    /// underscore. Without a port, 25672.
     dns: Option<DnsName> = maybe(values::dns_name), "NAME[:PORT]", Fallback::Absent("none");
 
-    /// DNS server to ask for `dns`.
+    /// File with cluster addresses of other nodes, one ADDR:PORT a line.
     ///
-    /// Only together with `dns`; without it the start is refused.
+    /// Read each second, so whatever writes it can add and remove nodes. What follows # is a comment. A file
+    /// that is missing or wrong is logged, and what it said last is still tried.
+    seed_file: Option<PathBuf> = maybe(values::path), "FILE", Fallback::Absent("none");
+
+    /// Zone in which this node registers itself and finds the others, by dynamic DNS.
+    ///
+    /// Needs `dns_key_file`. Written by RFC 2136 at the zone's primary: an SRV record `_leveret._tcp.ZONE` (of
+    /// another group `_GROUP._tcp.ZONE`), the node's own name with its addresses, and once clients are let in
+    /// its addresses under `dns_client_name`. Nothing else is touched; at SIGTERM they go first. See
+    /// docs/clustering.md.
+    dns_update: Option<String> = maybe(values::zone), "ZONE", Fallback::Absent("none");
+
+    /// File with the TSIG key that may change the zone, as `tsig-keygen` writes it.
+    ///
+    /// hmac-sha256, hmac-sha384 or hmac-sha512, with a secret of 16 bytes at least.
+    dns_key_file: Option<PathBuf> = maybe(values::path), "FILE", Fallback::Absent("none");
+
+    /// Primary of the zone of `dns_update`.
+    ///
+    /// A secondary does not do.
+    dns_primary: Option<SocketAddr> = maybe(values::address), "ADDR:PORT",
+        Fallback::Absent("the one that the zone's SOA record names, on the port of `dns_server` or 53");
+
+    /// The one name of all nodes for clients, within the zone of `dns_update`.
+    dns_client_name: Option<String> = maybe(values::zone), "NAME", Fallback::Absent("`mq.ZONE`, of another group `mq-GROUP.ZONE`");
+
+    /// Address to register instead of those that the node listens on; may be given several times.
+    ///
+    /// For nodes behind NAT, and for those that listen on every address and have several.
+    dns_address: Vec<IpAddr> = many(values::ip), "ADDR",
+        Fallback::Absent("that of the listener; of one on every address, the one from which the primary is reached");
+
+    /// Time to live of the records, seconds.
+    ///
+    /// 1 to 86400. Give all nodes the same: a name has one time to live, the last one written.
+    dns_ttl: u32 = one(values::dns_ttl), "SECONDS", Fallback::Is("5");
+
+    /// DNS server to ask for `dns`, and for the zone's SOA record.
+    ///
+    /// Only together with `dns` or `dns_update`; without either the start is refused.
     dns_server: Option<SocketAddr> = maybe(values::address), "ADDR:PORT", Fallback::Absent("those of `/etc/resolv.conf`");
 
     /// File with the secret that all nodes of the group share.
@@ -255,6 +297,42 @@ options! {
     /// a classic one: it has one home and no replicas, and arguments of the other types mean nothing. The log
     /// warns of each name once.
     substitute_queue_types: bool = one(values::boolean), "true|false", Fallback::Is("false");
+
+    /// Address and port for applications that keep their sessions here, over Redis's protocol.
+    ///
+    /// Port 0 takes a free one, and the line `listening for sessions on ADDR:PORT` says which. Redis's own port
+    /// is 6379. From loopback clients may come without a login, as user guest; all others log in as a user of
+    /// the broker. See `docs/sessions.md`.
+    session_listen: Option<SocketAddr> = maybe(values::address), "ADDR:PORT", Fallback::Absent("none: sessions are off");
+
+    /// Memory for sessions, beside that for messages.
+    ///
+    /// As `memory`. At the bound sessions that were never used again after their creation and are older than
+    /// 60 s go first; then new ones are refused with `-OOM`, and changes and logouts go on to 110 %.
+    session_memory: Option<u64> = maybe(values::memory), "SIZE", Fallback::Absent("a quarter of `memory`");
+
+    /// Copies of each session on other nodes.
+    ///
+    /// 1, or 0: then a session is lost with its node.
+    session_copies: u8 = one(values::session_copies), "N", Fallback::Is("1");
+
+    /// Largest value of a session.
+    ///
+    /// 1 byte to 16 MiB, spelt as `memory`. A longer one is refused with `-ERR value is over
+    /// session_bytes_max`.
+    session_bytes_max: u64 = one(values::session_bytes), "SIZE", Fallback::Is("1MiB");
+
+    /// How long a session that ended is remembered, so that no late write brings it back.
+    ///
+    /// 10s to 1h; longer than the longest request of an application.
+    session_gone_for: Duration = one(values::session_gone_for), "TIME", Fallback::Is("5m");
+
+    /// Which keys may be born again after they were deleted; may be given several times.
+    ///
+    /// `[DATABASE/]PATTERN=RULE`, the first that matches counts, before the built-in ones. `stays`: a late
+    /// write is dropped. `reader`: a connection that has read the key since may write it anew. `free`: as in
+    /// Redis, for locks and caches; `1/*=free` makes database 1 a plain cache.
+    session_rule: Vec<String> = many(values::session_rule), "RULE", Fallback::Absent("those that are built in");
 
     /// How log lines look: `auto`, `human` or `json`.
     ///

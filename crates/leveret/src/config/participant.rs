@@ -1,30 +1,15 @@
 //! Text to value for those who take part on the exchange of services: doors and instances.
 
-use std::time::Duration;
-
 use leveret_bus::{Broker, Brokers};
 use leveret_door::HaproxyConfig;
 use leveret_services::{Claim, DoorName, InstanceName, Network, ServiceName};
 
 use super::file::read_at_most;
 use super::sources::{ConfigError, Environment};
+pub(super) use super::values::duration;
 
 /// Bytes of a file with broker URLs.
 const AMQP_FILE_BYTES_MAX: usize = 64 * 1024;
-
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "is not a time, such as 500ms, 30s, 10m or 2h".to_owned();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let number: u32 = text[..digits].parse().map_err(|_| wrong())?;
-    let unit = match text[digits..].trim() {
-        "ms" => Duration::from_millis(1),
-        "s" => Duration::from_secs(1),
-        "m" => Duration::from_secs(60),
-        "h" => Duration::from_secs(3_600),
-        _ => return Err(wrong()),
-    };
-    Ok(unit * number)
-}
 
 pub(super) fn text(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
@@ -112,6 +97,8 @@ pub(super) fn host_label(_: &Environment) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -99,13 +99,13 @@ impl<'a> Sources<'a> {
         parse: fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>, ConfigError> {
         let Some(picked) = self.pick(option)? else { return Ok(Vec::new()) };
-        if picked.texts.len() > limits::SEEDS_MAX {
+        if picked.texts.len() > limits::LIST_VALUES_MAX {
             let count = format!("{} values", picked.texts.len());
             return Err(wrong(
                 option,
                 &picked.origin,
                 &count,
-                &format!("are more than {}", limits::SEEDS_MAX),
+                &format!("are more than {}", limits::LIST_VALUES_MAX),
             ));
         }
         picked.texts.iter().map(|text| Self::parse(option, &picked, text, parse)).collect()

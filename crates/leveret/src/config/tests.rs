@@ -128,6 +128,12 @@ fn every_wrong_value_is_one_line_with_option_value_and_remedy() {
             "127.0.0.1:53",
             "--dns-server 127.0.0.1:53: is there to be asked for --dns, which is not given",
         ),
+        ("dns_update", "cloud_1.test", "--dns-update cloud_1.test: is not a DNS name of letters"),
+        ("dns_update", "cloud.test", "--dns-update cloud.test: needs --dns-key-file"),
+        ("dns_key_file", "key", "--dns-key-file key: is for --dns-update, which is not given"),
+        ("dns_primary", "127.0.0.1:53", "is for --dns-update, which is not given"),
+        ("dns_address", "0.0.0.0", "is not a numeric address that others can reach"),
+        ("dns_ttl", "0", "is not a number of seconds from 1 to 86400"),
         ("secret_file", "", "is not a path"),
         ("shards", "0", "--shards 0: is not a number from 1 to 64"),
         ("shards", "many", "is not a number from 1 to 64"),
@@ -330,4 +336,26 @@ fn a_pipe_is_read_to_its_end_and_one_without_a_writer_is_refused() {
     writer.write_all(b"\"x\"").expect("a reader");
     drop(writer);
     assert_eq!(late.join().expect("no panic").as_deref(), Ok(&b"group = \"x\""[..]));
+}
+
+#[test]
+fn a_registration_needs_a_key_that_can_be_used_and_a_group_that_fits_a_label() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("key");
+    let path = path.to_str().expect("UTF-8");
+    let given = [("dns_update", "Cloud.Test."), ("dns_key_file", path)];
+    let read = || read_dns_update(&load(&flags(&given), &variables(&[])).expect("settings"));
+    let error = read().expect_err("no file").to_string();
+    assert!(error.starts_with(&format!("--dns-key-file {path}")) && error.contains("may read"), "{error}");
+    std::fs::write(path, "key k { algorithm hmac-md5; secret \"eA==\"; };").expect("written");
+    let error = read().expect_err("a weak key").to_string();
+    assert!(error.contains("hmac-md5") && error.contains("tsig-keygen"), "{error}");
+    let secret = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=";
+    std::fs::write(path, format!("key k {{ algorithm hmac-sha256; secret \"{secret}\"; }};"))
+        .expect("written");
+    let update = read().expect("a key").expect("it is asked for");
+    assert_eq!((&*update.zone, update.ttl_s, update.primary), ("cloud.test", 5, None));
+    let grouped = [given[0], given[1], ("group", "a.b")];
+    let error = settings(&grouped).expect_err("a dot");
+    assert!(error.contains("--group a.b") && error.contains("part of DNS names"), "{error}");
 }

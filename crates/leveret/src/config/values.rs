@@ -1,10 +1,11 @@
 //! Text to value, one function per kind of value. An error says what was expected, with an example.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use leveret_model::limits;
-use leveret_server::SourceNetwork;
+use leveret_server::{SessionRules, SourceNetwork};
 use tracing_subscriber::filter::Targets;
 
 use super::Environment;
@@ -65,6 +66,35 @@ pub(crate) fn source_network(text: &str) -> Result<SourceNetwork, String> {
     text.parse().map_err(str::to_owned)
 }
 
+/// A zone, or a host name in it: letters, digits and hyphens.
+pub(crate) fn zone(text: &str) -> Result<String, String> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let bare = text.strip_suffix('.').unwrap_or(text);
+    // with room for the names of nodes before it
+    if bare.len() > 180 || !bare.split('.').all(label) {
+        return Err(
+            "is not a DNS name of letters, digits, hyphens and dots, such as cloud.example".to_owned()
+        );
+    }
+    Ok(bare.to_ascii_lowercase())
+}
+
+pub(crate) fn ip(text: &str) -> Result<IpAddr, String> {
+    text.parse().ok().filter(|address: &IpAddr| !address.is_unspecified()).ok_or_else(|| {
+        "is not a numeric address that others can reach, such as 10.0.0.5 or fd00::5".to_owned()
+    })
+}
+
+pub(crate) fn dns_ttl(text: &str) -> Result<u32, String> {
+    let ttl = text.parse().ok().filter(|ttl| (1..=86_400).contains(ttl));
+    ttl.ok_or_else(|| "is not a number of seconds from 1 to 86400".to_owned())
+}
+
 pub(crate) fn dns_name(text: &str) -> Result<DnsName, String> {
     let wrong = || "is not NAME or NAME:PORT, such as nodes.example.org:25672".to_owned();
     let (host, port) = match text.rsplit_once(':') {
@@ -93,6 +123,14 @@ pub(crate) fn shards(text: &str) -> Result<u8, String> {
 }
 
 pub(crate) fn memory(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    if bytes < limits::MEMORY_BYTES_MIN {
+        return Err(format!("is less than {}", show_bytes(limits::MEMORY_BYTES_MIN)));
+    }
+    Ok(bytes)
+}
+
+fn size(text: &str) -> Result<u64, String> {
     let wrong = || "is not a size, such as 2GiB, 500MB or a number of bytes".to_owned();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
@@ -109,11 +147,42 @@ pub(crate) fn memory(text: &str) -> Result<u64, String> {
         "T" | "TiB" => 1 << 40,
         _ => return Err(wrong()),
     };
-    let bytes = number.checked_mul(unit).ok_or_else(wrong)?;
-    if bytes < limits::MEMORY_BYTES_MIN {
-        return Err(format!("is less than {}", show_bytes(limits::MEMORY_BYTES_MIN)));
-    }
-    Ok(bytes)
+    number.checked_mul(unit).ok_or_else(wrong)
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "is not a time, such as 500ms, 30s, 10m or 2h".to_owned();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u32 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = match text[digits..].trim() {
+        "ms" => Duration::from_millis(1),
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_secs(60),
+        "h" => Duration::from_secs(3_600),
+        _ => return Err(wrong()),
+    };
+    Ok(unit * number)
+}
+
+pub(crate) fn session_bytes(text: &str) -> Result<u64, String> {
+    let most = limits::SESSION_BYTES_CEILING as u64;
+    let bytes = size(text)?;
+    if (1..=most).contains(&bytes) { Ok(bytes) } else { Err(format!("is not 1 to {}", show_bytes(most))) }
+}
+
+pub(crate) fn session_copies(text: &str) -> Result<u8, String> {
+    text.parse().ok().filter(|copies| *copies <= 1).ok_or_else(|| "is neither 0 nor 1".to_owned())
+}
+
+pub(crate) fn session_gone_for(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    let fits = (limits::SESSION_GONE_FOR_MIN..=limits::SESSION_GONE_FOR_MAX).contains(&time);
+    if fits { Ok(time) } else { Err("is not 10s to 1h".to_owned()) }
+}
+
+pub(crate) fn session_rule(text: &str) -> Result<String, String> {
+    SessionRules::with(&[text]).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
 /// `true` or `false`.

@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 pub(crate) const LEVERET: &str = env!("CARGO_BIN_EXE_leveret");
@@ -127,6 +128,23 @@ impl Node {
 
     pub(crate) fn cluster(&self) -> &str {
         self.fact("listening for cluster on ")
+    }
+
+    /// Where RESP clients connect.
+    pub(crate) fn sessions(&self) -> &str {
+        self.fact("listening for sessions on ")
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// SIGTERM; gives the exit code once it has ended.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let pid = Pid::from_raw(self.process.id() as i32).expect("a process");
+        kill_process(pid, Signal::TERM).expect("it is there");
+        KILLED.set(KILLED.get() + 1);
+        self.process.wait().expect("it is there").code()
     }
 
     /// The port for other nodes.

@@ -150,6 +150,7 @@ fn plain_record() -> impl Strategy<Value = Record<'static>> {
         request().prop_map(|request| Record::Empty { request }),
         request().prop_map(|request| Record::Done { request }),
         request().prop_map(|request| Record::NotNow { request }),
+        any::<u8>().prop_map(|part| Record::Sessions { part, records: b"records of sessions" }),
         (request(), code, any::<String>()).prop_map(|(request, code, text)| Record::Refused {
             request,
             code,

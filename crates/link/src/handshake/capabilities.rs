@@ -17,6 +17,10 @@ pub struct Capability(pub u16);
 impl Capability {
     /// Control frames: `Request` with a command that the home of a queue alone can do (delete, bind, unbind).
     pub const QUEUE_COMMANDS: Self = Self(1);
+    // 2 is taken by a capability that is not in this tree yet
+    /// Records of sessions: the node keeps sessions (`session_listen`), and counts in everything that concerns
+    /// them.
+    pub const SESSIONS: Self = Self(3);
 }
 
 /// All that a node can be asked for; numbers that only later versions know are kept.
@@ -28,6 +32,15 @@ impl Capabilities {
     #[must_use]
     pub fn own() -> Self {
         Self(alloc::vec![Capability::QUEUE_COMMANDS])
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub fn with(mut self, capability: Capability) -> Self {
+        if !self.has(capability) && self.0.len() < limits::CAPABILITIES_MAX {
+            self.0.push(capability);
+        }
+        self
     }
 
     /// These alone, without those past `limits::CAPABILITIES_MAX`.

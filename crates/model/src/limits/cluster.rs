@@ -30,8 +30,19 @@ pub const DEAD_NODES_MAX: usize = NODES_MAX;
 /// Nodes that are remembered as forgotten, for as long again, so that a peer that is behind does not bring them
 /// back. At the bound the oldest goes; if a peer still knows it, it is learnt and forgotten once more.
 pub const FORGOTTEN_NODES_KEPT: usize = 8 * DEAD_NODES_MAX;
-/// Seeds that a registry may give. More are left out.
-pub const SEEDS_MAX: usize = 64;
+/// Values that an option with a list may have, seeds among them. More are refused at the start.
+pub const LIST_VALUES_MAX: usize = 64;
+/// Seeds that all registries together may give: a name that still lists the dead of several clusters of the
+/// largest size. Of more a random choice is tried, another one with each answer.
+pub const SEEDS_MAX: usize = 8 * NODES_MAX;
+/// Seeds that are dialled at once by a node that has no link, each [`REDIAL_EVERY`], after a first round of
+/// two: 256 have had their turn before [`UNTRIED_WAIT`] is over.
+pub const SEED_DIALS_ALONE: usize = 32;
+/// The same, each second, by a node that has links: it looks for another part of its cluster.
+pub const SEED_DIALS_LINKED: usize = 8;
+/// A joiner that gets no answer does not serve alone before each seed was dialled once, but after this at the
+/// latest.
+pub const UNTRIED_WAIT: Duration = Duration::from_secs(3);
 /// Nodes of a cluster. More are refused at the hello.
 pub const NODES_MAX: usize = 128;
 /// A data link that is silent is probed each (TCP keepalive, whole seconds).

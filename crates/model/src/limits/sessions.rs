@@ -80,3 +80,26 @@ pub const SESSION_REQUEST_WAIT: Duration = Duration::from_secs(4);
 pub const SESSION_REQUESTS_WAITING_MAX: usize = 65_536;
 /// How often touches go to copies, and by how much deadlines grow when a home is lost.
 pub const SESSION_TOUCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Machines that share the buckets of a node, on its shards: the same on every node, so that nodes with
+/// different shards agree on which machine keeps a bucket. A node with more shards than this has some without
+/// sessions.
+pub const SESSION_PARTS: u8 = 16;
+/// How often a shard notes its figures for `INFO`, at most.
+pub const SESSION_FIGURES_EVERY: Duration = Duration::from_millis(100);
+/// Milliseconds by which the wall clock may move against the node's own before commands follow it.
+pub const SESSION_WALL_CLOCK_PLAY_MS: u64 = 10;
+/// Bytes that RESP connections of a shard keep: commands that are not whole, answers that their clients do not
+/// read. Above it the connection that keeps most is closed.
+pub const SESSION_CLIENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often the wall clock is read for commands that speak of it.
+pub const SESSION_WALL_CLOCK_EVERY: Duration = Duration::from_secs(1);
+/// Shortest `session_gone_for`: shorter than this, requests that end late would bring sessions back.
+pub const SESSION_GONE_FOR_MIN: Duration = Duration::from_secs(10);
+/// Longest `session_gone_for`.
+pub const SESSION_GONE_FOR_MAX: Duration = Duration::from_secs(3_600);
+/// Sessions of a bucket that one page of `leveret session ls` has at most.
+pub const SESSION_LIST_PAGE: usize = 2_000;
+/// How long `leveret session kill` waits for its node: as long as a request may take, and a little.
+pub const SESSION_ADMIN_WAIT: Duration = Duration::from_secs(8);
+/// Set in the part of a record whose bytes are a question between nodes about all keys, or its answer.
+pub const SESSION_QUESTION: u8 = 0x80;

@@ -40,8 +40,44 @@ pub const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
 /// A look-up that takes longer has failed. A newcomer that nobody answers waits for the first one before it
 /// serves alone.
 pub const LOOK_UP_WAIT: Duration = Duration::from_secs(4);
+/// How often a node looks whether it is still registered: a name server that was put back from a backup has
+/// lost it.
+pub const REGISTER_EVERY: Duration = Duration::from_secs(20);
+/// A registration that failed is tried again after this, and up to [`REGISTER_JITTER`] more.
+pub const REGISTER_AGAIN: Duration = Duration::from_secs(1);
+/// What is added to either at random, so that nodes that failed together do not try together.
+pub const REGISTER_JITTER: Duration = Duration::from_millis(500);
+/// All of a registration, whose records take a few exchanges each. Past it it has failed.
+pub const REGISTER_WAIT: Duration = Duration::from_secs(10);
+/// A node that stops waits so long for its registries to forget it. Past it its records are left, and that is
+/// logged.
+pub const WITHDRAW_WAIT: Duration = Duration::from_secs(3);
+/// A registry that fails is logged once in this time.
+pub const REGISTRY_LINE_EVERY: Duration = Duration::from_secs(60);
+/// Clocks of a node and of its name server may differ by so many seconds (RFC 8945 §10 recommends it).
+pub const TSIG_FUDGE_S: u16 = 300;
+/// Shortest secret of a key for updates, bytes. Less can be guessed, and is refused at start.
+pub const TSIG_SECRET_BYTES_MIN: usize = 16;
+/// What a name server may send in one datagram, bytes: more may be cut up on its way (DNS flag day 2020). The
+/// rest comes over TCP.
+pub const DNS_UDP_BYTES: u16 = 1_232;
+/// A datagram that is not answered for so long is lost.
+pub const DNS_UDP_WAIT: Duration = Duration::from_secs(1);
+/// How often the list of name servers is gone through before a look-up has failed.
+pub const DNS_ROUNDS: usize = 2;
+/// Time for a connection to a name server, a message and its reply.
+pub const DNS_TCP_WAIT: Duration = Duration::from_secs(3);
+/// Addresses of one family are there: those of the other may take so much longer. Else they come with the next
+/// look-up.
+pub const DNS_OTHER_TYPE_WAIT: Duration = Duration::from_millis(500);
+/// Aliases that are followed, one behind the other. Past it the name leads nowhere.
+pub const DNS_ALIASES_MAX: usize = 8;
+/// `/etc/resolv.conf`, `/etc/hosts`, key and seed files, bytes. A larger one is not read.
+pub const DNS_FILE_BYTES_MAX: u64 = 1 << 20;
+/// The identity file of a data directory, bytes. A longer one is damaged.
+pub const IDENTITY_BYTES_MAX: u64 = 4_096;
 /// Longest request line on the admin socket, bytes. More is a drop.
-pub const ADMIN_REQUEST_BYTES_MAX: usize = 256;
+pub const ADMIN_REQUEST_BYTES_MAX: usize = 4_096;
 /// Admin connections at once: they cost a descriptor and a thread each. More wait until one ends.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Time for an asker to ask and to take each part of the answer, and for a machine to tell its part. Then the

@@ -1,5 +1,7 @@
 //! The document that `leveret status` reads.
 
+mod sessions;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 use super::Overview;
 use crate::clock;
 use crate::memory::NodeMemory;
+use crate::registries::RegistryStatus;
 
 /// What does not change while the node runs.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub(crate) struct NodeFacts {
     pub(crate) name: String,
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) cluster_listen: String,
+    /// Where RESP clients connect, and `session_memory`, if sessions are on.
+    pub(crate) sessions: Option<(SocketAddr, u64)>,
     pub(crate) data_dir: PathBuf,
     pub(crate) started: Instant,
 }
@@ -30,6 +35,7 @@ pub(super) fn of(
     memory: &NodeMemory,
     reports: &[ShardReport],
     overview: &Overview,
+    registries: &[RegistryStatus],
 ) -> Value {
     let sum = |of: fn(&Traffic) -> u64| -> u64 { reports.iter().map(|report| of(&report.traffic)).sum() };
     json!({
@@ -55,7 +61,16 @@ pub(super) fn of(
             "refused": sum(|traffic| traffic.refused),
             "unknown_records": sum(|traffic| traffic.unknown_records),
         },
-        "warnings": warnings(memory, overview),
+        "registries": registries.iter().map(registry).collect::<Vec<Value>>(),
+        "sessions": sessions::of(facts.sessions, reports),
+        "warnings": warnings(memory, overview, registries),
+    })
+}
+
+fn registry(status: &RegistryStatus) -> Value {
+    json!({
+        "what": status.what, "seeds": status.seeds, "registered": status.registered,
+        "problems": status.problems,
     })
 }
 
@@ -66,7 +81,7 @@ fn listen(facts: &NodeFacts) -> String {
 }
 
 /// All digits: for programs, which compare and keep ids; people see the first eight.
-fn whole(id: NodeId) -> String {
+pub(super) fn whole(id: NodeId) -> String {
     format!("{:032x}", id.0)
 }
 
@@ -132,14 +147,28 @@ fn connections(reports: &[ShardReport]) -> Vec<Value> {
     each.collect()
 }
 
-fn warnings(memory: &NodeMemory, overview: &Overview) -> Vec<Cow<'static, str>> {
+fn warnings(
+    memory: &NodeMemory,
+    overview: &Overview,
+    registries: &[RegistryStatus],
+) -> Vec<Cow<'static, str>> {
     let mut warnings: Vec<Cow<'static, str>> =
         vec!["durable queues and persistent messages are kept in memory only".into()];
+    if overview.stopped {
+        warnings.push(
+            "another process has this node's identity, so it serves nothing: stop both, give each a data directory of its own, and start the right one"
+                .into(),
+        );
+    }
     if !overview.open {
         warnings.push("no client is let in yet: this node has not joined; its log says why".into());
     }
     if let Some(why) = &overview.why_alone {
         warnings.push(format!("alone: {why}").into());
+    }
+    for registry in registries {
+        let problems = registry.problems.iter();
+        warnings.extend(problems.map(|problem| Cow::from(format!("{}: {problem}", registry.what))));
     }
     if !overview.renamed.is_empty() {
         let there: BTreeSet<&str> =
@@ -178,7 +207,15 @@ mod tests {
     fn facts() -> NodeFacts {
         let listen = vec![SocketAddr::from(([127, 0, 0, 1], 5672))];
         let (name, cluster_listen) = ("own".into(), "127.0.0.1:25672".into());
-        NodeFacts { id: OWN, name, listen, cluster_listen, data_dir: PathBuf::new(), started: Instant::ZERO }
+        NodeFacts {
+            id: OWN,
+            name,
+            listen,
+            cluster_listen,
+            sessions: None,
+            data_dir: PathBuf::new(),
+            started: Instant::ZERO,
+        }
     }
 
     fn node(name: &str, standing: Standing) -> NodeStatus {
@@ -236,6 +273,7 @@ mod tests {
             renamed: Vec::new(),
             unknown_records: Vec::new(),
             why_alone: None,
+            stopped: false,
         };
         let queues = queues(&facts(), &[], &overview);
         assert_eq!(names(&queues), ["c", "z", "a", "b"]);

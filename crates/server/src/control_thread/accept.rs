@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::ControlThread;
 use crate::accept::{self, ACCEPTOR, Listening};
+use crate::session_sockets::ToSessions;
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
@@ -67,6 +68,13 @@ impl ControlThread {
             listeners.push(Listening::new(port)?);
         }
         self.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::Listeners(listeners));
+        if let Some((socket, address)) = self.session_socket.take() {
+            let (what, flag) = ("session", "--session-listen");
+            let wrong = |error| StartError::Listen { what, address, flag, error };
+            let listener = accept::listen(socket).map_err(wrong)?;
+            self.shards[usize::from(ACCEPTOR.0)]
+                .send(ToShardThread::Sessions(ToSessions::Listener(listener)));
+        }
         Ok(())
     }
 }

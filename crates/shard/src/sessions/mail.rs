@@ -1,0 +1,63 @@
+//! What shards of one node tell each other about sessions.
+
+use alloc::boxed::Box;
+
+use leveret_model::session::{Database, KeptAnswer};
+use leveret_model::{ConnectionKey, Name, ShardId};
+use leveret_sessions::Asker;
+
+use super::gathering::WalkStep;
+use super::parts::Part;
+
+/// From one shard to another, or to itself in a later turn.
+#[derive(Debug)]
+pub enum SessionMail {
+    /// Commands on a key of a part there.
+    Request {
+        /// Who waits for the answer.
+        asker: Asker,
+        /// The part.
+        part: Part,
+        /// `leveret_sessions::encode_request`
+        request: Box<[u8]>,
+    },
+    /// The answer.
+    Answer {
+        /// Who waits for it.
+        asker: Asker,
+        /// What it is.
+        answer: KeptAnswer,
+    },
+    /// Count your sessions of a database.
+    Count {
+        /// Who waits for the sum.
+        asker: Asker,
+        /// Which one.
+        database: Database,
+    },
+    /// Destroy your sessions of a database.
+    Flush {
+        /// Who waits for the end.
+        asker: Asker,
+        /// In which vhost.
+        vhost: Name,
+        /// Which one.
+        database: Database,
+    },
+    /// A number for a sum; `None`: it was done.
+    Part {
+        /// Who waits for the sum.
+        asker: Asker,
+        /// The number.
+        number: Option<u64>,
+    },
+    /// A walk that goes on here, or is over and goes back to its connection.
+    Walk(WalkStep),
+    /// A connection that has asked something is gone.
+    Closed {
+        /// Its shard.
+        shard: ShardId,
+        /// Which one.
+        connection: ConnectionKey,
+    },
+}

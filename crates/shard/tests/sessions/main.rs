@@ -1,0 +1,5 @@
+//! Sessions: bytes of RESP clients in, bytes out, mail and batches between shards carried by hand.
+
+mod one_node;
+mod rig;
+mod several_nodes;

@@ -1,0 +1,178 @@
+"""The processes of the checks: redis-server, leveret, and the applications; and how their parts are installed."""
+
+import os
+import pathlib
+import queue
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+READY_S = 30
+STOP_S = 10
+
+
+class Process:
+    """A program that is ended with the block; its output is read line by line until a word comes."""
+
+    def __init__(self, name):
+        self.name = name
+        self.directory = tempfile.mkdtemp(prefix="leveret-sessions-")
+        self.lines = queue.Queue()
+
+    def start(self, command, environment=None):
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("LEVERET_")}
+        self.log = open(os.path.join(self.directory, "log"), "w+")
+        self.process = subprocess.Popen(
+            command, env={**clean, **(environment or {})}, stdout=subprocess.PIPE, stderr=self.log, text=True
+        )
+        threading.Thread(target=self.pump, daemon=True).start()
+
+    def pump(self):
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+        self.lines.put(None)
+
+    def until(self, pattern):
+        """The first line that matches, and all before it."""
+        seen, end = [], time.monotonic() + READY_S
+        while True:
+            try:
+                line = self.lines.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                raise SystemExit(f"{self.name} is not ready after {READY_S} s; it said {seen}") from None
+            if line is None:
+                self.log.seek(0)
+                raise SystemExit(f"{self.name} ended: {seen} {self.log.read()[-3000:]}")
+            seen.append(line)
+            if found := re.search(pattern, line):
+                return found, seen
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def __exit__(self, *_error):
+        self.stop()
+        self.log.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Redis(Process):
+    """A redis-server on a free port."""
+
+    def __init__(self):
+        super().__init__("redis")
+
+    def __enter__(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.start(["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", self.directory])
+        self.until("Ready to accept connections")
+        self.url = f"redis://127.0.0.1:{port}"
+        return self
+
+
+class Leveret(Process):
+    """A node with sessions on, on free ports."""
+
+    def __init__(self, binary, seed=None, more=()):
+        super().__init__("leveret")
+        self.binary, self.seed, self.more = binary, seed, more
+
+    def __enter__(self):
+        command = [self.binary, "serve", "--data-dir", self.directory, *self.more]
+        for flag in ("--listen", "--cluster-listen", "--session-listen"):
+            command += [flag, "127.0.0.1:0"]
+        if self.seed:
+            command += ["--seed", self.seed]
+        self.start([str(word) for word in command])
+        _, seen = self.until("^ready$")
+        facts = dict(re.fullmatch(r"listening for (\w+) on (\S+)", line).groups() for line in seen if "listening for" in line)
+        self.sessions, self.cluster = facts["sessions"], facts["cluster"]
+        self.url = f"redis://{self.sessions}"
+        return self
+
+
+class Application(Process):
+    """One of the applications on a free port."""
+
+    def __init__(self, store, installs, url):
+        super().__init__(store)
+        self.store, self.installs, self.url = store, installs, url
+
+    def __enter__(self):
+        python, modules = self.installs
+        environment = {"STORE_URL": self.url, "PYTHONDONTWRITEBYTECODE": "1", "NODE_PATH": str(modules)}
+        if self.store == "phpredis":
+            return self.php(environment)
+        programs = {
+            "express": ["node", str(HERE / "express_app.js")],
+            "flask": [str(python), str(HERE / "flask_app.py")],
+            "django": [str(python), str(HERE / "django_app.py")],
+        }
+        self.start(programs[self.store], environment)
+        found, _ = self.until(r"^listening (\d+)$")
+        self.port = int(found[1])
+        return self
+
+    def php(self, environment):
+        """PHP's own server: several workers, so that one slow request does not hold up the others."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        address = self.url.replace("redis://", "tcp://")
+        command = ["php", "-d", "session.save_handler=redis", "-d", f"session.save_path={address}", "-d", "display_errors=stderr"]
+        command += ["-S", f"127.0.0.1:{self.port}", str(HERE / "php_app.php")]
+        self.start(command, {**environment, "PHP_CLI_SERVER_WORKERS": "4"})
+        end = time.monotonic() + READY_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                if time.monotonic() > end:
+                    raise SystemExit("php does not listen") from None
+                time.sleep(0.05)
+
+
+def build():
+    subprocess.run(["cargo", "build", "--release", "--package", "leveret"], cwd=ROOT, check=True)
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+    return ROOT / target / "release" / "leveret"
+
+
+def installed(cache):
+    """Python with its packages, and the place of node's; each is made anew when the pinned versions change."""
+    wanted = (HERE / "requirements.txt").read_text()
+    venv, mark = cache / "venv", cache / "venv" / "installed.txt"
+    if not mark.exists() or mark.read_text() != wanted:
+        shutil.rmtree(venv, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        pip = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--requirement", HERE / "requirements.txt"], check=True)
+        mark.write_text(wanted)
+    node = cache / "node"
+    mark, wanted = node / "installed.json", (HERE / "package-lock.json").read_text()
+    if not mark.exists() or mark.read_text() != wanted:
+        shutil.rmtree(node, ignore_errors=True)
+        node.mkdir(parents=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(HERE / name, node / name)
+        subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=node, check=True)
+        mark.write_text(wanted)
+    return venv / "bin" / "python", node / "node_modules"
