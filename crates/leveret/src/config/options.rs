@@ -180,7 +180,7 @@ options! {
     /// `none` is nobody: then `guest` with its public password may come from everywhere that reaches the node.
     loopback_users: Vec<String> = many(values::user), "NAME", Fallback::List(&["guest"]);
 
-    /// Network of proxies that say in front of each connection who its client is; may be given several times.
+    /// Network of proxies that name the client of each connection; may be given several times.
     ///
     /// At most 64. From there each connection must begin with a header of the PROXY protocol, version 1 or 2,
     /// and from nowhere else is one taken. The client's address is the one that logs, `status` and
@@ -251,9 +251,11 @@ options! {
         Fallback::Absent("the one that the zone's SOA record names, on the port of `dns_server` or 53");
 
     /// The one name of all nodes for clients, within the zone of `dns_update`.
+    ///
+    /// Each node adds its own addresses to it and takes them out again.
     dns_client_name: Option<String> = maybe(values::zone), "NAME", Fallback::Absent("`mq.ZONE`, of another group `mq-GROUP.ZONE`");
 
-    /// Address to register instead of those that the node listens on; may be given several times.
+    /// Address to register instead of those the node listens on; may be given several times.
     ///
     /// For nodes behind NAT, and for those that listen on every address and have several.
     dns_address: Vec<IpAddr> = many(values::ip), "ADDR",

@@ -209,7 +209,14 @@ fn a_file_with_an_unknown_key_or_the_wrong_kind_of_value_is_refused() {
     );
     assert!(error("config = \"x\"").contains("unknown key \"config\""));
     assert!(error("colour = 1").contains("docs/configuration.md"));
-    assert_eq!(error("listen = true"), "FILE:1: listen must be ADDR:PORT as a string or number");
+    assert_eq!(
+        error("listen = true"),
+        "FILE:1: listen must be ADDR:PORT as a string or number or a list of ADDR:PORT"
+    );
+    assert_eq!(
+        error("cluster_listen = true"),
+        "FILE:1: cluster_listen must be ADDR:PORT as a string or number"
+    );
     assert!(error("seed = [[1]]").contains("or a list of ADDR:PORT"));
     let broken = error("listen = \"a\nb\"");
     assert!(broken.contains(": not TOML: ") && !broken.contains('\n'), "{broken}");
