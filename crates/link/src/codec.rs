@@ -43,8 +43,7 @@ pub(crate) mod kind {
     pub(crate) const PUBLISH: u8 = 24;
     pub(crate) const NOT_NOW: u8 = 25;
     pub(crate) const PUBLISH_REFUSED: u8 = 26;
-    // 27 to 29 are taken by kinds that are not in this tree yet
-    pub(crate) const SESSIONS: u8 = 30;
+    pub(crate) const SESSIONS: u8 = 27;
     /// Later kinds are of later versions. Those of before that nobody writes any more are damage.
     pub(crate) const LAST: u8 = SESSIONS;
 }

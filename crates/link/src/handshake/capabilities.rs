@@ -17,10 +17,9 @@ pub struct Capability(pub u16);
 impl Capability {
     /// Control frames: `Request` with a command that the home of a queue alone can do (delete, bind, unbind).
     pub const QUEUE_COMMANDS: Self = Self(1);
-    // 2 is taken by a capability that is not in this tree yet
     /// Records of sessions: the node keeps sessions (`session_listen`), and counts in everything that concerns
     /// them.
-    pub const SESSIONS: Self = Self(3);
+    pub const SESSIONS: Self = Self(2);
 }
 
 /// All that a node can be asked for; numbers that only later versions know are kept.
