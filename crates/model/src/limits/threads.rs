@@ -76,8 +76,9 @@ pub const DNS_ALIASES_MAX: usize = 8;
 pub const DNS_FILE_BYTES_MAX: u64 = 1 << 20;
 /// The identity file of a data directory, bytes. A longer one is damaged.
 pub const IDENTITY_BYTES_MAX: u64 = 4_096;
-/// Longest request line on the admin socket, bytes. More is a drop.
-pub const ADMIN_REQUEST_BYTES_MAX: usize = 4_096;
+/// Longest request line on the admin socket, bytes: a policy whose name, pattern and strings are as long as they
+/// may be, escaped. More is a drop.
+pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Admin connections at once: they cost a descriptor and a thread each. More wait until one ends.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Time for an asker to ask and to take each part of the answer, and for a machine to tell its part. Then the
