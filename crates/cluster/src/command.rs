@@ -256,6 +256,7 @@ impl Control {
                 self.effects.to_shards.push((shard, ToShard::Reply { request, reply }));
             }
             Origin::Peer(node, request) => self.respond(node, request, reply),
+            Origin::Operator(request) => self.effects.to_operators.push((request, reply)),
         }
     }
 }

@@ -7,8 +7,8 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use core::mem;
 
-use leveret_model::directory::{FromShard, ToShard};
-use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, Seed, ShardId, SplitMix, Ulid};
+use leveret_model::directory::{Command, FromShard, ToShard};
+use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, RequestId, Seed, ShardId, SplitMix, Ulid};
 
 use crate::desk::{Desk, Origin};
 use crate::directory::state::Directory;
@@ -115,6 +115,14 @@ impl Control {
         self.settle_inputs(now);
     }
 
+    /// The operator of this node wants something; [`Effects::to_operators`] has the answer, as soon as everyone
+    /// acts on it.
+    pub fn on_operator(&mut self, now: Instant, request: RequestId, command: Command) {
+        self.note_time(now);
+        self.on_command(now, Origin::Operator(request), command);
+        self.settle_inputs(now);
+    }
+
     /// What the registry says now: all addresses, each time that it is asked; none if it cannot say.
     pub fn on_seeds(&mut self, now: Instant, addresses: &[String]) {
         self.take_seeds(now, addresses, true);
@@ -202,6 +210,7 @@ impl Control {
         let done = mem::take(&mut self.effects);
         effects.sessions.extend(done.sessions);
         effects.to_shards.extend(done.to_shards);
+        effects.to_operators.extend(done.to_operators);
         effects.frames.extend(done.frames);
         effects.dials.extend(done.dials);
         effects.hang_ups.extend(done.hang_ups);

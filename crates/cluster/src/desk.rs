@@ -23,6 +23,8 @@ pub(crate) enum Origin {
     Shard(ShardId, RequestId),
     /// Another node, for a shard of its own.
     Peer(NodeId, RequestId),
+    /// An operator at this node's admin socket.
+    Operator(RequestId),
 }
 
 /// How far a command is.

@@ -19,6 +19,7 @@ pub(crate) mod lookup;
 pub(crate) mod map;
 pub(crate) mod merge;
 pub(crate) mod names;
+mod policies;
 pub(crate) mod proposal;
 pub(crate) mod published_state;
 pub(crate) mod register;

@@ -4,8 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use leveret_model::definition::ExchangeKind;
-use leveret_model::directory::ShardMail;
-use leveret_model::{Boot, Name, NodeId};
+use leveret_model::directory::{Reply, ShardMail};
+use leveret_model::{Boot, Name, NodeId, RequestId};
 
 use crate::directory::unknown::UnknownKind;
 use crate::membership::TurnAway;
@@ -21,6 +21,8 @@ pub struct Effects {
     pub sessions: Vec<SessionWish>,
     /// To the shards of this node, in order.
     pub to_shards: ShardMail,
+    /// Answers to the commands of this node's operator.
+    pub to_operators: Vec<(RequestId, Reply)>,
     /// To peers: payloads of control frames.
     pub frames: Vec<(LinkKey, Vec<u8>)>,
     /// Addresses to dial a control link to. Each is answered by `on_link_up` or `on_dial_failed`.

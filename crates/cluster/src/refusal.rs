@@ -48,6 +48,11 @@ pub(crate) fn exchange_in_use(name: &ObjectName) -> Refusal {
     Refusal::new(ReplyCode::PreconditionFailed, format!("exchange {name} in use"))
 }
 
+/// An operator asked for what is not there.
+pub(crate) fn no_policy(name: &ObjectName) -> Refusal {
+    Refusal::new(ReplyCode::NotFound, format!("no policy {name}"))
+}
+
 /// A bound of the cluster was met.
 pub(crate) fn too_many(Bound { what, most }: Bound) -> Refusal {
     Refusal::new(ReplyCode::PreconditionFailed, format!("the cluster has {most} {what}, which is its limit"))

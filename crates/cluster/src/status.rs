@@ -1,15 +1,18 @@
 //! What the control machine knows, for `leveret status`, tests and the simulator's oracle.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
 use leveret_model::definition::{Binding, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
+use leveret_model::policy::Policy;
 use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, QueueId};
 
 use crate::control::Control;
 use crate::directory::map::Version;
+use crate::directory::names::ObjectName;
 use crate::directory::unknown::UnknownKind;
 use crate::membership::Standing;
 
@@ -128,6 +131,25 @@ impl Control {
         published.queues.range((from, Bound::Unbounded)).take(most).map(status).collect()
     }
 
+    /// The queue that a name stands for here: of several lives one that is not masked, if there is one.
+    #[must_use]
+    pub fn queue_named(&self, vhost: &Name, name: &Name) -> Option<QueueStatus> {
+        let published = self.directory.published();
+        let lives = published.lives_of(&ObjectName::new(vhost, name));
+        let status = |id| {
+            let (record, masked) = published.queues.get(id)?;
+            let stood = published.stood.contains(id);
+            Some(QueueStatus { record: record.clone(), masked: *masked, stood })
+        };
+        lives.filter_map(status).min_by_key(|queue| queue.masked)
+    }
+
+    /// The policies of the cluster, by vhost and rank.
+    #[must_use]
+    pub fn policies(&self) -> Vec<Arc<Policy>> {
+        self.directory.published().policies.iter().cloned().collect()
+    }
+
     fn node_status(&self, member: &crate::membership::member::Member) -> NodeStatus {
         NodeStatus {
             node: member.hello.node,
@@ -158,6 +180,9 @@ impl Control {
         }
         for (key, _) in published.bindings.iter() {
             hash.add(key);
+        }
+        for policy in published.policies.iter() {
+            hash.add(policy.definition());
         }
         hash.0
     }

@@ -21,6 +21,8 @@ mod late;
 mod later_version;
 #[path = "network/merges.rs"]
 mod merges;
+#[path = "network/policies.rs"]
+mod policies;
 #[path = "network/questions.rs"]
 mod questions;
 #[path = "network/restarts.rs"]

@@ -9,7 +9,7 @@ use leveret_bench as bench;
 
 use crate::config::{self, ConfigError, ServeArgs};
 use crate::output::print;
-use crate::{demo, door, forget, run, serve, session, status, store, web};
+use crate::{demo, door, forget, policy, queue, run, serve, session, status, store, web};
 
 /// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and the others go on.
 #[derive(Debug, Parser)]
@@ -27,6 +27,12 @@ enum Command {
     Status(status::StatusArgs),
     /// Make the cluster forget a node that is down for good
     Forget(forget::ForgetArgs),
+    /// List queues, and explain the settings of one
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
+    /// Set, clear and list policies: settings for all queues and exchanges of a pattern
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// List and end sessions of applications
     #[command(subcommand)]
     Session(session::SessionCommand),
@@ -68,6 +74,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Forget(args) => forget::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Queue(command) => queue::run(&command).map(|()| ExitCode::SUCCESS),
+        Command::Policy(command) => policy::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Session(command) => session::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Store(command) => store::run(&command),
         Command::Bench(web::BenchCommand::Http(args)) => web::bench(&args),

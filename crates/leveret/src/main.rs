@@ -15,6 +15,8 @@ mod door;
 mod forget;
 mod logging;
 mod output;
+mod policy;
+mod queue;
 mod run;
 mod serve;
 mod session;

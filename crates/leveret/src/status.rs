@@ -86,6 +86,7 @@ struct Queue {
     durable: bool,
     /// Its home is Down.
     away: bool,
+    policy: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -196,7 +197,7 @@ fn render(report: &Report) -> String {
         };
         vec![peer.name.clone(), short(&peer.id), standing, peer.address.clone()]
     }));
-    let columns = ["vhost", "queue", "home", "ready", "unacked", "consumers", "durable"];
+    let columns = ["vhost", "queue", "home", "ready", "unacked", "consumers", "durable", "policy"];
     let away = report.queues.iter().filter(|queue| queue.away).count();
     let title = titled("queues", report.queues.len(), away, "away with nodes that are down");
     text.push_str(&section(&title, &columns, &[3, 4, 5], &report.queues, |queue| {
@@ -209,6 +210,7 @@ fn render(report: &Report) -> String {
         }
         let mut row = vec![queue.vhost.clone(), queue.name.clone(), home];
         row.extend([count(queue.ready), count(queue.unacked), count(queue.consumers), durable.to_owned()]);
+        row.push(queue.policy.clone().unwrap_or_default());
         row
     }));
     let columns = ["connection", "user", "vhost", "channels", "state"];
@@ -236,9 +238,19 @@ fn section<T>(
     row: impl Fn(&T) -> Vec<String>,
 ) -> String {
     let mut text = format!("\n{title}\n");
-    if rows.is_empty() {
-        return text;
+    if !rows.is_empty() {
+        text.push_str(&table(columns, right, rows, row));
     }
+    text
+}
+
+/// Rows under a heading. Every cell may be somebody else's text.
+pub(crate) fn table<T>(
+    columns: &[&str],
+    right: &[usize],
+    rows: &[T],
+    row: impl Fn(&T) -> Vec<String>,
+) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(columns);
     table.add_rows(rows.iter().map(|one| row(one).iter().map(|cell| tame(cell)).collect::<Vec<_>>()));
@@ -247,9 +259,7 @@ fn section<T>(
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    text.push_str(&table.trim_fmt());
-    text.push('\n');
-    text
+    table.trim_fmt() + "\n"
 }
 
 /// A text of somebody else's for a terminal: what is no letter there, but moves its cursor, ends a line or

@@ -15,6 +15,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::definition::{Binding, ExchangeDefinition, QueueDefinition};
+use crate::policy::{Policy, PolicyDefinition};
 use crate::{Boot, Instant, Name, NodeId, QueueId, Refusal, RequestId, ShardAddress, ShardId};
 
 /// A queue, as everyone knows it.
@@ -81,6 +82,15 @@ pub enum Change {
     PutBinding(Binding),
     /// The binding is gone.
     DropBinding(Binding),
+    /// The policy is there, so; what it matches is settled anew.
+    PutPolicy(Arc<Policy>),
+    /// The policy is gone.
+    DropPolicy {
+        /// Its vhost.
+        vhost: Name,
+        /// Its name.
+        name: Name,
+    },
 }
 
 /// What a shard asks of its control machine for a client. Names are checked and defaults filled in by the
@@ -122,6 +132,15 @@ pub enum Command {
     Bind(Binding),
     /// Unbind; a missing binding is fine.
     Unbind(Binding),
+    /// Set a policy, or write it over. Its operator's node has checked it.
+    SetPolicy(Arc<PolicyDefinition>),
+    /// Clear a policy; a missing one is 404.
+    ClearPolicy {
+        /// Its vhost.
+        vhost: Name,
+        /// Its name.
+        name: Name,
+    },
 }
 
 /// The answer to a [`Command`]: everyone that the issuer's node counts acts on it now.

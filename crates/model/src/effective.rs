@@ -51,9 +51,7 @@ pub fn effective<'a>(
         (None, None) => (None, SetBy::Default, None),
         (Some(value), None) => (Some(value), SetBy::Argument, None),
         (None, Some(value)) => (Some(value), SetBy::Policy, None),
-        (Some(argument), Some(policy)) if argument.equivalent(policy) => {
-            (Some(argument), SetBy::Both, None)
-        }
+        (Some(argument), Some(policy)) if argument.equivalent(policy) => (Some(argument), SetBy::Both, None),
         (Some(argument), Some(policy)) => {
             let smaller = key.is_some_and(|key| key.both == Both::Smaller)
                 && policy.as_integer().zip(argument.as_integer()).is_some_and(|(a, b)| a < b);
@@ -86,8 +84,7 @@ impl<S: Settings> Parsed<S> {
         &'a self,
         policy: Option<&'a PolicyDefinition>,
     ) -> Vec<(&'static KnownArgument, Effective<'a>)> {
-        let explain =
-            |known| (known, effective(known, self, policy.map(|policy| &policy.settings)));
+        let explain = |known| (known, effective(known, self, policy.map(|policy| &policy.settings)));
         settable::<S>().filter(|known| known.status == Status::Here).map(explain).collect()
     }
 }

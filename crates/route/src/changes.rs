@@ -50,6 +50,8 @@ impl Table {
             Change::UnmaskQueue { id } => self.mask_queue(*id, false),
             Change::PutBinding(binding) => self.put_binding(binding),
             Change::DropBinding(binding) => self.drop_binding(binding),
+            Change::PutPolicy(policy) => self.put_policy(policy),
+            Change::DropPolicy { vhost, name } => self.drop_policy(vhost, name),
         }
     }
 
@@ -79,15 +81,20 @@ impl Table {
                 node.index.insert(&mut self.bindings, binding);
             }
         }
-        let vhost = node.vhost;
-        let settings = exchange.arguments.settings();
-        // an empty name is no exchange (RabbitMQ: it is accepted, and routes nothing)
-        let alternate = settings.alternate_exchange.as_ref().filter(|name| !name.is_empty());
-        let alternate = alternate.map(|name| self.enter_exchange(vhost, name));
-        self.set_alternate(slot, alternate);
+        self.link_alternate(slot);
         self.generation += 1;
         self.touch(slot);
         if was_there { Applied::Updated } else { Applied::Added }
+    }
+
+    /// Links an exchange with its alternate, by its declaration and its policy. True if it is another one now.
+    pub(crate) fn link_alternate(&mut self, slot: Slot<Node>) -> bool {
+        let (vhost, before) = (self.exchanges[slot].vhost, self.exchanges[slot].alternate);
+        // an empty name is no exchange (RabbitMQ: it is accepted, and routes nothing)
+        let alternate = self.alternate_of(slot).filter(|name| !name.is_empty());
+        let alternate = alternate.map(|name| self.enter_exchange(vhost, &name));
+        self.set_alternate(slot, alternate);
+        before != alternate
     }
 
     /// Links an exchange with its alternate, which may be a name without a definition so far.
@@ -258,7 +265,7 @@ impl Table {
 
 /// Generations: `touch` marks an exchange, and all that lead to it, with the table's generation.
 impl Table {
-    fn touch(&mut self, slot: Slot<Node>) {
+    pub(crate) fn touch(&mut self, slot: Slot<Node>) {
         let generation = self.generation;
         if self.exchanges[slot].generation == generation {
             return;

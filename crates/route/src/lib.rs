@@ -28,6 +28,7 @@ mod exchange;
 mod fanout;
 mod hashed;
 mod headers;
+mod policies;
 mod queues;
 mod random;
 mod route;

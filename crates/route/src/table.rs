@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 use leveret_model::definition::{
     Binding, DEFAULT_VHOST, DestinationKind, ExchangeDefinition, ExchangeKind, PREDECLARED,
 };
+use leveret_model::policy::Policies;
 use leveret_model::{Name, QueueId, Seed, ShardAddress};
 
 use crate::bindings::{BindingRef, Bindings, Bound, Target};
@@ -31,6 +32,7 @@ pub struct Table {
     exchanges_by_name: HashTable<Slot<Node>>,
     pub(crate) queues: Queues,
     pub(crate) bindings: Bindings,
+    pub(crate) policies: Policies,
     /// Rises by one with each change that can alter a route.
     pub(crate) generation: u64,
     births: u32,
@@ -73,6 +75,7 @@ impl Table {
             exchanges_by_name: HashTable::new(),
             queues: Queues::new(state.clone()),
             bindings: Bindings::new(state.clone()),
+            policies: Policies::default(),
             generation: 1,
             births: 0,
             state,

@@ -4,6 +4,8 @@
 //! and connections at a time and never a whole document: a node that is looked at keeps its lease.
 
 mod document;
+mod policies;
+mod queues;
 mod sessions;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,6 +16,7 @@ use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use leveret_cluster::{ForgetRefusal, NodeStatus, QueueStatus, UnknownKind};
+use leveret_model::policy::Policy;
 use leveret_model::{NodeId, QueueId, limits};
 use leveret_shard::{ReportFrom, ShardReport};
 use serde_json::{Value, json};
@@ -47,6 +50,7 @@ pub(crate) struct Overview {
     pub(crate) queues: Vec<QueueStatus>,
     /// Queues of this node that lost their names since its start: what they are called now, and what they were.
     pub(crate) renamed: Vec<(String, String)>,
+    pub(crate) policies: Vec<Arc<Policy>>,
     /// Records that only a later version can act on, by kind.
     pub(crate) unknown_records: Vec<(UnknownKind, usize)>,
     /// No other node is known, but somebody answered: in words.
@@ -108,12 +112,14 @@ impl Admin {
         let answer = match line.trim() {
             "" => return Ok(()),
             "status" => self.status(),
-            line if line.starts_with("forget ") => self.forget(line["forget ".len()..].trim()),
-            other => match other.strip_prefix("session ") {
-                Some(question) => self.session(question),
-                None => {
-                    let known = "this node knows: status, forget NODE, session";
-                    json!({ "error": format!("unknown request '{other}'; {known}") })
+            line => match line.split_once(' ').unwrap_or((line, "")) {
+                ("forget", node) => self.forget(node.trim()),
+                ("session", question) => self.session(question),
+                ("policy", question) => self.policy(question),
+                ("queue", question) => self.queue(question),
+                _ => {
+                    let known = "this node knows: status, forget NODE, session, policy, queue";
+                    json!({ "error": format!("unknown request '{line}'; {known}") })
                 }
             },
         };
@@ -123,19 +129,23 @@ impl Admin {
     }
 
     fn status(&self) -> Value {
-        let mut reports = Vec::new();
-        for (index, shard) in self.shards.iter().enumerate() {
-            match report_of(shard) {
-                Some(report) => reports.push(report),
-                None => return no_answer(&format!("shard {index}")),
-            }
-        }
-        match self.overview() {
-            Some(overview) => {
-                document::of(&self.facts, &self.memory, &reports, &overview, &self.statuses.all())
-            }
-            None => no_answer("the control machine"),
-        }
+        let (reports, overview) = match self.reports().and_then(|reports| Ok((reports, self.overview_or()?)))
+        {
+            Ok(all) => all,
+            Err(silent) => return silent,
+        };
+        document::of(&self.facts, &self.memory, &reports, &overview, &self.statuses.all())
+    }
+
+    /// What all shards tell; else which one is silent.
+    fn reports(&self) -> Result<Vec<ShardReport>, Value> {
+        let each = self.shards.iter().enumerate();
+        each.map(|(index, shard)| report_of(shard).ok_or_else(|| no_answer(&format!("shard {index}"))))
+            .collect()
+    }
+
+    fn overview_or(&self) -> Result<Overview, Value> {
+        self.overview().ok_or_else(|| no_answer("the control machine"))
     }
 
     /// Forgets a node for good, by its name or the beginning of its id.
@@ -178,6 +188,7 @@ impl Admin {
             let last = page.queues.last().map(|queue| queue.record.id);
             if let Some(whole) = whole {
                 page.queues.splice(0..0, whole.queues);
+                page.policies = whole.policies;
             }
             let Some(last) = last else { return Some(page) };
             (whole, after) = (Some(page), Some(last));

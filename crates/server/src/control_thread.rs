@@ -1,15 +1,18 @@
 //! The control thread: accepts other nodes, keeps the links, and drives the control machine.
 
 mod accept;
+mod operators;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use leveret_cluster::{Config, Control, Effects, Event, ForgetRefusal, PeerHello};
+use leveret_cluster::{Config, Control, Effects, Event, ForgetRefusal, PeerHello, QueueStatus};
 use leveret_link::sessions::SessionNumber;
-use leveret_model::directory::FromShard;
-use leveret_model::{Instant, NodeId, QueueId, Seed, ShardId, limits};
+use leveret_model::directory::{Command, FromShard, Reply};
+use leveret_model::policy::Policy;
+use leveret_model::{Instant, Name, NodeId, QueueId, Seed, ShardId, limits};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
@@ -27,6 +30,8 @@ use crate::registries::{Registries, ToRegistry};
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
+use self::operators::Operators;
+
 /// Mail to the control thread.
 #[derive(Debug)]
 pub(crate) enum ToControl {
@@ -38,6 +43,12 @@ pub(crate) enum ToControl {
     Overview { after: Option<QueueId>, to: Sender<Overview> },
     /// A node will not come back: somebody says so.
     Forget { node: NodeId, to: Sender<Result<(), ForgetRefusal>> },
+    /// The operator wants something of the cluster, and is answered when everyone acts on it.
+    Operator { command: Command, to: Sender<Reply> },
+    /// The policies of the cluster.
+    Policies { to: Sender<Vec<Arc<Policy>>> },
+    /// The queue of that name, with what this node is called by.
+    QueueNamed { vhost: Name, name: Name, to: Sender<Option<QueueStatus>> },
     /// What the registry found, each time that it was asked.
     Seeds(Vec<String>),
     /// What is known before the registry was asked.
@@ -84,6 +95,7 @@ pub(crate) struct ControlThread {
     cluster_listener: TcpListener,
     ready: Sender<Result<JoinReport, StartError>>,
     registries: Registries,
+    operators: Operators,
     /// Another node may be at the cluster port.
     called: bool,
     /// When the listener is asked again after it failed.
@@ -133,6 +145,7 @@ impl ControlThread {
             cluster_listener,
             ready: parts.ready,
             registries: parts.registries,
+            operators: Operators::default(),
             called: false,
             accept_at: Instant::FAR,
             teller: Teller::default(),
@@ -195,6 +208,16 @@ impl ControlThread {
                 ToControl::Forget { node, to } => {
                     let _ = to.try_send(self.control.forget_node(now, node));
                 }
+                ToControl::Operator { command, to } => {
+                    let request = self.operators.enter(to);
+                    self.control.on_operator(now, request, command);
+                }
+                ToControl::Policies { to } => {
+                    let _ = to.try_send(self.control.policies());
+                }
+                ToControl::QueueNamed { vhost, name, to } => {
+                    let _ = to.try_send(self.control.queue_named(&vhost, &name));
+                }
                 ToControl::Seeds(seeds) => self.control.on_seeds(now, &seeds),
                 ToControl::FirstSeeds(seeds) => self.control.on_first_seeds(now, &seeds),
                 ToControl::Stop => return false,
@@ -247,6 +270,9 @@ impl ControlThread {
                 address.send(ToShardThread::Control(mail));
             }
         }
+        for (request, reply) in effects.to_operators.drain(..) {
+            self.operators.answer(request, reply);
+        }
         for (link, frame) in effects.frames.drain(..) {
             self.links.send(link, &frame);
         }
@@ -290,6 +316,8 @@ impl ControlThread {
             nodes: self.control.nodes(),
             queues: self.control.queues_after(after, limits::STATUS_PAGE_ENTRIES),
             renamed: self.teller.renamed(),
+            // with the first page, for all
+            policies: if after.is_none() { self.control.policies() } else { Vec::new() },
             unknown_records: self.control.unknown_records(),
             why_alone: self.why_alone(),
             stopped: self.control.is_stopped(),

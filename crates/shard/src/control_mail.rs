@@ -72,6 +72,10 @@ impl Machines {
             | Change::PutExchange(_)
             | Change::DropExchange { .. }
             | Change::PutBinding(_) => self.view.apply(change),
+            Change::PutPolicy(_) | Change::DropPolicy { .. } => {
+                self.view.apply(change);
+                self.queues.policies_changed();
+            }
         }
         // What could not go before may go now, or is known to have nowhere to go.
         self.ingress.retry();
@@ -83,7 +87,9 @@ impl Machines {
         let Self { clients, queues, view, .. } = &mut *self;
         queues.open(record, view, |connection| clients.may_own_queues(connection));
         self.view.apply(change);
-        if renamed && let Some(handle) = self.queues.handle(record.id) {
+        let Some(handle) = self.queues.handle(record.id) else { return };
+        self.queues.settle_policy(handle, &self.view.table);
+        if renamed {
             self.end_queue(handle, false, true);
         }
     }

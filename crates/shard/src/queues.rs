@@ -28,6 +28,7 @@ mod lanes;
 mod links;
 mod over;
 mod places;
+mod policies;
 mod publisher;
 mod purges;
 mod question;
@@ -61,6 +62,7 @@ use self::commit::Commits;
 use self::early::Early;
 use self::home::{AtHome, Lifetimes, Lists};
 use self::places::{Entry, Place, Places};
+use self::policies::PolicyWalk;
 use self::purges::Purges;
 
 /// Copies of publishes that went to queues.
@@ -105,6 +107,7 @@ pub(crate) struct Queues {
     lifetimes: Lifetimes,
     early: Early,
     purges: Purges,
+    policy_walk: PolicyWalk,
     pressure: Pressure,
     bounds: Bounds,
     /// The last publish that went elsewhere.
@@ -129,6 +132,7 @@ impl Queues {
             lifetimes: Lifetimes::default(),
             early: Early::default(),
             purges: Purges::default(),
+            policy_walk: PolicyWalk::default(),
             pressure: Pressure::Calm,
             bounds: Bounds::default(),
             last_publish: PublishSerial::default(),

@@ -1,6 +1,6 @@
 //! The end of a turn, and what is done between two inputs of it.
 //!
-//! Order at the end: held publishes, windows, dispatch, who waits for memory, records, confirms. Windows come
+//! Order at the end: held publishes, windows, policies, dispatch, who waits for memory, records, confirms. Windows come
 //! before the dispatch, so that a queue whose consumer has room again is dispatched in this turn; what is still
 //! listed after it asks for another one.
 
@@ -22,6 +22,10 @@ impl Shard {
     pub fn end_turn(&mut self, effects: &mut Effects) -> bool {
         self.offer_held();
         self.return_windows();
+        let Machines { queues, view, .. } = &mut self.machines;
+        if queues.has_policy_walk() {
+            queues.walk_policies(&view.table);
+        }
         self.dispatch();
         self.release_waiting();
         let Machines { clients, queues, requests, .. } = &mut self.machines;
@@ -39,7 +43,7 @@ impl Shard {
         if let Some(room) = &mut self.sessions {
             room.end_turn(effects);
         }
-        queues.is_dirty()
+        queues.is_dirty() || queues.has_policy_walk()
     }
 
     /// Gives connections what the machines have for them; they may ask for more in turn.

@@ -21,6 +21,7 @@ use crate::handshakes::{Errand, Handshakes, Shaken};
 use crate::invariants::authentication;
 use crate::later_version::LaterVersion;
 use crate::network::{Item, Owner, Port, Purpose};
+use crate::policies::PolicyOperator;
 use crate::shard_host::ShardMail;
 use crate::world::Ways;
 
@@ -51,6 +52,7 @@ pub(crate) struct ControlHost {
     host: HostId,
     hello: PeerHello,
     pub(crate) later_version: Option<LaterVersion>,
+    pub(crate) operator: Option<PolicyOperator>,
     effects: Effects,
     events: VecDeque<LinkEvent>,
     links: BTreeMap<LinkKey, End>,
@@ -80,6 +82,7 @@ impl ControlHost {
             process,
             host,
             later_version: None,
+            operator: None,
             effects: Effects::default(),
             events: VecDeque::new(),
             links: BTreeMap::new(),
@@ -98,7 +101,8 @@ impl ControlHost {
     pub(crate) fn next_deadline(&self) -> Instant {
         let later = self.later_version.as_ref().map_or(Instant::FAR, LaterVersion::next_deadline);
         let links = self.sessions.next_deadline().min(self.handshakes.next_deadline());
-        self.control.next_deadline().min(links).min(later)
+        let operator = self.operator.as_ref().map_or(Instant::FAR, PolicyOperator::next_deadline);
+        self.control.next_deadline().min(links).min(later).min(operator)
     }
 
     /// A turn.
@@ -128,6 +132,9 @@ impl ControlHost {
         }
         if let Some(later) = &mut self.later_version {
             later.act(now, &mut self.control);
+        }
+        if let Some(operator) = &mut self.operator {
+            operator.act(now, &mut self.control);
         }
         self.carry(now, ways);
     }
@@ -334,6 +341,8 @@ impl ControlHost {
             }
             self.to_shards.push((shard.0, ShardMail::Control(mail)));
         }
+        // a policy takes effect whether its operator waits or not
+        effects.to_operators.clear();
         for (link, frame) in effects.frames.drain(..) {
             let Some(end) = self.links.get(&link).copied() else { continue };
             match frame::encode_control(&frame) {

@@ -25,6 +25,7 @@ mod network;
 mod oracle;
 mod outcome;
 mod planted;
+mod policies;
 mod process;
 mod reads;
 mod removals;

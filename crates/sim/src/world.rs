@@ -8,7 +8,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use leveret_cluster::PeerHello;
-use leveret_model::{Instant, Seed};
+use leveret_model::{Instant, Seed, SplitMix};
 
 use crate::client::Client;
 use crate::control_host::ControlMail;
@@ -24,6 +24,7 @@ use crate::network::{HostState, Network, Owner};
 use crate::oracle::{Answer, Oracle};
 use crate::outcome::{Outcome, Traffic};
 use crate::planted::Planted;
+use crate::policies::PolicyOperator;
 use crate::process::Process;
 use crate::scheduler::{Dice, Scheduler};
 use crate::stores::Stores;
@@ -336,6 +337,8 @@ impl World {
         let mut ways = ways!(self);
         let mut process = Process::start(id, host, self.planted, &mut ways);
         process.control.later_version = (self.later_version && is_later(id)).then(LaterVersion::default);
+        let operator = || PolicyOperator::new(SplitMix::new(Seed(self.seed).part(u64::from(id.0))));
+        process.control.operator = self.later_version.then(operator);
         let hello = process.hello.clone();
         ways.trace
             .say(ways.schedule.now, || format!("host {} starts {} as {}", host.0, hello.name, hello.node));

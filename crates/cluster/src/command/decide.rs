@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use leveret_link::handshake::Capability;
 use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition, QueueDefinition};
 use leveret_model::directory::{Command, QueueRecord, Reply};
+use leveret_model::policy::PolicyDefinition;
 use leveret_model::{Instant, NodeId, QueueId, Refusal, ShardAddress, limits, refusals};
 
 use crate::control::Control;
@@ -69,7 +70,26 @@ impl Control {
                 self.unbind_queue(origin, binding)
             }
             Command::Unbind(binding) => self.unbind_exchange(binding),
+            Command::SetPolicy(policy) => self.set_policy(policy),
+            Command::ClearPolicy { vhost, name } => self.clear_policy(&ObjectName::new(vhost, name)),
         }
+    }
+
+    /// The last writer wins, so no vote is needed.
+    fn set_policy(&mut self, policy: &PolicyDefinition) -> Step {
+        if let Some(bound) = self.directory.no_room_for_policy(policy) {
+            return Step::Refuse(refusal::too_many(bound));
+        }
+        self.directory.write_policy(&ObjectName::new(&policy.vhost, &policy.name), Some(policy));
+        Step::done()
+    }
+
+    fn clear_policy(&mut self, name: &ObjectName) -> Step {
+        if !self.directory.has_policy(name) {
+            return Step::Refuse(refusal::no_policy(name));
+        }
+        self.directory.write_policy(name, None);
+        Step::done()
     }
 
     fn declare_exchange(&mut self, exchange: &ExchangeDefinition) -> Step {
@@ -188,7 +208,7 @@ impl Control {
                         }
                         Origin::Shard(..) => Step::Refuse(refusal::not_supported(name, &self.name_of(home))),
                         // nothing is passed on twice
-                        Origin::Peer(..) => Step::PassBack,
+                        Origin::Peer(..) | Origin::Operator(_) => Step::PassBack,
                     });
                 }
                 if self.desk.closing.contains(&record.id) { Err(Step::Wait) } else { Ok(record) }

@@ -21,7 +21,7 @@ impl Control {
     /// lease, or the peer is not heard. It goes back, and comes again if it is still wanted.
     pub(super) fn serves(&self, now: Instant, origin: Origin) -> bool {
         match origin {
-            Origin::Shard(..) => true,
+            Origin::Shard(..) | Origin::Operator(_) => true,
             Origin::Peer(node, _) => {
                 let standing = self.members.get(&node).map(|member| member.standing);
                 self.has_lease(now) && standing == Some(Standing::Alive)

@@ -174,6 +174,9 @@ impl Directory {
                 self.bindings.set_register(binding.clone(), written.then(|| key.clone()));
                 self.dirty.bindings.insert(binding);
             }
+            Some(Subject::Policy(name)) => {
+                self.dirty.policies.insert(name);
+            }
             None => {}
         }
     }

@@ -28,13 +28,13 @@ impl Directory {
         self.no_room_for_binding(arguments).or_else(|| self.no_room_for_register())
     }
 
-    fn no_room_for_register(&self) -> Option<Bound> {
-        let what = "exchanges and bindings between them, deleted ones included";
+    pub(super) fn no_room_for_register(&self) -> Option<Bound> {
+        let what = "exchanges, bindings between them and policies, deleted ones included";
         reached(what, self.size.registers, limits::REGISTERS_MAX)
     }
 
     /// The sum may go past its bound by one definition, which came in one frame.
-    fn no_room_for(&self, arguments: &Arguments) -> Option<Bound> {
+    pub(super) fn no_room_for(&self, arguments: &Arguments) -> Option<Bound> {
         let bound =
             reached("bytes of arguments", self.size.argument_bytes, limits::DEFINITION_ARGUMENT_BYTES_MAX);
         bound.filter(|_| !arguments.is_empty())

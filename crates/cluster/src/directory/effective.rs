@@ -25,6 +25,8 @@ use super::state::Directory;
 /// The changes of one refresh, by their place in the order.
 #[derive(Default)]
 pub(super) struct Batch {
+    /// Before the queues and exchanges that they may match.
+    pub(super) policies: Vec<Change>,
     pub(super) binding_drops: Vec<Change>,
     queue_drops: Vec<Change>,
     exchange_drops: Vec<Change>,
@@ -45,6 +47,7 @@ impl Directory {
     pub(crate) fn refresh(&mut self) {
         loop {
             let mut batch = Batch::default();
+            self.refresh_policies(&mut batch);
             while let Some(name) = self.dirty.exchanges.pop_first() {
                 self.refresh_exchange(&name, &mut batch);
             }
@@ -61,6 +64,7 @@ impl Directory {
 
     fn emit(&mut self, batch: Batch) {
         for part in [
+            batch.policies,
             batch.binding_drops,
             batch.queue_drops,
             batch.exchange_drops,

@@ -106,6 +106,7 @@ pub(super) struct Dirty {
     pub(super) exchanges: BTreeSet<ObjectName>,
     pub(super) destinations: BTreeSet<Destination>,
     pub(super) bindings: BTreeSet<BindingKey>,
+    pub(super) policies: BTreeSet<ObjectName>,
 }
 
 impl Dirty {
@@ -114,5 +115,6 @@ impl Dirty {
             && self.exchanges.is_empty()
             && self.destinations.is_empty()
             && self.bindings.is_empty()
+            && self.policies.is_empty()
     }
 }

@@ -5,6 +5,7 @@ use alloc::string::String;
 use leveret_model::Name;
 use leveret_model::RoutingKey;
 use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition, ExchangeKind};
+use leveret_model::policy::PolicyDefinition;
 use prost::Message as _;
 
 use super::names::{BindingKey, ObjectName};
@@ -16,6 +17,7 @@ use crate::encoding::{self, messages};
 pub(crate) enum Subject {
     Exchange(ObjectName),
     ExchangeBinding(BindingKey),
+    Policy(ObjectName),
 }
 
 /// Exchanges of one name and of two types met: two declares that did not know of each other.
@@ -31,13 +33,8 @@ pub(crate) struct Retyped {
 /// What the register is about; none if its kind is of a later version, or its key cannot be read.
 pub(crate) fn subject(key: &RegisterKey) -> Option<Subject> {
     match key.kind {
-        RegisterKind::EXCHANGE => {
-            let messages::ObjectName { vhost, name } = messages::ObjectName::decode(&key.key[..]).ok()?;
-            Some(Subject::Exchange(ObjectName {
-                vhost: encoding::name(&vhost).ok()?,
-                name: encoding::name(&name).ok()?,
-            }))
-        }
+        RegisterKind::EXCHANGE => object_name(key).map(Subject::Exchange),
+        RegisterKind::POLICY => object_name(key).map(Subject::Policy),
         RegisterKind::EXCHANGE_BINDING => {
             let key = messages::ExchangeBindingKey::decode(&key.key[..]).ok()?;
             Some(Subject::ExchangeBinding(BindingKey {
@@ -53,10 +50,35 @@ pub(crate) fn subject(key: &RegisterKey) -> Option<Subject> {
     }
 }
 
+fn object_name(key: &RegisterKey) -> Option<ObjectName> {
+    let messages::ObjectName { vhost, name } = messages::ObjectName::decode(&key.key[..]).ok()?;
+    Some(ObjectName { vhost: encoding::name(&vhost).ok()?, name: encoding::name(&name).ok()? })
+}
+
+fn object_key(kind: RegisterKind, name: &ObjectName) -> RegisterKey {
+    let key = messages::ObjectName { vhost: text(&name.vhost), name: text(&name.name) };
+    RegisterKey { kind, key: key.encode_to_vec().into() }
+}
+
 /// The key of an exchange's register.
 pub(crate) fn exchange_key(name: &ObjectName) -> RegisterKey {
-    let key = messages::ObjectName { vhost: text(&name.vhost), name: text(&name.name) };
-    RegisterKey { kind: RegisterKind::EXCHANGE, key: key.encode_to_vec().into() }
+    object_key(RegisterKind::EXCHANGE, name)
+}
+
+/// The key of a policy's register.
+pub(crate) fn policy_key(name: &ObjectName) -> RegisterKey {
+    object_key(RegisterKind::POLICY, name)
+}
+
+/// A write of a policy's register; none clears it.
+pub(crate) fn policy(name: &ObjectName, stamp: Stamp, policy: Option<&PolicyDefinition>) -> Register {
+    let value = policy.map(|policy| messages::Policy::from(policy).encode_to_vec().into());
+    Register { key: policy_key(name), stamp, deleted: 0, value }
+}
+
+/// The policy in a register's value; none as for [`exchange_in`].
+pub(crate) fn policy_in(value: &[u8]) -> Option<PolicyDefinition> {
+    (&messages::Policy::decode(value).ok()?).try_into().ok()
 }
 
 /// A write of an exchange's register.
@@ -108,6 +130,7 @@ pub(crate) fn is_understood(register: &Register) -> bool {
         Some(Subject::ExchangeBinding(key)) => {
             exchange_binding_in(value).is_some_and(|binding| BindingKey::of(&binding) == key)
         }
+        Some(Subject::Policy(name)) => policy_in(value).is_some_and(|policy| policy.name == name.name),
         None => false,
     }
 }
@@ -119,6 +142,9 @@ pub(crate) fn argument_bytes(register: &Register) -> usize {
         RegisterKind::EXCHANGE => exchange_in(value).map(|exchange| exchange.arguments.weight_bytes()),
         RegisterKind::EXCHANGE_BINDING => {
             exchange_binding_in(value).map(|binding| binding.arguments.weight_bytes())
+        }
+        RegisterKind::POLICY => {
+            policy_in(value).map(|policy| policy.pattern.len() + policy.settings.weight_bytes())
         }
         _ => None,
     };

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use leveret_model::QueueId;
 use leveret_model::definition::{Binding, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
+use leveret_model::policy::Policies;
 
 use super::names::{BindingKey, Destination, ObjectName};
 
@@ -22,6 +23,14 @@ pub(crate) struct PublishedState {
     pub(crate) stood: BTreeSet<QueueId>,
     pub(super) names: BTreeMap<ObjectName, BTreeSet<QueueId>>,
     pub(crate) bindings: PublishedBindings,
+    pub(crate) policies: Policies,
+}
+
+impl PublishedState {
+    /// The queues of one name.
+    pub(crate) fn lives_of(&self, name: &ObjectName) -> impl Iterator<Item = &QueueId> + use<'_> {
+        self.names.get(name).into_iter().flatten()
+    }
 }
 
 /// The bindings that are routed by.

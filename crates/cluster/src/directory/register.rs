@@ -30,10 +30,11 @@ impl RegisterKind {
     pub(crate) const EXCHANGE: Self = Self(1);
     /// A binding from exchange to exchange.
     pub(crate) const EXCHANGE_BINDING: Self = Self(2);
+    pub(crate) const POLICY: Self = Self(3);
 
     /// This version knows what such a register describes.
     pub(crate) const fn is_known(self) -> bool {
-        matches!(self, Self::EXCHANGE | Self::EXCHANGE_BINDING)
+        matches!(self, Self::EXCHANGE | Self::EXCHANGE_BINDING | Self::POLICY)
     }
 }
 

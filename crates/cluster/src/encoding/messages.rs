@@ -130,3 +130,23 @@ pub(crate) struct ExchangeBindingKey {
     #[prost(bytes = "vec", tag = "5")]
     pub(crate) arguments: Vec<u8>,
 }
+
+/// A policy.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Policy {
+    #[prost(string, tag = "1")]
+    pub(crate) vhost: String,
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
+    /// A regular expression.
+    #[prost(string, tag = "3")]
+    pub(crate) pattern: String,
+    /// As RabbitMQ names what policies apply to.
+    #[prost(string, tag = "4")]
+    pub(crate) apply_to: String,
+    #[prost(sint64, tag = "5")]
+    pub(crate) priority: i64,
+    /// [`super::arguments`].
+    #[prost(bytes = "vec", tag = "6")]
+    pub(crate) settings: Vec<u8>,
+}

@@ -4,12 +4,13 @@ use alloc::string::ToString;
 
 use leveret_link::Damage;
 use leveret_model::definition::{self, DestinationKind, ExchangeKind};
+use leveret_model::policy::{ApplyTo, PolicyDefinition};
 use leveret_model::{
     ConnectionAddress, ConnectionKey, Name, NodeId, RoutingKey, ShardAddress, ShardId, Ulid,
 };
 
 use super::arguments;
-use super::messages::{Binding, Connection, ExchangeDefinition, Id, QueueDefinition, QueueId, Shard};
+use super::messages::{Binding, Connection, ExchangeDefinition, Id, Policy, QueueDefinition, QueueId, Shard};
 
 impl From<u128> for Id {
     fn from(bits: u128) -> Self {
@@ -162,6 +163,34 @@ impl TryFrom<&QueueDefinition> for definition::QueueDefinition {
             exclusive: queue.exclusive.map(TryInto::try_into).transpose()?,
             auto_delete: queue.auto_delete,
             arguments: arguments::decode(&queue.arguments)?.into(),
+        })
+    }
+}
+
+impl From<&PolicyDefinition> for Policy {
+    fn from(policy: &PolicyDefinition) -> Self {
+        Self {
+            vhost: policy.vhost.to_string(),
+            name: policy.name.to_string(),
+            pattern: policy.pattern.to_string(),
+            apply_to: policy.apply_to.to_string(),
+            priority: policy.priority,
+            settings: arguments::encode(&policy.settings),
+        }
+    }
+}
+
+impl TryFrom<&Policy> for PolicyDefinition {
+    type Error = Damage;
+    fn try_from(policy: &Policy) -> Result<Self, Damage> {
+        Ok(Self {
+            vhost: name(&policy.vhost)?,
+            name: name(&policy.name)?,
+            pattern: policy.pattern.as_str().into(),
+            // a later version may know more
+            apply_to: ApplyTo::from_name(&policy.apply_to).ok_or(Damage::Value("apply-to"))?,
+            priority: policy.priority,
+            settings: arguments::decode(&policy.settings)?,
         })
     }
 }

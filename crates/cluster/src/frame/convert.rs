@@ -29,7 +29,11 @@ impl From<&Command> for CommandKind {
             }),
             Command::Bind(binding) => Self::Bind(binding.into()),
             Command::Unbind(binding) => Self::Unbind(binding.into()),
-            Command::DeclareExchange(_) | Command::DeleteExchange { .. } | Command::DeclareQueue { .. } => {
+            Command::DeclareExchange(_)
+            | Command::DeleteExchange { .. }
+            | Command::DeclareQueue { .. }
+            | Command::SetPolicy(_)
+            | Command::ClearPolicy { .. } => {
                 unreachable!("each node does this itself: {command:?}")
             }
         }

@@ -1,10 +1,12 @@
 //! A shard as control sees it: it applies what it is told, in order, and checks that it can.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use leveret_cluster::Control;
 use leveret_model::definition::Binding;
 use leveret_model::directory::{Change, QueueRecord};
+use leveret_model::policy::Policy;
 use leveret_model::{Instant, Name, NodeId, QueueId};
 
 /// What one shard knows.
@@ -14,6 +16,7 @@ pub struct Shard {
     pub queues: BTreeMap<QueueId, (QueueRecord, bool)>,
     pub bindings: Vec<Binding>,
     pub exchanges: BTreeSet<Name>,
+    pub policies: BTreeMap<Name, Arc<Policy>>,
     /// Nodes whose names it knows.
     pub named: BTreeSet<NodeId>,
     pub sequence: u64,
@@ -56,6 +59,14 @@ impl Shard {
                 let before = self.bindings.len();
                 self.bindings.retain(|known| !known.same(&binding));
                 assert_eq!(before, self.bindings.len() + 1, "an unknown binding is dropped: {binding:?}");
+            }
+            Change::PutPolicy(policy) => {
+                let name = policy.definition().name.clone();
+                let old = self.policies.insert(name, policy.clone());
+                assert_ne!(old, Some(policy), "a policy is put that is there");
+            }
+            Change::DropPolicy { name, .. } => {
+                assert!(self.policies.remove(&name).is_some(), "an unknown policy is dropped: {name}");
             }
         }
     }

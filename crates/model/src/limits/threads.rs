@@ -84,6 +84,10 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Time for an asker to ask and to take each part of the answer, and for a machine to tell its part. Then the
 /// connection ends, or the answer says who is silent.
 pub const ADMIN_WAIT: Duration = Duration::from_secs(2);
+/// Time for a command of an operator, which every node is to act on: a command of a client has
+/// [`PUBLISH_WAIT`](super::PUBLISH_WAIT) for the view and [`ECHO_WAIT`](super::ECHO_WAIT) for a node that is silent,
+/// and a little.
+pub const OPERATOR_WAIT: Duration = Duration::from_secs(6);
 /// Entries of its tables of queues and connections that a machine looks at for the admin socket in one turn.
 pub const STATUS_PAGE_ENTRIES: usize = 2_000;
 /// Renamed queues that `status` warns of. Of more, the latest.

@@ -147,10 +147,8 @@ impl Queue {
             }
         }
         // nobody is there to take what is left, so it counts, and its time counts
-        if self.consumers.awake() == 0
-            && let Some(ruled) = self.ready.ruled_in_front()
-        {
-            let enforced = ruled.enforce(now, left);
+        if self.consumers.awake() == 0 {
+            let enforced = self.ready.enforce(now, left);
             dropped += enforced;
             left -= enforced;
         }

@@ -36,6 +36,13 @@ impl Lifetime {
         }
     }
 
+    /// The queue may be unused for another time from now on.
+    pub(super) fn set_expires(&mut self, expires: Option<Duration>, now: Instant, consumers: u32) {
+        self.expires = expires;
+        let in_use = consumers > 0;
+        self.unused_until = expires.filter(|_| !in_use).map_or(Instant::FAR, |expires| now + expires);
+    }
+
     /// hot.
     #[inline(always)]
     pub(super) fn deadline(&self) -> Instant {

@@ -7,10 +7,11 @@
 use alloc::vec::Vec;
 
 use leveret_model::limits::TURN_DISPATCH_MAX;
+use leveret_model::settings::QueueSettings;
 use leveret_model::{Instant, Position, Terms};
 
 use super::entry::Entry;
-use super::rules::Departure;
+use super::rules::{Departure, Rules};
 use super::{MessageRef, Queue};
 
 impl Queue {
@@ -25,9 +26,8 @@ impl Queue {
     ) -> Option<Position> {
         let entry = Entry { message, body_bytes: body_bytes as u32 };
         let Self { ready, consumers, .. } = self;
-        if let Some(ruled) = ready.ruled_mut()
-            && ruled.refuses(entry.body_bytes, |messages| consumers.could_take(messages))
-        {
+        let refuses = ready.refuses(entry.body_bytes, |messages| consumers.could_take(messages));
+        if let Some(ruled) = ready.ruled_mut().filter(|_| refuses) {
             ruled.refuse(entry);
             return None;
         }
@@ -65,11 +65,18 @@ impl Queue {
     /// What is expired or over the length leaves now, up to the bound of a turn, unless consumers may be about
     /// to take it: what a count or a get is to see.
     pub fn enforce(&mut self, now: Instant) {
-        if self.consumers.awake() == 0
-            && let Some(ruled) = self.ready.ruled_in_front()
-        {
-            ruled.enforce(now, TURN_DISPATCH_MAX);
+        if self.consumers.awake() == 0 {
+            self.ready.enforce(now, TURN_DISPATCH_MAX);
         }
+    }
+
+    /// The settings are others now, because the queue's policy is. What is there follows at once: what is over a
+    /// shorter length leaves in the next turn, and an unused queue's time begins anew (RabbitMQ: process_policy).
+    /// A time to live counts for messages that come, a delivery limit for deliveries of these. Priorities and
+    /// the single active consumer are the declaration's, which no policy changes.
+    pub fn set_settings(&mut self, settings: &QueueSettings, now: Instant) {
+        self.ready.set_rules(Rules::of(settings), self.seed.part(2));
+        self.lifetime.set_expires(settings.expires, now, self.consumers.subscribed());
     }
 
     /// See [`Ruled::touched`](super::ruled::Ruled). hot.

@@ -61,6 +61,47 @@ impl Ready {
         if self.plain_len() > 0 { None } else { self.ruled.as_deref_mut() }
     }
 
+    /// The rules are others now. What is in the plain row stays there: it keeps its place, has no deadline, and
+    /// counts for the length.
+    pub(super) fn set_rules(&mut self, rules: Option<Rules>, seed: Seed) {
+        match (&mut self.ruled, rules) {
+            (Some(ruled), rules) => ruled.set_rules(rules.unwrap_or_default()),
+            (None, Some(rules)) => {
+                let ruled = self.ruled.insert(Box::new(Ruled::new(rules, self.next, seed)));
+                ruled.touched = true;
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// What is expired or over the length leaves, as [`Ruled::enforce`] says; of the plain row, which is in front,
+    /// what is over the length.
+    pub(super) fn enforce(&mut self, now: Instant, most: usize) -> usize {
+        let mut left = most;
+        while left > 0
+            && self.plain_len() > 0
+            && let (len, bytes) = (self.len(), self.bytes())
+            && let Some(ruled) = self.ruled.as_deref()
+            && ruled.drops_head(len, bytes)
+            && let Some((_, entry, _)) = self.take_first()
+            && let Some(ruled) = self.ruled.as_deref_mut()
+        {
+            ruled.drop_plain(entry);
+            left -= 1;
+        }
+        if let Some(ruled) = self.ruled_in_front() {
+            left -= ruled.enforce(now, left);
+        }
+        self.shrink();
+        most - left
+    }
+
+    /// One more message of so many bytes would be refused, by [`Ruled::refuses`].
+    pub(super) fn refuses(&self, body_bytes: u32, could_take: impl FnOnce(u64) -> u64) -> bool {
+        let (len, bytes) = (self.len(), self.bytes());
+        self.ruled().is_some_and(|ruled| ruled.refuses((len, bytes), body_bytes, could_take))
+    }
+
     /// A message that is not for the plain row.
     pub(super) fn append_ruled(&mut self, entry: Entry, terms: Terms, now: Instant, seed: Seed) -> Position {
         let next = self.next;

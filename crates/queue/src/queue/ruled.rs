@@ -128,10 +128,34 @@ impl Ruled {
         self.bytes
     }
 
-    /// Would one more message of so many bytes be refused? `could_take` says how many of so many messages the
-    /// consumers are about to take (RabbitMQ hands a publish to a waiting consumer before it counts).
-    pub(super) fn refuses(&self, body_bytes: u32, could_take: impl FnOnce(u64) -> u64) -> bool {
-        let (len, bytes, more_bytes) = (self.len, self.bytes, u64::from(body_bytes));
+    /// The rules are others now. Messages keep their deadlines and levels (RabbitMQ: a policy's message-ttl does
+    /// not touch what is queued); the length is enforced in the next turn.
+    pub(super) fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+        self.touched = true;
+    }
+
+    /// A queue with so many ready messages and bytes drops its first.
+    pub(super) fn drops_head(&self, messages: u64, bytes: u64) -> bool {
+        self.rules.overflow == Overflow::DropHead && self.rules.is_over(messages, bytes)
+    }
+
+    /// A message of the plain row leaves, because the queue is over its length.
+    pub(super) fn drop_plain(&mut self, entry: Entry) {
+        self.touched = true;
+        self.departures.push(Departure { message: entry.message, cause: Cause::MaxLength });
+    }
+
+    /// Would one more message of so many bytes be refused by a queue of this length? `could_take` says how many of
+    /// so many messages the consumers are about to take (RabbitMQ hands a publish to a waiting consumer before it
+    /// counts).
+    pub(super) fn refuses(
+        &self,
+        (len, bytes): (u64, u64),
+        body_bytes: u32,
+        could_take: impl FnOnce(u64) -> u64,
+    ) -> bool {
+        let more_bytes = u64::from(body_bytes);
         if self.rules.overflow == Overflow::DropHead || !self.rules.is_over(len + 1, bytes + more_bytes) {
             return false;
         }
@@ -224,11 +248,9 @@ impl Ruled {
                 left -= 1;
             }
         }
-        if self.rules.overflow == Overflow::DropHead {
-            while left > 0 && self.rules.is_over(self.len, self.bytes) {
-                self.drop_first(Cause::MaxLength);
-                left -= 1;
-            }
+        while left > 0 && self.drops_head(self.len, self.bytes) {
+            self.drop_first(Cause::MaxLength);
+            left -= 1;
         }
         most - left
     }

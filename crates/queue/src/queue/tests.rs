@@ -4,6 +4,7 @@ mod model;
 mod resubscribe;
 mod ruled;
 mod ruled_model;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::vec;

@@ -3,16 +3,19 @@
 mod sessions;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use leveret_cluster::{NodeStatus, QueueStatus, Standing};
-use leveret_model::{Instant, NodeId};
+use leveret_model::definition::QueueDefinition;
+use leveret_model::policy::Policies;
+use leveret_model::{Instant, NodeId, QueueId};
 use leveret_shard::{Pressure, ShardReport, Traffic};
 use serde_json::{Value, json};
 
 use super::Overview;
+use super::policies::of_queue;
 use crate::clock;
 use crate::memory::NodeMemory;
 use crate::registries::RegistryStatus;
@@ -85,6 +88,13 @@ pub(super) fn whole(id: NodeId) -> String {
     format!("{:032x}", id.0)
 }
 
+/// The name of each node, by its id.
+pub(super) fn names(facts: &NodeFacts, others: &[NodeStatus]) -> Value {
+    let own = (whole(facts.id), facts.name.clone().into());
+    let others = others.iter().map(|node| (whole(node.node), node.name.as_str().into()));
+    Value::Object(std::iter::once(own).chain(others).collect())
+}
+
 /// This node, then those that live, then those that are down, the latest first.
 fn nodes(facts: &NodeFacts, others: &[NodeStatus], now: Instant) -> Vec<Value> {
     let own = json!({
@@ -110,14 +120,26 @@ fn nodes(facts: &NodeFacts, others: &[NodeStatus], now: Instant) -> Vec<Value> {
 
 /// This node's queues with their counts, then those that live elsewhere, which only their homes can count, then
 /// those that are away with their homes; by name each.
-fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Vec<Value> {
+pub(super) fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Vec<Value> {
+    let mut policies = Policies::default();
+    for policy in &overview.policies {
+        policies.put(policy.clone());
+    }
+    let definitions: BTreeMap<QueueId, &QueueDefinition> =
+        overview.queues.iter().map(|queue| (queue.record.id, &*queue.record.definition)).collect();
+    // nobody knows the definition of a queue that came or went meanwhile
+    let policy_of = |id: &QueueId| {
+        definitions.get(id).map_or((Value::Null, json!({})), |queue| of_queue(&policies, queue))
+    };
     let mut own: Vec<_> = reports.iter().flat_map(|report| &report.queues).collect();
     own.sort_by_key(|queue| (&queue.vhost, &queue.name));
     let own = own.into_iter().map(|queue| {
+        let (policy, effective) = policy_of(&queue.id);
         json!({
             "name": queue.name.as_str(), "vhost": queue.vhost.as_str(), "home": whole(queue.home.node),
             "shard": queue.home.shard.0, "ready": queue.ready, "unacked": queue.unacked,
             "consumers": queue.consumers, "durable": queue.durable, "away": false,
+            "policy": policy, "effective_policy_definition": effective,
         })
     });
     let mut elsewhere: Vec<&QueueStatus> =
@@ -126,10 +148,12 @@ fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Ve
         .sort_by_key(|queue| (queue.masked, &queue.record.definition.vhost, &queue.record.definition.name));
     let elsewhere = elsewhere.into_iter().map(|queue| {
         let record = &queue.record;
+        let (policy, effective) = of_queue(&policies, &record.definition);
         json!({
             "name": record.definition.name.as_str(), "vhost": record.definition.vhost.as_str(), "home": whole(record.home.node),
             "shard": record.home.shard.0, "ready": null, "unacked": null, "consumers": null,
             "durable": record.definition.durable, "away": queue.masked,
+            "policy": policy, "effective_policy_definition": effective,
         })
     });
     own.chain(elsewhere).collect()
@@ -197,9 +221,8 @@ fn warnings(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leveret_model::definition::QueueDefinition;
     use leveret_model::directory::QueueRecord;
-    use leveret_model::{Boot, Incarnation, Name, QueueId, ShardAddress, ShardId};
+    use leveret_model::{Boot, Incarnation, Name, ShardAddress, ShardId};
     use std::time::Duration;
 
     const OWN: NodeId = NodeId(1);
@@ -271,6 +294,7 @@ mod tests {
             nodes: Vec::new(),
             queues: queues_there.into(),
             renamed: Vec::new(),
+            policies: Vec::new(),
             unknown_records: Vec::new(),
             why_alone: None,
             stopped: false,

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use leveret_link::record::{LaneTarget, Record, RemoteConsumer};
 use leveret_model::directory::QueueRecord;
+use leveret_model::settings::QueueSettings;
 use leveret_model::{
     Boot, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, Message, OwnedMessage, Position, QueueHandle,
     QueueId, Seed, Settlement, ShardAddress, StoreMark, Stored, Terms, Unread,
@@ -21,6 +22,7 @@ use leveret_queue::{
 use super::commit::Commits;
 use super::departures::Departed;
 use super::exclusive::{Exclusive, owner};
+use super::policies::HomePolicy;
 use super::question::GotMessage;
 use super::timers::QueueTimers;
 use crate::bounds::Bounds;
@@ -34,6 +36,8 @@ pub(crate) struct Home {
     lanes: Lanes,
     /// When the shard tells it the time (`timers.rs`).
     pub(super) timer_at: Instant,
+    /// The policy whose settings the queue has (`policies.rs`).
+    pub(super) policy: HomePolicy,
     /// The connection of this shard that alone may use it.
     pub(super) owner: Option<ConnectionKey>,
     /// It is being deleted: it takes and gives nothing until it is dropped (`ToShard::CloseQueue`).
@@ -50,6 +54,7 @@ impl Home {
             queue: Queue::new(record, seed),
             lanes: Lanes::default(),
             timer_at: Instant::FAR,
+            policy: None,
             owner: owner(&record.definition, record.home),
             closed: false,
             throttles: false,
@@ -343,6 +348,12 @@ impl AtHome<'_> {
         self.home.closed = true;
         self.home.queue.enforce(self.lifetimes.now);
         self.home.queue.ready()
+    }
+
+    /// Another policy counts for it, or the same with other settings.
+    pub(super) fn set_policy(&mut self, policy: HomePolicy, settings: &QueueSettings) {
+        self.home.policy = policy;
+        self.home.queue.set_settings(settings, self.lifetimes.now);
     }
 
     /// Its consumers end, and with `delete` its messages leave. Gives the consumers in the order in which they

@@ -17,6 +17,7 @@ mod many;
 mod memory;
 mod merging;
 mod pauses;
+mod policies;
 mod random;
 mod refusals;
 mod repeats;

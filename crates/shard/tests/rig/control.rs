@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition};
 use leveret_model::directory::{Change, Command, FromShard, QueueRecord, Reply, ToShard};
+use leveret_model::policy::Policy;
 use leveret_model::{Name, NodeId, QueueId, Refusal, ReplyCode, RequestId, ShardAddress, Ulid};
 
 type Mail = Vec<(ShardAddress, ToShard)>;
@@ -172,6 +173,13 @@ impl Control {
                     return reply(from, request, Reply::Done);
                 }
                 self.change(changes, from, request, Reply::Done)
+            }
+            Command::SetPolicy(policy) => {
+                let policy = Policy::new((*policy).clone()).into();
+                self.change(vec![Change::PutPolicy(policy)], from, request, Reply::Done)
+            }
+            Command::ClearPolicy { vhost, name } => {
+                self.change(vec![Change::DropPolicy { vhost, name }], from, request, Reply::Done)
             }
         }
     }

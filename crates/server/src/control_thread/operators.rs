@@ -1,0 +1,31 @@
+//! Operators at the admin socket that wait for the answer to a command. There are as many as the socket takes at
+//! once (`limits::ADMIN_CONNECTIONS_MAX`); one that gave up has hung up, and its answer finds nobody.
+
+use std::collections::BTreeMap;
+
+use crossbeam_channel::Sender;
+use leveret_model::RequestId;
+use leveret_model::directory::Reply;
+
+/// Who waits for what.
+#[derive(Debug, Default)]
+pub(super) struct Operators {
+    waiting: BTreeMap<RequestId, Sender<Reply>>,
+    last: u64,
+}
+
+impl Operators {
+    pub(super) fn enter(&mut self, to: Sender<Reply>) -> RequestId {
+        self.last += 1;
+        let request = RequestId(self.last);
+        self.waiting.insert(request, to);
+        request
+    }
+
+    pub(super) fn answer(&mut self, request: RequestId, reply: Reply) {
+        if let Some(to) = self.waiting.remove(&request) {
+            // nobody listens any more if it took too long
+            let _ = to.try_send(reply);
+        }
+    }
+}
