@@ -5,22 +5,24 @@
 //! so that a newer node and an older program understand each other.
 
 mod sessions;
+mod tables;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
 use leveret_model::limits::{STATUS_ANSWER_BYTES_MAX, STATUS_ANSWER_WAIT};
 use serde::Deserialize;
 
 use crate::{config, output};
 
 use self::sessions::Sessions;
+use self::tables::section;
+pub(crate) use self::tables::{table, tame};
 
 /// File name of the admin socket in the data directory.
 const ADMIN_SOCKET: &str = "admin.sock";
@@ -35,6 +37,9 @@ pub(crate) struct StatusArgs {
     /// Print the JSON document instead of tables
     #[arg(long)]
     json: bool,
+    /// Print the state of the node alone; exit code 0 if it is ready, 1 if it joins, leaves or does not run
+    #[arg(long, conflicts_with = "json")]
+    ready: bool,
 }
 
 /// What a node says about itself and its cluster.
@@ -107,15 +112,20 @@ struct Memory {
 }
 
 /// Asks and prints.
-pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let data_dir = config::data_dir(args.data_dir.as_deref(), &config::environment())?;
     let document = read(&ask(&data_dir, "status", STATUS_ANSWER_WAIT)?)?;
+    if args.ready {
+        let state = document["node"]["state"].as_str().unwrap_or("unknown");
+        output::print(&format!("{state}\n"))?;
+        return Ok(if state == "ready" { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     if args.json {
-        return output::print(&format!("{document:#}\n"));
+        return output::print(&format!("{document:#}\n")).map(|()| ExitCode::SUCCESS);
     }
     let report: Report =
         serde_json::from_value(document).context("the node's answer is not a status report")?;
-    output::print(&render(&report))
+    output::print(&render(&report)).map(|()| ExitCode::SUCCESS)
 }
 
 /// How many other nodes the node of a data directory sees alive.
@@ -228,52 +238,6 @@ fn titled(what: &str, all: usize, bad: usize, how: &str) -> String {
         0 => format!("{what}: {all}"),
         bad => format!("{what}: {all}, {bad} of them {how}"),
     }
-}
-
-fn section<T>(
-    title: &str,
-    columns: &[&str],
-    right: &[usize],
-    rows: &[T],
-    row: impl Fn(&T) -> Vec<String>,
-) -> String {
-    let mut text = format!("\n{title}\n");
-    if !rows.is_empty() {
-        text.push_str(&table(columns, right, rows, row));
-    }
-    text
-}
-
-/// Rows under a heading. Every cell may be somebody else's text.
-pub(crate) fn table<T>(
-    columns: &[&str],
-    right: &[usize],
-    rows: &[T],
-    row: impl Fn(&T) -> Vec<String>,
-) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(columns);
-    table.add_rows(rows.iter().map(|one| row(one).iter().map(|cell| tame(cell)).collect::<Vec<_>>()));
-    for &column in right {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.trim_fmt() + "\n"
-}
-
-/// A text of somebody else's for a terminal: what is no letter there, but moves its cursor, ends a line or
-/// turns its direction around, is spelt out.
-pub(crate) fn tame(text: &str) -> String {
-    let wild = |c: char| {
-        let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
-    };
-    let mut tamed = String::with_capacity(text.len());
-    for c in text.chars() {
-        if wild(c) { tamed.extend(c.escape_debug()) } else { tamed.push(c) }
-    }
-    tamed
 }
 
 /// What people see of an id, here and in logs.

@@ -1,9 +1,11 @@
 //! The table against plain lists that are searched from end to end, over random histories.
 
 use super::*;
-use leveret_model::policy::{ApplyTo, Policy, PolicyDefinition};
+use leveret_model::policy::PolicyDefinition;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+
+mod policies;
 
 /// The definition of the table.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,33 +66,9 @@ impl Model {
                 }
             }
             Change::DropBinding(gone) => self.bindings.retain(|old| !old.same(gone)),
-            Change::PutPolicy(policy) => {
-                let policy = policy.definition();
-                if !self.policies.contains(policy) {
-                    self.drop_policy(&policy.vhost, &policy.name);
-                    self.policies.push(policy.clone());
-                }
-            }
+            Change::PutPolicy(policy) => self.put_policy(policy.definition()),
             Change::DropPolicy { vhost, name } => self.drop_policy(vhost, name),
         }
-    }
-
-    fn drop_policy(&mut self, vhost: &Name, name: &Name) {
-        self.policies.retain(|old| old.name != *name || old.vhost != *vhost);
-    }
-
-    /// By the declaration, else by the policy of the highest priority whose pattern, a plain text, is in the name.
-    fn alternate(&self, vhost: &str, name: &str) -> Option<String> {
-        let is_it = |e: &&ExchangeDefinition| *e.name == *name && *e.vhost == *vhost;
-        if let Some(declared) = self.exchanges.iter().find(is_it).and_then(alternate_of) {
-            return Some(declared);
-        }
-        let matching = self.policies.iter().filter(|policy| {
-            *policy.vhost == *vhost && policy.apply_to != ApplyTo::Queues && name.contains(&*policy.pattern)
-        });
-        let counts = matching.min_by_key(|policy| (-policy.priority, policy.name.clone()))?;
-        let value = counts.settings.get("alternate-exchange")?.as_bytes()?;
-        Some(String::from_utf8_lossy(value).into_owned())
     }
 
     fn mask(&mut self, id: QueueId, masked: bool) {
@@ -138,8 +116,7 @@ impl Model {
                     DestinationKind::Exchange => todo.push(b.destination.as_str().into()),
                 }
             }
-            let alternate = self.alternate(vhost, &source);
-            todo.extend(alternate.filter(|name| !matched && !name.is_empty()));
+            todo.extend(self.alternate(vhost, &source).filter(|name| !matched && !name.is_empty()));
         }
         reached
     }
@@ -241,24 +218,6 @@ fn any_binding() -> impl Strategy<Value = Binding> {
     )
 }
 
-fn any_policy() -> impl Strategy<Value = PolicyDefinition> {
-    let apply_to = prop::sample::select(&[ApplyTo::All, ApplyTo::Exchanges, ApplyTo::Queues][..]);
-    let setting = prop::option::weighted(0.8, some(&EXCHANGES));
-    let pattern = prop::sample::select(&["", "e", "amq.", "e1"][..]);
-    (vhost(), 0..3u8, pattern, apply_to, -1..2i64, setting).prop_map(
-        |(vhost, name, pattern, apply_to, priority, alternate)| {
-            let (key, value) = match alternate {
-                Some(name) => (&b"alternate-exchange"[..], Value::LongString(name.as_bytes().into())),
-                None => (&b"max-length"[..], Value::I64(5)),
-            };
-            let settings = Arguments([(RoutingKey::new(key), value)].into());
-            let name = Name::new(["p0", "p1", "p2"][usize::from(name)]);
-            // a dot is any byte in a pattern, and there is no name in which that differs
-            PolicyDefinition { vhost, name, pattern: pattern.into(), apply_to, priority, settings }
-        },
-    )
-}
-
 fn change() -> impl Strategy<Value = Change> {
     let queue_id = || (0..6u128).prop_map(id);
     prop_oneof![
@@ -270,8 +229,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => queue_id().prop_map(|id| Change::MaskQueue { id }),
         1 => queue_id().prop_map(|id| Change::UnmaskQueue { id }),
         10 => any_binding().prop_map(Change::PutBinding),
-        3 => any_policy().prop_map(|policy| Change::PutPolicy(Policy::new(policy).into())),
-        1 => any_policy().prop_map(|policy| Change::DropPolicy { vhost: policy.vhost, name: policy.name }),
+        4 => policies::policy_change(),
         // more than by luck: see `history`
         2 => any_binding().prop_map(Change::DropBinding),
     ]
@@ -378,9 +336,7 @@ fn drop_all(table: &mut Table, model: &Model) {
     for binding in &model.bindings {
         table.apply(&Change::DropBinding(binding.clone()));
     }
-    for policy in &model.policies {
-        table.apply(&Change::DropPolicy { vhost: policy.vhost.clone(), name: policy.name.clone() });
-    }
+    model.policy_drops().for_each(|change| drop(table.apply(&change)));
     for exchange in &model.exchanges {
         table.apply(&Change::DropExchange { vhost: exchange.vhost.clone(), name: exchange.name.clone() });
     }
