@@ -84,11 +84,13 @@ fn one_policy_two_nodes() {
     }
     let told = refused(&first, &["queue", "explain", "nothing\n"]);
     assert!(told.contains(r"no queue 'nothing\n' in vhost '/'"), "{told}");
+    // a node that comes later has it, too
+    let third = Node::start_with(&[first.process.cluster()], Some(&first));
+    let all = || vec![first.process.cluster(), second.process.cluster(), third.process.cluster()];
+    [&first, &second, &third].into_iter().for_each(|node| node.process.wait_for_members(all()));
     drop((publisher, first));
     owner.publish_numbers("orders.1", 5..9);
     assert_eq!(owner.count("orders.1"), 3);
-    // a new node has it from the one that lives
-    let third = Node::start(&[&second]);
     let newcomer = Session::open(&third);
     newcomer.declare("orders.2");
     newcomer.publish_numbers("orders.2", 0..7);

@@ -130,7 +130,7 @@ fn a_policy_gives_an_exchange_an_alternate_unless_its_declaration_names_one() {
         rig.hears(other, &Heard::Method("exchange.declare-ok"));
     }
     rig.confirms(other);
-    let mut taken = |rig: &mut Rig, exchange: &str| {
+    let taken = |rig: &mut Rig, exchange: &str| {
         rig.client(other).publishes(1, (exchange, "k"), true, b"m");
         let heard = rig.heard(other);
         !heard.iter().any(|heard| matches!(heard, Heard::Return { .. }))
