@@ -112,7 +112,7 @@ fn what_is_wrong_with_a_policy_is_said_and_nothing_is_set() {
         (["p", "^q", "{"], "no JSON object"),
         (["", "^q", r#"{"expires": 1}"#], "a policy has a name"),
     ] {
-        let said = refused(&node, &[&["policy", "set"], &words[..]].concat());
+        let said = refused(&node, &[&["policy", "set"][..], &words[..]].concat());
         assert!(said.contains(says) && said.lines().count() == 1, "{words:?}: {said}");
     }
     let long = "x".repeat(20_000);

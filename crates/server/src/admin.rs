@@ -7,6 +7,7 @@ mod document;
 mod policies;
 mod queues;
 mod sessions;
+mod settings_json;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -67,10 +67,9 @@ use self::away::Away;
 use self::commit::Commits;
 use self::early::Early;
 use self::home::AtHome;
-use self::lists::{Lifetimes, Lists};
+use self::lists::{Lifetimes, Lists, PolicyWalk};
 use self::moving::{Arrivals, Leaving};
 use self::places::{Entry, Place, Places};
-use self::policies::PolicyWalk;
 use self::purges::Purges;
 
 /// Copies of publishes that went to queues.

@@ -11,8 +11,6 @@ use leveret_model::directory::Command;
 use leveret_model::policy::{ApplyTo, PolicyDefinition};
 use leveret_model::{Arguments, Instant, Name, RequestId, RoutingKey, SplitMix, Value};
 
-use crate::world::HEAL_AT;
-
 /// A policy is written so often, at most.
 const EVERY_MS: u64 = 400;
 /// More than any queue has.
@@ -22,13 +20,15 @@ const LENGTH: i64 = 1 << 40;
 #[derive(Debug)]
 pub(crate) struct PolicyOperator {
     next: Instant,
+    /// Then all is to settle.
+    until: Instant,
     requests: u64,
     random: SplitMix,
 }
 
 impl PolicyOperator {
-    pub(crate) fn new(random: SplitMix) -> Self {
-        Self { next: Instant::ZERO, requests: 0, random }
+    pub(crate) fn new(random: SplitMix, until: Instant) -> Self {
+        Self { next: Instant::ZERO, until, requests: 0, random }
     }
 
     pub(crate) const fn next_deadline(&self) -> Instant {
@@ -39,7 +39,7 @@ impl PolicyOperator {
         if self.next > now {
             return;
         }
-        if now >= Instant::ZERO + HEAL_AT {
+        if now >= self.until {
             self.next = Instant::FAR;
             return;
         }

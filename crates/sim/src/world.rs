@@ -319,7 +319,8 @@ impl World {
         let mut ways = ways!(self);
         let mut process = Process::start(id, host, self.planted, &mut ways);
         process.control.later_version = (self.later_version && is_later(id)).then(LaterVersion::default);
-        let operator = || PolicyOperator::new(SplitMix::new(Seed(self.seed).part(u64::from(id.0))));
+        let random = SplitMix::new(Seed(self.seed).part(u64::from(id.0)));
+        let operator = || PolicyOperator::new(random, Instant::ZERO + HEAL_AT);
         process.control.operator = self.later_version.then(operator);
         let hello = process.hello.clone();
         ways.trace

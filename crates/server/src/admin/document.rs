@@ -14,7 +14,7 @@ use leveret_model::{Instant, NodeId, QueueId};
 use leveret_shard::{Pressure, ShardReport, Traffic};
 use serde_json::{Value, json};
 
-use super::policies::of_queue;
+use super::settings_json::of_queue;
 use super::{NodeState, Overview};
 use crate::clock;
 use crate::memory::NodeMemory;

@@ -3,12 +3,11 @@
 use crossbeam_channel::bounded;
 use leveret_model::definition::DEFAULT_VHOST;
 use leveret_model::directory::{Command, Reply};
-use leveret_model::policy::{
-    ApplyTo, Pattern, Policies, Policy, PolicyDefinition, PolicySubject, check_settings,
-};
+use leveret_model::policy::{ApplyTo, Pattern, Policies, Policy, PolicyDefinition, check_settings};
 use leveret_model::{Arguments, Name, RoutingKey, Value as Setting, limits};
 use serde_json::{Map, Value, json};
 
+use super::settings_json::settings;
 use super::{Admin, no_answer};
 use crate::control_thread::ToControl;
 
@@ -68,25 +67,6 @@ fn shown(policy: &Policy) -> Value {
     })
 }
 
-/// A table of settings as an object.
-pub(super) fn settings(settings: &Arguments) -> Value {
-    let entry =
-        |(key, value): &(RoutingKey, Setting)| (String::from_utf8_lossy(key).into_owned(), setting(value));
-    Value::Object(settings.0.iter().map(entry).collect())
-}
-
-/// A value of a setting or an argument.
-pub(super) fn setting(value: &Setting) -> Value {
-    if let Some(number) = value.as_integer() {
-        return number.into();
-    }
-    match value {
-        Setting::Bool(on) => (*on).into(),
-        // of another version; no setting of this one takes it
-        other => other.as_bytes().map_or(Value::Null, |bytes| String::from_utf8_lossy(bytes).into()),
-    }
-}
-
 /// What an operator wrote, checked.
 fn definition(text: &str) -> Result<PolicyDefinition, String> {
     let wanted: Value =
@@ -141,18 +121,6 @@ fn arguments(entries: &Map<String, Value>) -> Result<Arguments, String> {
         Ok((RoutingKey::new(key.as_bytes()), value))
     };
     entries.iter().map(entry).collect::<Result<_, _>>().map(Arguments)
-}
-
-/// The policy that counts for a queue, and what it sets.
-pub(super) fn of_queue(
-    policies: &Policies,
-    queue: &leveret_model::definition::QueueDefinition,
-) -> (Value, Value) {
-    let subject = PolicySubject::Queue(queue.arguments.settings().kind);
-    match policies.best(&queue.vhost, &queue.name, subject).0 {
-        Some(policy) => (policy.definition().name.as_str().into(), settings(&policy.definition().settings)),
-        None => (Value::Null, json!({})),
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use leveret_model::policy::{Policies, Policy, PolicyKey, PolicySubject};
 use leveret_model::{Name, limits};
 use serde_json::{Value, json};
 
-use super::policies::setting;
+use super::settings_json::setting;
 use super::{Admin, document, no_answer};
 use crate::control_thread::ToControl;
 

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use leveret_link::record::{LaneTarget, Record, RemoteConsumer};
 use leveret_model::directory::QueueRecord;
+use leveret_model::policy::Policy;
 use leveret_model::settings::QueueSettings;
 use leveret_model::{
     Boot, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, Message, OwnedMessage, Position, QueueHandle,
@@ -25,7 +26,6 @@ use super::commit::Commits;
 use super::departures::Departed;
 use super::exclusive::owner;
 use super::lists::{Lifetimes, Lists};
-use super::policies::HomePolicy;
 use super::question::GotMessage;
 use super::timers::QueueTimers;
 use crate::bounds::Bounds;
@@ -40,7 +40,7 @@ pub(crate) struct Home {
     /// When the shard tells it the time (`timers.rs`).
     pub(super) timer_at: Instant,
     /// The policy whose settings the queue has (`policies.rs`).
-    pub(super) policy: HomePolicy,
+    pub(super) policy: Option<alloc::sync::Arc<Policy>>,
     /// The connection of this shard that alone may use it.
     pub(super) owner: Option<ConnectionKey>,
     /// It is being deleted: it takes and gives nothing until it is dropped (`ToShard::CloseQueue`).
@@ -339,7 +339,7 @@ impl AtHome<'_> {
     }
 
     /// Another policy counts for it, or the same with other settings.
-    pub(super) fn set_policy(&mut self, policy: HomePolicy, settings: &QueueSettings) {
+    pub(super) fn set_policy(&mut self, policy: Option<alloc::sync::Arc<Policy>>, settings: &QueueSettings) {
         self.home.policy = policy;
         self.home.queue.set_settings(settings, self.lifetimes.now);
     }

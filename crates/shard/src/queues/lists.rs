@@ -30,3 +30,12 @@ pub(super) struct Lifetimes {
     /// Queues that are over by themselves: closed, and their records are to be deleted.
     pub(super) over: Vec<QueueHandle>,
 }
+
+/// The walk over the table after a change of policies (`policies.rs`).
+#[derive(Debug, Default)]
+pub(super) struct PolicyWalk {
+    /// The next slot of the table.
+    pub(super) next: usize,
+    /// Slots to look at still.
+    pub(super) left: usize,
+}

@@ -4,22 +4,12 @@
 //! are looked at again, some in each turn: the walk goes once around the table from where it is, so the bound
 //! of a turn holds for any number of queues and policies, and a message never pays for a pattern.
 
-use alloc::sync::Arc;
-
-use leveret_model::policy::{Policy, PolicySubject};
+use leveret_model::policy::PolicySubject;
 use leveret_model::{QueueHandle, limits};
 use leveret_route::Table;
 
 use super::Queues;
-
-/// The walk after a change of policies.
-#[derive(Debug, Default)]
-pub(super) struct PolicyWalk {
-    /// The next slot of the table.
-    next: usize,
-    /// Slots to look at still.
-    left: usize,
-}
+use super::lists::PolicyWalk;
 
 impl Queues {
     /// A policy came, changed or went: every queue here is looked at again.
@@ -40,8 +30,8 @@ impl Queues {
             let PolicyWalk { next, left } = &mut self.policy_walk;
             let slot = *next % slots.max(1);
             (*next, *left) = (slot + 1, *left - 1);
-            let handle = self.places.within(slot..slot + 1).next().map(|entry| entry.id);
-            let handle = handle.and_then(|id| self.places.handle(id));
+            let queue = self.places.within(slot..slot + 1).next().map(|entry| entry.id);
+            let handle = queue.and_then(|id| self.places.handle(id));
             let compared = handle.map_or(0, |handle| self.settle_policy(handle, table));
             budget = budget.saturating_sub(compared + 1);
         }
@@ -61,6 +51,3 @@ impl Queues {
         compared
     }
 }
-
-/// What a home keeps of its policy.
-pub(super) type HomePolicy = Option<Arc<Policy>>;
