@@ -36,6 +36,7 @@ impl Machines {
             ToShard::Lease { until } => {
                 if self.view.set_lease(until) {
                     self.ingress.retry();
+                    self.queues.retry_dead_letters();
                     let (requests, mut rooms) = self.requests();
                     requests.on_lease(&mut rooms);
                 }
@@ -75,6 +76,7 @@ impl Machines {
         }
         // What could not go before may go now, or is known to have nowhere to go.
         self.ingress.retry();
+        self.queues.retry_dead_letters();
     }
 
     fn on_put_queue(&mut self, change: &Change, record: &QueueRecord) {
@@ -84,6 +86,9 @@ impl Machines {
         queues.open(record, view, |connection| clients.may_own_queues(connection));
         self.view.apply(change);
         if renamed && let Some(handle) = self.queues.handle(record.id) {
+            // deaths name the queue
+            let target = record.definition.arguments.settings().dead_letter_target();
+            self.queues.set_dead_letter_target(record, target);
             self.end_queue(handle, false, true);
         }
     }

@@ -2,6 +2,7 @@
 
 use leveret_link::record::Record;
 use leveret_model::directory::QueueRecord;
+use leveret_model::settings::DeadLetterTarget;
 use leveret_model::{
     ChannelKey, ConnectionKey, ConsumerNumber, Instant, LaneSequence, QueueHandle, QueueId, Refusal,
     ShardAddress, refusals,
@@ -41,6 +42,13 @@ impl Queues {
             }
         }
         self.take_early(id, view);
+    }
+
+    /// From now on the dead letters of a queue that is at home here go there; `None` drops them.
+    pub(crate) fn set_dead_letter_target(&mut self, record: &QueueRecord, target: Option<DeadLetterTarget>) {
+        if let Some(home) = self.home_of(record.id) {
+            home.home.set_dead_letter_target(&record.definition, target);
+        }
     }
 
     /// What came for the queue before it did goes on.

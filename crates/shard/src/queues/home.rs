@@ -8,18 +8,21 @@
 use alloc::vec::Vec;
 
 use leveret_link::record::{LaneTarget, Record, RemoteConsumer};
+use leveret_model::definition::QueueDefinition;
 use leveret_model::directory::QueueRecord;
+use leveret_model::settings::DeadLetterTarget;
 use leveret_model::{
     Boot, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, Message, OwnedMessage, Position, QueueHandle,
     QueueId, Seed, Settlement, ShardAddress, StoreMark, Stored, Terms, Unread,
 };
 use leveret_queue::{
-    Arena, Cause, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused, Subscription,
-    Window,
+    Arena, Cause, Departure, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused,
+    Subscription, Window,
 };
 
 use super::commit::Commits;
-use super::departures::Departed;
+use super::dead_letters::{DeadLettered, Outlet};
+use super::departures::Departures;
 use super::exclusive::{Exclusive, owner};
 use super::question::GotMessage;
 use super::timers::QueueTimers;
@@ -38,6 +41,8 @@ pub(crate) struct Home {
     pub(super) owner: Option<ConnectionKey>,
     /// It is being deleted: it takes and gives nothing until it is dropped (`ToShard::CloseQueue`).
     pub(super) closed: bool,
+    /// Where what dies in it goes.
+    dead_letters: Option<alloc::boxed::Box<Outlet>>,
     /// Its publishers wait (`throttle.rs`).
     pub(super) throttles: bool,
     /// Shards elsewhere that were told so.
@@ -52,6 +57,7 @@ impl Home {
             timer_at: Instant::FAR,
             owner: owner(&record.definition, record.home),
             closed: false,
+            dead_letters: Outlet::of(&record.definition),
             throttles: false,
             throttled_shards: Vec::new(),
         }
@@ -60,6 +66,16 @@ impl Home {
     /// What the queue says of itself: counts, never contents.
     pub(super) fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    /// From now on its dead letters go there: one value, whoever decided it. Its name may be another too.
+    pub(super) fn set_dead_letter_target(&mut self, queue: &QueueDefinition, to: Option<DeadLetterTarget>) {
+        Outlet::set(&mut self.dead_letters, queue, to);
+    }
+
+    /// How many of its messages became dead letters.
+    pub(super) fn dead_lettered(&self) -> DeadLettered {
+        self.dead_letters.as_ref().map(|outlet| outlet.counts()).unwrap_or_default()
     }
 
     /// See [`Queue::dispatch`]. hot.
@@ -82,10 +98,10 @@ impl Home {
         handle: QueueHandle,
         timers: &mut QueueTimers,
         arena: &mut Arena,
-        departed: &mut Departed,
+        departed: &mut Departures,
     ) {
         if self.queue.is_ruled() {
-            departed.end_turn(&mut self.queue, arena);
+            departed.end_turn(&mut self.queue, &mut self.dead_letters, arena);
             let due = self.queue.message_deadline();
             if due < self.timer_at {
                 timers.set(handle, &mut self.timer_at, due);
@@ -133,7 +149,7 @@ pub(crate) struct AtHome<'a> {
     pub(super) commits: &'a mut Commits,
     pub(super) lists: &'a mut Lists,
     pub(super) lifetimes: &'a mut Lifetimes,
-    pub(super) departed: &'a mut Departed,
+    pub(super) departed: &'a mut Departures,
 }
 
 impl Drop for AtHome<'_> {
@@ -238,8 +254,8 @@ impl AtHome<'_> {
         match self.home.queue.settle(holder, position, how) {
             Left::Acked(message) => self.arena.release(message),
             Left::Rejected(message) => {
-                self.departed.count(Cause::Rejected);
-                self.arena.release(message);
+                let source = (self.id, self.home.dead_letters.as_mut());
+                self.departed.leave(source, Departure { message, cause: Cause::Rejected }, self.arena);
             }
             Left::Requeued | Left::NotHeld => {}
         }

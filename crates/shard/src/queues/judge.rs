@@ -7,6 +7,7 @@ use leveret_model::{ConnectionKey, Message, QueueHandle, QueueId, ShardAddress};
 use leveret_queue::{MessageRef, Queue};
 
 use super::Queues;
+use super::dead_letters::DeadLettered;
 use super::places::{Entry, Place};
 
 /// A queue at home here, to be looked at.
@@ -17,6 +18,8 @@ pub(crate) struct QueueAtHome<'a> {
     pub(crate) queue: &'a Queue,
     /// The connection of this shard that alone may use it.
     pub(crate) owner: Option<ConnectionKey>,
+    /// Messages that became dead letters.
+    pub(crate) dead_lettered: DeadLettered,
     /// It is being deleted.
     pub(crate) closed: bool,
 }
@@ -34,6 +37,7 @@ impl Queues {
                 id: entry.id,
                 queue: home.queue(),
                 owner: home.owner,
+                dead_lettered: home.dead_lettered(),
                 closed: home.closed,
             }),
             Place::Away(_) => None,

@@ -1,0 +1,434 @@
+//! Dead letters of the queues at home here, until every queue that they go to has them (docs/dead-letters.md).
+//!
+//! A message that dies goes into the row of its source; at the end of the turn the row is routed from its front.
+//! To queues elsewhere it takes their lanes, as a client's publish does, and waits there for as long as its queue
+//! exists: a lane appends it once and in order. The source's reference goes when all have answered.
+//!
+//! Invariants: *order*: letters of one source leave in the order of their deaths, and reach one queue in that
+//! order unless that queue loses its name meanwhile. *whole*: a letter is sent to all of its queues or to none,
+//! so one that is held back has reached nobody in vain.
+
+mod deaths;
+mod letter;
+mod route;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use leveret_link::record::LaneTarget;
+use leveret_model::definition::QueueDefinition;
+use leveret_model::settings::DeadLetterTarget;
+use leveret_model::{Body, Instant, Message, Name, QueueHandle, QueueId, Stored, limits};
+use leveret_queue::{Arena, Cause, Departure, MessageRef};
+
+use self::letter::Letter;
+use self::route::Targets;
+use super::Queues;
+use super::places::{Entry, Place};
+use super::publisher::{Answered, Owed, Publisher};
+use crate::view::ClusterView;
+
+/// Where messages die, and where they go then: one value, which stands until another takes its place.
+#[derive(Debug)]
+pub(crate) struct Source {
+    vhost: Name,
+    queue: Name,
+    target: DeadLetterTarget,
+}
+
+/// What a home keeps for its dead letters.
+#[derive(Debug, Default)]
+pub(crate) struct Outlet {
+    /// `None` drops what dies.
+    source: Option<Arc<Source>>,
+    counts: DeadLettered,
+}
+
+/// Messages of a queue that became dead letters, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct DeadLettered {
+    pub expired: u64,
+    pub over_length: u64,
+    pub rejected: u64,
+    pub returned_too_often: u64,
+}
+
+impl Outlet {
+    /// As the queue's arguments say; `None` for a queue that drops what dies.
+    pub(super) fn of(definition: &QueueDefinition) -> Option<Box<Self>> {
+        let mut outlet = None;
+        Self::set(&mut outlet, definition, definition.arguments.settings().dead_letter_target());
+        outlet
+    }
+
+    /// From now on dead letters go there. Those that died before go where they were to go then.
+    pub(super) fn set(
+        outlet: &mut Option<Box<Self>>,
+        queue: &QueueDefinition,
+        target: Option<DeadLetterTarget>,
+    ) {
+        let source = target
+            .map(|target| Arc::new(Source { vhost: queue.vhost.clone(), queue: queue.name.clone(), target }));
+        if source.is_some() || outlet.is_some() {
+            outlet.get_or_insert_default().source = source;
+        }
+    }
+
+    /// How many went.
+    pub(super) fn counts(&self) -> DeadLettered {
+        self.counts
+    }
+
+    /// A message becomes a dead letter if it died of something that makes one.
+    fn take(&mut self, queue: QueueId, departure: Departure, at_s: u64) -> Option<Dead> {
+        let source = Arc::clone(self.source.as_ref()?);
+        let count = match departure.cause {
+            Cause::Expired => &mut self.counts.expired,
+            Cause::MaxLength => &mut self.counts.over_length,
+            Cause::Rejected => &mut self.counts.rejected,
+            Cause::DeliveryLimit => &mut self.counts.returned_too_often,
+            Cause::Refused => return None,
+        };
+        *count += 1;
+        let Departure { message, cause } = departure;
+        Some(Dead {
+            queue,
+            source,
+            message,
+            cause,
+            at_s,
+            number: 0,
+            reached: Vec::new(),
+            owed: 0,
+            again: false,
+        })
+    }
+}
+
+/// A message that died.
+#[derive(Debug)]
+pub(super) struct Dead {
+    queue: QueueId,
+    source: Arc<Source>,
+    /// The source's reference.
+    message: MessageRef,
+    cause: Cause,
+    /// Seconds since 1970.
+    at_s: u64,
+    /// Which one of those that are sent; drawn anew each time.
+    number: u64,
+    /// Queues that have it, or will say so.
+    reached: Vec<QueueId>,
+    /// Answers that are owed.
+    owed: u32,
+    /// One of them was that the queue is not there any more: it is to be routed again.
+    again: bool,
+}
+
+/// A message leaves a queue here otherwise than by an acknowledgement.
+pub(super) fn bury(
+    outlet: Option<&mut Box<Outlet>>,
+    (queue, departure): (QueueId, Departure),
+    (dead, at_s): (&mut Vec<Dead>, u64),
+    arena: &mut Arena,
+) {
+    match outlet.and_then(|outlet| outlet.take(queue, departure, at_s)) {
+        Some(letter) => dead.push(letter),
+        None => arena.release(departure.message),
+    }
+}
+
+/// Counts one answer that is owed for one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DeadLetterSend(u64);
+
+/// What became of dead letters of this shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeadLetterTraffic {
+    /// Every queue that they go to has them.
+    pub(crate) delivered: u64,
+    /// There was no such exchange, or no queue, or only queues that they died in before.
+    pub(crate) unroutable: u64,
+    /// A target that was away got none, because too many waited for it.
+    pub(crate) passed_away: u64,
+}
+
+/// Letters of one source.
+#[derive(Debug, Default)]
+struct Row {
+    waiting: VecDeque<Dead>,
+    bytes: u64,
+    /// In `DeadLetters::due`.
+    due: bool,
+}
+
+/// Dead letters on their way.
+#[derive(Debug, Default)]
+pub(super) struct DeadLetters {
+    /// Those that are not sent, by the queue that they died in.
+    rows: BTreeMap<QueueId, Row>,
+    /// Rows that may go on, each once.
+    due: VecDeque<QueueId>,
+    /// Those that are sent and not answered.
+    sent: BTreeMap<u64, Dead>,
+    /// Answers that are owed: for which letter, by which queue.
+    owed: BTreeMap<DeadLetterSend, (u64, QueueId)>,
+    last: u64,
+    traffic: DeadLetterTraffic,
+}
+
+impl DeadLetters {
+    /// Something may go now.
+    pub(super) fn is_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    pub(super) fn traffic(&self) -> DeadLetterTraffic {
+        self.traffic
+    }
+
+    /// Letters that some queue does not have yet.
+    pub(super) fn len(&self) -> u64 {
+        (self.sent.len() + self.rows.values().map(|row| row.waiting.len()).sum::<usize>()) as u64
+    }
+
+    /// Letters of one queue are on their way.
+    pub(super) fn has_of(&self, queue: QueueId) -> bool {
+        self.rows.contains_key(&queue) || self.sent.values().any(|dead| dead.queue == queue)
+    }
+
+    /// What held them back may be over.
+    pub(super) fn retry(&mut self) {
+        for (queue, row) in &mut self.rows {
+            if !core::mem::replace(&mut row.due, true) {
+                self.due.push_back(*queue);
+            }
+        }
+    }
+
+    fn push(&mut self, dead: Dead, bytes: u64, first: bool) {
+        let queue = dead.queue;
+        let row = self.rows.entry(queue).or_default();
+        row.bytes += bytes;
+        let held = !row.waiting.is_empty();
+        if first {
+            row.waiting.push_front(dead)
+        } else {
+            row.waiting.push_back(dead)
+        }
+        // the others wait for the front, which has been tried
+        if (first || !held) && !core::mem::replace(&mut row.due, true) {
+            self.due.push_back(queue);
+        }
+    }
+
+    /// The next letter that may go.
+    fn pop(&mut self) -> Option<Dead> {
+        loop {
+            let queue = self.due.pop_front()?;
+            let Some(row) = self.rows.get_mut(&queue) else { continue };
+            row.due = false;
+            if let Some(dead) = row.waiting.pop_front() {
+                return Some(dead);
+            }
+        }
+    }
+
+    /// The front of a row went: the next one may.
+    fn advance(&mut self, queue: QueueId, bytes: u64) {
+        let Some(row) = self.rows.get_mut(&queue) else { return };
+        row.bytes -= bytes;
+        if row.waiting.is_empty() {
+            self.rows.remove(&queue);
+        } else if !core::mem::replace(&mut row.due, true) {
+            self.due.push_back(queue);
+        }
+    }
+
+    /// The front of a row waits, and the others behind it.
+    fn hold(&mut self, dead: Dead) {
+        if let Some(row) = self.rows.get_mut(&dead.queue) {
+            row.waiting.push_front(dead);
+        }
+    }
+
+    /// More of a row wait than may.
+    fn is_over(&self, queue: QueueId) -> bool {
+        self.rows.get(&queue).is_some_and(|row| {
+            row.waiting.len() >= limits::DEAD_LETTERS_HELD_MAX
+                || row.bytes > limits::DEAD_LETTERS_HELD_BYTES_MAX
+        })
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
+
+impl Queues {
+    /// Sends what died in this turn, and what was held back and may go now. hot: a look if there is nothing.
+    #[inline]
+    pub(crate) fn send_dead_letters(&mut self, view: &ClusterView) {
+        if self.has_dead_letters() {
+            self.send_some(view);
+        }
+    }
+
+    /// More may go without any input.
+    #[inline]
+    pub(super) fn has_dead_letters(&self) -> bool {
+        !self.out.departed.dead.is_empty() || self.dead_letters.is_due()
+    }
+
+    #[cold]
+    fn send_some(&mut self, view: &ClusterView) {
+        for dead in core::mem::take(&mut self.out.departed.dead) {
+            let bytes = self.weight_of(&dead);
+            self.dead_letters.push(dead, bytes, false);
+        }
+        for _ in 0..limits::DEAD_LETTERS_PER_TURN_MAX {
+            let Some(dead) = self.dead_letters.pop() else { break };
+            self.send_one(dead, view);
+        }
+    }
+
+    fn weight_of(&self, dead: &Dead) -> u64 {
+        self.arena.get(dead.message).weight_bytes() as u64
+    }
+
+    fn send_one(&mut self, mut dead: Dead, view: &ClusterView) {
+        let (queue, bytes) = (dead.queue, self.weight_of(&dead));
+        let past_away = self.dead_letters.is_over(queue);
+        let letter = Letter::new(&self.arena.get(dead.message), &dead.source, dead.cause, dead.at_s);
+        let Some(Targets { queues, complete }) = self.route_letter(&dead, &letter, past_away, view) else {
+            return self.dead_letters.hold(dead);
+        };
+        if !self.lanes_have_room(&queues) {
+            return self.dead_letters.hold(dead);
+        }
+        let traffic = &mut self.dead_letters.traffic;
+        traffic.passed_away += u64::from(!complete);
+        traffic.unroutable += u64::from(complete && queues.is_empty() && dead.reached.is_empty());
+        if !queues.is_empty() {
+            self.append_letter(&mut dead, &letter, &queues);
+        }
+        self.dead_letters.advance(queue, bytes);
+        self.end_letter(dead);
+    }
+
+    /// All of its queues have it, or are still to say so.
+    fn end_letter(&mut self, dead: Dead) {
+        if dead.owed > 0 {
+            self.dead_letters.sent.insert(dead.number, dead);
+            return;
+        }
+        self.dead_letters.traffic.delivered += u64::from(!dead.reached.is_empty());
+        self.arena.release(dead.message);
+    }
+
+    /// Puts a letter into its queues; each lane has room for it.
+    fn append_letter(&mut self, dead: &mut Dead, letter: &Letter, targets: &[QueueHandle]) {
+        let (flat, chunks);
+        let body = match self.arena.get(dead.message).body {
+            Body::Flat(bytes) => {
+                flat = bytes.to_vec();
+                Body::Flat(&flat)
+            }
+            Body::Chunks(slices) => {
+                chunks = slices.to_vec();
+                Body::Chunks(&chunks)
+            }
+        };
+        let message = Message { address: &letter.address, header: &letter.header, body, terms: letter.terms };
+        let kept = self.arena.insert(&message, targets.len() as u32);
+        dead.number = self.dead_letters.next_number();
+        self.last_publish.0 += 1;
+        for handle in targets {
+            let Some(id) = self.id(*handle) else {
+                self.arena.release(kept);
+                continue;
+            };
+            dead.reached.push(id);
+            let send = DeadLetterSend(self.dead_letters.next_number());
+            if self.append_letter_to(*handle, kept, &message, send) {
+                dead.owed += 1;
+                self.dead_letters.owed.insert(send, (dead.number, id));
+            }
+        }
+    }
+
+    /// True if an answer is owed.
+    fn append_letter_to(
+        &mut self,
+        handle: QueueHandle,
+        kept: MessageRef,
+        message: &Message<'_>,
+        send: DeadLetterSend,
+    ) -> bool {
+        let (bytes, terms) = (message.body.len(), message.terms);
+        let publisher = Some(Publisher::DeadLetter(send));
+        match self.places.get_mut(handle) {
+            Some(Entry { place: Place::Home(home), .. }) if !home.closed => {
+                let stored = self.home(handle).and_then(|mut home| home.append(kept, bytes, terms));
+                self.out.copies.here += u64::from(stored.is_some());
+                // one that the queue refuses has had its answer, as in RabbitMQ
+                let Some(Stored::At(mark)) = stored else { return false };
+                self.commits.wait(mark, Answered { publisher, shared: false, stored: true });
+                true
+            }
+            Some(Entry { id, place: Place::Away(away) }) => {
+                let owed = Owed { message: kept, publisher, shared: false, given_up: false };
+                // it waits for as long as the queue exists
+                let sequence = away.lane.push(owed, bytes as u64, Instant::FAR);
+                let target = LaneTarget { queue: *id, sequence, base: away.lane.base() };
+                self.peers.at(away.outbox).push_shared_publish(self.last_publish, target, message);
+                self.out.copies.away += 1;
+                true
+            }
+            // deleted, or about to be: it counts as not matched
+            _ => {
+                self.arena.release(kept);
+                false
+            }
+        }
+    }
+
+    /// A home answered for a letter, or its queue is gone: `stored` as in [`Answered`].
+    pub(crate) fn on_dead_letter_answered(&mut self, send: DeadLetterSend, stored: bool) {
+        let Some((number, queue)) = self.dead_letters.owed.remove(&send) else { return };
+        let Some(dead) = self.dead_letters.sent.get_mut(&number) else { return };
+        dead.owed -= 1;
+        if !stored {
+            dead.again = true;
+            dead.reached.retain(|reached| *reached != queue);
+        }
+        if dead.owed > 0 {
+            return;
+        }
+        let Some(mut dead) = self.dead_letters.sent.remove(&number) else { return };
+        if core::mem::take(&mut dead.again) {
+            let bytes = self.weight_of(&dead);
+            self.dead_letters.push(dead, bytes, true);
+        } else {
+            self.end_letter(dead);
+        }
+    }
+
+    /// A change of the map, a lease, or room in a lane: what was held back may go.
+    pub(crate) fn retry_dead_letters(&mut self) {
+        self.dead_letters.retry();
+    }
+
+    pub(crate) fn dead_letter_traffic(&self) -> DeadLetterTraffic {
+        self.dead_letters.traffic()
+    }
+
+    /// Letters that some queue does not have yet.
+    pub(crate) fn dead_letters_waiting(&self) -> u64 {
+        self.dead_letters.len() + self.out.departed.dead.len() as u64
+    }
+}
