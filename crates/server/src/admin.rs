@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -65,6 +66,8 @@ pub(crate) struct Admin {
     pub(crate) memory: Arc<NodeMemory>,
     pub(crate) control: MailTo<ToControl>,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
+    /// To whoever runs the node: it is to leave within that time.
+    pub(crate) leave: Sender<Duration>,
     pub(crate) statuses: Arc<Statuses>,
 }
 
@@ -108,11 +111,12 @@ impl Admin {
         let answer = match line.trim() {
             "" => return Ok(()),
             "status" => self.status(),
+            line if line.starts_with("leave") => self.leave(line),
             line if line.starts_with("forget ") => self.forget(line["forget ".len()..].trim()),
             other => match other.strip_prefix("session ") {
                 Some(question) => self.session(question),
                 None => {
-                    let known = "this node knows: status, forget NODE, session";
+                    let known = "this node knows: status, leave SECONDS, forget NODE, session";
                     json!({ "error": format!("unknown request '{other}'; {known}") })
                 }
             },
@@ -120,6 +124,16 @@ impl Admin {
         let mut answer = answer.to_string().into_bytes();
         answer.push(b'\n');
         stream.write_all(&answer)
+    }
+
+    /// `leave SECONDS`. A node that leaves already goes on with that.
+    fn leave(&self, request: &str) -> Value {
+        let seconds = request.strip_prefix("leave ").and_then(|seconds| seconds.parse().ok());
+        let Some(within) = seconds.map(Duration::from_secs) else {
+            return json!({ "error": format!("'{request}' has no number of seconds: leave 60") });
+        };
+        let _ = self.leave.try_send(within);
+        json!({ "leaving": true })
     }
 
     fn status(&self) -> Value {

@@ -4,9 +4,10 @@ mod accept;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use leveret_cluster::{Config, Control, Effects, Event, ForgetRefusal, PeerHello};
+use leveret_cluster::{Config, Control, Effects, Event, ForgetRefusal, Left, PeerHello};
 use leveret_link::sessions::SessionNumber;
 use leveret_model::directory::FromShard;
 use leveret_model::{Instant, NodeId, QueueId, Seed, ShardId, limits};
@@ -42,6 +43,8 @@ pub(crate) enum ToControl {
     Seeds(Vec<String>),
     /// What is known before the registry was asked.
     FirstSeeds(Vec<String>),
+    /// Hand all queues over within that time, and say how it went.
+    Leave { within: Duration, to: Sender<Left> },
     /// End.
     Stop,
 }
@@ -91,6 +94,8 @@ pub(crate) struct ControlThread {
     teller: Teller,
     /// Lines about sockets that could not be accepted.
     complaints: LogLimit,
+    /// Who waits for the end of the leave.
+    left: Option<Sender<Left>>,
 }
 
 impl ControlThread {
@@ -137,6 +142,7 @@ impl ControlThread {
             accept_at: Instant::FAR,
             teller: Teller::default(),
             complaints: LogLimit::default(),
+            left: None,
             poll,
             mailbox,
         }
@@ -150,7 +156,7 @@ impl ControlThread {
         loop {
             let deadline = self.control.next_deadline().min(self.links.next_deadline()).min(self.accept_at);
             let timeout = if self.called || !self.mailbox.may_sleep() {
-                Some(std::time::Duration::ZERO)
+                Some(Duration::ZERO)
             } else {
                 (deadline < Instant::FAR).then(|| deadline.since(clock::now()))
             };
@@ -197,6 +203,10 @@ impl ControlThread {
                 }
                 ToControl::Seeds(seeds) => self.control.on_seeds(now, &seeds),
                 ToControl::FirstSeeds(seeds) => self.control.on_first_seeds(now, &seeds),
+                ToControl::Leave { within, to } => {
+                    self.left = Some(to);
+                    self.control.on_leave(now, now + within);
+                }
                 ToControl::Stop => return false,
             }
         }
@@ -261,6 +271,9 @@ impl ControlThread {
                 self.registries.tell(&ToRegistry::Forgotten(node));
             }
             self.teller.tell(now, &event);
+        }
+        if let (Some(left), Some(to)) = (effects.left.take(), &self.left) {
+            let _ = to.try_send(left);
         }
         if effects.ready.take().is_some() {
             let opened = self.open_clients();

@@ -28,6 +28,7 @@ use self::route::Targets;
 use super::Queues;
 use super::places::{Entry, Place};
 use super::publisher::{Answered, Owed, Publisher};
+use crate::peers::PublishSerial;
 use crate::view::ClusterView;
 
 /// Where messages die, and where they go then: one value, which stands until another takes its place.
@@ -156,6 +157,17 @@ pub(crate) struct DeadLetterTraffic {
     pub(crate) passed_away: u64,
 }
 
+/// What a letter may wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Patience {
+    /// Too many wait.
+    None,
+    /// A lease: without one nobody knows where to.
+    Lease,
+    /// That, and targets that are away.
+    All,
+}
+
 /// Letters of one source.
 #[derive(Debug, Default)]
 struct Row {
@@ -163,6 +175,8 @@ struct Row {
     bytes: u64,
     /// In `DeadLetters::due`.
     due: bool,
+    /// Its source moves: it waits for no target that is away.
+    leaves: bool,
 }
 
 /// Dead letters on their way.
@@ -195,9 +209,13 @@ impl DeadLetters {
         (self.sent.len() + self.rows.values().map(|row| row.waiting.len()).sum::<usize>()) as u64
     }
 
-    /// Letters of one queue are on their way.
-    pub(super) fn has_of(&self, queue: QueueId) -> bool {
-        self.rows.contains_key(&queue) || self.sent.values().any(|dead| dead.queue == queue)
+    /// The source moves once its letters are out: they wait for no target that is away. True if some wait.
+    fn hurry(&mut self, queue: QueueId) -> bool {
+        let Some(row) = self.rows.get_mut(&queue) else { return false };
+        if !core::mem::replace(&mut row.leaves, true) && !core::mem::replace(&mut row.due, true) {
+            self.due.push_back(queue);
+        }
+        true
     }
 
     /// What held them back may be over.
@@ -255,12 +273,18 @@ impl DeadLetters {
         }
     }
 
-    /// More of a row wait than may.
-    fn is_over(&self, queue: QueueId) -> bool {
-        self.rows.get(&queue).is_some_and(|row| {
-            row.waiting.len() >= limits::DEAD_LETTERS_HELD_MAX
-                || row.bytes > limits::DEAD_LETTERS_HELD_BYTES_MAX
-        })
+    /// For what the front of a row, which was taken out, may wait.
+    fn patience(&self, queue: QueueId) -> Patience {
+        let Some(row) = self.rows.get(&queue) else { return Patience::All };
+        let over = row.waiting.len() >= limits::DEAD_LETTERS_HELD_MAX
+            || row.bytes > limits::DEAD_LETTERS_HELD_BYTES_MAX;
+        if over {
+            Patience::None
+        } else if row.leaves {
+            Patience::Lease
+        } else {
+            Patience::All
+        }
     }
 
     fn next_number(&mut self) -> u64 {
@@ -302,9 +326,9 @@ impl Queues {
 
     fn send_one(&mut self, mut dead: Dead, view: &ClusterView) {
         let (queue, bytes) = (dead.queue, self.weight_of(&dead));
-        let past_away = self.dead_letters.is_over(queue);
+        let patience = self.dead_letters.patience(queue);
         let letter = Letter::new(&self.arena.get(dead.message), &dead.source, dead.cause, dead.at_s);
-        let Some(Targets { queues, complete }) = self.route_letter(&dead, &letter, past_away, view) else {
+        let Some(Targets { queues, complete }) = self.route_letter(&dead, &letter, patience, view) else {
             return self.dead_letters.hold(dead);
         };
         if !self.lanes_have_room(&queues) {
@@ -346,7 +370,7 @@ impl Queues {
         let message = Message { address: &letter.address, header: &letter.header, body, terms: letter.terms };
         let kept = self.arena.insert(&message, targets.len() as u32);
         dead.number = self.dead_letters.next_number();
-        self.last_publish.0 += 1;
+        let serial = self.peers.next_publish();
         for handle in targets {
             let Some(id) = self.id(*handle) else {
                 self.arena.release(kept);
@@ -354,7 +378,7 @@ impl Queues {
             };
             dead.reached.push(id);
             let send = DeadLetterSend(self.dead_letters.next_number());
-            if self.append_letter_to(*handle, kept, &message, send) {
+            if self.append_letter_to(*handle, (kept, serial), &message, send) {
                 dead.owed += 1;
                 self.dead_letters.owed.insert(send, (dead.number, id));
             }
@@ -365,7 +389,7 @@ impl Queues {
     fn append_letter_to(
         &mut self,
         handle: QueueHandle,
-        kept: MessageRef,
+        (kept, serial): (MessageRef, PublishSerial),
         message: &Message<'_>,
         send: DeadLetterSend,
     ) -> bool {
@@ -385,7 +409,7 @@ impl Queues {
                 // it waits for as long as the queue exists
                 let sequence = away.lane.push(owed, bytes as u64, Instant::FAR);
                 let target = LaneTarget { queue: *id, sequence, base: away.lane.base() };
-                self.peers.at(away.outbox).push_shared_publish(self.last_publish, target, message);
+                self.peers.at(away.outbox).push_shared_publish(serial, target, message);
                 self.out.copies.away += 1;
                 true
             }
@@ -421,6 +445,28 @@ impl Queues {
     /// A change of the map, a lease, or room in a lane: what was held back may go.
     pub(crate) fn retry_dead_letters(&mut self) {
         self.dead_letters.retry();
+    }
+
+    /// Letters of a queue that moves are on their way to targets that can be reached: its old home, which answers
+    /// for them, goes on until they are there.
+    pub(super) fn sends_letters_of(&mut self, queue: QueueId) -> bool {
+        let died_now = self.out.departed.dead.iter().any(|dead| dead.queue == queue);
+        let wait = self.dead_letters.hurry(queue);
+        let letters = &self.dead_letters;
+        died_now
+            || wait
+            || letters.owed.values().any(|(number, target)| {
+                letters.sent.get(number).is_some_and(|dead| dead.queue == queue) && self.reaches(*target)
+            })
+    }
+
+    fn reaches(&self, target: QueueId) -> bool {
+        let place = self.places.handle(target).and_then(|handle| self.places.get(handle));
+        match place.map(|entry| &entry.place) {
+            Some(Place::Home(_)) => true,
+            Some(Place::Away(away)) => self.peers.is_up(away.outbox),
+            None => false,
+        }
     }
 
     pub(crate) fn dead_letter_traffic(&self) -> DeadLetterTraffic {

@@ -5,12 +5,12 @@
 //! of the turn if a verb made work: for the dispatch, or because a lane is owed an answer. So no caller has to
 //! remember to list it.
 
+mod moving;
+
 use alloc::vec::Vec;
 
 use leveret_link::record::{LaneTarget, Record, RemoteConsumer};
-use leveret_model::definition::QueueDefinition;
 use leveret_model::directory::QueueRecord;
-use leveret_model::settings::DeadLetterTarget;
 use leveret_model::{
     Boot, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, Message, OwnedMessage, Position, QueueHandle,
     QueueId, Seed, Settlement, ShardAddress, StoreMark, Stored, Terms, Unread,
@@ -21,9 +21,10 @@ use leveret_queue::{
 };
 
 use super::commit::Commits;
-use super::dead_letters::{DeadLettered, Outlet};
+use super::dead_letters::Outlet;
 use super::departures::Departures;
-use super::exclusive::{Exclusive, owner};
+use super::exclusive::owner;
+use super::lists::{Lifetimes, Lists};
 use super::question::GotMessage;
 use super::timers::QueueTimers;
 use crate::bounds::Bounds;
@@ -42,11 +43,13 @@ pub(crate) struct Home {
     /// It is being deleted: it takes and gives nothing until it is dropped (`ToShard::CloseQueue`).
     pub(super) closed: bool,
     /// Where what dies in it goes.
-    dead_letters: Option<alloc::boxed::Box<Outlet>>,
+    pub(super) dead_letters: Option<alloc::boxed::Box<Outlet>>,
     /// Its publishers wait (`throttle.rs`).
     pub(super) throttles: bool,
     /// Shards elsewhere that were told so.
     pub(super) throttled_shards: Vec<ShardAddress>,
+    /// It moved here, and these shards have not said yet what they have of it: nothing is delivered there.
+    pub(super) awaits: Vec<ShardAddress>,
 }
 
 impl Home {
@@ -60,6 +63,7 @@ impl Home {
             dead_letters: Outlet::of(&record.definition),
             throttles: false,
             throttled_shards: Vec::new(),
+            awaits: Vec::new(),
         }
     }
 
@@ -68,14 +72,8 @@ impl Home {
         &self.queue
     }
 
-    /// From now on its dead letters go there: one value, whoever decided it. Its name may be another too.
-    pub(super) fn set_dead_letter_target(&mut self, queue: &QueueDefinition, to: Option<DeadLetterTarget>) {
-        Outlet::set(&mut self.dead_letters, queue, to);
-    }
-
-    /// How many of its messages became dead letters.
-    pub(super) fn dead_lettered(&self) -> DeadLettered {
-        self.dead_letters.as_ref().map(|outlet| outlet.counts()).unwrap_or_default()
+    pub(super) fn queue_mut(&mut self) -> &mut Queue {
+        &mut self.queue
     }
 
     /// See [`Queue::dispatch`]. hot.
@@ -113,28 +111,6 @@ impl Home {
     pub(super) fn plant(&mut self, bug: crate::planted::Planted) {
         bug.plant_in(&mut self.queue, &mut self.lanes);
     }
-}
-
-/// Queues that have something to do at the end of the turn, each once.
-#[derive(Debug, Default)]
-pub(super) struct Lists {
-    /// Messages and consumers with room.
-    pub(super) dirty: Vec<QueueHandle>,
-    /// Lanes that are owed a `Stored`.
-    pub(super) owing: Vec<QueueHandle>,
-    /// Queues that throttle their publishers, each once.
-    pub(super) throttling: Vec<QueueHandle>,
-}
-
-/// The times and the ends of the queues that are at home here.
-#[derive(Debug, Default)]
-pub(super) struct Lifetimes {
-    /// The time of this turn.
-    pub(super) now: Instant,
-    pub(super) timers: QueueTimers,
-    pub(super) exclusive: Exclusive,
-    /// Queues that are over by themselves: closed, and their records are to be deleted.
-    pub(super) over: Vec<QueueHandle>,
 }
 
 /// The open door of a queue that is at home here.
@@ -389,6 +365,7 @@ impl AtHome<'_> {
 
     /// A node is Down: its consumers end, and what they held goes back.
     pub(super) fn release_node(&mut self, node: leveret_model::NodeId) {
+        self.home.awaits.retain(|shard| shard.node != node);
         self.change_consumers(|queue| queue.release_node(node));
     }
 

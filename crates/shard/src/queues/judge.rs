@@ -7,7 +7,7 @@ use leveret_model::{ConnectionKey, Message, QueueHandle, QueueId, ShardAddress};
 use leveret_queue::{MessageRef, Queue};
 
 use super::Queues;
-use super::dead_letters::DeadLettered;
+use super::dead_letters::{DeadLettered, Outlet};
 use super::places::{Entry, Place};
 
 /// A queue at home here, to be looked at.
@@ -22,6 +22,8 @@ pub(crate) struct QueueAtHome<'a> {
     pub(crate) dead_lettered: DeadLettered,
     /// It is being deleted.
     pub(crate) closed: bool,
+    /// It moved here, and these shards have not said yet what they have of it.
+    pub(crate) awaits: &'a [ShardAddress],
 }
 
 impl Queues {
@@ -37,8 +39,9 @@ impl Queues {
                 id: entry.id,
                 queue: home.queue(),
                 owner: home.owner,
-                dead_lettered: home.dead_lettered(),
+                dead_lettered: home.dead_letters.as_deref().map(Outlet::counts).unwrap_or_default(),
                 closed: home.closed,
+                awaits: &home.awaits,
             }),
             Place::Away(_) => None,
         })

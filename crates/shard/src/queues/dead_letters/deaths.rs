@@ -150,12 +150,13 @@ mod tests {
     /// Queue, reason, count and time of each entry.
     fn entries(headers: &Arguments) -> Vec<(&[u8], &[u8], i64, Option<&Value>)> {
         let Some(Value::Array(entries)) = headers.get("x-death") else { panic!("{headers:?}") };
-        let each = |entry| {
-            let Value::Table(entry) = entry else { panic!("{entry:?}") };
-            let count = entry.get("count").and_then(Value::as_integer).unwrap_or_default();
-            (text_of(entry, "queue"), text_of(entry, "reason"), count, entry.get("time"))
-        };
-        entries.iter().map(each).collect()
+        entries.iter().map(entry_of).collect()
+    }
+
+    fn entry_of(entry: &Value) -> (&[u8], &[u8], i64, Option<&Value>) {
+        let Value::Table(entry) = entry else { panic!("{entry:?}") };
+        let count = entry.get("count").and_then(Value::as_integer).unwrap_or_default();
+        (text_of(entry, "queue"), text_of(entry, "reason"), count, entry.get("time"))
     }
 
     #[test]

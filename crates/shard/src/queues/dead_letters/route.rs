@@ -6,8 +6,8 @@ use leveret_model::QueueHandle;
 use leveret_model::definition::ExchangeKind;
 use leveret_route::{ExchangeId, MessageHeaders, VhostId};
 
-use super::Dead;
 use super::letter::Letter;
+use super::{Dead, Patience};
 use crate::queues::Queues;
 use crate::view::ClusterView;
 
@@ -24,13 +24,12 @@ impl Targets {
 }
 
 impl Queues {
-    /// `None` if that cannot be known now, or if one of them is away; with `past_away` it goes to the others
-    /// then.
+    /// `None` if the letter is to wait, because that cannot be known now or because one of them is away.
     pub(super) fn route_letter(
         &mut self,
         dead: &Dead,
         letter: &Letter,
-        past_away: bool,
+        patience: Patience,
         view: &ClusterView,
     ) -> Option<Targets> {
         let (table, target) = (&view.table, &dead.source.target);
@@ -43,15 +42,15 @@ impl Queues {
         // a queue of that name is known without a lease, as to a client that publishes
         let by_name = exchange.is_some_and(|(vhost, _)| is_known_by_name(vhost, target, letter, view));
         if !view.has_lease() && !by_name {
-            return past_away.then_some(Targets { complete: false, ..Targets::NONE });
+            return (patience == Patience::None).then_some(Targets { complete: false, ..Targets::NONE });
         }
         let Some((_, exchange)) = exchange else { return Some(Targets::NONE) };
         if table.definition(exchange).is_some_and(|exchange| exchange.kind == ExchangeKind::Later) {
             // only a later version can tell where to
-            return past_away.then_some(Targets { complete: false, ..Targets::NONE });
+            return (patience == Patience::None).then_some(Targets { complete: false, ..Targets::NONE });
         }
         let away = self.is_some_away(exchange, letter, view);
-        if away && !past_away {
+        if away && patience == Patience::All {
             return None;
         }
         let queues = self.queues_of(exchange, dead, letter, view);
