@@ -1,8 +1,8 @@
 //! Dead letters of the queues at home here, until every queue that they go to has them (docs/dead-letters.md).
 //!
-//! A message that dies goes into the row of its source; at the end of the turn the row is routed from its front.
-//! To queues elsewhere it takes their lanes, as a client's publish does, and waits there for as long as its queue
-//! exists: a lane appends it once and in order. The source's reference goes when all have answered.
+//! A message that dies goes into the row of its source (`rows.rs`); at the end of the turn the row is routed from
+//! its front. To queues elsewhere it takes their lanes, as a client's publish does, and waits there for as long as
+//! its queue exists: a lane appends it once and in order. The source's reference goes when all have answered.
 //!
 //! Invariants: *order*: letters of one source leave in the order of their deaths, and reach one queue in that
 //! order unless that queue loses its name meanwhile. *whole*: a letter is sent to all of its queues or to none,
@@ -10,18 +10,17 @@
 
 mod deaths;
 mod letter;
+mod outlet;
 mod route;
-
-use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
-use alloc::sync::Arc;
-use alloc::vec::Vec;
+mod rows;
 
 use leveret_link::record::LaneTarget;
-use leveret_model::definition::QueueDefinition;
-use leveret_model::settings::DeadLetterTarget;
-use leveret_model::{Body, Instant, Message, Name, QueueHandle, QueueId, Stored, limits};
-use leveret_queue::{Arena, Cause, Departure, MessageRef};
+use leveret_model::{Body, Instant, Message, QueueHandle, QueueId, Stored, limits};
+use leveret_queue::MessageRef;
+
+pub use self::outlet::DeadLettered;
+pub(super) use self::outlet::{Dead, Outlet, bury};
+pub(super) use self::rows::DeadLetters;
 
 use self::letter::Letter;
 use self::route::Targets;
@@ -30,117 +29,6 @@ use super::places::{Entry, Place};
 use super::publisher::{Answered, Owed, Publisher};
 use crate::peers::PublishSerial;
 use crate::view::ClusterView;
-
-/// Where messages die, and where they go then: one value, which stands until another takes its place.
-#[derive(Debug)]
-pub(crate) struct Source {
-    vhost: Name,
-    queue: Name,
-    target: DeadLetterTarget,
-}
-
-/// What a home keeps for its dead letters.
-#[derive(Debug, Default)]
-pub(crate) struct Outlet {
-    /// `None` drops what dies.
-    source: Option<Arc<Source>>,
-    counts: DeadLettered,
-}
-
-/// Messages of a queue that became dead letters, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
-pub struct DeadLettered {
-    pub expired: u64,
-    pub over_length: u64,
-    pub rejected: u64,
-    pub returned_too_often: u64,
-}
-
-impl Outlet {
-    /// As the queue's arguments say; `None` for a queue that drops what dies.
-    pub(super) fn of(definition: &QueueDefinition) -> Option<Box<Self>> {
-        let mut outlet = None;
-        Self::set(&mut outlet, definition, definition.arguments.settings().dead_letter_target());
-        outlet
-    }
-
-    /// From now on dead letters go there. Those that died before go where they were to go then.
-    pub(super) fn set(
-        outlet: &mut Option<Box<Self>>,
-        queue: &QueueDefinition,
-        target: Option<DeadLetterTarget>,
-    ) {
-        let source = target
-            .map(|target| Arc::new(Source { vhost: queue.vhost.clone(), queue: queue.name.clone(), target }));
-        if source.is_some() || outlet.is_some() {
-            outlet.get_or_insert_default().source = source;
-        }
-    }
-
-    /// How many went.
-    pub(super) fn counts(&self) -> DeadLettered {
-        self.counts
-    }
-
-    /// A message becomes a dead letter if it died of something that makes one.
-    fn take(&mut self, queue: QueueId, departure: Departure, at_s: u64) -> Option<Dead> {
-        let source = Arc::clone(self.source.as_ref()?);
-        let count = match departure.cause {
-            Cause::Expired => &mut self.counts.expired,
-            Cause::MaxLength => &mut self.counts.over_length,
-            Cause::Rejected => &mut self.counts.rejected,
-            Cause::DeliveryLimit => &mut self.counts.returned_too_often,
-            Cause::Refused => return None,
-        };
-        *count += 1;
-        let Departure { message, cause } = departure;
-        Some(Dead {
-            queue,
-            source,
-            message,
-            cause,
-            at_s,
-            number: 0,
-            reached: Vec::new(),
-            owed: 0,
-            again: false,
-        })
-    }
-}
-
-/// A message that died.
-#[derive(Debug)]
-pub(super) struct Dead {
-    queue: QueueId,
-    source: Arc<Source>,
-    /// The source's reference.
-    message: MessageRef,
-    cause: Cause,
-    /// Seconds since 1970.
-    at_s: u64,
-    /// Which one of those that are sent; drawn anew each time.
-    number: u64,
-    /// Queues that have it, or will say so.
-    reached: Vec<QueueId>,
-    /// Answers that are owed.
-    owed: u32,
-    /// One of them was that the queue is not there any more: it is to be routed again.
-    again: bool,
-}
-
-/// A message leaves a queue here otherwise than by an acknowledgement.
-pub(super) fn bury(
-    outlet: Option<&mut Box<Outlet>>,
-    (queue, departure): (QueueId, Departure),
-    (dead, at_s): (&mut Vec<Dead>, u64),
-    arena: &mut Arena,
-) {
-    match outlet.and_then(|outlet| outlet.take(queue, departure, at_s)) {
-        Some(letter) => dead.push(letter),
-        None => arena.release(departure.message),
-    }
-}
 
 /// Counts one answer that is owed for one queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,142 +43,6 @@ pub(crate) struct DeadLetterTraffic {
     pub(crate) unroutable: u64,
     /// A target that was away got none, because too many waited for it.
     pub(crate) passed_away: u64,
-}
-
-/// What a letter may wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Patience {
-    /// Too many wait.
-    None,
-    /// A lease: without one nobody knows where to.
-    Lease,
-    /// That, and targets that are away.
-    All,
-}
-
-/// Letters of one source.
-#[derive(Debug, Default)]
-struct Row {
-    waiting: VecDeque<Dead>,
-    bytes: u64,
-    /// In `DeadLetters::due`.
-    due: bool,
-    /// Its source moves: it waits for no target that is away.
-    leaves: bool,
-}
-
-/// Dead letters on their way.
-#[derive(Debug, Default)]
-pub(super) struct DeadLetters {
-    /// Those that are not sent, by the queue that they died in.
-    rows: BTreeMap<QueueId, Row>,
-    /// Rows that may go on, each once.
-    due: VecDeque<QueueId>,
-    /// Those that are sent and not answered.
-    sent: BTreeMap<u64, Dead>,
-    /// Answers that are owed: for which letter, by which queue.
-    owed: BTreeMap<DeadLetterSend, (u64, QueueId)>,
-    last: u64,
-    traffic: DeadLetterTraffic,
-}
-
-impl DeadLetters {
-    /// Something may go now.
-    pub(super) fn is_due(&self) -> bool {
-        !self.due.is_empty()
-    }
-
-    pub(super) fn traffic(&self) -> DeadLetterTraffic {
-        self.traffic
-    }
-
-    /// Letters that some queue does not have yet.
-    pub(super) fn len(&self) -> u64 {
-        (self.sent.len() + self.rows.values().map(|row| row.waiting.len()).sum::<usize>()) as u64
-    }
-
-    /// The source moves once its letters are out: they wait for no target that is away. True if some wait.
-    fn hurry(&mut self, queue: QueueId) -> bool {
-        let Some(row) = self.rows.get_mut(&queue) else { return false };
-        if !core::mem::replace(&mut row.leaves, true) && !core::mem::replace(&mut row.due, true) {
-            self.due.push_back(queue);
-        }
-        true
-    }
-
-    /// What held them back may be over.
-    pub(super) fn retry(&mut self) {
-        for (queue, row) in &mut self.rows {
-            if !core::mem::replace(&mut row.due, true) {
-                self.due.push_back(*queue);
-            }
-        }
-    }
-
-    fn push(&mut self, dead: Dead, bytes: u64, first: bool) {
-        let queue = dead.queue;
-        let row = self.rows.entry(queue).or_default();
-        row.bytes += bytes;
-        let held = !row.waiting.is_empty();
-        if first {
-            row.waiting.push_front(dead)
-        } else {
-            row.waiting.push_back(dead)
-        }
-        // the others wait for the front, which has been tried
-        if (first || !held) && !core::mem::replace(&mut row.due, true) {
-            self.due.push_back(queue);
-        }
-    }
-
-    /// The next letter that may go.
-    fn pop(&mut self) -> Option<Dead> {
-        loop {
-            let queue = self.due.pop_front()?;
-            let Some(row) = self.rows.get_mut(&queue) else { continue };
-            row.due = false;
-            if let Some(dead) = row.waiting.pop_front() {
-                return Some(dead);
-            }
-        }
-    }
-
-    /// The front of a row went: the next one may.
-    fn advance(&mut self, queue: QueueId, bytes: u64) {
-        let Some(row) = self.rows.get_mut(&queue) else { return };
-        row.bytes -= bytes;
-        if row.waiting.is_empty() {
-            self.rows.remove(&queue);
-        } else if !core::mem::replace(&mut row.due, true) {
-            self.due.push_back(queue);
-        }
-    }
-
-    /// The front of a row waits, and the others behind it.
-    fn hold(&mut self, dead: Dead) {
-        if let Some(row) = self.rows.get_mut(&dead.queue) {
-            row.waiting.push_front(dead);
-        }
-    }
-
-    /// For what the front of a row, which was taken out, may wait.
-    fn patience(&self, queue: QueueId) -> Patience {
-        let Some(row) = self.rows.get(&queue) else { return Patience::All };
-        let over = row.waiting.len() >= limits::DEAD_LETTERS_HELD_MAX
-            || row.bytes > limits::DEAD_LETTERS_HELD_BYTES_MAX;
-        if over {
-            Patience::None
-        } else if row.leaves {
-            Patience::Lease
-        } else {
-            Patience::All
-        }
-    }
-
-    fn next_number(&mut self) -> u64 {
-        self.last += 1;
-        self.last
-    }
 }
 
 impl Queues {

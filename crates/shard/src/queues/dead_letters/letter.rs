@@ -8,8 +8,8 @@ use leveret_queue::Cause;
 use leveret_wire::content::{split_address, write_address};
 use leveret_wire::{BasicProperties, ContentHeader, Table, encode_arguments};
 
-use super::Source;
 use super::deaths::{Death, PastDeaths, record};
+use super::outlet::Source;
 
 /// A dead letter but for its body.
 #[derive(Debug)]

@@ -7,7 +7,8 @@ use leveret_model::definition::ExchangeKind;
 use leveret_route::{ExchangeId, MessageHeaders, VhostId};
 
 use super::letter::Letter;
-use super::{Dead, Patience};
+use super::outlet::Dead;
+use super::rows::Patience;
 use crate::queues::Queues;
 use crate::view::ClusterView;
 
