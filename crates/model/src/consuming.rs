@@ -59,6 +59,7 @@ pub enum Settlement {
     /// Back to its place, redelivered (`basic.nack`/`basic.reject` with requeue, `basic.recover`, or the
     /// channel closed).
     Requeue,
-    /// Not wanted (`basic.nack`/`basic.reject` without requeue): it leaves; there are no dead letters yet.
+    /// Not wanted (`basic.nack`/`basic.reject` without requeue): it leaves, perhaps as a
+    /// dead letter.
     Reject,
 }

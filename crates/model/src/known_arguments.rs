@@ -226,13 +226,12 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     setting("x-overflow", Here, OVERFLOWS, |settings, value| {
         settings.overflow = value.as_bytes().and_then(Overflow::from_name).unwrap_or_default();
     }),
-    setting("x-dead-letter-exchange", Later, Text, |settings, value| {
+    setting("x-dead-letter-exchange", Here, Text, |settings, value| {
         settings.dead_letter_exchange = name(value);
     }),
-    setting("x-dead-letter-routing-key", Later, Text, |settings, value| {
+    setting("x-dead-letter-routing-key", Here, Text, |settings, value| {
         settings.dead_letter_routing_key = value.as_bytes().map(RoutingKey::new);
     }),
-    queue("x-dead-letter-strategy", Later, Any),
     setting("x-delivery-limit", Here, COUNT, |settings, value| settings.delivery_limit = count(value)),
     setting("x-max-priority", Here, Integer(0, 255), |settings, value| {
         settings.max_priority = value.as_integer().and_then(|n| u8::try_from(n).ok());
@@ -248,6 +247,7 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     queue("x-name-prefix", Ignored, Any).note("RabbitMQ 4.3 ignores it as well"),
     queue("x-queue-master-locator", Ignored, LOCATORS).note("a queue lives where it is declared"),
     queue("x-queue-leader-locator", Ignored, LOCATORS).note("a queue lives where it is declared"),
+    foreign(Owner::QuorumQueue, "x-dead-letter-strategy"),
     foreign(Owner::QuorumQueue, "x-quorum-initial-group-size"),
     foreign(Owner::QuorumQueue, "x-quorum-target-group-size"),
     foreign(Owner::QuorumQueue, "x-max-in-memory-length"),

@@ -9,6 +9,7 @@
 mod cluster;
 mod configuration;
 mod connections;
+mod dead_letters;
 mod door;
 mod forwards;
 mod log;
@@ -24,6 +25,7 @@ mod turns;
 pub use cluster::*;
 pub use configuration::*;
 pub use connections::*;
+pub use dead_letters::*;
 pub use door::*;
 pub use forwards::*;
 pub use log::*;

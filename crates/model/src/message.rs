@@ -39,7 +39,7 @@ impl Body<'_> {
 /// What a publisher asks for in the properties of a message: one word, because it is copied with every message.
 ///
 /// ```text
-///   0   expiration, ms, low   32 priority 40 persistent 41 expires 42 expiration, high 50     0     64
+///   0  expiration, ms, low  32 priority 40 persistent 41 expires 42 expiration, high 50 dead 51 spent 52  0  64
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Terms(u64);
@@ -52,7 +52,9 @@ impl Terms {
     const EXPIRES: u64 = 1 << 41;
     /// Bits of the expiration above the lowest 32.
     const LATE_AT: u32 = 42;
-    const UNUSED: u64 = !((1 << 50) - 1);
+    const DEAD_LETTER: u64 = 1 << 50;
+    const COPIES_SPENT: u64 = 1 << 51;
+    const UNUSED: u64 = !((1 << 52) - 1);
     /// The longest expiration, milliseconds: ten years (RabbitMQ 4.3: more is 406).
     pub const EXPIRATION_MS_MAX: u64 = 315_360_000_000;
 
@@ -97,6 +99,27 @@ impl Terms {
     #[must_use]
     pub fn expires(self) -> bool {
         self.0 & Self::EXPIRES != 0
+    }
+
+    /// The terms of a dead letter: its time to live ends with its death (RabbitMQ: dead lettering). With
+    /// `copies_spent` its CC header is history, because the queue that it died in gave it another key.
+    #[must_use]
+    pub fn of_dead_letter(self, copies_spent: bool) -> Self {
+        let spent = if copies_spent { Self::COPIES_SPENT } else { 0 };
+        let lasting = self.0 & (Self::PERSISTENT | Self::COPIES_SPENT | 0xff << Self::PRIORITY_AT);
+        Self(lasting | Self::DEAD_LETTER | spent)
+    }
+
+    /// Its `x-death` is the broker's: a client cannot set this (RabbitMQ 4: a client's own is not continued).
+    #[must_use]
+    pub fn is_dead_letter(self) -> bool {
+        self.0 & Self::DEAD_LETTER != 0
+    }
+
+    /// Its CC header does not route it any more.
+    #[must_use]
+    pub fn are_copies_spent(self) -> bool {
+        self.0 & Self::COPIES_SPENT != 0
     }
 
     /// As records and the arena lay them down, little endian. hot.
@@ -209,7 +232,17 @@ mod tests {
                 assert_eq!(Terms::from_bytes(terms.to_bytes()), Some(terms));
             }
         }
-        assert_eq!(Terms::from_bytes([0, 0, 0, 0, 0, 0, 4, 0]), None, "a bit that nobody writes");
+        assert_eq!(Terms::from_bytes([0, 0, 0, 0, 0, 0, 16, 0]), None, "a bit that nobody writes");
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_what_outlives_its_queue() {
+        let dead = Terms::new(true, 7, Some(50)).of_dead_letter(true);
+        assert_eq!((dead.persistent(), dead.priority(), dead.expiration_ms()), (true, 7, None));
+        assert!(dead.is_dead_letter() && dead.are_copies_spent());
+        assert!(dead.of_dead_letter(false).are_copies_spent(), "they do not come back");
+        assert_eq!(Terms::from_bytes(dead.to_bytes()), Some(dead));
+        assert!(!Terms::new(true, 7, Some(50)).is_dead_letter());
     }
 
     #[test]

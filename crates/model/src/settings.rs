@@ -82,6 +82,24 @@ pub struct QueueSettings {
     pub single_active_consumer: bool,
 }
 
+/// Where the dead letters of a queue go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterTarget {
+    /// An exchange of the queue's vhost; it need not be there.
+    pub exchange: Name,
+    /// `None`: dead letters keep the keys that they were published with.
+    pub routing_key: Option<RoutingKey>,
+}
+
+impl QueueSettings {
+    /// Where its dead letters go; `None` drops them.
+    #[must_use]
+    pub fn dead_letter_target(&self) -> Option<DeadLetterTarget> {
+        let exchange = self.dead_letter_exchange.clone()?;
+        Some(DeadLetterTarget { exchange, routing_key: self.dead_letter_routing_key.clone() })
+    }
+}
+
 /// The settings that the arguments of an exchange give.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ExchangeSettings {

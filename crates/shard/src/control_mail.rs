@@ -56,6 +56,7 @@ impl Machines {
             ToShard::Lease { until } => {
                 if self.view.set_lease(until) {
                     self.ingress.retry();
+                    self.queues.retry_dead_letters();
                     let (requests, mut rooms) = self.requests();
                     requests.on_lease(&mut rooms);
                 }
@@ -112,6 +113,7 @@ impl Machines {
         }
         // What could not go before may go now, or is known to have nowhere to go.
         self.ingress.retry();
+        self.queues.retry_dead_letters();
     }
 
     fn on_put_queue(&mut self, change: &Change, record: &QueueRecord) {
@@ -127,6 +129,8 @@ impl Machines {
         let Some(handle) = self.queues.handle(record.id) else { return };
         self.queues.settle_policy(handle, &self.view.table);
         if renamed {
+            // deaths name the queue
+            self.queues.rename_deaths(record);
             self.end_queue(handle, false, true);
         }
     }

@@ -70,7 +70,7 @@ pub use effects::{
     SubstitutedQueue,
 };
 pub use pressure::Pressure;
-pub use queues::Store;
+pub use queues::{DeadLettered, Store};
 pub use records::BatchError;
 pub use report::{ConnectionReport, ExclusiveReport, QueueReport, ReportFrom, Routes, ShardReport, Traffic};
 pub use sessions::{

@@ -3,4 +3,5 @@
 mod outbox;
 mod outboxes;
 
+pub(crate) use self::outbox::PublishSerial;
 pub(crate) use self::outboxes::{OutboxIndex, Outboxes};

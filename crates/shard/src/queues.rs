@@ -17,6 +17,7 @@ mod arriving;
 mod asking;
 mod away;
 mod commit;
+mod dead_letters;
 mod delivery;
 mod departures;
 mod directory;
@@ -58,6 +59,7 @@ use crate::peers::Outboxes;
 use crate::pressure::Pressure;
 
 pub use self::commit::Store;
+pub use self::dead_letters::DeadLettered;
 pub(crate) use self::delivery::{Credit, FromElsewhere, LocalConsumers};
 pub(crate) use self::departures::Departed;
 pub(crate) use self::judge::QueueAtHome;
@@ -66,6 +68,8 @@ pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
 
 use self::away::Away;
 use self::commit::Commits;
+use self::dead_letters::DeadLetters;
+use self::departures::Departures;
 use self::early::Early;
 use self::home::AtHome;
 use self::lists::{Lifetimes, Lists, PolicyWalk};
@@ -102,7 +106,7 @@ pub(crate) struct Out {
     /// Queues whose home changed: what this shard has of them is to be said there.
     pub(crate) new_homes: Vec<QueueHandle>,
     /// Messages that left otherwise than by an acknowledgement, so far.
-    pub(crate) departed: Departed,
+    pub(crate) departed: Departures,
 }
 
 /// All queues that this shard has to do with: its own, and those elsewhere that it publishes to or consumes
@@ -115,6 +119,7 @@ pub(crate) struct Queues {
     arena: Arena,
     peers: Outboxes,
     commits: Commits,
+    dead_letters: DeadLetters,
     lists: Lists,
     lifetimes: Lifetimes,
     early: Early,
@@ -139,6 +144,7 @@ impl Queues {
             arena: Arena::new(),
             peers: Outboxes::new(own.node, seed.part(3)),
             commits: Commits::new(store),
+            dead_letters: DeadLetters::default(),
             lists: Lists::default(),
             lifetimes: Lifetimes::default(),
             early: Early::default(),
@@ -156,6 +162,11 @@ impl Queues {
 
     pub(crate) fn begin_turn(&mut self, now: Instant) {
         self.lifetimes.now = now;
+    }
+
+    /// What people call now, seconds since 1970.
+    pub(crate) fn set_unix_time(&mut self, unix_s: u64) {
+        self.out.departed.unix_s = unix_s;
     }
 
     pub(crate) fn set_bounds(&mut self, bounds: Bounds) {
@@ -358,7 +369,7 @@ impl Queues {
 
     /// Somebody waits for a dispatch.
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.lists.dirty.is_empty() || self.has_more_to_send()
+        !self.lists.dirty.is_empty() || self.has_dead_letters() || self.has_more_to_send()
     }
 
     pub(crate) fn copies(&self) -> Copies {
@@ -366,7 +377,7 @@ impl Queues {
     }
 
     pub(crate) fn departed(&self) -> Departed {
-        self.out.departed
+        self.out.departed.counts()
     }
 
     /// Messages and records that this shard holds, bytes.

@@ -9,7 +9,7 @@ use leveret_model::directory::QueueRecord;
 use leveret_model::{ConnectionKey, ConsumerKey, Name, QueueId, ShardAddress};
 
 use crate::clients::ClientConnection;
-use crate::queues::QueueAtHome;
+use crate::queues::{DeadLettered, QueueAtHome};
 use crate::sessions::SessionReport;
 use crate::shard::Shard;
 use crate::watch::{Fullest, Routed};
@@ -36,6 +36,12 @@ pub struct Traffic {
     pub rejected: u64,
     /// Publishes that a queue at its length refused.
     pub refused: u64,
+    /// Dead letters of queues here that reached every queue that they go to.
+    pub dead_lettered: u64,
+    /// Dead letters that no exchange or no queue took, cycles included.
+    pub dead_letters_unroutable: u64,
+    /// Dead letters that went without a target that was away, because too many waited for it.
+    pub dead_letters_past_away: u64,
     /// Records of other nodes whose kind this version does not know: skipped.
     pub unknown_records: u64,
 }
@@ -59,6 +65,8 @@ pub struct QueueReport {
     pub unacked: u64,
     /// Consumers.
     pub consumers: u32,
+    /// Messages that became dead letters, by reason.
+    pub dead_lettered: DeadLettered,
 }
 
 /// An exclusive queue of this shard.
@@ -134,10 +142,12 @@ pub struct Routes {
 }
 
 impl Shard {
-    /// Messages in its queues, those that consumers hold included.
+    /// Messages in its queues, those that consumers hold and dead letters on their way included.
     #[must_use]
     pub fn messages(&self) -> u64 {
-        self.machines.queues.at_home().map(|home| home.queue.ready() + home.queue.unacked()).sum()
+        let queues = &self.machines.queues;
+        let held = queues.at_home().map(|home| home.queue.ready() + home.queue.unacked());
+        held.sum::<u64>() + queues.dead_letters_waiting()
     }
 
     /// What the shard routes by, copied.
@@ -205,6 +215,7 @@ impl Shard {
             ready: home.queue.ready(),
             unacked: home.queue.unacked(),
             consumers: home.queue.consumers(),
+            dead_lettered: home.dead_lettered,
         }
     }
 
@@ -255,6 +266,7 @@ impl Shard {
     fn traffic(&self) -> Traffic {
         let (copies, ingress) = (self.machines.queues.copies(), &self.machines.ingress);
         let departed = self.machines.queues.departed();
+        let letters = self.machines.queues.dead_letter_traffic();
         Traffic {
             published_here: copies.here,
             published_away: copies.away,
@@ -265,6 +277,9 @@ impl Shard {
             returned_too_often: departed.returned_too_often,
             rejected: departed.rejected,
             refused: departed.refused,
+            dead_lettered: letters.delivered,
+            dead_letters_unroutable: letters.unroutable,
+            dead_letters_past_away: letters.passed_away,
             unknown_records: self.machines.queues.unknown_records(),
         }
     }

@@ -1,6 +1,7 @@
 //! The end of a turn, and what is done between two inputs of it.
 //!
-//! Order at the end: held publishes, windows, policies, dispatch, who waits for memory, records, confirms. Windows come
+//! Order at the end: held publishes, windows, policies, dispatch, who waits for memory, dead letters, records,
+//! confirms. Windows come
 //! before the dispatch, so that a queue whose consumer has room again is dispatched in this turn; what is still
 //! listed after it asks for another one.
 
@@ -28,7 +29,8 @@ impl Shard {
         }
         self.dispatch();
         self.release_waiting();
-        let Machines { clients, queues, requests, .. } = &mut self.machines;
+        let Machines { view, clients, queues, requests, .. } = &mut self.machines;
+        queues.send_dead_letters(view);
         if let Some(room) = &mut self.sessions {
             room.send_records(queues.peers());
         }
@@ -85,9 +87,15 @@ impl Shard {
         let Machines { queues, ingress, .. } = &mut self.machines;
         // allocates for clients that commit alone
         let mut commits = Vec::new();
+        let mut letters = Vec::new();
         for answered in queues.out().answered.drain(..) {
-            let Some((Publisher::Channel(channel, number), stored)) = ingress.settle(&answered) else {
-                continue;
+            let (channel, number, stored) = match ingress.settle(&answered) {
+                Some((Publisher::Channel(channel, number), stored)) => (channel, number, stored),
+                Some((Publisher::DeadLetter(send), stored)) => {
+                    letters.push((send, stored));
+                    continue;
+                }
+                None => continue,
             };
             if let Some(connection) = self.connections.get_mut(channel.connection) {
                 if connection.on_settled(channel, number, stored) {
@@ -95,6 +103,9 @@ impl Shard {
                 }
                 self.connections.touch(channel.connection);
             }
+        }
+        for (send, stored) in letters {
+            queues.on_dead_letter_answered(send, stored);
         }
         for channel in commits {
             self.with(channel.connection, |connection, now, broker| {
@@ -116,6 +127,7 @@ impl Shard {
     fn offer_held(&mut self) {
         if core::mem::take(&mut self.machines.queues.out().lane_has_room) {
             self.machines.ingress.retry();
+            self.machines.queues.retry_dead_letters();
         }
         let held = self.machines.ingress.take_held();
         if held.is_empty() {

@@ -128,6 +128,7 @@ impl ShardHost {
     pub(crate) fn begin_turn(&mut self, now: Instant, ways: &mut Ways<'_>) {
         self.now = now;
         self.shard.begin_turn(now);
+        self.shard.set_unix_time(now.as_nanos() / 1_000_000_000);
         while let Some(mail) = self.mail.pop_front() {
             match mail {
                 ShardMail::Control(mail) => self.shard.on_control(mail),

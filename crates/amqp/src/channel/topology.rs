@@ -159,6 +159,16 @@ pub(super) fn queue_declare(
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, wrong_queue_type(kind)));
     }
     let arguments = demand_arguments(PLACE, id, arguments)?;
+    if arguments.get("x-dead-letter-routing-key").is_some()
+        && arguments.get("x-dead-letter-exchange").is_none()
+    {
+        // RabbitMQ: check_dlxrk_arg
+        let text = format!(
+            "invalid arg 'x-dead-letter-routing-key' for queue '{}' in vhost '{}': routing_key_but_no_dlx_defined",
+            declared.name, declared.vhost
+        );
+        return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
+    }
     let exclusive = m
         .exclusive
         .then(|| ConnectionAddress { at: ShardAddress::default(), connection: declared.connection });

@@ -2,7 +2,7 @@
 
 use leveret_amqp::host::Operation;
 use leveret_model::Value;
-use leveret_model::surface::{Accepts, Feature, SURFACE, Status};
+use leveret_model::surface::{Feature, SURFACE, Status};
 use leveret_wire::Table;
 use leveret_wire::method::*;
 
@@ -56,7 +56,7 @@ fn an_argument_of_another_type_of_queue_is_406() {
         is_invalid(entry.name, text("1h"), &format!("it is {}", entry.note));
         seen += 1;
     }
-    assert_eq!(seen, 8);
+    assert_eq!(seen, 9);
 }
 
 #[test]
@@ -97,8 +97,7 @@ fn a_consumer_s_priority_is_an_integer() {
 #[test]
 fn an_argument_that_is_not_built_is_540_with_any_value() {
     let mut seen = 0;
-    for entry in SURFACE.iter().filter(|entry| entry.accepts != Accepts::Any) {
-        assert_eq!(entry.feature, Feature::Argument, "{entry}");
+    for entry in SURFACE.iter().filter(|entry| entry.feature == Feature::Argument) {
         if entry.status == Status::Later && entry.place == "queue.declare" {
             let text = format!("NOT_IMPLEMENTED - {entry} is not implemented yet");
             for value in [Value::I64(5), Value::I64(-5), Value::LongString(b"x"[..].into()), Value::Void] {
@@ -107,7 +106,7 @@ fn an_argument_that_is_not_built_is_540_with_any_value() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 2, "the dead letter exchange and its key");
+    assert!(seen > 0, "this test goes with the last of them");
 }
 
 /// RabbitMQ: strip_cr_lf.
@@ -130,4 +129,17 @@ fn names_lose_their_ends_of_lines() {
     talk.says(1, ExchangeDelete { exchange: b"\n", ..Default::default() });
     let text = "ACCESS_REFUSED - operation not permitted on the default exchange";
     talk.hears_channel_close(1, 403, (40, 20), text);
+}
+
+/// RabbitMQ: check_dlxrk_arg.
+#[test]
+fn a_dead_letter_key_without_an_exchange_is_406() {
+    let text = "PRECONDITION_FAILED - invalid arg 'x-dead-letter-routing-key' for queue 'q' in vhost '/': \
+                routing_key_but_no_dlx_defined";
+    declares("x-dead-letter-routing-key", Value::LongString(b"k"[..].into())).hears_channel_close(
+        1,
+        406,
+        (50, 10),
+        text,
+    );
 }

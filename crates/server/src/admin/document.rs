@@ -68,6 +68,11 @@ pub(super) fn of(
             "returned_too_often": sum(|traffic| traffic.returned_too_often),
             "rejected": sum(|traffic| traffic.rejected),
             "refused": sum(|traffic| traffic.refused),
+            "dead_letters": {
+                "delivered": sum(|traffic| traffic.dead_lettered),
+                "unroutable": sum(|traffic| traffic.dead_letters_unroutable),
+                "past_away": sum(|traffic| traffic.dead_letters_past_away),
+            },
             "unknown_records": sum(|traffic| traffic.unknown_records),
         },
         "registries": registries.iter().map(registry).collect::<Vec<Value>>(),

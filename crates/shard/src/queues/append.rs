@@ -129,7 +129,7 @@ impl Queues {
     }
 
     /// Every lane that this publish needs can take it. hot.
-    fn lanes_have_room(&self, targets: &[QueueHandle]) -> bool {
+    pub(super) fn lanes_have_room(&self, targets: &[QueueHandle]) -> bool {
         targets.iter().all(|handle| match self.places.get(*handle).map(|entry| &entry.place) {
             Some(Place::Away(away)) => !self.bounds.is_full(&away.lane),
             _ => true,

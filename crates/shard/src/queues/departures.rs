@@ -1,6 +1,13 @@
-//! Messages that leave a queue of this shard without an acknowledgement: each is counted by its cause.
+//! Messages that leave a queue of this shard without an acknowledgement: each is counted by its cause, and is
+//! dropped or becomes a dead letter.
 
-use leveret_queue::{Arena, Cause, Queue};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use leveret_model::QueueId;
+use leveret_queue::{Arena, Cause, Departure, Queue};
+
+use super::dead_letters::{Dead, Outlet, bury};
 
 /// Messages that left queues of this shard without an acknowledgement.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,7 +21,7 @@ pub(crate) struct Departed {
 }
 
 impl Departed {
-    pub(super) fn count(&mut self, cause: Cause) {
+    fn count(&mut self, cause: Cause) {
         let counter = match cause {
             Cause::Expired => &mut self.expired,
             Cause::MaxLength => &mut self.over_length,
@@ -24,13 +31,44 @@ impl Departed {
         };
         *counter += 1;
     }
+}
+
+/// What leaves queues of this shard without an acknowledgement.
+#[derive(Debug, Default)]
+pub(crate) struct Departures {
+    counts: Departed,
+    /// Dead letters since they were taken last, in the order in which they died.
+    pub(super) dead: Vec<Dead>,
+    /// The wall clock, seconds since 1970: when they died.
+    pub(super) unix_s: u64,
+}
+
+impl Departures {
+    pub(crate) fn counts(&self) -> Departed {
+        self.counts
+    }
+
+    /// A message left a queue.
+    pub(super) fn leave(
+        &mut self,
+        (queue, outlet): (QueueId, Option<&mut Box<Outlet>>),
+        departure: Departure,
+        arena: &mut Arena,
+    ) {
+        self.counts.count(departure.cause);
+        bury(outlet, (queue, departure), (&mut self.dead, self.unix_s), arena);
+    }
 
     /// A queue with rules had its turn: what left it is gone.
     #[inline(never)]
-    pub(super) fn end_turn(&mut self, queue: &mut Queue, arena: &mut Arena) {
+    pub(super) fn end_turn(
+        &mut self,
+        queue: &mut Queue,
+        outlet: &mut Option<Box<Outlet>>,
+        arena: &mut Arena,
+    ) {
         for departure in queue.take_departures() {
-            self.count(departure.cause);
-            arena.release(departure.message);
+            self.leave((queue.id(), outlet.as_mut()), departure, arena);
         }
     }
 }

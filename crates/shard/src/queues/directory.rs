@@ -8,6 +8,7 @@ use leveret_model::{
 };
 
 use super::Queues;
+use super::dead_letters::Outlet;
 use super::home::Home;
 use super::places::{Entry, Place};
 use crate::view::ClusterView;
@@ -41,6 +42,15 @@ impl Queues {
             }
         }
         self.take_early(id, view);
+    }
+
+    /// A queue that is at home here has another name: its dead letters say so.
+    pub(crate) fn rename_deaths(&mut self, record: &QueueRecord) {
+        if let Some(home) = self.home_of(record.id) {
+            let policy = home.home.policy.as_ref().map(|policy| policy.definition());
+            let settings = record.definition.arguments.under(policy);
+            Outlet::set(&mut home.home.dead_letters, &record.definition, settings.dead_letter_target());
+        }
     }
 
     /// The directory says that a queue has another home, or the same one anew.

@@ -18,11 +18,13 @@ use leveret_model::{
     QueueId, Seed, Settlement, ShardAddress, StoreMark, Stored, Terms, Unread,
 };
 use leveret_queue::{
-    Arena, Cause, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused, Subscription,
+    Arena, Cause, Departure, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused,
+    Subscription,
 };
 
 use super::commit::Commits;
-use super::departures::Departed;
+use super::dead_letters::Outlet;
+use super::departures::Departures;
 use super::exclusive::owner;
 use super::lists::{Lifetimes, Lists};
 use super::question::GotMessage;
@@ -45,6 +47,8 @@ pub(crate) struct Home {
     pub(super) owner: Option<ConnectionKey>,
     /// It is being deleted: it takes and gives nothing until it is dropped (`ToShard::CloseQueue`).
     pub(super) closed: bool,
+    /// Where what dies in it goes.
+    pub(super) dead_letters: Option<alloc::boxed::Box<Outlet>>,
     /// Its publishers wait (`throttle.rs`).
     pub(super) throttles: bool,
     /// Shards elsewhere that were told so.
@@ -62,6 +66,7 @@ impl Home {
             policy: None,
             owner: owner(&record.definition, record.home),
             closed: false,
+            dead_letters: Outlet::of(&record.definition),
             throttles: false,
             throttled_shards: Vec::new(),
             awaits: Vec::new(),
@@ -97,10 +102,10 @@ impl Home {
         handle: QueueHandle,
         timers: &mut QueueTimers,
         arena: &mut Arena,
-        departed: &mut Departed,
+        departed: &mut Departures,
     ) {
         if self.queue.is_ruled() {
-            departed.end_turn(&mut self.queue, arena);
+            departed.end_turn(&mut self.queue, &mut self.dead_letters, arena);
             let due = self.queue.message_deadline();
             if due < self.timer_at {
                 timers.set(handle, &mut self.timer_at, due);
@@ -126,7 +131,7 @@ pub(crate) struct AtHome<'a> {
     pub(super) commits: &'a mut Commits,
     pub(super) lists: &'a mut Lists,
     pub(super) lifetimes: &'a mut Lifetimes,
-    pub(super) departed: &'a mut Departed,
+    pub(super) departed: &'a mut Departures,
 }
 
 impl Drop for AtHome<'_> {
@@ -245,8 +250,8 @@ impl AtHome<'_> {
         match self.home.queue.settle(holder, position, how) {
             Left::Acked(message) => self.arena.release(message),
             Left::Rejected(message) => {
-                self.departed.count(Cause::Rejected);
-                self.arena.release(message);
+                let source = (self.id, self.home.dead_letters.as_mut());
+                self.departed.leave(source, Departure { message, cause: Cause::Rejected }, self.arena);
             }
             Left::Requeued | Left::NotHeld => {}
         }

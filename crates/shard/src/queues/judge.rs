@@ -7,6 +7,7 @@ use leveret_model::{ConnectionKey, Message, QueueHandle, QueueId, ShardAddress};
 use leveret_queue::{MessageRef, Queue};
 
 use super::Queues;
+use super::dead_letters::{DeadLettered, Outlet};
 use super::places::{Entry, Place};
 
 /// A queue at home here, to be looked at.
@@ -17,6 +18,8 @@ pub(crate) struct QueueAtHome<'a> {
     pub(crate) queue: &'a Queue,
     /// The connection of this shard that alone may use it.
     pub(crate) owner: Option<ConnectionKey>,
+    /// Messages that became dead letters.
+    pub(crate) dead_lettered: DeadLettered,
     /// It is being deleted.
     pub(crate) closed: bool,
     /// It moved here, and these shards have not said yet what they have of it.
@@ -36,6 +39,7 @@ impl Queues {
                 id: entry.id,
                 queue: home.queue(),
                 owner: home.owner,
+                dead_lettered: home.dead_letters.as_deref().map(Outlet::counts).unwrap_or_default(),
                 closed: home.closed,
                 awaits: &home.awaits,
             }),

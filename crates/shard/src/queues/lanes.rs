@@ -9,7 +9,7 @@ use leveret_link::record::LaneTarget;
 use leveret_model::{Instant, LaneSequence, QueueHandle, QueueId};
 
 use super::Queues;
-use super::publisher::{Answered, Owed};
+use super::publisher::{Answered, Owed, Publisher};
 
 impl Queues {
     /// The home has everything of the lane up to here, stored. hot.
@@ -42,8 +42,9 @@ impl Queues {
         {
             // its publisher has heard, so the clock has nothing to say of it any more
             owed.given_up = true;
-            let answered = Answered { publisher: Some(publisher), shared: owed.shared, stored: false };
-            self.out.answered.push(answered);
+            // a refused dead letter is dropped, as in RabbitMQ: it was answered, and is not routed again
+            let stored = matches!(publisher, Publisher::DeadLetter(_));
+            self.out.answered.push(Answered { publisher: Some(publisher), shared: owed.shared, stored });
         }
     }
 

@@ -91,12 +91,22 @@ impl Queues {
 
     /// Once nobody can change it any more the queue is sent.
     pub(super) fn begin_sending(&mut self, handle: QueueHandle) {
-        let Self { places, lifetimes, arena, out, peers, .. } = self;
+        let Self { places, lifetimes, arena, out, .. } = self;
         let Some((queue, away)) = places.away(handle) else { return };
         let Some(leaving) = &mut away.leaving else { return };
         let fenced = matches!(&leaving.stage, Stage::Fencing(missing) if missing.is_empty());
-        if fenced && leaving.home.lanes_are_stored() {
-            leaving.home.end_turn(handle, &mut lifetimes.timers, arena, &mut out.departed);
+        if !fenced || !leaving.home.lanes_are_stored() {
+            return;
+        }
+        // what died since the freeze, and before it
+        leaving.home.end_turn(handle, &mut lifetimes.timers, arena, &mut out.departed);
+        if self.sends_letters_of(queue) {
+            return;
+        }
+        let Self { places, lifetimes, peers, .. } = self;
+        if let Some((_, away)) = places.away(handle)
+            && let Some(leaving) = &mut away.leaving
+        {
             lifetimes.timers.set(handle, &mut leaving.home.timer_at, Instant::FAR);
             if let Some(from) = leaving.home.queue().ruled_from() {
                 let (attempt, part) = (leaving.attempt, MovePart::Ruled(from));
@@ -120,7 +130,10 @@ impl Queues {
     /// Sends as much as may wait at the outbox; at the end of a turn.
     pub(super) fn send_leaving(&mut self) {
         for at in 0..self.lists.leaving.len() {
-            self.send_some_of(self.lists.leaving[at]);
+            let handle = self.lists.leaving[at];
+            // its letters may be out now
+            self.begin_sending(handle);
+            self.send_some_of(handle);
         }
     }
 

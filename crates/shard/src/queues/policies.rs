@@ -9,6 +9,7 @@ use leveret_model::{QueueHandle, limits};
 use leveret_route::Table;
 
 use super::Queues;
+use super::dead_letters::Outlet;
 use super::lists::PolicyWalk;
 
 impl Queues {
@@ -47,6 +48,7 @@ impl Queues {
         if policy != home.home.policy.as_ref() {
             let settings = definition.arguments.under(policy.map(|policy| policy.definition()));
             home.set_policy(policy.cloned(), &settings);
+            Outlet::set(&mut home.home.dead_letters, definition, settings.dead_letter_target());
         }
         compared
     }

@@ -3,11 +3,15 @@
 use leveret_model::{ChannelKey, PublishNumber, Stored};
 use leveret_queue::MessageRef;
 
+use super::dead_letters::DeadLetterSend;
+
 /// Who published a message and is to hear what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Publisher {
     /// A client's channel in confirm mode: the publish has this number there.
     Channel(ChannelKey, PublishNumber),
+    /// A queue of this shard that a message died in.
+    DeadLetter(DeadLetterSend),
 }
 
 /// What became of a message for one queue.

@@ -74,6 +74,8 @@ pub(crate) struct Client {
     content: Option<Content>,
     /// The queue of the last queue.declare-ok.
     pub(crate) last_queue: String,
+    /// The content header of the last message.
+    pub(crate) last_header: Vec<u8>,
 }
 
 /// A method whose content is on its way.
@@ -107,6 +109,7 @@ impl Client {
             heard: VecDeque::new(),
             content: None,
             last_queue: String::new(),
+            last_header: Vec::new(),
         }
     }
 
@@ -124,6 +127,7 @@ impl Client {
                     self.on_method(channel, &Method::decode(frame.payload).expect("a method"));
                 }
                 FrameKind::Header => {
+                    self.last_header = frame.payload.to_vec();
                     let size = ContentHeader::decode(frame.payload).expect("a header").body_size;
                     self.content.as_mut().expect("a header is due").missing = Some(size);
                     self.end_content();

@@ -1,0 +1,232 @@
+//! Dead letters of the queues at home here, until every queue that they go to has them (docs/dead-letters.md).
+//!
+//! A message that dies goes into the row of its source (`rows.rs`); at the end of the turn the row is routed from
+//! its front. To queues elsewhere it takes their lanes, as a client's publish does, and waits there for as long as
+//! its queue exists: a lane appends it once and in order. The source's reference goes when all have answered.
+//!
+//! Invariants: *order*: letters of one source leave in the order of their deaths, and reach one queue in that
+//! order unless that queue loses its name meanwhile. *whole*: a letter is sent to all of its queues or to none,
+//! so one that is held back has reached nobody in vain.
+
+mod deaths;
+mod letter;
+mod outlet;
+mod route;
+mod rows;
+
+use leveret_link::record::LaneTarget;
+use leveret_model::{Body, Instant, Message, QueueHandle, QueueId, Stored, limits};
+use leveret_queue::MessageRef;
+
+pub use self::outlet::DeadLettered;
+pub(super) use self::outlet::{Dead, Outlet, bury};
+pub(super) use self::rows::DeadLetters;
+
+use self::letter::Letter;
+use self::route::Targets;
+use super::Queues;
+use super::places::{Entry, Place};
+use super::publisher::{Answered, Owed, Publisher};
+use crate::peers::PublishSerial;
+use crate::view::ClusterView;
+
+/// Counts one answer that is owed for one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DeadLetterSend(u64);
+
+/// What became of dead letters of this shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeadLetterTraffic {
+    /// Every queue that they go to has them.
+    pub(crate) delivered: u64,
+    /// There was no such exchange, or no queue, or only queues that they died in before.
+    pub(crate) unroutable: u64,
+    /// A target that was away got none, because too many waited for it.
+    pub(crate) passed_away: u64,
+}
+
+impl Queues {
+    /// Sends what died in this turn, and what was held back and may go now. hot: a look if there is nothing.
+    #[inline]
+    pub(crate) fn send_dead_letters(&mut self, view: &ClusterView) {
+        if self.has_dead_letters() {
+            self.send_some(view);
+        }
+    }
+
+    /// More may go without any input.
+    #[inline]
+    pub(super) fn has_dead_letters(&self) -> bool {
+        !self.out.departed.dead.is_empty() || self.dead_letters.is_due()
+    }
+
+    #[cold]
+    fn send_some(&mut self, view: &ClusterView) {
+        for dead in core::mem::take(&mut self.out.departed.dead) {
+            let bytes = self.weight_of(&dead);
+            self.dead_letters.push(dead, bytes, false);
+        }
+        for _ in 0..limits::DEAD_LETTERS_PER_TURN_MAX {
+            let Some(dead) = self.dead_letters.pop() else { break };
+            self.send_one(dead, view);
+        }
+    }
+
+    fn weight_of(&self, dead: &Dead) -> u64 {
+        self.arena.get(dead.message).weight_bytes() as u64
+    }
+
+    fn send_one(&mut self, mut dead: Dead, view: &ClusterView) {
+        let (queue, bytes) = (dead.queue, self.weight_of(&dead));
+        let patience = self.dead_letters.patience(queue);
+        let letter = Letter::new(&self.arena.get(dead.message), &dead.source, dead.cause, dead.at_s);
+        let Some(Targets { queues, complete }) = self.route_letter(&dead, &letter, patience, view) else {
+            return self.dead_letters.hold(dead);
+        };
+        if !self.lanes_have_room(&queues) {
+            return self.dead_letters.hold(dead);
+        }
+        let traffic = &mut self.dead_letters.traffic;
+        traffic.passed_away += u64::from(!complete);
+        traffic.unroutable += u64::from(complete && queues.is_empty() && dead.reached.is_empty());
+        if !queues.is_empty() {
+            self.append_letter(&mut dead, &letter, &queues);
+        }
+        self.dead_letters.advance(queue, bytes);
+        self.end_letter(dead);
+    }
+
+    /// All of its queues have it, or are still to say so.
+    fn end_letter(&mut self, dead: Dead) {
+        if dead.owed > 0 {
+            self.dead_letters.sent.insert(dead.number, dead);
+            return;
+        }
+        self.dead_letters.traffic.delivered += u64::from(!dead.reached.is_empty());
+        self.arena.release(dead.message);
+    }
+
+    /// Puts a letter into its queues; each lane has room for it.
+    fn append_letter(&mut self, dead: &mut Dead, letter: &Letter, targets: &[QueueHandle]) {
+        let (flat, chunks);
+        let body = match self.arena.get(dead.message).body {
+            Body::Flat(bytes) => {
+                flat = bytes.to_vec();
+                Body::Flat(&flat)
+            }
+            Body::Chunks(slices) => {
+                chunks = slices.to_vec();
+                Body::Chunks(&chunks)
+            }
+        };
+        let message = Message { address: &letter.address, header: &letter.header, body, terms: letter.terms };
+        let kept = self.arena.insert(&message, targets.len() as u32);
+        dead.number = self.dead_letters.next_number();
+        let serial = self.peers.next_publish();
+        for handle in targets {
+            let Some(id) = self.id(*handle) else {
+                self.arena.release(kept);
+                continue;
+            };
+            dead.reached.push(id);
+            let send = DeadLetterSend(self.dead_letters.next_number());
+            if self.append_letter_to(*handle, (kept, serial), &message, send) {
+                dead.owed += 1;
+                self.dead_letters.owed.insert(send, (dead.number, id));
+            }
+        }
+    }
+
+    /// True if an answer is owed.
+    fn append_letter_to(
+        &mut self,
+        handle: QueueHandle,
+        (kept, serial): (MessageRef, PublishSerial),
+        message: &Message<'_>,
+        send: DeadLetterSend,
+    ) -> bool {
+        let (bytes, terms) = (message.body.len(), message.terms);
+        let publisher = Some(Publisher::DeadLetter(send));
+        match self.places.get_mut(handle) {
+            Some(Entry { place: Place::Home(home), .. }) if !home.closed => {
+                let stored = self.home(handle).and_then(|mut home| home.append(kept, bytes, terms));
+                self.out.copies.here += u64::from(stored.is_some());
+                // one that the queue refuses has had its answer, as in RabbitMQ
+                let Some(Stored::At(mark)) = stored else { return false };
+                self.commits.wait(mark, Answered { publisher, shared: false, stored: true });
+                true
+            }
+            Some(Entry { id, place: Place::Away(away) }) => {
+                let owed = Owed { message: kept, publisher, shared: false, given_up: false };
+                // it waits for as long as the queue exists
+                let sequence = away.lane.push(owed, bytes as u64, Instant::FAR);
+                let target = LaneTarget { queue: *id, sequence, base: away.lane.base() };
+                self.peers.at(away.outbox).push_shared_publish(serial, target, message);
+                self.out.copies.away += 1;
+                true
+            }
+            // deleted, or about to be: it counts as not matched
+            _ => {
+                self.arena.release(kept);
+                false
+            }
+        }
+    }
+
+    /// A home answered for a letter, or its queue is gone: `stored` as in [`Answered`].
+    pub(crate) fn on_dead_letter_answered(&mut self, send: DeadLetterSend, stored: bool) {
+        let Some((number, queue)) = self.dead_letters.owed.remove(&send) else { return };
+        let Some(dead) = self.dead_letters.sent.get_mut(&number) else { return };
+        dead.owed -= 1;
+        if !stored {
+            dead.again = true;
+            dead.reached.retain(|reached| *reached != queue);
+        }
+        if dead.owed > 0 {
+            return;
+        }
+        let Some(mut dead) = self.dead_letters.sent.remove(&number) else { return };
+        if core::mem::take(&mut dead.again) {
+            let bytes = self.weight_of(&dead);
+            self.dead_letters.push(dead, bytes, true);
+        } else {
+            self.end_letter(dead);
+        }
+    }
+
+    /// A change of the map, a lease, or room in a lane: what was held back may go.
+    pub(crate) fn retry_dead_letters(&mut self) {
+        self.dead_letters.retry();
+    }
+
+    /// Letters of a queue that moves are on their way to targets that can be reached: its old home, which answers
+    /// for them, goes on until they are there.
+    pub(super) fn sends_letters_of(&mut self, queue: QueueId) -> bool {
+        let died_now = self.out.departed.dead.iter().any(|dead| dead.queue == queue);
+        let wait = self.dead_letters.hurry(queue);
+        let letters = &self.dead_letters;
+        died_now
+            || wait
+            || letters.owed.values().any(|(number, target)| {
+                letters.sent.get(number).is_some_and(|dead| dead.queue == queue) && self.reaches(*target)
+            })
+    }
+
+    fn reaches(&self, target: QueueId) -> bool {
+        let place = self.places.handle(target).and_then(|handle| self.places.get(handle));
+        match place.map(|entry| &entry.place) {
+            Some(Place::Home(_)) => true,
+            Some(Place::Away(away)) => self.peers.is_up(away.outbox),
+            None => false,
+        }
+    }
+
+    pub(crate) fn dead_letter_traffic(&self) -> DeadLetterTraffic {
+        self.dead_letters.traffic()
+    }
+
+    /// Letters that some queue does not have yet.
+    pub(crate) fn dead_letters_waiting(&self) -> u64 {
+        self.dead_letters.len() + self.out.departed.dead.len() as u64
+    }
+}
