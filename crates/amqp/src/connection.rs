@@ -3,7 +3,7 @@
 //! Methods by kind:
 //! - input: `on_bytes` (see `connection/frames.rs`), `on_login`, `on_answer`, `on_settled`, `on_timer`, `resume`,
 //!   `on_written`, `on_heard`, `lost`;
-//! - commands: `deliver`, `offer`, `end_pauses`, `cancel_consumer`, `close`, `block`, `unblock`;
+//! - commands: `deliver`, `offer`, `deliver_reply`, `end_pauses`, `cancel_consumer`, `close`, `block`, `unblock`;
 //! - output: `end_turn`, `output`, `next_deadline`, `wants_read`, `is_finished`;
 //! - the rest are getters.
 //!
@@ -14,6 +14,7 @@ mod frames;
 mod leaving;
 mod opening;
 mod pauses;
+mod replies;
 mod status;
 #[cfg(test)]
 mod tests;

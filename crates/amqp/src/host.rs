@@ -233,6 +233,16 @@ pub trait Host {
     /// A name for a queue whose client leaves that to the server.
     fn draw_queue_name(&mut self) -> Name;
 
+    /// The channel consumes replies to its requests from now on: gives the routing key, in the default exchange, that
+    /// leads to it. A channel has one at most.
+    ///
+    /// # Errors
+    /// 506 at the bound of such consumers.
+    fn open_reply_address(&mut self, channel: ChannelKey, consumer: ConsumerNumber) -> Result<Name, Refusal>;
+
+    /// The channel consumes replies no more. [`Host::channel_closed`] does the same.
+    fn close_reply_address(&mut self, channel: ChannelKey);
+
     /// Something that takes time; `Connection::on_answer` follows.
     fn request(&mut self, channel: ChannelKey, operation: Operation);
 

@@ -10,7 +10,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use leveret_model::{Body, ConsumerNumber, LaneSequence, Message, Position, ReplyCode, RequestId, Terms};
+use leveret_model::{
+    Body, ConsumerNumber, LaneSequence, Message, Position, ReplyCode, ReplySecret, RequestId, Terms,
+};
 
 use crate::fields::{Damage, Put, Take, total};
 use crate::record::{LaneTargets, Record};
@@ -44,8 +46,17 @@ pub(crate) mod kind {
     pub(crate) const NOT_NOW: u8 = 25;
     pub(crate) const PUBLISH_REFUSED: u8 = 26;
     pub(crate) const SESSIONS: u8 = 27;
+    // 28 to 34 are given to features that this version lacks
+    pub(crate) const REPLY: u8 = 35;
+    pub(crate) const FIND_REPLY_ADDRESS: u8 = 36;
+    pub(crate) const REPLY_ADDRESS_FOUND: u8 = 37;
     /// Later kinds are of later versions. Those of before that nobody writes any more are damage.
-    pub(crate) const LAST: u8 = SESSIONS;
+    pub(crate) const LAST: u8 = REPLY_ADDRESS_FOUND;
+
+    /// Of a later version, or of another one beside it: skipped by its length.
+    pub(crate) const fn is_unknown(kind: u8) -> bool {
+        kind > LAST || (SESSIONS < kind && kind < REPLY)
+    }
 }
 
 /// Writes kind and fields of a PUBLISH without its queues, which end it: more may be added. Gives the bytes
@@ -110,6 +121,11 @@ pub(crate) fn encode(record: &Record<'_>, own: &mut Vec<u8>, beside: &mut Vec<By
             own.u64(*remaining);
             return encode_message(*message, own, beside);
         }
+        Record::Reply { to, message } => {
+            own.u8(kind::REPLY);
+            own.u128(to.0);
+            return encode_message(*message, own, beside);
+        }
         record => encode_without_body(record, own),
     }
     0
@@ -155,6 +171,14 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
         Record::Empty { request } => request_only(own, kind::EMPTY, *request),
         Record::Done { request } => request_only(own, kind::DONE, *request),
         Record::NotNow { request } => request_only(own, kind::NOT_NOW, *request),
+        Record::FindReplyAddress { request, to } => {
+            request_only(own, kind::FIND_REPLY_ADDRESS, *request);
+            own.u128(to.0);
+        }
+        Record::ReplyAddressFound { request, found } => {
+            request_only(own, kind::REPLY_ADDRESS_FOUND, *request);
+            own.flag(*found);
+        }
         Record::Sessions { part, records } => {
             own.u8(kind::SESSIONS);
             own.u8(*part);
@@ -179,7 +203,11 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
         | Record::ResubscribeEnd
         | Record::Get { .. } => consumers::encode(record, own),
         // spelled out, so that a new kind does not compile before it has its bytes
-        Record::Publish { .. } | Record::Deliver { .. } | Record::Got { .. } | Record::Unknown { .. } => {
+        Record::Publish { .. }
+        | Record::Deliver { .. }
+        | Record::Got { .. }
+        | Record::Reply { .. }
+        | Record::Unknown { .. } => {
             unreachable!("these carry a message and are written by the caller, or are never written")
         }
     }
@@ -217,8 +245,11 @@ pub(crate) fn decode<'a>(own: &'a [u8], beside: &'a [Bytes]) -> Result<Record<'a
             remaining: take.u64()?,
             message: take_message(&mut take, beside, None)?,
         },
+        kind::REPLY => {
+            Record::Reply { to: ReplySecret(take.u128()?), message: take_message(&mut take, beside, None)? }
+        }
         // its sender may put anything there; the head says how long it is
-        unknown if unknown > kind::LAST => return Ok(Record::Unknown { kind: unknown }),
+        unknown if kind::is_unknown(unknown) => return Ok(Record::Unknown { kind: unknown }),
         _ if !beside.is_empty() => return Err(Damage::Value("body")),
         _ => decode_without_body(kind, &mut take)?,
     };
@@ -255,6 +286,12 @@ fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, 
         kind::EMPTY => Record::Empty { request: RequestId(take.u64()?) },
         kind::DONE => Record::Done { request: RequestId(take.u64()?) },
         kind::NOT_NOW => Record::NotNow { request: RequestId(take.u64()?) },
+        kind::FIND_REPLY_ADDRESS => {
+            Record::FindReplyAddress { request: RequestId(take.u64()?), to: ReplySecret(take.u128()?) }
+        }
+        kind::REPLY_ADDRESS_FOUND => {
+            Record::ReplyAddressFound { request: RequestId(take.u64()?), found: take.flag()? }
+        }
         kind::SESSIONS => Record::Sessions { part: take.u8()?, records: take.rest() },
         kind::REFUSED => Record::Refused {
             request: RequestId(take.u64()?),

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use leveret_model::{
     ChannelKey, ConsumerNumber, ConsumerTerms, LaneSequence, Message, Position, QueueId, ReplyCode,
-    RequestId, Settlement, Ulid, Unread,
+    ReplySecret, RequestId, Settlement, Ulid, Unread,
 };
 
 use crate::fields::Damage;
@@ -332,6 +332,29 @@ pub enum Record<'a> {
         part: u8,
         /// Their bytes, one behind the other.
         records: &'a [u8],
+    },
+    /// Ingress → shard of the requester: a reply by direct reply-to. At most once: nobody repeats it, and a
+    /// consumer that is gone is not told of.
+    Reply {
+        /// The consumer there.
+        to: ReplySecret,
+        /// The message.
+        message: Message<'a>,
+    },
+    /// Anyone → shard of the requester: is the consumer of replies still there? Answered by
+    /// [`Record::ReplyAddressFound`].
+    FindReplyAddress {
+        /// To answer.
+        request: RequestId,
+        /// The consumer there.
+        to: ReplySecret,
+    },
+    /// Shard of the requester → asker.
+    ReplyAddressFound {
+        /// Which request.
+        request: RequestId,
+        /// It is there.
+        found: bool,
     },
     /// A kind that only later versions know: skipped by its length, counted and reported (DESIGN P8). Never
     /// written here.

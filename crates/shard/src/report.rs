@@ -36,6 +36,10 @@ pub struct Traffic {
     pub rejected: u64,
     /// Publishes that a queue at its length refused.
     pub refused: u64,
+    /// Replies by direct reply-to that were delivered to clients of this shard.
+    pub replies: u64,
+    /// Replies that were dropped: the requester is gone, or reads too little of what it gets.
+    pub replies_dropped: u64,
     /// Records of other nodes whose kind this version does not know: skipped.
     pub unknown_records: u64,
 }
@@ -252,6 +256,7 @@ impl Shard {
     fn traffic(&self) -> Traffic {
         let (copies, ingress) = (self.machines.queues.copies(), &self.machines.ingress);
         let departed = self.machines.queues.departed();
+        let (replies, replies_dropped) = self.machines.replies.counts();
         Traffic {
             published_here: copies.here,
             published_away: copies.away,
@@ -262,6 +267,8 @@ impl Shard {
             returned_too_often: departed.returned_too_often,
             rejected: departed.rejected,
             refused: departed.refused,
+            replies,
+            replies_dropped,
             unknown_records: self.machines.queues.unknown_records(),
         }
     }

@@ -24,6 +24,7 @@ mod operations;
 mod pause;
 mod properties;
 mod publish;
+mod replies;
 mod settle;
 mod stopped;
 mod topology;
@@ -45,6 +46,7 @@ use self::deferred::Deferred;
 pub(crate) use self::frames::{decode_method, framing, method_id, whole_frame};
 use self::frames::{framed, unexpected};
 use self::operations::Pending;
+use self::replies::ReplyConsumer;
 use self::stopped::Stopped;
 use self::transaction::{Commit, Transaction};
 use self::unacked::Unacked;
@@ -127,6 +129,8 @@ pub(crate) struct Channel<C> {
     last_queue: Name,
     /// While the client wants no deliveries (channel.flow).
     stopped: Option<Box<Stopped>>,
+    /// Its consumer of replies (direct reply-to).
+    replies: Option<Box<ReplyConsumer>>,
 }
 
 impl<C: Default> Channel<C> {
@@ -149,6 +153,7 @@ impl<C: Default> Channel<C> {
             prefetch: 0,
             last_queue: Name::default(),
             stopped: None,
+            replies: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 mod kinds;
 mod publish;
+mod replies;
 
 use std::string::String;
 use std::vec;
@@ -190,7 +191,7 @@ fn message_record() -> impl Strategy<Value = Record<'static>> {
 }
 
 pub(crate) fn record() -> impl Strategy<Value = Record<'static>> {
-    prop_oneof![consumer_record(), plain_record(), message_record()]
+    prop_oneof![consumer_record(), plain_record(), message_record(), replies::record()]
 }
 
 pub(crate) fn built(records: &[Record<'_>]) -> Batch {
@@ -213,8 +214,10 @@ fn on_the_link(batch: Batch) -> Bytes {
 
 /// A link joins the slices of one body; everything else is equal.
 pub(crate) fn joined(mut record: Record<'_>) -> Record<'_> {
-    if let Record::Publish { message, .. } | Record::Deliver { message, .. } | Record::Got { message, .. } =
-        &mut record
+    if let Record::Publish { message, .. }
+    | Record::Deliver { message, .. }
+    | Record::Got { message, .. }
+    | Record::Reply { message, .. } = &mut record
         && let Body::Chunks(chunks) = &mut message.body
     {
         *chunks = vec![Bytes::from(chunks.concat())].leak();
@@ -285,7 +288,7 @@ proptest! {
 
     #[test]
     fn any_bytes_behind_a_true_head_are_records_or_damage(
-        kind in 0..26u8,
+        kind in 0..=kind::LAST,
         fields in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let mut own = ((fields.len() + 1) as u32).to_le_bytes().to_vec();

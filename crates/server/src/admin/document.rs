@@ -56,6 +56,8 @@ pub(super) fn of(
             "given_up": sum(|traffic| traffic.given_up),
             "expired": sum(|traffic| traffic.expired),
             "over_length": sum(|traffic| traffic.over_length),
+            "replies": sum(|traffic| traffic.replies),
+            "replies_dropped": sum(|traffic| traffic.replies_dropped),
             "returned_too_often": sum(|traffic| traffic.returned_too_often),
             "rejected": sum(|traffic| traffic.rejected),
             "refused": sum(|traffic| traffic.refused),

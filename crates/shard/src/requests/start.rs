@@ -29,6 +29,7 @@ impl Requests {
             Ok(Action::Command(command)) => self.command(request, pending, command),
             Ok(Action::FindExchange(name)) => self.find_exchange(request, pending, &name, rooms),
             Ok(Action::Ask(name, question)) => self.find_queue(request, pending, &name, question, rooms),
+            Ok(Action::FindReplyAddress(name)) => self.find_reply_address(request, pending, &name, rooms),
             Ok(Action::Cancel(consumer)) => self.cancel(request, pending, consumer, rooms),
             Err(refusal) => self.refuse(&pending, refusal, rooms),
         }

@@ -156,6 +156,7 @@ impl Requests {
             let Some(pending) = self.pending.get(&request) else { continue };
             queues.send_question(handle, self.asker(request, pending.channel), question);
         }
+        self.repeat_reply_questions(node, queues);
     }
 
     /// The link to a node is gone: nothing comes any more to consumers that are being cancelled, and the home
@@ -174,7 +175,7 @@ impl Requests {
     fn waiting_at(&self, node: NodeId, queues: &Queues) -> Vec<(RequestId, QueueHandle, Question)> {
         let waiting = self.pending.iter().filter_map(|(request, pending)| match pending.stage {
             Stage::Home(handle, question) => Some((*request, handle, question)),
-            Stage::Lease | Stage::Control => None,
+            Stage::Lease | Stage::Control | Stage::ReplyAddress(_) => None,
         });
         waiting.filter(|(_, handle, _)| queues.is_at_node(*handle, node)).collect()
     }
@@ -204,7 +205,7 @@ impl Requests {
     pub(crate) fn end_queue(&mut self, ended: QueueHandle, goes_on: bool, rooms: &mut Rooms<'_>) {
         let asks = |(request, pending): (&RequestId, &Pending)| match pending.stage {
             Stage::Home(handle, question) if handle == ended => Some((*request, question)),
-            Stage::Home(..) | Stage::Lease | Stage::Control => None,
+            Stage::Home(..) | Stage::Lease | Stage::Control | Stage::ReplyAddress(_) => None,
         };
         let over: Vec<(RequestId, Question)> = self.pending.iter().filter_map(asks).collect();
         for (request, question) in over {

@@ -20,6 +20,7 @@ mod pauses;
 mod random;
 mod refusals;
 mod repeats;
+mod replies;
 mod report;
 #[path = "../rig/mod.rs"]
 mod rig;

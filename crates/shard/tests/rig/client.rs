@@ -74,6 +74,8 @@ pub(crate) struct Client {
     content: Option<Content>,
     /// The queue of the last queue.declare-ok.
     pub(crate) last_queue: String,
+    /// `reply_to` of the last message.
+    pub(crate) last_reply_to: String,
 }
 
 /// A method whose content is on its way.
@@ -107,6 +109,7 @@ impl Client {
             heard: VecDeque::new(),
             content: None,
             last_queue: String::new(),
+            last_reply_to: String::new(),
         }
     }
 
@@ -124,8 +127,9 @@ impl Client {
                     self.on_method(channel, &Method::decode(frame.payload).expect("a method"));
                 }
                 FrameKind::Header => {
-                    let size = ContentHeader::decode(frame.payload).expect("a header").body_size;
-                    self.content.as_mut().expect("a header is due").missing = Some(size);
+                    let header = ContentHeader::decode(frame.payload).expect("a header");
+                    self.last_reply_to = text(header.properties.reply_to().unwrap_or_default());
+                    self.content.as_mut().expect("a header is due").missing = Some(header.body_size);
                     self.end_content();
                 }
                 FrameKind::Body => {
