@@ -19,6 +19,8 @@ pub(crate) struct QueueAtHome<'a> {
     pub(crate) owner: Option<ConnectionKey>,
     /// It is being deleted.
     pub(crate) closed: bool,
+    /// It moved here, and these shards have not said yet what they have of it.
+    pub(crate) awaits: &'a [ShardAddress],
 }
 
 impl Queues {
@@ -35,6 +37,7 @@ impl Queues {
                 queue: home.queue(),
                 owner: home.owner,
                 closed: home.closed,
+                awaits: &home.awaits,
             }),
             Place::Away(_) => None,
         })
