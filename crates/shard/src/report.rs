@@ -36,6 +36,8 @@ pub struct Traffic {
     pub rejected: u64,
     /// Publishes that a queue at its length refused.
     pub refused: u64,
+    /// Messages that a queue dropped as duplicates; their publishers got an ack.
+    pub duplicates: u64,
     /// Replies by direct reply-to that were delivered to clients of this shard.
     pub replies: u64,
     /// Replies that were dropped: the requester is gone, or reads too little of what it gets.
@@ -270,6 +272,7 @@ impl Shard {
             returned_too_often: departed.returned_too_often,
             rejected: departed.rejected,
             refused: departed.refused,
+            duplicates: departed.duplicates,
             replies,
             replies_dropped,
             unknown_records: self.machines.queues.unknown_records(),

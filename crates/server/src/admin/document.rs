@@ -62,6 +62,7 @@ pub(super) fn of(
             "given_up": sum(|traffic| traffic.given_up),
             "expired": sum(|traffic| traffic.expired),
             "over_length": sum(|traffic| traffic.over_length),
+            "duplicates": sum(|traffic| traffic.duplicates),
             "replies": sum(|traffic| traffic.replies),
             "replies_dropped": sum(|traffic| traffic.replies_dropped),
             "returned_too_often": sum(|traffic| traffic.returned_too_often),

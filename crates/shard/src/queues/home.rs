@@ -5,8 +5,10 @@
 //! of the turn if a verb made work: for the dispatch, or because a lane is owed an answer. So no caller has to
 //! remember to list it.
 
+mod deduplication;
 mod moving;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use leveret_link::record::{LaneTarget, Record, RemoteConsumer};
@@ -20,6 +22,8 @@ use leveret_queue::{
     Window,
 };
 
+use self::deduplication::Duplicates;
+pub(super) use self::deduplication::RememberedEntries;
 use super::commit::Commits;
 use super::departures::Departed;
 use super::exclusive::owner;
@@ -45,6 +49,8 @@ pub(crate) struct Home {
     pub(super) throttles: bool,
     /// Shards elsewhere that were told so.
     pub(super) throttled_shards: Vec<ShardAddress>,
+    /// `None` for a queue that takes duplicates.
+    duplicates: Option<Box<Duplicates>>,
     /// It moved here, and these shards have not said yet what they have of it: nothing is delivered there.
     pub(super) awaits: Vec<ShardAddress>,
 }
@@ -59,6 +65,7 @@ impl Home {
             closed: false,
             throttles: false,
             throttled_shards: Vec::new(),
+            duplicates: Duplicates::of(&record.definition.arguments.settings().deduplication, seed),
             awaits: Vec::new(),
         }
     }
@@ -143,17 +150,31 @@ impl AtHome<'_> {
     /// the queue is not closed. hot.
     #[inline(always)]
     pub(super) fn append(&mut self, message: MessageRef, body_bytes: usize, terms: Terms) -> Option<Stored> {
-        let position = if self.home.queue.is_plain_for(terms) {
-            self.home.queue.append(message, body_bytes)
-        } else {
-            self.append_ruled(message, body_bytes, terms)?
-        };
+        if !self.home.queue.is_plain_for(terms) {
+            return self.append_ruled(message, body_bytes, terms);
+        }
+        let position = self.home.queue.append(message, body_bytes);
         Some(self.keep(position, message, terms))
     }
 
     #[inline(never)]
-    fn append_ruled(&mut self, message: MessageRef, body_bytes: usize, terms: Terms) -> Option<Position> {
-        self.home.queue.append_ruled(message, body_bytes, terms, self.lifetimes.now)
+    fn append_ruled(&mut self, message: MessageRef, body_bytes: usize, terms: Terms) -> Option<Stored> {
+        let now = self.lifetimes.now;
+        let duplicates = self.home.duplicates.as_deref();
+        let candidate = duplicates.and_then(|all| all.candidate(self.arena.get(message).header, now));
+        if let (Some(duplicates), Some(candidate)) = (duplicates, candidate)
+            && duplicates.has(candidate, now)
+        {
+            self.arena.release(message);
+            self.departed.duplicates += 1;
+            // its publisher hears that the queue has it, which is so
+            return Some(Stored::Now);
+        }
+        let position = self.home.queue.append_ruled(message, body_bytes, terms, now)?;
+        if let (Some(duplicates), Some(candidate)) = (&mut self.home.duplicates, candidate) {
+            duplicates.remember(candidate, &self.lifetimes.remembered);
+        }
+        Some(self.keep(position, message, terms))
     }
 
     /// hot.

@@ -6,6 +6,7 @@ mod bounds;
 mod confirms;
 mod consuming;
 mod declaring;
+mod deduplication;
 mod early;
 mod exchanges;
 mod flow;
