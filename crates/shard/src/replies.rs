@@ -113,18 +113,16 @@ impl Replies {
         if view.reply_way(at) == ReplyWay::None {
             return SentReply::Nowhere;
         }
-        match queues.peers().to(at) {
-            Some(outbox) if outbox.waiting_bytes() < limits::REPLIES_WAITING_BYTES_MAX => {
-                outbox.push(&Record::Reply { to: secret, message: *message });
-                SentReply::Sent
-            }
-            Some(_) => {
-                self.held = true;
-                SentReply::NotNow
-            }
-            // the link will be back, or the node be Down
-            None => SentReply::NotNow,
+        // the link will be back, or the node be Down
+        let Some(outbox) = queues.peers().to(at).filter(|outbox| outbox.is_up()) else {
+            return SentReply::NotNow;
+        };
+        if outbox.waiting_bytes() >= limits::REPLIES_WAITING_BYTES_MAX {
+            self.held = true;
+            return SentReply::NotNow;
         }
+        outbox.push(&Record::Reply { to: secret, message: *message });
+        SentReply::Sent
     }
 
     /// Credit came from another shard: true if somebody waited for that.

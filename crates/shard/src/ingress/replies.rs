@@ -22,8 +22,9 @@ impl Ingress {
         let Routing { view, queues, replies, .. } = routing;
         match replies.send(address, &publish.message, view, queues) {
             SentReply::Sent => Published::Settled,
-            SentReply::Nowhere => self.unrouted(publish),
-            SentReply::NotNow => self.hold(channel, publish, view.now()),
+            SentReply::Nowhere if view.has_lease() => self.unrouted(publish),
+            // without a lease a node may be there that this one has not heard of yet
+            SentReply::Nowhere | SentReply::NotNow => self.hold(channel, publish, view.now()),
         }
     }
 

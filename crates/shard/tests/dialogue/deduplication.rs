@@ -50,7 +50,8 @@ fn a_duplicate_is_dropped_and_acked_wherever_it_comes_from() {
         publishes(rig, client, &[(key, Value::Void)], "no value either");
         assert_eq!(confirmed(rig, client), (1..=8).map(|number| (number, true)).collect::<Vec<_>>());
         // a consumed message is a duplicate's original all the same
-        let expected = ["a", "a number is no string", "no header", "no header either", "no value", "no value either"];
+        let expected =
+            ["a", "a number is no string", "no header", "no header either", "no value", "no value either"];
         assert_eq!(takes(rig, home), expected);
         with_value(rig, client, "5");
         assert_eq!(confirmed(rig, client), [(9, true)]);
