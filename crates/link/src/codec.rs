@@ -133,15 +133,9 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
         | Record::Empty { .. }
         | Record::Done { .. }
         | Record::NotNow { .. }
+        | Record::FindReplyAddress { .. }
+        | Record::ReplyAddressFound { .. }
         | Record::Refused { .. } => encode_answer(record, own),
-        Record::FindReplyAddress { request, to } => {
-            request_only(own, kind::FIND_REPLY_ADDRESS, *request);
-            own.u128(to.0);
-        }
-        Record::ReplyAddressFound { request, found } => {
-            request_only(own, kind::REPLY_ADDRESS_FOUND, *request);
-            own.flag(*found);
-        }
         Record::Sessions { part, records } => {
             own.u8(kind::SESSIONS);
             own.u8(*part);
@@ -174,7 +168,7 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
     }
 }
 
-/// What a home answers, but for the message of a get.
+/// What a home answers, but for the message of a get; and the question for a consumer of replies.
 fn encode_answer(record: &Record<'_>, own: &mut Vec<u8>) {
     match record {
         Record::Counts { request, messages, consumers } => {
@@ -185,6 +179,14 @@ fn encode_answer(record: &Record<'_>, own: &mut Vec<u8>) {
         Record::Empty { request } => request_only(own, kind::EMPTY, *request),
         Record::Done { request } => request_only(own, kind::DONE, *request),
         Record::NotNow { request } => request_only(own, kind::NOT_NOW, *request),
+        Record::FindReplyAddress { request, to } => {
+            request_only(own, kind::FIND_REPLY_ADDRESS, *request);
+            own.u128(to.0);
+        }
+        Record::ReplyAddressFound { request, found } => {
+            request_only(own, kind::REPLY_ADDRESS_FOUND, *request);
+            own.flag(*found);
+        }
         Record::Refused { request, code, text } => {
             request_only(own, kind::REFUSED, *request);
             own.u16(code.code());

@@ -6,8 +6,8 @@
 //!        its shard is this one ──▶ waiting ──▶ the connection, before the door closes
 //!        another one           ──▶ Record::Reply ──▶ Shard::deliver_reply there
 //! ```
-//! A reply is confirmed when it is on its way, and delivered at most once (RabbitMQ: direct reply-to). Invariant:
-//! `consumers` and `of_channels` have the same pairs.
+//! A reply is confirmed when it is on its way, and delivered at most once (RabbitMQ: direct reply-to).
+//! Invariant: `consumers` and `of_channels` have the same pairs.
 
 use alloc::collections::VecDeque;
 

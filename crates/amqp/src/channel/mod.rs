@@ -46,7 +46,6 @@ use self::deferred::Deferred;
 pub(crate) use self::frames::{decode_method, framing, method_id, whole_frame};
 use self::frames::{framed, unexpected};
 use self::operations::Pending;
-use self::replies::ReplyConsumer;
 use self::stopped::Stopped;
 use self::transaction::{Commit, Transaction};
 use self::unacked::Unacked;
@@ -129,8 +128,6 @@ pub(crate) struct Channel<C> {
     last_queue: Name,
     /// While the client wants no deliveries (channel.flow).
     stopped: Option<Box<Stopped>>,
-    /// Its consumer of replies (direct reply-to).
-    replies: Option<Box<ReplyConsumer>>,
 }
 
 impl<C: Default> Channel<C> {
@@ -153,7 +150,6 @@ impl<C: Default> Channel<C> {
             prefetch: 0,
             last_queue: Name::default(),
             stopped: None,
-            replies: None,
         }
     }
 }

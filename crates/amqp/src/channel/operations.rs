@@ -239,8 +239,8 @@ impl<C> Channel<C> {
         Ok((number, tag))
     }
 
-    /// `None` if it is done: the consumer of replies, or no such consumer, which is answered like success (AMQP 0-9-1
-    /// §1.8.3.5: idempotent).
+    /// `None` if it is done: the consumer of replies, or no such consumer, which is answered like success (AMQP
+    /// 0-9-1 §1.8.3.5: idempotent).
     fn cancel<H: Host<Channel = C>>(
         &mut self,
         turn: &mut Turn<'_, H>,
@@ -290,8 +290,8 @@ fn declare_queue<H: Host>(
     Ok((operation, Reply::QueueDeclareOk { name, no_wait: m.no_wait }))
 }
 
-/// A method that has no place here: not built yet, for the connection, or only for servers to send. Of a family (tx) the
-/// requests are in the table.
+/// A method that has no place here: not built yet, for the connection, or only for servers to send. Of a family
+/// (tx) the requests are in the table.
 fn misplaced(id: MethodId, name: &str) -> Exception {
     match demand(name, Feature::Method, name.as_bytes(), id) {
         Err(not_built) => not_built,

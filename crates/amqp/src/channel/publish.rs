@@ -166,7 +166,7 @@ impl<C> Channel<C> {
         let body = if sliced { Body::Chunks(&chunk) } else { Body::Flat(content.body) };
         let mut assembly = turn.shared.spare.take().unwrap_or_default();
         assembly.keep(content.publish(fields, body, number, turn.arrived));
-        rewrites.apply(&mut assembly, self.replies.as_deref());
+        rewrites.apply(&mut assembly, self.consumers.replies());
         if self.tx.is_some() { self.keep_publish(turn, assembly) } else { self.offer(turn, assembly) }
     }
 
@@ -178,7 +178,7 @@ impl<C> Channel<C> {
         header: &[u8],
         exchange: &[u8],
     ) -> Result<Rewrites, Exception> {
-        properties::check(turn.shared, header, self.replies.is_some()).map_err(|at_fault| {
+        properties::check(turn.shared, header, self.consumers.replies().is_some()).map_err(|at_fault| {
             let refused = turn.host.may_publish(self.key, exchange).err();
             refused.map_or(at_fault, |refusal| Exception::refused(refusal, MethodId::PUBLISH))
         })
@@ -218,7 +218,7 @@ impl<C> Channel<C> {
         if let Some(content) = &mut self.content {
             let before = content.weight_bytes();
             content.on_header(frame.payload, size, terms);
-            rewrites.apply(content, self.replies.as_deref());
+            rewrites.apply(content, self.consumers.replies());
             turn.shared.unfinished_bytes += content.weight_bytes() - before;
         }
         if size == 0 {

@@ -1,29 +1,20 @@
-//! Direct reply-to (RabbitMQ's extension): a channel consumes from `amq.rabbitmq.reply-to` without acks, names that
-//! queue as `reply_to` of its requests, and the host's address for the channel goes out in its place.
+//! Direct reply-to (RabbitMQ's extension): a channel consumes from `amq.rabbitmq.reply-to` without acks, names
+//! that queue as `reply_to` of its requests, and the host's address for the channel goes out in its place.
 //!
-//! Invariant: `Channel::replies` is there exactly while the host has an address for the channel, and its number is
-//! among the channel's consumers.
+//! Invariant: the channel's consumers have one of replies exactly while the host has an address for the
+//! channel.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use leveret_model::{ConsumerNumber, Name, ReplyCode};
 use leveret_wire::ContentHeader;
 use leveret_wire::method::{BasicCancelOk, BasicConsume, BasicConsumeOk};
 
-use super::consumers::Consumer;
+use super::consumers::{Consumer, ReplyConsumer};
 use super::{Assembly, Channel};
 use crate::exception::{Exception, MethodId};
 use crate::host::Host;
 use crate::turn::Turn;
-
-/// The channel's consumer of replies.
-#[derive(Debug)]
-pub(super) struct ReplyConsumer {
-    number: ConsumerNumber,
-    /// The routing key of its replies.
-    address: Name,
-}
 
 /// What is to be changed about a message before the host gets it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +65,7 @@ impl<C> Channel<C> {
         let (number, tag) = self.draw_consumer(id, m.consumer_tag)?;
         let refuse = |text: &str| Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
         // RabbitMQ: one for each channel, and what it misses is gone
-        if self.replies.is_some() {
+        if self.consumers.replies().is_some() {
             return refuse("reply consumer already set");
         }
         if !m.no_ack {
@@ -88,7 +79,7 @@ impl<C> Channel<C> {
             turn.shared.send(self.key.number, &BasicConsumeOk { consumer_tag: tag.as_bytes() });
         }
         self.consumers.add(Consumer { number, tag, no_ack: true });
-        self.replies = Some(Box::new(ReplyConsumer { number, address }));
+        self.consumers.set_replies(Some(ReplyConsumer { number, address }));
         Ok(())
     }
 
@@ -99,11 +90,11 @@ impl<C> Channel<C> {
         number: ConsumerNumber,
         no_wait: bool,
     ) -> bool {
-        if self.replies.as_ref().is_none_or(|replies| replies.number != number) {
+        if self.consumers.replies().is_none_or(|replies| replies.number != number) {
             return false;
         }
         // a later consume has another address (RabbitMQ)
-        self.replies = None;
+        self.consumers.set_replies(None);
         turn.host.close_reply_address(self.key);
         if let (Some(consumer), false) = (self.consumers.remove(number), no_wait) {
             let ok = BasicCancelOk { consumer_tag: consumer.tag.as_bytes() };

@@ -78,9 +78,9 @@ pub const GETS_AT_ONCE_MAX: usize = 4;
 /// would ever end that. Long, for who switches heartbeats off works for minutes without a look at the socket
 /// (RabbitMQ: consumer_timeout is as long, and without heartbeats there is no other bound).
 pub const OUTPUT_STUCK_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// Output of a connection, and what waits for the flow of its channel, above which a reply by direct reply-to is
-/// dropped, bytes: replies have no queue to wait in (RabbitMQ: at most once). Room for the largest message over
-/// [`OUTPUT_BYTES_STOP`].
+/// Output of a connection, and what waits for the flow of its channel, above which a reply by direct reply-to
+/// is dropped, bytes: replies have no queue to wait in (RabbitMQ: at most once). Room for the largest message
+/// over [`OUTPUT_BYTES_STOP`].
 pub const REPLIES_UNREAD_BYTES_MAX: usize = OUTPUT_BYTES_STOP + BODY_BYTES_MAX as usize;
 /// Records that wait for one other shard, bytes, above which publishers of replies for it are held: twice what
 /// may be unprocessed.

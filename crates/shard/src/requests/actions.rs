@@ -8,7 +8,7 @@ use leveret_auth::Access;
 use leveret_model::definition::{Binding, DestinationKind, QueueDefinition};
 use leveret_model::directory::Command;
 use leveret_model::{
-    ConnectionAddress, ConnectionKey, ConsumerNumber, Name, Refusal, ReplyAddress, ShardAddress, refusals,
+    ConnectionAddress, ConnectionKey, ConsumerNumber, Name, Refusal, ShardAddress, refusals,
 };
 use leveret_route::validate_binding;
 
@@ -24,8 +24,6 @@ pub(super) enum Action {
     FindExchange(Name),
     /// The queue is to be found and asked.
     Ask(Name, Question),
-    /// Is the consumer of replies with this address there?
-    FindReplyAddress(Name),
     /// The consumer is to end.
     Cancel(ConsumerNumber),
 }
@@ -47,12 +45,6 @@ impl Rooms<'_> {
             }
             Operation::QueueDelete { name, .. } => {
                 self.clients.authorize(connection, Access::Configure, queue, name)
-            }
-            // RabbitMQ: no right is needed, for who knows an address was given it
-            Operation::QueueDeclarePassive { name } | Operation::Consume { queue: name, .. }
-                if ReplyAddress::is_meant(name.as_bytes()) =>
-            {
-                Ok(())
             }
             Operation::ExchangeDeclarePassive { name } => self.authorize_any(connection, exchange, name),
             Operation::QueueDeclarePassive { name } => self.authorize_any(connection, queue, name),
@@ -151,11 +143,6 @@ impl Rooms<'_> {
                 let unbound = binding(vhost, DestinationKind::Queue, bind)?;
                 self.check_unbind(client, &unbound)?;
                 Command::Unbind(unbound)
-            }
-            Operation::QueueDeclarePassive { name } | Operation::Consume { queue: name, .. }
-                if ReplyAddress::is_meant(name.as_bytes()) =>
-            {
-                return Ok(Action::FindReplyAddress(name.clone()));
             }
             Operation::QueueDeclarePassive { name } => {
                 return Ok(Action::Ask(name.clone(), Question::Inspect));

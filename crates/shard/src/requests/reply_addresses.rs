@@ -81,3 +81,11 @@ impl Requests {
 fn ask(request: RequestId, address: ReplyAddress, queues: &mut Queues) {
     queues.peers().push(address.at, &Record::FindReplyAddress { request, to: address.secret });
 }
+
+/// The operation is on such an address, or on the queue that stands for one.
+pub(super) fn reply_address_of(operation: &Operation) -> Option<Name> {
+    let (Operation::QueueDeclarePassive { name } | Operation::Consume { queue: name, .. }) = operation else {
+        return None;
+    };
+    ReplyAddress::is_meant(name.as_bytes()).then(|| name.clone())
+}

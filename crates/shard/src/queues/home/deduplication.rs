@@ -1,5 +1,5 @@
-//! Duplicates that a queue drops (LavinMQ: `x-message-deduplication`): a message whose deduplication header has a
-//! value that came lately.
+//! Duplicates that a queue drops (LavinMQ: `x-message-deduplication`): a message whose deduplication header has
+//! a value that came lately.
 //!
 //! Only messages under rules come here (`AtHome::append_ruled`), and a queue that deduplicates has all of its
 //! messages under rules. Invariants: `seen` and `order` have the same keys, `limits` bound their number for one
@@ -18,8 +18,8 @@ use leveret_model::settings::Deduplication;
 use leveret_model::{Instant, RoutingKey, Seed, limits};
 use leveret_wire::{ContentHeader, FieldValue};
 
-/// A value of the deduplication header: two hashes of 64 bits under different seeds, so that a long value takes no
-/// more room than a short one.
+/// A value of the deduplication header: two hashes of 64 bits under different seeds, so that a long value takes
+/// no more room than a short one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct DuplicateKey(u64, u64);
 
@@ -66,8 +66,8 @@ impl Duplicates {
         })
     }
 
-    /// What to look for of a message with this content header. Strings and integers are values; a message without
-    /// one is never a duplicate.
+    /// What to look for of a message with this content header. Strings and integers are values; a message
+    /// without one is never a duplicate.
     pub(super) fn candidate(&self, header: &[u8], now: Instant) -> Option<Candidate> {
         let headers = ContentHeader::decode(header).ok()?.properties.headers()?;
         let value = headers.get(&self.header)?;
