@@ -47,6 +47,8 @@ const CAPABILITIES: &[&str] = &[
     "connection.blocked",
     "authentication_failure_close",
     "per_consumer_qos",
+    "consumer_priorities",
+    "direct_reply_to",
 ];
 
 impl Config {

@@ -219,6 +219,12 @@ impl Host for Broker {
         Name::new("amq.gen-1")
     }
 
+    fn open_reply_address(&mut self, _: ChannelKey, _: ConsumerNumber) -> Result<Name, Refusal> {
+        Ok(Name::new("amq.rabbitmq.reply-to.1"))
+    }
+
+    fn close_reply_address(&mut self, _: ChannelKey) {}
+
     fn connection_closed(&mut self) -> bool {
         false
     }

@@ -17,9 +17,11 @@ pub mod access;
 mod cache;
 pub mod mechanism;
 pub mod password;
+mod secrets;
 pub mod user;
 
 pub use access::{Access, Pattern, PatternError, Permissions};
 pub use mechanism::{Login, LoginError, Mechanism};
 pub use password::{HashError, Password, PasswordHash, Salt};
+pub use secrets::SecretNumbers;
 pub use user::{Credential, HashJob, HashUpgrade, Hashed, JobId, LoginRefused, Origin, User, Users, Verdict};

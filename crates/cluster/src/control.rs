@@ -71,8 +71,10 @@ impl Control {
     /// A node that knows nobody yet. [`Control::on_seeds`] begins the join, with no address if there are none.
     #[must_use]
     pub fn new(now: Instant, config: Config) -> Self {
-        let named =
-            |shard| (ShardId(shard), ToShard::NodeNamed { node: config.node, name: config.name.clone() });
+        let named = |shard| {
+            let (node, name, reply_shards) = (config.node, config.name.clone(), config.shards);
+            (ShardId(shard), ToShard::NodeNamed { node, name, reply_shards })
+        };
         let to_shards = (0..config.shards).map(named).collect();
         Self {
             random: SplitMix::new(config.seed.part(0xc0)),

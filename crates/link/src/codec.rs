@@ -13,7 +13,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::{
-    Body, ConsumerNumber, LaneSequence, Message, MoveAttempt, Position, ReplyCode, RequestId, Terms,
+    Body, ConsumerNumber, LaneSequence, Message, MoveAttempt, Position, ReplyCode, ReplySecret, RequestId,
+    Terms,
 };
 
 use crate::fields::{Damage, Put, Take, total};
@@ -86,6 +87,11 @@ pub(crate) fn encode(record: &Record<'_>, own: &mut Vec<u8>, beside: &mut Vec<By
             moves::put_rule(own, *rule);
             return encode_message(*message, own, beside);
         }
+        Record::Reply { to, message } => {
+            own.u8(kind::REPLY);
+            own.u128(to.0);
+            return encode_message(*message, own, beside);
+        }
         record => encode_without_body(record, own),
     }
     0
@@ -127,6 +133,8 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
         | Record::Empty { .. }
         | Record::Done { .. }
         | Record::NotNow { .. }
+        | Record::FindReplyAddress { .. }
+        | Record::ReplyAddressFound { .. }
         | Record::Refused { .. } => encode_answer(record, own),
         Record::Sessions { part, records } => {
             own.u8(kind::SESSIONS);
@@ -153,13 +161,14 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
         | Record::Deliver { .. }
         | Record::Got { .. }
         | Record::MoveMessage { .. }
+        | Record::Reply { .. }
         | Record::Unknown { .. } => {
             unreachable!("these carry a message and are written by the caller, or are never written")
         }
     }
 }
 
-/// What a home answers, but for the message of a get.
+/// What a home answers, but for the message of a get; and the question for a consumer of replies.
 fn encode_answer(record: &Record<'_>, own: &mut Vec<u8>) {
     match record {
         Record::Counts { request, messages, consumers } => {
@@ -170,6 +179,14 @@ fn encode_answer(record: &Record<'_>, own: &mut Vec<u8>) {
         Record::Empty { request } => request_only(own, kind::EMPTY, *request),
         Record::Done { request } => request_only(own, kind::DONE, *request),
         Record::NotNow { request } => request_only(own, kind::NOT_NOW, *request),
+        Record::FindReplyAddress { request, to } => {
+            request_only(own, kind::FIND_REPLY_ADDRESS, *request);
+            own.u128(to.0);
+        }
+        Record::ReplyAddressFound { request, found } => {
+            request_only(own, kind::REPLY_ADDRESS_FOUND, *request);
+            own.flag(*found);
+        }
         Record::Refused { request, code, text } => {
             request_only(own, kind::REFUSED, *request);
             own.u16(code.code());
@@ -219,8 +236,11 @@ pub(crate) fn decode<'a>(own: &'a [u8], beside: &'a [Bytes]) -> Result<Record<'a
             rule: moves::take_rule(&mut take)?,
             message: take_message(&mut take, beside, None)?,
         },
+        kind::REPLY => {
+            Record::Reply { to: ReplySecret(take.u128()?), message: take_message(&mut take, beside, None)? }
+        }
         // its sender may put anything there; the head says how long it is
-        unknown if unknown > kind::LAST => return Ok(Record::Unknown { kind: unknown }),
+        unknown if kind::is_unknown(unknown) => return Ok(Record::Unknown { kind: unknown }),
         _ if !beside.is_empty() => return Err(Damage::Value("body")),
         _ => decode_without_body(kind, &mut take)?,
     };
@@ -257,6 +277,12 @@ fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, 
         kind::EMPTY => Record::Empty { request: RequestId(take.u64()?) },
         kind::DONE => Record::Done { request: RequestId(take.u64()?) },
         kind::NOT_NOW => Record::NotNow { request: RequestId(take.u64()?) },
+        kind::FIND_REPLY_ADDRESS => {
+            Record::FindReplyAddress { request: RequestId(take.u64()?), to: ReplySecret(take.u128()?) }
+        }
+        kind::REPLY_ADDRESS_FOUND => {
+            Record::ReplyAddressFound { request: RequestId(take.u64()?), found: take.flag()? }
+        }
         kind::SESSIONS => Record::Sessions { part: take.u8()?, records: take.rest() },
         kind::REFUSED => Record::Refused {
             request: RequestId(take.u64()?),

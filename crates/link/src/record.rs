@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use leveret_model::{
     ChannelKey, ConsumerNumber, LaneSequence, Message, MessageRule, MessageState, MoveAttempt, Position,
-    QueueId, ReplyCode, RequestId, Settlement,
+    QueueId, ReplyCode, ReplySecret, RequestId, Settlement,
 };
 
 pub use self::consumers::{HeldDelivery, NamedConsumer, RemoteConsumer};
@@ -261,6 +261,29 @@ pub enum Record<'a> {
         part: u8,
         /// Their bytes, one behind the other.
         records: &'a [u8],
+    },
+    /// Ingress → shard of the requester: a reply by direct reply-to. At most once: nobody repeats it, and a
+    /// consumer that is gone is not told of.
+    Reply {
+        /// The consumer there.
+        to: ReplySecret,
+        /// The message.
+        message: Message<'a>,
+    },
+    /// Anyone → shard of the requester: is the consumer of replies still there? Answered by
+    /// [`Record::ReplyAddressFound`].
+    FindReplyAddress {
+        /// To answer.
+        request: RequestId,
+        /// The consumer there.
+        to: ReplySecret,
+    },
+    /// Shard of the requester → asker.
+    ReplyAddressFound {
+        /// Which request.
+        request: RequestId,
+        /// It is there.
+        found: bool,
     },
     /// A kind that only later versions know: skipped by its length, counted and reported (DESIGN P8). Never
     /// written here.

@@ -194,6 +194,8 @@ pub enum ToShard {
         node: NodeId,
         /// Its name.
         name: Name,
+        /// Its shards that take replies of direct reply-to; 0 if its version does not know them.
+        reply_shards: u8,
     },
     /// The other nodes that keep sessions and are not Down, whenever one of them comes, goes, or starts anew;
     /// said before any lease that counts them.

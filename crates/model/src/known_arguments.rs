@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use Status::{Foreign, Here, Ignored, Later};
 
+use crate::limits::DEDUPLICATION_ENTRIES_MAX;
 use crate::settings::{ExchangeSettings, HashOn, HashProperty, Overflow, QueueKind, QueueSettings};
 use crate::{Name, RoutingKey, Terms, Value};
 
@@ -181,6 +182,7 @@ const OVERFLOWS: Accepts = OneOf(&["drop-head", "reject-publish", "reject-publis
 /// Longest time of a timer, milliseconds: ten years (RabbitMQ 4.3: check_expiry).
 const TIMER_MS_MAX: i64 = Terms::EXPIRATION_MS_MAX as i64;
 const COUNT: Accepts = Integer(0, i64::MAX);
+const CACHE_SIZE: Accepts = Integer(1, DEDUPLICATION_ENTRIES_MAX as i64);
 
 /// The table (RabbitMQ: the union of its classic queue's and LavinMQ's arguments).
 pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
@@ -240,10 +242,21 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
         settings.single_active_consumer = *value == Value::Bool(true);
     }),
     queue("x-consumer-timeout", Later, Any),
-    queue("x-message-deduplication", Later, Any),
-    queue("x-deduplication-header", Later, Any),
-    queue("x-cache-size", Later, Any),
-    queue("x-cache-ttl", Later, Any),
+    setting("x-message-deduplication", Here, Bool, |settings, value| {
+        settings.deduplication.on = *value == Value::Bool(true);
+    }),
+    setting("x-deduplication-header", Here, Text, |settings, value| {
+        settings.deduplication.header = value.as_bytes().map(RoutingKey::new);
+    })
+    .note("x-deduplication-header by default"),
+    setting("x-cache-size", Here, CACHE_SIZE, |settings, value| {
+        settings.deduplication.cache_size = count(value).map(|size| size as usize);
+    })
+    .note("of deduplication, 128 by default"),
+    setting("x-cache-ttl", Here, Integer(1, TIMER_MS_MAX), |settings, value| {
+        settings.deduplication.cache_ttl = milliseconds(value);
+    })
+    .note("of deduplication, for ever by default"),
     queue("x-name-prefix", Ignored, Any).note("RabbitMQ 4.3 ignores it as well"),
     queue("x-queue-master-locator", Ignored, LOCATORS).note("a queue lives where it is declared"),
     queue("x-queue-leader-locator", Ignored, LOCATORS).note("a queue lives where it is declared"),

@@ -80,6 +80,27 @@ pub struct QueueSettings {
     /// The highest priority that the queue tells apart; `None` for a queue without priorities.
     pub max_priority: Option<u8>,
     pub single_active_consumer: bool,
+    pub deduplication: Deduplication,
+}
+
+/// Which messages are duplicates of others (LavinMQ: message deduplication).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Deduplication {
+    /// Duplicates are dropped.
+    pub on: bool,
+    /// The header whose values are compared; [`Deduplication::HEADER`] by default.
+    pub header: Option<RoutingKey>,
+    /// Most values that are remembered; [`Deduplication::CACHE_SIZE`] by default.
+    pub cache_size: Option<usize>,
+    /// How long a value is remembered; `None` is for ever.
+    pub cache_ttl: Option<Duration>,
+}
+
+impl Deduplication {
+    /// LavinMQ's default.
+    pub const HEADER: &'static [u8] = b"x-deduplication-header";
+    /// LavinMQ's default.
+    pub const CACHE_SIZE: usize = 128;
 }
 
 /// Where the dead letters of a queue go.

@@ -298,6 +298,7 @@ fn start_shards(
             protocol: Arc::clone(&protocol),
             users: users_of_shard(process_key, user.clone()),
             store: Store::Memory,
+            reply_key: random(),
         });
         if let Some((sessions, shared)) = config.sessions.as_ref().zip(shared.as_ref()) {
             let seed = Seed(u64::from_le_bytes(random()));

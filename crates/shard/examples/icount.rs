@@ -103,6 +103,7 @@ impl Machine {
                 protocol: Arc::clone(&protocol),
                 users: users(),
                 store: Store::Memory,
+                reply_key: [shard; 32],
             };
             let mut machine = Shard::new(config);
             machine.on_control(ToShard::Lease { until: Instant::FAR });

@@ -63,8 +63,13 @@ impl Machines {
             }
             // for the sessions, which are none of these machines
             ToShard::SessionPeers { .. } => {}
-            ToShard::NodeNamed { node, name } => self.view.name_node(node, name),
-            ToShard::NodeDown { node } => self.queues.on_node_down(node),
+            ToShard::NodeNamed { node, name, reply_shards } => self.view.name_node(node, name, reply_shards),
+            ToShard::NodeDown { node } => {
+                self.view.note_down(node);
+                self.queues.on_node_down(node);
+                // replies for it have nowhere to go
+                self.ingress.retry();
+            }
             ToShard::NodeForgotten { node } => {
                 self.queues.on_node_forgotten(node);
                 self.view.forget_node(node);

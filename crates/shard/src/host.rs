@@ -37,8 +37,8 @@ impl Host for Broker<'_> {
         state: &mut ChannelState,
         publish: Publish<'_>,
     ) -> Result<Published, Refusal> {
-        let Machines { view, clients, queues, ingress, throttled, .. } = &mut *self.machines;
-        ingress.publish(channel, state, &publish, Routing { view, clients, queues, throttled })
+        let Machines { view, clients, queues, ingress, throttled, replies, .. } = &mut *self.machines;
+        ingress.publish(channel, state, &publish, Routing { view, clients, queues, throttled, replies })
     }
 
     fn publish_copies(
@@ -47,8 +47,9 @@ impl Host for Broker<'_> {
         publish: Publish<'_>,
         keys: &[RoutingKey],
     ) -> Result<Published, Refusal> {
-        let Machines { view, clients, queues, ingress, throttled, .. } = &mut *self.machines;
-        ingress.publish_copies(channel, &publish, keys, Routing { view, clients, queues, throttled })
+        let Machines { view, clients, queues, ingress, throttled, replies, .. } = &mut *self.machines;
+        let routing = Routing { view, clients, queues, throttled, replies };
+        ingress.publish_copies(channel, &publish, keys, routing)
     }
 
     fn may_publish(&mut self, _: ChannelKey, exchange: &[u8]) -> Result<(), Refusal> {
@@ -62,6 +63,14 @@ impl Host for Broker<'_> {
 
     fn draw_queue_name(&mut self) -> Name {
         self.machines.requests.draw_queue_name()
+    }
+
+    fn open_reply_address(&mut self, channel: ChannelKey, consumer: ConsumerNumber) -> Result<Name, Refusal> {
+        self.machines.replies.open(channel, consumer)
+    }
+
+    fn close_reply_address(&mut self, channel: ChannelKey) {
+        self.machines.replies.close(channel);
     }
 
     fn request(&mut self, channel: ChannelKey, operation: Operation) {
@@ -80,7 +89,8 @@ impl Host for Broker<'_> {
 
     /// The channel's consumers end; the connection gives back what it held right after this.
     fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {
-        let Machines { queues, egress, requests, .. } = &mut *self.machines;
+        let Machines { queues, egress, requests, replies, .. } = &mut *self.machines;
+        replies.close(channel);
         requests.forget_channel(channel);
         for number in consumers {
             egress.end_consumer(channel, *number, queues);

@@ -7,6 +7,7 @@ mod cache;
 mod copies;
 mod owed;
 mod publish;
+mod replies;
 mod rooms;
 mod routes;
 

@@ -10,6 +10,7 @@
 //! | `egress/` | deliveries: consumers of this shard, windows, pauses |
 //! | `requests/` | operations: command or question, what waits, answers |
 //! | `peers/` | outboxes to other shards, under credit |
+//! | `replies.rs` | direct reply-to: addresses of consumers of replies, and what goes to them |
 //! | `clients/` | connections, who they are, what they keep in memory |
 //! | `pressure/` | who waits because memory is short |
 //! | `sessions/` | RESP connections, and the machines of sessions that this shard keeps |
@@ -51,6 +52,7 @@ mod planted;
 mod pressure;
 mod queues;
 mod records;
+mod replies;
 mod report;
 mod requests;
 mod sessions;

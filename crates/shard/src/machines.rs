@@ -7,6 +7,7 @@ use crate::egress::Egress;
 use crate::ingress::Ingress;
 use crate::pressure::Throttled;
 use crate::queues::Queues;
+use crate::replies::Replies;
 use crate::requests::{Requests, Rooms};
 use crate::view::ClusterView;
 
@@ -23,6 +24,7 @@ pub(crate) struct Machines {
     pub(crate) egress: Egress,
     pub(crate) requests: Requests,
     pub(crate) throttled: Throttled,
+    pub(crate) replies: Replies,
 }
 
 impl Machines {
@@ -35,7 +37,7 @@ impl Machines {
 
     /// Requests, and the rooms that they go through.
     pub(crate) fn requests(&mut self) -> (&mut Requests, Rooms<'_>) {
-        let Self { view, clients, queues, egress, requests, .. } = self;
-        (requests, Rooms { view, clients, queues, egress })
+        let Self { view, clients, queues, egress, requests, replies, .. } = self;
+        (requests, Rooms { view, clients, queues, egress, replies })
     }
 }

@@ -116,8 +116,8 @@ impl Shard {
     /// Memory that this shard holds for clients: arena, outboxes, what connections keep, and consumers, bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        let Machines { memory, queues, egress, .. } = &self.machines;
-        queues.bytes_held() + memory.bytes() + egress.subscribed.bytes()
+        let Machines { memory, queues, egress, replies, .. } = &self.machines;
+        queues.bytes_held() + memory.bytes() + egress.subscribed.bytes() + replies.bytes()
     }
 
     /// Of that, bodies of queues and lanes that may lie in blocks with others, bytes.

@@ -69,7 +69,11 @@ impl Shard {
                 if let Some(outbox) = queues.peers().to(from) {
                     outbox.granted(Cost { records, bytes })?;
                 }
+                if self.machines.replies.take_held() {
+                    self.machines.ingress.retry();
+                }
             }
+            Record::Reply { to, message } => self.deliver_reply(to, message),
             Record::Sessions { part, records } => self.on_session_records(from, boot, part, records)?,
             Record::Unknown { kind } => queues.peers().note_unknown(from, kind),
             record => {
@@ -95,6 +99,10 @@ impl Machines {
             }
             Record::Resubscribe { queue, consumers, held } => {
                 self.queues.on_resubscribe(from, queue, &consumers, &held);
+            }
+            Record::FindReplyAddress { request, to } => {
+                let found = self.replies.consumer(to).is_some();
+                self.queues.peers().push(from, &Record::ReplyAddressFound { request, found });
             }
             Record::ResubscribeEnd => self.queues.on_resubscribe_end(from),
             Record::ResubscribeQueueEnd { queue } => self.queues.on_resubscribe_queue_end(from, queue),
@@ -142,6 +150,7 @@ impl Machines {
                 });
             }
             Record::NotNow { request } => requests.on_not_now(request, now),
+            Record::ReplyAddressFound { request, found } => requests.on_reply_address(request, found, rooms),
             // every other kind has its door above
             _ => {}
         }

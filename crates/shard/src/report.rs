@@ -42,6 +42,12 @@ pub struct Traffic {
     pub dead_letters_unroutable: u64,
     /// Dead letters that went without a target that was away, because too many waited for it.
     pub dead_letters_past_away: u64,
+    /// Messages that a queue dropped as duplicates; their publishers got an ack.
+    pub duplicates: u64,
+    /// Replies by direct reply-to that were delivered to clients of this shard.
+    pub replies: u64,
+    /// Replies that were dropped: the requester is gone, or reads too little of what it gets.
+    pub replies_dropped: u64,
     /// Records of other nodes whose kind this version does not know: skipped.
     pub unknown_records: u64,
 }
@@ -267,6 +273,7 @@ impl Shard {
         let (copies, ingress) = (self.machines.queues.copies(), &self.machines.ingress);
         let departed = self.machines.queues.departed();
         let letters = self.machines.queues.dead_letter_traffic();
+        let (replies, replies_dropped) = self.machines.replies.counts();
         Traffic {
             published_here: copies.here,
             published_away: copies.away,
@@ -280,6 +287,9 @@ impl Shard {
             dead_lettered: letters.delivered,
             dead_letters_unroutable: letters.unroutable,
             dead_letters_past_away: letters.passed_away,
+            duplicates: departed.duplicates,
+            replies,
+            replies_dropped,
             unknown_records: self.machines.queues.unknown_records(),
         }
     }

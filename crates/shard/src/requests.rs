@@ -14,6 +14,7 @@ mod actions;
 mod answers;
 mod endings;
 mod pending;
+mod reply_addresses;
 mod start;
 mod waiting;
 
@@ -33,6 +34,7 @@ use self::pending::Pending;
 use crate::clients::Clients;
 use crate::egress::Egress;
 use crate::queues::Queues;
+use crate::replies::Replies;
 use crate::view::ClusterView;
 
 /// Operations under way, and answers that wait for their connection.
@@ -58,6 +60,7 @@ pub(crate) struct Rooms<'a> {
     pub(crate) clients: &'a Clients,
     pub(crate) queues: &'a mut Queues,
     pub(crate) egress: &'a mut Egress,
+    pub(crate) replies: &'a Replies,
 }
 
 impl Requests {

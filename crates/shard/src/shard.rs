@@ -22,6 +22,7 @@ use crate::ingress::Ingress;
 use crate::machines::Machines;
 use crate::pressure::Throttled;
 use crate::queues::{Queues, Store};
+use crate::replies::Replies;
 use crate::requests::Requests;
 use crate::sessions::{SESSION_SLOTS, SessionRoom};
 use crate::view::ClusterView;
@@ -41,6 +42,8 @@ pub struct ShardConfig {
     pub users: Users,
     /// Who keeps what is to survive.
     pub store: Store,
+    /// Random and known to this shard alone: what the addresses of direct reply-to are drawn from.
+    pub reply_key: [u8; 32],
 }
 
 /// The other end of a new socket.
@@ -82,7 +85,7 @@ impl Shard {
     /// A shard without connections and queues.
     #[must_use]
     pub fn new(config: ShardConfig) -> Self {
-        let ShardConfig { own, boot, seed, protocol, users, store } = config;
+        let ShardConfig { own, boot, seed, protocol, users, store, reply_key } = config;
         let machines = Machines {
             own,
             view: ClusterView::new(own, seed),
@@ -93,6 +96,7 @@ impl Shard {
             egress: Egress::new(seed),
             requests: Requests::new(own, seed),
             throttled: Throttled::default(),
+            replies: Replies::new(own, seed, reply_key),
         };
         Self { connections: Connections::default(), machines, sessions: None, protocol }
     }
@@ -275,6 +279,7 @@ impl Shard {
     /// The link to a node begins; the shard says again what it has there.
     pub fn on_link_up(&mut self, node: NodeId) {
         self.enter(|shard| {
+            shard.machines.view.note_linked(node);
             let (requests, mut rooms) = shard.machines.requests();
             requests.end_waits_for_link(node, &mut rooms);
             let Machines { queues, egress, requests, ingress, .. } = &mut shard.machines;

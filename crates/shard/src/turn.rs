@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::{ChannelKey, ConnectionKey, Settlement};
+use leveret_model::{ChannelKey, ConnectionKey, Message, ReplySecret, Settlement};
 
 use crate::effects::Effects;
 use crate::egress::Deliveries;
@@ -62,6 +62,9 @@ impl Shard {
                 }
                 self.with(key, |connection, now, _| connection.on_login(now, result));
             }
+            while let Some((to, reply)) = self.machines.replies.pop_waiting() {
+                self.deliver_reply(to, reply.borrow());
+            }
             self.hand_out_confirms();
             while let Some((channel, consumer)) = self.machines.queues.out().cancelled.pop_front() {
                 if self.machines.egress.subscribed.remove(channel, consumer).is_some() {
@@ -72,6 +75,20 @@ impl Shard {
             }
             let Some((channel, answer)) = self.machines.requests.pop_answer() else { break };
             self.give_answer(channel, &answer);
+        }
+    }
+
+    /// A reply for a consumer of this shard.
+    pub(crate) fn deliver_reply(&mut self, to: ReplySecret, message: Message<'_>) {
+        let Self { connections, machines, .. } = self;
+        let consumer = machines.replies.consumer(to);
+        let delivered = consumer.is_some_and(|(channel, consumer)| {
+            let connection = connections.get_mut(channel.connection);
+            connection.is_some_and(|connection| connection.deliver_reply(channel, consumer, message).is_ok())
+        });
+        machines.replies.count(delivered);
+        if let (true, Some((channel, _))) = (delivered, consumer) {
+            connections.touch(channel.connection);
         }
     }
 

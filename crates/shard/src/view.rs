@@ -8,6 +8,25 @@ use leveret_model::directory::{Change, QueueRecord};
 use leveret_model::{Instant, Name, NodeId, Refusal, Seed, ShardAddress, refusals};
 use leveret_route::{Table, VhostId};
 
+/// A node of which queues may be in the map.
+#[derive(Debug)]
+struct KnownNode {
+    name: Name,
+    /// Its shards that take replies of direct reply-to; 0 if its version does not know them.
+    reply_shards: u8,
+    /// It is Down: what is sent there reaches nobody.
+    down: bool,
+}
+
+/// Whether a shard takes replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReplyWay {
+    /// It is there, over a link that may be cut.
+    Known,
+    /// There is no such shard, or its node is Down.
+    None,
+}
+
 /// The cluster as this shard knows it.
 #[derive(Debug)]
 pub(crate) struct ClusterView {
@@ -17,7 +36,7 @@ pub(crate) struct ClusterView {
     lease_until: Instant,
     /// Only read outside of this file: it changes by [`ClusterView::apply`].
     pub(crate) table: Table,
-    node_names: BTreeMap<NodeId, Name>,
+    nodes: BTreeMap<NodeId, KnownNode>,
     /// When a queue was last masked (its home went Down), and when a binding last left. Publishes that were
     /// held then are looked at again (`ingress/publish.rs`).
     masked_at: Instant,
@@ -33,7 +52,7 @@ impl ClusterView {
             now: Instant::ZERO,
             lease_until: Instant::ZERO,
             table: Table::new(own, seed.part(1)),
-            node_names: BTreeMap::new(),
+            nodes: BTreeMap::new(),
             masked_at: Instant::ZERO,
             unbound_at: Instant::ZERO,
             #[cfg(feature = "planted")]
@@ -90,17 +109,39 @@ impl ClusterView {
         at < self.unbound_at
     }
 
-    pub(crate) fn name_node(&mut self, node: NodeId, name: Name) {
-        self.node_names.insert(node, name);
+    pub(crate) fn name_node(&mut self, node: NodeId, name: Name, reply_shards: u8) {
+        let down = self.nodes.get(&node).is_some_and(|known| known.down);
+        self.nodes.insert(node, KnownNode { name, reply_shards, down });
     }
 
     pub(crate) fn forget_node(&mut self, node: NodeId) {
-        self.node_names.remove(&node);
+        self.nodes.remove(&node);
+    }
+
+    pub(crate) fn note_down(&mut self, node: NodeId) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.down = true;
+        }
+    }
+
+    /// A link to the node begins.
+    pub(crate) fn note_linked(&mut self, node: NodeId) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.down = false;
+        }
+    }
+
+    /// May replies go to that shard?
+    pub(crate) fn reply_way(&self, to: ShardAddress) -> ReplyWay {
+        match self.nodes.get(&to.node) {
+            Some(known) if !known.down && to.shard.0 < known.reply_shards => ReplyWay::Known,
+            Some(_) | None => ReplyWay::None,
+        }
     }
 
     /// What people call a node, if that is known.
     pub(crate) fn node_name(&self, node: NodeId) -> Option<&str> {
-        self.node_names.get(&node).map(|name| &**name)
+        self.nodes.get(&node).map(|known| &*known.name)
     }
 
     pub(crate) fn vhost_name(&self, vhost: VhostId) -> String {

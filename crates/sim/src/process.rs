@@ -115,6 +115,7 @@ impl Process {
                 protocol,
                 users: users(),
                 store: ways.oracle.stores.of_shard(),
+                reply_key: core::array::from_fn(|at| (seed.0 >> (at % 8 * 8)) as u8),
             });
             shard.set_bounds(ways.oracle.buffers.bounds);
             shard.watch_routes();

@@ -33,6 +33,8 @@ SETTLE_S = 8
 HIDDEN = [
     (re.compile(r"amq\.gen-[\w-]{22}"), "amq.gen-*"),
     (re.compile(r"amq\.ctag-[\w.=+/-]+"), "amq.ctag-*"),
+    # as a value it is quoted, whichever characters a broker makes its addresses of
+    (re.compile(r'(?<=[=:])"?amq\.rabbitmq\.reply-to\.[\w.=+/-]+"?'), '"amq.rabbitmq.reply-to.*"'),
     (re.compile(r"amq\.rabbitmq\.reply-to\.[\w.=+/-]+"), "amq.rabbitmq.reply-to.*"),
     (re.compile(r"<[\w@-]*\.?\d+\.\d+\.\d+>"), "<pid>"),
     (re.compile(r"time=T:\d+"), "time=T:*"),

@@ -86,9 +86,14 @@ impl Assembly {
 
     /// The message goes to further routing keys; the content header that it was given is kept without BCC.
     pub(crate) fn take_copies(&mut self) {
+        self.copies = copies::keys_of(&self.front[usize::from(self.address_len)..]);
+        self.map_header(copies::without_bcc);
+    }
+
+    /// Changes the content header that it was given.
+    pub(crate) fn map_header(&mut self, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
         let header = self.front.split_off(usize::from(self.address_len));
-        self.copies = copies::keys_of(&header);
-        self.front.extend_from_slice(&copies::without_bcc(header));
+        self.front.extend_from_slice(&change(header));
     }
 
     /// Further routing keys.

@@ -29,6 +29,11 @@ impl<C> Channel<C> {
         }
     }
 
+    /// Bytes of deliveries that wait until the client goes on.
+    pub(crate) fn stopped_bytes(&self) -> usize {
+        self.stopped.as_ref().map_or(0, |stopped| stopped.bytes())
+    }
+
     /// A delivery to a channel whose flow is stopped: it stays at its queue, or waits here if it has left that.
     #[cold]
     pub(super) fn deliver_later<const OFFERED: bool>(

@@ -24,6 +24,7 @@ mod operations;
 mod pause;
 mod properties;
 mod publish;
+mod replies;
 mod settle;
 mod stopped;
 mod topology;

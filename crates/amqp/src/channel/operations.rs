@@ -5,11 +5,10 @@ use alloc::format;
 
 use leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
 use leveret_model::surface::Feature;
-use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode, RoutingKey, Value};
+use leveret_model::{ConsumerNumber, ConsumerTerms, DIRECT_REPLY_TO, Name, ReplyCode, RoutingKey, Value};
 use leveret_wire::Method;
 use leveret_wire::method::{BasicCancel, BasicCancelOk, BasicConsume, QueueDeclare};
 
-use super::properties::DIRECT_REPLY_TO;
 use super::topology::{
     Declared, exchange_bind, exchange_declare, exchange_delete, exchange_unbind, queue_bind, queue_declare,
     queue_delete, queue_unbind, to_arguments, to_name, to_plain_name,
@@ -17,7 +16,7 @@ use super::topology::{
 use super::{Channel, Wait};
 use crate::exception::{Exception, MethodId};
 use crate::host::{Host, Operation};
-use crate::surface::{demand, demand_flag};
+use crate::surface::demand;
 use crate::turn::{Shared, Turn};
 
 /// What an answer is turned into.
@@ -128,6 +127,9 @@ impl<C> Channel<C> {
                 let name = self.queue_named(id, m.queue)?;
                 (Operation::QueuePurge { name }, Reply::QueuePurgeOk.unless(m.no_wait))
             }
+            Method::BasicConsume(m) if m.queue == DIRECT_REPLY_TO => {
+                return self.consume_replies(turn, id, &m);
+            }
             Method::BasicConsume(m) => {
                 self.demand_room(turn.shared, id, m.no_ack)?;
                 self.consume(id, &m)?
@@ -202,23 +204,9 @@ impl<C> Channel<C> {
 
     fn consume(&mut self, id: MethodId, m: &BasicConsume<'_>) -> Result<(Operation, Reply), Exception> {
         let queue = self.queue_named(id, m.queue)?;
-        if m.queue == DIRECT_REPLY_TO {
-            demand_flag("basic.consume", "queue amq.rabbitmq.reply-to", id)?;
-        }
         let arguments = to_arguments("basic.consume", id, m.arguments)?;
         let priority = arguments.get("x-priority").and_then(Value::as_integer).unwrap_or(0);
-        let asked = to_name(id, "consumer tag", m.consumer_tag)?;
-        if self.consumers.by_tag(&asked).is_some() {
-            let text = format!("attempt to reuse consumer tag '{asked}'");
-            return Err(Exception::new(ReplyCode::NotAllowed, id, text));
-        }
-        if self.consumers.len() >= CONSUMERS_PER_CHANNEL_MAX {
-            let text = format!("more than {CONSUMERS_PER_CHANNEL_MAX} consumers on one channel");
-            return Err(Exception::new(ReplyCode::NotAllowed, id, text));
-        }
-        self.last_consumer += 1;
-        let number = ConsumerNumber(self.last_consumer);
-        let tag = if asked.is_empty() { Name::new(&self.server_tag(number)) } else { asked };
+        let (number, tag) = self.draw_consumer(id, m.consumer_tag)?;
         let terms = ConsumerTerms {
             no_ack: m.no_ack,
             exclusive: m.exclusive,
@@ -230,9 +218,31 @@ impl<C> Channel<C> {
         Ok((operation, Reply::ConsumeOk { number, tag, no_ack: m.no_ack, no_wait: m.no_wait }))
     }
 
-    /// `None` if there is no such consumer, which is answered like success (AMQP 0-9-1 §1.8.3.5: idempotent).
-    fn cancel<H>(
-        &self,
+    /// Number and tag of a new consumer; the tag is drawn if the client asks for none.
+    pub(super) fn draw_consumer(
+        &mut self,
+        id: MethodId,
+        tag: &[u8],
+    ) -> Result<(ConsumerNumber, Name), Exception> {
+        let asked = to_name(id, "consumer tag", tag)?;
+        if self.consumers.by_tag(&asked).is_some() {
+            let text = format!("attempt to reuse consumer tag '{asked}'");
+            return Err(Exception::new(ReplyCode::NotAllowed, id, text));
+        }
+        if self.consumers.len() >= CONSUMERS_PER_CHANNEL_MAX {
+            let text = format!("more than {CONSUMERS_PER_CHANNEL_MAX} consumers on one channel");
+            return Err(Exception::new(ReplyCode::NotAllowed, id, text));
+        }
+        self.last_consumer += 1;
+        let number = ConsumerNumber(self.last_consumer);
+        let tag = if asked.is_empty() { Name::new(&self.server_tag(number)) } else { asked };
+        Ok((number, tag))
+    }
+
+    /// `None` if it is done: the consumer of replies, or no such consumer, which is answered like success (AMQP
+    /// 0-9-1 §1.8.3.5: idempotent).
+    fn cancel<H: Host<Channel = C>>(
+        &mut self,
         turn: &mut Turn<'_, H>,
         id: MethodId,
         m: &BasicCancel<'_>,
@@ -245,6 +255,9 @@ impl<C> Channel<C> {
             return Ok(None);
         };
         let number = consumer.number;
+        if self.cancel_replies(turn, number, m.no_wait) {
+            return Ok(None);
+        }
         Ok(Some((
             Operation::Cancel { consumer: number },
             Reply::CancelOk { number, tag, no_wait: m.no_wait },
@@ -277,8 +290,8 @@ fn declare_queue<H: Host>(
     Ok((operation, Reply::QueueDeclareOk { name, no_wait: m.no_wait }))
 }
 
-/// A method that has no place here: not built yet, for the connection, or only for servers to send. Of a family (tx) the
-/// requests are in the table.
+/// A method that has no place here: not built yet, for the connection, or only for servers to send. Of a family
+/// (tx) the requests are in the table.
 fn misplaced(id: MethodId, name: &str) -> Exception {
     match demand(name, Feature::Method, name.as_bytes(), id) {
         Err(not_built) => not_built,

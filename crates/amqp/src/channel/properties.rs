@@ -5,19 +5,22 @@
 use alloc::format;
 use alloc::string::String;
 
-use leveret_model::{ReplyCode, Terms};
+use leveret_model::{DIRECT_REPLY_TO, ReplyCode, Terms};
 use leveret_wire::ContentHeader;
 
 use super::copies;
+use super::replies::Rewrites;
 use crate::exception::{Exception, MethodId};
 use crate::turn::Shared;
 
 /// Looks at a valid content header whose properties concern the broker; allocates nothing unless it objects.
-/// Answers whether the message has further routing keys.
+/// `answered` says that the channel has a consumer of replies.
 #[inline(never)]
-pub(super) fn check(shared: &Shared, header: &[u8]) -> Result<bool, Exception> {
+pub(super) fn check(shared: &Shared, header: &[u8], answered: bool) -> Result<Rewrites, Exception> {
     let id = MethodId::PUBLISH;
-    let Ok(ContentHeader { properties, .. }) = ContentHeader::decode(header) else { return Ok(false) };
+    let Ok(ContentHeader { properties, .. }) = ContentHeader::decode(header) else {
+        return Ok(Rewrites::default());
+    };
     if let Some(claimed) = properties.user_id()
         && claimed != shared.client.user.as_bytes()
     {
@@ -39,12 +42,13 @@ pub(super) fn check(shared: &Shared, header: &[u8]) -> Result<bool, Exception> {
         Some(headers) => copies::check(headers)?,
         None => false,
     };
-    // nobody can consume from it yet (RabbitMQ: maybe_set_fast_reply_to)
-    if properties.reply_to() == Some(DIRECT_REPLY_TO) {
+    let reply_to = properties.reply_to() == Some(DIRECT_REPLY_TO);
+    // RabbitMQ: maybe_set_fast_reply_to
+    if reply_to && !answered {
         let text = "fast reply consumer does not exist";
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
     }
-    Ok(copies)
+    Ok(Rewrites { copies, reply_to })
 }
 
 /// Why an expiration is none, in RabbitMQ's words (parse_expiration and check_expiry; all seen on 3.10.8 and
@@ -70,6 +74,3 @@ fn check_expiration(text: &[u8]) -> Result<(), String> {
 }
 
 const MILLISECONDS_MAX: i64 = Terms::EXPIRATION_MS_MAX as i64;
-
-/// The queue that stands for "back to this channel" (RabbitMQ: direct reply-to).
-pub(super) const DIRECT_REPLY_TO: &[u8] = b"amq.rabbitmq.reply-to";

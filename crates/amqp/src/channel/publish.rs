@@ -14,6 +14,7 @@ use leveret_wire::properties::CLASS_BASIC;
 use leveret_wire::{ContentHeader, FrameHead, FrameKind, PublishFields, decode_frame};
 
 use super::frames::malformed_header;
+use super::replies::Rewrites;
 use super::{Assembly, Channel, Step, Wait, framing, properties, whole_frame};
 use crate::exception::{Exception, MethodId};
 use crate::host::{Host, Publish, Published};
@@ -74,12 +75,12 @@ impl<C> Channel<C> {
             self.content = Some(assembly);
             return Ok(0);
         };
-        if content.concerns_broker && self.check_properties(turn, content.header, fields.exchange)? {
-            self.publish_long_way(turn, source, &content, fields, true)?;
-            return Ok(content.wire_len);
+        let mut rewrites = Rewrites::default();
+        if content.concerns_broker {
+            rewrites = self.check_properties(turn, content.header, fields.exchange)?;
         }
-        if self.tx.is_some() {
-            self.publish_long_way(turn, source, &content, fields, false)?;
+        if rewrites.any() || self.tx.is_some() {
+            self.publish_long_way(turn, source, &content, fields, rewrites)?;
             return Ok(content.wire_len);
         }
         turn.shared.published_bytes += content.wire_len as u64;
@@ -145,7 +146,7 @@ impl<C> Channel<C> {
         })
     }
 
-    /// A message that waits for a commit, or has further routing keys, whose route the host is not to remember.
+    /// A message that waits for a commit, or is not given to the host as it came.
     #[inline(never)]
     fn publish_long_way<H: Host<Channel = C>>(
         &mut self,
@@ -153,7 +154,7 @@ impl<C> Channel<C> {
         source: &Bytes,
         content: &WholeContent<'_>,
         fields: &PublishFields<'_>,
-        copies: bool,
+        rewrites: Rewrites,
     ) -> Result<(), Exception> {
         turn.shared.published_bytes += content.wire_len as u64;
         let number = self.confirms.as_mut().map(|confirms| confirms.draw());
@@ -162,22 +163,19 @@ impl<C> Channel<C> {
         let body = if sliced { Body::Chunks(&chunk) } else { Body::Flat(content.body) };
         let mut assembly = turn.shared.spare.take().unwrap_or_default();
         assembly.keep(content.publish(fields, body, number, turn.arrived));
-        if copies {
-            assembly.take_copies();
-        }
+        rewrites.apply(&mut assembly, self.consumers.replies());
         if self.tx.is_some() { self.keep_publish(turn, assembly) } else { self.offer(turn, assembly) }
     }
 
-    /// Looks at properties that concern the broker: are there further routing keys? What is wrong with the
-    /// exchange comes first.
+    /// Looks at properties that concern the broker. What is wrong with the exchange comes first.
     #[inline(never)]
     fn check_properties<H: Host<Channel = C>>(
         &self,
         turn: &mut Turn<'_, H>,
         header: &[u8],
         exchange: &[u8],
-    ) -> Result<bool, Exception> {
-        properties::check(turn.shared, header).map_err(|at_fault| {
+    ) -> Result<Rewrites, Exception> {
+        properties::check(turn.shared, header, self.consumers.replies().is_some()).map_err(|at_fault| {
             let refused = turn.host.may_publish(self.key, exchange).err();
             refused.map_or(at_fault, |refusal| Exception::refused(refusal, MethodId::PUBLISH))
         })
@@ -207,19 +205,17 @@ impl<C> Channel<C> {
             let text = format!("message size {size} is larger than configured max size {max}");
             return Err(Exception::new(ReplyCode::PreconditionFailed, MethodId::PUBLISH, text));
         }
-        let mut copies = false;
+        let mut rewrites = Rewrites::default();
         if header.properties.concern_broker() {
             let exchange = self.content.as_ref().map_or(&b""[..], |content| content.names().0);
-            copies = self.check_properties(turn, frame.payload, exchange)?;
+            rewrites = self.check_properties(turn, frame.payload, exchange)?;
         }
         turn.shared.published_bytes += frame.payload.len() as u64;
         let terms = header.properties.terms();
         if let Some(content) = &mut self.content {
             let before = content.weight_bytes();
             content.on_header(frame.payload, size, terms);
-            if copies {
-                content.take_copies();
-            }
+            rewrites.apply(content, self.consumers.replies());
             turn.shared.unfinished_bytes += content.weight_bytes() - before;
         }
         if size == 0 {

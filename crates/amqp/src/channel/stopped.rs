@@ -2,7 +2,8 @@
 //! client said so wait here. Read first: `flow.rs`.
 //!
 //! Invariant: there are no more than the windows of the channel's consumers elsewhere let through, which stay
-//! closed while the flow is stopped (`pause.rs`).
+//! closed while the flow is stopped (`pause.rs`); and of replies, which have no window, as many as
+//! `limits::REPLIES_UNREAD_BYTES_MAX` allows.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -35,7 +36,10 @@ impl WaitingDelivery {
 
 /// What waits, in the order in which it came.
 #[derive(Debug, Default)]
-pub(super) struct Stopped(VecDeque<WaitingDelivery>);
+pub(super) struct Stopped {
+    waiting: VecDeque<WaitingDelivery>,
+    bytes: usize,
+}
 
 impl Stopped {
     /// Keeps one more.
@@ -47,16 +51,22 @@ impl Stopped {
         };
         let (address, header) = (message.address.into(), message.header.into());
         let terms = message.terms;
-        self.0.push_back(WaitingDelivery { held, no_ack, redelivered, address, header, body, terms });
+        self.bytes += message.weight_bytes();
+        self.waiting.push_back(WaitingDelivery { held, no_ack, redelivered, address, header, body, terms });
     }
 
     /// What waits and is to be settled one day.
     pub(super) fn held(&self) -> impl Iterator<Item = Held> + '_ {
-        self.0.iter().filter(|waiting| !waiting.no_ack).map(|waiting| waiting.held)
+        self.waiting.iter().filter(|waiting| !waiting.no_ack).map(|waiting| waiting.held)
     }
 
     /// All of it, the first one first.
     pub(super) fn into_waiting(self) -> impl Iterator<Item = WaitingDelivery> {
-        self.0.into_iter()
+        self.waiting.into_iter()
+    }
+
+    /// What all of it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 }

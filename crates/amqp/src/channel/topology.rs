@@ -13,7 +13,8 @@ use leveret_model::definition::{ExchangeDefinition, ExchangeKind, QueueDefinitio
 use leveret_model::settings::HashProperty;
 use leveret_model::surface::{Feature, Status, find};
 use leveret_model::{
-    Arguments, ConnectionAddress, ConnectionKey, Name, ReplyCode, RoutingKey, ShardAddress, Value, refusals,
+    Arguments, ConnectionAddress, ConnectionKey, Name, ReplyAddress, ReplyCode, RoutingKey, ShardAddress,
+    Value, refusals,
 };
 use leveret_wire::method::{
     ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind, QueueBind, QueueDeclare, QueueDelete,
@@ -21,10 +22,9 @@ use leveret_wire::method::{
 };
 use leveret_wire::{FieldError, Table};
 
-use super::properties::DIRECT_REPLY_TO;
 use crate::exception::{Exception, MethodId};
 use crate::host::{Bind, Operation};
-use crate::surface::{demand_argument, demand_flag};
+use crate::surface::demand_argument;
 
 /// The values of an arguments table: known ones that are not built, or have a value that they do not take, are refused by
 /// name; ignored ones are left out, unknown ones are kept.
@@ -143,10 +143,8 @@ pub(super) fn queue_declare(
     declared: Declared<'_>,
 ) -> Result<(Operation, Option<&'static str>), Exception> {
     const PLACE: &str = "queue.declare";
-    if m.queue == DIRECT_REPLY_TO {
-        demand_flag(PLACE, "queue amq.rabbitmq.reply-to", id)?;
-    }
-    if m.passive {
+    // an address of replies is not there for a client to make (RabbitMQ: declare_fast_reply_to)
+    if m.passive || ReplyAddress::is_meant(m.queue) {
         // ignores all other fields (RabbitMQ)
         return Ok((Operation::QueueDeclarePassive { name: declared.name }, None));
     }

@@ -49,6 +49,20 @@ fn a_value_that_an_argument_does_not_take_is_406() {
 }
 
 #[test]
+fn arguments_of_deduplication_have_bounds() {
+    for wrong in [text("true"), Value::I32(1)] {
+        is_invalid("x-message-deduplication", wrong, "expected a boolean");
+    }
+    for wrong in [Value::I32(0), Value::I64(-1), Value::I32(1_000_001), text("5"), Value::F64(5.0)] {
+        is_invalid("x-cache-size", wrong, "expected an integer from 1 to 1000000");
+    }
+    for wrong in [Value::I32(0), Value::I32(-1), text("1000"), Value::I64(315_360_000_001)] {
+        is_invalid("x-cache-ttl", wrong, "expected an integer from 1 to 315360000000");
+    }
+    is_invalid("x-deduplication-header", Value::I32(1), "expected a string");
+}
+
+#[test]
 fn an_argument_of_another_type_of_queue_is_406() {
     let mut seen = 0;
     for entry in SURFACE.iter().filter(|entry| entry.status == Status::Foreign) {

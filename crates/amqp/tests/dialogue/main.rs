@@ -16,6 +16,7 @@ mod publishing;
 mod queue_names;
 mod random;
 mod refusals;
+mod replies;
 mod returns;
 mod stuck;
 mod support;

@@ -21,12 +21,6 @@ fn refused_with<'m>(method: impl Into<Method<'m>>, id: (u16, u16), text: &str) {
 /// A method with one thing in it that is not built.
 fn with_flag(place: &str, flag: &str) -> (Method<'static>, (u16, u16)) {
     match (place, flag) {
-        ("queue.declare", "queue amq.rabbitmq.reply-to") => {
-            (QueueDeclare { queue: b"amq.rabbitmq.reply-to", ..Default::default() }.into(), (50, 10))
-        }
-        ("basic.consume", "queue amq.rabbitmq.reply-to") => {
-            (BasicConsume { queue: b"amq.rabbitmq.reply-to", ..Default::default() }.into(), (60, 20))
-        }
         ("basic.qos", "global=true") => (BasicQos { global: true, ..Default::default() }.into(), (60, 10)),
         ("basic.qos", "prefetch-size") => {
             (BasicQos { prefetch_size: 1, ..Default::default() }.into(), (60, 10))
@@ -151,16 +145,6 @@ fn what_is_wrong_with_the_exchange_comes_before_the_properties() {
             talk.hears_channel_close(1, 404, (60, 40), "NOT_FOUND - no exchange 'x'");
         }
     }
-}
-
-/// Nobody can consume from the reply-to queue yet, so what RabbitMQ says then is true here.
-#[test]
-fn a_direct_reply_cannot_be_asked_for() {
-    let mut talk = Talk::on_channel_1();
-    let properties = BasicProperties { reply_to: Some(b"amq.rabbitmq.reply-to"), ..Default::default() };
-    publishes(&mut talk, &properties, true);
-    let text = "PRECONDITION_FAILED - fast reply consumer does not exist";
-    talk.hears_channel_close(1, 406, (60, 40), text);
 }
 
 /// RabbitMQ: a client may renew its secret at any time; users with a password of ours have none that expires.

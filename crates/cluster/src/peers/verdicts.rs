@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use leveret_link::handshake::Capability;
 use leveret_model::directory::ToShard;
 use leveret_model::{Instant, NodeId, ShardId};
 
@@ -44,9 +45,12 @@ impl Control {
         if !known || core::mem::replace(&mut member.named, true) {
             return;
         }
+        let takes_replies = member.hello.capabilities.has(Capability::DIRECT_REPLY_TO);
+        let reply_shards = if takes_replies { member.hello.shards } else { 0 };
         for shard in 0..self.config.shards {
             let name = member.hello.name.clone();
-            self.effects.to_shards.push((ShardId(shard), ToShard::NodeNamed { node, name }));
+            let mail = ToShard::NodeNamed { node, name, reply_shards };
+            self.effects.to_shards.push((ShardId(shard), mail));
         }
     }
 

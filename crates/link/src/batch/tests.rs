@@ -1,6 +1,7 @@
 mod kinds;
 mod moves;
 mod publish;
+mod replies;
 
 use std::string::String;
 use std::vec;
@@ -191,7 +192,7 @@ fn message_record() -> impl Strategy<Value = Record<'static>> {
 }
 
 pub(crate) fn record() -> impl Strategy<Value = Record<'static>> {
-    prop_oneof![consumer_record(), plain_record(), message_record(), moves::move_record()]
+    prop_oneof![consumer_record(), plain_record(), message_record(), moves::move_record(), replies::record()]
 }
 
 pub(crate) fn built(records: &[Record<'_>]) -> Batch {
@@ -217,7 +218,8 @@ pub(crate) fn joined(mut record: Record<'_>) -> Record<'_> {
     if let Record::Publish { message, .. }
     | Record::Deliver { message, .. }
     | Record::Got { message, .. }
-    | Record::MoveMessage { message, .. } = &mut record
+    | Record::MoveMessage { message, .. }
+    | Record::Reply { message, .. } = &mut record
         && let Body::Chunks(chunks) = &mut message.body
     {
         *chunks = vec![Bytes::from(chunks.concat())].leak();
@@ -288,7 +290,7 @@ proptest! {
 
     #[test]
     fn any_bytes_behind_a_true_head_are_records_or_damage(
-        kind in 0..26u8,
+        kind in 0..=kind::LAST,
         fields in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let mut own = ((fields.len() + 1) as u32).to_le_bytes().to_vec();

@@ -22,6 +22,8 @@ impl Capability {
     pub const SESSIONS: Self = Self(2);
     /// Control frames `Move` and `Leaving`, and the data records of a queue that moves.
     pub const MOVES: Self = Self(3);
+    /// Records of direct reply-to: replies, and questions whether their consumer is there.
+    pub const DIRECT_REPLY_TO: Self = Self(5);
 }
 
 /// All that a node can be asked for; numbers that only later versions know are kept.
@@ -32,7 +34,7 @@ impl Capabilities {
     /// What this version answers to.
     #[must_use]
     pub fn own() -> Self {
-        Self(alloc::vec![Capability::QUEUE_COMMANDS, Capability::MOVES])
+        Self(alloc::vec![Capability::QUEUE_COMMANDS, Capability::MOVES, Capability::DIRECT_REPLY_TO])
     }
 
     /// These and one more.

@@ -78,6 +78,16 @@ pub const GETS_AT_ONCE_MAX: usize = 4;
 /// would ever end that. Long, for who switches heartbeats off works for minutes without a look at the socket
 /// (RabbitMQ: consumer_timeout is as long, and without heartbeats there is no other bound).
 pub const OUTPUT_STUCK_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// Output of a connection, and what waits for the flow of its channel, above which a reply by direct reply-to
+/// is dropped, bytes: replies have no queue to wait in (RabbitMQ: at most once). Room for the largest message
+/// over [`OUTPUT_BYTES_STOP`].
+pub const REPLIES_UNREAD_BYTES_MAX: usize = OUTPUT_BYTES_STOP + BODY_BYTES_MAX as usize;
+/// Records that wait for one other shard, bytes, above which publishers of replies for it are held: twice what
+/// may be unprocessed.
+pub const REPLIES_WAITING_BYTES_MAX: u64 = 2 * super::FORWARD_BYTES_MAX;
+/// Consumers of replies of a shard, at most one for each channel. More is 506: the client is to try another
+/// node.
+pub const REPLY_CONSUMERS_PER_SHARD_MAX: usize = 500_000;
 /// Consumers of one channel. More is 530: not allowed.
 pub const CONSUMERS_PER_CHANNEL_MAX: usize = 10_000;
 /// Consumers of one connection, over all of its channels. More is 530: not allowed.

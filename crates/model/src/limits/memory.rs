@@ -62,6 +62,12 @@ pub const PUBLISHED_WHILE_OVER_BYTES_MAX: u64 = 64 * 1024;
 pub const OWN_CONNECTIONS_MAX: usize = 256;
 /// A block of the message arena, bytes.
 pub const ARENA_BLOCK_BYTES: usize = 256 * 1024;
+/// Values of the deduplication header that one queue may ask to remember (`x-cache-size`), about 60 bytes each.
+/// More is 406 at declare.
+pub const DEDUPLICATION_ENTRIES_MAX: usize = 1_000_000;
+/// The same of all queues of a shard, 120 MB. At the bound a queue forgets its own oldest for each new one:
+/// other queues keep theirs.
+pub const DEDUPLICATION_ENTRIES_PER_SHARD_MAX: usize = 2_000_000;
 /// Entries of a queue's tables whose memory is kept when they are empty again. What is larger is given back.
 pub const TABLE_KEEP_ENTRIES: usize = 16 * 1024;
 /// Empty blocks that an arena keeps for reuse, beside an eighth of those in use. More go back to the allocator,

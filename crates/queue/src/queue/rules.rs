@@ -42,6 +42,8 @@ pub(super) struct Rules {
     pub(super) overflow: Overflow,
     delivery_limit: Option<u64>,
     max_priority: Option<u8>,
+    /// The shard looks at each message before it comes, so none is plain.
+    deduplicates: bool,
 }
 
 impl Rules {
@@ -55,6 +57,7 @@ impl Rules {
             delivery_limit: settings.delivery_limit,
             // a single level is a plain queue
             max_priority: settings.max_priority.filter(|&max| max > 0),
+            deduplicates: settings.deduplication.on,
         };
         // without a length there is nothing that could overflow
         let unbounded = Self { overflow: Overflow::default(), ..rules } == Self::default();

@@ -41,6 +41,8 @@ pub(super) enum Route {
     Cached,
     /// The targets are in [`Routes::targets`].
     Uncached,
+    /// To a consumer of replies, not to queues.
+    Reply,
     /// It cannot be known now.
     NotNow,
 }

@@ -30,6 +30,14 @@ impl Ingress {
             return Ok(Published::GivenUp);
         }
         let route = self.routes.look_up_all(channel, publish, keys(), &mut routing)?;
-        Ok(self.publish_to_many(channel, route, &[], publish, routing))
+        let rooms = routing.reborrow();
+        let mut published = self.publish_to_many(channel, route, &[], publish, rooms);
+        if !matches!(published, Published::NotNow | Published::GivenUp)
+            && Self::reply_to_copies(publish, keys(), &mut routing)
+            && published == Published::Unroutable
+        {
+            published = Published::Settled;
+        }
+        Ok(published)
     }
 }

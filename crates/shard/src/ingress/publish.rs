@@ -61,7 +61,7 @@ impl Ingress {
         routing: Routing<'_>,
     ) -> Result<Published, Refusal> {
         // taken apart, and put together again only where the way is long
-        let Routing { view, clients, queues, throttled } = routing;
+        let Routing { view, clients, queues, throttled, replies } = routing;
         if publish.number.is_some()
             && view.was_masked_since(publish.arrived)
             && lost_a_home(view, clients, channel, publish, publish.routing_key)
@@ -74,7 +74,8 @@ impl Ingress {
         let route = match found {
             Some(route) => route,
             None => {
-                let routing = Routing { view, clients, queues: &mut *queues, throttled: &mut *throttled };
+                let (queues, throttled, replies) = (&mut *queues, &mut *throttled, &mut *replies);
+                let routing = Routing { view, clients, queues, throttled, replies };
                 self.routes.look_up(channel, cached, publish, routing)?
             }
         };
@@ -85,13 +86,13 @@ impl Ingress {
                 OneAppended::Done => return Ok(Published::Settled),
                 OneAppended::NotDone(stored) => {
                     let appended = queues.finish_one(*handle, stored, publisher(channel, publish));
-                    let mut routing = Routing { view, clients, queues, throttled };
+                    let mut routing = Routing { view, clients, queues, throttled, replies };
                     return Ok(self.outcome(channel, &cached.targets, publish, appended, &mut routing));
                 }
                 OneAppended::NotHere => {}
             }
         }
-        let routing = Routing { view, clients, queues, throttled };
+        let routing = Routing { view, clients, queues, throttled, replies };
         Ok(self.publish_to_many(channel, route, &cached.targets, publish, routing))
     }
 
@@ -105,8 +106,10 @@ impl Ingress {
         publish: &Publish<'_>,
         mut routing: Routing<'_>,
     ) -> Published {
-        if route == Route::NotNow {
-            return self.hold(channel, publish, routing.view.now());
+        match route {
+            Route::NotNow => return self.hold(channel, publish, routing.view.now()),
+            Route::Reply => return self.reply(channel, publish, routing),
+            Route::Cached | Route::Uncached => {}
         }
         let uncached = core::mem::take(&mut self.routes.targets);
         let targets = if route == Route::Cached { cached } else { &uncached[..] };
@@ -150,7 +153,7 @@ impl Ingress {
     }
 
     #[cold]
-    fn unrouted(&mut self, publish: &Publish<'_>) -> Published {
+    pub(super) fn unrouted(&mut self, publish: &Publish<'_>) -> Published {
         if publish.mandatory {
             return Published::Unroutable;
         }
@@ -161,7 +164,7 @@ impl Ingress {
     /// The publish cannot go now: its channel keeps it, with all behind it, or gives up when it waited long
     /// enough.
     #[inline(never)]
-    fn hold(&mut self, channel: ChannelKey, publish: &Publish<'_>, now: Instant) -> Published {
+    pub(super) fn hold(&mut self, channel: ChannelKey, publish: &Publish<'_>, now: Instant) -> Published {
         if now.since(publish.arrived) >= limits::PUBLISH_WAIT {
             self.given_up += 1;
             return Published::GivenUp;

@@ -3,6 +3,7 @@
 use crate::clients::Clients;
 use crate::pressure::Throttled;
 use crate::queues::Queues;
+use crate::replies::Replies;
 use crate::view::ClusterView;
 
 /// The rooms that a publish goes through.
@@ -12,4 +13,13 @@ pub(crate) struct Routing<'a> {
     pub(crate) clients: &'a Clients,
     pub(crate) queues: &'a mut Queues,
     pub(crate) throttled: &'a mut Throttled,
+    pub(crate) replies: &'a mut Replies,
+}
+
+impl Routing<'_> {
+    /// The same, for one more step.
+    pub(crate) fn reborrow(&mut self) -> Routing<'_> {
+        let Self { view, clients, queues, throttled, replies } = self;
+        Routing { view, clients, queues, throttled, replies }
+    }
 }

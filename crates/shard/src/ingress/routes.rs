@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use leveret_amqp::host::Publish;
 use leveret_auth::Access;
 use leveret_model::definition::ExchangeKind;
-use leveret_model::{ChannelKey, QueueHandle, Refusal, ReplyCode, refusals};
+use leveret_model::{ChannelKey, QueueHandle, Refusal, ReplyAddress, ReplyCode, refusals};
 use leveret_route::{ExchangeId, Match, MessageHeaders, VhostId};
 
 use super::cache::{CachedRoute, Route};
@@ -41,6 +41,9 @@ impl Routes {
         let exchange = if publish.exchange.is_empty() {
             let queue = view.table.queue(vhost, publish.routing_key).filter(|queue| !queue.masked);
             let found = queue.map(|queue| (queue.record.id, queue.record.home));
+            if found.is_none() && ReplyAddress::is_meant(publish.routing_key) {
+                return Ok(Route::Reply);
+            }
             if found.is_none() && !view.has_lease() {
                 return Ok(Route::NotNow);
             }

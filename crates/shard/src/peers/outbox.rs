@@ -88,7 +88,7 @@ impl Outbox {
         outbox
     }
 
-    pub(super) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         self.up
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Departed {
     pub(crate) rejected: u64,
     /// Never in the queue: it was at its length.
     pub(crate) refused: u64,
+    /// Never in the queue: it had another one with the same deduplication header lately.
+    pub(crate) duplicates: u64,
 }
 
 impl Departed {

@@ -5,8 +5,11 @@
 //! of the turn if a verb made work: for the dispatch, or because a lane is owed an answer. So no caller has to
 //! remember to list it.
 
+mod deduplication;
 mod moving;
+mod ruled;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use leveret_link::record::{LaneTarget, Record, RemoteConsumer};
@@ -22,6 +25,8 @@ use leveret_queue::{
     Subscription,
 };
 
+use self::deduplication::Duplicates;
+pub(super) use self::deduplication::RememberedEntries;
 use super::commit::Commits;
 use super::dead_letters::Outlet;
 use super::departures::Departures;
@@ -53,6 +58,8 @@ pub(crate) struct Home {
     pub(super) throttles: bool,
     /// Shards elsewhere that were told so.
     pub(super) throttled_shards: Vec<ShardAddress>,
+    /// `None` for a queue that takes duplicates.
+    duplicates: Option<Box<Duplicates>>,
     /// It moved here, and these shards have not said yet what they have of it: nothing is delivered there.
     pub(super) awaits: Vec<ShardAddress>,
 }
@@ -69,6 +76,7 @@ impl Home {
             dead_letters: Outlet::of(&record.definition),
             throttles: false,
             throttled_shards: Vec::new(),
+            duplicates: Duplicates::of(&record.definition.arguments.settings().deduplication, seed),
             awaits: Vec::new(),
         }
     }
@@ -166,17 +174,11 @@ impl AtHome<'_> {
     /// the queue is not closed. hot.
     #[inline(always)]
     pub(super) fn append(&mut self, message: MessageRef, body_bytes: usize, terms: Terms) -> Option<Stored> {
-        let position = if self.home.queue.is_plain_for(terms) {
-            self.home.queue.append(message, body_bytes)
-        } else {
-            self.append_ruled(message, body_bytes, terms)?
-        };
+        if !self.home.queue.is_plain_for(terms) {
+            return self.append_ruled(message, body_bytes, terms);
+        }
+        let position = self.home.queue.append(message, body_bytes);
         Some(self.keep(position, message, terms))
-    }
-
-    #[inline(never)]
-    fn append_ruled(&mut self, message: MessageRef, body_bytes: usize, terms: Terms) -> Option<Position> {
-        self.home.queue.append_ruled(message, body_bytes, terms, self.lifetimes.now)
     }
 
     /// hot.

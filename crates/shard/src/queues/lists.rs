@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use leveret_model::{Instant, QueueHandle};
 
 use super::exclusive::Exclusive;
+use super::home::RememberedEntries;
 use super::timers::QueueTimers;
 
 /// Queues that a later step of the turn, or a later turn, comes back to.
@@ -29,6 +30,8 @@ pub(super) struct Lifetimes {
     pub(super) exclusive: Exclusive,
     /// Queues that are over by themselves: closed, and their records are to be deleted.
     pub(super) over: Vec<QueueHandle>,
+    /// What all queues remember of messages that came lately.
+    pub(super) remembered: RememberedEntries,
 }
 
 /// The walk over the table after a change of policies (`policies.rs`).

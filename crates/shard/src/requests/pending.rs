@@ -1,7 +1,7 @@
 //! One operation under way, and what it waits for.
 
 use leveret_amqp::host::Operation;
-use leveret_model::{ChannelKey, Instant, QueueHandle, ReplyCode, limits};
+use leveret_model::{ChannelKey, Instant, QueueHandle, ReplyAddress, ReplyCode, limits};
 
 use super::answers::OwnedAnswer;
 use crate::queues::Question;
@@ -28,6 +28,8 @@ pub(super) enum Stage {
     Control,
     /// The home of a queue: elsewhere, or here and about to be dropped.
     Home(QueueHandle, Question),
+    /// The shard of a consumer of replies.
+    ReplyAddress(ReplyAddress),
 }
 
 impl Pending {

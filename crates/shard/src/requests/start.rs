@@ -9,6 +9,7 @@ use leveret_model::{
 use super::actions::{Action, check_lock_of};
 use super::answers::OwnedAnswer;
 use super::pending::{Pending, Stage};
+use super::reply_addresses::reply_address_of;
 use super::{Requests, Rooms};
 use crate::clients::no_vhost;
 use crate::queues::{Asked, Asker, Question};
@@ -22,6 +23,10 @@ impl Requests {
 
     /// Begins or begins again.
     pub(super) fn start(&mut self, request: RequestId, pending: Pending, rooms: &mut Rooms<'_>) {
+        // RabbitMQ: no right is needed, for who knows an address was given it
+        if let Some(name) = reply_address_of(&pending.operation) {
+            return self.find_reply_address(request, pending, &name, rooms);
+        }
         if let Err(refusal) = rooms.may(pending.channel.connection, &pending.operation) {
             return self.refuse(&pending, refusal, rooms);
         }

@@ -156,13 +156,14 @@ impl Requests {
             let Some(pending) = self.pending.get(&request) else { continue };
             queues.send_question(handle, self.asker(request, pending.channel), question);
         }
+        self.repeat_reply_questions(node, queues);
     }
 
     /// A queue has another home: what was asked of the old one, and not answered, was not done.
     pub(crate) fn ask_again(&mut self, queue: QueueHandle, rooms: &mut Rooms<'_>) {
         let asks = |(request, pending): (&RequestId, &Pending)| match pending.stage {
             Stage::Home(handle, question) if handle == queue => Some((*request, question)),
-            Stage::Home(..) | Stage::Lease | Stage::Control => None,
+            Stage::Home(..) | Stage::Lease | Stage::Control | Stage::ReplyAddress(_) => None,
         };
         let waiting: Vec<(RequestId, Question)> = self.pending.iter().filter_map(asks).collect();
         for (request, question) in waiting {
@@ -193,7 +194,7 @@ impl Requests {
     fn waiting_at(&self, node: NodeId, queues: &Queues) -> Vec<(RequestId, QueueHandle, Question)> {
         let waiting = self.pending.iter().filter_map(|(request, pending)| match pending.stage {
             Stage::Home(handle, question) => Some((*request, handle, question)),
-            Stage::Lease | Stage::Control => None,
+            Stage::Lease | Stage::Control | Stage::ReplyAddress(_) => None,
         });
         waiting.filter(|(_, handle, _)| queues.is_at_node(*handle, node)).collect()
     }
@@ -223,7 +224,7 @@ impl Requests {
     pub(crate) fn end_queue(&mut self, ended: QueueHandle, goes_on: bool, rooms: &mut Rooms<'_>) {
         let asks = |(request, pending): (&RequestId, &Pending)| match pending.stage {
             Stage::Home(handle, question) if handle == ended => Some((*request, question)),
-            Stage::Home(..) | Stage::Lease | Stage::Control => None,
+            Stage::Home(..) | Stage::Lease | Stage::Control | Stage::ReplyAddress(_) => None,
         };
         let over: Vec<(RequestId, Question)> = self.pending.iter().filter_map(asks).collect();
         for (request, question) in over {

@@ -10,18 +10,18 @@ use crate::declaring::announce;
 use crate::rig::client::Heard;
 use crate::rig::{ClientId, Rig, at};
 
-fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     Value::LongString(text.as_bytes().into())
 }
 
-fn table(entries: &[(&str, Value)]) -> Vec<u8> {
+pub(crate) fn table(entries: &[(&str, Value)]) -> Vec<u8> {
     let entry = |(key, value): &(&str, Value)| (RoutingKey::new(key.as_bytes()), value.clone());
     let mut out = Vec::new();
     encode_arguments(&Arguments(entries.iter().map(entry).collect()), &mut out);
     out
 }
 
-fn declares(rig: &mut Rig, id: ClientId, exchange: &str, kind: &str, entries: &[(&str, Value)]) {
+pub(crate) fn declares(rig: &mut Rig, id: ClientId, exchange: &str, kind: &str, entries: &[(&str, Value)]) {
     let arguments = table(entries);
     rig.client(id).says(
         1,

@@ -12,19 +12,19 @@ use crate::rig::{ClientId, Rig, at};
 
 const PLACES: [(u128, u8); 3] = [(1, 0), (1, 1), (2, 0)];
 
-fn table(entries: &[(&str, Value)]) -> Vec<u8> {
+pub(crate) fn table(entries: &[(&str, Value)]) -> Vec<u8> {
     let entries = entries.iter().map(|(key, value)| (RoutingKey::new(key.as_bytes()), value.clone()));
     let mut table = Vec::new();
     encode_arguments(&Arguments(entries.collect()), &mut table);
     table
 }
 
-fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     Value::LongString(text.as_bytes().into())
 }
 
 /// A queue of these arguments at home on node 1, shard 0; its declarer, and a client on each kind of place.
-fn each_place(arguments: &[(&str, Value)], test: impl Fn(&mut Rig, ClientId, ClientId)) {
+pub(crate) fn each_place(arguments: &[(&str, Value)], test: impl Fn(&mut Rig, ClientId, ClientId)) {
     for (node, shard) in PLACES {
         let mut rig = Rig::new(&[2, 1]);
         let (home, client) = (rig.connect(at(1, 0)), rig.connect(at(node, shard)));
@@ -46,7 +46,7 @@ fn publish_all(rig: &mut Rig, id: ClientId, bodies: &[&str]) {
 }
 
 /// Number and outcome of each confirm, each number by itself.
-fn confirmed(rig: &mut Rig, id: ClientId) -> Vec<(u64, bool)> {
+pub(crate) fn confirmed(rig: &mut Rig, id: ClientId) -> Vec<(u64, bool)> {
     let mut last = 0;
     let mut all = Vec::new();
     for heard in rig.heard(id) {

@@ -7,6 +7,7 @@ mod confirms;
 mod consuming;
 mod dead_letters;
 mod declaring;
+mod deduplication;
 mod early;
 mod exchanges;
 mod flow;
@@ -23,6 +24,7 @@ mod policies;
 mod random;
 mod refusals;
 mod repeats;
+mod replies;
 mod report;
 #[path = "../rig/mod.rs"]
 mod rig;

@@ -357,7 +357,7 @@ fn a_masked_queue_is_down_for_its_users_and_comes_back() {
     rig.declare(home, "q");
     rig.consume(away, "q", "c", false);
     let id = rig.control.queues["q"].id;
-    rig.tell(at(2, 0), ToShard::NodeNamed { node: at(1, 0).node, name: Name::new("hare") });
+    rig.tell(at(2, 0), ToShard::NodeNamed { node: at(1, 0).node, name: Name::new("hare"), reply_shards: 1 });
     for (to, mail) in rig.control.announce(&Change::MaskQueue { id }) {
         if to.node == at(2, 0).node {
             rig.tell(to, mail);

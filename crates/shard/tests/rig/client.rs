@@ -76,6 +76,8 @@ pub(crate) struct Client {
     pub(crate) last_queue: String,
     /// The content header of the last message.
     pub(crate) last_header: Vec<u8>,
+    /// `reply_to` of the last message.
+    pub(crate) last_reply_to: String,
 }
 
 /// A method whose content is on its way.
@@ -110,6 +112,7 @@ impl Client {
             content: None,
             last_queue: String::new(),
             last_header: Vec::new(),
+            last_reply_to: String::new(),
         }
     }
 
@@ -128,8 +131,9 @@ impl Client {
                 }
                 FrameKind::Header => {
                     self.last_header = frame.payload.to_vec();
-                    let size = ContentHeader::decode(frame.payload).expect("a header").body_size;
-                    self.content.as_mut().expect("a header is due").missing = Some(size);
+                    let header = ContentHeader::decode(frame.payload).expect("a header");
+                    self.last_reply_to = text(header.properties.reply_to().unwrap_or_default());
+                    self.content.as_mut().expect("a header is due").missing = Some(header.body_size);
                     self.end_content();
                 }
                 FrameKind::Body => {

@@ -107,6 +107,7 @@ impl Rig {
                     protocol: Arc::clone(&protocol),
                     users: users(),
                     store: Store::Memory,
+                    reply_key: [shard + 16 * index as u8; 32],
                 };
                 let mut machine = Shard::new(config);
                 machine.begin_turn(rig.now);
@@ -115,6 +116,13 @@ impl Rig {
             }
         }
         rig.control.shards = rig.shards.keys().copied().collect();
+        for (index, count) in shards.iter().enumerate() {
+            let (node, name) = (NodeId(index as u128 + 1), Name::new(&format!("node-{}", index + 1)));
+            for shard in rig.shards.values_mut() {
+                let name = name.clone();
+                shard.on_control(ToShard::NodeNamed { node, name, reply_shards: *count });
+            }
+        }
         for node in rig.nodes() {
             for other in rig.nodes() {
                 if node != other {

@@ -58,6 +58,7 @@ fn start(own: ShardAddress, shards: u8, shared: &Arc<SessionShared>) -> Shard {
         protocol: Arc::new(leveret_amqp::Config::new("0.1.0", "test")),
         users: users(),
         store: Store::Memory,
+        reply_key: [0; 32],
     });
     let config = SessionConfig {
         home: home(own.node),

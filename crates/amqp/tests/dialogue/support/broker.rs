@@ -1,6 +1,6 @@
 //! A broker that does as it is told, and notes what it was asked.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use leveret_amqp::host::{Host, Operation, Publish, Published, VhostOpening};
@@ -43,6 +43,10 @@ pub(crate) struct Broker {
     pub(crate) drawn: u32,
     /// Exclusive queues of the connection take time to go.
     pub(crate) queues_left: bool,
+    /// Channels that consume replies, with their addresses.
+    pub(crate) reply_addresses: BTreeMap<ChannelKey, String>,
+    /// Content header of the last publish.
+    pub(crate) header: Vec<u8>,
     /// Of each publish with further routing keys: these, and its content header.
     pub(crate) copies: Vec<(Vec<String>, Vec<u8>)>,
 }
@@ -67,6 +71,7 @@ impl Host for Broker {
         publish: Publish<'_>,
     ) -> Result<Published, Refusal> {
         assert!(!self.pending.contains(&channel), "a publish overtook an operation");
+        self.header = publish.message.header.to_vec();
         let usual = if publish.mandatory { Published::Unroutable } else { Published::Settled };
         let outcome = self.outcomes.pop_front().unwrap_or(Ok(usual));
         self.chunked = matches!(publish.message.body, Body::Chunks(_));
@@ -112,6 +117,16 @@ impl Host for Broker {
         Name::new(&format!("amq.gen-{}", self.drawn))
     }
 
+    fn open_reply_address(&mut self, channel: ChannelKey, consumer: ConsumerNumber) -> Result<Name, Refusal> {
+        let name = format!("amq.rabbitmq.reply-to.{}-{}", channel.number.0, consumer.0);
+        self.reply_addresses.insert(channel, name.clone());
+        Ok(Name::new(&name))
+    }
+
+    fn close_reply_address(&mut self, channel: ChannelKey) {
+        assert!(self.reply_addresses.remove(&channel).is_some(), "closed without being open");
+    }
+
     fn connection_closed(&mut self) -> bool {
         self.queues_left
     }
@@ -131,6 +146,7 @@ impl Host for Broker {
 
     fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]) {
         self.pending.remove(&channel);
+        self.reply_addresses.remove(&channel);
         let consumers = consumers.iter().map(|c| c.0).collect();
         self.calls.push_back(Call::Closed(channel.number.0, consumers));
     }

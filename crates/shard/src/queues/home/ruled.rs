@@ -1,0 +1,34 @@
+//! Messages that join a queue with rules.
+
+use leveret_model::{Stored, Terms};
+use leveret_queue::MessageRef;
+
+use super::AtHome;
+
+impl AtHome<'_> {
+    /// A message joins a queue with rules, unless it is a duplicate.
+    #[inline(never)]
+    pub(super) fn append_ruled(
+        &mut self,
+        message: MessageRef,
+        body_bytes: usize,
+        terms: Terms,
+    ) -> Option<Stored> {
+        let now = self.lifetimes.now;
+        let duplicates = self.home.duplicates.as_deref();
+        let candidate = duplicates.and_then(|all| all.candidate(self.arena.get(message).header, now));
+        if let (Some(duplicates), Some(candidate)) = (duplicates, candidate)
+            && duplicates.has(candidate, now)
+        {
+            self.arena.release(message);
+            self.departed.duplicates += 1;
+            // its publisher hears that the queue has it, which is so
+            return Some(Stored::Now);
+        }
+        let position = self.home.queue.append_ruled(message, body_bytes, terms, now)?;
+        if let (Some(duplicates), Some(candidate)) = (&mut self.home.duplicates, candidate) {
+            duplicates.remember(candidate, &self.lifetimes.remembered);
+        }
+        Some(self.keep(position, message, terms))
+    }
+}
