@@ -50,6 +50,11 @@ impl Departures {
         self.counts
     }
 
+    /// A message did not enter a queue, which had it already.
+    pub(super) fn drop_duplicate(&mut self) {
+        self.counts.duplicates += 1;
+    }
+
     /// A message left a queue.
     pub(super) fn leave(
         &mut self,

@@ -53,7 +53,7 @@ pub(crate) struct Home {
     /// It is being deleted: it takes and gives nothing until it is dropped (`ToShard::CloseQueue`).
     pub(super) closed: bool,
     /// Where what dies in it goes.
-    pub(super) dead_letters: Option<alloc::boxed::Box<Outlet>>,
+    pub(super) dead_letters: Option<Box<Outlet>>,
     /// Its publishers wait (`throttle.rs`).
     pub(super) throttles: bool,
     /// Shards elsewhere that were told so.

@@ -21,7 +21,7 @@ impl AtHome<'_> {
             && duplicates.has(candidate, now)
         {
             self.arena.release(message);
-            self.departed.duplicates += 1;
+            self.departed.drop_duplicate();
             // its publisher hears that the queue has it, which is so
             return Some(Stored::Now);
         }
