@@ -11,6 +11,7 @@
 //! that waits is never given a frame.
 
 mod answers;
+mod arguments;
 mod assembly;
 mod commit;
 mod confirms;

@@ -9,10 +9,11 @@ use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode, RoutingKey, 
 use leveret_wire::Method;
 use leveret_wire::method::{BasicCancel, BasicCancelOk, BasicConsume, QueueDeclare};
 
+use super::arguments::{self, ArgumentsOf};
 use super::properties::DIRECT_REPLY_TO;
 use super::topology::{
     Declared, exchange_bind, exchange_declare, exchange_delete, exchange_unbind, queue_bind, queue_declare,
-    queue_delete, queue_unbind, to_arguments, to_name, to_plain_name,
+    queue_delete, queue_unbind, to_name, to_plain_name,
 };
 use super::{Channel, Wait};
 use crate::exception::{Exception, MethodId};
@@ -130,7 +131,7 @@ impl<C> Channel<C> {
             }
             Method::BasicConsume(m) => {
                 self.demand_room(turn.shared, id, m.no_ack)?;
-                self.consume(id, &m)?
+                self.consume(turn.shared, id, &m)?
             }
             Method::BasicCancel(m) => match self.cancel(turn, id, &m)? {
                 Some(both) => both,
@@ -200,12 +201,29 @@ impl<C> Channel<C> {
         }
     }
 
-    fn consume(&mut self, id: MethodId, m: &BasicConsume<'_>) -> Result<(Operation, Reply), Exception> {
+    fn consume(
+        &mut self,
+        shared: &Shared,
+        id: MethodId,
+        m: &BasicConsume<'_>,
+    ) -> Result<(Operation, Reply), Exception> {
+        const PLACE: &str = "basic.consume";
         let queue = self.queue_named(id, m.queue)?;
         if m.queue == DIRECT_REPLY_TO {
-            demand_flag("basic.consume", "queue amq.rabbitmq.reply-to", id)?;
+            demand_flag(PLACE, "queue amq.rabbitmq.reply-to", id)?;
         }
-        let arguments = to_arguments("basic.consume", id, m.arguments)?;
+        let mut table = arguments::read(id, m.arguments)?;
+        if shared.config.substitute_queue_types {
+            arguments::drop_foreign(PLACE, &mut table);
+        }
+        let arguments_of = ArgumentsOf {
+            method: id,
+            place: PLACE,
+            kind: "queue",
+            name: &queue,
+            vhost: &shared.client.vhost,
+        };
+        let arguments = arguments_of.check(table)?;
         let priority = arguments.get("x-priority").and_then(Value::as_integer).unwrap_or(0);
         let asked = to_name(id, "consumer tag", m.consumer_tag)?;
         if self.consumers.by_tag(&asked).is_some() {

@@ -1,6 +1,6 @@
 //! The properties of a publish that a broker acts on: none may be dropped in silence.
 //!
-//! Order as RabbitMQ: user-id, expiration, the headers, reply-to.
+//! Order as RabbitMQ 4.3: expiration, the headers, user-id, reply-to (3.10 looked at user-id first).
 
 use alloc::format;
 use alloc::string::String;
@@ -18,6 +18,16 @@ use crate::turn::Shared;
 pub(super) fn check(shared: &Shared, header: &[u8]) -> Result<bool, Exception> {
     let id = MethodId::PUBLISH;
     let Ok(ContentHeader { properties, .. }) = ContentHeader::decode(header) else { return Ok(false) };
+    if let Some(expiration) = properties.expiration()
+        && let Err(why) = check_expiration(expiration)
+    {
+        let text = format!("invalid expiration '{}': {why}", expiration.escape_ascii());
+        return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
+    }
+    let copies = match properties.headers() {
+        Some(headers) => copies::check(headers)?,
+        None => false,
+    };
     if let Some(claimed) = properties.user_id()
         && claimed != shared.client.user.as_bytes()
     {
@@ -29,16 +39,6 @@ pub(super) fn check(shared: &Shared, header: &[u8]) -> Result<bool, Exception> {
         );
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
     }
-    if let Some(expiration) = properties.expiration()
-        && let Err(why) = check_expiration(expiration)
-    {
-        let text = format!("invalid expiration '{}': {why}", expiration.escape_ascii());
-        return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
-    }
-    let copies = match properties.headers() {
-        Some(headers) => copies::check(headers)?,
-        None => false,
-    };
     // nobody can consume from it yet (RabbitMQ: maybe_set_fast_reply_to)
     if properties.reply_to() == Some(DIRECT_REPLY_TO) {
         let text = "fast reply consumer does not exist";

@@ -137,6 +137,16 @@ fn a_user_id_is_that_of_the_login() {
     }
 }
 
+/// RabbitMQ 4.3 looks at the expiration and the headers before the user-id.
+#[test]
+fn the_user_id_is_looked_at_after_the_expiration() {
+    let mut talk = Talk::on_channel_1();
+    let both = BasicProperties { user_id: Some(b"boss"), expiration: Some(b"soon"), ..Default::default() };
+    publishes(&mut talk, &both, true);
+    let text = "PRECONDITION_FAILED - invalid expiration 'soon': no_integer";
+    talk.hears_channel_close(1, 406, (60, 40), text);
+}
+
 /// RabbitMQ's order of checks: a user without the right, or with a wrong name, hears of that and not of the properties.
 #[test]
 fn what_is_wrong_with_the_exchange_comes_before_the_properties() {
