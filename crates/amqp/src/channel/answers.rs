@@ -55,6 +55,7 @@ impl<C> Channel<C> {
             }
             (Reply::QueueDeleteOk, Answer::Messages(messages)) => {
                 shared.send(channel, &QueueDeleteOk { message_count: count(messages) });
+                pending.ended_consumers.iter().for_each(|tag| self.send_cancel(shared, tag));
             }
             (Reply::QueuePurgeOk, Answer::Messages(messages)) => {
                 shared.send(channel, &QueuePurgeOk { message_count: count(messages) });

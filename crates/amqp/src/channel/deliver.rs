@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use leveret_model::{Body, ConsumerNumber, DeliveryTag, Held, Message, PublishNumber, ReplyCode};
+use leveret_model::{Body, ConsumerNumber, DeliveryTag, Held, Message, Name, PublishNumber, ReplyCode};
 use leveret_wire::content::split_address;
 use leveret_wire::frame::write_header_frame;
 use leveret_wire::method::{BasicAck, BasicCancel, BasicGetOk, BasicNack, BasicReturn};
@@ -126,8 +126,15 @@ impl<C> Channel<C> {
             return;
         }
         let Some(consumer) = self.consumers.remove(number) else { return };
+        match &mut self.wait {
+            Wait::Answer(pending) if pending.precedes_cancel() => pending.ended_consumers.push(consumer.tag),
+            _ => self.send_cancel(shared, &consumer.tag),
+        }
+    }
+
+    pub(super) fn send_cancel(&self, shared: &mut Shared, tag: &Name) {
         if shared.client.capabilities.consumer_cancel_notify {
-            let method = BasicCancel { consumer_tag: consumer.tag.as_bytes(), no_wait: true };
+            let method = BasicCancel { consumer_tag: tag.as_bytes(), no_wait: true };
             shared.send(self.key.number, &method);
         }
     }

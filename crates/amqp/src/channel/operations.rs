@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::vec::Vec;
 
 use leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
 use leveret_model::surface::Feature;
@@ -67,9 +68,16 @@ pub(crate) struct Pending {
     /// To blame if it is refused.
     pub(super) method: MethodId,
     pub(super) reply: Reply,
+    /// Tags of consumers that ended meanwhile; their clients are told after the answer.
+    pub(super) ended_consumers: Vec<Name>,
 }
 
 impl Pending {
+    /// It deletes a queue, and its client is told when that is done: before it is told of its consumers, as by RabbitMQ.
+    pub(super) fn precedes_cancel(&self) -> bool {
+        matches!(self.reply, Reply::QueueDeleteOk)
+    }
+
     /// It asks for a message.
     pub(super) fn is_get(&self) -> bool {
         matches!(self.reply, Reply::Got { .. })
@@ -144,7 +152,7 @@ impl<C> Channel<C> {
             }
             other => return Err(misplaced(id, other.name())),
         };
-        let pending = Pending { method: id, reply };
+        let pending = Pending { method: id, reply, ended_consumers: Vec::new() };
         if pending.is_get() && !turn.shared.gets.begin(self.key.number) {
             self.wait = Wait::Turn(Box::new((pending, operation)));
             return Ok(());
