@@ -236,6 +236,8 @@ impl Queue {
             self.unacked.insert(position, Unacked { entry, consumer });
             self.unacked_bytes += u64::from(entry.body_bytes);
         }
+        // what stood behind it and is late has left too (RabbitMQ: the count of get-ok)
+        self.enforce(now);
         Some(Taken { position, message: entry.message, redelivered, remaining: self.ready.len() })
     }
 

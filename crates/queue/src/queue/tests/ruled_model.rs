@@ -94,6 +94,9 @@ impl Model {
 
     /// One more would be too much, when consumers have taken what they can.
     fn is_over_behind(&self, quotas: u64, more_bytes: u64) -> bool {
+        if self.settings.max_length == Some(0) {
+            return true;
+        }
         let ready = self.ready().count() as u64;
         let bytes: u64 = self.ready().map(|message| message.bytes).sum();
         if quotas > ready {
@@ -258,6 +261,9 @@ impl Pair {
                 let first = model.first(None);
                 prop_assert_eq!(bench.get(), first.map(|first| first.name));
                 model.messages.retain(|message| Some(message.name) != first.map(|first| first.name));
+                if first.is_some() {
+                    model.enforce_if_idle();
+                }
             }
             Deed::Purge => {
                 let ready = model.ready().count() as u64;
