@@ -243,7 +243,7 @@ impl<C> Connection<C> {
     {
         self.now = now;
         let Some(open) = self.channels.opening(channel) else { return };
-        if let Err(exception) = open.end_commit(&mut self.shared) {
+        if let Err(exception) = open.end_commit(&mut self.shared, host) {
             self.raise(channel.number, &exception, host);
         }
         self.replay(channel.number, host);
