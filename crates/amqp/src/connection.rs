@@ -110,6 +110,8 @@ pub struct Connection<C> {
     blocked: bool,
     /// The output is one heartbeat and nothing else.
     beat_only: bool,
+    /// When to look next how long deliveries are held.
+    ages_due: Instant,
     /// The client asked to close.
     leaving: Leaving,
     /// When the input under way came.
@@ -154,6 +156,7 @@ impl<C> Connection<C> {
             without_room: Vec::new(),
             blocked: false,
             beat_only: false,
+            ages_due: Instant::FAR,
             leaving: Leaving::No,
             now,
         }

@@ -241,7 +241,10 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     setting("x-single-active-consumer", Here, Bool, |settings, value| {
         settings.single_active_consumer = *value == Value::Bool(true);
     }),
-    queue("x-consumer-timeout", Later, Any),
+    setting("x-consumer-timeout", Here, Integer(0, TIMER_MS_MAX), |settings, value| {
+        settings.consumer_timeout = milliseconds(value);
+    })
+    .note("0 for none"),
     queue("x-message-deduplication", Later, Any),
     queue("x-deduplication-header", Later, Any),
     queue("x-cache-size", Later, Any),
@@ -264,6 +267,7 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     queue("x-ha-policy-params", Ignored, Any).note("RabbitMQ ignores it as well since 3.0"),
     consumer("x-priority", Here, Integer(i64::MIN, i64::MAX)),
     consumer("x-stream-offset", Foreign, Any).note("of streams"),
+    consumer("x-consumer-timeout", Here, Integer(0, TIMER_MS_MAX)).note("0 for none"),
     consumer("x-cancel-on-ha-failover", Ignored, Bool).note("there are no mirrors to fail over to"),
     consumer("x-stream-filter", Foreign, Any).note("of streams"),
     consumer("x-stream-match-unfiltered", Foreign, Any).note("of streams"),
@@ -276,7 +280,9 @@ pub fn find(place: &str, key: &[u8]) -> Option<&'static KnownArgument> {
     KNOWN_ARGUMENTS.iter().find(|known| known.owner.place() == place && known.key.as_bytes() == key)
 }
 
-fn milliseconds(value: &Value) -> Option<Duration> {
+/// The time that an argument gives.
+#[must_use]
+pub fn milliseconds(value: &Value) -> Option<Duration> {
     count(value).map(Duration::from_millis)
 }
 

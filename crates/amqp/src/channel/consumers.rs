@@ -4,6 +4,7 @@
 //! binary search. By tag is a scan: only consume and cancel need it.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use leveret_model::{ConsumerNumber, Name};
 
@@ -13,6 +14,8 @@ pub(crate) struct Consumer {
     pub(crate) number: ConsumerNumber,
     pub(crate) tag: Name,
     pub(crate) no_ack: bool,
+    /// For how long it may hold a delivery, if it said so (`x-consumer-timeout`).
+    pub(crate) ack_timeout: Option<Duration>,
 }
 
 /// All of them.

@@ -27,7 +27,9 @@ impl<C> Channel<C> {
             return Err(NotTaken::Vanished);
         };
         let tag = self.last_tag + 1;
-        if self.stopped.is_some() {
+        if let Some(gate) = &mut self.gate
+            && !gate.passes(consumer.no_ack, &self.unacked, self.tx.as_deref())
+        {
             let no_ack = consumer.no_ack;
             return self.deliver_later::<OFFERED>(shared, delivery, no_ack);
         }
@@ -67,6 +69,7 @@ impl<C> Channel<C> {
         self.last_tag += 1;
         if let Some(held) = held {
             self.unacked.hold(DeliveryTag(self.last_tag), held);
+            self.count_get();
         }
         let (exchange, routing_key) = split_address(message.address).unwrap_or_default();
         let method = BasicGetOk {
@@ -126,6 +129,7 @@ impl<C> Channel<C> {
             return;
         }
         let Some(consumer) = self.consumers.remove(number) else { return };
+        self.note_consumer_left();
         match &mut self.wait {
             Wait::Answer(pending) if pending.precedes_cancel() => pending.ended_consumers.push(consumer.tag),
             _ => self.send_cancel(shared, &consumer.tag),

@@ -1,22 +1,29 @@
-//! Deliveries of a channel whose client stopped the flow: those that had left their queue's home when the
-//! client said so wait here. Read first: `flow.rs`.
+//! What keeps deliveries from a client that could take them otherwise: it stopped the flow (`flow.rs`), or it holds as many
+//! as `basic.qos` with `global` lets its consumers hold together. A channel without either has no gate and pays nothing.
 //!
-//! Invariant: there are no more than the windows of the channel's consumers elsewhere let through, which stay
-//! closed while the flow is stopped (`pause.rs`).
+//! A queue here keeps what is not let through: its consumer pauses (`pause.rs`). What had left a home elsewhere waits
+//! here, and comes before all that follows.
+//!
+//! Invariants: no more waits here than the windows of the channel's consumers elsewhere let through, which stay closed
+//! while it pauses; a channel in whose gate something waits is paused.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use leveret_model::{Body, Held, Message, Terms};
+use leveret_model::{Body, ConsumerNumber, Held, Message, Terms};
 
+use super::Channel;
+use super::transaction::Transaction;
+use super::unacked::Unacked;
 use crate::host::Delivery;
+use crate::turn::Shared;
 
 /// A delivery that waits, with bytes of its own: it must not hold the block in which it came.
 #[derive(Debug)]
-pub(super) struct WaitingDelivery {
-    pub(super) held: Held,
-    pub(super) no_ack: bool,
+struct WaitingDelivery {
+    held: Held,
+    no_ack: bool,
     redelivered: bool,
     address: Box<[u8]>,
     header: Box<[u8]>,
@@ -26,18 +33,59 @@ pub(super) struct WaitingDelivery {
 
 impl WaitingDelivery {
     /// As it came.
-    pub(super) fn delivery(&self) -> Delivery<'_> {
+    fn delivery(&self) -> Delivery<'_> {
         let Self { held, redelivered, address, header, body, terms, .. } = self;
         let message = Message { address, header, body: Body::Flat(body), terms: *terms };
         Delivery { held: *held, redelivered: *redelivered, message }
     }
 }
 
-/// What waits, in the order in which it came.
+/// The gate of a channel.
 #[derive(Debug, Default)]
-pub(super) struct Stopped(VecDeque<WaitingDelivery>);
+pub(super) struct Gate {
+    /// The client stopped the flow.
+    pub(super) stopped: bool,
+    /// Messages that the channel's consumers may hold together; 0 is no limit.
+    prefetch: u16,
+    /// How many of what the channel holds were asked for with `basic.get`, at most: those do not count (RabbitMQ).
+    gets: usize,
+    /// In the order in which it came.
+    waiting: VecDeque<WaitingDelivery>,
+    /// A consumer ended: what waits for it is to go back.
+    consumer_left: bool,
+}
 
-impl Stopped {
+impl Gate {
+    /// Deliveries may pass as if there were no gate.
+    fn is_spare(&self) -> bool {
+        !self.stopped && self.prefetch == 0 && self.waiting.is_empty()
+    }
+
+    /// What waits and is to be settled one day.
+    pub(super) fn held(&self) -> impl Iterator<Item = Held> + '_ {
+        self.waiting.iter().filter(|waiting| !waiting.no_ack).map(|waiting| waiting.held)
+    }
+
+    /// May this delivery go to the client?
+    pub(super) fn passes(&mut self, no_ack: bool, unacked: &Unacked, tx: Option<&Transaction>) -> bool {
+        !self.stopped && (no_ack || (self.waiting.is_empty() && self.has_room(unacked, tx)))
+    }
+
+    /// The consumers hold less than they may together. What a transaction settles is held until its commit.
+    fn has_room(&mut self, unacked: &Unacked, tx: Option<&Transaction>) -> bool {
+        let held = unacked.len() + tx.map_or(0, |tx| tx.settlements.len());
+        let most = usize::from(self.prefetch);
+        if most == 0 || held < most {
+            return true;
+        }
+        if held.saturating_sub(self.gets) < most {
+            // some of the gets may be settled: settling counts nothing, so that it costs other channels nothing
+            let in_transaction = tx.into_iter().flat_map(Transaction::held);
+            self.gets = unacked.iter().chain(in_transaction).filter(is_of_get).count();
+        }
+        held - self.gets.min(held) < most
+    }
+
     /// Keeps one more.
     pub(super) fn keep(&mut self, delivery: &Delivery<'_>, no_ack: bool) {
         let Delivery { held, redelivered, message } = *delivery;
@@ -47,16 +95,79 @@ impl Stopped {
         };
         let (address, header) = (message.address.into(), message.header.into());
         let terms = message.terms;
-        self.0.push_back(WaitingDelivery { held, no_ack, redelivered, address, header, body, terms });
+        self.waiting.push_back(WaitingDelivery { held, no_ack, redelivered, address, header, body, terms });
+    }
+}
+
+fn is_of_get(held: &Held) -> bool {
+    held.consumer == ConsumerNumber::OF_GET
+}
+
+impl<C> Channel<C> {
+    /// The limit of all consumers of the channel together, from now on; 0 lifts it (RabbitMQ 3.10: at once).
+    pub(super) fn set_channel_prefetch(&mut self, prefetch: u16) {
+        if prefetch > 0 || self.gate.is_some() {
+            let gets = self.unacked.iter().filter(is_of_get).count();
+            let gate = self.gate.get_or_insert_default();
+            (gate.prefetch, gate.gets) = (prefetch, gets);
+        }
+        self.drop_spare_gate();
     }
 
-    /// What waits and is to be settled one day.
-    pub(super) fn held(&self) -> impl Iterator<Item = Held> + '_ {
-        self.0.iter().filter(|waiting| !waiting.no_ack).map(|waiting| waiting.held)
+    /// The channel holds one more that was asked for.
+    pub(super) fn count_get(&mut self) {
+        if let Some(gate) = &mut self.gate {
+            gate.gets += 1;
+        }
     }
 
-    /// All of it, the first one first.
-    pub(super) fn into_waiting(self) -> impl Iterator<Item = WaitingDelivery> {
-        self.0.into_iter()
+    /// A consumer of the channel ended.
+    pub(super) fn note_consumer_left(&mut self) {
+        if let Some(gate) = &mut self.gate {
+            gate.consumer_left = true;
+        }
+    }
+
+    /// Consumers here may be offered messages, as far as the gate goes.
+    pub(super) fn gate_is_open(&mut self) -> bool {
+        let Self { gate, unacked, tx, .. } = self;
+        gate.as_mut().is_none_or(|gate| gate.passes(false, unacked, tx.as_deref()))
+    }
+
+    /// Sends what waits and may go now; `give_back` gets what waited for consumers that ended. (A delivery without acks that
+    /// waits behind one with acks waits with it: only who stops the flow and sets a limit can have both.)
+    pub(super) fn open_gate(&mut self, shared: &mut Shared, give_back: &mut impl FnMut(Held)) {
+        let Some(gate) = &mut self.gate else { return };
+        let mut waiting = core::mem::take(&mut gate.waiting);
+        if core::mem::take(&mut gate.consumer_left) {
+            let consumers = &self.consumers;
+            waiting.retain(|waiting| {
+                let known = consumers.get(waiting.held.consumer).is_some();
+                if !known && !waiting.no_ack {
+                    give_back(waiting.held);
+                }
+                known
+            });
+        }
+        while let Some(next) = waiting.pop_front() {
+            let Self { gate, unacked, tx, .. } = self;
+            if gate.as_mut().is_some_and(|gate| !gate.passes(next.no_ack, unacked, tx.as_deref())) {
+                waiting.push_front(next);
+                break;
+            }
+            if self.deliver::<false>(shared, &next.delivery()).is_err() && !next.no_ack {
+                give_back(next.held);
+            }
+        }
+        if let Some(gate) = &mut self.gate {
+            gate.waiting = waiting;
+        }
+        self.drop_spare_gate();
+    }
+
+    fn drop_spare_gate(&mut self) {
+        if self.gate.as_ref().is_some_and(|gate| gate.is_spare()) {
+            self.gate = None;
+        }
     }
 }

@@ -10,6 +10,7 @@
 //! Invariants: `content` is only there while nothing but room is waited for, so a message is never torn by an answer; a channel
 //! that waits is never given a frame.
 
+mod ack_timeout;
 mod answers;
 mod arguments;
 mod assembly;
@@ -21,12 +22,12 @@ mod deferred;
 mod deliver;
 mod flow;
 mod frames;
+mod gate;
 mod operations;
 mod pause;
 mod properties;
 mod publish;
 mod settle;
-mod stopped;
 mod topology;
 mod transaction;
 mod unacked;
@@ -38,6 +39,7 @@ use bytes::Bytes;
 use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Held, Instant, Name, ReplyCode, Settlement};
 use leveret_wire::{FrameHead, FrameKind, Method, decode_ack, decode_publish};
 
+use self::ack_timeout::Ages;
 pub(crate) use self::assembly::Assembly;
 use self::assembly::Expect;
 use self::confirms::Confirms;
@@ -45,8 +47,8 @@ use self::consumers::Consumers;
 use self::deferred::Deferred;
 pub(crate) use self::frames::{decode_method, framing, method_id, whole_frame};
 use self::frames::{framed, unexpected};
+use self::gate::Gate;
 use self::operations::Pending;
-use self::stopped::Stopped;
 use self::transaction::{Commit, Transaction};
 use self::unacked::Unacked;
 use crate::exception::Exception;
@@ -126,8 +128,10 @@ pub(crate) struct Channel<C> {
     /// The queue that was declared last, which an empty name stands for; empty before any (AMQP 0-9-1
     /// §1.7.2.3).
     last_queue: Name,
-    /// While the client wants no deliveries (channel.flow).
-    stopped: Option<Box<Stopped>>,
+    /// While the client wants no deliveries (channel.flow), or no more than so many (basic.qos with global).
+    gate: Option<Box<Gate>>,
+    /// Since when deliveries are held, about; none before the connection has looked.
+    ages: Option<Box<Ages>>,
 }
 
 impl<C: Default> Channel<C> {
@@ -149,7 +153,8 @@ impl<C: Default> Channel<C> {
             last_consumer: 0,
             prefetch: 0,
             last_queue: Name::default(),
-            stopped: None,
+            gate: None,
+            ages: None,
         }
     }
 }
@@ -181,7 +186,7 @@ impl<C> Channel<C> {
     pub(crate) fn held(&self) -> impl Iterator<Item = Held> + '_ {
         // a transaction has the older ones
         let in_transaction = self.tx.iter().flat_map(|tx| tx.held());
-        let waiting = self.stopped.iter().flat_map(|stopped| stopped.held());
+        let waiting = self.gate.iter().flat_map(|gate| gate.held());
         in_transaction.chain(self.unacked.iter()).chain(waiting)
     }
 
@@ -338,7 +343,7 @@ impl<C> Channel<C> {
         while let Some(held) = self.unacked.take_first() {
             host.settle(self.key, held, Settlement::Requeue);
         }
-        let waiting = self.stopped.iter().flat_map(|stopped| stopped.held());
+        let waiting = self.gate.iter().flat_map(|gate| gate.held());
         waiting.for_each(|held| host.settle(self.key, held, Settlement::Requeue));
     }
 }

@@ -3,7 +3,9 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
+use core::time::Duration;
 
+use leveret_model::known_arguments::milliseconds;
 use leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
 use leveret_model::surface::Feature;
 use leveret_model::{ConsumerNumber, ConsumerTerms, Name, ReplyCode, RoutingKey, Value};
@@ -44,6 +46,7 @@ pub(super) enum Reply {
         tag: Name,
         no_ack: bool,
         no_wait: bool,
+        ack_timeout: Option<Duration>,
     },
     CancelOk {
         number: ConsumerNumber,
@@ -233,6 +236,7 @@ impl<C> Channel<C> {
         };
         let arguments = arguments_of.check(table)?;
         let priority = arguments.get("x-priority").and_then(Value::as_integer).unwrap_or(0);
+        let ack_timeout = arguments.get("x-consumer-timeout").and_then(milliseconds);
         let asked = to_name(id, "consumer tag", m.consumer_tag)?;
         if self.consumers.by_tag(&asked).is_some() {
             let text = format!("attempt to reuse consumer tag '{asked}'");
@@ -253,7 +257,7 @@ impl<C> Channel<C> {
             priority: priority.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
         };
         let operation = Operation::Consume { queue, consumer: number, terms };
-        Ok((operation, Reply::ConsumeOk { number, tag, no_ack: m.no_ack, no_wait: m.no_wait }))
+        Ok((operation, Reply::ConsumeOk { number, tag, no_ack: m.no_ack, no_wait: m.no_wait, ack_timeout }))
     }
 
     /// `None` if there is no such consumer, which is answered like success (AMQP 0-9-1 §1.8.3.5: idempotent).

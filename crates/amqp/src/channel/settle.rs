@@ -12,7 +12,7 @@ use super::Channel;
 use super::confirms::Confirms;
 use crate::exception::{Exception, MethodId};
 use crate::host::Host;
-use crate::surface::{as_rabbitmq_refuses, demand_flag};
+use crate::surface::as_rabbitmq_refuses;
 use crate::turn::Turn;
 
 const ACK: MethodId = MethodId { class: 60, method: 80 };
@@ -104,7 +104,8 @@ impl<C> Channel<C> {
         Ok(())
     }
 
-    /// The limit of each consumer that starts from now on (RabbitMQ: consumer prefetch).
+    /// The limit of each consumer that starts from now on, or with `global` the one that all of them share (RabbitMQ:
+    /// consumer prefetch; channel prefetch). Both hold, in whatever order they are set.
     pub(super) fn on_qos<H>(
         &mut self,
         turn: &mut Turn<'_, H>,
@@ -116,9 +117,10 @@ impl<C> Channel<C> {
             return Err(as_rabbitmq_refuses(method, &text));
         }
         if qos.global {
-            demand_flag("basic.qos", "global=true", method)?;
+            self.set_channel_prefetch(qos.prefetch_count);
+        } else {
+            self.prefetch = qos.prefetch_count;
         }
-        self.prefetch = qos.prefetch_count;
         turn.shared.send(self.key.number, &BasicQosOk);
         Ok(())
     }

@@ -55,6 +55,11 @@ impl Unacked {
         Some(held)
     }
 
+    /// The oldest one, which settling out of order leaves in front.
+    pub(crate) fn first(&self) -> Option<(DeliveryTag, Held)> {
+        self.entries.iter().find_map(|entry| entry.held.map(|held| (entry.tag, held)))
+    }
+
     /// True if `tag` is held.
     pub(crate) fn contains(&self, tag: DeliveryTag) -> bool {
         self.find(tag).is_some_and(|at| self.entries[at].held.is_some())

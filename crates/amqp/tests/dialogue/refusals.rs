@@ -27,7 +27,6 @@ fn with_flag(place: &str, flag: &str) -> (Method<'static>, (u16, u16)) {
         ("basic.consume", "queue amq.rabbitmq.reply-to") => {
             (BasicConsume { queue: b"amq.rabbitmq.reply-to", ..Default::default() }.into(), (60, 20))
         }
-        ("basic.qos", "global=true") => (BasicQos { global: true, ..Default::default() }.into(), (60, 10)),
         ("basic.qos", "prefetch-size") => {
             (BasicQos { prefetch_size: 1, ..Default::default() }.into(), (60, 10))
         }
