@@ -217,6 +217,7 @@ impl Queues {
         let holder = ConsumerKey { at: self.own, channel, number: held.consumer };
         if let Some(mut home) = self.home(held.queue) {
             home.settle(&holder, held.position, how);
+            home.done();
         } else if let Some((id, away)) = self.places.away(held.queue) {
             away.settle(id, channel, &held, how, &mut self.peers);
         }
@@ -233,6 +234,7 @@ impl Queues {
     ) {
         if let Some(mut home) = self.home_of(queue) {
             home.settle(&ConsumerKey { at, channel, number }, position, how);
+            home.done();
         }
     }
 
@@ -247,6 +249,7 @@ impl Queues {
     ) {
         if let Some(mut home) = self.home_of(queue) {
             home.credit(&ConsumerKey { at, channel, number }, messages, bytes);
+            home.done();
         }
     }
 
