@@ -117,6 +117,9 @@ impl Control {
 
     /// The votes are in, or everyone acts on it.
     pub(crate) fn on_visible(&mut self, now: Instant, key: CommandKey) {
+        if self.on_move_visible(key) {
+            return;
+        }
         if let Some((loser, version)) = self.desk.unions.remove(&key) {
             return self.directory.united(loser, version);
         }

@@ -18,12 +18,12 @@ use crate::membership::dial::DialFailure;
 use crate::membership::forgotten::Forgotten;
 use crate::membership::member::{Member, PeerHello};
 use crate::membership::own_lease::OwnLease;
+use crate::moves::Moves;
 use crate::peers::applied_maps::AppliedMaps;
 use crate::peers::control_links::ControlLinks;
 use crate::peers::map_transfers::MapTransfers;
 use crate::peers::reports::Reports;
 use crate::peers::schedule::Schedule;
-use crate::peers::served::Served;
 use crate::planted::Bug;
 use crate::shard_changes::ShardChanges;
 
@@ -62,7 +62,7 @@ pub struct Control {
     pub(crate) shards: ShardChanges,
     pub(crate) transfers: MapTransfers,
     pub(crate) applied: AppliedMaps,
-    pub(crate) served: Served,
+    pub(crate) moves: Moves,
     pub(crate) effects: Effects,
     pub(crate) bug: Bug,
 }
@@ -87,7 +87,7 @@ impl Control {
             shards: ShardChanges::new(config.shards),
             transfers: MapTransfers::default(),
             applied: AppliedMaps::default(),
-            served: Served::default(),
+            moves: Moves::default(),
             effects: Effects { to_shards, ..Effects::default() },
             bug: Bug::default(),
             config,
@@ -109,6 +109,7 @@ impl Control {
             }
             FromShard::Forget { request } => self.forget_command(Origin::Shard(from, request)),
             FromShard::Applied { sequence } => self.shards.on_applied(from, sequence),
+            FromShard::Move { id, attempt, report } => self.on_move_report(now, id, attempt, report),
             FromShard::QueueClosed { request, result } => self.on_queue_closed(request, result),
             FromShard::QueueOver { request, id } => self.on_queue_over(Origin::Shard(from, request), id),
         }
@@ -192,7 +193,8 @@ impl Control {
         let pings = if quiet { Instant::FAR } else { self.schedule.next_ping() };
         let answers = self.links.dials.is_turned_away() || !self.links.dials.was_asked();
         let joining = self.lease.deadline(answers, !self.links.is_empty(), self.schedule.next_ping());
-        [pings, joining, self.dial_deadline(), self.desk.next_deadline(), self.forget_deadline()]
+        let moves = self.moves.next_deadline();
+        [pings, joining, self.dial_deadline(), self.desk.next_deadline(), self.forget_deadline(), moves]
             .into_iter()
             .fold(Instant::FAR, Instant::min)
     }
@@ -207,6 +209,7 @@ impl Control {
         effects.hang_ups.extend(done.hang_ups);
         effects.events.extend(done.events);
         effects.ready = effects.ready.or(done.ready);
+        effects.left = effects.left.or(done.left);
     }
 
     /// This node.

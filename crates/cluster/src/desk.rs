@@ -11,6 +11,7 @@ use leveret_model::{Instant, NodeId, QueueId, RequestId, ShardId, Ulid, limits};
 use crate::directory::map::Version;
 use crate::directory::names::ObjectName;
 use crate::directory::visible::Visible;
+use crate::peers::served::Served;
 
 /// A command under way, numbered in the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +78,8 @@ pub(crate) struct Desk {
     recheck: bool,
     /// What waits for everyone to act on it (R1), or for votes (R2).
     pub(crate) visible: Visible<CommandKey>,
+    /// Requests of other nodes, and their answers.
+    pub(crate) served: Served,
 }
 
 impl Desk {

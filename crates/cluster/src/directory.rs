@@ -18,6 +18,7 @@ pub(crate) mod known_registers;
 pub(crate) mod lookup;
 pub(crate) mod map;
 pub(crate) mod merge;
+mod moved;
 pub(crate) mod names;
 pub(crate) mod proposal;
 pub(crate) mod published_state;

@@ -9,6 +9,7 @@ use leveret_model::{Boot, Name, NodeId};
 
 use crate::directory::unknown::UnknownKind;
 use crate::membership::TurnAway;
+use crate::moves::Left;
 
 /// A control link, numbered by the driver; never reused in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +32,8 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// This node is ready, with so many others: open the client listeners now. Said once.
     pub ready: Option<usize>,
+    /// The leave that was asked for ([`Control::on_leave`](crate::Control::on_leave)) is over. Said once.
+    pub left: Option<Left>,
 }
 
 /// A session of data links with a peer.
@@ -69,6 +72,11 @@ pub enum Event {
         why: TurnAway,
         /// This node is not ready, and does not serve until that changes; else it goes on alone.
         joining: bool,
+    },
+    /// This node leaves, and has so many queues still.
+    Leaving {
+        /// Queues that are here.
+        queues: usize,
     },
     /// A node is there.
     Joined { node: NodeId, name: Name, address: String },

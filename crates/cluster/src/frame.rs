@@ -6,6 +6,7 @@
 mod convert;
 mod entry;
 mod message;
+mod moves;
 mod record;
 
 use alloc::string::ToString;
@@ -14,7 +15,7 @@ use core::time::Duration;
 
 use leveret_link::Damage;
 use leveret_model::directory::{Command, Reply};
-use leveret_model::{Boot, Incarnation, Name, NodeId, RequestId, Ulid};
+use leveret_model::{Boot, Incarnation, MoveAttempt, Name, NodeId, QueueId, RequestId, Ulid};
 use prost::Message as _;
 use prost::encoding::decode_key;
 
@@ -23,6 +24,7 @@ use self::message::{self as wire, Body, ControlFrame};
 use crate::directory::map::{Op, Record, Version, Versions};
 use crate::encoding;
 use crate::membership::TurnAway;
+use crate::moves::MoveStep;
 
 /// What came of the bytes of a frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,6 +115,13 @@ pub(crate) enum Frame {
     TurnAway {
         why: TurnAway,
     },
+    Move {
+        queue: QueueId,
+        attempt: MoveAttempt,
+        step: MoveStep,
+    },
+    /// The sender is about to leave.
+    Leaving,
     Forget {
         node: NodeId,
     },
@@ -189,6 +198,8 @@ impl Frame {
                 };
                 Body::TurnAway(wire::TurnAway { reason: reason.into() })
             }
+            Self::Move { queue, attempt, step } => Body::Move(moves::step_out(queue, attempt, step)),
+            Self::Leaving => Body::Leaving(wire::Leaving {}),
             Self::Forget { node } => Body::Forget(wire::Forget { node: node.into() }),
         };
         ControlFrame::from(body).encode_to_vec()
@@ -248,6 +259,11 @@ impl Frame {
                 let reply = response.reply.as_ref().ok_or(Damage::Value("reply"))?;
                 Self::Response { id: RequestId(response.id), reply: reply.try_into()? }
             }
+            Body::Move(step) => {
+                let (queue, attempt, step) = moves::step_in(step)?;
+                Self::Move { queue, attempt, step }
+            }
+            Body::Leaving(_) => Self::Leaving,
             Body::Forget(forget) => Self::Forget { node: forget.node.into() },
             Body::TurnAway(away) => Self::TurnAway {
                 why: match away.reason() {

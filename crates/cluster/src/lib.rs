@@ -25,6 +25,7 @@ pub mod fuzzing;
 #[cfg(feature = "later-version")]
 mod later_version;
 mod membership;
+mod moves;
 mod peers;
 mod planted;
 mod refusal;
@@ -41,6 +42,7 @@ pub use later_version::{LATER_KIND, LATER_REGISTERS};
 pub use membership::dial::DialFailure;
 pub use membership::member::PeerHello;
 pub use membership::{Standing, TurnAway};
+pub use moves::Left;
 pub use peers::forgetting::ForgetRefusal;
 #[cfg(feature = "planted")]
 pub use planted::Planted;

@@ -103,6 +103,8 @@ impl Control {
             Frame::Forget { node } => self.on_forget(now, node),
             Frame::Request { id, oldest, command } => self.on_request(now, peer, id, oldest, command),
             Frame::Response { id, reply } => self.on_response(now, peer, id, reply),
+            Frame::Move { queue, attempt, step } => self.on_move_step(now, peer, (queue, attempt), step),
+            Frame::Leaving => self.on_node_leaving(peer),
         }
     }
 
@@ -282,7 +284,7 @@ impl Control {
     }
 
     fn on_request(&mut self, now: Instant, peer: NodeId, id: RequestId, oldest: RequestId, command: Command) {
-        match self.served.on_request(peer, id, oldest) {
+        match self.desk.served.on_request(peer, id, oldest) {
             Arrival::Answered(reply) => self.send(peer, Frame::Response { id, reply }),
             Arrival::UnderWay => {}
             Arrival::New => {
@@ -293,7 +295,7 @@ impl Control {
 
     /// Answers a peer's request; the answer is kept until the peer waits for it no longer.
     pub(crate) fn respond(&mut self, node: NodeId, id: RequestId, reply: Reply) {
-        self.served.on_answer(node, id, reply.clone());
+        self.desk.served.on_answer(node, id, reply.clone());
         self.send(node, Frame::Response { id, reply });
     }
 }

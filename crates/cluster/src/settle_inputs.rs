@@ -31,9 +31,10 @@ impl Control {
         self.publish_session_peers();
         loop {
             self.settle_directory(now);
+            self.settle_moves(now);
             self.push_delta();
             self.update_lease(now, true);
-            if !(self.desk.is_recheck_due() && self.has_lease_or_stopped(now)) {
+            if !(self.directory.is_dirty() || self.desk.is_recheck_due() && self.has_lease_or_stopped(now)) {
                 break;
             }
         }

@@ -68,6 +68,7 @@ impl Alone {
                             FromShard::QueueClosed { request, result },
                         );
                     }
+                    ToShard::Move { .. } => unreachable!("a node that is alone moves nothing"),
                     ToShard::Lease { .. }
                     | ToShard::NodeNamed { .. }
                     | ToShard::NodeDown { .. }

@@ -13,6 +13,7 @@ mod config;
 mod demo;
 mod door;
 mod forget;
+mod leave;
 mod logging;
 mod output;
 mod run;

@@ -1,4 +1,5 @@
-//! `leveret serve`: runs a node until it is told to stop.
+//! `leveret serve`: runs a node until it is told to stop, and hands what it holds to other nodes before it
+//! does.
 //!
 //! Standard output gets one line for each fact that another program may wait for, the last of them `ready`;
 //! people and log collectors read standard error.
@@ -7,12 +8,14 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, bounded, select};
 use leveret_model::limits;
 use leveret_server::{
-    DefaultUser, Discovery, DnsUpdate, JoinReport, Node, NodeConfig, Peer, SessionRules, SessionSettings,
+    DefaultUser, Discovery, DnsUpdate, JoinReport, Left, Node, NodeConfig, Peer, SessionRules,
+    SessionSettings,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -22,7 +25,13 @@ use crate::config::{self, ServeArgs, Settings};
 use crate::output::print;
 use crate::{allocator, logging};
 
-/// Loads the settings, starts the node, and waits for SIGTERM or SIGINT: a quick stop, exit code 0.
+/// Messages went with the node, because nobody was there to take them.
+const LEFT_ALONE: u8 = 3;
+/// The time was over before every queue had gone to another node.
+const LEFT_LATE: u8 = 4;
+
+/// Loads the settings, starts the node, and waits for SIGTERM, SIGINT or `leveret leave`. The exit code says
+/// what became of its queues (docs/elasticity.md).
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let result = serve(args);
     logging::flush();
@@ -57,23 +66,54 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let stop = stop_signal().context("signals cannot be handled")?;
     let node = Node::start(&node_config(settings, default_user, secret, dns_update))?;
     let served = serve_until_told(&node, &data_dir, &seeds, &stop);
-    if served.is_ok() {
-        tracing::info!("stopping: a quick stop, messages in memory are lost");
-    }
+    let left = match &served {
+        Ok(Some(within)) => leave(&node, *within, &stop),
+        Ok(None) | Err(_) => None,
+    };
     // also after an error: the node's threads log nothing any more when its reason is said
     let lost = node.stop();
     served?;
-    tracing::info!(lost, "stopped");
-    Ok(ExitCode::SUCCESS)
+    Ok(tell_how_it_ended(left, lost))
 }
 
-/// Says where the node is, and waits for a signal.
+/// Hands everything over. A second signal ends that at once.
+fn leave(node: &Node, within: Duration, stop: &Receiver<()>) -> Option<Left> {
+    tracing::info!(
+        seconds = within.as_secs(),
+        "leaving: queues go to other nodes; a second signal stops at once"
+    );
+    node.leave(within, stop)
+}
+
+/// For people and supervisors: what became of what the node held. `lost` are messages that went with it.
+fn tell_how_it_ended(left: Option<Left>, lost: u64) -> ExitCode {
+    match left {
+        Some(Left::Empty) => tracing::info!(lost, "stopped: no queue is left here"),
+        Some(Left::Alone { queues: 0 }) => tracing::info!(lost, "stopped"),
+        Some(Left::Alone { queues }) => {
+            tracing::warn!(queues, lost, "stopped: no other node was there to take the queues over");
+            return if lost > 0 { LEFT_ALONE.into() } else { ExitCode::SUCCESS };
+        }
+        Some(Left::Late { queues }) => {
+            tracing::warn!(queues, lost, "stopped: the time was over before these queues had gone to others");
+            return LEFT_LATE.into();
+        }
+        None => {
+            tracing::info!(lost, "stopped at once");
+            return if lost > 0 { LEFT_ALONE.into() } else { ExitCode::SUCCESS };
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Says where the node is, and waits for a signal or for `leveret leave`. Gives the time that the node has to
+/// hand over what it holds, if it was ready.
 fn serve_until_told(
     node: &Node,
     data_dir: &Path,
     seeds: &[SocketAddr],
     stop: &Receiver<()>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<Duration>> {
     for address in node.listen() {
         print(&format!("listening for AMQP on {address}\n"))?;
     }
@@ -86,14 +126,15 @@ fn serve_until_told(
         "data in {}; durable queues and persistent messages are kept in memory\n",
         data_dir.display()
     ))?;
-    if let Some(found) = node.wait_ready(stop)? {
-        print(&others(&found.peers, found.why_alone.as_deref()))?;
-        tell_of_seeds(seeds, node.cluster_listen(), &found);
-        print("ready\n")?;
-        // The sender lives as long as the process, so this ends with a signal only.
-        let _ = stop.recv();
-    }
-    Ok(())
+    let Some(found) = node.wait_ready(stop)? else { return Ok(None) };
+    print(&others(&found.peers, found.why_alone.as_deref()))?;
+    tell_of_seeds(seeds, node.cluster_listen(), &found);
+    print("ready\n")?;
+    // Both senders live as long as the node.
+    Ok(select! {
+        recv(stop) -> _ => Some(limits::LEAVE_WITHIN),
+        recv(node.leave_asked()) -> within => within.ok(),
+    })
 }
 
 /// For people: who reads it may be in another directory.

@@ -5,48 +5,19 @@
 //! [`Damage`], and takes memory in proportion to the bytes that are there.
 
 mod consumers;
+pub(crate) mod kind;
+mod moves;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use leveret_model::{Body, ConsumerNumber, LaneSequence, Message, Position, ReplyCode, RequestId, Terms};
+use leveret_model::{
+    Body, ConsumerNumber, LaneSequence, Message, MoveAttempt, Position, ReplyCode, RequestId, Terms,
+};
 
 use crate::fields::{Damage, Put, Take, total};
 use crate::record::{LaneTargets, Record};
-
-/// The kind byte of each record. A number is never given to another kind again.
-pub(crate) mod kind {
-    // 1 was a publish to one queue, until protocol 3
-    pub(crate) const STORED: u8 = 2;
-    pub(crate) const GAP: u8 = 3;
-    pub(crate) const GONE: u8 = 4;
-    // 5 was "not home", on which nobody acted
-    pub(crate) const SUBSCRIBE: u8 = 6;
-    pub(crate) const UNSUBSCRIBE: u8 = 7;
-    pub(crate) const DELIVER: u8 = 8;
-    pub(crate) const CREDIT: u8 = 9;
-    pub(crate) const SETTLE: u8 = 10;
-    pub(crate) const CANCELLED: u8 = 11;
-    pub(crate) const RESUBSCRIBE: u8 = 12;
-    pub(crate) const GET: u8 = 13;
-    pub(crate) const GOT: u8 = 14;
-    pub(crate) const EMPTY: u8 = 15;
-    pub(crate) const PURGE: u8 = 16;
-    pub(crate) const INSPECT: u8 = 17;
-    pub(crate) const COUNTS: u8 = 18;
-    pub(crate) const DONE: u8 = 19;
-    pub(crate) const REFUSED: u8 = 20;
-    pub(crate) const GRANT: u8 = 21;
-    pub(crate) const RESUBSCRIBE_END: u8 = 22;
-    pub(crate) const THROTTLE: u8 = 23;
-    pub(crate) const PUBLISH: u8 = 24;
-    pub(crate) const NOT_NOW: u8 = 25;
-    pub(crate) const PUBLISH_REFUSED: u8 = 26;
-    pub(crate) const SESSIONS: u8 = 27;
-    /// Later kinds are of later versions. Those of before that nobody writes any more are damage.
-    pub(crate) const LAST: u8 = SESSIONS;
-}
 
 /// Writes kind and fields of a PUBLISH without its queues, which end it: more may be added. Gives the bytes
 /// that stay beside. hot.
@@ -110,6 +81,11 @@ pub(crate) fn encode(record: &Record<'_>, own: &mut Vec<u8>, beside: &mut Vec<By
             own.u64(*remaining);
             return encode_message(*message, own, beside);
         }
+        Record::MoveMessage { queue, attempt, position, state, rule, message } => {
+            moves::encode_message_head(own, (*queue, *attempt), *position, *state);
+            moves::put_rule(own, *rule);
+            return encode_message(*message, own, beside);
+        }
         record => encode_without_body(record, own),
     }
     0
@@ -147,23 +123,15 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
             request_only(own, kind::INSPECT, *request);
             own.queue(*queue);
         }
-        Record::Counts { request, messages, consumers } => {
-            request_only(own, kind::COUNTS, *request);
-            own.u64(*messages);
-            own.u32(*consumers);
-        }
-        Record::Empty { request } => request_only(own, kind::EMPTY, *request),
-        Record::Done { request } => request_only(own, kind::DONE, *request),
-        Record::NotNow { request } => request_only(own, kind::NOT_NOW, *request),
+        Record::Counts { .. }
+        | Record::Empty { .. }
+        | Record::Done { .. }
+        | Record::NotNow { .. }
+        | Record::Refused { .. } => encode_answer(record, own),
         Record::Sessions { part, records } => {
             own.u8(kind::SESSIONS);
             own.u8(*part);
             own.raw(records);
-        }
-        Record::Refused { request, code, text } => {
-            request_only(own, kind::REFUSED, *request);
-            own.u16(code.code());
-            own.raw(text.as_bytes());
         }
         Record::Grant { records, bytes } => {
             own.u8(kind::GRANT);
@@ -178,10 +146,36 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
         | Record::Resubscribe { .. }
         | Record::ResubscribeEnd
         | Record::Get { .. } => consumers::encode(record, own),
+        Record::Move { queue, attempt, part } => moves::encode(own, *queue, *attempt, part),
+        Record::ResubscribeQueueEnd { queue } => queue_only(own, kind::RESUBSCRIBE_QUEUE_END, *queue),
         // spelled out, so that a new kind does not compile before it has its bytes
-        Record::Publish { .. } | Record::Deliver { .. } | Record::Got { .. } | Record::Unknown { .. } => {
+        Record::Publish { .. }
+        | Record::Deliver { .. }
+        | Record::Got { .. }
+        | Record::MoveMessage { .. }
+        | Record::Unknown { .. } => {
             unreachable!("these carry a message and are written by the caller, or are never written")
         }
+    }
+}
+
+/// What a home answers, but for the message of a get.
+fn encode_answer(record: &Record<'_>, own: &mut Vec<u8>) {
+    match record {
+        Record::Counts { request, messages, consumers } => {
+            request_only(own, kind::COUNTS, *request);
+            own.u64(*messages);
+            own.u32(*consumers);
+        }
+        Record::Empty { request } => request_only(own, kind::EMPTY, *request),
+        Record::Done { request } => request_only(own, kind::DONE, *request),
+        Record::NotNow { request } => request_only(own, kind::NOT_NOW, *request),
+        Record::Refused { request, code, text } => {
+            request_only(own, kind::REFUSED, *request);
+            own.u16(code.code());
+            own.raw(text.as_bytes());
+        }
+        _ => unreachable!("the caller passes answers alone"),
     }
 }
 
@@ -215,6 +209,14 @@ pub(crate) fn decode<'a>(own: &'a [u8], beside: &'a [Bytes]) -> Result<Record<'a
             position: Position(take.u64()?),
             redelivered: take.flag()?,
             remaining: take.u64()?,
+            message: take_message(&mut take, beside, None)?,
+        },
+        kind::MOVE_MESSAGE => Record::MoveMessage {
+            queue: take.queue()?,
+            attempt: MoveAttempt(take.u64()?),
+            position: Position(take.u64()?),
+            state: moves::take_state(&mut take)?,
+            rule: moves::take_rule(&mut take)?,
             message: take_message(&mut take, beside, None)?,
         },
         // its sender may put anything there; the head says how long it is
@@ -264,6 +266,8 @@ fn decode_without_body<'a>(kind: u8, take: &mut Take<'a>) -> Result<Record<'a>, 
                 .map_err(|_| Damage::Value("reply text"))?,
         },
         kind::GRANT => Record::Grant { records: take.u32()?, bytes: take.u64()? },
+        kind::MOVE => moves::decode(take)?,
+        kind::RESUBSCRIBE_QUEUE_END => Record::ResubscribeQueueEnd { queue: take.queue()? },
         _ => consumers::decode(kind, take)?,
     })
 }

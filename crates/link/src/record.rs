@@ -2,123 +2,21 @@
 //!
 //! A batch is a run of records from one shard to one other. Order within (from, to) is kept.
 
+mod consumers;
+mod lanes;
+mod moves;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use leveret_model::{
-    ChannelKey, ConsumerNumber, ConsumerTerms, LaneSequence, Message, Position, QueueId, ReplyCode,
-    RequestId, Settlement, Ulid, Unread,
+    ChannelKey, ConsumerNumber, LaneSequence, Message, MessageRule, MessageState, MoveAttempt, Position,
+    QueueId, ReplyCode, RequestId, Settlement,
 };
 
-use crate::fields::Damage;
-
-/// A queue that a publish goes to, and its place on the lane there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LaneTarget {
-    /// The queue.
-    pub queue: QueueId,
-    /// The publish's number on the lane.
-    pub sequence: LaneSequence,
-    /// Lowest number that is not answered.
-    pub base: LaneSequence,
-}
-
-impl LaneTarget {
-    /// Bytes that one takes.
-    pub(crate) const BYTES: usize = 4 + 16 + 8 + 8;
-
-    /// As it is laid down. hot.
-    #[inline]
-    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
-        let mut bytes = [0; Self::BYTES];
-        bytes[..4].copy_from_slice(&self.queue.generation.to_le_bytes());
-        bytes[4..20].copy_from_slice(&self.queue.ulid.0.to_le_bytes());
-        bytes[20..28].copy_from_slice(&self.sequence.0.to_le_bytes());
-        bytes[28..].copy_from_slice(&self.base.0.to_le_bytes());
-        bytes
-    }
-
-    /// hot.
-    #[inline]
-    fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
-        let u64_at = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
-        let generation = u32::from_le_bytes(core::array::from_fn(|byte| bytes[byte]));
-        let ulid = Ulid(u128::from(u64_at(4)) | u128::from(u64_at(12)) << 64);
-        let queue = QueueId { generation, ulid };
-        Self { queue, sequence: LaneSequence(u64_at(20)), base: LaneSequence(u64_at(28)) }
-    }
-}
-
-/// The queues of one publish, in the bytes of its record: one at least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LaneTargets<'a>(&'a [[u8; LaneTarget::BYTES]]);
-
-impl<'a> LaneTargets<'a> {
-    /// Reads them.
-    ///
-    /// # Errors
-    /// [`Damage`] if there is none, or a piece of one.
-    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, Damage> {
-        match bytes.as_chunks() {
-            (targets, []) if !targets.is_empty() => Ok(Self(targets)),
-            _ => Err(Damage::Value("row of queues")),
-        }
-    }
-
-    /// How many.
-    #[must_use]
-    pub fn count(self) -> u32 {
-        self.0.len() as u32
-    }
-
-    pub(crate) fn as_bytes(self) -> &'a [u8] {
-        self.0.as_flattened()
-    }
-}
-
-impl<'a> IntoIterator for LaneTargets<'a> {
-    type Item = LaneTarget;
-    type IntoIter = core::iter::Map<
-        core::slice::Iter<'a, [u8; LaneTarget::BYTES]>,
-        fn(&[u8; LaneTarget::BYTES]) -> LaneTarget,
-    >;
-
-    /// hot.
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.iter().map(LaneTarget::from_bytes)
-    }
-}
-
-/// A delivery that an egress shard holds, as RESUB lists it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeldDelivery {
-    /// The channel that holds it.
-    pub channel: ChannelKey,
-    /// The consumer it came to; [`ConsumerNumber::OF_GET`] for `basic.get`.
-    pub consumer: ConsumerNumber,
-    /// Its place in the queue.
-    pub position: Position,
-}
-
-/// A consumer of a channel elsewhere, as the home of its queue is told of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RemoteConsumer {
-    /// The channel.
-    pub channel: ChannelKey,
-    /// The consumer in it.
-    pub number: ConsumerNumber,
-    /// How it wants to be served.
-    pub terms: ConsumerTerms,
-}
-
-/// A consumer as RESUB names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NamedConsumer {
-    /// Who and how.
-    pub consumer: RemoteConsumer,
-    /// What it was sent on links before and its client has not read: [`Record::Credit`] follows when it has.
-    pub unread: Unread,
-}
+pub use self::consumers::{HeldDelivery, NamedConsumer, RemoteConsumer};
+pub use self::lanes::{LaneTarget, LaneTargets};
+pub use self::moves::{MovePart, MovedConsumer, MovedLane};
 
 /// One forward record. Ingress = shard of the publisher, home = shard of the queue, egress = shard of the
 /// consumer.
@@ -324,6 +222,37 @@ pub enum Record<'a> {
     NotNow {
         /// Which request.
         request: RequestId,
+    },
+    /// Old home → new home: a message of a queue that moves, in the order of the places of those that were
+    /// delivered before, then of those that were not.
+    MoveMessage {
+        /// The queue.
+        queue: QueueId,
+        /// Which try.
+        attempt: MoveAttempt,
+        /// Its place.
+        position: Position,
+        /// Whether somebody has it, or had it.
+        state: MessageState,
+        /// What the queue's rules have made of it, in a queue with rules.
+        rule: Option<MessageRule>,
+        /// The message.
+        message: Message<'a>,
+    },
+    /// Another part of the move of a queue.
+    Move {
+        /// The queue.
+        queue: QueueId,
+        /// Which try.
+        attempt: MoveAttempt,
+        /// What is said.
+        part: MovePart,
+    },
+    /// Egress → home, behind the last [`Record::Resubscribe`] for a queue that has moved: that was all that
+    /// this shard has of it. Deliveries of the queue to it may start.
+    ResubscribeQueueEnd {
+        /// The queue.
+        queue: QueueId,
     },
     /// Sessions of one node → the same part of another: records that `sessions` reads
     /// (docs/formats/sessions.md). Only to a node whose hello has the capability.

@@ -1,5 +1,9 @@
 //! What a consumer asks for, and what becomes of a delivery.
 
+use core::time::Duration;
+
+use crate::ConsumerKey;
+
 /// How a consumer wants to be served: from `basic.consume` to the home of its queue.
 ///
 /// Its other arguments mean nothing to a home, and stay in the channel that checked them.
@@ -23,6 +27,28 @@ pub struct Unread {
     pub messages: u32,
     /// What they weigh: address, header and body, bytes.
     pub bytes: u64,
+}
+
+/// How a message stands in its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageState {
+    /// Ready, and never delivered.
+    Fresh,
+    /// Ready, and delivered before.
+    Returned,
+    /// Delivered and not settled, by the consumer or channel that holds it.
+    Held(ConsumerKey),
+}
+
+/// What the rules of a queue have made of a message: priorities, times to live, returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageRule {
+    /// Until it may be delivered, if it expires.
+    pub left: Option<Duration>,
+    /// Its level; higher ones go first.
+    pub level: u8,
+    /// How often it came back.
+    pub returns: u32,
 }
 
 /// What becomes of a delivery that was held.

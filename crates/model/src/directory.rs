@@ -15,7 +15,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::definition::{Binding, ExchangeDefinition, QueueDefinition};
-use crate::{Boot, Instant, Name, NodeId, QueueId, Refusal, RequestId, ShardAddress, ShardId};
+use crate::{Boot, Instant, MoveAttempt, Name, NodeId, QueueId, Refusal, RequestId, ShardAddress, ShardId};
 
 /// A queue, as everyone knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub struct QueueRecord {
     pub id: QueueId,
     /// Where it lives.
     pub home: ShardAddress,
-    /// Raised when its home moves; 0 until queues can move.
+    /// Raised each time that its home moves.
     pub epoch: u64,
 }
 
@@ -206,6 +206,52 @@ pub enum ToShard {
         /// Only without ready messages.
         if_empty: bool,
     },
+    /// A queue moves.
+    Move {
+        /// Which queue.
+        id: QueueId,
+        /// Which try.
+        attempt: MoveAttempt,
+        /// What is to be done.
+        order: MoveOrder,
+    },
+}
+
+/// What control wants of the shard that is the home of a queue that moves, or is to be. Everything but the
+/// first mail of a try is void if the shard knows of no such try.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MoveOrder {
+    /// To the old home: freeze the queue and hand it to that shard, which expects it. Answered by
+    /// [`MoveReport::Yielded`] or [`MoveReport::Failed`].
+    HandOver {
+        /// The new home.
+        to: ShardAddress,
+    },
+    /// To the new home: a queue comes from there.
+    Expect {
+        /// The queue as it will be: its home is this shard.
+        record: Box<QueueRecord>,
+        /// The old home.
+        from: ShardAddress,
+    },
+    /// To the new home: the old one has yielded; serve. Answered by [`MoveReport::Opened`].
+    Open,
+    /// To the old home: serve again, unless it has yielded; answered by [`MoveReport::Failed`] if it has not.
+    /// To the new one: forget what came.
+    Cancel,
+    /// To the old home, which has yielded: serve again, for the new one is gone for good.
+    TakeBack,
+}
+
+/// What a shard says of a queue that moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoveReport {
+    /// The old home: the new one has everything, and nothing is served here any more.
+    Yielded,
+    /// The old home: a link broke, or it was told to; it serves again. The new home: it has nothing whole.
+    Failed,
+    /// The new home serves.
+    Opened,
 }
 
 /// Another node that keeps sessions.
@@ -254,6 +300,15 @@ pub enum FromShard {
         request: RequestId,
         /// Ready messages that go with it, or the refusal.
         result: Result<u64, Refusal>,
+    },
+    /// A queue moves.
+    Move {
+        /// Which queue.
+        id: QueueId,
+        /// Which try.
+        attempt: MoveAttempt,
+        /// What has been done.
+        report: MoveReport,
     },
 }
 

@@ -148,6 +148,11 @@ pub struct LaneSequence(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(pub u64);
 
+/// A try to move a queue to another home, counted by the old home's node over all its moves, from 1. What
+/// belongs to an earlier try is void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct MoveAttempt(pub u64);
+
 /// A request that waits for an answer; unique for its sender's boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RequestId(pub u64);

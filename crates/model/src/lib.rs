@@ -28,7 +28,7 @@ pub mod surface;
 mod time;
 
 pub use arguments::{Arguments, Value};
-pub use consuming::{ConsumerTerms, Settlement, Unread};
+pub use consuming::{ConsumerTerms, MessageRule, MessageState, Settlement, Unread};
 pub use glob::glob_matches;
 pub use holding::{Held, QueueHandle};
 pub use ids::*;

@@ -165,6 +165,24 @@ impl Lanes {
         !core::mem::replace(&mut self.awaits_store, true)
     }
 
+    /// Each lane with the last publish that was appended: what moves with the queue.
+    pub fn appended_through(&self) -> impl Iterator<Item = (LaneKey, LaneSequence)> + '_ {
+        self.lanes.iter().map(|lane| (lane.key, lane.last))
+    }
+
+    /// All that was appended is stored.
+    #[must_use]
+    pub fn are_stored(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.unstored.is_empty())
+    }
+
+    /// The old home of the queue had everything of this lane up to `last`, and it is stored here.
+    pub fn restore(&mut self, key: LaneKey, last: LaneSequence) {
+        let at = self.find(key).unwrap_or_else(|| self.open(key));
+        let lane = &mut self.lanes[at];
+        (lane.last, lane.stored) = (last, last);
+    }
+
     /// The publish that [`Lanes::accept`] took last was refused by the queue. Its ingress hears that before
     /// the answer that ends it. True as for [`Lanes::appended`].
     pub fn refused(&mut self) -> bool {
@@ -234,6 +252,11 @@ impl Lanes {
     /// Forgets the lanes of a node that will not send on them again.
     pub fn forget(&mut self, node: NodeId) {
         self.lanes.retain(|lane| lane.key.ingress.node != node);
+    }
+
+    /// Forgets the lanes of one shard: its publishers are at the home now.
+    pub fn forget_shard(&mut self, shard: ShardAddress) {
+        self.lanes.retain(|lane| lane.key.ingress != shard);
     }
 
     /// How many lanes are known.

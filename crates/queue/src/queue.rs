@@ -11,6 +11,7 @@
 
 mod consumer;
 mod consumers;
+mod contents;
 mod dispatch;
 mod entry;
 mod lifetime;
@@ -35,6 +36,7 @@ use leveret_model::limits::TABLE_KEEP_ENTRIES;
 use leveret_model::{ConsumerKey, Instant, NodeId, Position, QueueId, Seed, Settlement, Terms, Unread};
 
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
+pub use self::entry::{OutOfPlace, QueueEntry};
 pub use self::resubscribe::HeldPlace;
 pub use self::rules::{Cause, Departure};
 pub use self::subscription::{SubscribeRefused, Subscription, Window};

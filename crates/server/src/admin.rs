@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -38,11 +39,22 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     })
 }
 
+/// How far a node is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeState {
+    /// No client is let in yet.
+    Joining,
+    Ready,
+    /// No client is let in any more, and queues go to other nodes.
+    Leaving,
+    /// Another process has this node's identity: it serves nothing any more.
+    Stopped,
+}
+
 /// What the control machine tells, a page of queues at a time.
 #[derive(Debug)]
 pub(crate) struct Overview {
-    /// Clients are let in.
-    pub(crate) open: bool,
+    pub(crate) state: NodeState,
     pub(crate) nodes: Vec<NodeStatus>,
     pub(crate) queues: Vec<QueueStatus>,
     /// Queues of this node that lost their names since its start: what they are called now, and what they were.
@@ -51,8 +63,6 @@ pub(crate) struct Overview {
     pub(crate) unknown_records: Vec<(UnknownKind, usize)>,
     /// No other node is known, but somebody answered: in words.
     pub(crate) why_alone: Option<String>,
-    /// Another process has this node's identity: it serves nothing any more.
-    pub(crate) stopped: bool,
 }
 
 /// What a shard tells, a page of queues and connections at a time, and where the next page begins.
@@ -65,6 +75,8 @@ pub(crate) struct Admin {
     pub(crate) memory: Arc<NodeMemory>,
     pub(crate) control: MailTo<ToControl>,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
+    /// To whoever runs the node: it is to leave within that time.
+    pub(crate) leave: Sender<Duration>,
     pub(crate) statuses: Arc<Statuses>,
 }
 
@@ -108,11 +120,12 @@ impl Admin {
         let answer = match line.trim() {
             "" => return Ok(()),
             "status" => self.status(),
+            line if line.starts_with("leave") => self.leave(line),
             line if line.starts_with("forget ") => self.forget(line["forget ".len()..].trim()),
             other => match other.strip_prefix("session ") {
                 Some(question) => self.session(question),
                 None => {
-                    let known = "this node knows: status, forget NODE, session";
+                    let known = "this node knows: status, leave SECONDS, forget NODE, session";
                     json!({ "error": format!("unknown request '{other}'; {known}") })
                 }
             },
@@ -120,6 +133,16 @@ impl Admin {
         let mut answer = answer.to_string().into_bytes();
         answer.push(b'\n');
         stream.write_all(&answer)
+    }
+
+    /// `leave SECONDS`. A node that leaves already goes on with that.
+    fn leave(&self, request: &str) -> Value {
+        let seconds = request.strip_prefix("leave ").and_then(|seconds| seconds.parse().ok());
+        let Some(within) = seconds.map(Duration::from_secs) else {
+            return json!({ "error": format!("'{request}' has no number of seconds: leave 60") });
+        };
+        let _ = self.leave.try_send(within);
+        json!({ "leaving": true })
     }
 
     fn status(&self) -> Value {

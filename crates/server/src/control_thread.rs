@@ -4,9 +4,10 @@ mod accept;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use leveret_cluster::{Config, Control, Effects, Event, ForgetRefusal, PeerHello};
+use leveret_cluster::{Config, Control, Effects, Event, ForgetRefusal, Left, PeerHello};
 use leveret_link::sessions::SessionNumber;
 use leveret_model::directory::FromShard;
 use leveret_model::{Instant, NodeId, QueueId, Seed, ShardId, limits};
@@ -15,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
 use tracing::{error, warn};
 
-use crate::admin::Overview;
+use crate::admin::{NodeState, Overview};
 use crate::client_ports::ClientPort;
 use crate::clock;
 use crate::events::Teller;
@@ -42,6 +43,8 @@ pub(crate) enum ToControl {
     Seeds(Vec<String>),
     /// What is known before the registry was asked.
     FirstSeeds(Vec<String>),
+    /// Hand all queues over within that time, and say how it went.
+    Leave { within: Duration, to: Sender<Left> },
     /// End.
     Stop,
 }
@@ -91,6 +94,8 @@ pub(crate) struct ControlThread {
     teller: Teller,
     /// Lines about sockets that could not be accepted.
     complaints: LogLimit,
+    /// Who waits for the end of the leave.
+    left: Option<Sender<Left>>,
 }
 
 impl ControlThread {
@@ -137,6 +142,7 @@ impl ControlThread {
             accept_at: Instant::FAR,
             teller: Teller::default(),
             complaints: LogLimit::default(),
+            left: None,
             poll,
             mailbox,
         }
@@ -150,7 +156,7 @@ impl ControlThread {
         loop {
             let deadline = self.control.next_deadline().min(self.links.next_deadline()).min(self.accept_at);
             let timeout = if self.called || !self.mailbox.may_sleep() {
-                Some(std::time::Duration::ZERO)
+                Some(Duration::ZERO)
             } else {
                 (deadline < Instant::FAR).then(|| deadline.since(clock::now()))
             };
@@ -197,6 +203,10 @@ impl ControlThread {
                 }
                 ToControl::Seeds(seeds) => self.control.on_seeds(now, &seeds),
                 ToControl::FirstSeeds(seeds) => self.control.on_first_seeds(now, &seeds),
+                ToControl::Leave { within, to } => {
+                    self.left = Some(to);
+                    self.control.on_leave(now, now + within);
+                }
                 ToControl::Stop => return false,
             }
         }
@@ -262,6 +272,9 @@ impl ControlThread {
             }
             self.teller.tell(now, &event);
         }
+        if let (Some(left), Some(to)) = (effects.left.take(), &self.left) {
+            let _ = to.try_send(left);
+        }
         if effects.ready.take().is_some() {
             let opened = self.open_clients();
             let (peers, own_seeds) = (self.peers(), self.control.own_seeds());
@@ -284,15 +297,26 @@ impl ControlThread {
         self.links.why_alone().filter(|_| self.control.nodes().is_empty())
     }
 
+    fn state(&self) -> NodeState {
+        if self.control.is_stopped() {
+            NodeState::Stopped
+        } else if self.left.is_some() {
+            NodeState::Leaving
+        } else if self.client_ports.is_some() {
+            NodeState::Joining
+        } else {
+            NodeState::Ready
+        }
+    }
+
     fn overview(&self, after: Option<QueueId>) -> Overview {
         Overview {
-            open: self.client_ports.is_none(),
+            state: self.state(),
             nodes: self.control.nodes(),
             queues: self.control.queues_after(after, limits::STATUS_PAGE_ENTRIES),
             renamed: self.teller.renamed(),
             unknown_records: self.control.unknown_records(),
             why_alone: self.why_alone(),
-            stopped: self.control.is_stopped(),
         }
     }
 

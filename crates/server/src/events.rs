@@ -65,6 +65,7 @@ fn log(event: &ClusterEvent, unsaid: Option<u64>) {
         ClusterEvent::StillJoining { missing } => {
             warn!(missing = missing.join(", "), "still joining: these do not answer");
         }
+        ClusterEvent::Leaving { queues } => info!(queues, "leaving: so many queues are here still"),
         ClusterEvent::Joined { node, name, address } => info!(%node, %name, %address, "a node joined"),
         ClusterEvent::Unreachable { node, name } => {
             warn!(%node, %name, "a node is not heard here, but others hear it: it still counts");

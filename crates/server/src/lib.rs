@@ -49,6 +49,7 @@ mod tsig_key;
 
 pub use default_user::DefaultUser;
 pub use join_report::{JoinReport, Peer};
+pub use leveret_cluster::Left;
 pub use leveret_sessions::{RuleError as SessionRuleError, Rules as SessionRules};
 pub use node::Node;
 pub use node_config::{Discovery, DnsUpdate, NodeConfig, SessionSettings};

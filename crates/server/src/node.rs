@@ -6,8 +6,10 @@ use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, select};
+use leveret_cluster::Left;
 use leveret_link::handshake::{Capabilities, Capability, Hello, PROTOCOL, Purpose, Secret};
 use leveret_model::{Boot, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_sessions::Home;
@@ -50,6 +52,7 @@ pub struct Node {
     threads: Vec<JoinHandle<u64>>,
     control_thread: Option<JoinHandle<()>>,
     ready: Receiver<Result<JoinReport, StartError>>,
+    leave_asked: Receiver<Duration>,
     registries: Registries,
     _lock: File,
 }
@@ -94,7 +97,9 @@ impl Node {
             (Arc::new(facts(config, &hello, listen.clone(), session_listen)), Arc::clone(&memory));
         let registries = registry::start(config, &itself, control.clone())?;
         let statuses = Arc::clone(&registries.statuses);
-        let admin_parts = Admin { facts, memory, control: control.clone(), shards: shards.clone(), statuses };
+        let (leave, leave_asked) = bounded(1);
+        let (to_control, to_shards) = (control.clone(), shards.clone());
+        let admin_parts = Admin { facts, memory, control: to_control, shards: to_shards, statuses, leave };
         admin_parts.start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },
@@ -120,6 +125,7 @@ impl Node {
             threads,
             control_thread,
             ready,
+            leave_asked,
             registries,
             _lock: lock,
         })
@@ -169,6 +175,29 @@ impl Node {
     #[must_use]
     pub fn id(&self) -> NodeId {
         self.id
+    }
+
+    /// No new client is let in, and every queue goes to another node, within that time. Gives how it ended;
+    /// nothing if it is to stop before.
+    #[must_use]
+    pub fn leave(&self, within: Duration, stop: &Receiver<()>) -> Option<Left> {
+        // first, so that nobody is sent here meanwhile
+        self.registries.withdraw();
+        for shard in &self.shards {
+            shard.send(ToShardThread::StopAccepting);
+        }
+        let (to, left) = bounded(1);
+        self.control.send(ToControl::Leave { within, to });
+        select! {
+            recv(left) -> left => left.ok(),
+            recv(stop) -> _ => None,
+        }
+    }
+
+    /// Somebody asks over the admin socket that the node leaves, within that time.
+    #[must_use]
+    pub fn leave_asked(&self) -> &Receiver<Duration> {
+        &self.leave_asked
     }
 
     /// A quick stop: no registry names this node any more, clients get 320, then every thread ends. Gives the
@@ -265,6 +294,7 @@ fn start_shards(
         let own = ShardAddress { node: hello.node, shard: ShardId(index as u8) };
         let mut shard = Shard::new(ShardConfig {
             own,
+            boot: hello.boot,
             seed: Seed(u64::from_le_bytes(random())),
             protocol: Arc::clone(&protocol),
             users: users_of_shard(process_key, user.clone()),

@@ -70,6 +70,8 @@ pub(crate) enum ToShardThread {
     RoomForHandshakes,
     /// Tell the admin socket of yourself, a page from there on.
     Report { from: ReportFrom, to: Sender<ShardPage> },
+    /// Let no new client in.
+    StopAccepting,
     /// Close every client with 320, then end.
     Stop,
 }
@@ -258,6 +260,7 @@ impl ShardThread {
                     // nobody listens any more if it took too long
                     let _ = to.try_send(self.shard.report_page(from, limits::STATUS_PAGE_ENTRIES));
                 }
+                ToShardThread::StopAccepting => self.stop_accepting(),
                 ToShardThread::Stop => {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");
                     self.stopping = Some(clock::now() + limits::STOP_GRACE);

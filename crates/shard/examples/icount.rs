@@ -98,6 +98,7 @@ impl Machine {
         let shards = (0..count).map(|shard| {
             let config = ShardConfig {
                 own: ShardAddress { node: NODE, shard: ShardId(shard) },
+                boot: Boot(1),
                 seed: Seed(u64::from(shard)),
                 protocol: Arc::clone(&protocol),
                 users: users(),

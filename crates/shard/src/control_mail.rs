@@ -1,7 +1,7 @@
 //! Mail from the control machine: changes of the directory, answers, the lease, the standing of peers.
 
-use leveret_model::directory::{Change, FromShard, QueueRecord, ToShard};
-use leveret_model::{QueueHandle, QueueId};
+use leveret_model::directory::{Change, FromShard, MoveOrder, QueueRecord, ToShard};
+use leveret_model::{MoveAttempt, QueueHandle, QueueId};
 
 use crate::machines::Machines;
 use crate::shard::Shard;
@@ -14,9 +14,29 @@ impl Shard {
                 shard.on_session_peers(peers);
             }
             shard.machines.on_control(mail);
+            shard.tell_new_homes();
             shard.tell_of_vhosts();
             shard.note_session_lease();
         });
+    }
+}
+
+impl Shard {
+    /// Queues have other homes: each hears what this shard has of it.
+    pub(crate) fn tell_new_homes(&mut self) {
+        let moved = core::mem::take(&mut self.machines.queues.out().new_homes);
+        if moved.is_empty() {
+            return;
+        }
+        let all = self.machines.queues.held_there(&self.connections);
+        let unread = self.machines.egress.unread();
+        for handle in moved {
+            let queues = &mut self.machines.queues;
+            let held = all.iter().filter(|(of, _)| *of == handle).copied().collect();
+            queues.say_at_new_home(handle, held, &unread);
+            let (requests, mut rooms) = self.machines.requests();
+            requests.ask_again(handle, &mut rooms);
+        }
     }
 }
 
@@ -48,10 +68,21 @@ impl Machines {
                 self.queues.on_node_forgotten(node);
                 self.view.forget_node(node);
             }
+            ToShard::Move { id, attempt, order } => self.on_move(id, attempt, order),
             ToShard::CloseQueue { request, id, if_unused, if_empty } => {
                 let result = self.queues.close(id, (if_unused, if_empty), &self.view);
                 self.requests.control().push(FromShard::QueueClosed { request, result });
             }
+        }
+    }
+
+    fn on_move(&mut self, id: QueueId, attempt: MoveAttempt, order: MoveOrder) {
+        match order {
+            MoveOrder::HandOver { to } => self.queues.hand_over(id, to, attempt),
+            MoveOrder::Expect { record, from } => self.queues.expect(&record, from, attempt),
+            MoveOrder::Open => self.queues.open_arrived(id, attempt, &self.view),
+            MoveOrder::Cancel => self.queues.cancel_move(id, attempt),
+            MoveOrder::TakeBack => self.queues.take_back(id, attempt),
         }
     }
 
@@ -63,7 +94,9 @@ impl Machines {
             Change::MaskQueue { id } => {
                 self.view.apply(change);
                 // what its lane waits for is answered at its time
-                if let Some(handle) = self.queues.handle(*id).filter(|handle| self.queues.is_away(*handle)) {
+                let away =
+                    |handle: &QueueHandle| self.queues.is_away(*handle) && !self.queues.is_leaving(*handle);
+                if let Some(handle) = self.queues.handle(*id).filter(away) {
                     self.end_queue(handle, false, true);
                 }
             }
@@ -80,8 +113,12 @@ impl Machines {
     fn on_put_queue(&mut self, change: &Change, record: &QueueRecord) {
         let known = self.view.table.queue_by_id(record.id).map(|known| &known.record);
         let renamed = known.is_some_and(|known| known.definition.name != record.definition.name);
+        let moved = known.is_some_and(|known| known.epoch != record.epoch);
         let Self { clients, queues, view, .. } = &mut *self;
         queues.open(record, view, |connection| clients.may_own_queues(connection));
+        if moved {
+            queues.on_new_home(record);
+        }
         self.view.apply(change);
         if renamed && let Some(handle) = self.queues.handle(record.id) {
             self.end_queue(handle, false, true);

@@ -3,5 +3,4 @@
 mod outbox;
 mod outboxes;
 
-pub(crate) use self::outbox::PublishSerial;
 pub(crate) use self::outboxes::{OutboxIndex, Outboxes};

@@ -13,6 +13,7 @@
 //! for other shards, in the outboxes.
 
 mod append;
+mod arriving;
 mod asking;
 mod away;
 mod commit;
@@ -22,16 +23,21 @@ mod directory;
 mod dispatch;
 mod early;
 mod exclusive;
+mod fence;
 mod home;
 mod judge;
 mod lanes;
+mod leaving;
 mod links;
+mod lists;
+mod moving;
 mod over;
 mod places;
 mod publisher;
 mod purges;
 mod question;
 mod resubscribe;
+mod subscription;
 mod throttle;
 mod timers;
 
@@ -39,14 +45,15 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use leveret_link::Batch;
+use leveret_model::directory::FromShard;
 use leveret_model::{
-    Address, ChannelKey, ConsumerKey, ConsumerNumber, Held, Instant, Position, QueueHandle, QueueId, Seed,
-    Settlement, ShardAddress, StoreMark, limits,
+    Address, Boot, ChannelKey, ConsumerKey, ConsumerNumber, Held, Instant, Position, QueueHandle, QueueId,
+    Seed, Settlement, ShardAddress, StoreMark, limits,
 };
 use leveret_queue::Arena;
 
 use crate::bounds::Bounds;
-use crate::peers::{Outboxes, PublishSerial};
+use crate::peers::Outboxes;
 use crate::pressure::Pressure;
 
 pub use self::commit::Store;
@@ -59,7 +66,9 @@ pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
 use self::away::Away;
 use self::commit::Commits;
 use self::early::Early;
-use self::home::{AtHome, Lifetimes, Lists};
+use self::home::AtHome;
+use self::lists::{Lifetimes, Lists};
+use self::moving::{Arrivals, Leaving};
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
 
@@ -87,6 +96,10 @@ pub(crate) struct Out {
     pub(crate) throttle_ended: bool,
     /// Copies of publishes so far.
     pub(crate) copies: Copies,
+    /// What the control machine is to hear of queues that move.
+    pub(crate) moves: Vec<FromShard>,
+    /// Queues whose home changed: what this shard has of them is to be said there.
+    pub(crate) new_homes: Vec<QueueHandle>,
     /// Messages that left otherwise than by an acknowledgement, so far.
     pub(crate) departed: Departed,
 }
@@ -105,10 +118,9 @@ pub(crate) struct Queues {
     lifetimes: Lifetimes,
     early: Early,
     purges: Purges,
+    arriving: Arrivals,
     pressure: Pressure,
     bounds: Bounds,
-    /// The last publish that went elsewhere.
-    last_publish: PublishSerial,
     /// When a publish on some lane has waited for long enough.
     lanes_due: Instant,
     out: Out,
@@ -117,7 +129,7 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
-    pub(crate) fn new(own: ShardAddress, seed: Seed, store: Store) -> Self {
+    pub(crate) fn new((own, boot): (ShardAddress, Boot), seed: Seed, store: Store) -> Self {
         Self {
             own,
             seed,
@@ -129,9 +141,9 @@ impl Queues {
             lifetimes: Lifetimes::default(),
             early: Early::default(),
             purges: Purges::default(),
+            arriving: Arrivals::new(boot),
             pressure: Pressure::Calm,
             bounds: Bounds::default(),
-            last_publish: PublishSerial::default(),
             lanes_due: Instant::FAR,
             out: Out::default(),
             #[cfg(feature = "planted")]
@@ -183,6 +195,26 @@ impl Queues {
         self.home(handle)
     }
 
+    /// The door of a queue that is about to leave, in a state in which that is allowed.
+    #[cold]
+    fn frozen(&mut self, id: QueueId, of: impl Fn(&Leaving) -> bool) -> Option<AtHome<'_>> {
+        let handle = self.places.handle(id)?;
+        let Entry { place: Place::Away(away), .. } = self.places.get_mut(handle)? else { return None };
+        let leaving = away.leaving.as_mut().filter(|leaving| of(leaving))?;
+        Some(AtHome {
+            id,
+            handle,
+            lifetimes: &mut self.lifetimes,
+            departed: &mut self.out.departed,
+            home: &mut leaving.home,
+            own: self.own,
+            arena: &mut self.arena,
+            peers: &mut self.peers,
+            commits: &mut self.commits,
+            lists: &mut self.lists,
+        })
+    }
+
     /// The shard's entry for a queue of the map.
     pub(crate) fn enter(&mut self, id: QueueId, address: Address) -> QueueHandle {
         self.enter_at(id, self.shard_of(address))
@@ -232,9 +264,12 @@ impl Queues {
         position: Position,
         how: Settlement,
     ) {
+        let holder = ConsumerKey { at, channel, number };
         if let Some(mut home) = self.home_of(queue) {
-            home.settle(&ConsumerKey { at, channel, number }, position, how);
+            home.settle(&holder, position, how);
             home.done();
+        } else if let Some(mut frozen) = self.frozen(queue, Leaving::is_fencing) {
+            frozen.settle(&holder, position, how);
         }
     }
 
@@ -283,10 +318,18 @@ impl Queues {
         for answered in self.commits.synced(through) {
             self.out.answered.push(answered);
         }
+        self.arriving_synced(through);
         for handle in self.commits.take_lanes() {
-            let waits = self.home(handle).is_some_and(|mut home| home.lanes_synced(through));
+            let Some(id) = self.id(handle) else { continue };
+            let waits = if let Some(mut home) = self.home(handle) {
+                home.lanes_synced(through)
+            } else {
+                self.frozen(id, |_| true).is_some_and(|mut frozen| frozen.lanes_synced(through))
+            };
             if waits {
                 self.commits.lanes_wait(handle);
+            } else {
+                self.begin_sending(handle);
             }
         }
     }
@@ -299,6 +342,7 @@ impl Queues {
         store: &mut Option<crate::effects::StoreRequest>,
     ) {
         self.flush_stored();
+        self.send_leaving();
         self.arena.compact(limits::ARENA_BLOCK_BYTES);
         self.peers.flush(batches);
         *store = self.commits.end_turn();
@@ -311,7 +355,7 @@ impl Queues {
 
     /// Somebody waits for a dispatch.
     pub(crate) fn is_dirty(&self) -> bool {
-        !self.lists.dirty.is_empty()
+        !self.lists.dirty.is_empty() || self.has_more_to_send()
     }
 
     pub(crate) fn copies(&self) -> Copies {

@@ -44,6 +44,7 @@ impl Shard {
             if let Some(outbox) = shard.machines.queues.peers().to(from) {
                 outbox.processed(batch.cost());
             }
+            shard.tell_new_homes();
             Ok(())
         })
     }
@@ -96,6 +97,11 @@ impl Machines {
                 self.queues.on_resubscribe(from, queue, &consumers, &held);
             }
             Record::ResubscribeEnd => self.queues.on_resubscribe_end(from),
+            Record::ResubscribeQueueEnd { queue } => self.queues.on_resubscribe_queue_end(from, queue),
+            Record::MoveMessage { queue, attempt, position, state, rule, message } => {
+                self.queues.on_move_message(from, (queue, attempt), (position, state, rule), &message);
+            }
+            Record::Move { queue, attempt, part } => self.queues.on_move_part(from, queue, attempt, part),
             Record::Unsubscribe { request: None, queue, channel, consumer } => {
                 self.queues.on_unsubscribe(from, queue, channel, consumer);
             }

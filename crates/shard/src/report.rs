@@ -246,7 +246,10 @@ impl Shard {
     #[must_use]
     pub fn has_credit(&self, queue: QueueId) -> bool {
         let home = self.machines.queues.at_home().find(|home| home.id == queue);
-        home.is_some_and(|home| !home.closed && home.queue.with_credit().any(|key| self.takes(&key)))
+        home.is_some_and(|home| {
+            let takes = |key: ConsumerKey| !home.awaits.contains(&key.at) && self.takes(&key);
+            !home.closed && home.queue.with_credit().any(takes)
+        })
     }
 
     fn traffic(&self) -> Traffic {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use leveret_amqp::{Connection, Ended, State};
 use leveret_auth::{HashUpgrade, Hashed, Users};
 use leveret_model::{
-    ConnectionKey, Instant, Message, NodeId, ReplyCode, Seed, ShardAddress, StoreMark, limits,
+    Boot, ConnectionKey, Instant, Message, NodeId, ReplyCode, Seed, ShardAddress, StoreMark, limits,
 };
 use leveret_queue::MessageRef;
 use leveret_wire::Output;
@@ -31,6 +31,8 @@ use crate::view::ClusterView;
 pub struct ShardConfig {
     /// Which shard this is.
     pub own: ShardAddress,
+    /// The nonce of the node's start: with the address it names the lanes from here.
+    pub boot: Boot,
     /// For hash states.
     pub seed: Seed,
     /// What the broker offers to its clients.
@@ -80,13 +82,13 @@ impl Shard {
     /// A shard without connections and queues.
     #[must_use]
     pub fn new(config: ShardConfig) -> Self {
-        let ShardConfig { own, seed, protocol, users, store } = config;
+        let ShardConfig { own, boot, seed, protocol, users, store } = config;
         let machines = Machines {
             own,
             view: ClusterView::new(own, seed),
             clients: Clients::new(users),
             memory: ClientMemory::default(),
-            queues: Queues::new(own, seed, store),
+            queues: Queues::new((own, boot), seed, store),
             ingress: Ingress::new(seed),
             egress: Egress::new(seed),
             requests: Requests::new(own, seed),
@@ -273,6 +275,7 @@ impl Shard {
             let held = queues.held_there(&shard.connections);
             queues.on_link_up(node, held, &egress.unread(), |queues| requests.repeat(node, queues));
             ingress.retry();
+            shard.tell_new_homes();
         });
     }
 
@@ -283,6 +286,7 @@ impl Shard {
             shard.on_session_link_down(node);
             let (requests, mut rooms) = shard.machines.requests();
             requests.end_waits_for_link(node, &mut rooms);
+            shard.tell_new_homes();
         });
     }
 

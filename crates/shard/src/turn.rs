@@ -35,6 +35,7 @@ impl Shard {
             requests.delete_record(id, owner);
         }
         effects.control.append(requests.control());
+        effects.control.append(&mut queues.out().moves);
         clients.end_turn(effects);
         if let Some(room) = &mut self.sessions {
             room.end_turn(effects);

@@ -4,10 +4,11 @@
 //! quiet.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use leveret_cluster::{
-    Control, DialFailure, Effects, Event as ClusterEvent, LinkKey, PeerHello, SessionWish,
+    Control, DialFailure, Effects, Event as ClusterEvent, Left, LinkKey, PeerHello, SessionWish,
 };
 use leveret_link::frame::{self, Frame};
 use leveret_link::handshake::{Hello, Purpose as LinkPurpose};
@@ -16,7 +17,7 @@ use leveret_model::directory::{FromShard, ToShard};
 use leveret_model::{Instant, NodeId, ShardId};
 
 use crate::dials::Dialled;
-use crate::event::{Actor, End, HostId, ProcessId};
+use crate::event::{Actor, End, Event, HostId, ProcessId};
 use crate::handshakes::{Errand, Handshakes, Shaken};
 use crate::invariants::authentication;
 use crate::later_version::LaterVersion;
@@ -24,14 +25,22 @@ use crate::network::{Item, Owner, Port, Purpose};
 use crate::shard_host::ShardMail;
 use crate::world::Ways;
 
+/// Time that a node has to leave; short, so that some leaves end late.
+const LEAVE_WITHIN: Duration = Duration::from_secs(4);
+
 /// Mail to the control thread.
 #[derive(Debug)]
 pub(crate) enum ControlMail {
     Shard(ShardId, FromShard),
     ClientGone(u8),
-    SessionLost { node: NodeId, session: SessionNumber },
+    SessionLost {
+        node: NodeId,
+        session: SessionNumber,
+    },
     Dialled(Dialled),
     Seeds(Vec<String>),
+    /// The operator wants the node to leave.
+    Leave,
 }
 
 #[derive(Debug)]
@@ -61,6 +70,8 @@ pub(crate) struct ControlHost {
     /// Clients of each shard.
     clients: Vec<usize>,
     pub(crate) listening: bool,
+    /// How the leave ended, if there was one.
+    pub(crate) left: Option<Left>,
     /// To the shards' mailboxes, in order.
     pub(crate) to_shards: Vec<(u8, ShardMail)>,
 }
@@ -89,6 +100,7 @@ impl ControlHost {
             handshakes: Handshakes::new(&hello),
             clients: vec![0; usize::from(hello.shards)],
             listening: false,
+            left: None,
             to_shards: Vec::new(),
             hello,
         }
@@ -113,6 +125,7 @@ impl ControlHost {
                 ControlMail::SessionLost { node, session } => self.sessions.on_lost(now, node, session),
                 ControlMail::Dialled(dialled) => self.on_dialled(now, dialled, ways),
                 ControlMail::Seeds(seeds) => self.control.on_seeds(now, &seeds),
+                ControlMail::Leave => self.control.on_leave(now, now + LEAVE_WITHIN),
             }
         }
         while let Some(end) = self.ready.pop_front() {
@@ -360,5 +373,10 @@ impl ControlHost {
             }
         }
         self.listening |= effects.ready.take().is_some();
+        if let Some(left) = effects.left.take() {
+            ways.trace.say(ways.schedule.now, || format!("{} left: {left:?}", self.hello.name));
+            self.left = Some(left);
+            ways.schedule.after(Duration::ZERO, Event::Left(self.process));
+        }
     }
 }

@@ -86,6 +86,8 @@ pub(crate) enum Event {
     ClientActs(ClientId),
     /// A host starts a process.
     Start(HostId),
+    /// A process says that its leave is over.
+    Left(ProcessId),
     /// The next fault.
     Fault,
     /// The fault with this number ends.

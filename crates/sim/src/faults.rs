@@ -29,6 +29,8 @@ pub enum FaultKind {
     Crash,
     /// A host ends without a word.
     SilentCrash,
+    /// A node is told to leave, and hands its queues over.
+    Leave,
     /// A host starts a new process under a new id.
     Restart,
     /// All threads of a process stand still.
@@ -53,7 +55,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Delay,
         Self::ControlReset,
         Self::DataReset,
@@ -64,6 +66,7 @@ impl FaultKind {
         Self::FullCut,
         Self::Crash,
         Self::SilentCrash,
+        Self::Leave,
         Self::Restart,
         Self::Pause,
         Self::Starvation,
@@ -102,6 +105,8 @@ pub(crate) struct FaultPlan {
     pause: (u64, u64),
     /// Processes may still be ended so often.
     pub(crate) crashes_left: u32,
+    /// The same of leaves.
+    pub(crate) leaves_left: u32,
 }
 
 impl FaultPlan {
@@ -113,7 +118,8 @@ impl FaultPlan {
             drawn.map(|kind| (kind, if dice.chance(250) { 0 } else { 1 + dice.below(6) })).collect();
         let pause =
             *[(300, 1_500), (1_000, 4_000), (2_000, 8_000)].get(dice.below(3)).unwrap_or(&(1_000, 4_000));
-        Self { weights, pause, crashes_left: 1 + dice.below(3) as u32 }
+        let crashes_left = 1 + dice.below(3) as u32;
+        Self { weights, pause, crashes_left, leaves_left: 1 + dice.below(4) as u32 }
     }
 
     pub(crate) fn pause(&self, dice: &mut Dice) -> Duration {

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use leveret_cluster::Left;
 use leveret_model::Instant;
 use leveret_shard::Pressure;
 
 use crate::client::Client;
+use crate::control_host::ControlMail;
 use crate::event::{ClientId, Event, HostId, ProcessId};
 use crate::faults::{FaultKind, Lasting, cut_shape};
+use crate::invariants::left_empty;
 use crate::network::{Purpose, SILENCE};
 use crate::world::{HEAL_AT, LAST_CRASH, Ways, World, ways};
 
@@ -70,6 +73,7 @@ impl World {
                 false
             }
             FaultKind::Crash | FaultKind::SilentCrash => self.crash(kind == FaultKind::SilentCrash),
+            FaultKind::Leave => self.leave(),
             FaultKind::Pause => self.pause(),
             FaultKind::Starvation => self.starve(),
             FaultKind::DataSilence => self.silence(),
@@ -182,6 +186,33 @@ impl World {
         self.plan.crashes_left -= 1;
         self.end_process(process, silent);
         true
+    }
+
+    /// Counted when the node has left.
+    fn leave(&mut self) -> bool {
+        let too_late = self.schedule.now > Instant::ZERO + LAST_CRASH;
+        if self.plan.leaves_left == 0 || too_late || self.processes.len() < 2 {
+            return false;
+        }
+        let Some(id) = self.some_process() else { return false };
+        self.plan.leaves_left -= 1;
+        self.trace.say(self.schedule.now, || format!("{id:?} is told to leave"));
+        let mut ways = ways!(self);
+        if let Some(process) = self.processes.get_mut(&id) {
+            process.mail_control(ControlMail::Leave, &mut ways);
+        }
+        false
+    }
+
+    /// A leave is over: the process ends, and must hold nothing if it says so.
+    pub(crate) fn left(&mut self, id: ProcessId) {
+        let Some(process) = self.processes.get(&id) else { return };
+        let Some(left) = process.control.left else { return };
+        left_empty::check(self.schedule.now, process, left, &mut self.oracle);
+        if left == Left::Empty {
+            self.count(FaultKind::Leave);
+        }
+        self.end_process(id, false);
     }
 
     fn pause(&mut self) -> bool {

@@ -19,9 +19,11 @@ mod handshakes;
 mod inject;
 mod invariants;
 mod later_version;
+mod life;
 mod losses;
 mod message_id;
 mod network;
+mod options;
 mod oracle;
 mod outcome;
 mod planted;
@@ -41,9 +43,9 @@ mod world;
 
 pub use faults::{FaultCounts, FaultKind};
 pub use invariants::Violation;
+pub use options::Options;
 pub use outcome::{Outcome, Traffic};
 pub use planted::Planted;
-pub use world::Options;
 
 /// Runs one seed to its end, or to the first broken promise.
 #[must_use]

@@ -94,8 +94,12 @@ impl Losses {
     pub(crate) fn excused(&self, oracle: &Oracle, truth: &Truth) -> BTreeSet<(MessageId, Base)> {
         let mut excused = BTreeSet::new();
         for base in Base::ALL.into_iter().filter(|base| base.may_lose()) {
-            let homes: BTreeSet<NodeId> =
-                oracle.lives.values().filter(|life| life.base == base).map(|life| life.home.node).collect();
+            let homes: BTreeSet<NodeId> = oracle
+                .lives
+                .values()
+                .filter(|life| life.base == base)
+                .flat_map(|life| life.homes.iter().copied())
+                .collect();
             let of_base = self.takers.values().filter(|taker| taker.base == base);
             let takers: Vec<(&Taker, Vec<Instant>)> =
                 of_base.map(|taker| (taker, self.interruptions(taker, &homes, oracle, truth))).collect();

@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leveret_model::directory::{Change, QueueRecord};
-use leveret_model::{Instant, NodeId, QueueId, ShardAddress};
+use leveret_model::{Instant, NodeId, QueueId};
 use leveret_shard::Routed;
 
 use crate::event::{HostId, PipeId};
 use crate::invariants::Violation;
 use crate::invariants::buffers::Buffers;
 use crate::invariants::order::Order;
+use crate::life::Life;
 use crate::losses::Losses;
 use crate::message_id::MessageId;
 use crate::reads::{Reads, Written};
@@ -67,18 +68,6 @@ pub(crate) struct Delivered {
     /// Some client acknowledged it. Of two that held it, one by mistake of a verdict, either may have been the
     /// one that the home knew.
     pub(crate) acked: bool,
-}
-
-/// One life of a queue name.
-#[derive(Clone, Debug)]
-pub(crate) struct Life {
-    pub(crate) base: Base,
-    pub(crate) home: ShardAddress,
-    pub(crate) durable: bool,
-    pub(crate) born: Instant,
-    /// Lost its name in a merge.
-    pub(crate) renamed: Option<Instant>,
-    pub(crate) dropped: Option<Instant>,
 }
 
 /// A binding that a client was told of.
@@ -270,27 +259,39 @@ impl Oracle {
                     self.violation(now, "confirmed_kept", text);
                 }
             }
+            // it was proposed, and never stood
+            Change::WithdrawQueue { id } => {
+                self.lives.get_mut(id).into_iter().for_each(Life::withdraw);
+            }
             _ => {}
         }
     }
 
     fn on_queue(&mut self, now: Instant, record: &QueueRecord) {
         let Some((base, renamed)) = base_of(&record.definition.name) else { return };
-        let life = self.lives.entry(record.id).or_insert(Life {
-            base,
-            home: record.home,
-            durable: record.definition.durable,
-            born: now,
-            renamed: None,
-            dropped: None,
-        });
+        let life = self.lives.entry(record.id).or_insert_with(|| Life::new(now, base, record));
         if renamed {
             life.renamed.get_or_insert(now);
         }
-        if life.home != record.home {
-            let text = format!("{:?} has two homes, {:?} and {:?}", record.id, life.home, record.home);
+        if let Err(home) = life.moves(record) {
+            let text = format!("{:?} has two homes, {home:?} and {:?}", record.id, record.home);
             self.violation(now, "one_home", text);
         }
+    }
+
+    /// A node's process ended, and what lived there with it.
+    pub(crate) fn process_ended(&mut self, now: Instant, node: NodeId) {
+        self.ended.insert(node, now);
+        for life in self.lives.values_mut() {
+            if life.home.node == node && life.dropped.is_none() {
+                life.died.push(now);
+            }
+        }
+    }
+
+    /// Queues that live at a node, by what was told of them.
+    pub(crate) fn living_at(&self, node: NodeId) -> impl Iterator<Item = (&QueueId, &Life)> {
+        self.lives.iter().filter(move |(_, life)| life.home.node == node && life.is_handed_over())
     }
 
     /// The one queue that has the name now, if there is no doubt: what a client hears of it may have been said
@@ -353,11 +354,9 @@ impl Oracle {
 
     /// Did a home of this name end at that time or later, that had the queue by the other?
     pub(crate) fn home_ended_since(&self, base: Base, since: Instant, by: Instant) -> bool {
-        self.lives.values().any(|life| {
-            life.base == base
-                && life.born <= by
-                && self.ended.get(&life.home.node).is_some_and(|at| *at >= since)
-        })
+        self.lives
+            .values()
+            .any(|life| life.base == base && life.born <= by && life.died.iter().any(|at| *at >= since))
     }
 }
 

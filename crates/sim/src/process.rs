@@ -110,6 +110,7 @@ impl Process {
             let (seed, protocol) = (seed.part(u64::from(index) + 1), Arc::clone(&protocol));
             let mut shard = Shard::new(ShardConfig {
                 own,
+                boot: hello.boot,
                 seed,
                 protocol,
                 users: users(),

@@ -4,7 +4,6 @@
 //! seconds of topology (`Settling`), then all is drained (`Draining`) and the invariants judge.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::time::Duration;
 
 use leveret_cluster::PeerHello;
@@ -21,6 +20,7 @@ use crate::invariants::{
 use crate::invariants::{buffers::Buffers, directories::Directories, one_home::OneHome};
 use crate::later_version::{LaterVersion, is_later};
 use crate::network::{HostState, Network, Owner};
+use crate::options::Options;
 use crate::oracle::{Answer, Oracle};
 use crate::outcome::{Outcome, Traffic};
 use crate::planted::Planted;
@@ -53,25 +53,6 @@ pub(crate) struct Ways<'a> {
     pub(crate) season: Season,
     /// Queues with one consumer just now.
     pub(crate) alone: &'a BTreeSet<Base>,
-}
-
-/// How to run.
-#[derive(Default)]
-pub struct Options {
-    /// Decides everything.
-    pub seed: u64,
-    /// A bug that the run must find.
-    pub planted: Planted,
-    /// Every second process is of a later version.
-    pub later_version: bool,
-    /// Where to write what happens.
-    pub trace: Option<Box<dyn Write + Send>>,
-}
-
-impl std::fmt::Debug for Options {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "seed {} {:?}", self.seed, self.planted)
-    }
 }
 
 /// Everything there is.
@@ -300,6 +281,7 @@ impl World {
             Event::ClientConnects(client) => self.connect(client),
             Event::ClientActs(client) => self.act(client),
             Event::Start(host) => self.start(host),
+            Event::Left(process) => self.left(process),
             Event::Fault => self.next_fault(),
             Event::FaultEnds(index) => self.end_fault(index),
             Event::Look => self.look(),
@@ -357,7 +339,7 @@ impl World {
         let state = if silent { HostState::Off } else { HostState::Idle };
         self.network.hosts[process.host.index()] = state;
         self.network.end_process(&mut self.schedule, id, silent);
-        self.oracle.ended.insert(process.hello.node, self.schedule.now);
+        self.oracle.process_ended(self.schedule.now, process.hello.node);
         let (name, now) = (&process.hello.name, self.schedule.now);
         self.trace.say(now, || format!("{name} ends{}", if silent { " without a word" } else { "" }));
         // half of them at once, as a supervisor would: the peers meet the new process before they miss the old

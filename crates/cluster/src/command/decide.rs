@@ -191,7 +191,8 @@ impl Control {
                         Origin::Peer(..) => Step::PassBack,
                     });
                 }
-                if self.desk.closing.contains(&record.id) { Err(Step::Wait) } else { Ok(record) }
+                let busy = self.desk.closing.contains(&record.id) || self.moves.is_outgoing(record.id);
+                if busy { Err(Step::Wait) } else { Ok(record) }
             }
         }
     }

@@ -46,7 +46,7 @@ impl Control {
     pub(super) fn pass_back(&mut self, key: CommandKey) {
         let Some(pending) = self.desk.take(key) else { return };
         if let Origin::Peer(node, id) = pending.origin {
-            self.served.on_pass_back(node, id);
+            self.desk.served.on_pass_back(node, id);
             self.send(node, Frame::Response { id, reply: Reply::Refused(refusals::busy()) });
         }
     }

@@ -54,6 +54,7 @@ impl Directory {
             self.step(node, op);
         }
         self.maps.entry(node).or_default().version = to;
+        self.take_postponed();
         true
     }
 
@@ -81,6 +82,7 @@ impl Directory {
             self.remove(node, &key);
         }
         self.maps.entry(node).or_default().version = version;
+        self.take_postponed();
     }
 
     fn step(&mut self, node: NodeId, op: Op) {
@@ -107,18 +109,18 @@ impl Directory {
         match record {
             Record::Queue { record, standing } => {
                 let name = ObjectName::of_queue(record);
-                let lives = self.queues.lives.entry(name.clone()).or_default();
-                let ballot = self.queues.ballots.entry(name.clone()).or_default();
                 if add {
-                    lives.insert(record.id, node);
+                    self.add_life(node, record);
                     self.queues.count += 1;
-                    if !standing {
-                        ballot.pending.insert(record.id.ulid, node);
-                    }
                 } else {
-                    lives.remove(&record.id);
+                    self.remove_life(node, record);
                     self.queues.count -= 1;
+                }
+                let ballot = self.queues.ballots.entry(name.clone()).or_default();
+                if !add {
                     ballot.pending.remove(&record.id.ulid);
+                } else if !standing {
+                    ballot.pending.insert(record.id.ulid, node);
                 }
                 self.dirty.queues.insert(name);
             }
@@ -187,6 +189,7 @@ impl Directory {
         if self.standings.insert(node, standing) == Some(standing) {
             return;
         }
+        self.take_postponed();
         let Some(map) = self.maps.get(&node) else { return };
         for record in map.records.values() {
             match record {

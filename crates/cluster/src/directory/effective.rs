@@ -235,6 +235,11 @@ impl Directory {
                     _ => None,
                 }
             });
+            if wanted.is_none() && self.is_behind(*id) {
+                // it may have moved to a map that is not read yet
+                self.queues.postponed.insert(name.clone());
+                continue;
+            }
             if stood && wanted.is_some() {
                 self.published.stood.insert(*id);
             }

@@ -17,6 +17,12 @@ pub(super) struct QueueNames {
     pub(super) lives: BTreeMap<ObjectName, BTreeMap<QueueId, NodeId>>,
     pub(super) ballots: BTreeMap<ObjectName, Ballot>,
     pub(super) count: usize,
+    /// The highest epoch of each queue that has moved, while any map has it.
+    pub(super) epochs: BTreeMap<QueueId, u64>,
+    /// Names with lives that are gone from a map that rests on others which are not read yet.
+    pub(super) postponed: BTreeSet<ObjectName>,
+    /// Queues of this node that are about to move.
+    pub(super) frozen: BTreeSet<QueueId>,
 }
 
 /// What an exchange name is, kept from refresh to refresh.

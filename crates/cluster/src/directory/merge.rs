@@ -67,6 +67,10 @@ impl Directory {
                 self.contested.looked_at += 1;
             }
             self.forget_unions(&name);
+            if self.is_frozen(&name) {
+                // looked at again once the queue has its home
+                continue;
+            }
             self.merge_lives(&name, &mut steps);
         }
         steps

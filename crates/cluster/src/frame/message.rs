@@ -16,13 +16,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::record::Entry;
-use crate::encoding::messages::{Binding, Id};
+use crate::encoding::messages::{Binding, Id, QueueId};
 
 /// The envelope of every control frame.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ControlFrame {
     /// What it says; `None` is a frame of a later version, to be skipped.
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17")]
     pub(crate) body: Option<Body>,
 }
 
@@ -69,7 +69,53 @@ pub(crate) enum Body {
     /// A node is Down and will not come back: somebody said so.
     #[prost(message, tag = "15")]
     Forget(Forget),
+    /// A queue moves.
+    #[prost(message, tag = "16")]
+    Move(Move),
+    /// The sender is about to leave.
+    #[prost(message, tag = "17")]
+    Leaving(Leaving),
 }
+
+/// A step of the move of a queue, by the control machine of its old home or its new one.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Move {
+    #[prost(message, required, tag = "1")]
+    pub(crate) queue: QueueId,
+    /// Counted by the old home.
+    #[prost(uint64, tag = "2")]
+    pub(crate) attempt: u64,
+    #[prost(enumeration = "MoveKind", tag = "3")]
+    pub(crate) kind: i32,
+    /// Of an acceptance: the shard that takes the queue.
+    #[prost(uint32, tag = "4")]
+    pub(crate) shard: u32,
+    /// Of an offer the queue's record; of the word to serve its bindings.
+    #[prost(message, repeated, tag = "5")]
+    pub(crate) entries: Vec<Entry>,
+    /// Of the word that it has moved: the version of the sender's map that says so.
+    #[prost(uint64, tag = "6")]
+    pub(crate) incarnation: u64,
+    #[prost(uint64, tag = "7")]
+    pub(crate) counter: u64,
+}
+
+/// Which step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum MoveKind {
+    Unsaid = 0,
+    Offer = 1,
+    Accept = 2,
+    Decline = 3,
+    Abort = 4,
+    Serve = 5,
+    Moved = 6,
+}
+
+/// The sender is about to leave: nothing is to be given to it.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct Leaving {}
 
 /// How far a writer's map is known. Ordered by incarnation, then counter: a restart that lost an unsynced
 /// version never reuses a number.

@@ -20,11 +20,14 @@ pub(crate) struct Echoes {
     /// An echo that names what is not applied yet, and the last of those that came after it.
     held: Option<(Instant, Named)>,
     latest: Option<(Instant, Named)>,
+    /// The maps that it had by its last echo.
+    maps: Named,
 }
 
 impl Echoes {
     /// An echo of the ping that was sent at `sent`.
     pub(crate) fn on_echo(&mut self, sent: Instant, versions: Named, applied: impl Fn(NodeId) -> Version) {
+        self.maps.clone_from(&versions);
         if let Some((_, held)) = &mut self.held {
             // what the member names no longer it has forgotten, and nobody can ask it for that any more
             held.retain(|(node, _)| versions.iter().any(|(named, _)| named == node));
@@ -35,6 +38,11 @@ impl Echoes {
             self.latest = Some((sent, versions));
         }
         self.on_applied(applied);
+    }
+
+    /// By its last echo it has the map of a node, of that version.
+    pub(crate) fn has_map(&self, node: NodeId, version: Version) -> bool {
+        self.maps.iter().any(|(of, has)| *of == node && *has >= version)
     }
 
     /// More is applied.

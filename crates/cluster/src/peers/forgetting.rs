@@ -173,7 +173,8 @@ impl Control {
                 self.links.dials.forget(&address);
             }
         }
-        self.served.forget_node(node);
+        self.desk.served.forget_node(node);
+        self.moves.forget_leaving(node);
         self.desk.visible.forget_node(node);
         self.reports.unknown_frames.forget_node(node);
         self.lease.forget_node(node);
@@ -194,7 +195,7 @@ impl Control {
             ("versions", self.applied.version_count()),
             ("maps under way", nodes.len()),
             ("echoes and acks", self.desk.visible.node_count().max(self.lease.echoed_count())),
-            ("answers kept", self.served.len()),
+            ("answers kept", self.desk.served.len()),
             ("forgotten", self.forgotten.len()),
         ]
     }

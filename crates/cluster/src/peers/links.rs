@@ -90,6 +90,7 @@ impl Control {
         for key in self.desk.forwarded_to(node) {
             self.send_request(node, key);
         }
+        self.repeat_moves(node);
     }
 
     /// There is no room for another node. The dead of earlier starts take none.

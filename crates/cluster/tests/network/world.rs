@@ -361,7 +361,7 @@ impl World {
                 table.named.remove(&node);
                 return;
             }
-            ToShard::NodeDown { .. } | ToShard::SessionPeers { .. } => return,
+            ToShard::NodeDown { .. } | ToShard::SessionPeers { .. } | ToShard::Move { .. } => return,
         };
         self.push(now, What::FromShard { at, shard, mail: answer });
     }

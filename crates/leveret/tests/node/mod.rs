@@ -143,6 +143,11 @@ impl Node {
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         let pid = Pid::from_raw(self.process.id() as i32).expect("a process");
         kill_process(pid, Signal::TERM).expect("it is there");
+        self.wait()
+    }
+
+    /// Somebody told it to stop; gives the exit code once it has ended.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
         KILLED.set(KILLED.get() + 1);
         self.process.wait().expect("it is there").code()
     }

@@ -10,8 +10,10 @@ use crate::record::{HeldDelivery, NamedConsumer, Record, RemoteConsumer};
 
 /// On the link, the request of one that wants no answer: shards count their requests from 1.
 const UNANSWERED: u64 = 0;
+/// Bytes of a consumer.
+pub(super) const TERMS_BYTES: usize = 14 + 4 + 1 + 1 + 2 + 4;
 /// Bytes of one consumer in a RESUBSCRIBE.
-const CONSUMER_BYTES: usize = 14 + 4 + 1 + 1 + 2 + 4 + 4 + 8;
+const CONSUMER_BYTES: usize = TERMS_BYTES + 4 + 8;
 /// Bytes of one held delivery in a RESUBSCRIBE.
 const HELD_BYTES: usize = 14 + 4 + 8;
 
@@ -85,7 +87,7 @@ pub(super) fn encode(record: &Record<'_>, own: &mut Vec<u8>) {
     }
 }
 
-fn put_consumer(own: &mut Vec<u8>, consumer: &RemoteConsumer) {
+pub(super) fn put_consumer(own: &mut Vec<u8>, consumer: &RemoteConsumer) {
     let ConsumerTerms { no_ack, exclusive, prefetch, priority } = consumer.terms;
     own.channel(consumer.channel);
     own.u32(consumer.number.0);
@@ -95,7 +97,7 @@ fn put_consumer(own: &mut Vec<u8>, consumer: &RemoteConsumer) {
     own.u32(priority.cast_unsigned());
 }
 
-fn take_consumer(take: &mut Take<'_>) -> Result<RemoteConsumer, Damage> {
+pub(super) fn take_consumer(take: &mut Take<'_>) -> Result<RemoteConsumer, Damage> {
     Ok(RemoteConsumer {
         channel: take.channel()?,
         number: ConsumerNumber(take.u32()?),

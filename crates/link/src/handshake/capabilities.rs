@@ -20,6 +20,8 @@ impl Capability {
     /// Records of sessions: the node keeps sessions (`session_listen`), and counts in everything that concerns
     /// them.
     pub const SESSIONS: Self = Self(2);
+    /// Control frames `Move` and `Leaving`, and the data records of a queue that moves.
+    pub const MOVES: Self = Self(3);
 }
 
 /// All that a node can be asked for; numbers that only later versions know are kept.
@@ -30,7 +32,7 @@ impl Capabilities {
     /// What this version answers to.
     #[must_use]
     pub fn own() -> Self {
-        Self(alloc::vec![Capability::QUEUE_COMMANDS])
+        Self(alloc::vec![Capability::QUEUE_COMMANDS, Capability::MOVES])
     }
 
     /// These and one more.

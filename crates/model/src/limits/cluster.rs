@@ -99,3 +99,23 @@ pub const UNKNOWN_KINDS_REPORTED_MAX: usize = 64;
 pub const UNKNOWN_FRAME_KINDS_MAX: usize = 32;
 /// Capabilities in one hello. More end the handshake.
 pub const CAPABILITIES_MAX: usize = 32;
+
+// ---- queues that move
+
+/// Queues of one node that may be on their way to others at once. More would not end sooner: they share the
+/// links.
+pub const MOVES_AT_ONCE_MAX: usize = 16;
+/// Time that a node has to say whether it takes a queue. Then another one is asked.
+pub const MOVE_ANSWER_WAIT: Duration = Duration::from_secs(1);
+/// Time that a queue has to be handed over, once the other node has said yes. Then it serves where it was.
+pub const MOVE_WAIT: Duration = Duration::from_secs(60);
+/// How often a node that leaves looks for queues that it has still.
+pub const MOVES_LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Queues that could not be opened here that are remembered: their old homes ask again after a broken link.
+pub const MOVES_FAILED_KEPT: usize = 1_000;
+/// Time before a queue that could not move is offered again.
+pub const MOVE_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// Time that a node has to hand its queues over when it is told to stop. Then it stops with what stayed.
+pub const LEAVE_WITHIN: Duration = Duration::from_secs(60);
+/// How often a node that leaves says what is left.
+pub const LEAVE_REPORT_EVERY: Duration = Duration::from_secs(1);

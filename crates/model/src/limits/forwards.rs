@@ -20,6 +20,9 @@ pub const CONSUMER_WINDOW_BYTES: u64 = 1024 * 1024;
 /// that however much is held it moves under credit and fits the frames of a link. Small, so that many a cut in
 /// the simulator sends several.
 pub const RESUBSCRIBE_PIECE_MAX: usize = 64;
+/// Bytes of a queue that moves that may wait at an outbox: the rest stays where it is until those are gone, so
+/// that a long queue is not held twice.
+pub const MOVE_BYTES_AHEAD: u64 = 2 * 1024 * 1024;
 /// Publishes of one lane that the home has not answered, messages. At the bound its publishers are not read.
 pub const LANE_MESSAGES_MAX: usize = 10_000;
 /// The same in bytes.

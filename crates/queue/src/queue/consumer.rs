@@ -50,6 +50,11 @@ impl Consumer {
         }
     }
 
+    /// The prefetch as its client gave it: 0 for none.
+    pub(super) fn given_prefetch(&self) -> u16 {
+        if self.prefetch == u32::MAX { 0 } else { u16::try_from(self.prefetch).unwrap_or(u16::MAX) }
+    }
+
     /// Messages that it can take now, the output aside.
     pub(super) fn quota(&self) -> u32 {
         let prefetch = if self.no_ack { u32::MAX } else { self.prefetch.saturating_sub(self.unacked) };

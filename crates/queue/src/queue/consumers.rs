@@ -241,6 +241,34 @@ impl Consumers {
         found.into_iter().map(|entry| entry.key).collect()
     }
 
+    /// Subscribed consumers with their terms, in the order in which they came.
+    pub(super) fn terms(&self) -> Vec<(ConsumerKey, ConsumerTerms)> {
+        let of = |key: ConsumerKey| {
+            let consumer = self.at(self.by_key[&key]);
+            let terms = ConsumerTerms {
+                no_ack: consumer.no_ack,
+                exclusive: self.exclusive,
+                prefetch: consumer.given_prefetch(),
+                priority: consumer.rank.0.0,
+            };
+            (key, terms)
+        };
+        self.subscribed_where(|_| true).into_iter().map(of).collect()
+    }
+
+    /// It takes nothing until it is woken or subscribes anew.
+    pub(super) fn put_to_sleep(&mut self, index: u32) {
+        let rank = self.at(index).rank;
+        self.at_mut(index).asleep = true;
+        if self.at(index).in_line
+            && let Ok(line) = self.lines.binary_search_by_key(&rank, |line| line.rank)
+        {
+            self.at_mut(index).in_line = false;
+            self.awake -= 1;
+            self.step_out(line, index);
+        }
+    }
+
     /// Everyone goes; returns who was subscribed, in the order in which they came.
     pub(super) fn clear(&mut self) -> Vec<ConsumerKey> {
         let cancelled = self.subscribed_where(|_| true);

@@ -10,7 +10,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
 use leveret_model::{Instant, Position, Seed, Terms};
 
-use super::entry::Entry;
+use super::entry::{Entry, OutOfPlace};
 use super::ruled::Ruled;
 use super::rules::Rules;
 use crate::Arena;
@@ -135,6 +135,68 @@ impl Ready {
         self.bytes += u64::from(entry.body_bytes);
         self.returned.insert(position, entry);
         self.bug.requeued(position, &mut self.returned, &mut self.fresh);
+    }
+
+    /// Those that came back, in order.
+    pub(super) fn returned(&self) -> impl Iterator<Item = (Position, &Entry)> {
+        self.returned.iter().map(|(position, entry)| (*position, entry))
+    }
+
+    pub(super) fn has_returned(&self, position: Position) -> bool {
+        self.returned.contains_key(&position)
+    }
+
+    /// Those never delivered, in order.
+    pub(super) fn all_fresh(&self) -> impl Iterator<Item = (Position, &Entry)> {
+        (self.first_fresh().0..).map(Position).zip(&self.fresh)
+    }
+
+    pub(super) fn fresh_is_empty(&self) -> bool {
+        self.fresh.is_empty()
+    }
+
+    /// The place that the next message gets.
+    pub(super) fn next(&self) -> Position {
+        self.ruled.as_deref().map_or(Position(self.next), |ruled| ruled.span().1)
+    }
+
+    /// From this place on messages are under rules; the queue's own hold from the first one.
+    pub(super) fn restore_ruled(&mut self, from: Position, seed: Seed) {
+        self.ruled.get_or_insert_with(|| Box::new(Ruled::new(Rules::default(), from.0, seed)));
+    }
+
+    /// A message that was never delivered, of the queue's old home; the first one says where they begin.
+    pub(super) fn restore_fresh(&mut self, position: Position, entry: Entry) -> Result<(), OutOfPlace> {
+        let begins = self.fresh.is_empty() && position.0 >= self.next;
+        if !begins && position.0 != self.next {
+            return Err(OutOfPlace(position));
+        }
+        self.next = position.0 + 1;
+        self.bytes += u64::from(entry.body_bytes);
+        self.fresh.push_back(entry);
+        Ok(())
+    }
+
+    pub(super) fn return_all(&mut self) {
+        let first = self.first_fresh().0;
+        let fresh = core::mem::take(&mut self.fresh);
+        self.returned.extend((first..).map(Position).zip(fresh));
+        self.ruled.iter_mut().for_each(|ruled| ruled.return_all());
+    }
+
+    /// The place that the next message gets: behind all that is here.
+    pub(super) fn restore_next(&mut self, next: Position) -> Result<(), OutOfPlace> {
+        if let Some(ruled) = self.ruled.as_deref_mut() {
+            ruled.restore_next(next);
+            return Ok(());
+        }
+        let last = self.returned.last_key_value().map_or(0, |(position, _)| position.0);
+        let fits = if self.fresh.is_empty() { last < next.0 } else { next.0 == self.next };
+        if !fits {
+            return Err(OutOfPlace(next));
+        }
+        self.next = next.0;
+        Ok(())
     }
 
     pub(super) fn clear(&mut self, arena: &mut Arena) -> u64 {

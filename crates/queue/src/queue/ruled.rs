@@ -17,9 +17,9 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
 use leveret_model::settings::Overflow;
-use leveret_model::{Instant, Position, Seed, Terms};
+use leveret_model::{Instant, MessageRule, Position, Seed, Terms};
 
-use super::entry::Entry;
+use super::entry::{Entry, OutOfPlace};
 use super::rules::{Cause, Departure, Rules};
 use crate::Arena;
 
@@ -34,6 +34,17 @@ struct Kept {
 
 impl Kept {
     const PLAIN: Self = Self { deadline: Instant::FAR, level: 0, returns: 0 };
+
+    /// As another home is told of it.
+    fn rule(&self, now: Instant) -> MessageRule {
+        let left = (self.deadline < Instant::FAR).then(|| self.deadline.since(now));
+        MessageRule { left, level: self.level, returns: self.returns }
+    }
+
+    fn of(rule: MessageRule, now: Instant) -> Self {
+        let deadline = rule.left.map_or(Instant::FAR, |left| now + left);
+        Self { deadline, level: rule.level, returns: rule.returns }
+    }
 }
 
 /// A ready message.
@@ -240,6 +251,70 @@ impl Ruled {
     pub(super) fn next_deadline(&self) -> Instant {
         let heads = self.levels.iter().filter_map(Level::first);
         heads.map(|item| item.kept.deadline).min().unwrap_or(Instant::FAR)
+    }
+
+    /// Where its places begin, and the next one.
+    pub(super) fn span(&self) -> (Position, Position) {
+        (self.from, Position(self.next))
+    }
+
+    /// Every ready message, level by level: those that came back, then the others in their order.
+    pub(super) fn entries(&self, now: Instant) -> impl Iterator<Item = (Position, Entry, MessageRule, bool)> {
+        self.levels.iter().flat_map(move |level| {
+            let items = level.returned.values().chain(&level.fresh);
+            items.map(move |item| (item.position, item.entry, item.kept.rule(now), item.redelivered))
+        })
+    }
+
+    /// What a delivered message keeps, if that is anything.
+    pub(super) fn held_rule(&self, position: Position, now: Instant) -> Option<MessageRule> {
+        self.held.get(&position).map(|kept| kept.rule(now))
+    }
+
+    /// A message of the queue's old home, ready.
+    pub(super) fn restore(
+        &mut self,
+        (position, entry): (Position, Entry),
+        rule: MessageRule,
+        redelivered: bool,
+        now: Instant,
+    ) -> Result<(), OutOfPlace> {
+        let item = Item { position, entry, kept: Kept::of(rule, now), redelivered };
+        let level = self.level(rule.level);
+        let fits = if redelivered {
+            !level.returned.contains_key(&position)
+        } else {
+            level.fresh.back().is_none_or(|last| last.position < position)
+        };
+        if !fits {
+            return Err(OutOfPlace(position));
+        }
+        if redelivered {
+            level.returned.insert(position, item);
+        } else {
+            level.fresh.push_back(item);
+        }
+        self.count(&item);
+        Ok(())
+    }
+
+    /// What a delivered message of the queue's old home keeps.
+    pub(super) fn restore_held(&mut self, position: Position, rule: MessageRule, now: Instant) {
+        self.held.insert(position, Kept::of(rule, now));
+    }
+
+    /// The place that the next message gets.
+    pub(super) fn restore_next(&mut self, next: Position) {
+        self.next = next.0;
+    }
+
+    /// Every ready message counts as delivered before.
+    pub(super) fn return_all(&mut self) {
+        for level in &mut self.levels {
+            for item in core::mem::take(&mut level.fresh) {
+                level.returned.insert(item.position, Item { redelivered: true, ..item });
+            }
+        }
     }
 
     pub(super) fn take_departures(&mut self) -> Vec<Departure> {

@@ -171,6 +171,15 @@ impl Outbox {
         }
     }
 
+    /// What waited behind a fence.
+    pub(crate) fn push_held_back(&mut self, record: Record<'static>) {
+        if let Record::Settle { .. } = record {
+            self.push_settle(record);
+        } else {
+            self.push(&record);
+        }
+    }
+
     /// A delivery came that was delivered before, perhaps to this very consumer.
     pub(crate) fn note_given(
         &mut self,
@@ -198,6 +207,11 @@ impl Outbox {
     /// So much of the other end's was processed here.
     pub(crate) fn processed(&mut self, cost: Cost) {
         self.meter.on_processed(cost);
+    }
+
+    /// The other end has not said that it has processed all of it.
+    pub(crate) fn is_unprocessed(&self) -> bool {
+        self.up && self.pushed != self.processed
     }
 
     /// More could go in the same turn: no window holds it back, only the size of a frame.

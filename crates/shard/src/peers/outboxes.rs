@@ -13,7 +13,7 @@ use leveret_link::credit::Cost;
 use leveret_link::record::Record;
 use leveret_model::{NodeId, Seed, ShardAddress};
 
-use super::outbox::Outbox;
+use super::outbox::{Outbox, PublishSerial};
 
 /// An outbox of this shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +33,8 @@ pub(crate) struct Outboxes {
     /// refers.
     forgotten: Vec<NodeId>,
     touched: Vec<OutboxIndex>,
+    /// The last publish that went to several queues.
+    last_publish: PublishSerial,
     /// Kinds of records that shards sent and this version does not know.
     unknown: BTreeSet<(ShardAddress, u8)>,
     /// Of these, those that were not told of yet.
@@ -72,6 +74,7 @@ impl Outboxes {
             up: Vec::new(),
             forgotten: Vec::new(),
             touched: Vec::new(),
+            last_publish: PublishSerial::default(),
             unknown: BTreeSet::new(),
             unknown_news: Vec::new(),
             unknown_records: 0,
@@ -102,6 +105,28 @@ impl Outboxes {
     /// Records go there now.
     pub(crate) fn is_up(&self, index: OutboxIndex) -> bool {
         self.slots[index.0 as usize].as_ref().is_some_and(Outbox::is_up)
+    }
+
+    /// Records go to that shard now.
+    pub(crate) fn takes_records(&self, to: ShardAddress) -> bool {
+        to.node == self.own || self.up.contains(&to.node)
+    }
+
+    /// Shards that may not have read yet what they were sent.
+    pub(crate) fn unprocessed(&self) -> Vec<ShardAddress> {
+        self.slots.iter().flatten().filter(|outbox| outbox.is_unprocessed()).map(|outbox| outbox.to).collect()
+    }
+
+    /// Records that wait at one, bytes.
+    pub(crate) fn waiting_bytes_at(&self, index: OutboxIndex) -> u64 {
+        self.slots[index.0 as usize].as_ref().map_or(0, Outbox::waiting_bytes)
+    }
+
+    /// A publish to several queues begins: its number, by which an outbox knows that it has the message. hot.
+    #[inline]
+    pub(crate) fn next_publish(&mut self) -> PublishSerial {
+        self.last_publish.0 += 1;
+        self.last_publish
     }
 
     /// The outbox for a shard that can be reached, or for which something is kept.

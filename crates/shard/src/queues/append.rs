@@ -76,7 +76,7 @@ impl Queues {
         let kept = self.arena.insert(message, targets.len() as u32);
         let shared = targets.len() > 1;
         let (mut owed, mut long) = (0, false);
-        self.last_publish.0 += 1;
+        let serial = self.peers.next_publish();
         for handle in targets {
             match self.places.get_mut(*handle) {
                 Some(Entry { place: Place::Home(home), .. }) if !home.closed => {
@@ -92,7 +92,7 @@ impl Queues {
                     long |= away.throttled || self.pressure.finds_full(&away.lane, &self.bounds.long);
                     let target = LaneTarget { queue: *id, sequence, base: away.lane.base() };
                     let outbox = self.peers.at(away.outbox);
-                    outbox.push_shared_publish(self.last_publish, target, message);
+                    outbox.push_shared_publish(serial, target, message);
                     self.lanes_due = self.lanes_due.min(due);
                     self.out.copies.away += 1;
                 }
@@ -192,6 +192,10 @@ impl Queues {
             if let Some(mut home) = self.home(handle) {
                 home.answer_lanes();
                 home.done();
+            } else if let Some(id) = self.id(handle)
+                && let Some(mut frozen) = self.frozen(id, |_| true)
+            {
+                frozen.answer_lanes();
             }
         }
         // nothing was listed meanwhile: an answer makes no new debt
@@ -204,8 +208,11 @@ impl Queues {
     fn publish_not_here(&mut self, from: ShardAddress, queue: QueueId) {
         if self.early.was_dropped(queue) {
             self.peers.push(from, &Record::Gone { queue });
-        } else if self.places.handle(queue).is_none() {
-            self.early.keep_lane(from, queue);
+        } else {
+            let away = self.places.away_of(queue);
+            if away.is_none_or(|(_, away)| away.leaving.is_some()) {
+                self.early.keep_lane(from, queue);
+            }
         }
     }
 }

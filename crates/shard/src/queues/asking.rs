@@ -11,6 +11,7 @@ use leveret_model::{
 
 use super::Queues;
 use super::delivery::FromElsewhere;
+use super::moving::Leaving;
 use super::places::Place;
 use super::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
 use crate::view::ClusterView;
@@ -40,6 +41,10 @@ impl Queues {
     /// The record that asks a home elsewhere; also repeats it.
     pub(crate) fn send_question(&mut self, handle: QueueHandle, asker: Asker, question: Question) {
         let Some((queue, away)) = self.places.away(handle) else { return };
+        if away.leaving.is_some() {
+            // asked once it has its home
+            return;
+        }
         self.peers.at(away.outbox).push(&question.to_record(asker.request, queue, asker.channel));
     }
 
@@ -68,7 +73,7 @@ impl Queues {
     /// The home is elsewhere, on this node of the cluster.
     pub(crate) fn is_at_node(&self, handle: QueueHandle, node: NodeId) -> bool {
         match self.places.get(handle).map(|entry| &entry.place) {
-            Some(Place::Away(away)) => away.home.node == node,
+            Some(Place::Away(away)) => away.leaving.is_none() && away.home.node == node,
             Some(Place::Home(_)) | None => false,
         }
     }
@@ -200,6 +205,8 @@ impl Queues {
     ) {
         if let Some(mut home) = self.home_of(queue) {
             home.unsubscribe(&ConsumerKey { at, channel, number: consumer });
+        } else if let Some(mut frozen) = self.frozen(queue, Leaving::is_fencing) {
+            frozen.unsubscribe(&ConsumerKey { at, channel, number: consumer });
         } else {
             self.early.forget_consumer(at, channel, consumer);
         }
@@ -229,6 +236,9 @@ impl Queues {
 
     /// A question to a queue that is not at home here.
     fn question_not_here(&mut self, asker: Asker, queue: QueueId, question: Question) {
+        if self.frozen(queue, |_| true).is_some() {
+            return self.peers.push(asker.at, &Record::NotNow { request: asker.request });
+        }
         if let Question::Unsubscribe { consumer } = question {
             self.early.forget_consumer(asker.at, asker.channel, consumer);
             return self.answer_shard(asker, HomeAnswer::Done);

@@ -1,5 +1,6 @@
 //! A queue that lives elsewhere: what this shard keeps for it, and each verb as the record that its home gets.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 
 use leveret_link::record::{Record, RemoteConsumer};
@@ -7,6 +8,7 @@ use leveret_model::{ChannelKey, ConsumerNumber, Held, LaneSequence, QueueId, Set
 use leveret_queue::OutLane;
 
 use super::delivery::Credit;
+use super::moving::{Fence, Leaving};
 use super::publisher::Owed;
 use crate::peers::{OutboxIndex, Outboxes};
 
@@ -24,6 +26,12 @@ pub(super) struct Away {
     pub(super) throttled: bool,
     /// So much is on its way there that its publishers wait on our own account.
     pub(super) throttles: bool,
+    /// Its home changes: what clients settle waits.
+    pub(super) fence: Option<Box<Fence>>,
+    /// This shard is the old home, and has not heard yet that the new one serves.
+    pub(super) leaving: Option<Box<Leaving>>,
+    /// It had another home before.
+    pub(super) moved: bool,
 }
 
 impl Away {
@@ -35,12 +43,15 @@ impl Away {
             consumers: BTreeMap::new(),
             throttled: false,
             throttles: false,
+            fence: None,
+            leaving: None,
+            moved: false,
         }
     }
 
     /// hot.
     pub(super) fn settle(
-        &self,
+        &mut self,
         queue: QueueId,
         channel: ChannelKey,
         held: &Held,
@@ -48,7 +59,11 @@ impl Away {
         peers: &mut Outboxes,
     ) {
         let (consumer, position) = (held.consumer, held.position);
-        peers.at(self.outbox).push_settle(Record::Settle { queue, channel, consumer, position, how });
+        let settle = Record::Settle { queue, channel, consumer, position, how };
+        match &mut self.fence {
+            None => peers.at(self.outbox).push_settle(settle),
+            Some(fence) => fence.held_back.push(settle),
+        }
     }
 
     pub(super) fn unsubscribe(
@@ -59,11 +74,19 @@ impl Away {
         peers: &mut Outboxes,
     ) {
         self.consumers.remove(&(channel, consumer));
-        peers.at(self.outbox).push(&Record::Unsubscribe { request: None, queue, channel, consumer });
+        let record = Record::Unsubscribe { request: None, queue, channel, consumer };
+        match &mut self.fence {
+            None => peers.at(self.outbox).push(&record),
+            Some(fence) => fence.held_back.push(record),
+        }
     }
 
-    pub(super) fn give_back(&self, queue: QueueId, credit: &Credit, peers: &mut Outboxes) {
+    pub(super) fn give_back(&mut self, queue: QueueId, credit: &Credit, peers: &mut Outboxes) {
         let Credit { channel, consumer, messages, bytes, .. } = *credit;
-        peers.at(self.outbox).push(&Record::Credit { queue, channel, consumer, messages, bytes });
+        let record = Record::Credit { queue, channel, consumer, messages, bytes };
+        match &mut self.fence {
+            None => peers.at(self.outbox).push(&record),
+            Some(fence) => fence.held_back.push(record),
+        }
     }
 }

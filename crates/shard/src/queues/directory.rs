@@ -43,8 +43,26 @@ impl Queues {
         self.take_early(id, view);
     }
 
+    /// The directory says that a queue has another home, or the same one anew.
+    pub(crate) fn on_new_home(&mut self, record: &QueueRecord) {
+        let Some(handle) = self.places.handle(record.id) else { return };
+        self.forget_copy(handle);
+        if record.home != self.own {
+            let outbox = self.peers.join(record.home);
+            let Some((id, away)) = self.places.away(handle) else { return self.peers.leave(outbox) };
+            let old = core::mem::replace(&mut away.outbox, outbox);
+            (away.home, away.moved, away.throttled) = (record.home, true, false);
+            self.peers.at(old).forget_settles_of(id);
+            self.peers.leave(old);
+            // what came too early for the old home finds the new one by itself
+            self.early.take_lanes(id);
+            self.out.throttle_ended = true;
+        }
+        self.out.new_homes.push(handle);
+    }
+
     /// What came for the queue before it did goes on.
-    fn take_early(&mut self, id: QueueId, view: &ClusterView) {
+    pub(super) fn take_early(&mut self, id: QueueId, view: &ClusterView) {
         if self.early.is_empty() {
             return;
         }
@@ -79,6 +97,7 @@ impl Queues {
     /// A queue left the map. `deleted` says that it is gone for good, and not a masked queue or a proposal that
     /// never stood. The caller ends its consumers and what waits for it before, by [`Queues::end_consumers`].
     pub(crate) fn remove(&mut self, handle: QueueHandle) {
+        self.forget_copy(handle);
         match self.places.remove(handle) {
             Some(Entry { id, place: Place::Away(away) }) => {
                 self.peers.at(away.outbox).forget_settles_of(id);
@@ -119,6 +138,8 @@ impl Queues {
                 }
             }
         } else if let Some((queue, away)) = self.places.away(handle) {
+            // what was held goes back at the home, or has another one to go to
+            away.fence = None;
             for (channel, consumer) in core::mem::take(&mut away.consumers).into_keys() {
                 self.out.cancelled.push_back((channel, consumer));
                 if goes_on {

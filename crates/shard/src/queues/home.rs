@@ -5,6 +5,8 @@
 //! of the turn if a verb made work: for the dispatch, or because a lane is owed an answer. So no caller has to
 //! remember to list it.
 
+mod moving;
+
 use alloc::vec::Vec;
 
 use leveret_link::record::{LaneTarget, Record, RemoteConsumer};
@@ -15,13 +17,14 @@ use leveret_model::{
 };
 use leveret_queue::{
     Arena, Cause, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused, Subscription,
-    Window,
 };
 
 use super::commit::Commits;
 use super::departures::Departed;
-use super::exclusive::{Exclusive, owner};
+use super::exclusive::owner;
+use super::lists::{Lifetimes, Lists};
 use super::question::GotMessage;
+use super::subscription::subscription;
 use super::timers::QueueTimers;
 use crate::bounds::Bounds;
 use crate::peers::Outboxes;
@@ -42,6 +45,8 @@ pub(crate) struct Home {
     pub(super) throttles: bool,
     /// Shards elsewhere that were told so.
     pub(super) throttled_shards: Vec<ShardAddress>,
+    /// It moved here, and these shards have not said yet what they have of it: nothing is delivered there.
+    pub(super) awaits: Vec<ShardAddress>,
 }
 
 impl Home {
@@ -54,12 +59,17 @@ impl Home {
             closed: false,
             throttles: false,
             throttled_shards: Vec::new(),
+            awaits: Vec::new(),
         }
     }
 
     /// What the queue says of itself: counts, never contents.
     pub(super) fn queue(&self) -> &Queue {
         &self.queue
+    }
+
+    pub(super) fn queue_mut(&mut self) -> &mut Queue {
+        &mut self.queue
     }
 
     /// See [`Queue::dispatch`]. hot.
@@ -97,28 +107,6 @@ impl Home {
     pub(super) fn plant(&mut self, bug: crate::planted::Planted) {
         bug.plant_in(&mut self.queue, &mut self.lanes);
     }
-}
-
-/// Queues that have something to do at the end of the turn, each once.
-#[derive(Debug, Default)]
-pub(super) struct Lists {
-    /// Messages and consumers with room.
-    pub(super) dirty: Vec<QueueHandle>,
-    /// Lanes that are owed a `Stored`.
-    pub(super) owing: Vec<QueueHandle>,
-    /// Queues that throttle their publishers, each once.
-    pub(super) throttling: Vec<QueueHandle>,
-}
-
-/// The times and the ends of the queues that are at home here.
-#[derive(Debug, Default)]
-pub(super) struct Lifetimes {
-    /// The time of this turn.
-    pub(super) now: Instant,
-    pub(super) timers: QueueTimers,
-    pub(super) exclusive: Exclusive,
-    /// Queues that are over by themselves: closed, and their records are to be deleted.
-    pub(super) over: Vec<QueueHandle>,
 }
 
 /// The open door of a queue that is at home here.
@@ -387,6 +375,7 @@ impl AtHome<'_> {
 
     /// A node is Down: its consumers end, and what they held goes back.
     pub(super) fn release_node(&mut self, node: leveret_model::NodeId) {
+        self.home.awaits.retain(|shard| shard.node != node);
         self.change_consumers(|queue| queue.release_node(node));
     }
 
@@ -394,21 +383,4 @@ impl AtHome<'_> {
     pub(super) fn forget_lanes(&mut self, node: leveret_model::NodeId) {
         self.home.lanes.forget(node);
     }
-}
-
-/// A consumer as its queue is told of it: one of this shard is bounded by its output, one elsewhere by a
-/// window.
-pub(super) fn subscription(
-    own: ShardAddress,
-    at: ShardAddress,
-    consumer: RemoteConsumer,
-    bounds: &Bounds,
-) -> Subscription {
-    let window = if at == own {
-        Window::Output
-    } else {
-        Window::Credit { messages: bounds.consumer_messages, bytes: bounds.consumer_bytes }
-    };
-    let key = ConsumerKey { at, channel: consumer.channel, number: consumer.number };
-    Subscription { key, terms: consumer.terms, window }
 }

@@ -19,6 +19,8 @@ pub(crate) struct QueueAtHome<'a> {
     pub(crate) owner: Option<ConnectionKey>,
     /// It is being deleted.
     pub(crate) closed: bool,
+    /// It moved here, and these shards have not said yet what they have of it.
+    pub(crate) awaits: &'a [ShardAddress],
 }
 
 impl Queues {
@@ -35,6 +37,7 @@ impl Queues {
                 queue: home.queue(),
                 owner: home.owner,
                 closed: home.closed,
+                awaits: &home.awaits,
             }),
             Place::Away(_) => None,
         })
@@ -98,6 +101,17 @@ impl Queues {
         let own = self.own;
         if let Some(mut home) = self.home(handle)
             && home.counts().0 % 10 == 1
+        {
+            home.get(own, leveret_model::ChannelKey::default(), true);
+        }
+    }
+
+    /// The planted bug: a queue that has moved here loses a message.
+    #[cfg(feature = "planted")]
+    pub(super) fn lose_a_moved(&mut self, handle: QueueHandle) {
+        let own = self.own;
+        if self.planted == Some(crate::planted::Planted::LostOnMove)
+            && let Some(mut home) = self.home(handle)
         {
             home.get(own, leveret_model::ChannelKey::default(), true);
         }

@@ -27,6 +27,13 @@ impl Queues {
         }
     }
 
+    /// The home has a publish of this shard, stored.
+    pub(super) fn answer_owed(&mut self, owed: Owed) {
+        self.arena.release(owed.message);
+        let Owed { publisher, shared, .. } = owed;
+        self.out.answered.push(Answered { publisher, shared, stored: true });
+    }
+
     /// The home refused a publish, because its queue is at its length; [`Queues::on_stored`] ends it.
     pub(crate) fn on_publish_refused(&mut self, queue: QueueId, sequence: LaneSequence) {
         let Some((_, away)) = self.places.away_of(queue) else { return };

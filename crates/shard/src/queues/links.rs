@@ -15,6 +15,7 @@ pub(crate) type HeldThere = (QueueHandle, HeldDelivery);
 impl Queues {
     /// The link to a node is gone.
     pub(crate) fn on_link_down(&mut self, node: NodeId) {
+        self.fail_moves_with(node);
         self.peers.link_down(node);
         self.forget_link(node);
     }
@@ -43,6 +44,8 @@ impl Queues {
 
     /// A node is Down: its consumers end and what they held goes back.
     pub(crate) fn on_node_down(&mut self, node: NodeId) {
+        self.fail_moves_with(node);
+        self.release_leaving(node);
         self.forget_link(node);
         for handle in self.home_handles() {
             if let Some(mut home) = self.home(handle) {

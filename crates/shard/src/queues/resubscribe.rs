@@ -8,13 +8,15 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use leveret_link::record::{HeldDelivery, NamedConsumer, Record};
-use leveret_model::{ChannelKey, ConsumerNumber, NodeId, QueueHandle, QueueId, ShardAddress, Unread, limits};
+use leveret_link::record::{HeldDelivery, MovePart, NamedConsumer, Record};
+use leveret_model::{
+    ChannelKey, ConsumerNumber, MoveAttempt, NodeId, QueueHandle, QueueId, ShardAddress, Unread, limits,
+};
 use leveret_queue::Subscription;
 
 use super::Queues;
-use super::home::subscription;
 use super::links::HeldThere;
+use super::subscription::subscription;
 
 impl Queues {
     /// A link to a node is new: everything that this shard has there is said again. `held` is what its channels
@@ -27,11 +29,18 @@ impl Queues {
         unread: &BTreeMap<(ChannelKey, ConsumerNumber), Unread>,
         repeat: impl FnOnce(&mut Self),
     ) {
+        self.fail_moves_with(node);
         self.forget_link(node);
         self.peers.link_up(node);
+        let handles = self.away_handles(node);
         let mut settles = Vec::new();
         for index in self.peers.of_node(node) {
             settles.push((index, self.peers.at(index).take_settles_under_way()));
+        }
+        for handle in &handles {
+            // whether the home still serves is not known: a fence stays until it says so, or another home is
+            // told of
+            held.extend(self.held_behind_fence(*handle));
         }
         for settle in settles.iter().flat_map(|(_, settles)| settles) {
             if let Record::Settle { queue, channel, consumer, position, .. } = *settle
@@ -42,16 +51,19 @@ impl Queues {
         }
         // stable: what one channel holds of a queue stays in order
         held.sort_by_key(|(handle, _)| handle.slot);
-        let handles = self.away_handles(node);
         for handle in &handles {
             self.resubscribe(*handle, &held, unread);
         }
+        for index in self.peers.of_node(node) {
+            self.peers.at(index).push(&Record::ResubscribeEnd);
+        }
+        // behind it: a home that waits for a queue skips that queue there
+        for handle in &handles {
+            self.end_resubscription(*handle);
+        }
         for (index, settles) in settles {
             let outbox = self.peers.at(index);
-            outbox.push(&Record::ResubscribeEnd);
-            for settle in settles {
-                outbox.push_settle(settle);
-            }
+            settles.into_iter().for_each(|settle| outbox.push_settle(settle));
         }
         repeat(self);
         for handle in handles {
@@ -60,7 +72,7 @@ impl Queues {
     }
 
     /// RESUB for one queue: consumers, and all that is held, settlements under way included.
-    fn resubscribe(
+    pub(super) fn resubscribe(
         &mut self,
         handle: QueueHandle,
         held: &[HeldThere],
@@ -86,6 +98,14 @@ impl Queues {
         pieces(id, &consumers, &held).for_each(|piece| outbox.push(&piece));
     }
 
+    /// That was all of a queue whose home may wait for it, or may not know that its fence is up still.
+    pub(super) fn end_resubscription(&mut self, handle: QueueHandle) {
+        let Some((id, away)) = self.places.away(handle) else { return };
+        if away.moved || away.fence.is_some() {
+            self.peers.at(away.outbox).push(&Record::ResubscribeQueueEnd { queue: id });
+        }
+    }
+
     /// A piece of what a shard elsewhere consumes and holds of a queue, after its link was new.
     pub(crate) fn on_resubscribe(
         &mut self,
@@ -96,6 +116,13 @@ impl Queues {
     ) {
         let bounds = self.bounds;
         let Some(mut home) = self.home_of(queue) else {
+            if self.places.handle(queue).is_some() {
+                // it has moved on, and its shard will hear of that; or it is about to, and does not any more
+                if self.thaw_for(from, queue) {
+                    self.on_resubscribe(from, queue, consumers, held);
+                }
+                return;
+            }
             // it was known once, or nobody could have subscribed
             let consumers = consumers.iter().map(|named| (named.consumer.channel, named.consumer.number));
             return self.cancel_there(from, queue, consumers);
@@ -107,10 +134,28 @@ impl Queues {
         home.name(from, &subscriptions, &held);
     }
 
+    /// The shard named all that it has of one queue, which moved here.
+    pub(crate) fn on_resubscribe_queue_end(&mut self, from: ShardAddress, queue: QueueId) {
+        if self.home_of(queue).is_none() && !self.thaw_for(from, queue) {
+            return;
+        }
+        let Some(mut home) = self.home_of(queue) else { return };
+        let refused = if home.awaits(from) { home.reconcile_moved(from) } else { Vec::new() };
+        drop(home);
+        // it may have been told to hold back, on a link that is gone
+        let unfence = Record::Move { queue, attempt: MoveAttempt::default(), part: MovePart::Unfence };
+        self.peers.push(from, &unfence);
+        self.cancel_there(from, queue, refused.into_iter().map(|key| (key.channel, key.number)));
+    }
+
     /// The shard named all that it has here: the rest ended during the cut. Deliveries to it may start.
     pub(crate) fn on_resubscribe_end(&mut self, from: ShardAddress) {
+        self.thaw_all_for(from);
         for handle in self.home_handles() {
             let Some(mut home) = self.home(handle) else { continue };
+            if home.awaits(from) {
+                continue;
+            }
             let (queue, refused) = (home.id, home.reconcile(from));
             drop(home);
             self.cancel_there(from, queue, refused.into_iter().map(|key| (key.channel, key.number)));

@@ -100,7 +100,7 @@ impl Requests {
 
     /// The client wants no more deliveries. A home elsewhere has some under way: they come before its answer,
     /// and still go to the consumer.
-    fn cancel(
+    pub(super) fn cancel(
         &mut self,
         request: RequestId,
         pending: Pending,

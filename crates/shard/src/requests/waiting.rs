@@ -158,6 +158,25 @@ impl Requests {
         }
     }
 
+    /// A queue has another home: what was asked of the old one, and not answered, was not done.
+    pub(crate) fn ask_again(&mut self, queue: QueueHandle, rooms: &mut Rooms<'_>) {
+        let asks = |(request, pending): (&RequestId, &Pending)| match pending.stage {
+            Stage::Home(handle, question) if handle == queue => Some((*request, question)),
+            Stage::Home(..) | Stage::Lease | Stage::Control => None,
+        };
+        let waiting: Vec<(RequestId, Question)> = self.pending.iter().filter_map(asks).collect();
+        for (request, question) in waiting {
+            let Some(mut pending) = self.pending.remove(&request) else { continue };
+            if !pending.abandoned {
+                pending.ask_again_at = None;
+                match question {
+                    Question::Unsubscribe { consumer } => self.cancel(request, pending, consumer, rooms),
+                    _ => self.ask(request, pending, queue, question, rooms),
+                }
+            }
+        }
+    }
+
     /// The link to a node is gone: nothing comes any more to consumers that are being cancelled, and the home
     /// hears of them on the next one. What gets that nobody waits for may have got is not named there, and goes
     /// back by that.

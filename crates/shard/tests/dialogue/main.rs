@@ -16,6 +16,7 @@ mod links;
 mod many;
 mod memory;
 mod merging;
+mod moving;
 mod pauses;
 mod random;
 mod refusals;

@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use leveret_model::definition::{Binding, DestinationKind, ExchangeDefinition};
-use leveret_model::directory::{Change, Command, FromShard, QueueRecord, Reply, ToShard};
-use leveret_model::{Name, NodeId, QueueId, Refusal, ReplyCode, RequestId, ShardAddress, Ulid};
+use leveret_model::directory::{
+    Change, Command, FromShard, MoveOrder, MoveReport, QueueRecord, Reply, ToShard,
+};
+use leveret_model::{MoveAttempt, Name, NodeId, QueueId, Refusal, ReplyCode, RequestId, ShardAddress, Ulid};
 
 type Mail = Vec<(ShardAddress, ToShard)>;
 
@@ -36,6 +38,12 @@ pub(crate) struct Control {
     waiting: Vec<Waiting>,
     closing: BTreeMap<RequestId, Closing>,
     next: u64,
+    /// Queues that move, as they will be.
+    moving: BTreeMap<QueueId, QueueRecord>,
+    /// What shards said of moves.
+    pub(crate) reports: Vec<(ShardAddress, MoveReport)>,
+    /// The new home is not told to serve.
+    pub(crate) slow_to_open: bool,
     /// Commands are kept and not answered.
     pub(crate) deaf: bool,
     /// Commands that nobody waits for.
@@ -52,6 +60,7 @@ impl Control {
                 Vec::new()
             }
             FromShard::Applied { sequence } => self.on_applied(from, sequence),
+            FromShard::Move { id, attempt, report } => self.on_move(from, id, attempt, report),
             FromShard::QueueOver { request, id } => {
                 let name = self.queues.iter().find(|(_, record)| record.id == id);
                 let name = name.map(|(name, _)| name.clone()).unwrap_or_default();
@@ -63,6 +72,43 @@ impl Control {
                     Ok(messages) => self.drop_queue(&closing, messages),
                     Err(refusal) => reply(closing.to, closing.request, Reply::Refused(refusal)),
                 }
+            }
+        }
+    }
+
+    /// The orders that move a queue to a shard.
+    pub(crate) fn move_queue(&mut self, name: &str, to: ShardAddress) -> Mail {
+        let record = self.queues[name].clone();
+        let (id, from) = (record.id, record.home);
+        self.next += 1;
+        let attempt = MoveAttempt(self.next);
+        let record = QueueRecord { home: to, epoch: record.epoch + 1, ..record };
+        self.moving.insert(id, record.clone());
+        let expect = MoveOrder::Expect { record: Box::new(record), from };
+        vec![
+            (to, ToShard::Move { id, attempt, order: expect }),
+            (from, ToShard::Move { id, attempt, order: MoveOrder::HandOver { to } }),
+        ]
+    }
+
+    /// The same order to both homes of the last move.
+    pub(crate) fn order_move(&mut self, name: &str, order: &MoveOrder) -> Mail {
+        let (id, from, attempt) = (self.queues[name].id, self.queues[name].home, MoveAttempt(self.next));
+        let to = self.moving[&id].home;
+        let mail = |shard| (shard, ToShard::Move { id, attempt, order: order.clone() });
+        vec![mail(from), mail(to)]
+    }
+
+    fn on_move(&mut self, from: ShardAddress, id: QueueId, attempt: MoveAttempt, report: MoveReport) -> Mail {
+        self.reports.push((from, report));
+        let record = self.moving[&id].clone();
+        match report {
+            MoveReport::Yielded if self.slow_to_open => Vec::new(),
+            MoveReport::Yielded => vec![(record.home, ToShard::Move { id, attempt, order: MoveOrder::Open })],
+            MoveReport::Failed => Vec::new(),
+            MoveReport::Opened => {
+                self.queues.insert(record.definition.name.clone(), record.clone());
+                self.announce(&Change::PutQueue(record))
             }
         }
     }

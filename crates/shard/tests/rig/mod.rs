@@ -102,6 +102,7 @@ impl Rig {
                 let seed = Seed(own.node.0 as u64 * 100 + u64::from(shard));
                 let config = ShardConfig {
                     own,
+                    boot: Boot(1),
                     seed,
                     protocol: Arc::clone(&protocol),
                     users: users(),

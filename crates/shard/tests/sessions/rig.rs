@@ -53,6 +53,7 @@ fn users() -> Users {
 fn start(own: ShardAddress, shards: u8, shared: &Arc<SessionShared>) -> Shard {
     let mut machine = Shard::new(ShardConfig {
         own,
+        boot: Boot(1),
         seed: Seed(1),
         protocol: Arc::new(leveret_amqp::Config::new("0.1.0", "test")),
         users: users(),

@@ -81,9 +81,11 @@ fn holds(oracle: &Oracle, truth: &Truth, bound: &Bound, sent: &Sent, confirmed_a
         && bound.ended.is_none_or(|ended| ended > confirmed_at)
         && life.renamed.is_none()
         && life.dropped.is_none()
+        && life.died.is_empty()
         && !oracle.ended.contains_key(&home)
         && runs(oracle, sent.ingress.0, from, read_at)
-        && in_reach(oracle, truth, home, sent.ingress.0, (from, read_at))
+        // whoever had the queue, and whoever told of it, was in reach
+        && life.homes.iter().all(|home| in_reach(oracle, truth, *home, sent.ingress.0, (from, read_at)))
 }
 
 /// The node's process ran all that time.

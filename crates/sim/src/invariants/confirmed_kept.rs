@@ -53,7 +53,7 @@ fn text(id: MessageId, sent: &Sent, confirmed_at: Instant, from: &str) -> String
 /// acknowledgements had it.
 fn must_keep(oracle: &Oracle, id: MessageId, sent: &Sent, queue: QueueId) -> bool {
     oracle.lives.get(&queue).is_none_or(|life| {
-        !oracle.ended.contains_key(&life.home.node)
+        life.died.is_empty()
             && life.dropped.is_none()
             && !oracle.removals.purged_since(life.base, sent.sent_at)
             && !oracle.excused.contains(&(id, life.base))

@@ -14,6 +14,7 @@
 //! | `directories` | all directories are equal 2 s after the last fault |
 //! | `authentication` | who is believed on a link is who is there |
 //! | `buffers` | every buffer stays under its limit |
+//! | `left_empty` | a node that says that it has left is home to nothing |
 //! | `liveness` | 10 s after the last fault everything is answered, known and delivered |
 
 use leveret_model::Instant;
@@ -24,6 +25,7 @@ pub(crate) mod buffers;
 pub(crate) mod confirmed_kept;
 pub(crate) mod directories;
 pub(crate) mod exclusive;
+pub(crate) mod left_empty;
 pub(crate) mod liveness;
 pub(crate) mod one_home;
 pub(crate) mod order;

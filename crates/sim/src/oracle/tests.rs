@@ -2,7 +2,7 @@
 
 use super::*;
 use leveret_model::definition::QueueDefinition;
-use leveret_model::{Name, ShardId, Ulid};
+use leveret_model::{Name, ShardAddress, ShardId, Ulid};
 
 #[test]
 fn an_ok_that_a_dead_home_may_have_said_binds_no_other_life_of_the_name() {

@@ -1,0 +1,233 @@
+//! The new home of a queue that moves: it takes what the old one sends, and serves when control says that the
+//! old one has yielded.
+//!
+//! Invariant: until [`Queues::open_arrived`] nobody is given anything of the queue, and it takes no publish;
+//! what came of a try that is off is forgotten.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use leveret_link::record::{MovePart, MovedConsumer, MovedLane, Record};
+use leveret_model::directory::{MoveReport, QueueRecord};
+use leveret_model::{
+    Message, MessageRule, MessageState, MoveAttempt, Position, QueueId, ShardAddress, StoreMark, Stored,
+};
+use leveret_queue::{LaneKey, QueueEntry};
+
+use super::Queues;
+use super::home::Home;
+use super::moving::Arriving;
+use super::places::{Entry, Place};
+use super::subscription::subscription;
+use crate::view::ClusterView;
+
+impl Queues {
+    /// Control expects a queue from another shard.
+    pub(crate) fn expect(&mut self, record: &QueueRecord, from: ShardAddress, attempt: MoveAttempt) {
+        self.forget_arriving(record.id);
+        #[cfg_attr(not(feature = "planted"), allow(unused_mut))]
+        let mut home = Home::new(record, self.seed.part(record.id.ulid.0 as u64));
+        #[cfg(feature = "planted")]
+        self.planted.into_iter().for_each(|bug| home.plant(bug));
+        let arriving = Arriving {
+            attempt,
+            from,
+            home: Box::new(home),
+            messages: 0,
+            awaits: BTreeSet::new(),
+            mark: None,
+            whole: false,
+        };
+        self.arriving.by_id.insert(record.id, arriving);
+    }
+
+    fn arriving_of(
+        &mut self,
+        from: ShardAddress,
+        id: QueueId,
+        attempt: MoveAttempt,
+    ) -> Option<&mut Arriving> {
+        self.arriving.by_id.get_mut(&id).filter(|at| at.attempt == attempt && at.from == from && !at.whole)
+    }
+
+    /// A message of it.
+    pub(crate) fn on_move_message(
+        &mut self,
+        from: ShardAddress,
+        (queue, attempt): (QueueId, MoveAttempt),
+        (position, state, rule): (Position, MessageState, Option<MessageRule>),
+        message: &Message<'_>,
+    ) {
+        let (own, now) = (self.own, self.lifetimes.now);
+        if self.arriving_of(from, queue, attempt).is_none() {
+            return;
+        }
+        let kept = self.arena.insert(message, 1);
+        let entry =
+            QueueEntry { position, message: kept, body_bytes: message.body.len() as u32, state, rule };
+        let Some(arriving) = self.arriving.by_id.get_mut(&queue) else { return };
+        if let MessageState::Held(holder) = state
+            && holder.at != own
+        {
+            arriving.awaits.insert(holder.at);
+        }
+        arriving.messages += 1;
+        if arriving.home.restore(entry, now).is_err() {
+            self.arena.release(kept);
+            return self.refuse_arriving(queue);
+        }
+        if message.terms.persistent() && arriving.home.queue().is_durable() {
+            match self.commits.append(queue, position, kept, &mut self.arena) {
+                Stored::At(mark) => arriving.mark = Some(mark),
+                Stored::Now => {}
+            }
+        }
+    }
+
+    /// Another part of it.
+    pub(crate) fn on_move_part(
+        &mut self,
+        from: ShardAddress,
+        queue: QueueId,
+        attempt: MoveAttempt,
+        part: MovePart,
+    ) {
+        match part {
+            MovePart::Fence => self.on_fence(from, queue, attempt),
+            MovePart::Fenced => self.on_fenced(from, queue, attempt),
+            MovePart::Unfence => self.on_unfence(from, queue, attempt),
+            MovePart::Taken => self.on_taken(from, queue, attempt),
+            MovePart::Ruled(place) => {
+                let Some(arriving) = self.arriving_of(from, queue, attempt) else { return };
+                arriving.home.queue_mut().restore_ruled(place);
+            }
+            MovePart::Consumers(consumers) => self.take_consumers(from, queue, attempt, &consumers),
+            MovePart::Lanes(lanes) => {
+                let Some(arriving) = self.arriving_of(from, queue, attempt) else { return };
+                for MovedLane { ingress, boot, last } in lanes {
+                    arriving.home.restore_lane(LaneKey { ingress, boot }, last);
+                }
+            }
+            MovePart::End { messages, next } => {
+                let Some(arriving) = self.arriving_of(from, queue, attempt) else { return };
+                let restored = arriving.home.restore_next(next);
+                arriving.whole = true;
+                if restored.is_err() || arriving.messages != messages {
+                    return self.refuse_arriving(queue);
+                }
+                self.say_taken(queue);
+            }
+        }
+    }
+
+    fn take_consumers(
+        &mut self,
+        from: ShardAddress,
+        queue: QueueId,
+        attempt: MoveAttempt,
+        consumers: &[MovedConsumer],
+    ) {
+        let (own, bounds) = (self.own, self.bounds);
+        let Some(arriving) = self.arriving_of(from, queue, attempt) else { return };
+        for MovedConsumer { at, consumer } in consumers {
+            let subscription = subscription(own, *at, *consumer, &bounds);
+            // one that its queue does not take is not among those that the shard hears of, and it ends there
+            let _ = arriving.home.queue_mut().restore_consumer(subscription, *at != own);
+            if *at != own {
+                arriving.awaits.insert(*at);
+            }
+        }
+    }
+
+    /// The old home hears that everything is here, once it is stored.
+    fn say_taken(&mut self, queue: QueueId) {
+        let Some(arriving) = self.arriving.by_id.get(&queue) else { return };
+        if arriving.whole && arriving.mark.is_none() {
+            let (to, attempt) = (arriving.from, arriving.attempt);
+            self.peers.push(to, &Record::Move { queue, attempt, part: MovePart::Taken });
+        }
+    }
+
+    /// The store has synced up to a mark.
+    pub(super) fn arriving_synced(&mut self, through: StoreMark) {
+        let stored: Vec<QueueId> = self
+            .arriving
+            .by_id
+            .iter_mut()
+            .filter_map(|(id, arriving)| {
+                let synced = arriving.mark.is_some_and(|mark| mark <= through);
+                if synced {
+                    arriving.mark = None;
+                }
+                synced.then_some(*id)
+            })
+            .collect();
+        stored.into_iter().for_each(|id| self.say_taken(id));
+    }
+
+    /// What came does not fit: it is not taken, and the old home serves again when its time is over.
+    fn refuse_arriving(&mut self, id: QueueId) {
+        self.forget_arriving(id);
+    }
+
+    /// The try is off.
+    pub(super) fn cancel_arriving(&mut self, id: QueueId, attempt: MoveAttempt) {
+        if self.arriving.by_id.get(&id).is_some_and(|arriving| arriving.attempt == attempt) {
+            self.forget_arriving(id);
+        }
+    }
+
+    fn forget_arriving(&mut self, id: QueueId) {
+        if let Some(mut arriving) = self.arriving.by_id.remove(&id) {
+            arriving.home.drop_messages(&mut self.arena);
+        }
+    }
+
+    /// The old home has yielded: this one serves.
+    pub(crate) fn open_arrived(&mut self, id: QueueId, attempt: MoveAttempt, view: &ClusterView) {
+        let is_it = |arriving: &Arriving| arriving.attempt == attempt && arriving.whole;
+        if !self.arriving.by_id.get(&id).is_some_and(is_it) {
+            return self.report_move(id, attempt, MoveReport::Failed);
+        }
+        let Some(Arriving { mut home, awaits, .. }) = self.arriving.by_id.remove(&id) else { return };
+        let own = LaneKey { ingress: self.own, boot: self.arriving.boot };
+        let own_lane = home.lanes_through().find(|(lane, _)| *lane == own).map(|(_, through)| through);
+        home.forget_lanes_of(self.own);
+        home.awaits = awaits.into_iter().collect();
+        let known = self.places.handle(id);
+        let handle = match known {
+            None => self.places.insert(id, Place::Home(home)),
+            Some(handle) => {
+                let Some(Entry { place, .. }) = self.places.get_mut(handle) else { return };
+                if let Place::Away(mut away) = core::mem::replace(place, Place::Home(home)) {
+                    self.places.lanes_from = self.places.lanes_from.max(away.lane.next());
+                    self.peers.at(away.outbox).forget_settles_of(id);
+                    self.peers.leave(away.outbox);
+                    let stored: Vec<_> =
+                        own_lane.map(|through| away.lane.stored(through).collect()).unwrap_or_default();
+                    for owed in stored {
+                        self.answer_owed(owed);
+                    }
+                    self.append_owed(handle, away.lane.gone().collect());
+                    let own = self.own;
+                    for record in away.fence.take().into_iter().flat_map(|fence| fence.held_back) {
+                        self.apply_own(own, &record);
+                    }
+                    self.out.lane_has_room = true;
+                    self.out.throttle_ended = true;
+                }
+                handle
+            }
+        };
+        #[cfg(feature = "planted")]
+        self.lose_a_moved(handle);
+        self.take_early(id, view);
+        if let Some(mut home) = self.home(handle) {
+            // its time without use begins anew, which is never too early
+            home.on_use();
+        }
+        self.out.new_homes.push(handle);
+        self.report_move(id, attempt, MoveReport::Opened);
+    }
+}

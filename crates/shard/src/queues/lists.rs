@@ -1,0 +1,32 @@
+//! What the doors of queues leave for later: which queues have work, and when some are due or over.
+
+use alloc::vec::Vec;
+
+use leveret_model::{Instant, QueueHandle};
+
+use super::exclusive::Exclusive;
+use super::timers::QueueTimers;
+
+/// Queues that a later step of the turn, or a later turn, comes back to.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    /// Messages and consumers with room.
+    pub(super) dirty: Vec<QueueHandle>,
+    /// Lanes that are owed a `Stored`.
+    pub(super) owing: Vec<QueueHandle>,
+    /// Queues that throttle their publishers, each once.
+    pub(super) throttling: Vec<QueueHandle>,
+    /// Queues that are frozen here and go to another home, each once.
+    pub(super) leaving: Vec<QueueHandle>,
+}
+
+/// The times and the ends of the queues that are at home here.
+#[derive(Debug, Default)]
+pub(super) struct Lifetimes {
+    /// The time of this turn.
+    pub(super) now: Instant,
+    pub(super) timers: QueueTimers,
+    pub(super) exclusive: Exclusive,
+    /// Queues that are over by themselves: closed, and their records are to be deleted.
+    pub(super) over: Vec<QueueHandle>,
+}
