@@ -7,6 +7,7 @@ use leveret_amqp::State;
 use leveret_model::definition::{Binding, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{ConnectionKey, ConsumerKey, Name, QueueId, ShardAddress};
+pub use leveret_queue::QueueCounts;
 
 use crate::clients::ClientConnection;
 use crate::queues::QueueAtHome;
@@ -59,6 +60,8 @@ pub struct QueueReport {
     pub unacked: u64,
     /// Consumers.
     pub consumers: u32,
+    /// What happened to its messages here.
+    pub counts: QueueCounts,
 }
 
 /// An exclusive queue of this shard.
@@ -205,6 +208,7 @@ impl Shard {
             ready: home.queue.ready(),
             unacked: home.queue.unacked(),
             consumers: home.queue.consumers(),
+            counts: home.queue.counts(),
         }
     }
 

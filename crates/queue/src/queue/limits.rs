@@ -59,7 +59,9 @@ impl Queue {
 
     /// What left since the last time, in order.
     pub fn take_departures(&mut self) -> Vec<Departure> {
-        self.ready.ruled_mut().map(super::ruled::Ruled::take_departures).unwrap_or_default()
+        let departures = self.ready.ruled_mut().map(super::ruled::Ruled::take_departures).unwrap_or_default();
+        self.counts.depart(&departures);
+        departures
     }
 
     /// What is expired or over the length leaves now, up to the bound of a turn, unless consumers may be about

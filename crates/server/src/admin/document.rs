@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use leveret_cluster::{NodeStatus, QueueStatus, Standing};
 use leveret_model::{Instant, NodeId};
-use leveret_shard::{Pressure, ShardReport, Traffic};
+use leveret_shard::{Pressure, QueueCounts, ShardReport, Traffic};
 use serde_json::{Value, json};
 
 use super::{NodeState, Overview};
@@ -124,6 +124,7 @@ fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Ve
             "name": queue.name.as_str(), "vhost": queue.vhost.as_str(), "home": whole(queue.home.node),
             "shard": queue.home.shard.0, "ready": queue.ready, "unacked": queue.unacked,
             "consumers": queue.consumers, "durable": queue.durable, "away": false,
+            "counts": counts(&queue.counts),
         })
     });
     let mut elsewhere: Vec<&QueueStatus> =
@@ -139,6 +140,15 @@ fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Overview) -> Ve
         })
     });
     own.chain(elsewhere).collect()
+}
+
+/// Since the queue came to this node; `published` since it was declared.
+fn counts(of: &QueueCounts) -> Value {
+    json!({
+        "published": of.published, "delivered": of.delivered, "redelivered": of.redelivered, "acked": of.acked,
+        "requeued": of.requeued, "rejected": of.rejected, "expired": of.expired, "over_length": of.over_length,
+        "returned_too_often": of.returned_too_often, "refused": of.refused, "purged": of.purged,
+    })
 }
 
 fn connections(reports: &[ShardReport]) -> Vec<Value> {

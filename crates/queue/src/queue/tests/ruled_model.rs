@@ -302,6 +302,14 @@ impl Pair {
         prop_assert_eq!(bench.queue.ready_bytes(), bytes);
         prop_assert_eq!(bench.queue.unacked(), (model.messages.len() - model.ready().count()) as u64);
         prop_assert_eq!(bench.arena.messages(), model.messages.len() as u64);
+        // whatever came in is here, or was counted as it went
+        let counts = bench.queue.counts();
+        prop_assert_eq!(counts.published, model.positions);
+        if model.settings.overflow != Overflow::RejectPublishDeadLetter {
+            let gone = counts.acked + counts.rejected + counts.expired + counts.over_length;
+            let gone = gone + counts.returned_too_often + counts.purged;
+            prop_assert_eq!(counts.published - gone, model.messages.len() as u64);
+        }
         prop_assert_eq!(bench.queue.message_deadline(), model.next_deadline());
         let wants = model.best().is_some() && model.first(None).is_some();
         prop_assert_eq!(bench.queue.wants_dispatch(), wants);
