@@ -40,8 +40,8 @@ pub struct Config {
     pub mechanisms: &'static str,
 }
 
-/// What we can do, under the names that clients look for (RabbitMQ: capabilities). Only what is here: some clients switch
-/// features off when a key is missing, none when one is false.
+/// What we can do, under the names that clients look for (RabbitMQ: capabilities). Only what is here: some
+/// clients switch features off when a key is missing, none when one is false.
 const CAPABILITIES: &[&str] = &[
     "publisher_confirms",
     "exchange_exchange_bindings",
@@ -53,7 +53,8 @@ const CAPABILITIES: &[&str] = &[
 ];
 
 impl Config {
-    /// The defaults, with the server's version (three numbers: some clients parse it) and the name of its cluster.
+    /// The defaults, with the server's version (three numbers: some clients parse it) and the name of its
+    /// cluster.
     #[must_use]
     pub fn new(version: &str, cluster_name: &str) -> Self {
         let text = |text: &str| Value::LongString(text.as_bytes().into());

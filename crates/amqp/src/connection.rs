@@ -1,8 +1,8 @@
 //! One connection.
 //!
 //! Methods by kind:
-//! - input: `on_bytes` (see `connection/frames.rs`), `on_login`, `on_answer`, `on_settled`, `on_timer`, `resume`,
-//!   `on_written`, `on_heard`, `lost`;
+//! - input: `on_bytes` (see `connection/frames.rs`), `on_login`, `on_answer`, `on_settled`, `on_timer`,
+//!   `resume`, `on_written`, `on_heard`, `lost`;
 //! - commands: `deliver`, `offer`, `end_pauses`, `cancel_consumer`, `close`, `block`, `unblock`;
 //! - output: `end_turn`, `output`, `next_deadline`, `wants_read`, `is_finished`;
 //! - the rest are getters.
@@ -58,7 +58,8 @@ pub struct Vanished;
 pub enum NotTaken {
     /// The channel or the consumer is gone.
     Vanished,
-    /// The channel holds as many as it may: its consumers pause, and [`Connection::end_pauses`] says when they go on.
+    /// The channel holds as many as it may: its consumers pause, and [`Connection::end_pauses`] says when they
+    /// go on.
     Paused,
 }
 
@@ -251,8 +252,8 @@ impl<C> Connection<C> {
         self.replay(channel.number, host);
     }
 
-    /// Writes a message for a consumer and remembers it unless the consumer wants no acks. It has left its queue's home and is
-    /// taken even if the channel pauses; but then no more is to be asked for. hot.
+    /// Writes a message for a consumer and remembers it unless the consumer wants no acks. It has left its
+    /// queue's home and is taken even if the channel pauses; but then no more is to be asked for. hot.
     ///
     /// # Errors
     /// [`Vanished`] if the channel or the consumer is gone.
@@ -328,7 +329,8 @@ impl<C> Connection<C> {
         &mut self.shared.output
     }
 
-    /// connection.blocked, to a client that understands it and is not blocked yet (RabbitMQ: blocked connections).
+    /// connection.blocked, to a client that understands it and is not blocked yet (RabbitMQ: blocked
+    /// connections).
     pub fn block(&mut self, reason: &str) {
         if !self.blocked && matches!(self.phase, Phase::Open) {
             self.blocked = true;
@@ -349,8 +351,8 @@ impl<C> Connection<C> {
         }
     }
 
-    /// False while nothing more can be taken, or ever will be. When it turns true again, the bytes that were not
-    /// taken are to be offered again.
+    /// False while nothing more can be taken, or ever will be. When it turns true again, the bytes that were
+    /// not taken are to be offered again.
     #[must_use]
     pub fn wants_read(&self) -> bool {
         !matches!(self.phase, Phase::Finished { .. }) && self.paused().is_none()

@@ -1,8 +1,8 @@
 //! What the protocol asks of the broker: the only door between this crate and the shard.
 //!
-//! A [`Host`] is called *during* `Connection::on_bytes`, with borrowed slices and static dispatch, so a publish costs no
-//! event and no allocation. What needs time is a request; the shard answers it later through a method of
-//! `Connection` (`on_login`, `on_answer`, `on_settled`), never from inside the call.
+//! A [`Host`] is called *during* `Connection::on_bytes`, with borrowed slices and static dispatch, so a publish
+//! costs no event and no allocation. What needs time is a request; the shard answers it later through a method
+//! of `Connection` (`on_login`, `on_answer`, `on_settled`), never from inside the call.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -40,8 +40,9 @@ pub enum Published {
     Owed,
     /// No queue, and it was mandatory: the channel returns it (312) before the confirm.
     Unroutable,
-    /// It cannot be routed now (no lease, no room, memory). The channel keeps it, with everything behind it, and
-    /// offers it again at `Connection::resume`; after `limits::PUBLISH_WAIT` the host answers [`Published::GivenUp`].
+    /// It cannot be routed now (no lease, no room, memory). The channel keeps it, with everything behind it,
+    /// and offers it again at `Connection::resume`; after `limits::PUBLISH_WAIT` the host answers
+    /// [`Published::GivenUp`].
     NotNow,
     /// Held too long: nack, or without confirms dropped (the host counts it).
     GivenUp,
@@ -219,9 +220,9 @@ pub trait Host {
         keys: &[RoutingKey],
     ) -> Result<Published, Refusal>;
 
-    /// The content of a publish is at fault: is something wrong with its exchange, which is to be said first (RabbitMQ: write
-    /// permission, then whether it is there, then internal, then user-id and the others)? What cannot be known now is not
-    /// wrong.
+    /// The content of a publish is at fault: is something wrong with its exchange, which is to be said first
+    /// (RabbitMQ: write permission, then whether it is there, then internal, then user-id and the others)? What
+    /// cannot be known now is not wrong.
     ///
     /// # Errors
     /// 403 or 404, as for the publish.
@@ -231,7 +232,8 @@ pub trait Host {
     /// (`Config::substitute_queue_types`).
     fn queue_type_substituted(&mut self, queue: &Name, kind: &'static str);
 
-    /// How long a delivery of that queue may be held, if the queue says so (`x-consumer-timeout`); zero is for ever.
+    /// How long a delivery of that queue may be held, if the queue says so (`x-consumer-timeout`); zero is for
+    /// ever.
     fn ack_timeout(&self, queue: QueueHandle) -> Option<Duration>;
 
     /// A name for a queue whose client leaves that to the server.
@@ -246,8 +248,8 @@ pub trait Host {
     /// The channel is closed for something that its client asked; for the log.
     fn channel_refused(&mut self, channel: ChannelNumber, code: ReplyCode, text: &Name);
 
-    /// The channel is gone: its consumers end, then each delivery that it held is given back in order, which the
-    /// connection does through [`Host::settle`] *after* this call. A pending request is forgotten.
+    /// The channel is gone: its consumers end, then each delivery that it held is given back in order, which
+    /// the connection does through [`Host::settle`] *after* this call. A pending request is forgotten.
     fn channel_closed(&mut self, channel: ChannelKey, consumers: &[ConsumerNumber]);
 
     /// The connection is over, after all of its channels: its exclusive queues go with it. May be called again.

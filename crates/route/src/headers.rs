@@ -1,7 +1,8 @@
 //! Headers exchanges (AMQP 0-9-1 §3.1.3.4; RabbitMQ: `x-match` with four values).
 //!
-//! A binding's arguments are its criteria: a header with that name must be there and be equal by value; a void value asks
-//! for its presence only. `x-match` is never a criterion, other `x-` keys are only with `all-with-x` and `any-with-x`.
+//! A binding's arguments are its criteria: a header with that name must be there and be equal by value; a void
+//! value asks for its presence only. `x-match` is never a criterion, other `x-` keys are only with `all-with-x`
+//! and `any-with-x`.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -43,8 +44,8 @@ impl Headers for NoHeaders {
     }
 }
 
-/// The headers in the payload of a content header frame. It costs nothing until it is asked; a payload that cannot be
-/// decoded has no headers.
+/// The headers in the payload of a content header frame. It costs nothing until it is asked; a payload that
+/// cannot be decoded has no headers.
 #[derive(Debug)]
 pub struct MessageHeaders<'a> {
     payload: &'a [u8],
@@ -147,10 +148,10 @@ fn hash_value(hash: StableHash, value: FieldValue<'_>) -> StableHash {
     }
 }
 
-/// Is the header what the binding asks for? By value, as RabbitMQ 4.3 compares: integers of any width among themselves,
-/// floats likewise, timestamps with timestamps (4.x multiplies one of them by 1000; 3.10 does not), both kinds of strings
-/// are strings. Within arrays and tables the type counts too. It descends as deep as the binding's value, which the
-/// decoder of the bind has bounded.
+/// Is the header what the binding asks for? By value, as RabbitMQ 4.3 compares: integers of any width among
+/// themselves, floats likewise, timestamps with timestamps (4.x multiplies one of them by 1000; 3.10 does not),
+/// both kinds of strings are strings. Within arrays and tables the type counts too. It descends as deep as the
+/// binding's value, which the decoder of the bind has bounded.
 fn equivalent(header: FieldValue<'_>, value: &Value) -> bool {
     match (Number::of_header(&header), Number::of_value(value)) {
         (Some(a), Some(b)) => return a == b,
@@ -255,8 +256,8 @@ impl Mode {
         })
     }
 
-    /// The mode of a binding. What [`validate`] refuses can still come, when a merge changes an exchange's kind under
-    /// its bindings; it counts as absent, which is `all`.
+    /// The mode of a binding. What [`validate`] refuses can still come, when a merge changes an exchange's kind
+    /// under its bindings; it counts as absent, which is `all`.
     fn of(arguments: &Arguments) -> Self {
         arguments.get("x-match").and_then(Value::as_bytes).and_then(Self::from_name).unwrap_or(Self::All)
     }

@@ -1,7 +1,7 @@
 //! Arguments of declarations and consumers: which are kept, and in which words the others are refused.
 //!
-//! The words are RabbitMQ 4.3's (`rabbit_amqqueue`: check_arguments_type_and_value), because clients and their users
-//! search for them. Read first: `model/known_arguments.rs`, which says what each argument takes.
+//! The words are RabbitMQ 4.3's (`rabbit_amqqueue`: check_arguments_type_and_value), because clients and their
+//! users search for them. Read first: `model/known_arguments.rs`, which says what each argument takes.
 
 use alloc::format;
 use alloc::string::String;
@@ -27,8 +27,8 @@ pub(super) struct ArgumentsOf<'a> {
 }
 
 impl ArgumentsOf<'_> {
-    /// Known arguments that are not built, or have a value that they do not take, are refused by name; ignored ones are
-    /// left out, unknown ones are kept and mean nothing.
+    /// Known arguments that are not built, or have a value that they do not take, are refused by name; ignored
+    /// ones are left out, unknown ones are kept and mean nothing.
     pub(super) fn check(self, arguments: Arguments) -> Result<Arguments, Exception> {
         let mut kept = Vec::new();
         for (key, value) in arguments.0 {
@@ -109,8 +109,8 @@ pub(super) fn read(method: MethodId, table: Table<'_>) -> Result<Arguments, Exce
     })
 }
 
-/// Takes out what only another type of queue has: for a queue of another type that becomes a classic one, and its
-/// consumers.
+/// Takes out what only another type of queue has: for a queue of another type that becomes a classic one, and
+/// its consumers.
 pub(super) fn drop_foreign(place: &str, arguments: &mut Arguments) {
     let is_foreign =
         |key: &[u8]| find(place, Feature::Argument, key).is_some_and(|entry| entry.status == Status::Foreign);

@@ -8,9 +8,9 @@
 //!                                              ▼                                     ▼          ▼
 //!                                            goes on              settlements, commit-ok       406
 //! ```
-//! A commit that fails leaves what was stored (RabbitMQ: `partial tx completion`), but settles nothing: who takes from one
-//! queue and publishes to the next would lose what the next one refused (RabbitMQ does). Invariant: the bytes of kept publishes are in `Shared::unfinished_bytes` until the
-//! host has them.
+//! A commit that fails leaves what was stored (RabbitMQ: `partial tx completion`), but settles nothing: who
+//! takes from one queue and publishes to the next would lose what the next one refused (RabbitMQ does).
+//! Invariant: the bytes of kept publishes are in `Shared::unfinished_bytes` until the host has them.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -174,8 +174,8 @@ impl<C> Channel<C> {
         commit.owed.is_empty() && tx.publishes.is_empty()
     }
 
-    /// Settles and answers, if nothing is owed any more. After a failure the channel closes, which gives back what it
-    /// holds.
+    /// Settles and answers, if nothing is owed any more. After a failure the channel closes, which gives back
+    /// what it holds.
     pub(crate) fn end_commit<H: Host<Channel = C>>(
         &mut self,
         shared: &mut Shared,

@@ -1,7 +1,7 @@
 //! The consumers of one channel: tag to number and back.
 //!
-//! Invariant: entries rise by number (numbers are drawn in order and never reused), so a delivery finds its consumer by
-//! binary search. By tag is a scan: only consume and cancel need it.
+//! Invariant: entries rise by number (numbers are drawn in order and never reused), so a delivery finds its
+//! consumer by binary search. By tag is a scan: only consume and cancel need it.
 
 use alloc::vec::Vec;
 use core::time::Duration;

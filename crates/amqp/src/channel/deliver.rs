@@ -16,8 +16,8 @@ use crate::host::Delivery;
 use crate::turn::Shared;
 
 impl<C> Channel<C> {
-    /// Writes a delivery and remembers it unless the consumer wants no acks. Beyond what a channel may hold its consumers
-    /// pause, and what was only offered is not taken. hot.
+    /// Writes a delivery and remembers it unless the consumer wants no acks. Beyond what a channel may hold its
+    /// consumers pause, and what was only offered is not taken. hot.
     pub(crate) fn deliver<const OFFERED: bool>(
         &mut self,
         shared: &mut Shared,
@@ -122,7 +122,8 @@ impl<C> Channel<C> {
         }
     }
 
-    /// The consumer ended at the server; the client is told if it can take it (RabbitMQ: consumer cancel notify).
+    /// The consumer ended at the server; the client is told if it can take it (RabbitMQ: consumer cancel
+    /// notify).
     pub(crate) fn cancel_consumer(&mut self, shared: &mut Shared, number: ConsumerNumber) {
         if matches!(&self.wait, Wait::Answer(pending) if pending.ends_consumer() == Some(number)) {
             // the client ends it too: cancel-ok, which follows, is all that it waits for

@@ -1,5 +1,5 @@
-//! channel.flow: a client that wants no deliveries for now (AMQP 0-9-1 §1.8.2.4). What had left its queue's home
-//! by then waits in the channel (`gate.rs`), and comes before all others when the client goes on.
+//! channel.flow: a client that wants no deliveries for now (AMQP 0-9-1 §1.8.2.4). What had left its queue's
+//! home by then waits in the channel (`gate.rs`), and comes before all others when the client goes on.
 
 use leveret_model::Settlement;
 use leveret_wire::method::{ChannelFlow, ChannelFlowOk};

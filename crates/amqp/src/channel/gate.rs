@@ -1,11 +1,12 @@
-//! What keeps deliveries from a client that could take them otherwise: it stopped the flow (`flow.rs`), or it holds as many
-//! as `basic.qos` with `global` lets its consumers hold together. A channel without either has no gate and pays nothing.
+//! What keeps deliveries from a client that could take them otherwise: it stopped the flow (`flow.rs`), or it
+//! holds as many as `basic.qos` with `global` lets its consumers hold together. A channel without either has no
+//! gate and pays nothing.
 //!
-//! A queue here keeps what is not let through: its consumer pauses (`pause.rs`). What had left a home elsewhere waits
-//! here, and comes before all that follows.
+//! A queue here keeps what is not let through: its consumer pauses (`pause.rs`). What had left a home elsewhere
+//! waits here, and comes before all that follows.
 //!
-//! Invariants: no more waits here than the windows of the channel's consumers elsewhere let through, which stay closed
-//! while it pauses; a channel in whose gate something waits is paused.
+//! Invariants: no more waits here than the windows of the channel's consumers elsewhere let through, which stay
+//! closed while it pauses; a channel in whose gate something waits is paused.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -13,17 +14,15 @@ use alloc::vec::Vec;
 
 use leveret_model::{Body, ConsumerNumber, Held, Message, Terms};
 
-use super::Channel;
 use super::transaction::Transaction;
 use super::unacked::Unacked;
 use crate::host::Delivery;
-use crate::turn::Shared;
 
 /// A delivery that waits, with bytes of its own: it must not hold the block in which it came.
 #[derive(Debug)]
-struct WaitingDelivery {
-    held: Held,
-    no_ack: bool,
+pub(super) struct WaitingDelivery {
+    pub(super) held: Held,
+    pub(super) no_ack: bool,
     redelivered: bool,
     address: Box<[u8]>,
     header: Box<[u8]>,
@@ -33,7 +32,7 @@ struct WaitingDelivery {
 
 impl WaitingDelivery {
     /// As it came.
-    fn delivery(&self) -> Delivery<'_> {
+    pub(super) fn delivery(&self) -> Delivery<'_> {
         let Self { held, redelivered, address, header, body, terms, .. } = self;
         let message = Message { address, header, body: Body::Flat(body), terms: *terms };
         Delivery { held: *held, redelivered: *redelivered, message }
@@ -47,7 +46,8 @@ pub(super) struct Gate {
     pub(super) stopped: bool,
     /// Messages that the channel's consumers may hold together; 0 is no limit.
     prefetch: u16,
-    /// How many of what the channel holds were asked for with `basic.get`, at most: those do not count (RabbitMQ).
+    /// How many of what the channel holds were asked for with `basic.get`, at most: those do not count
+    /// (RabbitMQ).
     gets: usize,
     /// In the order in which it came.
     waiting: VecDeque<WaitingDelivery>,
@@ -57,7 +57,7 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Deliveries may pass as if there were no gate.
-    fn is_spare(&self) -> bool {
+    pub(super) fn is_spare(&self) -> bool {
         !self.stopped && self.prefetch == 0 && self.waiting.is_empty()
     }
 
@@ -86,6 +86,45 @@ impl Gate {
         held - self.gets.min(held) < most
     }
 
+    /// So many from now on.
+    pub(super) fn limit(&mut self, prefetch: u16, unacked: &Unacked) {
+        self.prefetch = prefetch;
+        self.gets = unacked.iter().filter(is_of_get).count();
+    }
+
+    /// The channel holds one more that was asked for.
+    pub(super) fn count_get(&mut self) {
+        self.gets += 1;
+    }
+
+    pub(super) fn note_consumer_left(&mut self) {
+        self.consumer_left = true;
+    }
+
+    /// All that waits; `give_back` gets what waited for consumers that are not `known` any more.
+    pub(super) fn take_waiting(
+        &mut self,
+        known: impl Fn(ConsumerNumber) -> bool,
+        give_back: &mut impl FnMut(Held),
+    ) -> VecDeque<WaitingDelivery> {
+        let mut waiting = core::mem::take(&mut self.waiting);
+        if core::mem::take(&mut self.consumer_left) {
+            waiting.retain(|waiting| {
+                let known = known(waiting.held.consumer);
+                if !known && !waiting.no_ack {
+                    give_back(waiting.held);
+                }
+                known
+            });
+        }
+        waiting
+    }
+
+    /// What may not go yet.
+    pub(super) fn put_back(&mut self, waiting: VecDeque<WaitingDelivery>) {
+        self.waiting = waiting;
+    }
+
     /// Keeps one more.
     pub(super) fn keep(&mut self, delivery: &Delivery<'_>, no_ack: bool) {
         let Delivery { held, redelivered, message } = *delivery;
@@ -101,73 +140,4 @@ impl Gate {
 
 fn is_of_get(held: &Held) -> bool {
     held.consumer == ConsumerNumber::OF_GET
-}
-
-impl<C> Channel<C> {
-    /// The limit of all consumers of the channel together, from now on; 0 lifts it (RabbitMQ 3.10: at once).
-    pub(super) fn set_channel_prefetch(&mut self, prefetch: u16) {
-        if prefetch > 0 || self.gate.is_some() {
-            let gets = self.unacked.iter().filter(is_of_get).count();
-            let gate = self.gate.get_or_insert_default();
-            (gate.prefetch, gate.gets) = (prefetch, gets);
-        }
-        self.drop_spare_gate();
-    }
-
-    /// The channel holds one more that was asked for.
-    pub(super) fn count_get(&mut self) {
-        if let Some(gate) = &mut self.gate {
-            gate.gets += 1;
-        }
-    }
-
-    /// A consumer of the channel ended.
-    pub(super) fn note_consumer_left(&mut self) {
-        if let Some(gate) = &mut self.gate {
-            gate.consumer_left = true;
-        }
-    }
-
-    /// Consumers here may be offered messages, as far as the gate goes.
-    pub(super) fn gate_is_open(&mut self) -> bool {
-        let Self { gate, unacked, tx, .. } = self;
-        gate.as_mut().is_none_or(|gate| gate.passes(false, unacked, tx.as_deref()))
-    }
-
-    /// Sends what waits and may go now; `give_back` gets what waited for consumers that ended. (A delivery without acks that
-    /// waits behind one with acks waits with it: only who stops the flow and sets a limit can have both.)
-    pub(super) fn open_gate(&mut self, shared: &mut Shared, give_back: &mut impl FnMut(Held)) {
-        let Some(gate) = &mut self.gate else { return };
-        let mut waiting = core::mem::take(&mut gate.waiting);
-        if core::mem::take(&mut gate.consumer_left) {
-            let consumers = &self.consumers;
-            waiting.retain(|waiting| {
-                let known = consumers.get(waiting.held.consumer).is_some();
-                if !known && !waiting.no_ack {
-                    give_back(waiting.held);
-                }
-                known
-            });
-        }
-        while let Some(next) = waiting.pop_front() {
-            let Self { gate, unacked, tx, .. } = self;
-            if gate.as_mut().is_some_and(|gate| !gate.passes(next.no_ack, unacked, tx.as_deref())) {
-                waiting.push_front(next);
-                break;
-            }
-            if self.deliver::<false>(shared, &next.delivery()).is_err() && !next.no_ack {
-                give_back(next.held);
-            }
-        }
-        if let Some(gate) = &mut self.gate {
-            gate.waiting = waiting;
-        }
-        self.drop_spare_gate();
-    }
-
-    fn drop_spare_gate(&mut self) {
-        if self.gate.as_ref().is_some_and(|gate| gate.is_spare()) {
-            self.gate = None;
-        }
-    }
 }

@@ -7,10 +7,11 @@
 //!                                                                              └► NotNow: waits for resume
 //!   while it waits: frames ──► deferred ──► replayed through on_frame, until the output is full: waits for room there
 //! ```
-//! Invariants: `content` is only there while nothing but room is waited for, so a message is never torn by an answer; a channel
-//! that waits is never given a frame.
+//! Invariants: `content` is only there while nothing but room is waited for, so a message is never torn by an
+//! answer; a channel that waits is never given a frame.
 
 mod ack_timeout;
+mod ages;
 mod answers;
 mod arguments;
 mod assembly;
@@ -31,6 +32,7 @@ mod settle;
 mod topology;
 mod transaction;
 mod unacked;
+mod waiting;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -39,7 +41,6 @@ use bytes::Bytes;
 use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Held, Instant, Name, ReplyCode, Settlement};
 use leveret_wire::{FrameHead, FrameKind, Method, decode_ack, decode_publish};
 
-use self::ack_timeout::Ages;
 pub(crate) use self::assembly::Assembly;
 use self::assembly::Expect;
 use self::confirms::Confirms;
@@ -130,8 +131,6 @@ pub(crate) struct Channel<C> {
     last_queue: Name,
     /// While the client wants no deliveries (channel.flow), or no more than so many (basic.qos with global).
     gate: Option<Box<Gate>>,
-    /// Since when deliveries are held, about; none before the connection has looked.
-    ages: Option<Box<Ages>>,
 }
 
 impl<C: Default> Channel<C> {
@@ -154,7 +153,6 @@ impl<C: Default> Channel<C> {
             prefetch: 0,
             last_queue: Name::default(),
             gate: None,
-            ages: None,
         }
     }
 }

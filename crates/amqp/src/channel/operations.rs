@@ -76,7 +76,8 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// It deletes a queue, and its client is told when that is done: before it is told of its consumers, as by RabbitMQ.
+    /// It deletes a queue, and its client is told when that is done: before it is told of its consumers, as by
+    /// RabbitMQ.
     pub(super) fn precedes_cancel(&self) -> bool {
         matches!(self.reply, Reply::QueueDeleteOk)
     }
@@ -307,8 +308,8 @@ fn declare_queue<H: Host>(
     Ok((operation, Reply::QueueDeclareOk { name, no_wait: m.no_wait }))
 }
 
-/// A method that has no place here: not built yet, for the connection, or only for servers to send. Of a family (tx) the
-/// requests are in the table.
+/// A method that has no place here: not built yet, for the connection, or only for servers to send. Of a family
+/// (tx) the requests are in the table.
 fn misplaced(id: MethodId, name: &str) -> Exception {
     match demand(name, Feature::Method, name.as_bytes(), id) {
         Err(not_built) => not_built,

@@ -27,9 +27,9 @@ impl<C> Channel<C> {
         self.unacked.len() >= shared.config.unacked_per_channel_max
     }
 
-    /// Ends the pause, if the channel may hold one more for each of its consumers: so those that wake up were paid for by as
-    /// many settlements. Under a limit of the client's it ends with the first one, which is all that the client may be
-    /// about to settle. True if it did.
+    /// Ends the pause, if the channel may hold one more for each of its consumers: so those that wake up were
+    /// paid for by as many settlements. Under a limit of the client's it ends with the first one, which is all
+    /// that the client may be about to settle. True if it did.
     pub(crate) fn end_pause(&mut self, shared: &mut Shared, give_back: &mut impl FnMut(Held)) -> bool {
         let max = shared.config.unacked_per_channel_max;
         let room = if self.gate.is_some() {

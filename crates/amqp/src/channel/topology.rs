@@ -1,8 +1,9 @@
-//! Methods about exchanges, queues and bindings: from fields to [`Operation`]s, with the rules that need no broker.
+//! Methods about exchanges, queues and bindings: from fields to [`Operation`]s, with the rules that need no
+//! broker.
 //!
-//! What is not built yet is refused from the one table, `model/surface.rs`. Whether a thing exists, equals what is asked, or
-//! may be touched is the broker's business; so is the rule that `amq.` names cannot be *created*, because declaring an
-//! existing one again is fine.
+//! What is not built yet is refused from the one table, `model/surface.rs`. Whether a thing exists, equals what
+//! is asked, or may be touched is the broker's business; so is the rule that `amq.` names cannot be *created*,
+//! because declaring an existing one again is fine.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -25,7 +26,8 @@ use crate::exception::{Exception, MethodId};
 use crate::host::{Bind, Operation};
 use crate::surface::demand_flag;
 
-/// The name of an exchange or a queue, without ends of lines (RabbitMQ: strip_cr_lf): it is shown in logs and lists.
+/// The name of an exchange or a queue, without ends of lines (RabbitMQ: strip_cr_lf): it is shown in logs and
+/// lists.
 pub(super) fn to_plain_name(method: MethodId, what: &str, bytes: &[u8]) -> Result<Name, Exception> {
     let name = to_name(method, what, bytes)?;
     if name.contains(['\r', '\n']) {
@@ -66,8 +68,8 @@ pub(super) fn exchange_declare(
     let arguments_of = ArgumentsOf { method: id, place: PLACE, kind: "exchange", name: &name, vhost };
     let table = arguments_of.check(arguments::read(id, m.arguments)?)?;
     let Some(kind) = ExchangeKind::from_name(m.kind) else {
-        // RabbitMQ answered 503 before 4.x; the channel is enough to close. The two that its registry has no module for
-        // are `invalid` there.
+        // RabbitMQ answered 503 before 4.x; the channel is enough to close. The two that its registry has no
+        // module for are `invalid` there.
         let why = if matches!(m.kind, b"" | b"system") { "invalid" } else { "unknown" };
         let text = format!("{why} exchange type '{}'", m.kind.escape_ascii());
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
@@ -224,7 +226,8 @@ fn bind(
     Ok(Bind { destination, source, key: RoutingKey::new(key), arguments })
 }
 
-/// The name of an exchange that is declared or changed; the default one cannot be (RabbitMQ: check_not_default_exchange).
+/// The name of an exchange that is declared or changed; the default one cannot be (RabbitMQ:
+/// check_not_default_exchange).
 fn exchange_name(id: MethodId, bytes: &[u8]) -> Result<Name, Exception> {
     let name = to_plain_name(id, "exchange name", bytes)?;
     if name.is_empty() {

@@ -1,5 +1,5 @@
-//! Channels whose consumers pause, because they hold as much as a channel may (`limits::UNACKED_PER_CHANNEL_MAX`), or as
-//! their clients want.
+//! Channels whose consumers pause, because they hold as much as a channel may
+//! (`limits::UNACKED_PER_CHANNEL_MAX`), or as their clients want.
 //!
 //! Read first: `channel/pause.rs`.
 
@@ -28,8 +28,8 @@ impl<C> Connection<C> {
         self.channels.look(channel).is_some_and(|open| open.is_paused(consumer))
     }
 
-    /// Ends the pauses of channels that have room again, after what waited in them was sent; `each` gets their consumers, to
-    /// whom messages may be offered, and `give_back` what waited for consumers that ended.
+    /// Ends the pauses of channels that have room again, after what waited in them was sent; `each` gets their
+    /// consumers, to whom messages may be offered, and `give_back` what waited for consumers that ended.
     pub fn end_pauses(
         &mut self,
         mut each: impl FnMut(ChannelKey, ConsumerNumber),

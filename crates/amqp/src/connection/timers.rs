@@ -75,8 +75,8 @@ impl<C> Connection<C> {
         }
     }
 
-    /// Once it is open a connection looks at its deliveries now and then, whether there are any or not: so none of them
-    /// costs anything when it comes.
+    /// Once it is open a connection looks at its deliveries now and then, whether there are any or not: so none
+    /// of them costs anything when it comes.
     pub(super) fn plan_ack_look(&mut self) {
         let of_server = self.shared.config.consumer_timeout.unwrap_or(Duration::MAX);
         self.ages_due = self.now + (of_server / 16).clamp(Duration::from_millis(10), ACK_AGE_LOOK);

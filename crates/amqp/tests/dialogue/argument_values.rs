@@ -1,4 +1,5 @@
-//! Values of arguments that are known: of the wrong type, out of their bounds, or for other queues (RabbitMQ 3.10.8: 406).
+//! Values of arguments that are known: of the wrong type, out of their bounds, or for other queues (RabbitMQ
+//! 3.10.8: 406).
 
 use leveret_amqp::host::Operation;
 use leveret_model::Value;

@@ -301,7 +301,8 @@ fn recover_gives_everything_back() {
     assert_eq!(settled(&mut talk).len(), 5);
 }
 
-/// A get that waited would wait for acks that come behind it; so it closes its channel, which gives back what it held.
+/// A get that waited would wait for acks that come behind it; so it closes its channel, which gives back what
+/// it held.
 #[test]
 fn a_get_beyond_what_a_channel_may_hold_closes_it_and_gives_all_back() {
     const MOST: usize = 1_000;

@@ -146,7 +146,8 @@ fn the_user_id_is_looked_at_after_the_expiration() {
     talk.hears_channel_close(1, 406, (60, 40), text);
 }
 
-/// RabbitMQ's order of checks: a user without the right, or with a wrong name, hears of that and not of the properties.
+/// RabbitMQ's order of checks: a user without the right, or with a wrong name, hears of that and not of the
+/// properties.
 #[test]
 fn what_is_wrong_with_the_exchange_comes_before_the_properties() {
     for properties in [

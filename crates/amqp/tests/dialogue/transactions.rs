@@ -111,8 +111,8 @@ fn a_commit_waits_for_owed_answers_and_a_held_publish_and_what_follows_waits_too
     talk.hears_nothing();
 }
 
-/// The other publishes stand. The acks do not (RabbitMQ's do): what the client took from one queue must not be lost because
-/// the next one refused it.
+/// The other publishes stand. The acks do not (RabbitMQ's do): what the client took from one queue must not be
+/// lost because the next one refused it.
 #[test]
 fn a_commit_of_which_a_publish_is_refused_closes_the_channel_with_406_and_settles_nothing() {
     for later in [true, false] {

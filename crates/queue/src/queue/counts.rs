@@ -1,9 +1,11 @@
 //! What happened to the messages of a queue at this home.
 //!
-//! No message pays for it on its way through: what each would have to count is taken from numbers that are there anyway
-//! (places, deliveries of a turn, what is held), and only what is rare is counted where it happens.
+//! No message pays for it on its way through: what each would have to count is taken from numbers that are
+//! there anyway (places, deliveries of a turn, what is held), and only what is rare is counted where it
+//! happens.
 
-use super::Queue;
+use leveret_model::Position;
+
 use super::rules::{Cause, Departure};
 
 /// Numbers since the queue came to this home.
@@ -80,20 +82,13 @@ impl Counts {
             *counter += 1;
         }
     }
-}
 
-impl Queue {
-    /// What happened to the messages of the queue at this home.
-    #[must_use]
-    pub fn counts(&self) -> QueueCounts {
-        let Counts { counted, taken_over } = &self.counts;
+    /// All of them; `next` is the place of the next message, `unacked` what clients hold.
+    pub(super) fn all(&self, next: Position, unacked: u64) -> QueueCounts {
+        let Self { counted, taken_over } = self;
         let given = counted.delivered + taken_over;
-        let not_acked = counted.requeued + counted.rejected + self.unacked();
-        QueueCounts {
-            // places begin at 1
-            published: self.next_position().0 - 1,
-            acked: given.saturating_sub(not_acked),
-            ..*counted
-        }
+        let not_acked = counted.requeued + counted.rejected + unacked;
+        // places begin at 1
+        QueueCounts { published: next.0 - 1, acked: given.saturating_sub(not_acked), ..*counted }
     }
 }

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use leveret_model::limits::TURN_DISPATCH_MAX;
 use leveret_model::{Instant, Position, Terms};
 
+use super::counts::QueueCounts;
 use super::entry::Entry;
 use super::rules::Departure;
 use super::{MessageRef, Queue};
@@ -62,6 +63,12 @@ impl Queue {
         let departures = self.ready.ruled_mut().map(super::ruled::Ruled::take_departures).unwrap_or_default();
         self.counts.depart(&departures);
         departures
+    }
+
+    /// What happened to the messages of the queue at this home.
+    #[must_use]
+    pub fn counts(&self) -> QueueCounts {
+        self.counts.all(self.next_position(), self.unacked())
     }
 
     /// What is expired or over the length leaves now, up to the bound of a turn, unless consumers may be about

@@ -80,7 +80,8 @@ impl Rules {
         self.max_length.is_some_and(|max| messages > max) || self.max_bytes.is_some_and(|max| bytes > max)
     }
 
-    /// The queue has no room for any message, whoever waits for it (RabbitMQ counts before it looks for a consumer).
+    /// The queue has no room for any message, whoever waits for it (RabbitMQ counts before it looks for a
+    /// consumer).
     pub(super) fn takes_none(&self) -> bool {
         self.max_length == Some(0)
     }

@@ -1,5 +1,5 @@
-//! Consumers that pause because their channel holds as much as it may (`limits::UNACKED_PER_CHANNEL_MAX`), or as its
-//! client wants.
+//! Consumers that pause because their channel holds as much as it may (`limits::UNACKED_PER_CHANNEL_MAX`), or
+//! as its client wants.
 //!
 //! A queue here is told that such a consumer is full, and it sleeps until it is woken. A home elsewhere runs
 //! out of window: what it may send is withheld until the pause ends. Both cost no more than one look for each

@@ -9,6 +9,7 @@ mod declaring;
 mod early;
 mod exchanges;
 mod flow;
+mod holding;
 mod kept;
 mod lifetimes;
 mod limits;
