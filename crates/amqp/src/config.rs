@@ -2,10 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use leveret_model::limits::{
-    BODY_BYTES_MAX, CHANNEL_MAX, DEFERRED_BYTES_MAX, DEFERRED_PER_CONNECTION_BYTES_MAX, FRAME_BYTES_MAX,
-    HEARTBEAT_S, HELD_PUBLISH_BYTES_MAX, SHOWN_NAME_BYTES_MAX, UNACKED_PER_CHANNEL_MAX,
+    BODY_BYTES_MAX, CHANNEL_MAX, CONSUMER_TIMEOUT, DEFERRED_BYTES_MAX, DEFERRED_PER_CONNECTION_BYTES_MAX,
+    FRAME_BYTES_MAX, HEARTBEAT_S, HELD_PUBLISH_BYTES_MAX, SHOWN_NAME_BYTES_MAX, UNACKED_PER_CHANNEL_MAX,
 };
 use leveret_model::{Arguments, Name, RoutingKey, Value};
 use leveret_wire::{FieldValue, Table, encode_arguments};
@@ -33,12 +34,14 @@ pub struct Config {
     pub server_properties: Vec<u8>,
     /// Quorum queues and streams are taken as classic queues; else they are refused.
     pub substitute_queue_types: bool,
+    /// How long a client may hold a delivery, unless its queue or consumer says otherwise; `None` for ever.
+    pub consumer_timeout: Option<Duration>,
     /// SASL mechanisms, separated by spaces.
     pub mechanisms: &'static str,
 }
 
-/// What we can do, under the names that clients look for (RabbitMQ: capabilities). Only what is here: some clients switch
-/// features off when a key is missing, none when one is false.
+/// What we can do, under the names that clients look for (RabbitMQ: capabilities). Only what is here: some
+/// clients switch features off when a key is missing, none when one is false.
 const CAPABILITIES: &[&str] = &[
     "publisher_confirms",
     "exchange_exchange_bindings",
@@ -52,7 +55,8 @@ const CAPABILITIES: &[&str] = &[
 ];
 
 impl Config {
-    /// The defaults, with the server's version (three numbers: some clients parse it) and the name of its cluster.
+    /// The defaults, with the server's version (three numbers: some clients parse it) and the name of its
+    /// cluster.
     #[must_use]
     pub fn new(version: &str, cluster_name: &str) -> Self {
         let text = |text: &str| Value::LongString(text.as_bytes().into());
@@ -81,6 +85,7 @@ impl Config {
             held_publish_bytes_max: HELD_PUBLISH_BYTES_MAX,
             server_properties,
             substitute_queue_types: false,
+            consumer_timeout: Some(CONSUMER_TIMEOUT),
             mechanisms: "PLAIN AMQPLAIN",
         }
     }

@@ -113,6 +113,8 @@ pub struct Connection<C> {
     blocked: bool,
     /// The output is one heartbeat and nothing else.
     beat_only: bool,
+    /// When to look next how long deliveries are held.
+    ages_due: Instant,
     /// The client asked to close.
     leaving: Leaving,
     /// When the input under way came.
@@ -156,6 +158,7 @@ impl<C> Connection<C> {
             without_room: Vec::new(),
             blocked: false,
             beat_only: false,
+            ages_due: Instant::FAR,
             leaving: Leaving::No,
             now,
         }
@@ -245,7 +248,7 @@ impl<C> Connection<C> {
     {
         self.now = now;
         let Some(open) = self.channels.opening(channel) else { return };
-        if let Err(exception) = open.end_commit(&mut self.shared) {
+        if let Err(exception) = open.end_commit(&mut self.shared, host) {
             self.raise(channel.number, &exception, host);
         }
         self.replay(channel.number, host);

@@ -6,6 +6,7 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 use leveret_model::{
@@ -158,6 +159,10 @@ impl Host for Broker {
             return Err(Refusal::new(ReplyCode::NotAllowed, "no"));
         }
         Ok(VhostOpening::Now)
+    }
+
+    fn ack_timeout(&self, _: QueueHandle) -> Option<Duration> {
+        None
     }
 
     fn publish(

@@ -6,11 +6,12 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use leveret_model::definition::{ExchangeDefinition, QueueDefinition};
 use leveret_model::{
     Arguments, ChannelKey, ChannelNumber, ConsumerNumber, ConsumerTerms, Held, Instant, Message, Name,
-    PublishNumber, Refusal, ReplyCode, RoutingKey, Settlement,
+    PublishNumber, QueueHandle, Refusal, ReplyCode, RoutingKey, Settlement,
 };
 
 /// A message that a client publishes, complete.
@@ -230,6 +231,10 @@ pub trait Host {
     /// A queue of a type that is not here was declared and is taken as a classic one
     /// (`Config::substitute_queue_types`).
     fn queue_type_substituted(&mut self, queue: &Name, kind: &'static str);
+
+    /// How long a delivery of that queue may be held, if the queue says so (`x-consumer-timeout`); zero is for
+    /// ever.
+    fn ack_timeout(&self, queue: QueueHandle) -> Option<Duration>;
 
     /// A name for a queue whose client leaves that to the server.
     fn draw_queue_name(&mut self) -> Name;

@@ -110,7 +110,11 @@ fn other_arguments(place: &str, what: &str, asked: &Arguments, current: &Argumen
         };
         if !equal {
             let key = String::from_utf8_lossy(key);
-            return Some(inequivalent(&key, what, &shown(asked.as_ref()), &shown(current.as_ref())));
+            let (asked, current) = match (&asked, &current) {
+                (Some(asked), Some(current)) => (quoted(asked), quoted(current)),
+                _ => (shown(asked.as_ref()), shown(current.as_ref())),
+            };
+            return Some(inequivalent(&key, what, &asked, &current));
         }
     }
     None
@@ -121,29 +125,35 @@ fn inequivalent(key: &str, what: &str, asked: &str, current: &str) -> Refusal {
     Refusal::new(ReplyCode::PreconditionFailed, text)
 }
 
-/// RabbitMQ: `rabbit_misc:val/1` and its names of types.
+/// RabbitMQ: `rabbit_misc:val/1`, which names the type only if the other side has no value.
 fn shown(value: Option<&Value>) -> String {
-    let Some(value) = value else { return "none".to_string() };
-    let (text, kind) = match value {
-        Value::Bool(on) => (on.to_string(), "bool"),
-        Value::I8(n) => (n.to_string(), "byte"),
-        Value::U8(n) => (n.to_string(), "unsignedbyte"),
-        Value::I16(n) => (n.to_string(), "short"),
-        Value::U16(n) => (n.to_string(), "unsignedshort"),
-        Value::I32(n) => (n.to_string(), "signedint"),
-        Value::U32(n) => (n.to_string(), "unsignedint"),
-        Value::I64(n) => (n.to_string(), "long"),
-        Value::F32(n) => (n.to_string(), "float"),
-        Value::F64(n) => (n.to_string(), "double"),
-        Value::Decimal(scale, unscaled) => (format!("{unscaled}e-{scale}"), "decimal"),
-        Value::LongString(bytes) => (String::from_utf8_lossy(bytes).into_owned(), "longstr"),
-        Value::Bytes(bytes) => (format!("{} bytes", bytes.len()), "binary"),
-        Value::Array(items) => (format!("{} values", items.len()), "array"),
-        Value::Timestamp(seconds) => (seconds.to_string(), "timestamp"),
-        Value::Table(table) => (format!("{} entries", table.0.len()), "table"),
-        Value::Void => ("undefined".to_string(), "void"),
+    match value {
+        None => "none".to_string(),
+        Some(value) => format!("the value {} of type '{}'", quoted(value), value.type_name()),
+    }
+}
+
+fn quoted(value: &Value) -> String {
+    let text = match value {
+        Value::Bool(on) => on.to_string(),
+        Value::I8(n) => n.to_string(),
+        Value::U8(n) => n.to_string(),
+        Value::I16(n) => n.to_string(),
+        Value::U16(n) => n.to_string(),
+        Value::I32(n) => n.to_string(),
+        Value::U32(n) => n.to_string(),
+        Value::I64(n) => n.to_string(),
+        Value::F32(n) => n.to_string(),
+        Value::F64(n) => n.to_string(),
+        Value::Decimal(scale, unscaled) => format!("{unscaled}e-{scale}"),
+        Value::LongString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        Value::Array(items) => format!("{} values", items.len()),
+        Value::Timestamp(seconds) => seconds.to_string(),
+        Value::Table(table) => format!("{} entries", table.0.len()),
+        Value::Void => "undefined".to_string(),
     };
-    format!("the value '{text}' of type '{kind}'")
+    format!("'{text}'")
 }
 
 #[cfg(test)]

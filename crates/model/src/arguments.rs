@@ -62,6 +62,30 @@ impl Value {
         })
     }
 
+    /// RabbitMQ's name of the type, which its refusals contain.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Bool(_) => "bool",
+            Self::I8(_) => "byte",
+            Self::U8(_) => "unsignedbyte",
+            Self::I16(_) => "short",
+            Self::U16(_) => "unsignedshort",
+            Self::I32(_) => "signedint",
+            Self::U32(_) => "unsignedint",
+            Self::I64(_) => "long",
+            Self::F32(_) => "float",
+            Self::F64(_) => "double",
+            Self::Decimal(..) => "decimal",
+            Self::LongString(_) => "longstr",
+            Self::Bytes(_) => "binary",
+            Self::Array(_) => "array",
+            Self::Timestamp(_) => "timestamp",
+            Self::Table(_) => "table",
+            Self::Void => "void",
+        }
+    }
+
     /// The bytes of a string.
     #[must_use]
     pub fn as_bytes(&self) -> Option<&[u8]> {

@@ -42,6 +42,9 @@ pub enum Accepts {
 }
 
 impl Accepts {
+    /// Longest time of a timer, milliseconds: ten years (RabbitMQ 4.3: check_expiry).
+    pub const TIMER_MS_MAX: i64 = Terms::EXPIRATION_MS_MAX as i64;
+
     /// True if the argument may have this value.
     #[must_use]
     pub fn takes(self, value: &Value) -> bool {
@@ -175,12 +178,10 @@ const fn consumer(key: &'static str, status: Status, accepts: Accepts) -> KnownA
 
 use Accepts::{Any, Bool, Integer, OneOf, Text};
 
-const MODES: Accepts = OneOf(&["default", "lazy"]);
 /// The names that RabbitMQ has had for where a queue is to live.
 const LOCATORS: Accepts = OneOf(&["client-local", "balanced", "min-masters", "least-leaders", "random"]);
 const OVERFLOWS: Accepts = OneOf(&["drop-head", "reject-publish", "reject-publish-dlx"]);
-/// Longest time of a timer, milliseconds: ten years (RabbitMQ 4.3: check_expiry).
-const TIMER_MS_MAX: i64 = Terms::EXPIRATION_MS_MAX as i64;
+const TIMER_MS_MAX: i64 = Accepts::TIMER_MS_MAX;
 const COUNT: Accepts = Integer(0, i64::MAX);
 const CACHE_SIZE: Accepts = Integer(1, DEDUPLICATION_ENTRIES_MAX as i64);
 
@@ -215,7 +216,7 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
         settings.kind = value.as_bytes().and_then(QueueKind::from_name).unwrap_or_default();
     })
     .note("classic; quorum and stream are refused with 406"),
-    queue("x-queue-mode", Ignored, MODES).note("every queue may keep its messages on disk"),
+    queue("x-queue-mode", Ignored, Any).note("every queue may keep its messages on disk"),
     queue("x-queue-version", Ignored, Integer(1, 2)).note("there is one version"),
     setting("x-message-ttl", Here, Integer(0, TIMER_MS_MAX), |settings, value| {
         settings.message_ttl = milliseconds(value);
@@ -241,7 +242,10 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     setting("x-single-active-consumer", Here, Bool, |settings, value| {
         settings.single_active_consumer = *value == Value::Bool(true);
     }),
-    queue("x-consumer-timeout", Later, Any),
+    setting("x-consumer-timeout", Here, Integer(0, TIMER_MS_MAX), |settings, value| {
+        settings.consumer_timeout = milliseconds(value);
+    })
+    .note("0 for none"),
     setting("x-message-deduplication", Here, Bool, |settings, value| {
         settings.deduplication.on = *value == Value::Bool(true);
     }),
@@ -262,7 +266,10 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     queue("x-queue-leader-locator", Ignored, LOCATORS).note("a queue lives where it is declared"),
     foreign(Owner::QuorumQueue, "x-dead-letter-strategy"),
     foreign(Owner::QuorumQueue, "x-quorum-initial-group-size"),
-    foreign(Owner::QuorumQueue, "x-quorum-target-group-size"),
+    queue("x-quorum-target-group-size", Ignored, Any)
+        .note("RabbitMQ 4.3 ignores it at classic queues as well"),
+    foreign(Owner::QuorumQueue, "x-delayed-retry-type"),
+    foreign(Owner::QuorumQueue, "x-consumer-disconnected-timeout"),
     foreign(Owner::QuorumQueue, "x-max-in-memory-length"),
     foreign(Owner::QuorumQueue, "x-max-in-memory-bytes"),
     foreign(Owner::Stream, "x-max-age"),
@@ -272,11 +279,12 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
     queue("x-ha-policy", Ignored, Any).note("RabbitMQ ignores it as well since 3.0"),
     queue("x-ha-policy-params", Ignored, Any).note("RabbitMQ ignores it as well since 3.0"),
     consumer("x-priority", Here, Integer(i64::MIN, i64::MAX)),
-    consumer("x-stream-offset", Later, Any),
+    consumer("x-stream-offset", Foreign, Any).note("of streams"),
+    consumer("x-consumer-timeout", Here, Integer(0, TIMER_MS_MAX)).note("0 for none"),
     consumer("x-cancel-on-ha-failover", Ignored, Bool).note("there are no mirrors to fail over to"),
-    consumer("x-stream-filter", Later, Any),
-    consumer("x-stream-match-unfiltered", Later, Any),
-    consumer("x-filter-match-type", Later, Any),
+    consumer("x-stream-filter", Foreign, Any).note("of streams"),
+    consumer("x-stream-match-unfiltered", Foreign, Any).note("of streams"),
+    consumer("x-filter-match-type", Foreign, Any).note("of streams"),
 ];
 
 /// The line of an argument at the method `place`.
@@ -285,7 +293,9 @@ pub fn find(place: &str, key: &[u8]) -> Option<&'static KnownArgument> {
     KNOWN_ARGUMENTS.iter().find(|known| known.owner.place() == place && known.key.as_bytes() == key)
 }
 
-fn milliseconds(value: &Value) -> Option<Duration> {
+/// The time that an argument gives.
+#[must_use]
+pub fn milliseconds(value: &Value) -> Option<Duration> {
     count(value).map(Duration::from_millis)
 }
 

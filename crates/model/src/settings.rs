@@ -80,6 +80,8 @@ pub struct QueueSettings {
     /// The highest priority that the queue tells apart; `None` for a queue without priorities.
     pub max_priority: Option<u8>,
     pub single_active_consumer: bool,
+    /// How long a client may hold a delivery; zero is for ever, `None` as the node says.
+    pub consumer_timeout: Option<Duration>,
     pub deduplication: Deduplication,
 }
 

@@ -29,6 +29,6 @@ pub use out_lane::OutLane;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 pub use queue::{
-    Cause, Delivered, Departure, DispatchOutcome, Egress, HeldPlace, Left, OutOfPlace, Queue, QueueEntry,
-    SubscribeRefused, Subscription, Taken, Window,
+    Cause, Delivered, Departure, DispatchOutcome, Egress, HeldPlace, Left, OutOfPlace, Queue, QueueCounts,
+    QueueEntry, SubscribeRefused, Subscription, Taken, Window,
 };

@@ -12,6 +12,7 @@
 mod consumer;
 mod consumers;
 mod contents;
+mod counts;
 mod dispatch;
 mod entry;
 mod lifetime;
@@ -35,6 +36,7 @@ use leveret_model::directory::QueueRecord;
 use leveret_model::limits::TABLE_KEEP_ENTRIES;
 use leveret_model::{ConsumerKey, Instant, NodeId, Position, QueueId, Seed, Settlement, Terms, Unread};
 
+pub use self::counts::QueueCounts;
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
 pub use self::entry::{OutOfPlace, QueueEntry};
 pub use self::resubscribe::HeldPlace;
@@ -42,6 +44,7 @@ pub use self::rules::{Cause, Departure};
 pub use self::subscription::{SubscribeRefused, Subscription, Window};
 
 use self::consumers::Consumers;
+use self::counts::Counts;
 use self::entry::Entry;
 use self::lifetime::Lifetime;
 use self::ready::Ready;
@@ -97,6 +100,7 @@ pub struct Queue {
     unacked_bytes: u64,
     consumers: Consumers,
     lifetime: Lifetime,
+    counts: Counts,
     /// Shards that are about to say what they have here, after a new link.
     named: Vec<Named>,
     /// On the shard's list for the end of this turn.
@@ -117,6 +121,7 @@ impl Queue {
             unacked_bytes: 0,
             consumers: Consumers::new(record.home, seed.part(1), settings.single_active_consumer),
             lifetime: Lifetime::new(&record.definition),
+            counts: Counts::default(),
             named: Vec::new(),
             listed: false,
         }
@@ -213,8 +218,12 @@ impl Queue {
         }
         let left = match how {
             Settlement::Ack => Left::Acked(entry.message),
-            Settlement::Reject => Left::Rejected(entry.message),
+            Settlement::Reject => {
+                self.counts.reject();
+                Left::Rejected(entry.message)
+            }
             Settlement::Requeue => {
+                self.counts.requeue(1);
                 self.ready.put_back(position, entry);
                 Left::Requeued
             }
@@ -242,12 +251,18 @@ impl Queue {
             self.unacked.insert(position, Unacked { entry, consumer });
             self.unacked_bytes += u64::from(entry.body_bytes);
         }
+        self.counts.deliver(1);
+        self.counts.redeliver(redelivered);
+        // what stood behind it and is late has left too (RabbitMQ: the count of get-ok)
+        self.enforce(now);
         Some(Taken { position, message: entry.message, redelivered, remaining: self.ready.len() })
     }
 
     /// Drops what is ready, and says how much that was. What is held stays held (RabbitMQ: queue.purge).
     pub fn purge(&mut self, arena: &mut Arena) -> u64 {
-        self.ready.clear(arena)
+        let purged = self.ready.clear(arena);
+        self.counts.purge(purged);
+        purged
     }
 
     /// The queue is deleted: every message leaves, every consumer ends. Returns the consumers, in the order in
@@ -328,7 +343,7 @@ impl Queue {
     }
 
     fn requeue_where(&mut self, of: impl Fn(&ConsumerKey, Position) -> bool) -> u64 {
-        let Self { unacked, unacked_bytes, consumers, ready, .. } = self;
+        let Self { unacked, unacked_bytes, consumers, ready, counts, .. } = self;
         let before = ready.len();
         // the table's order does not show: places are ordered, and consumers are woken in an order of their own
         // below
@@ -342,6 +357,7 @@ impl Queue {
             }
             !back
         });
+        counts.requeue(settled.len());
         settled.sort_unstable();
         for consumer in settled {
             consumers.settled(consumer);

@@ -1,7 +1,8 @@
 //! Headers exchanges (AMQP 0-9-1 §3.1.3.4; RabbitMQ: `x-match` with four values).
 //!
-//! A binding's arguments are its criteria: a header with that name must be there and be equal by value; a void value asks
-//! for its presence only. `x-match` is never a criterion, other `x-` keys are only with `all-with-x` and `any-with-x`.
+//! A binding's arguments are its criteria: a header with that name must be there and be equal by value; a void
+//! value asks for its presence only. `x-match` is never a criterion, other `x-` keys are only with `all-with-x`
+//! and `any-with-x`.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -43,8 +44,8 @@ impl Headers for NoHeaders {
     }
 }
 
-/// The headers in the payload of a content header frame. It costs nothing until it is asked; a payload that cannot be
-/// decoded has no headers.
+/// The headers in the payload of a content header frame. It costs nothing until it is asked; a payload that
+/// cannot be decoded has no headers.
 #[derive(Debug)]
 pub struct MessageHeaders<'a> {
     payload: &'a [u8],
@@ -147,9 +148,10 @@ fn hash_value(hash: StableHash, value: FieldValue<'_>) -> StableHash {
     }
 }
 
-/// Is the header what the binding asks for? By value, as RabbitMQ compares: numbers of any kind, a timestamp too, are
-/// numbers, both kinds of strings are strings, and a number is never a string. It descends as deep as the binding's
-/// value, which the decoder of the bind has bounded.
+/// Is the header what the binding asks for? By value, as RabbitMQ 4.3 compares: integers of any width among
+/// themselves, floats likewise, timestamps with timestamps (4.x multiplies one of them by 1000; 3.10 does not),
+/// both kinds of strings are strings. Within arrays and tables the type counts too. It descends as deep as the
+/// binding's value, which the decoder of the bind has bounded.
 fn equivalent(header: FieldValue<'_>, value: &Value) -> bool {
     match (Number::of_header(&header), Number::of_value(value)) {
         (Some(a), Some(b)) => return a == b,
@@ -169,11 +171,17 @@ fn equivalent(header: FieldValue<'_>, value: &Value) -> bool {
     }
 }
 
+/// Inside an array or a table: of the same type too (RabbitMQ compares the decoded pairs of type and value).
+fn identical(item: FieldValue<'_>, value: &Value) -> bool {
+    item.type_name() == value.type_name() && equivalent(item, value)
+}
+
 /// A number, however it came.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Number {
-    Integer(i128),
+    Integer(i64),
     Float(f64),
+    Timestamp(u64),
 }
 
 impl Number {
@@ -181,8 +189,8 @@ impl Number {
         Some(match *header {
             FieldValue::F32(n) => Self::Float(n.into()),
             FieldValue::F64(n) => Self::Float(n),
-            FieldValue::Timestamp(n) => Self::Integer(n.into()),
-            _ => Self::Integer(header.as_integer()?.into()),
+            FieldValue::Timestamp(n) => Self::Timestamp(n),
+            _ => Self::Integer(header.as_integer()?),
         })
     }
 
@@ -190,29 +198,15 @@ impl Number {
         Some(match *value {
             Value::F32(n) => Self::Float(n.into()),
             Value::F64(n) => Self::Float(n),
-            Value::Timestamp(n) => Self::Integer(n.into()),
-            _ => Self::Integer(value.as_integer()?.into()),
+            Value::Timestamp(n) => Self::Timestamp(n),
+            _ => Self::Integer(value.as_integer()?),
         })
-    }
-}
-
-impl PartialEq for Number {
-    /// A float equals the integer that it is exactly.
-    fn eq(&self, other: &Self) -> bool {
-        match (*self, *other) {
-            (Self::Integer(a), Self::Integer(b)) => a == b,
-            (Self::Float(a), Self::Float(b)) => a == b,
-            (Self::Float(a), Self::Integer(b)) | (Self::Integer(b), Self::Float(a)) => {
-                let whole = a as i128;
-                whole == b && whole as f64 == a
-            }
-        }
     }
 }
 
 fn equivalent_arrays(header: Array<'_>, values: &[Value]) -> bool {
     let mut items = header.iter();
-    values.iter().all(|value| matches!(items.next(), Some(Ok(item)) if equivalent(item, value)))
+    values.iter().all(|value| matches!(items.next(), Some(Ok(item)) if identical(item, value)))
         && items.next().is_none()
 }
 
@@ -224,7 +218,7 @@ fn equivalent_tables(header: Table<'_>, values: &Arguments) -> bool {
         return equivalent_sorted(header, values);
     }
     let is_in = |(name, item): (&[u8], FieldValue<'_>)| {
-        values.0.iter().any(|(key, value)| key[..] == *name && equivalent(item, value))
+        values.0.iter().any(|(key, value)| key[..] == *name && identical(item, value))
     };
     header.iter().all(|entry| entry.is_ok_and(is_in))
 }
@@ -239,7 +233,7 @@ fn equivalent_sorted(header: Table<'_>, values: &Arguments) -> bool {
         && items
             .iter()
             .zip(wanted)
-            .all(|((name, item), (key, value))| key[..] == **name && equivalent(*item, value))
+            .all(|((name, item), (key, value))| key[..] == **name && identical(*item, value))
 }
 
 /// How the criteria of one binding are joined.
@@ -262,8 +256,8 @@ impl Mode {
         })
     }
 
-    /// The mode of a binding. What [`validate`] refuses can still come, when a merge changes an exchange's kind under
-    /// its bindings; it counts as absent, which is `all`.
+    /// The mode of a binding. What [`validate`] refuses can still come, when a merge changes an exchange's kind
+    /// under its bindings; it counts as absent, which is `all`.
     fn of(arguments: &Arguments) -> Self {
         arguments.get("x-match").and_then(Value::as_bytes).and_then(Self::from_name).unwrap_or(Self::All)
     }
@@ -328,10 +322,14 @@ pub(crate) fn validate(arguments: &Arguments) -> Result<(), Refusal> {
         None => Ok(()),
         Some(Value::LongString(name)) if Mode::from_name(name).is_some() => Ok(()),
         Some(Value::LongString(name)) => refuse(format!(
-            "Invalid x-match field value '{}'; expected all, any, all-with-x, or any-with-x",
+            "Invalid x-match field value <<\"{}\">>; expected all, any, all-with-x, or any-with-x",
             name.escape_ascii()
         )),
-        Some(_) => refuse("Invalid x-match field type; expected a long string".into()),
+        Some(other) => {
+            // RabbitMQ prints any value; of a table or a long list the text of a close has no room
+            let value = other.as_integer().map(|n| format!(" (value {n})")).unwrap_or_default();
+            refuse(format!("Invalid x-match field type {}{value}; expected longstr", other.type_name()))
+        }
     }
 }
 

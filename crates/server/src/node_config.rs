@@ -39,6 +39,8 @@ pub struct NodeConfig {
     pub memory_bytes: u64,
     /// Quorum queues and streams are taken as classic queues.
     pub substitute_queue_types: bool,
+    /// How long a client may hold a delivery; `None` for ever.
+    pub consumer_timeout: Option<Duration>,
     /// Sessions, if this node serves them.
     pub sessions: Option<SessionSettings>,
     /// Asks the allocator to give its free memory back to the system.

@@ -1,9 +1,11 @@
 //! `amqp::Host` for one connection of the shard.
 
+use core::time::Duration;
+
 use leveret_amqp::host::{Host, Operation, Publish, Published, VhostOpening};
 use leveret_model::{
-    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Name, Refusal, ReplyCode, RoutingKey,
-    Settlement,
+    ChannelKey, ChannelNumber, ConnectionKey, ConsumerNumber, Held, Name, QueueHandle, Refusal, ReplyCode,
+    RoutingKey, Settlement,
 };
 
 use crate::ingress::{ChannelState, Routing};
@@ -59,6 +61,12 @@ impl Host for Broker<'_> {
 
     fn queue_type_substituted(&mut self, queue: &Name, kind: &'static str) {
         self.machines.clients.note_substituted(self.connection, queue, kind);
+    }
+
+    fn ack_timeout(&self, queue: QueueHandle) -> Option<Duration> {
+        let id = self.machines.queues.id(queue)?;
+        let queue = self.machines.view.table.queue_by_id(id)?;
+        queue.record.definition.arguments.settings().consumer_timeout
     }
 
     fn draw_queue_name(&mut self) -> Name {

@@ -74,7 +74,9 @@ pub use effects::{
 pub use pressure::Pressure;
 pub use queues::{DeadLettered, Store};
 pub use records::BatchError;
-pub use report::{ConnectionReport, ExclusiveReport, QueueReport, ReportFrom, Routes, ShardReport, Traffic};
+pub use report::{
+    ConnectionReport, ExclusiveReport, QueueCounts, QueueReport, ReportFrom, Routes, ShardReport, Traffic,
+};
 pub use sessions::{
     SESSION_SLOTS, SessionConfig, SessionInterest, SessionMail, SessionReport, SessionShared, SessionTarget,
     session_shard,

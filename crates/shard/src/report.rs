@@ -7,6 +7,7 @@ use leveret_amqp::State;
 use leveret_model::definition::{Binding, ExchangeDefinition};
 use leveret_model::directory::QueueRecord;
 use leveret_model::{ConnectionKey, ConsumerKey, Name, QueueId, ShardAddress};
+pub use leveret_queue::QueueCounts;
 
 use crate::clients::ClientConnection;
 use crate::queues::{DeadLettered, QueueAtHome};
@@ -73,6 +74,8 @@ pub struct QueueReport {
     pub consumers: u32,
     /// Messages that became dead letters, by reason.
     pub dead_lettered: DeadLettered,
+    /// What happened to its messages here.
+    pub counts: QueueCounts,
 }
 
 /// An exclusive queue of this shard.
@@ -222,6 +225,7 @@ impl Shard {
             unacked: home.queue.unacked(),
             consumers: home.queue.consumers(),
             dead_lettered: home.dead_lettered,
+            counts: home.queue.counts(),
         }
     }
 

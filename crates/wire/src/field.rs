@@ -137,6 +137,30 @@ impl core::fmt::Debug for Array<'_> {
 }
 
 impl FieldValue<'_> {
+    /// RabbitMQ's name of the type, as [`Value::type_name`].
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Bool(_) => "bool",
+            Self::I8(_) => "byte",
+            Self::U8(_) => "unsignedbyte",
+            Self::I16(_) => "short",
+            Self::U16(_) => "unsignedshort",
+            Self::I32(_) => "signedint",
+            Self::U32(_) => "unsignedint",
+            Self::I64(_) => "long",
+            Self::F32(_) => "float",
+            Self::F64(_) => "double",
+            Self::Decimal(..) => "decimal",
+            Self::LongString(_) => "longstr",
+            Self::Bytes(_) => "binary",
+            Self::Array(_) => "array",
+            Self::Timestamp(_) => "timestamp",
+            Self::Table(_) => "table",
+            Self::Void => "void",
+        }
+    }
+
     /// The number, whatever its width.
     #[must_use]
     pub fn as_integer(&self) -> Option<i64> {

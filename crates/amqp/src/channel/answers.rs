@@ -55,18 +55,20 @@ impl<C> Channel<C> {
             }
             (Reply::QueueDeleteOk, Answer::Messages(messages)) => {
                 shared.send(channel, &QueueDeleteOk { message_count: count(messages) });
+                pending.ended_consumers.iter().for_each(|tag| self.send_cancel(shared, tag));
             }
             (Reply::QueuePurgeOk, Answer::Messages(messages)) => {
                 shared.send(channel, &QueuePurgeOk { message_count: count(messages) });
             }
-            (Reply::ConsumeOk { number, tag, no_ack, no_wait }, Answer::Done) => {
+            (Reply::ConsumeOk { number, tag, no_ack, no_wait, ack_timeout }, Answer::Done) => {
                 if !no_wait {
                     shared.send(channel, &BasicConsumeOk { consumer_tag: tag.as_bytes() });
                 }
-                self.consumers.add(Consumer { number, tag, no_ack });
+                self.consumers.add(Consumer { number, tag, no_ack, ack_timeout });
             }
             (Reply::CancelOk { number, tag, no_wait }, Answer::Done) => {
                 self.consumers.remove(number);
+                self.note_consumer_left();
                 if !no_wait {
                     shared.send(channel, &BasicCancelOk { consumer_tag: tag.as_bytes() });
                 }

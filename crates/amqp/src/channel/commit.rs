@@ -3,14 +3,14 @@
 //! ```text
 //!   tx.select ─► publish, ack, nack, reject are kept ─► tx.rollback: publishes go, deliveries are held again
 //!                            │
-//!                            └─ tx.commit ─► every publish to the host, in order ─► settlements
-//!                                              │ NotNow: waits for resume            │ owed answers
-//!                                              ▼                                     ▼
-//!                                            goes on                commit-ok, or 406 if one is a nack
+//!                            └─ tx.commit ─► every publish to the host, in order ─► owed answers
+//!                                              │ NotNow: waits for resume            │          │ one is a nack
+//!                                              ▼                                     ▼          ▼
+//!                                            goes on              settlements, commit-ok       406
 //! ```
-//! A commit that fails is done in part, as RabbitMQ's is (`partial tx completion`): what was stored stays, and
-//! the settlements stand. Invariant: the bytes of kept publishes are in `Shared::unfinished_bytes` until the
-//! host has them.
+//! A commit that fails leaves what was stored (RabbitMQ: `partial tx completion`), but settles nothing: who
+//! takes from one queue and publishes to the next would lose what the next one refused (RabbitMQ does).
+//! Invariant: the bytes of kept publishes are in `Shared::unfinished_bytes` until the host has them.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -126,11 +126,7 @@ impl<C> Channel<C> {
                 return Ok(());
             }
         }
-        let settlements = self.tx.as_mut().map(|tx| core::mem::take(&mut tx.settlements));
-        for (_, held, how) in settlements.into_iter().flatten() {
-            turn.host.settle(self.key, held, how);
-        }
-        self.end_commit(turn.shared)
+        self.end_commit(turn.shared, turn.host)
     }
 
     /// False if the publish cannot go now; it is the first again then.
@@ -178,9 +174,14 @@ impl<C> Channel<C> {
         commit.owed.is_empty() && tx.publishes.is_empty()
     }
 
-    /// Answers the commit if nothing is owed any more.
-    pub(crate) fn end_commit(&mut self, shared: &mut Shared) -> Result<(), Exception> {
-        let (Wait::Commit(commit), Some(tx)) = (&self.wait, &self.tx) else { return Ok(()) };
+    /// Settles and answers, if nothing is owed any more. After a failure the channel closes, which gives back
+    /// what it holds.
+    pub(crate) fn end_commit<H: Host<Channel = C>>(
+        &mut self,
+        shared: &mut Shared,
+        host: &mut H,
+    ) -> Result<(), Exception> {
+        let (Wait::Commit(commit), Some(tx)) = (&self.wait, &mut self.tx) else { return Ok(()) };
         if !commit.owed.is_empty() || !tx.publishes.is_empty() {
             return Ok(());
         }
@@ -188,6 +189,9 @@ impl<C> Channel<C> {
         self.wait = Wait::Nothing;
         if failed {
             return Err(Exception::new(ReplyCode::PreconditionFailed, COMMIT, "partial tx completion"));
+        }
+        for (_, held, how) in core::mem::take(&mut tx.settlements) {
+            host.settle(self.key, held, how);
         }
         shared.send(self.key.number, &TxCommitOk);
         Ok(())

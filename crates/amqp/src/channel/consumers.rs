@@ -1,10 +1,11 @@
 //! The consumers of one channel: tag to number and back.
 //!
-//! Invariant: entries rise by number (numbers are drawn in order and never reused), so a delivery finds its consumer by
-//! binary search. By tag is a scan: only consume and cancel need it.
+//! Invariant: entries rise by number (numbers are drawn in order and never reused), so a delivery finds its
+//! consumer by binary search. By tag is a scan: only consume and cancel need it.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use leveret_model::{ConsumerNumber, Name};
 
@@ -14,6 +15,8 @@ pub(crate) struct Consumer {
     pub(crate) number: ConsumerNumber,
     pub(crate) tag: Name,
     pub(crate) no_ack: bool,
+    /// For how long it may hold a delivery, if it said so (`x-consumer-timeout`).
+    pub(crate) ack_timeout: Option<Duration>,
 }
 
 /// A channel's consumer of replies (direct reply-to), which is among the others too.

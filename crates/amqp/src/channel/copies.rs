@@ -20,11 +20,8 @@ pub(super) fn check(headers: Table<'_>) -> Result<bool, Exception> {
             None => {}
             Some(FieldValue::Array(_)) => any = true,
             Some(other) => {
-                let text = format!(
-                    "invalid message: {{unacceptable_type_in_header,\"{}\",{}}}",
-                    name.escape_ascii(),
-                    type_name(&other)
-                );
+                let (name, kind) = (name.escape_ascii(), other.type_name());
+                let text = format!("invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}");
                 return Err(Exception::new(ReplyCode::PreconditionFailed, MethodId::PUBLISH, text));
             }
         }
@@ -65,27 +62,4 @@ pub(super) fn without_bcc(header: Vec<u8>) -> Vec<u8> {
     basic.headers = Some(Table(&encoded));
     basic.encode_payload(body_size, &mut out);
     out
-}
-
-/// RabbitMQ's names of the types of fields.
-fn type_name(value: &FieldValue<'_>) -> &'static str {
-    match value {
-        FieldValue::Bool(_) => "bool",
-        FieldValue::I8(_) => "byte",
-        FieldValue::U8(_) => "unsignedbyte",
-        FieldValue::I16(_) => "short",
-        FieldValue::U16(_) => "unsignedshort",
-        FieldValue::I32(_) => "signedint",
-        FieldValue::U32(_) => "unsignedint",
-        FieldValue::I64(_) => "long",
-        FieldValue::F32(_) => "float",
-        FieldValue::F64(_) => "double",
-        FieldValue::Decimal(..) => "decimal",
-        FieldValue::LongString(_) => "longstr",
-        FieldValue::Bytes(_) => "binary",
-        FieldValue::Array(_) => "array",
-        FieldValue::Timestamp(_) => "timestamp",
-        FieldValue::Table(_) => "table",
-        FieldValue::Void => "void",
-    }
 }

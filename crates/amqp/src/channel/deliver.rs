@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use leveret_model::{Body, ConsumerNumber, DeliveryTag, Held, Message, PublishNumber, ReplyCode};
+use leveret_model::{Body, ConsumerNumber, DeliveryTag, Held, Message, Name, PublishNumber, ReplyCode};
 use leveret_wire::content::split_address;
 use leveret_wire::frame::write_header_frame;
 use leveret_wire::method::{BasicAck, BasicCancel, BasicGetOk, BasicNack, BasicReturn};
@@ -16,8 +16,8 @@ use crate::host::Delivery;
 use crate::turn::Shared;
 
 impl<C> Channel<C> {
-    /// Writes a delivery and remembers it unless the consumer wants no acks. Beyond what a channel may hold its consumers
-    /// pause, and what was only offered is not taken. hot.
+    /// Writes a delivery and remembers it unless the consumer wants no acks. Beyond what a channel may hold its
+    /// consumers pause, and what was only offered is not taken. hot.
     pub(crate) fn deliver<const OFFERED: bool>(
         &mut self,
         shared: &mut Shared,
@@ -27,7 +27,9 @@ impl<C> Channel<C> {
             return Err(NotTaken::Vanished);
         };
         let tag = self.last_tag + 1;
-        if self.stopped.is_some() {
+        if let Some(gate) = &mut self.gate
+            && !gate.passes(consumer.no_ack, &self.unacked, self.tx.as_deref())
+        {
             let no_ack = consumer.no_ack;
             return self.deliver_later::<OFFERED>(shared, delivery, no_ack);
         }
@@ -67,6 +69,7 @@ impl<C> Channel<C> {
         self.last_tag += 1;
         if let Some(held) = held {
             self.unacked.hold(DeliveryTag(self.last_tag), held);
+            self.count_get();
         }
         let (exchange, routing_key) = split_address(message.address).unwrap_or_default();
         let method = BasicGetOk {
@@ -119,15 +122,24 @@ impl<C> Channel<C> {
         }
     }
 
-    /// The consumer ended at the server; the client is told if it can take it (RabbitMQ: consumer cancel notify).
+    /// The consumer ended at the server; the client is told if it can take it (RabbitMQ: consumer cancel
+    /// notify).
     pub(crate) fn cancel_consumer(&mut self, shared: &mut Shared, number: ConsumerNumber) {
         if matches!(&self.wait, Wait::Answer(pending) if pending.ends_consumer() == Some(number)) {
             // the client ends it too: cancel-ok, which follows, is all that it waits for
             return;
         }
         let Some(consumer) = self.consumers.remove(number) else { return };
+        self.note_consumer_left();
+        match &mut self.wait {
+            Wait::Answer(pending) if pending.precedes_cancel() => pending.ended_consumers.push(consumer.tag),
+            _ => self.send_cancel(shared, &consumer.tag),
+        }
+    }
+
+    pub(super) fn send_cancel(&self, shared: &mut Shared, tag: &Name) {
         if shared.client.capabilities.consumer_cancel_notify {
-            let method = BasicCancel { consumer_tag: consumer.tag.as_bytes(), no_wait: true };
+            let method = BasicCancel { consumer_tag: tag.as_bytes(), no_wait: true };
             shared.send(self.key.number, &method);
         }
     }

@@ -1,5 +1,5 @@
-//! channel.flow: a client that wants no deliveries for now (AMQP 0-9-1 §1.8.2.4). What had left its queue's home
-//! by then waits in the channel (`stopped.rs`), and comes before all others when the client goes on.
+//! channel.flow: a client that wants no deliveries for now (AMQP 0-9-1 §1.8.2.4). What had left its queue's
+//! home by then waits in the channel (`gate.rs`), and comes before all others when the client goes on.
 
 use leveret_model::Settlement;
 use leveret_wire::method::{ChannelFlow, ChannelFlowOk};
@@ -15,26 +15,24 @@ impl<C> Channel<C> {
     pub(super) fn on_flow<H: Host<Channel = C>>(&mut self, turn: &mut Turn<'_, H>, flow: ChannelFlow) {
         turn.shared.send(self.key.number, &ChannelFlowOk { active: flow.active });
         if !flow.active {
-            self.stopped.get_or_insert_default();
+            self.gate.get_or_insert_default().stopped = true;
             // the channel pauses as one does that holds enough; it ends when the client says so
             return pause(&mut self.paused, self.key.number, turn.shared);
         }
-        let Some(stopped) = self.stopped.take() else { return };
-        for waiting in stopped.into_waiting() {
-            let delivered = self.deliver::<false>(turn.shared, &waiting.delivery());
-            // its consumer has ended meanwhile
-            if delivered.is_err() && !waiting.no_ack {
-                turn.host.settle(self.key, waiting.held, Settlement::Requeue);
-            }
+        if let Some(gate) = &mut self.gate {
+            gate.stopped = false;
         }
+        let (key, host) = (self.key, &mut *turn.host);
+        // its consumer has ended meanwhile
+        self.open_gate(turn.shared, &mut |held| host.settle(key, held, Settlement::Requeue));
     }
 
     /// Bytes of deliveries that wait until the client goes on.
     pub(crate) fn stopped_bytes(&self) -> usize {
-        self.stopped.as_ref().map_or(0, |stopped| stopped.bytes())
+        self.gate.as_ref().map_or(0, |gate| gate.bytes())
     }
 
-    /// A delivery to a channel whose flow is stopped: it stays at its queue, or waits here if it has left that.
+    /// A delivery that the gate does not let through: it stays at its queue, or waits here if it has left that.
     #[cold]
     pub(super) fn deliver_later<const OFFERED: bool>(
         &mut self,
@@ -43,9 +41,9 @@ impl<C> Channel<C> {
         no_ack: bool,
     ) -> Result<(), NotTaken> {
         pause(&mut self.paused, self.key.number, shared);
-        match &mut self.stopped {
-            Some(stopped) if !OFFERED => {
-                stopped.keep(delivery, no_ack);
+        match &mut self.gate {
+            Some(gate) if !OFFERED => {
+                gate.keep(delivery, no_ack);
                 Ok(())
             }
             _ => Err(NotTaken::Paused),

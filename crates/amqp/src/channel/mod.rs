@@ -7,10 +7,13 @@
 //!                                                                              └► NotNow: waits for resume
 //!   while it waits: frames ──► deferred ──► replayed through on_frame, until the output is full: waits for room there
 //! ```
-//! Invariants: `content` is only there while nothing but room is waited for, so a message is never torn by an answer; a channel
-//! that waits is never given a frame.
+//! Invariants: `content` is only there while nothing but room is waited for, so a message is never torn by an
+//! answer; a channel that waits is never given a frame.
 
+mod ack_timeout;
+mod ages;
 mod answers;
+mod arguments;
 mod assembly;
 mod commit;
 mod confirms;
@@ -20,16 +23,17 @@ mod deferred;
 mod deliver;
 mod flow;
 mod frames;
+mod gate;
 mod operations;
 mod pause;
 mod properties;
 mod publish;
 mod replies;
 mod settle;
-mod stopped;
 mod topology;
 mod transaction;
 mod unacked;
+mod waiting;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -45,8 +49,8 @@ use self::consumers::Consumers;
 use self::deferred::Deferred;
 pub(crate) use self::frames::{decode_method, framing, method_id, whole_frame};
 use self::frames::{framed, unexpected};
+use self::gate::Gate;
 use self::operations::Pending;
-use self::stopped::Stopped;
 use self::transaction::{Commit, Transaction};
 use self::unacked::Unacked;
 use crate::exception::Exception;
@@ -126,8 +130,8 @@ pub(crate) struct Channel<C> {
     /// The queue that was declared last, which an empty name stands for; empty before any (AMQP 0-9-1
     /// §1.7.2.3).
     last_queue: Name,
-    /// While the client wants no deliveries (channel.flow).
-    stopped: Option<Box<Stopped>>,
+    /// While the client wants no deliveries (channel.flow), or no more than so many (basic.qos with global).
+    gate: Option<Box<Gate>>,
 }
 
 impl<C: Default> Channel<C> {
@@ -149,7 +153,7 @@ impl<C: Default> Channel<C> {
             last_consumer: 0,
             prefetch: 0,
             last_queue: Name::default(),
-            stopped: None,
+            gate: None,
         }
     }
 }
@@ -181,7 +185,7 @@ impl<C> Channel<C> {
     pub(crate) fn held(&self) -> impl Iterator<Item = Held> + '_ {
         // a transaction has the older ones
         let in_transaction = self.tx.iter().flat_map(|tx| tx.held());
-        let waiting = self.stopped.iter().flat_map(|stopped| stopped.held());
+        let waiting = self.gate.iter().flat_map(|gate| gate.held());
         in_transaction.chain(self.unacked.iter()).chain(waiting)
     }
 
@@ -338,7 +342,7 @@ impl<C> Channel<C> {
         while let Some(held) = self.unacked.take_first() {
             host.settle(self.key, held, Settlement::Requeue);
         }
-        let waiting = self.stopped.iter().flat_map(|stopped| stopped.held());
+        let waiting = self.gate.iter().flat_map(|gate| gate.held());
         waiting.for_each(|held| host.settle(self.key, held, Settlement::Requeue));
     }
 }

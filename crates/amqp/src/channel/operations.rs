@@ -2,16 +2,20 @@
 
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::vec::Vec;
+use core::time::Duration;
 
+use leveret_model::known_arguments::milliseconds;
 use leveret_model::limits::CONSUMERS_PER_CHANNEL_MAX;
 use leveret_model::surface::Feature;
 use leveret_model::{ConsumerNumber, ConsumerTerms, DIRECT_REPLY_TO, Name, ReplyCode, RoutingKey, Value};
 use leveret_wire::Method;
 use leveret_wire::method::{BasicCancel, BasicCancelOk, BasicConsume, QueueDeclare};
 
+use super::arguments::{self, ArgumentsOf};
 use super::topology::{
     Declared, exchange_bind, exchange_declare, exchange_delete, exchange_unbind, queue_bind, queue_declare,
-    queue_delete, queue_unbind, to_arguments, to_name, to_plain_name,
+    queue_delete, queue_unbind, to_name, to_plain_name,
 };
 use super::{Channel, Wait};
 use crate::exception::{Exception, MethodId};
@@ -41,6 +45,7 @@ pub(super) enum Reply {
         tag: Name,
         no_ack: bool,
         no_wait: bool,
+        ack_timeout: Option<Duration>,
     },
     CancelOk {
         number: ConsumerNumber,
@@ -65,9 +70,17 @@ pub(crate) struct Pending {
     /// To blame if it is refused.
     pub(super) method: MethodId,
     pub(super) reply: Reply,
+    /// Tags of consumers that ended meanwhile; their clients are told after the answer.
+    pub(super) ended_consumers: Vec<Name>,
 }
 
 impl Pending {
+    /// It deletes a queue, and its client is told when that is done: before it is told of its consumers, as by
+    /// RabbitMQ.
+    pub(super) fn precedes_cancel(&self) -> bool {
+        matches!(self.reply, Reply::QueueDeleteOk)
+    }
+
     /// It asks for a message.
     pub(super) fn is_get(&self) -> bool {
         matches!(self.reply, Reply::Got { .. })
@@ -132,7 +145,7 @@ impl<C> Channel<C> {
             }
             Method::BasicConsume(m) => {
                 self.demand_room(turn.shared, id, m.no_ack)?;
-                self.consume(id, &m)?
+                self.consume(turn.shared, id, &m)?
             }
             Method::BasicCancel(m) => match self.cancel(turn, id, &m)? {
                 Some(both) => both,
@@ -145,7 +158,7 @@ impl<C> Channel<C> {
             }
             other => return Err(misplaced(id, other.name())),
         };
-        let pending = Pending { method: id, reply };
+        let pending = Pending { method: id, reply, ended_consumers: Vec::new() };
         if pending.is_get() && !turn.shared.gets.begin(self.key.number) {
             self.wait = Wait::Turn(Box::new((pending, operation)));
             return Ok(());
@@ -202,10 +215,28 @@ impl<C> Channel<C> {
         }
     }
 
-    fn consume(&mut self, id: MethodId, m: &BasicConsume<'_>) -> Result<(Operation, Reply), Exception> {
+    fn consume(
+        &mut self,
+        shared: &Shared,
+        id: MethodId,
+        m: &BasicConsume<'_>,
+    ) -> Result<(Operation, Reply), Exception> {
+        const PLACE: &str = "basic.consume";
         let queue = self.queue_named(id, m.queue)?;
-        let arguments = to_arguments("basic.consume", id, m.arguments)?;
+        let mut table = arguments::read(id, m.arguments)?;
+        if shared.config.substitute_queue_types {
+            arguments::drop_foreign(PLACE, &mut table);
+        }
+        let arguments_of = ArgumentsOf {
+            method: id,
+            place: PLACE,
+            kind: "queue",
+            name: &queue,
+            vhost: &shared.client.vhost,
+        };
+        let arguments = arguments_of.check(table)?;
         let priority = arguments.get("x-priority").and_then(Value::as_integer).unwrap_or(0);
+        let ack_timeout = arguments.get("x-consumer-timeout").and_then(milliseconds);
         let (number, tag) = self.draw_consumer(id, m.consumer_tag)?;
         let terms = ConsumerTerms {
             no_ack: m.no_ack,
@@ -215,7 +246,7 @@ impl<C> Channel<C> {
             priority: priority.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
         };
         let operation = Operation::Consume { queue, consumer: number, terms };
-        Ok((operation, Reply::ConsumeOk { number, tag, no_ack: m.no_ack, no_wait: m.no_wait }))
+        Ok((operation, Reply::ConsumeOk { number, tag, no_ack: m.no_ack, no_wait: m.no_wait, ack_timeout }))
     }
 
     /// Number and tag of a new consumer; the tag is drawn if the client asks for none.

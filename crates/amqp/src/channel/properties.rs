@@ -1,6 +1,6 @@
 //! The properties of a publish that a broker acts on: none may be dropped in silence.
 //!
-//! Order as RabbitMQ: user-id, expiration, the headers, reply-to.
+//! Order as RabbitMQ 4.3: expiration, the headers, user-id, reply-to (3.10 looked at user-id first).
 
 use alloc::format;
 use alloc::string::String;
@@ -21,6 +21,16 @@ pub(super) fn check(shared: &Shared, header: &[u8], answered: bool) -> Result<Re
     let Ok(ContentHeader { properties, .. }) = ContentHeader::decode(header) else {
         return Ok(Rewrites::default());
     };
+    if let Some(expiration) = properties.expiration()
+        && let Err(why) = check_expiration(expiration)
+    {
+        let text = format!("invalid expiration '{}': {why}", expiration.escape_ascii());
+        return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
+    }
+    let copies = match properties.headers() {
+        Some(headers) => copies::check(headers)?,
+        None => false,
+    };
     if let Some(claimed) = properties.user_id()
         && claimed != shared.client.user.as_bytes()
     {
@@ -32,16 +42,6 @@ pub(super) fn check(shared: &Shared, header: &[u8], answered: bool) -> Result<Re
         );
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
     }
-    if let Some(expiration) = properties.expiration()
-        && let Err(why) = check_expiration(expiration)
-    {
-        let text = format!("invalid expiration '{}': {why}", expiration.escape_ascii());
-        return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
-    }
-    let copies = match properties.headers() {
-        Some(headers) => copies::check(headers)?,
-        None => false,
-    };
     let reply_to = properties.reply_to() == Some(DIRECT_REPLY_TO);
     // RabbitMQ: maybe_set_fast_reply_to
     if reply_to && !answered {

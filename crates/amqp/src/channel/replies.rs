@@ -78,7 +78,7 @@ impl<C> Channel<C> {
         if !m.no_wait {
             turn.shared.send(self.key.number, &BasicConsumeOk { consumer_tag: tag.as_bytes() });
         }
-        self.consumers.add(Consumer { number, tag, no_ack: true });
+        self.consumers.add(Consumer { number, tag, no_ack: true, ack_timeout: None });
         self.consumers.set_replies(Some(ReplyConsumer { number, address }));
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::Channel;
 use super::confirms::Confirms;
 use crate::exception::{Exception, MethodId};
 use crate::host::Host;
-use crate::surface::{as_rabbitmq_refuses, demand_flag};
+use crate::surface::as_rabbitmq_refuses;
 use crate::turn::Turn;
 
 const ACK: MethodId = MethodId { class: 60, method: 80 };
@@ -49,8 +49,8 @@ impl<C> Channel<C> {
         self.settle(turn, REJECT, DeliveryTag(reject.delivery_tag), false, how)
     }
 
-    /// Tag 0 with multiple is all that is held (AMQP 0-9-1 §1.8.3.13). A tag that is not held is 406, with multiple too
-    /// (RabbitMQ: collect_acks), and nothing is settled then. hot.
+    /// Tag 0 with multiple is all that is held (AMQP 0-9-1 §1.8.3.13). A tag that is not held is 406, with
+    /// multiple too (RabbitMQ: collect_acks), and nothing is settled then. hot.
     fn settle<H: Host<Channel = C>>(
         &mut self,
         turn: &mut Turn<'_, H>,
@@ -83,8 +83,8 @@ impl<C> Channel<C> {
         Ok(())
     }
 
-    /// Everything held goes back. Without requeue it would have to be delivered again on this very channel, which
-    /// RabbitMQ refuses too.
+    /// Everything held goes back. Without requeue it would have to be delivered again on this very channel,
+    /// which RabbitMQ refuses too.
     pub(super) fn on_recover<H: Host<Channel = C>>(
         &mut self,
         turn: &mut Turn<'_, H>,
@@ -104,7 +104,8 @@ impl<C> Channel<C> {
         Ok(())
     }
 
-    /// The limit of each consumer that starts from now on (RabbitMQ: consumer prefetch).
+    /// The limit of each consumer that starts from now on, or with `global` the one that all of them share
+    /// (RabbitMQ: consumer prefetch; channel prefetch). Both hold, in whatever order they are set.
     pub(super) fn on_qos<H>(
         &mut self,
         turn: &mut Turn<'_, H>,
@@ -116,9 +117,10 @@ impl<C> Channel<C> {
             return Err(as_rabbitmq_refuses(method, &text));
         }
         if qos.global {
-            demand_flag("basic.qos", "global=true", method)?;
+            self.set_channel_prefetch(qos.prefetch_count);
+        } else {
+            self.prefetch = qos.prefetch_count;
         }
-        self.prefetch = qos.prefetch_count;
         turn.shared.send(self.key.number, &BasicQosOk);
         Ok(())
     }

@@ -1,58 +1,32 @@
-//! Methods about exchanges, queues and bindings: from fields to [`Operation`]s, with the rules that need no broker.
+//! Methods about exchanges, queues and bindings: from fields to [`Operation`]s, with the rules that need no
+//! broker.
 //!
-//! What is not built yet is refused from the one table, `model/surface.rs`. Whether a thing exists, equals what is asked, or
-//! may be touched is the broker's business; so is the rule that `amq.` names cannot be *created*, because declaring an
-//! existing one again is fine.
+//! What is not built yet is refused from the one table, `model/surface.rs`. Whether a thing exists, equals what
+//! is asked, or may be touched is the broker's business; so is the rule that `amq.` names cannot be *created*,
+//! because declaring an existing one again is fine.
 
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use leveret_model::definition::{ExchangeDefinition, ExchangeKind, QueueDefinition};
 use leveret_model::settings::HashProperty;
-use leveret_model::surface::{Feature, Status, find};
 use leveret_model::{
     Arguments, ConnectionAddress, ConnectionKey, Name, ReplyAddress, ReplyCode, RoutingKey, ShardAddress,
     Value, refusals,
 };
+use leveret_wire::Table;
 use leveret_wire::method::{
     ExchangeBind, ExchangeDeclare, ExchangeDelete, ExchangeUnbind, QueueBind, QueueDeclare, QueueDelete,
     QueueUnbind,
 };
-use leveret_wire::{FieldError, Table};
 
+use super::arguments::{self, ArgumentsOf};
 use crate::exception::{Exception, MethodId};
 use crate::host::{Bind, Operation};
-use crate::surface::demand_argument;
 
-/// The values of an arguments table: known ones that are not built, or have a value that they do not take, are refused by
-/// name; ignored ones are left out, unknown ones are kept.
-pub(super) fn to_arguments(place: &str, method: MethodId, table: Table<'_>) -> Result<Arguments, Exception> {
-    demand_arguments(place, method, read_arguments(method, table)?)
-}
-
-fn read_arguments(method: MethodId, table: Table<'_>) -> Result<Arguments, Exception> {
-    table.to_arguments().map_err(|error| {
-        // arguments that are too deep for us are well formed: the channel is enough to close
-        let too_deep = error == FieldError::TooDeep;
-        let code = if too_deep { ReplyCode::PreconditionFailed } else { ReplyCode::SyntaxError };
-        Exception::new(code, method, format!("arguments: {error}"))
-    })
-}
-
-fn demand_arguments(place: &str, method: MethodId, arguments: Arguments) -> Result<Arguments, Exception> {
-    let mut kept = Vec::new();
-    for (key, value) in arguments.0 {
-        let entry = demand_argument(place, &key, &value, method)?;
-        if entry.is_none_or(|entry| entry.status != Status::Ignored) {
-            kept.push((key, value));
-        }
-    }
-    Ok(Arguments(kept))
-}
-
-/// The name of an exchange or a queue, without ends of lines (RabbitMQ: strip_cr_lf): it is shown in logs and lists.
+/// The name of an exchange or a queue, without ends of lines (RabbitMQ: strip_cr_lf): it is shown in logs and
+/// lists.
 pub(super) fn to_plain_name(method: MethodId, what: &str, bytes: &[u8]) -> Result<Name, Exception> {
     let name = to_name(method, what, bytes)?;
     if name.contains(['\r', '\n']) {
@@ -90,10 +64,13 @@ pub(super) fn exchange_declare(
     if m.passive {
         return Ok(Operation::ExchangeDeclarePassive { name });
     }
-    let table = to_arguments(PLACE, id, m.arguments)?;
+    let arguments_of = ArgumentsOf { method: id, place: PLACE, kind: "exchange", name: &name, vhost };
+    let table = arguments_of.check(arguments::read(id, m.arguments)?)?;
     let Some(kind) = ExchangeKind::from_name(m.kind) else {
-        // RabbitMQ answered 503 before 4.x; the channel is enough to close
-        let text = format!("unknown exchange type '{}'", m.kind.escape_ascii());
+        // RabbitMQ answered 503 before 4.x; the channel is enough to close. The two that its registry has no
+        // module for are `invalid` there.
+        let why = if matches!(m.kind, b"" | b"system") { "invalid" } else { "unknown" };
+        let text = format!("{why} exchange type '{}'", m.kind.escape_ascii());
         return Err(Exception::new(ReplyCode::PreconditionFailed, id, text));
     };
     if kind == ExchangeKind::ConsistentHash {
@@ -127,13 +104,12 @@ pub(super) fn exchange_delete(id: MethodId, m: &ExchangeDelete<'_>) -> Result<Op
 
 pub(super) fn exchange_bind(id: MethodId, m: &ExchangeBind<'_>) -> Result<Operation, Exception> {
     let destination = exchange_name(id, m.destination)?;
-    bind("exchange.bind", id, destination, m.source, m.routing_key, m.arguments).map(Operation::ExchangeBind)
+    bind(id, destination, m.source, m.routing_key, m.arguments).map(Operation::ExchangeBind)
 }
 
 pub(super) fn exchange_unbind(id: MethodId, m: &ExchangeUnbind<'_>) -> Result<Operation, Exception> {
     let destination = exchange_name(id, m.destination)?;
-    bind("exchange.unbind", id, destination, m.source, m.routing_key, m.arguments)
-        .map(Operation::ExchangeUnbind)
+    bind(id, destination, m.source, m.routing_key, m.arguments).map(Operation::ExchangeUnbind)
 }
 
 /// Also gives the type that the queue was to have, if it becomes a classic one instead.
@@ -148,15 +124,13 @@ pub(super) fn queue_declare(
         // ignores all other fields (RabbitMQ)
         return Ok((Operation::QueueDeclarePassive { name: declared.name }, None));
     }
-    let mut arguments = read_arguments(id, m.arguments)?;
-    let substituted = if declared.substitutes { substitute(&mut arguments) } else { None };
+    let arguments_of =
+        ArgumentsOf { method: id, place: PLACE, kind: "queue", name: &declared.name, vhost: declared.vhost };
+    let mut table = arguments::read(id, m.arguments)?;
+    let substituted = if declared.substitutes { substitute(&mut table) } else { None };
     // before the others: which of them are taken depends on it
-    if let Some(kind) = arguments.get("x-queue-type")
-        && !matches!(kind, Value::LongString(kind) if **kind == *b"classic")
-    {
-        return Err(Exception::new(ReplyCode::PreconditionFailed, id, wrong_queue_type(kind)));
-    }
-    let arguments = demand_arguments(PLACE, id, arguments)?;
+    check_queue_type(arguments_of, &mut table)?;
+    let arguments = arguments_of.check(table)?;
     if arguments.get("x-dead-letter-routing-key").is_some()
         && arguments.get("x-dead-letter-exchange").is_none()
     {
@@ -194,22 +168,36 @@ fn substitute(arguments: &mut Arguments) -> Option<&'static str> {
         Some(Value::LongString(kind)) if **kind == *b"stream" => "stream",
         _ => return None,
     };
-    let is_foreign = |key: &[u8]| {
-        let entry = find("queue.declare", Feature::Argument, key);
-        key == b"x-queue-type" || entry.is_some_and(|entry| entry.status == Status::Foreign)
-    };
-    arguments.0.retain(|(key, _)| !is_foreign(&key[..]));
+    arguments.0.retain(|(key, _)| key[..] != *b"x-queue-type");
+    arguments::drop_foreign("queue.declare", arguments);
     Some(kind)
 }
 
-/// Never silently another type of queue than was asked for.
-fn wrong_queue_type(kind: &Value) -> alloc::string::String {
-    match kind {
-        Value::LongString(known) if matches!(&known[..], b"quorum" | b"stream") => {
-            format!("x-queue-type '{}' is not there yet, only 'classic'", known.escape_ascii())
+/// Never silently another type of queue than was asked for. An empty type is the default one (RabbitMQ 4.3).
+fn check_queue_type(arguments_of: ArgumentsOf<'_>, table: &mut Arguments) -> Result<(), Exception> {
+    const KEY: &str = "x-queue-type";
+    let ArgumentsOf { name, vhost, .. } = arguments_of;
+    match table.get(KEY) {
+        None => Ok(()),
+        Some(Value::LongString(kind)) => match &kind[..] {
+            b"classic" => Ok(()),
+            b"" => {
+                table.0.retain(|(key, _)| key[..] != *KEY.as_bytes());
+                Ok(())
+            }
+            b"quorum" | b"stream" => Err(arguments_of.refusal(format!(
+                "queue '{name}' in vhost '{vhost}': {} queues are not supported; --substitute-queue-types takes them as \
+                 classic",
+                kind.escape_ascii()
+            ))),
+            other => {
+                let why = format!("\"unsupported queue type '{}'\"", other.escape_ascii());
+                Err(arguments_of.invalid(KEY, &why))
+            }
+        },
+        Some(other) => {
+            Err(arguments_of.invalid(KEY, &format!("{{unacceptable_type,{}}}", other.type_name())))
         }
-        Value::LongString(other) => format!("unknown x-queue-type '{}'", other.escape_ascii()),
-        _ => "x-queue-type must be a string".into(),
     }
 }
 
@@ -222,7 +210,7 @@ pub(super) fn queue_bind(
     (queue, key): (Name, RoutingKey),
     m: &QueueBind<'_>,
 ) -> Result<Operation, Exception> {
-    bind("queue.bind", id, queue, m.exchange, &key, m.arguments).map(Operation::QueueBind)
+    bind(id, queue, m.exchange, &key, m.arguments).map(Operation::QueueBind)
 }
 
 pub(super) fn queue_unbind(
@@ -230,11 +218,10 @@ pub(super) fn queue_unbind(
     (queue, key): (Name, RoutingKey),
     m: &QueueUnbind<'_>,
 ) -> Result<Operation, Exception> {
-    bind("queue.unbind", id, queue, m.exchange, &key, m.arguments).map(Operation::QueueUnbind)
+    bind(id, queue, m.exchange, &key, m.arguments).map(Operation::QueueUnbind)
 }
 
 fn bind(
-    place: &str,
     id: MethodId,
     destination: Name,
     source: &[u8],
@@ -242,11 +229,12 @@ fn bind(
     arguments: Table<'_>,
 ) -> Result<Bind, Exception> {
     let source = exchange_name(id, source)?;
-    let arguments = to_arguments(place, id, arguments)?;
+    let arguments = arguments::read(id, arguments)?;
     Ok(Bind { destination, source, key: RoutingKey::new(key), arguments })
 }
 
-/// The name of an exchange that is declared or changed; the default one cannot be (RabbitMQ: check_not_default_exchange).
+/// The name of an exchange that is declared or changed; the default one cannot be (RabbitMQ:
+/// check_not_default_exchange).
 fn exchange_name(id: MethodId, bytes: &[u8]) -> Result<Name, Exception> {
     let name = to_plain_name(id, "exchange name", bytes)?;
     if name.is_empty() {

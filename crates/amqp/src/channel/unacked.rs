@@ -1,12 +1,17 @@
 //! The deliveries that a channel holds until the client settles them, by delivery tag.
 //!
-//! Invariants: tags rise from front to back; an entry that was settled out of order stays as a hole until it reaches an
-//! end or the holes are the larger half, so each settle costs O(log n) and the table stays within twice of what is held.
+//! Invariants: tags rise from front to back; an entry that was settled out of order stays as a hole until it
+//! reaches an end or the holes are the larger half, so each settle costs O(log n) and the table stays within
+//! twice of what is held.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use core::time::Duration;
 
 use leveret_model::limits::UNACKED_HOLES_FREE;
-use leveret_model::{DeliveryTag, Held};
+use leveret_model::{DeliveryTag, Held, Instant};
+
+use super::ages::Ages;
 
 /// One delivery; `held` is empty in a hole.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +25,8 @@ struct Entry {
 pub(crate) struct Unacked {
     entries: VecDeque<Entry>,
     holes: usize,
+    /// Since when they are held, about; none before anybody asked.
+    ages: Option<Box<Ages>>,
 }
 
 impl Unacked {
@@ -53,6 +60,18 @@ impl Unacked {
         self.holes += 1;
         self.tidy();
         Some(held)
+    }
+
+    /// The oldest one, and for how long it is held at least, as far as this was asked before. The last delivery
+    /// was `last`.
+    pub(crate) fn oldest(&mut self, now: Instant, last: DeliveryTag) -> Option<(Held, Duration)> {
+        let Some((oldest, held)) = self.entries.iter().find_map(|entry| Some((entry.tag, entry.held?)))
+        else {
+            self.ages = None;
+            return None;
+        };
+        let age = self.ages.get_or_insert_with(Box::default).look(now, oldest, last);
+        Some((held, age))
     }
 
     /// True if `tag` is held.

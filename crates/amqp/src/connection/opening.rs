@@ -109,7 +109,10 @@ impl<C> Connection<C> {
 
     pub(super) fn set_handshake(&mut self, next: Handshake) {
         match (&mut self.phase, next) {
-            (phase, Handshake::Done) => *phase = Phase::Open,
+            (phase, Handshake::Done) => {
+                *phase = Phase::Open;
+                self.plan_ack_look();
+            }
             (Phase::Handshake { state, .. }, next) => *state = next,
             _ => {}
         }

@@ -1,8 +1,9 @@
-//! Channels whose consumers pause, because they hold as much as a channel may (`limits::UNACKED_PER_CHANNEL_MAX`).
+//! Channels whose consumers pause, because they hold as much as a channel may
+//! (`limits::UNACKED_PER_CHANNEL_MAX`), or as their clients want.
 //!
 //! Read first: `channel/pause.rs`.
 
-use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber};
+use leveret_model::{ChannelKey, ChannelNumber, ConsumerNumber, Held};
 
 use super::Connection;
 
@@ -27,17 +28,25 @@ impl<C> Connection<C> {
         self.channels.look(channel).is_some_and(|open| open.is_paused(consumer))
     }
 
-    /// Ends the pauses of channels that have room again; `each` gets their consumers, to whom messages may be offered.
-    pub fn end_pauses(&mut self, mut each: impl FnMut(ChannelKey, ConsumerNumber)) {
-        let (channels, max) = (&mut self.channels, self.shared.config.unacked_per_channel_max);
-        self.shared.paused.retain(|number| {
-            let Some(open) = channels.open(*number) else { return false };
-            if !open.end_pause(max) {
+    /// Ends the pauses of channels that have room again, after what waited in them was sent; `each` gets their
+    /// consumers, to whom messages may be offered, and `give_back` what waited for consumers that ended.
+    pub fn end_pauses(
+        &mut self,
+        mut each: impl FnMut(ChannelKey, ConsumerNumber),
+        mut give_back: impl FnMut(ChannelKey, Held),
+    ) {
+        // a channel that opens its gate stays paused, so none enters the list meanwhile
+        let mut paused = core::mem::take(&mut self.shared.paused);
+        paused.retain(|number| {
+            let Some(open) = self.channels.open(*number) else { return false };
+            let key = open.key();
+            if !open.end_pause(&mut self.shared, &mut |held| give_back(key, held)) {
                 return true;
             }
-            let key = open.key();
             open.consumer_numbers().for_each(|consumer| each(key, consumer));
             false
         });
+        paused.append(&mut self.shared.paused);
+        self.shared.paused = paused;
     }
 }

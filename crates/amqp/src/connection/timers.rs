@@ -1,6 +1,10 @@
 //! What time and the socket do to a connection: deadlines, heartbeats, signs of life, and room in the output.
 
+use alloc::vec::Vec;
+use core::time::Duration;
+
 use leveret_model::Instant;
+use leveret_model::limits::ACK_AGE_LOOK;
 use leveret_wire::HEARTBEAT;
 
 use super::{Connection, Phase};
@@ -30,6 +34,9 @@ impl<C> Connection<C> {
             _ => {}
         }
         self.leave_at(now);
+        if now >= self.ages_due {
+            self.check_ack_timeouts(host);
+        }
         if now >= self.stuck.due() {
             let lives = self.heartbeat.take_signs_of_life() || self.blocked;
             if self.stuck.on_look(now, !lives && !self.shared.output.is_empty()) {
@@ -51,6 +58,28 @@ impl<C> Connection<C> {
             // no close frame: nobody listens (RabbitMQ drops the socket)
             Beat::Missed => self.cut(Ended::HeartbeatMissed, host),
         }
+    }
+
+    /// Looks at the deliveries that the channels hold, and when to look again.
+    fn check_ack_timeouts<H: Host<Channel = C>>(&mut self, host: &mut H) {
+        self.plan_ack_look();
+        let of_server = self.shared.config.consumer_timeout;
+        let mut late = Vec::new();
+        for channel in self.channels.iter_mut() {
+            if let Err(exception) = channel.check_ack_timeout(self.now, of_server, host) {
+                late.push((channel.key().number, exception));
+            }
+        }
+        for (number, exception) in late {
+            self.raise(number, &exception, host);
+        }
+    }
+
+    /// Once it is open a connection looks at its deliveries now and then, whether there are any or not: so none
+    /// of them costs anything when it comes.
+    pub(super) fn plan_ack_look(&mut self) {
+        let of_server = self.shared.config.consumer_timeout.unwrap_or(Duration::MAX);
+        self.ages_due = self.now + (of_server / 16).clamp(Duration::from_millis(10), ACK_AGE_LOOK);
     }
 
     /// Output was written: channels that stopped for want of room go on. True if there were any. hot.
@@ -111,7 +140,7 @@ impl<C> Connection<C> {
             | Phase::Refused { until }
             | Phase::Ending { until }
             | Phase::Closing { until, .. } => until,
-            Phase::Open => self.leave_due(),
+            Phase::Open => self.leave_due().min(self.ages_due),
             Phase::Finished { until } => return (!self.shared.output.is_empty()).then_some(until),
         };
         let stuck = if self.shared.output.is_empty() { Instant::FAR } else { self.stuck.due() };

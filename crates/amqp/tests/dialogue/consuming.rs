@@ -189,6 +189,28 @@ fn a_consumer_that_its_client_cancels_is_not_cancelled_by_the_server_too() {
     talk.hears_nothing();
 }
 
+/// RabbitMQ: delete-ok comes first on the channel that deletes; others hear of their consumers at once.
+#[test]
+fn a_channel_that_deletes_its_consumers_queue_hears_delete_ok_first() {
+    let mut talk = Talk::on_channel_1();
+    let (channel, consumer) = talk.consumes("c", false);
+    talk.says(1, QueueDelete { queue: b"q", ..Default::default() });
+    talk.asked();
+    talk.connection.cancel_consumer(channel, consumer);
+    talk.hears_nothing();
+    talk.answers(channel, Answer::Messages(3));
+    talk.hears(1, QueueDeleteOk { message_count: 3 });
+    talk.hears(1, BasicCancel { consumer_tag: b"c", no_wait: true });
+    // no delete-ok is owed
+    let (channel, consumer) = talk.consumes("d", false);
+    talk.says(1, QueueDelete { queue: b"q", no_wait: true, ..Default::default() });
+    talk.asked();
+    talk.connection.cancel_consumer(channel, consumer);
+    talk.hears(1, BasicCancel { consumer_tag: b"d", no_wait: true });
+    talk.answers(channel, Answer::Messages(0));
+    talk.hears_nothing();
+}
+
 #[test]
 fn a_refused_consumer_is_none() {
     let mut talk = Talk::on_channel_1();
@@ -279,7 +301,8 @@ fn recover_gives_everything_back() {
     assert_eq!(settled(&mut talk).len(), 5);
 }
 
-/// A get that waited would wait for acks that come behind it; so it closes its channel, which gives back what it held.
+/// A get that waited would wait for acks that come behind it; so it closes its channel, which gives back what
+/// it held.
 #[test]
 fn a_get_beyond_what_a_channel_may_hold_closes_it_and_gives_all_back() {
     const MOST: usize = 1_000;

@@ -15,7 +15,7 @@ fn offered(talk: &mut Talk, (channel, consumer): (ChannelKey, ConsumerNumber)) -
 
 fn awake(talk: &mut Talk) -> Vec<ConsumerNumber> {
     let mut awake = Vec::new();
-    talk.connection.end_pauses(|_, consumer| awake.push(consumer));
+    talk.connection.end_pauses(|_, consumer| awake.push(consumer), |_, _| {});
     awake
 }
 

@@ -2,7 +2,9 @@
 //!
 //! `says` is the client, `hears` what the connection answers, in order; `broker` holds what was asked of the host.
 
+mod ack_timeouts;
 mod argument_values;
+mod channel_prefetch;
 mod channels;
 mod consuming;
 mod copies;

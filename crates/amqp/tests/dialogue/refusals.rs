@@ -21,7 +21,6 @@ fn refused_with<'m>(method: impl Into<Method<'m>>, id: (u16, u16), text: &str) {
 /// A method with one thing in it that is not built.
 fn with_flag(place: &str, flag: &str) -> (Method<'static>, (u16, u16)) {
     match (place, flag) {
-        ("basic.qos", "global=true") => (BasicQos { global: true, ..Default::default() }.into(), (60, 10)),
         ("basic.qos", "prefetch-size") => {
             (BasicQos { prefetch_size: 1, ..Default::default() }.into(), (60, 10))
         }
@@ -131,7 +130,18 @@ fn a_user_id_is_that_of_the_login() {
     }
 }
 
-/// RabbitMQ's order of checks: a user without the right, or with a wrong name, hears of that and not of the properties.
+/// RabbitMQ 4.3 looks at the expiration and the headers before the user-id.
+#[test]
+fn the_user_id_is_looked_at_after_the_expiration() {
+    let mut talk = Talk::on_channel_1();
+    let both = BasicProperties { user_id: Some(b"boss"), expiration: Some(b"soon"), ..Default::default() };
+    publishes(&mut talk, &both, true);
+    let text = "PRECONDITION_FAILED - invalid expiration 'soon': no_integer";
+    talk.hears_channel_close(1, 406, (60, 40), text);
+}
+
+/// RabbitMQ's order of checks: a user without the right, or with a wrong name, hears of that and not of the
+/// properties.
 #[test]
 fn what_is_wrong_with_the_exchange_comes_before_the_properties() {
     for properties in [

@@ -3,7 +3,8 @@
 use leveret_amqp::host::{Answer, Operation};
 use leveret_amqp::{Ended, State};
 use leveret_model::limits::{
-    CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP, OUTPUT_STUCK_TIMEOUT,
+    ACK_AGE_LOOK, CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, LOGIN_REFUSED_HOLD, OUTPUT_BYTES_STOP,
+    OUTPUT_STUCK_TIMEOUT,
 };
 use leveret_model::{Body, ChannelKey, ConsumerNumber, Message, Refusal, ReplyCode};
 use leveret_wire::HEARTBEAT;
@@ -193,7 +194,7 @@ fn a_client_without_heartbeats_that_takes_or_says_something_stays() {
     idle.takes(usize::MAX);
     (0..40).for_each(|_| idle.passes(OUTPUT_STUCK_TIMEOUT));
     assert!(idle.connection.output().is_empty(), "no heartbeat was asked for");
-    assert_eq!(idle.connection.next_deadline(), None);
+    assert_eq!(idle.connection.next_deadline(), Some(idle.now + ACK_AGE_LOOK), "nothing else");
     // it is blocked, and waits to write
     let mut blocked = without_heartbeats(OUTPUT_BYTES_STOP);
     blocked.connection.block("memory");

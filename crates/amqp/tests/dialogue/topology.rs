@@ -153,17 +153,26 @@ fn an_unknown_exchange_type_is_406() {
     talk.says(1, ExchangeDeclare { exchange: b"x", kind: b"sideways", ..Default::default() });
     let text = "PRECONDITION_FAILED - unknown exchange type 'sideways'";
     talk.hears_channel_close(1, 406, (40, 10), text);
+    let mut talk = Talk::on_channel_1();
+    talk.says(1, ExchangeDeclare { exchange: b"x", kind: b"", ..Default::default() });
+    talk.hears_channel_close(1, 406, (40, 10), "PRECONDITION_FAILED - invalid exchange type ''");
 }
 
 /// Never silently another type of queue.
 #[test]
 fn other_types_of_queues_are_406() {
+    let substituted = |kind| {
+        format!(
+            "queue 'q' in vhost '/': {kind} queues are not supported; --substitute-queue-types takes them as classic"
+        )
+    };
+    let invalid = |why| format!("invalid arg 'x-queue-type' for queue 'q' in vhost '/': {why}");
     for (kind, text) in [
-        (Value::LongString(b"quorum"[..].into()), "x-queue-type 'quorum' is not there yet, only 'classic'"),
-        (Value::LongString(b"stream"[..].into()), "x-queue-type 'stream' is not there yet, only 'classic'"),
-        (Value::LongString(b"warren"[..].into()), "unknown x-queue-type 'warren'"),
-        (Value::I32(4), "x-queue-type must be a string"),
-        (Value::Bytes(b"classic"[..].into()), "x-queue-type must be a string"),
+        (Value::LongString(b"quorum"[..].into()), substituted("quorum")),
+        (Value::LongString(b"stream"[..].into()), substituted("stream")),
+        (Value::LongString(b"warren"[..].into()), invalid("\"unsupported queue type 'warren'\"")),
+        (Value::I32(4), invalid("{unacceptable_type,signedint}")),
+        (Value::Bytes(b"classic"[..].into()), invalid("{unacceptable_type,binary}")),
     ] {
         let mut talk = Talk::on_channel_1();
         let table = arguments(&[("x-initial-cluster-size", Value::I32(3)), ("x-queue-type", kind)]);

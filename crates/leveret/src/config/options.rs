@@ -300,6 +300,14 @@ options! {
     /// warns of each name once.
     substitute_queue_types: bool = one(values::boolean), "true|false", Fallback::Is("false");
 
+    /// How long a client may hold a delivery without an acknowledgement; `0s` is for ever.
+    ///
+    /// After that time the client's channel is closed with 406 and what it held is delivered again. A queue
+    /// declared with `x-consumer-timeout`, or a consumer with that argument, has its own (milliseconds, 0 for
+    /// none). The node looks once a minute, or oftener if this is less than 16 minutes; only the oldest
+    /// delivery of a channel counts.
+    consumer_timeout: Duration = one(values::duration), "TIME", Fallback::Is("30m");
+
     /// Address and port for applications that keep their sessions here, over Redis's protocol.
     ///
     /// Port 0 takes a free one, and the line `listening for sessions on ADDR:PORT` says which. Redis's own port

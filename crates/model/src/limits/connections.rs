@@ -106,6 +106,14 @@ pub const CONSUMER_BYTES: usize = 400;
 /// channel's own acks, which come behind it, and consumers that come and go would each bring a window.
 /// (RabbitMQ has no bound.)
 pub const UNACKED_PER_CHANNEL_MAX: usize = 4_000_000;
+/// Notes of a channel on when it held which delivery tag: with one look a minute the last half hour to the
+/// minute. Of more every second one is forgotten.
+pub const ACK_AGE_NOTES_MAX: usize = 32;
+/// Longest time between two looks at how long a connection's clients hold their deliveries (RabbitMQ:
+/// channel_tick_interval). It is shorter under a `consumer_timeout` of less than 16 of them.
+pub const ACK_AGE_LOOK: Duration = Duration::from_secs(60);
+/// How long a client may hold a delivery unless `consumer_timeout` says otherwise (RabbitMQ: 30 minutes).
+pub const CONSUMER_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// How long a refused login is held when the client cannot take a close frame (RabbitMQ holds about 3 s;
 /// shorter frees the slot).
 pub const LOGIN_REFUSED_HOLD: Duration = Duration::from_secs(1);

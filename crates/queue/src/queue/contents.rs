@@ -103,6 +103,7 @@ impl Queue {
                 let consumer = self.consumers.holder(&holder);
                 self.consumers.at_mut(consumer).unacked += 1;
                 self.unacked.insert(position, Unacked { entry: kept, consumer });
+                self.counts.take_over_held();
                 self.unacked_bytes += u64::from(body_bytes);
             }
             (_, Some(rule), Some(ruled)) => {

@@ -96,8 +96,11 @@ impl Queue {
         self.ready.shrink();
         let delivered = budget - left;
         if self.is_ruled() {
-            return self.dispatch_ruled(delivered, left, now, arena, egress);
+            let outcome = self.dispatch_ruled(delivered, left, now, arena, egress);
+            self.counts.deliver(outcome.delivered);
+            return outcome;
         }
+        self.counts.deliver(delivered);
         self.listed = self.wants_dispatch();
         DispatchOutcome { delivered, dropped: 0, more: self.listed }
     }
@@ -127,11 +130,12 @@ impl Queue {
             let Some(item) = ruled.first().copied() else { break };
             let Some((number, index, _)) = self.consumers.first_awake(line) else { break };
             line = number;
-            let Self { ready, unacked, unacked_bytes, consumers, .. } = self;
+            let Self { ready, unacked, unacked_bytes, consumers, counts, .. } = self;
             let consumer = consumers.at_mut(index);
             let mut run = Run { consumer, index, unacked, unacked_bytes, arena, egress };
             match run.deliver_apart(item.position, item.entry, item.redelivered) {
                 Ok(()) => {
+                    counts.redeliver(item.redelivered);
                     let held = !run.consumer.no_ack;
                     if let Some(ruled) = ready.ruled_in_front() {
                         ruled.take_first(held);
@@ -163,12 +167,13 @@ impl Queue {
 
     /// Delivers one message to a consumer whose turn it is. hot.
     fn one<E: Egress>(&mut self, index: u32, arena: &mut Arena, egress: &mut E) -> (usize, RunEnd) {
-        let Self { ready, unacked, unacked_bytes, consumers, .. } = self;
+        let Self { ready, unacked, unacked_bytes, consumers, counts, .. } = self;
         let Some((position, entry, redelivered)) = ready.first() else { return (0, RunEnd::Enough) };
         let mut run = Run { consumer: consumers.at_mut(index), index, unacked, unacked_bytes, arena, egress };
         if let Err(end) = run.deliver_apart(position, entry, redelivered) {
             return (0, end);
         }
+        counts.redeliver(redelivered);
         ready.take_first();
         (1, RunEnd::Enough)
     }
@@ -181,7 +186,7 @@ impl Queue {
         arena: &mut Arena,
         egress: &mut E,
     ) -> (usize, RunEnd) {
-        let Self { ready, unacked, unacked_bytes, consumers, .. } = self;
+        let Self { ready, unacked, unacked_bytes, consumers, counts, .. } = self;
         let consumer = consumers.at_mut(index);
         let most = most.min(consumer.quota() as usize);
         let mut run = Run { consumer, index, unacked, unacked_bytes, arena, egress };
@@ -193,6 +198,7 @@ impl Queue {
                 return (delivered, end);
             }
             delivered += 1;
+            counts.redeliver(true);
             ready.take_first();
             if !run.consumer.has_bytes() {
                 return (delivered, RunEnd::Enough);

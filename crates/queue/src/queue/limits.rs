@@ -10,6 +10,7 @@ use leveret_model::limits::TURN_DISPATCH_MAX;
 use leveret_model::settings::QueueSettings;
 use leveret_model::{Instant, Position, Terms};
 
+use super::counts::QueueCounts;
 use super::entry::Entry;
 use super::rules::{Departure, Rules};
 use super::{MessageRef, Queue};
@@ -59,7 +60,15 @@ impl Queue {
 
     /// What left since the last time, in order.
     pub fn take_departures(&mut self) -> Vec<Departure> {
-        self.ready.ruled_mut().map(super::ruled::Ruled::take_departures).unwrap_or_default()
+        let departures = self.ready.ruled_mut().map(super::ruled::Ruled::take_departures).unwrap_or_default();
+        self.counts.depart(&departures);
+        departures
+    }
+
+    /// What happened to the messages of the queue at this home.
+    #[must_use]
+    pub fn counts(&self) -> QueueCounts {
+        self.counts.all(self.next_position(), self.unacked())
     }
 
     /// What is expired or over the length leaves now, up to the bound of a turn, unless consumers may be about

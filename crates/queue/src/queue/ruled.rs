@@ -169,6 +169,9 @@ impl Ruled {
         if self.rules.overflow == Overflow::DropHead || !self.rules.is_over(len + 1, bytes + more_bytes) {
             return false;
         }
+        if self.rules.takes_none() {
+            return true;
+        }
         let Some(left) = len.checked_sub(could_take(len + 1)) else { return false };
         // as if all were of one size
         let left_bytes = (u128::from(bytes) * u128::from(left) / u128::from(len.max(1))) as u64;

@@ -83,6 +83,12 @@ impl Rules {
         self.max_length.is_some_and(|max| messages > max) || self.max_bytes.is_some_and(|max| bytes > max)
     }
 
+    /// The queue has no room for any message, whoever waits for it (RabbitMQ counts before it looks for a
+    /// consumer).
+    pub(super) fn takes_none(&self) -> bool {
+        self.max_length == Some(0)
+    }
+
     /// It has been returned so often that it may not be delivered again.
     pub(super) fn is_spent(&self, returns: u32) -> bool {
         self.delivery_limit.is_some_and(|limit| u64::from(returns) > limit)

@@ -72,21 +72,34 @@ fn void_asks_for_presence_and_numbers_are_no_strings() {
     assert!(!matches([("a", Value::I8(5))], [("a", text("5"))]));
 }
 
-/// RabbitMQ: `rabbit_exchange_type_headers`, which compares the bare values.
+/// As RabbitMQ 4.3, but for timestamps, which 4.x compares with numbers that are 1000 times larger.
 #[test]
-fn numbers_are_numbers_and_strings_are_strings_of_whatever_type() {
-    let one = [Value::U8(1), Value::I64(1), Value::F32(1.0), Value::F64(1.0), Value::Timestamp(1)];
-    for asked in &one {
-        for header in &one {
-            assert!(matches([("a", asked.clone())], [("a", header.clone())]), "{asked:?} {header:?}");
-        }
-        for other in [Value::F64(1.5), Value::I8(2), Value::Bool(true), Value::Decimal(0, 1), text("1")] {
-            assert!(!matches([("a", asked.clone())], [("a", other.clone())]), "{asked:?} {other:?}");
-            assert!(!matches([("a", other.clone())], [("a", asked.clone())]), "{other:?} {asked:?}");
+fn integers_floats_timestamps_and_strings_are_equal_among_themselves() {
+    let strings = vec![text("1"), Value::Bytes(b"1".as_slice().into())];
+    let kinds = [
+        vec![Value::U8(1), Value::I16(1), Value::I64(1)],
+        vec![Value::F32(1.0), Value::F64(1.0)],
+        vec![Value::Timestamp(1)],
+        vec![Value::Decimal(0, 1)],
+        vec![Value::Bool(true)],
+        strings,
+    ];
+    for (kind, values) in kinds.iter().enumerate() {
+        for (other_kind, others) in kinds.iter().enumerate() {
+            for (value, other) in
+                values.iter().flat_map(|value| others.iter().map(move |other| (value, other)))
+            {
+                let equal = matches([("a", value.clone())], [("a", other.clone())]);
+                assert_eq!(equal, kind == other_kind, "{value:?} {other:?}");
+                let (value, other) = (vec![value.clone()], vec![other.clone()]);
+                let same_type = value[0].type_name() == other[0].type_name();
+                let equal = matches([("a", Value::Array(value))], [("a", Value::Array(other))]);
+                assert_eq!(equal, same_type, "in an array the type counts");
+            }
         }
     }
-    assert!(matches([("a", text("x"))], [("a", Value::Bytes(b"x".as_slice().into()))]));
-    assert!(!matches([("a", Value::F64(9e18))], [("a", Value::I64(9_000_000_000_000_000_001))]));
+    assert!(!matches([("a", Value::I8(1))], [("a", Value::I8(2))]));
+    assert!(!matches([("a", Value::F64(1.0))], [("a", Value::F64(1.5))]));
 }
 
 #[test]
@@ -165,6 +178,27 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// The naive one: what two values are, compared case by case.
+fn equal(a: &Value, b: &Value) -> bool {
+    let alike = |a: &Value, b: &Value| a.type_name() == b.type_name() && equal(a, b);
+    match (a, b) {
+        (Value::F32(a), Value::F32(b)) => a == b,
+        (Value::F64(a), Value::F64(b)) => a == b,
+        (Value::F32(a), Value::F64(b)) | (Value::F64(b), Value::F32(a)) => f64::from(*a) == *b,
+        (Value::LongString(a) | Value::Bytes(a), Value::LongString(b) | Value::Bytes(b)) => a == b,
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
+        (Value::Table(Arguments(a)), Value::Table(Arguments(b))) => {
+            let has = |(key, value): &(RoutingKey, Value)| b.iter().any(|(k, v)| k == key && alike(v, value));
+            a.len() == b.len() && a.iter().all(has)
+        }
+        _ => match (a.as_integer(), b.as_integer()) {
+            (Some(a), Some(b)) => a == b,
+            (None, None) => a == b,
+            _ => false,
+        },
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_there_is_found_and_what_is_not_is_not(
@@ -180,8 +214,38 @@ proptest! {
             let there = kept.get(name);
             prop_assert_eq!(on_wire.matches(name.as_bytes(), None), there.is_some());
             let found = on_wire.matches(name.as_bytes(), Some(value));
-            prop_assert!(!found || there.is_some());
-            prop_assert!(found || there.is_none_or(|there| !there.equivalent(value)));
+            prop_assert_eq!(found, there.is_some_and(|there| equal(there, value)));
         }
+    }
+
+    /// A binding against a message, as one would write it down from RabbitMQ's documents.
+    #[test]
+    fn a_binding_matches_when_its_criteria_do_one_by_one(
+        headers in prop::collection::vec(("(x-)?[abc]", value()), 0..5),
+        criteria in prop::collection::vec(("(x-)?[abc]", value()), 0..4),
+        shared in 0..5_usize,
+        mode in prop::sample::select(vec![None, Some("all"), Some("any"), Some("all-with-x"), Some("any-with-x")]),
+    ) {
+        let entry = |(key, value): &(String, Value)| (RoutingKey::new(key.as_bytes()), value.clone());
+        let kept = Arguments(headers.iter().map(entry).collect());
+        // some are surely there
+        let mut asked: Vec<_> = criteria.iter().chain(headers.iter().take(shared)).map(entry).collect();
+        if let Some(mode) = mode {
+            asked.insert(asked.len() / 2, (RoutingKey::new(b"x-match"), text(mode)));
+        }
+        let asked = Arguments(asked);
+        let holds = |(key, value): &&(RoutingKey, Value)| {
+            let there = kept.0.iter().find(|(k, _)| k == key);
+            there.is_some_and(|(_, there)| *value == Value::Void || equal(there, value))
+        };
+        let with_x = mode.is_some_and(|mode| mode.ends_with("-with-x"));
+        let counts = |(key, _): &&(RoutingKey, Value)| {
+            key[..] != *b"x-match" && (with_x || !key.starts_with(b"x-"))
+        };
+        let (all, held) = (asked.0.iter().filter(counts).count(), asked.0.iter().filter(counts).filter(holds).count());
+        let any = mode.is_some_and(|mode| mode.starts_with("any"));
+        let expected = if any { held > 0 } else { held == all };
+        let payload = payload(&kept);
+        prop_assert_eq!(Mode::of(&asked).matches(&asked, &MessageHeaders::new(&payload)), expected);
     }
 }

@@ -11,7 +11,7 @@ use leveret_cluster::{NodeStatus, QueueStatus, Standing};
 use leveret_model::definition::QueueDefinition;
 use leveret_model::policy::Policies;
 use leveret_model::{Instant, NodeId, QueueId};
-use leveret_shard::{Pressure, ShardReport, Traffic};
+use leveret_shard::{Pressure, QueueCounts, ShardReport, Traffic};
 use serde_json::{Value, json};
 
 use super::settings_json::of_queue;
@@ -154,6 +154,7 @@ pub(super) fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Over
             "shard": queue.home.shard.0, "ready": queue.ready, "unacked": queue.unacked,
             "consumers": queue.consumers, "durable": queue.durable, "away": false,
             "policy": policy, "effective_policy_definition": effective,
+            "counts": counts(&queue.counts),
         })
     });
     let mut elsewhere: Vec<&QueueStatus> =
@@ -171,6 +172,15 @@ pub(super) fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Over
         })
     });
     own.chain(elsewhere).collect()
+}
+
+/// Since the queue came to this node; `published` since it was declared.
+fn counts(of: &QueueCounts) -> Value {
+    json!({
+        "published": of.published, "delivered": of.delivered, "redelivered": of.redelivered, "acked": of.acked,
+        "requeued": of.requeued, "rejected": of.rejected, "expired": of.expired, "over_length": of.over_length,
+        "returned_too_often": of.returned_too_often, "refused": of.refused, "purged": of.purged,
+    })
 }
 
 fn connections(reports: &[ShardReport]) -> Vec<Value> {

@@ -1,4 +1,5 @@
-//! Consumers that pause because their channel holds as much as it may (`limits::UNACKED_PER_CHANNEL_MAX`).
+//! Consumers that pause because their channel holds as much as it may (`limits::UNACKED_PER_CHANNEL_MAX`), or
+//! as its client wants.
 //!
 //! A queue here is told that such a consumer is full, and it sleeps until it is woken. A home elsewhere runs
 //! out of window: what it may send is withheld until the pause ends. Both cost no more than one look for each
@@ -7,7 +8,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use leveret_model::{ChannelKey, ConsumerKey, ConsumerNumber, ShardAddress};
+use leveret_model::{ChannelKey, ConsumerKey, ConsumerNumber, Settlement, ShardAddress};
 
 use super::windows::Egress;
 use crate::clients::ClientConnection;
@@ -24,7 +25,14 @@ impl Egress {
         queues: &mut Queues,
     ) {
         let mut awake = Vec::new();
-        connection.end_pauses(|channel, consumer| awake.push((channel, consumer)));
+        let mut unwanted = Vec::new();
+        connection.end_pauses(
+            |channel, consumer| awake.push((channel, consumer)),
+            |channel, held| unwanted.push((channel, held)),
+        );
+        for (channel, held) in unwanted {
+            queues.settle(channel, held, Settlement::Requeue);
+        }
         #[cfg(feature = "planted")]
         queues.endless_pause(&mut awake);
         let key = connection.key();

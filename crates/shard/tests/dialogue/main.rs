@@ -11,6 +11,7 @@ mod deduplication;
 mod early;
 mod exchanges;
 mod flow;
+mod holding;
 mod kept;
 mod lifetimes;
 mod limits;

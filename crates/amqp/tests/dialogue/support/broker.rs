@@ -1,6 +1,7 @@
 //! A broker that does as it is told, and notes what it was asked.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use leveret_amqp::host::{Host, Operation, Publish, Published, VhostOpening};
@@ -49,6 +50,8 @@ pub(crate) struct Broker {
     pub(crate) header: Vec<u8>,
     /// Of each publish with further routing keys: these, and its content header.
     pub(crate) copies: Vec<(Vec<String>, Vec<u8>)>,
+    /// `x-consumer-timeout` of every queue.
+    pub(crate) ack_timeout: Option<Duration>,
 }
 
 impl Host for Broker {
@@ -62,6 +65,10 @@ impl Host for Broker {
         self.calls.push_back(Call::Vhost(vhost.as_str().into()));
         let opening = if self.vhost_later { VhostOpening::Later } else { VhostOpening::Now };
         self.vhost.take().map_or(Ok(opening), Err)
+    }
+
+    fn ack_timeout(&self, _: QueueHandle) -> Option<Duration> {
+        self.ack_timeout
     }
 
     fn publish(

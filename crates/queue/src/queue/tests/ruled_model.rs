@@ -94,6 +94,9 @@ impl Model {
 
     /// One more would be too much, when consumers have taken what they can.
     fn is_over_behind(&self, quotas: u64, more_bytes: u64) -> bool {
+        if self.settings.max_length == Some(0) {
+            return true;
+        }
         let ready = self.ready().count() as u64;
         let bytes: u64 = self.ready().map(|message| message.bytes).sum();
         if quotas > ready {
@@ -258,6 +261,9 @@ impl Pair {
                 let first = model.first(None);
                 prop_assert_eq!(bench.get(), first.map(|first| first.name));
                 model.messages.retain(|message| Some(message.name) != first.map(|first| first.name));
+                if first.is_some() {
+                    model.enforce_if_idle();
+                }
             }
             Deed::Purge => {
                 let ready = model.ready().count() as u64;
@@ -296,6 +302,14 @@ impl Pair {
         prop_assert_eq!(bench.queue.ready_bytes(), bytes);
         prop_assert_eq!(bench.queue.unacked(), (model.messages.len() - model.ready().count()) as u64);
         prop_assert_eq!(bench.arena.messages(), model.messages.len() as u64);
+        // whatever came in is here, or was counted as it went
+        let counts = bench.queue.counts();
+        prop_assert_eq!(counts.published, model.positions);
+        if model.settings.overflow != Overflow::RejectPublishDeadLetter {
+            let gone = counts.acked + counts.rejected + counts.expired + counts.over_length;
+            let gone = gone + counts.returned_too_often + counts.purged;
+            prop_assert_eq!(counts.published - gone, model.messages.len() as u64);
+        }
         prop_assert_eq!(bench.queue.message_deadline(), model.next_deadline());
         let wants = model.best().is_some() && model.first(None).is_some();
         prop_assert_eq!(bench.queue.wants_dispatch(), wants);
