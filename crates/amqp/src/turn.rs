@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
 use leveret_model::{ChannelNumber, ConnectionKey, Instant};
 use leveret_wire::{EncodeMethod, Output};
 
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) confirms_due: Vec<ChannelNumber>,
     /// An empty assembly for the next message of this turn.
     pub(crate) spare: Option<Box<Assembly>>,
+    /// An empty list for the chunks of the next large message of this turn.
+    pub(crate) chunks: Vec<Bytes>,
     /// Of publishes: method, header and body, as they came.
     pub(crate) published_bytes: u64,
     /// Channels that hold a publish until `resume`.

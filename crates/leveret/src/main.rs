@@ -16,6 +16,7 @@ mod forget;
 mod leave;
 mod logging;
 mod output;
+mod rebalance;
 mod run;
 mod serve;
 mod session;

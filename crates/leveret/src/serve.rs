@@ -255,6 +255,7 @@ fn node_config(
         secret,
         shards: settings.shards,
         memory_bytes: settings.memory,
+        rebalance: settings.rebalance,
         substitute_queue_types: settings.substitute_queue_types,
         give_memory_back: allocator::give_free_memory_back,
     }

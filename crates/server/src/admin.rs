@@ -39,22 +39,11 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     })
 }
 
-/// How far a node is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NodeState {
-    /// No client is let in yet.
-    Joining,
-    Ready,
-    /// No client is let in any more, and queues go to other nodes.
-    Leaving,
-    /// Another process has this node's identity: it serves nothing any more.
-    Stopped,
-}
-
 /// What the control machine tells, a page of queues at a time.
 #[derive(Debug)]
 pub(crate) struct Overview {
-    pub(crate) state: NodeState,
+    /// Clients are let in.
+    pub(crate) open: bool,
     pub(crate) nodes: Vec<NodeStatus>,
     pub(crate) queues: Vec<QueueStatus>,
     /// Queues of this node that lost their names since its start: what they are called now, and what they were.
@@ -63,6 +52,8 @@ pub(crate) struct Overview {
     pub(crate) unknown_records: Vec<(UnknownKind, usize)>,
     /// No other node is known, but somebody answered: in words.
     pub(crate) why_alone: Option<String>,
+    /// Another process has this node's identity: it serves nothing any more.
+    pub(crate) stopped: bool,
 }
 
 /// What a shard tells, a page of queues and connections at a time, and where the next page begins.
@@ -120,12 +111,16 @@ impl Admin {
         let answer = match line.trim() {
             "" => return Ok(()),
             "status" => self.status(),
+            "rebalance" => {
+                self.control.send(ToControl::Rebalance);
+                json!({ "rebalancing": true })
+            }
             line if line.starts_with("leave") => self.leave(line),
             line if line.starts_with("forget ") => self.forget(line["forget ".len()..].trim()),
             other => match other.strip_prefix("session ") {
                 Some(question) => self.session(question),
                 None => {
-                    let known = "this node knows: status, leave SECONDS, forget NODE, session";
+                    let known = "this node knows: status, leave SECONDS, rebalance, forget NODE, session";
                     json!({ "error": format!("unknown request '{other}'; {known}") })
                 }
             },

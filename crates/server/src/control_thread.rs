@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
 use tracing::{error, warn};
 
-use crate::admin::{NodeState, Overview};
+use crate::admin::Overview;
 use crate::client_ports::ClientPort;
 use crate::clock;
 use crate::events::Teller;
@@ -45,6 +45,8 @@ pub(crate) enum ToControl {
     FirstSeeds(Vec<String>),
     /// Hand all queues over within that time, and say how it went.
     Leave { within: Duration, to: Sender<Left> },
+    /// Give queues to nodes that have fewer of them.
+    Rebalance,
     /// End.
     Stop,
 }
@@ -59,6 +61,8 @@ pub(crate) struct ControlParts {
     pub(crate) identity: Identity,
     pub(crate) client_ports: Vec<ClientPort>,
     /// Where RESP clients come, with its address, if sessions are on.
+    /// Queues move to nodes that have fewer of them.
+    pub(crate) rebalance: bool,
     pub(crate) session_socket: Option<(Socket, SocketAddr)>,
     pub(crate) cluster_listener: StdTcpListener,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
@@ -125,6 +129,7 @@ impl ControlThread {
             shards: hello.shards,
             address: hello.address.to_string(),
             seed: parts.seed,
+            rebalance: parts.rebalance,
             unix_ms_at_zero: clock::unix_ms().saturating_sub(now.as_nanos() / 1_000_000),
         };
         let shards = parts.shards;
@@ -207,6 +212,7 @@ impl ControlThread {
                     self.left = Some(to);
                     self.control.on_leave(now, now + within);
                 }
+                ToControl::Rebalance => self.control.on_rebalance(now),
                 ToControl::Stop => return false,
             }
         }
@@ -297,26 +303,15 @@ impl ControlThread {
         self.links.why_alone().filter(|_| self.control.nodes().is_empty())
     }
 
-    fn state(&self) -> NodeState {
-        if self.control.is_stopped() {
-            NodeState::Stopped
-        } else if self.left.is_some() {
-            NodeState::Leaving
-        } else if self.client_ports.is_some() {
-            NodeState::Joining
-        } else {
-            NodeState::Ready
-        }
-    }
-
     fn overview(&self, after: Option<QueueId>) -> Overview {
         Overview {
-            state: self.state(),
+            open: self.client_ports.is_none(),
             nodes: self.control.nodes(),
             queues: self.control.queues_after(after, limits::STATUS_PAGE_ENTRIES),
             renamed: self.teller.renamed(),
             unknown_records: self.control.unknown_records(),
             why_alone: self.why_alone(),
+            stopped: self.control.is_stopped(),
         }
     }
 

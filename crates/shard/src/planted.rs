@@ -26,8 +26,6 @@ pub enum Planted {
     ConfirmOnAppend,
     /// A new link does not say what this shard consumes and holds.
     NoResubscription,
-    /// The new home of a queue loses its first ready message.
-    LostOnMove,
 }
 
 impl Planted {
