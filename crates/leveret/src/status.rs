@@ -9,6 +9,7 @@ mod sessions;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -35,6 +36,9 @@ pub(crate) struct StatusArgs {
     /// Print the JSON document instead of tables
     #[arg(long)]
     json: bool,
+    /// Print the state of the node alone; exit code 0 if it is ready, 1 if it joins, leaves or does not run
+    #[arg(long, conflicts_with = "json")]
+    ready: bool,
 }
 
 /// What a node says about itself and its cluster.
@@ -106,15 +110,20 @@ struct Memory {
 }
 
 /// Asks and prints.
-pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let data_dir = config::data_dir(args.data_dir.as_deref(), &config::environment())?;
     let document = read(&ask(&data_dir, "status", STATUS_ANSWER_WAIT)?)?;
+    if args.ready {
+        let state = document["node"]["state"].as_str().unwrap_or("unknown");
+        output::print(&format!("{state}\n"))?;
+        return Ok(if state == "ready" { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     if args.json {
-        return output::print(&format!("{document:#}\n"));
+        return output::print(&format!("{document:#}\n")).map(|()| ExitCode::SUCCESS);
     }
     let report: Report =
         serde_json::from_value(document).context("the node's answer is not a status report")?;
-    output::print(&render(&report))
+    output::print(&render(&report)).map(|()| ExitCode::SUCCESS)
 }
 
 /// How many other nodes the node of a data directory sees alive.

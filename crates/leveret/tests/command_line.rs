@@ -188,7 +188,7 @@ fn a_node_that_is_stopped_while_it_joins_says_so_and_leaves_no_socket_behind() {
     let log = std::io::read_to_string(node.process.stderr.take().expect("piped")).expect("UTF-8");
     assert_eq!(node.process.wait().expect("it ends").code(), Some(0), "{log}");
     assert!(!socket.exists());
-    assert!(log.contains("stopping: a quick stop, messages in memory are lost"), "{log}");
+    assert!(log.contains("stopped at once lost=0"), "{log}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod lapin;
 mod node;
 
 use std::ops::Range;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{TryRecvError, channel};
 use std::thread;
@@ -125,6 +126,23 @@ fn settled_at_the_new_home() {
     consumer.done(consumer.channel.close(200, "bye".into()));
     let later = Session::open(&nodes[2]);
     assert_eq!(later.consume("burrow", "leveret").numbers(2), [(0, true), (2, true)]);
+}
+
+/// `leveret status --ready`: what it prints, and its exit code.
+fn readiness(directory: &Path) -> (String, Option<i32>) {
+    let mut command = Command::new(node::LEVERET);
+    let output = command.args(["status", "--ready", "--data-dir"]).arg(directory).output();
+    let output = output.expect("it runs");
+    (String::from_utf8(output.stdout).expect("UTF-8"), output.status.code())
+}
+
+#[test]
+fn readiness_is_an_exit_code() {
+    let mut node = Node::start(&[]);
+    assert_eq!(readiness(node.process.directory()), ("ready\n".to_owned(), Some(0)));
+    assert_eq!(status(&node)["node"]["state"], "ready");
+    assert_eq!(node.process.terminate(), Some(0));
+    assert_eq!(readiness(node.process.directory()), (String::new(), Some(1)));
 }
 
 #[test]

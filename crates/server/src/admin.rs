@@ -39,11 +39,22 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     })
 }
 
+/// How far a node is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeState {
+    /// No client is let in yet.
+    Joining,
+    Ready,
+    /// No client is let in any more, and queues go to other nodes.
+    Leaving,
+    /// Another process has this node's identity: it serves nothing any more.
+    Stopped,
+}
+
 /// What the control machine tells, a page of queues at a time.
 #[derive(Debug)]
 pub(crate) struct Overview {
-    /// Clients are let in.
-    pub(crate) open: bool,
+    pub(crate) state: NodeState,
     pub(crate) nodes: Vec<NodeStatus>,
     pub(crate) queues: Vec<QueueStatus>,
     /// Queues of this node that lost their names since its start: what they are called now, and what they were.
@@ -52,8 +63,6 @@ pub(crate) struct Overview {
     pub(crate) unknown_records: Vec<(UnknownKind, usize)>,
     /// No other node is known, but somebody answered: in words.
     pub(crate) why_alone: Option<String>,
-    /// Another process has this node's identity: it serves nothing any more.
-    pub(crate) stopped: bool,
 }
 
 /// What a shard tells, a page of queues and connections at a time, and where the next page begins.

@@ -16,7 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
 use tracing::{error, warn};
 
-use crate::admin::Overview;
+use crate::admin::{NodeState, Overview};
 use crate::client_ports::ClientPort;
 use crate::clock;
 use crate::events::Teller;
@@ -303,15 +303,26 @@ impl ControlThread {
         self.links.why_alone().filter(|_| self.control.nodes().is_empty())
     }
 
+    fn state(&self) -> NodeState {
+        if self.control.is_stopped() {
+            NodeState::Stopped
+        } else if self.left.is_some() {
+            NodeState::Leaving
+        } else if self.client_ports.is_some() {
+            NodeState::Joining
+        } else {
+            NodeState::Ready
+        }
+    }
+
     fn overview(&self, after: Option<QueueId>) -> Overview {
         Overview {
-            open: self.client_ports.is_none(),
+            state: self.state(),
             nodes: self.control.nodes(),
             queues: self.control.queues_after(after, limits::STATUS_PAGE_ENTRIES),
             renamed: self.teller.renamed(),
             unknown_records: self.control.unknown_records(),
             why_alone: self.why_alone(),
-            stopped: self.control.is_stopped(),
         }
     }
 

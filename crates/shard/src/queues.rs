@@ -37,6 +37,7 @@ mod publisher;
 mod purges;
 mod question;
 mod resubscribe;
+mod subscription;
 mod throttle;
 mod timers;
 
@@ -248,6 +249,7 @@ impl Queues {
         let holder = ConsumerKey { at: self.own, channel, number: held.consumer };
         if let Some(mut home) = self.home(held.queue) {
             home.settle(&holder, held.position, how);
+            home.done();
         } else if let Some((id, away)) = self.places.away(held.queue) {
             away.settle(id, channel, &held, how, &mut self.peers);
         }
@@ -265,6 +267,7 @@ impl Queues {
         let holder = ConsumerKey { at, channel, number };
         if let Some(mut home) = self.home_of(queue) {
             home.settle(&holder, position, how);
+            home.done();
         } else if let Some(mut frozen) = self.frozen(queue, Leaving::is_fencing) {
             frozen.settle(&holder, position, how);
         }
@@ -281,6 +284,7 @@ impl Queues {
     ) {
         if let Some(mut home) = self.home_of(queue) {
             home.credit(&ConsumerKey { at, channel, number }, messages, bytes);
+            home.done();
         }
     }
 

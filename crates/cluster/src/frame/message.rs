@@ -66,15 +66,15 @@ pub(crate) enum Body {
     /// You are not taken in.
     #[prost(message, tag = "14")]
     TurnAway(TurnAway),
+    /// A node is Down and will not come back: somebody said so.
+    #[prost(message, tag = "15")]
+    Forget(Forget),
     /// A queue moves.
     #[prost(message, tag = "16")]
     Move(Move),
     /// The sender is about to leave.
     #[prost(message, tag = "17")]
     Leaving(Leaving),
-    /// A node is Down and will not come back: somebody said so.
-    #[prost(message, tag = "15")]
-    Forget(Forget),
 }
 
 /// A step of the move of a queue, by the control machine of its old home or its new one.

@@ -12,7 +12,7 @@ use leveret_model::{Instant, NodeId};
 use leveret_shard::{Pressure, ShardReport, Traffic};
 use serde_json::{Value, json};
 
-use super::Overview;
+use super::{NodeState, Overview};
 use crate::clock;
 use crate::memory::NodeMemory;
 use crate::registries::RegistryStatus;
@@ -41,6 +41,12 @@ pub(super) fn of(
     json!({
         "node": {
             "id": whole(facts.id), "name": facts.name, "version": env!("CARGO_PKG_VERSION"),
+            "state": match overview.state {
+                NodeState::Joining => "joining",
+                NodeState::Ready => "ready",
+                NodeState::Leaving => "leaving",
+                NodeState::Stopped => "stopped",
+            },
             "uptime_s": clock::now().since(facts.started).as_secs(),
             "listen": listen(facts), "cluster_listen": facts.cluster_listen,
             "data_dir": facts.data_dir,
@@ -154,13 +160,17 @@ fn warnings(
 ) -> Vec<Cow<'static, str>> {
     let mut warnings: Vec<Cow<'static, str>> =
         vec!["durable queues and persistent messages are kept in memory only".into()];
-    if overview.stopped {
+    if overview.state == NodeState::Stopped {
         warnings.push(
             "another process has this node's identity, so it serves nothing: stop both, give each a data directory of its own, and start the right one"
                 .into(),
         );
     }
-    if !overview.open {
+    if overview.state == NodeState::Leaving {
+        warnings
+            .push("no client is let in any more: this node leaves, and its queues go to other nodes".into());
+    }
+    if overview.state == NodeState::Joining {
         warnings.push("no client is let in yet: this node has not joined; its log says why".into());
     }
     if let Some(why) = &overview.why_alone {
@@ -267,13 +277,12 @@ mod tests {
     fn queues_that_are_away_come_behind_all_others() {
         let queues_there = [queue("a", true), queue("z", false), queue("b", true), queue("c", false)];
         let overview = Overview {
-            open: true,
+            state: NodeState::Ready,
             nodes: Vec::new(),
             queues: queues_there.into(),
             renamed: Vec::new(),
             unknown_records: Vec::new(),
             why_alone: None,
-            stopped: false,
         };
         let queues = queues(&facts(), &[], &overview);
         assert_eq!(names(&queues), ["c", "z", "a", "b"]);

@@ -16,9 +16,10 @@ use leveret_model::{
 use leveret_queue::{LaneKey, QueueEntry};
 
 use super::Queues;
-use super::home::{Home, subscription};
+use super::home::Home;
 use super::moving::Arriving;
 use super::places::{Entry, Place};
+use super::subscription::subscription;
 use crate::view::ClusterView;
 
 impl Queues {
@@ -219,6 +220,8 @@ impl Queues {
                 handle
             }
         };
+        #[cfg(feature = "planted")]
+        self.lose_a_moved(handle);
         self.take_early(id, view);
         if let Some(mut home) = self.home(handle) {
             // its time without use begins anew, which is never too early
