@@ -25,8 +25,3 @@ pub(crate) fn demand(place: &str, feature: Feature, name: &[u8], method: MethodI
 pub(crate) fn as_rabbitmq_refuses(method: MethodId, text: &str) -> Exception {
     Exception::new(ReplyCode::NotImplemented, method, text)
 }
-
-/// A flag that the client has set.
-pub(crate) fn demand_flag(place: &str, flag: &str, method: MethodId) -> Result<(), Exception> {
-    demand(place, Feature::Flag, flag.as_bytes(), method)
-}

@@ -117,7 +117,7 @@ impl Control {
 
     /// The votes are in, or everyone acts on it.
     pub(crate) fn on_visible(&mut self, now: Instant, key: CommandKey) {
-        if self.on_move_visible(key) {
+        if self.on_move_visible(now, key) {
             return;
         }
         if let Some((loser, version)) = self.desk.unions.remove(&key) {

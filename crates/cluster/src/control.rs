@@ -43,6 +43,8 @@ pub struct Config {
     pub address: String,
     /// For random choices and ids.
     pub seed: Seed,
+    /// Queues move to nodes that have fewer of them.
+    pub rebalance: bool,
     /// Wall clock at [`Instant::ZERO`], milliseconds since 1970; only ids show it.
     pub unix_ms_at_zero: u64,
 }

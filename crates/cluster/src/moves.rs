@@ -10,7 +10,7 @@
 //!        │ ◀───────────────────────────── Moved  │  once everyone acts on them (R1)
 //!        │  drops its own record                 │
 //! ```
-//! Read first: `outgoing`, then `incoming`. `leave` decides what is moved.
+//! Read first: `outgoing`, then `incoming`. `leave` and `rebalance` decide what is moved.
 //!
 //! Invariants:
 //! - A queue is served by one home at most: the old one until its shard has yielded, the new one after `Serve`.
@@ -24,6 +24,7 @@ mod incoming;
 mod inputs;
 mod leave;
 mod outgoing;
+mod rebalance;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -31,6 +32,7 @@ use alloc::vec::Vec;
 use leveret_model::directory::QueueRecord;
 use leveret_model::{Boot, Instant, MoveAttempt, NodeId, QueueId, ShardId};
 
+use self::rebalance::Balance;
 use crate::desk::CommandKey;
 use crate::directory::map::{Record, Version};
 
@@ -57,11 +59,20 @@ struct Outgoing {
     to: NodeId,
     boot: Boot,
     attempt: MoveAttempt,
+    why: Why,
     stage: OutgoingStage,
     /// When the stage is given up.
     until: Instant,
     /// The new home's map has the queue since this version.
     moved: Option<Version>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// This node leaves.
+    Leave,
+    /// Others have fewer queues.
+    Balance,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +153,7 @@ pub(crate) struct Moves {
     /// Queues that could not move, and when they may be tried again.
     paused: BTreeMap<QueueId, Instant>,
     leave: Option<Leave>,
+    balance: Balance,
     /// Nodes that said that they leave.
     leaving_nodes: Vec<NodeId>,
     /// Queues to be moved, of the last look at the own map, and when the next one is due.
@@ -176,6 +188,6 @@ impl Moves {
             // what was found is offered as soon as somebody can take it
             leave.deadline(if self.todo.is_empty() { self.look_at } else { Instant::FAR })
         });
-        stages.chain(paused).fold(leave, Instant::min)
+        stages.chain(paused).fold(leave.min(self.balance.look_at()), Instant::min)
     }
 }

@@ -28,6 +28,7 @@ impl Alone {
             shards: 2,
             address: "127.0.0.1:25672".into(),
             seed: Seed(1),
+            rebalance: true,
             unix_ms_at_zero: 1_700_000_000_000,
         };
         let mut control = Control::new(Instant::ZERO, config);

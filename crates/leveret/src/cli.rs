@@ -9,7 +9,7 @@ use leveret_bench as bench;
 
 use crate::config::{self, ConfigError, ServeArgs};
 use crate::output::print;
-use crate::{demo, door, forget, leave, policy, queue, run, serve, session, status, store, web};
+use crate::{demo, door, forget, leave, policy, queue, rebalance, run, serve, session, status, store, web};
 
 /// An elastic AMQP 0-9-1 broker: start one more and it joins, stop one and the others go on.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Hand all queues of a running node to other nodes, and stop it
     Leave(leave::LeaveArgs),
+    /// Give queues of a running node to nodes that have fewer, now
+    Rebalance(rebalance::RebalanceArgs),
     /// Make the cluster forget a node that is down for good
     Forget(forget::ForgetArgs),
     /// List queues, and explain the settings of one
@@ -76,6 +78,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Leave(args) => leave::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Rebalance(args) => rebalance::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Forget(args) => forget::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Queue(command) => queue::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Policy(command) => policy::run(&command).map(|()| ExitCode::SUCCESS),

@@ -18,6 +18,7 @@ mod logging;
 mod output;
 mod policy;
 mod queue;
+mod rebalance;
 mod run;
 mod serve;
 mod session;

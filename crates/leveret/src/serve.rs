@@ -255,6 +255,7 @@ fn node_config(
         secret,
         shards: settings.shards,
         memory_bytes: settings.memory,
+        rebalance: settings.rebalance,
         substitute_queue_types: settings.substitute_queue_types,
         consumer_timeout: Some(settings.consumer_timeout).filter(|timeout| !timeout.is_zero()),
         give_memory_back: allocator::give_free_memory_back,

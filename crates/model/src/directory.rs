@@ -247,6 +247,8 @@ pub enum MoveOrder {
     HandOver {
         /// The new home.
         to: ShardAddress,
+        /// Only if the queue is short: nobody leaves, and clients of a long one would wait for nothing.
+        only_if_short: bool,
     },
     /// To the new home: a queue comes from there.
     Expect {

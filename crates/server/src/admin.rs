@@ -125,6 +125,10 @@ impl Admin {
         let answer = match line.trim() {
             "" => return Ok(()),
             "status" => self.status(),
+            "rebalance" => {
+                self.control.send(ToControl::Rebalance);
+                json!({ "rebalancing": true })
+            }
             line => match line.split_once(' ').unwrap_or((line, "")) {
                 ("leave", _) => self.leave(line),
                 ("forget", node) => self.forget(node.trim()),
@@ -132,7 +136,7 @@ impl Admin {
                 ("policy", question) => self.policy(question),
                 ("queue", question) => self.queue(question),
                 _ => {
-                    let known = "this node knows: status, leave SECONDS, forget NODE, session, policy, queue";
+                    let known = "this node knows: status, leave SECONDS, rebalance, forget NODE, session, policy, queue";
                     json!({ "error": format!("unknown request '{line}'; {known}") })
                 }
             },

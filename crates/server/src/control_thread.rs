@@ -56,6 +56,8 @@ pub(crate) enum ToControl {
     FirstSeeds(Vec<String>),
     /// Hand all queues over within that time, and say how it went.
     Leave { within: Duration, to: Sender<Left> },
+    /// Give queues to nodes that have fewer of them.
+    Rebalance,
     /// End.
     Stop,
 }
@@ -70,6 +72,8 @@ pub(crate) struct ControlParts {
     pub(crate) identity: Identity,
     pub(crate) client_ports: Vec<ClientPort>,
     /// Where RESP clients come, with its address, if sessions are on.
+    /// Queues move to nodes that have fewer of them.
+    pub(crate) rebalance: bool,
     pub(crate) session_socket: Option<(Socket, SocketAddr)>,
     pub(crate) cluster_listener: StdTcpListener,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
@@ -137,6 +141,7 @@ impl ControlThread {
             shards: hello.shards,
             address: hello.address.to_string(),
             seed: parts.seed,
+            rebalance: parts.rebalance,
             unix_ms_at_zero: clock::unix_ms().saturating_sub(now.as_nanos() / 1_000_000),
         };
         let shards = parts.shards;
@@ -230,6 +235,7 @@ impl ControlThread {
                     self.left = Some(to);
                     self.control.on_leave(now, now + within);
                 }
+                ToControl::Rebalance => self.control.on_rebalance(now),
                 ToControl::Stop => return false,
             }
         }

@@ -104,6 +104,7 @@ impl Node {
         let parts = ControlParts {
             identity: Identity { hello, secret },
             client_ports,
+            rebalance: config.rebalance,
             session_socket,
             cluster_listener: cluster_socket.into(),
             shards: shards.clone(),

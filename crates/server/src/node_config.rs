@@ -37,6 +37,8 @@ pub struct NodeConfig {
     pub shards: u8,
     /// Memory for messages above which publishers wait, bytes.
     pub memory_bytes: u64,
+    /// Queues move to nodes that have fewer of them.
+    pub rebalance: bool,
     /// Quorum queues and streams are taken as classic queues.
     pub substitute_queue_types: bool,
     /// How long a client may hold a delivery; `None` for ever.

@@ -84,7 +84,9 @@ impl Machines {
 
     fn on_move(&mut self, id: QueueId, attempt: MoveAttempt, order: MoveOrder) {
         match order {
-            MoveOrder::HandOver { to } => self.queues.hand_over(id, to, attempt),
+            MoveOrder::HandOver { to, only_if_short } => {
+                self.queues.hand_over(id, to, attempt, only_if_short);
+            }
             MoveOrder::Expect { record, from } => self.queues.expect(&record, from, attempt),
             MoveOrder::Open => self.queues.open_arrived(id, attempt, &self.view),
             MoveOrder::Cancel => self.queues.cancel_move(id, attempt),

@@ -93,6 +93,8 @@ impl Process {
             shards: SHARDS,
             address: hello.address.clone(),
             seed,
+            // each decides for its own queues: some do, some do not
+            rebalance: seed.0.is_multiple_of(2),
             unix_ms_at_zero: 1_700_000_000_000_u64.saturating_sub(clock.as_millis() as u64),
         };
         let mut control = Control::new(now, config);

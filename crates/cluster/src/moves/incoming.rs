@@ -171,8 +171,9 @@ impl Control {
     }
 
     /// Everyone acts on the record of a queue that moved here. True if it was about that.
-    pub(crate) fn on_move_visible(&mut self, key: CommandKey) -> bool {
+    pub(crate) fn on_move_visible(&mut self, now: Instant, key: CommandKey) -> bool {
         let Some(id) = self.moves.visible.remove(&key) else { return false };
+        self.moves.balance.rest(now, id);
         let version = self.directory.version();
         if let Some(incoming) = self.moves.incoming.get_mut(&id) {
             incoming.stage = IncomingStage::Visible(version);

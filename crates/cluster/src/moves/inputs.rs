@@ -52,5 +52,6 @@ impl Control {
         self.expire_moves(now);
         self.forget_moves();
         self.drive_leave(now);
+        self.drive_rebalance(now);
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use leveret_link::handshake::Capability;
 use leveret_model::{Instant, NodeId, QueueId, limits};
 
-use super::{IncomingStage, Leave, Left};
+use super::{IncomingStage, Leave, Left, Why};
 use crate::control::Control;
 use crate::effects::Event;
 use crate::frame::Frame;
@@ -76,9 +76,8 @@ impl Control {
         })
     }
 
-    /// Members that can take queues now, each with how many it has. None while one is there that would not
-    /// answer a fence.
-    fn takers(&self) -> Vec<(usize, NodeId)> {
+    /// Members that can take queues now. None while one is there that would not answer a fence.
+    pub(super) fn able_to_take(&self) -> Vec<NodeId> {
         let knows = |node: NodeId| self.can(node, Capability::MOVES);
         let linked = |member: &&Member| member.link.is_some();
         if !self.members.values().filter(linked).all(|member| knows(member.hello.node)) {
@@ -88,7 +87,12 @@ impl Control {
         let alive = self.members.iter().filter(|(node, member)| {
             member.standing == Standing::Alive && member.ready && member.link.is_some() && stays(node)
         });
-        alive.map(|(&node, _)| (self.directory.queues_at(node).0, node)).collect()
+        alive.map(|(&node, _)| node).collect()
+    }
+
+    /// The same, each with how many queues it has.
+    pub(super) fn takers(&self) -> Vec<(usize, NodeId)> {
+        self.able_to_take().into_iter().map(|node| (self.directory.queues_at(node).0, node)).collect()
     }
 
     /// Offers queues until as many are under way as may be.
@@ -114,11 +118,11 @@ impl Control {
             let Some(least) = takers.iter_mut().min() else { return };
             least.0 += 1;
             let to = least.1;
-            self.offer(now, id, to);
+            self.offer(now, id, to, Why::Leave);
         }
     }
 
-    fn may_be_offered(&self, id: QueueId) -> bool {
+    pub(super) fn may_be_offered(&self, id: QueueId) -> bool {
         !self.moves.outgoing.contains_key(&id)
             && !self.moves.paused.contains_key(&id)
             && self.moves.incoming.get(&id).is_none_or(|at| matches!(at.stage, IncomingStage::Visible(_)))

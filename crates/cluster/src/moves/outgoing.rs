@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use leveret_model::directory::{MoveOrder, ToShard};
 use leveret_model::{Instant, MoveAttempt, NodeId, QueueId, ShardAddress, ShardId, limits};
 
-use super::{MoveStep, Outgoing, OutgoingStage};
+use super::{MoveStep, Outgoing, OutgoingStage, Why};
 use crate::control::Control;
 use crate::directory::map::Version;
 use crate::frame::Frame;
@@ -13,7 +13,7 @@ use crate::membership::member::Member;
 
 impl Control {
     /// Offers a queue of this node to another one.
-    pub(super) fn offer(&mut self, now: Instant, id: QueueId, to: NodeId) {
+    pub(super) fn offer(&mut self, now: Instant, id: QueueId, to: NodeId, why: Why) {
         let Some(record) = self.directory.own_queue(id).cloned() else { return };
         let Some(member) = self.members.get(&to) else { return };
         let boot = member.hello.boot;
@@ -21,7 +21,7 @@ impl Control {
         let attempt = self.moves.last;
         let stage = OutgoingStage::Offered;
         let until = now + limits::MOVE_ANSWER_WAIT;
-        self.moves.outgoing.insert(id, Outgoing { to, boot, attempt, stage, until, moved: None });
+        self.moves.outgoing.insert(id, Outgoing { to, boot, attempt, why, stage, until, moved: None });
         self.directory.freeze(id);
         self.say(to, id, attempt, MoveStep::Offer(record));
     }
@@ -51,7 +51,8 @@ impl Control {
             outgoing.stage = OutgoingStage::Handing;
             outgoing.until = now + limits::MOVE_WAIT;
             let to = ShardAddress { node: peer, shard };
-            self.order(id, attempt, MoveOrder::HandOver { to });
+            let only_if_short = outgoing.why == Why::Balance;
+            self.order(id, attempt, MoveOrder::HandOver { to, only_if_short });
         }
     }
 

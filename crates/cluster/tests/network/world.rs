@@ -159,6 +159,7 @@ impl World {
             shards: SHARDS,
             address: claimed.into(),
             seed: Seed(self.random.next_u64()),
+            rebalance: false,
             unix_ms_at_zero: 1_700_000_000_000 + self.random.below(2_000),
         };
         let hello = PeerHello {

@@ -308,6 +308,13 @@ options! {
     /// delivery of a channel counts.
     consumer_timeout: Duration = one(values::duration), "TIME", Fallback::Is("30m");
 
+    /// Whether queues move to nodes that have fewer of them: `true` or `false`.
+    ///
+    /// A node that has over 15 % more queues than the mean of all gives short ones (up to 1,000 messages and
+    /// 1 MiB) to those below it, a few at a time, once nodes have been the same for five seconds; a queue that
+    /// moved stays for ten minutes. `leveret rebalance` does it once, whatever stands here.
+    rebalance: bool = one(values::boolean), "true|false", Fallback::Is("true");
+
     /// Address and port for applications that keep their sessions here, over Redis's protocol.
     ///
     /// Port 0 takes a free one, and the line `listening for sessions on ADDR:PORT` says which. Redis's own port

@@ -119,3 +119,23 @@ pub const MOVE_AGAIN_AFTER: Duration = Duration::from_millis(200);
 pub const LEAVE_WITHIN: Duration = Duration::from_secs(60);
 /// How often a node that leaves says what is left.
 pub const LEAVE_REPORT_EVERY: Duration = Duration::from_secs(1);
+/// How much more than the mean of all nodes, in percent, a node may have of queues before it gives some away.
+pub const REBALANCE_ABOVE_PERCENT: usize = 15;
+/// Queues that move at once for the sake of balance. A quarter of what a leave takes: clients are served
+/// meanwhile.
+pub const REBALANCE_AT_ONCE_MAX: usize = 4;
+/// How long nodes must be the same before queues move for the sake of balance: who comes and goes at once costs
+/// no move.
+pub const REBALANCE_CALM: Duration = Duration::from_secs(5);
+/// How often a node looks whether others came or went.
+pub const REBALANCE_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a node that has enough counts again.
+pub const REBALANCE_COUNT_EVERY: Duration = Duration::from_secs(10);
+/// Time between two handfuls of queues that move for the sake of balance.
+pub const REBALANCE_PAUSE: Duration = Duration::from_millis(100);
+/// Time for which a queue that moved, or could not, stays where it is unless its node leaves.
+pub const REBALANCE_REST: Duration = Duration::from_secs(600);
+/// A queue with more messages than that, ready and unacknowledged, stays unless its node leaves.
+pub const REBALANCE_MESSAGES_MAX: u64 = 1_000;
+/// A queue with more bytes of bodies than that stays unless its node leaves.
+pub const REBALANCE_BYTES_MAX: u64 = 1 << 20;

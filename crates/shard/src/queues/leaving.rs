@@ -29,11 +29,26 @@ use super::publisher::{Answered, Owed};
 
 impl Queues {
     /// Control wants a queue handed over.
-    pub(crate) fn hand_over(&mut self, id: QueueId, to: ShardAddress, attempt: MoveAttempt) {
-        let begun = self.places.handle(id).is_some_and(|handle| self.freeze(handle, to, attempt));
+    pub(crate) fn hand_over(
+        &mut self,
+        id: QueueId,
+        to: ShardAddress,
+        attempt: MoveAttempt,
+        only_if_short: bool,
+    ) {
+        let begun = self.places.handle(id).is_some_and(|handle| {
+            (!only_if_short || self.is_short(handle)) && self.freeze(handle, to, attempt)
+        });
         if !begun {
             self.report_move(id, attempt, MoveReport::Failed);
         }
+    }
+
+    fn is_short(&self, handle: QueueHandle) -> bool {
+        let Some(Entry { place: Place::Home(home), .. }) = self.places.get(handle) else { return false };
+        let queue = home.queue();
+        queue.ready() + queue.unacked() <= limits::REBALANCE_MESSAGES_MAX
+            && queue.ready_bytes() + queue.unacked_bytes() <= limits::REBALANCE_BYTES_MAX
     }
 
     /// False if it cannot move now.

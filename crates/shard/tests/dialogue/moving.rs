@@ -1,6 +1,7 @@
 //! A queue moves to another home: its clients notice nothing, whichever shard they are at.
 
 use leveret_model::directory::{MoveOrder, MoveReport};
+use leveret_model::limits;
 
 use crate::rig::client::Heard;
 use crate::rig::{ClientId, Rig, at};
@@ -211,6 +212,25 @@ fn a_queue_moves_on_and_back() {
         rig.run();
     }
     assert_eq!(rig.counts(owner, "q"), (0, 1));
+}
+
+#[test]
+fn a_long_queue_stays_if_only_a_short_one_is_to_move() {
+    let (mut rig, owner) = with_queue();
+    rig.control.only_if_short = true;
+    for _ in 0..limits::REBALANCE_MESSAGES_MAX {
+        rig.publish(owner, "q", "a");
+    }
+    rig.publish(owner, "q", "one too many");
+    rig.run();
+    begins_to_move(&mut rig);
+    rig.run();
+    assert_eq!(rig.control.reports, [(at(OLD.0, OLD.1), MoveReport::Failed)]);
+    rig.consume(owner, "q", "c", false);
+    rig.run();
+    rig.ack(owner, 1);
+    rig.run();
+    moves(&mut rig);
 }
 
 /// The copy was kept until the new home served.

@@ -45,6 +45,8 @@ pub(crate) struct Control {
     pub(crate) reports: Vec<(ShardAddress, MoveReport)>,
     /// The new home is not told to serve.
     pub(crate) slow_to_open: bool,
+    /// Queues move for the sake of balance.
+    pub(crate) only_if_short: bool,
     /// Commands are kept and not answered.
     pub(crate) deaf: bool,
     /// Commands that nobody waits for.
@@ -86,9 +88,10 @@ impl Control {
         let record = QueueRecord { home: to, epoch: record.epoch + 1, ..record };
         self.moving.insert(id, record.clone());
         let expect = MoveOrder::Expect { record: Box::new(record), from };
+        let hand_over = MoveOrder::HandOver { to, only_if_short: self.only_if_short };
         vec![
             (to, ToShard::Move { id, attempt, order: expect }),
-            (from, ToShard::Move { id, attempt, order: MoveOrder::HandOver { to } }),
+            (from, ToShard::Move { id, attempt, order: hand_over }),
         ]
     }
 

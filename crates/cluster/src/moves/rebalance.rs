@@ -1,0 +1,149 @@
+//! Queues move to nodes that have fewer, so that a node that joined has its share of the work.
+//!
+//! Each node decides for its own queues alone, from the maps that all have: one that is well above the mean gives
+//! a handful of short queues at a time to those below it. Bounds keep that from costing more than it brings: nodes
+//! must have been the same for a while, a queue that moved rests, and long queues stay.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use leveret_model::{Instant, NodeId, QueueId, limits};
+
+use super::Why;
+use crate::control::Control;
+
+/// What a node remembers about the balance between the others and itself.
+#[derive(Debug)]
+pub(crate) struct Balance {
+    /// Nodes that could take queues at the last look.
+    nodes: Vec<NodeId>,
+    look_at: Instant,
+    /// When queues are counted next.
+    count_at: Instant,
+    /// Queues that stay until then.
+    resting: BTreeMap<QueueId, Instant>,
+    /// Somebody asked for it, and it is not done.
+    asked: bool,
+}
+
+impl Default for Balance {
+    fn default() -> Self {
+        Self {
+            nodes: Vec::new(),
+            look_at: Instant::ZERO,
+            count_at: Instant::FAR,
+            resting: BTreeMap::new(),
+            asked: false,
+        }
+    }
+}
+
+impl Balance {
+    /// When a look is due, while there is anybody to look at.
+    pub(super) fn look_at(&self) -> Instant {
+        if self.nodes.is_empty() { Instant::FAR } else { self.look_at }
+    }
+
+    /// Notes who could take queues. True if it is time to count.
+    fn look(&mut self, now: Instant, nodes: Vec<NodeId>) -> bool {
+        self.look_at = now + limits::REBALANCE_LOOK_EVERY;
+        self.resting.retain(|_, until| *until > now);
+        if self.nodes != nodes {
+            self.nodes = nodes;
+            self.count_at = now + limits::REBALANCE_CALM;
+        }
+        !self.nodes.is_empty() && self.count_at <= now
+    }
+
+    /// When to go on: soon if queues are under way, else after a while.
+    fn counted(&mut self, now: Instant, moved: bool) {
+        self.asked &= moved;
+        self.count_at = now + if moved { limits::REBALANCE_PAUSE } else { limits::REBALANCE_COUNT_EVERY };
+        self.look_at = self.look_at.min(self.count_at);
+    }
+
+    fn is_resting(&self, id: QueueId) -> bool {
+        self.resting.contains_key(&id)
+    }
+
+    /// A queue came, or is about to go: it stays where it is for a while after that.
+    pub(super) fn rest(&mut self, now: Instant, id: QueueId) {
+        self.resting.insert(id, now + limits::REBALANCE_REST);
+    }
+}
+
+/// How many queues a node that has `own` gives away, where all `nodes` together have `total`.
+fn surplus(own: usize, total: usize, nodes: usize) -> usize {
+    let mean = total.div_ceil(nodes.max(1));
+    let tolerated = mean + mean * limits::REBALANCE_ABOVE_PERCENT / 100;
+    if own > tolerated.max(mean + 1) { own - mean } else { 0 }
+}
+
+impl Control {
+    /// Somebody asks for balance now: nothing rests any more, and this node gives what it has above the mean
+    /// even if it would not do so by itself.
+    pub fn on_rebalance(&mut self, now: Instant) {
+        self.note_time(now);
+        let nodes = self.able_to_take();
+        let balance = &mut self.moves.balance;
+        balance.resting.clear();
+        balance.nodes = nodes;
+        (balance.look_at, balance.count_at, balance.asked) = (now, now, true);
+        self.settle_inputs(now);
+    }
+
+    /// Offers a handful of queues if this node has more than its share.
+    pub(super) fn drive_rebalance(&mut self, now: Instant) {
+        let may = (self.config.rebalance || self.moves.balance.asked)
+            && self.moves.leave.is_none()
+            && self.lease.is_ready()
+            && !self.lease.is_stopped();
+        if !may || now < self.moves.balance.look_at {
+            return;
+        }
+        let nodes = self.able_to_take();
+        if !self.moves.balance.look(now, nodes) {
+            return;
+        }
+        // a queue that is on its way counts at both
+        let under_way = self.moves.outgoing.len();
+        let own = self.directory.queues_at(self.own()).0.saturating_sub(under_way);
+        let mut takers = self.takers();
+        let total = own + takers.iter().map(|(queues, _)| queues).sum::<usize>();
+        let (nodes, surplus) = (takers.len() + 1, surplus(own, total, takers.len() + 1));
+        let room = limits::REBALANCE_AT_ONCE_MAX.saturating_sub(under_way).min(surplus);
+        takers.retain(|(queues, _)| queues * nodes < total);
+        let mut given = 0;
+        if room > 0 && !takers.is_empty() {
+            let candidates = self.directory.own_queue_ids();
+            let free = |id: &QueueId| !self.moves.balance.is_resting(*id) && self.may_be_offered(*id);
+            let chosen: Vec<QueueId> = candidates.into_iter().filter(free).take(room).collect();
+            given = chosen.len();
+            for id in chosen {
+                let Some(least) = takers.iter_mut().min() else { break };
+                least.0 += 1;
+                let to = least.1;
+                self.moves.balance.rest(now, id);
+                self.offer(now, id, to, Why::Balance);
+            }
+        }
+        self.moves.balance.counted(now, given > 0 || under_way > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::surplus;
+
+    #[test]
+    fn a_node_gives_away_what_is_above_the_mean_and_no_less_than_a_margin() {
+        // a node alone, and nodes without queues
+        assert_eq!((surplus(100, 100, 1), surplus(0, 0, 3)), (0, 0));
+        // a newcomer: half
+        assert_eq!((surplus(100, 100, 2), surplus(0, 100, 2)), (50, 0));
+        // within the margin nothing moves
+        assert_eq!((surplus(115, 300, 3), surplus(116, 300, 3)), (0, 16));
+        // few queues: one more than the others is no reason
+        assert_eq!((surplus(1, 1, 2), surplus(2, 2, 2), surplus(3, 3, 2), surplus(4, 4, 2)), (0, 0, 0, 2));
+    }
+}
