@@ -106,7 +106,7 @@ fn a_consume_after_a_cancel_has_another_address() {
 
 #[test]
 fn a_declare_of_such_a_name_only_asks_whether_it_is_there() {
-    for name in [&PSEUDO[..], b"amq.rabbitmq.reply-to.1-1"] {
+    for name in [PSEUDO, b"amq.rabbitmq.reply-to.1-1"] {
         let mut talk = Talk::on_channel_1();
         talk.says(1, QueueDeclare { queue: name, durable: true, ..Default::default() });
         let Some(Call::Request(_, operation)) = talk.broker.calls.pop_front() else { panic!() };

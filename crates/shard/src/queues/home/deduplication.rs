@@ -8,7 +8,7 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::hash::{BuildHasher, Hash, Hasher};
+use core::hash::BuildHasher;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 
@@ -77,11 +77,7 @@ impl Duplicates {
             (None, FieldValue::LongString(text) | FieldValue::Bytes(text)) => (b'S', *text),
             (None, _) => return None,
         };
-        let hash = |state: &FixedState| {
-            let mut hasher = state.build_hasher();
-            (kind, bytes).hash(&mut hasher);
-            hasher.finish()
-        };
+        let hash = |state: &FixedState| state.hash_one((kind, bytes));
         let [first, second] = &self.hashes;
         // a message may say how long its own value counts (LavinMQ: the header x-cache-ttl)
         let own = headers.get(b"x-cache-ttl").and_then(|ttl| u64::try_from(ttl.as_integer()?).ok());
