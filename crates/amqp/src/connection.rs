@@ -137,7 +137,6 @@ impl<C> Connection<C> {
                 held_bytes: 0,
                 confirms_due: Vec::new(),
                 spare: None,
-                chunks: Vec::new(),
                 published_bytes: 0,
                 held_publishes: 0,
                 paused: Vec::new(),

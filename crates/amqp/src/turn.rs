@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
 use leveret_model::{ChannelNumber, ConnectionKey, Instant};
 use leveret_wire::{EncodeMethod, Output};
 
@@ -32,8 +31,6 @@ pub(crate) struct Shared {
     pub(crate) confirms_due: Vec<ChannelNumber>,
     /// An empty assembly for the next message of this turn.
     pub(crate) spare: Option<Box<Assembly>>,
-    /// An empty list for the chunks of the next large message of this turn.
-    pub(crate) chunks: Vec<Bytes>,
     /// Of publishes: method, header and body, as they came.
     pub(crate) published_bytes: u64,
     /// Channels that hold a publish until `resume`.

@@ -157,6 +157,12 @@ impl Moves {
         self.outgoing.contains_key(&id)
     }
 
+    /// The other homes have all of so many queues, though they may not serve yet.
+    fn is_handed_over(&self, queues: usize) -> bool {
+        let yielded = |outgoing: &&Outgoing| outgoing.stage == OutgoingStage::Yielded;
+        self.outgoing.values().filter(yielded).count() == queues
+    }
+
     /// A new start of a node does not leave.
     pub(crate) fn forget_leaving(&mut self, node: NodeId) {
         self.leaving_nodes.retain(|leaving| *leaving != node);

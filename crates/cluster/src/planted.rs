@@ -16,6 +16,8 @@ pub enum Planted {
     AckBeforeApplied,
     /// Silence alone is Down, though others hear the node.
     DownWithoutVeto,
+    /// A node says that it has left when its last queue is handed over, and not when the new home serves.
+    LeftEarly,
 }
 
 /// The bug of this machine, if it has one.
@@ -32,6 +34,10 @@ impl Bug {
         applied
     }
 
+    pub(crate) fn left(self, is_left: bool, _: impl FnOnce() -> bool) -> bool {
+        is_left
+    }
+
     pub(crate) const fn verdict(self, _: Instant, _: &Member, standing: Standing) -> Standing {
         standing
     }
@@ -42,6 +48,11 @@ impl Bug {
     /// The last change that every shard applied; `last` is the last that was made.
     pub(crate) fn applied(self, applied: u64, last: u64) -> u64 {
         if self.planted == Some(Planted::AckBeforeApplied) { last } else { applied }
+    }
+
+    /// Nothing is left here; `is_handed_over` is all that the planted bug asks.
+    pub(crate) fn left(self, is_left: bool, is_handed_over: impl FnOnce() -> bool) -> bool {
+        is_left || self.planted == Some(Planted::LeftEarly) && is_handed_over()
     }
 
     pub(crate) fn verdict(self, now: Instant, member: &Member, standing: Standing) -> Standing {

@@ -100,9 +100,12 @@ fn status_of_a_node_that_has_not_joined_says_that_no_client_is_let_in() {
     let banner = BufReader::new(second.stdout.take().expect("piped"));
     let told = banner.lines().map_while(Result::ok).any(|line| line.starts_with("data in"));
     let said = status(&data_dir);
+    let ready = Command::new(LEVERET).args(["status", "--ready", "--data-dir"]).arg(&data_dir).output();
+    let ready = ready.expect("it runs");
     let _ = second.kill();
     let _ = second.wait();
     assert!(told && said.contains("warning: no client is let in yet"), "{said}");
+    assert_eq!((ready.stdout.as_slice(), ready.status.code()), (b"joining\n".as_slice(), Some(1)));
 }
 
 fn status(data_dir: &Path) -> String {

@@ -150,11 +150,15 @@ impl Queue {
 
     /// True if the queue has something to dispatch and is not on the shard's list for the end of the turn: the
     /// shard puts it there. hot.
+    #[inline]
     #[must_use]
     pub fn touch(&mut self) -> bool {
-        let due = !self.listed && (self.wants_dispatch() || self.is_ruled_touched());
-        self.listed |= due;
-        due
+        !self.listed && self.list()
+    }
+
+    fn list(&mut self) -> bool {
+        self.listed = self.wants_dispatch() || self.is_ruled_touched();
+        self.listed
     }
 
     /// A consumer comes. One that is known by its key gets the new terms: requests repeat under their id.

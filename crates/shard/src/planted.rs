@@ -26,6 +26,8 @@ pub enum Planted {
     ConfirmOnAppend,
     /// A new link does not say what this shard consumes and holds.
     NoResubscription,
+    /// The new home of a queue loses its first ready message.
+    LostOnMove,
 }
 
 impl Planted {

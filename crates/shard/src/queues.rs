@@ -38,6 +38,7 @@ mod publisher;
 mod purges;
 mod question;
 mod resubscribe;
+mod subscription;
 mod throttle;
 mod timers;
 
@@ -251,6 +252,7 @@ impl Queues {
         let holder = ConsumerKey { at: self.own, channel, number: held.consumer };
         if let Some(mut home) = self.home(held.queue) {
             home.settle(&holder, held.position, how);
+            home.done();
         } else if let Some((id, away)) = self.places.away(held.queue) {
             away.settle(id, channel, &held, how, &mut self.peers);
         }
@@ -268,6 +270,7 @@ impl Queues {
         let holder = ConsumerKey { at, channel, number };
         if let Some(mut home) = self.home_of(queue) {
             home.settle(&holder, position, how);
+            home.done();
         } else if let Some(mut frozen) = self.frozen(queue, Leaving::is_fencing) {
             frozen.settle(&holder, position, how);
         }
@@ -284,6 +287,7 @@ impl Queues {
     ) {
         if let Some(mut home) = self.home_of(queue) {
             home.credit(&ConsumerKey { at, channel, number }, messages, bytes);
+            home.done();
         }
     }
 

@@ -5,7 +5,6 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_model::limits::{BODIES_UNFINISHED_BYTES_MAX, SLICE_BYTES_MIN};
@@ -87,12 +86,14 @@ impl<C> Channel<C> {
         let number = self.confirms.as_mut().map(|confirms| confirms.draw());
         let arrived = turn.arrived;
         let sliced = content.body.len() >= SLICE_BYTES_MIN;
-        let mut chunks = Vec::new();
-        if sliced {
-            chunks = core::mem::take(&mut turn.shared.chunks);
-            chunks.push(source.slice(content.body_at..content.body_at + content.body.len()));
-        }
-        let body = if sliced { Body::Chunks(&chunks) } else { Body::Flat(content.body) };
+        // on the stack: a short message must not pay for a list that it does not have
+        let chunk: [Bytes; 1];
+        let body = if sliced {
+            chunk = [source.slice(content.body_at..content.body_at + content.body.len())];
+            Body::Chunks(&chunk)
+        } else {
+            Body::Flat(content.body)
+        };
         let publish = content.publish(fields, body, number, arrived);
         let published = turn
             .host
@@ -109,10 +110,6 @@ impl<C> Channel<C> {
                 self.on_published(turn.shared, published);
             }
             _ => self.on_published(turn.shared, published),
-        }
-        if sliced {
-            chunks.clear();
-            turn.shared.chunks = chunks;
         }
         Ok(content.wire_len)
     }
@@ -372,8 +369,17 @@ impl<C> Channel<C> {
         self.wait = Wait::Publish(assembly);
     }
 
-    /// Notes the outcome for the confirms. hot.
+    /// Notes the outcome for the confirms, if there are any. hot.
+    #[inline(always)]
     fn on_published(&mut self, shared: &mut Shared, published: Published) {
+        if self.confirms.is_some() {
+            self.note_confirm(shared, published);
+        }
+    }
+
+    /// hot.
+    #[inline(always)]
+    fn note_confirm(&mut self, shared: &mut Shared, published: Published) {
         let Some(confirms) = &mut self.confirms else { return };
         match published {
             Published::Settled => confirms.settled(),

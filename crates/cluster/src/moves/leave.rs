@@ -46,7 +46,8 @@ impl Control {
         let is_moving = !self.moves.outgoing.is_empty() || self.is_receiving();
         // a shard may hold what it has not heard yet that it lost
         let is_told = self.shards.applied_by_all() >= self.shards.sequence();
-        let left = if queues == 0 && !is_moving && is_told {
+        let is_left = queues == 0 && !is_moving && is_told;
+        let left = if self.bug.left(is_left, || self.moves.is_handed_over(queues)) {
             Some(Left::Empty)
         } else if leave.deadline <= now {
             Some(Left::Late { queues })

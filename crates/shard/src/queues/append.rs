@@ -17,10 +17,11 @@ impl Queues {
         let calm = self.pressure == Pressure::Calm;
         let Some(mut home) = self.home(handle) else { return OneAppended::NotHere };
         if home.home.closed {
+            home.done();
             return OneAppended::NotHere;
         }
         let stored = home.append_new(message);
-        drop(home);
+        home.done();
         if calm && stored == Some(Stored::Now) {
             self.out.copies.here += 1;
             return OneAppended::Done;
@@ -113,7 +114,7 @@ impl Queues {
     ) -> (u32, bool) {
         let Some(mut home) = self.home(handle) else { return (0, false) };
         let stored = home.append(message, body_bytes, terms);
-        drop(home);
+        home.done();
         let long = self.is_long(handle);
         let Some(stored) = stored else {
             self.out.answered.push(Answered { publisher, shared, stored: false });
@@ -167,11 +168,12 @@ impl Queues {
         if home.home.closed {
             // its end is near and certain: it counts as not matched
             home.peers.push(from.0, &Record::Gone { queue: target.queue });
+            home.done();
             return false;
         }
         let verdict = home.append_from_lane(from, target, message);
         let handle = home.handle;
-        drop(home);
+        home.done();
         match verdict {
             LaneVerdict::Append if self.is_long(handle) => self.throttle_shard(handle, from.0),
             LaneVerdict::Append | LaneVerdict::Duplicate => {}
@@ -189,6 +191,7 @@ impl Queues {
         for handle in owing.drain(..) {
             if let Some(mut home) = self.home(handle) {
                 home.answer_lanes();
+                home.done();
             } else if let Some(id) = self.id(handle)
                 && let Some(mut frozen) = self.frozen(id, |_| true)
             {

@@ -16,9 +16,10 @@ use leveret_model::{
 use leveret_queue::{LaneKey, QueueEntry};
 
 use super::Queues;
-use super::home::{Home, subscription};
+use super::home::Home;
 use super::moving::Arriving;
 use super::places::{Entry, Place};
+use super::subscription::subscription;
 use crate::view::ClusterView;
 
 impl Queues {
@@ -221,6 +222,8 @@ impl Queues {
         };
         // its settings are the declaration's so far
         self.settle_policy(handle, &view.table);
+        #[cfg(feature = "planted")]
+        self.lose_a_moved(handle);
         self.take_early(id, view);
         if let Some(mut home) = self.home(handle) {
             // its time without use begins anew, which is never too early

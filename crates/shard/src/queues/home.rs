@@ -19,7 +19,6 @@ use leveret_model::{
 };
 use leveret_queue::{
     Arena, Cause, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused, Subscription,
-    Window,
 };
 
 use super::commit::Commits;
@@ -27,6 +26,7 @@ use super::departures::Departed;
 use super::exclusive::owner;
 use super::lists::{Lifetimes, Lists};
 use super::question::GotMessage;
+use super::subscription::subscription;
 use super::timers::QueueTimers;
 use crate::bounds::Bounds;
 use crate::peers::Outboxes;
@@ -130,9 +130,22 @@ pub(crate) struct AtHome<'a> {
 }
 
 impl Drop for AtHome<'_> {
-    /// hot.
-    #[inline(always)]
     fn drop(&mut self) {
+        self.note();
+    }
+}
+
+impl AtHome<'_> {
+    /// What the end of the scope does too, but in line: the hot ways close their door by hand. hot.
+    #[inline(always)]
+    pub(super) fn done(mut self) {
+        self.note();
+        core::mem::forget(self);
+    }
+
+    /// Lists what the shard is to look at later. hot.
+    #[inline(always)]
+    fn note(&mut self) {
         if self.home.queue.touch() {
             self.lists.dirty.push(self.handle);
         }
@@ -227,6 +240,7 @@ impl AtHome<'_> {
     }
 
     /// A delivery is settled by who holds it. hot.
+    #[inline(always)]
     pub(super) fn settle(&mut self, holder: &ConsumerKey, position: Position, how: Settlement) {
         match self.home.queue.settle(holder, position, how) {
             Left::Acked(message) => self.arena.release(message),
@@ -380,21 +394,4 @@ impl AtHome<'_> {
     pub(super) fn forget_lanes(&mut self, node: leveret_model::NodeId) {
         self.home.lanes.forget(node);
     }
-}
-
-/// A consumer as its queue is told of it: one of this shard is bounded by its output, one elsewhere by a
-/// window.
-pub(super) fn subscription(
-    own: ShardAddress,
-    at: ShardAddress,
-    consumer: RemoteConsumer,
-    bounds: &Bounds,
-) -> Subscription {
-    let window = if at == own {
-        Window::Output
-    } else {
-        Window::Credit { messages: bounds.consumer_messages, bytes: bounds.consumer_bytes }
-    };
-    let key = ConsumerKey { at, channel: consumer.channel, number: consumer.number };
-    Subscription { key, terms: consumer.terms, window }
 }

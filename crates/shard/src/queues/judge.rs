@@ -106,6 +106,17 @@ impl Queues {
         }
     }
 
+    /// The planted bug: a queue that has moved here loses a message.
+    #[cfg(feature = "planted")]
+    pub(super) fn lose_a_moved(&mut self, handle: QueueHandle) {
+        let own = self.own;
+        if self.planted == Some(crate::planted::Planted::LostOnMove)
+            && let Some(mut home) = self.home(handle)
+        {
+            home.get(own, leveret_model::ChannelKey::default(), true);
+        }
+    }
+
     /// The planted bug: nobody goes on after a pause.
     #[cfg(feature = "planted")]
     pub(crate) fn endless_pause<T>(&self, awake: &mut alloc::vec::Vec<T>) {

@@ -15,8 +15,8 @@ use leveret_model::{
 use leveret_queue::Subscription;
 
 use super::Queues;
-use super::home::subscription;
 use super::links::HeldThere;
+use super::subscription::subscription;
 
 impl Queues {
     /// A link to a node is new: everything that this shard has there is said again. `held` is what its channels
