@@ -106,8 +106,6 @@ pub(crate) struct ControlThread {
     teller: Teller,
     /// Lines about sockets that could not be accepted.
     complaints: LogLimit,
-    /// Who waits for the end of the leave.
-    left: Option<Sender<Left>>,
 }
 
 impl ControlThread {
@@ -155,7 +153,6 @@ impl ControlThread {
             accept_at: Instant::FAR,
             teller: Teller::default(),
             complaints: LogLimit::default(),
-            left: None,
             poll,
             mailbox,
         }
@@ -227,7 +224,7 @@ impl ControlThread {
                 ToControl::Seeds(seeds) => self.control.on_seeds(now, &seeds),
                 ToControl::FirstSeeds(seeds) => self.control.on_first_seeds(now, &seeds),
                 ToControl::Leave { within, to } => {
-                    self.left = Some(to);
+                    self.operators.left = Some(to);
                     self.control.on_leave(now, now + within);
                 }
                 ToControl::Stop => return false,
@@ -298,7 +295,7 @@ impl ControlThread {
             }
             self.teller.tell(now, &event);
         }
-        if let (Some(left), Some(to)) = (effects.left.take(), &self.left) {
+        if let (Some(left), Some(to)) = (effects.left.take(), &self.operators.left) {
             let _ = to.try_send(left);
         }
         if effects.ready.take().is_some() {
@@ -326,7 +323,7 @@ impl ControlThread {
     fn state(&self) -> NodeState {
         if self.control.is_stopped() {
             NodeState::Stopped
-        } else if self.left.is_some() {
+        } else if self.operators.left.is_some() {
             NodeState::Leaving
         } else if self.client_ports.is_some() {
             NodeState::Joining

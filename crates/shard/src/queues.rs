@@ -68,7 +68,7 @@ use self::away::Away;
 use self::commit::Commits;
 use self::early::Early;
 use self::home::AtHome;
-use self::lists::{Lifetimes, Lists, PolicyWalk};
+use self::lists::{Lifetimes, Lists};
 use self::moving::{Arrivals, Leaving};
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
@@ -119,7 +119,6 @@ pub(crate) struct Queues {
     lifetimes: Lifetimes,
     early: Early,
     purges: Purges,
-    policy_walk: PolicyWalk,
     arriving: Arrivals,
     pressure: Pressure,
     bounds: Bounds,
@@ -143,7 +142,6 @@ impl Queues {
             lifetimes: Lifetimes::default(),
             early: Early::default(),
             purges: Purges::default(),
-            policy_walk: PolicyWalk::default(),
             arriving: Arrivals::new(boot),
             pressure: Pressure::Calm,
             bounds: Bounds::default(),
