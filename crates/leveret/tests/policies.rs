@@ -1,7 +1,7 @@
 //! `leveret policy` and `leveret queue` against two nodes: set on one, seen on the other, there after the first
 //! has died.
 
-#[allow(dead_code, reason = "its dialogues are for tests of one node or two")]
+#[allow(dead_code, unused_macros, unused_imports, reason = "its dialogues are run by others")]
 mod lapin;
 mod node;
 

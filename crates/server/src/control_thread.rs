@@ -110,8 +110,6 @@ pub(crate) struct ControlThread {
     teller: Teller,
     /// Lines about sockets that could not be accepted.
     complaints: LogLimit,
-    /// Who waits for the end of the leave.
-    left: Option<Sender<Left>>,
 }
 
 impl ControlThread {
@@ -160,7 +158,6 @@ impl ControlThread {
             accept_at: Instant::FAR,
             teller: Teller::default(),
             complaints: LogLimit::default(),
-            left: None,
             poll,
             mailbox,
         }
@@ -232,7 +229,7 @@ impl ControlThread {
                 ToControl::Seeds(seeds) => self.control.on_seeds(now, &seeds),
                 ToControl::FirstSeeds(seeds) => self.control.on_first_seeds(now, &seeds),
                 ToControl::Leave { within, to } => {
-                    self.left = Some(to);
+                    self.operators.left = Some(to);
                     self.control.on_leave(now, now + within);
                 }
                 ToControl::Rebalance => self.control.on_rebalance(now),
@@ -304,7 +301,7 @@ impl ControlThread {
             }
             self.teller.tell(now, &event);
         }
-        if let (Some(left), Some(to)) = (effects.left.take(), &self.left) {
+        if let (Some(left), Some(to)) = (effects.left.take(), &self.operators.left) {
             let _ = to.try_send(left);
         }
         if effects.ready.take().is_some() {
@@ -332,7 +329,7 @@ impl ControlThread {
     fn state(&self) -> NodeState {
         if self.control.is_stopped() {
             NodeState::Stopped
-        } else if self.left.is_some() {
+        } else if self.operators.left.is_some() {
             NodeState::Leaving
         } else if self.client_ports.is_some() {
             NodeState::Joining

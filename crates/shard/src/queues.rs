@@ -72,7 +72,7 @@ use self::dead_letters::DeadLetters;
 use self::departures::Departures;
 use self::early::Early;
 use self::home::AtHome;
-use self::lists::{Lifetimes, Lists, PolicyWalk};
+use self::lists::{Lifetimes, Lists};
 use self::moving::{Arrivals, Leaving};
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
@@ -124,7 +124,6 @@ pub(crate) struct Queues {
     lifetimes: Lifetimes,
     early: Early,
     purges: Purges,
-    policy_walk: PolicyWalk,
     arriving: Arrivals,
     pressure: Pressure,
     bounds: Bounds,
@@ -149,7 +148,6 @@ impl Queues {
             lifetimes: Lifetimes::default(),
             early: Early::default(),
             purges: Purges::default(),
-            policy_walk: PolicyWalk::default(),
             arriving: Arrivals::new(boot),
             pressure: Pressure::Calm,
             bounds: Bounds::default(),

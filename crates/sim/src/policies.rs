@@ -1,8 +1,8 @@
-//! Operators who set and clear policies at random, on every process, while the runs with nodes of a later version
-//! go on: halves that cannot hear each other write the same names.
+//! Operators who set and clear policies at random, on every process, while the runs with nodes of a later
+//! version go on: halves that cannot hear each other write the same names.
 //!
-//! Their policies lose no message: what matters is that queues with and without rules change over into each other
-//! while messages flow, and that all directories agree in the end (`invariants/directories`).
+//! Their policies lose no message: what matters is that queues with and without rules change over into each
+//! other while messages flow, and that all directories agree in the end (`invariants/directories`).
 
 use std::time::Duration;
 

@@ -11,8 +11,8 @@ pub const QUEUES_MAX: usize = 1_000_000;
 /// Bindings of a cluster. More is 406 at bind.
 pub const BINDINGS_MAX: usize = 2_000_000;
 /// Exchanges, bindings between them and policies of a cluster, once for each node that wrote them, those that
-/// were deleted included (about 1 KiB each on every node). A new one more is 406 at declare and bind, and refused
-/// to an operator.
+/// were deleted included (about 1 KiB each on every node). A new one more is 406 at declare and bind, and
+/// refused to an operator.
 pub const REGISTERS_MAX: usize = 200_000;
 /// Arguments of all exchanges, queues and bindings of a cluster, bytes; each node keeps them a few times. With
 /// more, what is new and has arguments is 406 at declare and bind.

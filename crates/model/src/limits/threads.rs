@@ -76,8 +76,8 @@ pub const DNS_ALIASES_MAX: usize = 8;
 pub const DNS_FILE_BYTES_MAX: u64 = 1 << 20;
 /// The identity file of a data directory, bytes. A longer one is damaged.
 pub const IDENTITY_BYTES_MAX: u64 = 4_096;
-/// Longest request line on the admin socket, bytes: a policy whose name, pattern and strings are as long as they
-/// may be, escaped. More is a drop.
+/// Longest request line on the admin socket, bytes: a policy whose name, pattern and strings are as long as
+/// they may be, escaped. More is a drop.
 pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Admin connections at once: they cost a descriptor and a thread each. More wait until one ends.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
@@ -85,8 +85,8 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// connection ends, or the answer says who is silent.
 pub const ADMIN_WAIT: Duration = Duration::from_secs(2);
 /// Time for a command of an operator, which every node is to act on: a command of a client has
-/// [`PUBLISH_WAIT`](super::PUBLISH_WAIT) for the view and [`ECHO_WAIT`](super::ECHO_WAIT) for a node that is silent,
-/// and a little.
+/// [`PUBLISH_WAIT`](super::PUBLISH_WAIT) for the view and [`ECHO_WAIT`](super::ECHO_WAIT) for a node that is
+/// silent, and a little.
 pub const OPERATOR_WAIT: Duration = Duration::from_secs(6);
 /// Entries of its tables of queues and connections that a machine looks at for the admin socket in one turn.
 pub const STATUS_PAGE_ENTRIES: usize = 2_000;

@@ -79,10 +79,10 @@ impl Queue {
         }
     }
 
-    /// The settings are others now, because the queue's policy is. What is there follows at once: what is over a
-    /// shorter length leaves in the next turn, and an unused queue's time begins anew (RabbitMQ: process_policy).
-    /// A time to live counts for messages that come, a delivery limit for deliveries of these. Priorities and
-    /// the single active consumer are the declaration's, which no policy changes.
+    /// The settings are others now, because the queue's policy is. What is there follows at once: what is over
+    /// a shorter length leaves in the next turn, and an unused queue's time begins anew (RabbitMQ:
+    /// process_policy). A time to live counts for messages that come, a delivery limit for deliveries of these.
+    /// Priorities and the single active consumer are the declaration's, which no policy changes.
     pub fn set_settings(&mut self, settings: &QueueSettings, now: Instant) {
         self.ready.set_rules(Rules::of(settings), self.seed.part(2));
         self.lifetime.set_expires(settings.expires, now, self.consumers.subscribed());

@@ -74,8 +74,8 @@ impl Ready {
         }
     }
 
-    /// What is expired or over the length leaves, as [`Ruled::enforce`] says; of the plain row, which is in front,
-    /// what is over the length.
+    /// What is expired or over the length leaves, as [`Ruled::enforce`] says; of the plain row, which is in
+    /// front, what is over the length.
     pub(super) fn enforce(&mut self, now: Instant, most: usize) -> usize {
         let mut left = most;
         while left > 0

@@ -139,8 +139,8 @@ impl Ruled {
         self.bytes
     }
 
-    /// The rules are others now. Messages keep their deadlines and levels (RabbitMQ: a policy's message-ttl does
-    /// not touch what is queued); the length is enforced in the next turn.
+    /// The rules are others now. Messages keep their deadlines and levels (RabbitMQ: a policy's message-ttl
+    /// does not touch what is queued); the length is enforced in the next turn.
     pub(super) fn set_rules(&mut self, rules: Rules) {
         self.rules = rules;
         self.touched = true;
@@ -157,8 +157,8 @@ impl Ruled {
         self.departures.push(Departure { message: entry.message, cause: Cause::MaxLength });
     }
 
-    /// Would a queue of this length refuse so many bytes more? `could_take` says how many of so many messages the
-    /// consumers are about to take (RabbitMQ hands a publish to a waiting consumer before it counts).
+    /// Would a queue of this length refuse so many bytes more? `could_take` says how many of so many messages
+    /// the consumers are about to take (RabbitMQ hands a publish to a waiting consumer before it counts).
     pub(super) fn refuses(
         &self,
         (len, bytes): (u64, u64),

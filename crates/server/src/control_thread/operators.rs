@@ -1,9 +1,10 @@
-//! Operators at the admin socket that wait for the answer to a command. There are as many as the socket takes at
-//! once (`limits::ADMIN_CONNECTIONS_MAX`); one that gave up has hung up, and its answer finds nobody.
+//! Operators at the admin socket that wait for the answer to a command. There are as many as the socket takes
+//! at once (`limits::ADMIN_CONNECTIONS_MAX`); one that gave up has hung up, and its answer finds nobody.
 
 use std::collections::BTreeMap;
 
 use crossbeam_channel::Sender;
+use leveret_cluster::Left;
 use leveret_model::RequestId;
 use leveret_model::directory::Reply;
 
@@ -12,6 +13,8 @@ use leveret_model::directory::Reply;
 pub(super) struct Operators {
     waiting: BTreeMap<RequestId, Sender<Reply>>,
     last: u64,
+    /// Whoever waits for the end of the leave.
+    pub(super) left: Option<Sender<Left>>,
 }
 
 impl Operators {

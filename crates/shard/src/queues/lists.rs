@@ -19,6 +19,8 @@ pub(super) struct Lists {
     pub(super) throttling: Vec<QueueHandle>,
     /// Queues that are frozen here and go to another home, each once.
     pub(super) leaving: Vec<QueueHandle>,
+    /// All queues, after a change of policies.
+    pub(super) policies: PolicyWalk,
 }
 
 /// The times and the ends of the queues that are at home here.

@@ -15,20 +15,20 @@ use super::lists::PolicyWalk;
 impl Queues {
     /// A policy came, changed or went: every queue here is looked at again.
     pub(crate) fn policies_changed(&mut self) {
-        self.policy_walk.left = self.places.slots();
+        self.lists.policies.left = self.places.slots();
     }
 
     /// Queues wait to be looked at for their policies.
     pub(crate) fn has_policy_walk(&self) -> bool {
-        self.policy_walk.left > 0
+        self.lists.policies.left > 0
     }
 
     /// Looks at the next queues, up to the bound of a turn.
     pub(crate) fn walk_policies(&mut self, table: &Table) {
         let mut budget = limits::POLICY_MATCHES_PER_TURN_MAX;
-        while self.policy_walk.left > 0 && budget > 0 {
+        while self.lists.policies.left > 0 && budget > 0 {
             let slots = self.places.slots();
-            let PolicyWalk { next, left } = &mut self.policy_walk;
+            let PolicyWalk { next, left } = &mut self.lists.policies;
             let slot = *next % slots.max(1);
             (*next, *left) = (slot + 1, *left - 1);
             let queue = self.places.within(slot..slot + 1).next().map(|entry| entry.id);

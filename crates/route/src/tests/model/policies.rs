@@ -21,7 +21,8 @@ impl Model {
         self.policies.retain(|old| old.name != *name || old.vhost != *vhost);
     }
 
-    /// By the declaration, else by the policy of the highest priority whose pattern, a plain text, is in the name.
+    /// By the declaration, else by the policy of the highest priority whose pattern, a plain text, is in the
+    /// name.
     pub(super) fn alternate(&self, vhost: &str, name: &str) -> Option<String> {
         let is_it = |e: &&ExchangeDefinition| *e.name == *name && *e.vhost == *vhost;
         if let Some(declared) = self.exchanges.iter().find(is_it).and_then(alternate_of) {
