@@ -1,4 +1,5 @@
 mod kinds;
+mod moves;
 mod publish;
 
 use std::string::String;
@@ -190,7 +191,7 @@ fn message_record() -> impl Strategy<Value = Record<'static>> {
 }
 
 pub(crate) fn record() -> impl Strategy<Value = Record<'static>> {
-    prop_oneof![consumer_record(), plain_record(), message_record()]
+    prop_oneof![consumer_record(), plain_record(), message_record(), moves::move_record()]
 }
 
 pub(crate) fn built(records: &[Record<'_>]) -> Batch {
@@ -213,8 +214,10 @@ fn on_the_link(batch: Batch) -> Bytes {
 
 /// A link joins the slices of one body; everything else is equal.
 pub(crate) fn joined(mut record: Record<'_>) -> Record<'_> {
-    if let Record::Publish { message, .. } | Record::Deliver { message, .. } | Record::Got { message, .. } =
-        &mut record
+    if let Record::Publish { message, .. }
+    | Record::Deliver { message, .. }
+    | Record::Got { message, .. }
+    | Record::MoveMessage { message, .. } = &mut record
         && let Body::Chunks(chunks) = &mut message.body
     {
         *chunks = vec![Bytes::from(chunks.concat())].leak();

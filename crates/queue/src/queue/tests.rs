@@ -1,5 +1,6 @@
 //! The queue by its behaviours; against a naive model in `tests/model.rs`.
 
+mod contents;
 mod model;
 mod resubscribe;
 mod ruled;
