@@ -1,8 +1,8 @@
 //! The end of a turn, and what is done between two inputs of it.
 //!
-//! Order at the end: held publishes, windows, dispatch, who waits for memory, dead letters, records, confirms. Windows come
-//! before the dispatch, so that a queue whose consumer has room again is dispatched in this turn; what is still
-//! listed after it asks for another one.
+//! Order at the end: held publishes, windows, dispatch, who waits for memory, dead letters, records, confirms.
+//! Windows come before the dispatch, so that a queue whose consumer has room again is dispatched in this turn;
+//! what is still listed after it asks for another one.
 
 use alloc::vec::Vec;
 

@@ -21,7 +21,7 @@ use leveret_queue::{
 };
 
 use super::commit::Commits;
-use super::dead_letters::Outlet;
+use super::dead_letters::outlet::Outlet;
 use super::departures::Departures;
 use super::exclusive::owner;
 use super::lists::{Lifetimes, Lists};
