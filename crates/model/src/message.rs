@@ -39,7 +39,7 @@ impl Body<'_> {
 /// What a publisher asks for in the properties of a message: one word, because it is copied with every message.
 ///
 /// ```text
-///   0  expiration, ms, low  32 priority 40 persistent 41 expires 42 expiration, high 50 dead 51 spent 52  0  64
+///   0  expiration, ms, low  32 priority 40 persistent 41 expires 42 expiration, high 50 dead 51 spent 52  64
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Terms(u64);

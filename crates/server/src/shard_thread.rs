@@ -137,8 +137,6 @@ pub(crate) struct ShardThread {
     /// Of the first shard: what people were told of the node's memory.
     pub(crate) memory_log: MemoryLog,
     pub(crate) stopping: Option<Instant>,
-    /// When the shard is told the wall clock again.
-    unix_time_at: Instant,
     sessions: SessionSockets,
 }
 
@@ -172,7 +170,6 @@ impl ShardThread {
             seen_pressure: SeenPressure { messages: Pressure::Calm, clients: ClientPressure::Low },
             memory_log: MemoryLog::default(),
             stopping: None,
-            unix_time_at: Instant::ZERO,
             sessions,
         }
     }
@@ -193,7 +190,8 @@ impl ShardThread {
             let now = clock::now();
             self.sessions.begin_turn(now);
             self.shard.begin_turn(now);
-            self.tell_unix_time(now);
+            // people see it in the headers of dead letters
+            self.shard.set_unix_time(clock::unix_ms() / 1_000);
             self.take_mail(now);
             let alone = self.take_events(&events);
             self.accept_clients(now, alone);
@@ -215,14 +213,6 @@ impl ShardThread {
             if self.stopping.is_some_and(|end| now >= end || self.open == 0 && self.sessions.is_empty()) {
                 return self.shard.messages();
             }
-        }
-    }
-
-    /// Now and then: people see it in the headers of dead letters.
-    fn tell_unix_time(&mut self, now: Instant) {
-        if self.unix_time_at <= now {
-            self.unix_time_at = now + limits::UNIX_TIME_EVERY;
-            self.shard.set_unix_time(clock::unix_ms() / 1_000);
         }
     }
 

@@ -59,7 +59,7 @@ use crate::peers::Outboxes;
 use crate::pressure::Pressure;
 
 pub use self::commit::Store;
-pub use self::dead_letters::DeadLettered;
+pub use self::dead_letters::outlet::DeadLettered;
 pub(crate) use self::delivery::{Credit, FromElsewhere, LocalConsumers};
 pub(crate) use self::departures::Departed;
 pub(crate) use self::judge::QueueAtHome;
@@ -68,7 +68,6 @@ pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
 
 use self::away::Away;
 use self::commit::Commits;
-use self::dead_letters::DeadLetters;
 use self::departures::Departures;
 use self::early::Early;
 use self::home::AtHome;
@@ -119,7 +118,6 @@ pub(crate) struct Queues {
     arena: Arena,
     peers: Outboxes,
     commits: Commits,
-    dead_letters: DeadLetters,
     lists: Lists,
     lifetimes: Lifetimes,
     early: Early,
@@ -143,7 +141,6 @@ impl Queues {
             arena: Arena::new(),
             peers: Outboxes::new(own.node, seed.part(3)),
             commits: Commits::new(store),
-            dead_letters: DeadLetters::default(),
             lists: Lists::default(),
             lifetimes: Lifetimes::default(),
             early: Early::default(),

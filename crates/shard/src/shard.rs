@@ -150,8 +150,8 @@ impl Shard {
         self.note_session_lease();
     }
 
-    /// What people call now, seconds since 1970: said again about once a second. It stands in `x-death`, and
-    /// nothing waits by it.
+    /// What people call now, seconds since 1970: said in each turn. It stands in `x-death`, and nothing waits
+    /// by it.
     pub fn set_unix_time(&mut self, unix_s: u64) {
         self.machines.queues.set_unix_time(unix_s);
     }

@@ -1,10 +1,5 @@
 //! Bounds of dead letters on their way.
 
-use core::time::Duration;
-
-/// How often a shard is told the wall clock, which dates deaths to the second. Twice a second, so that what it
-/// says is never two seconds old.
-pub const UNIX_TIME_EVERY: Duration = Duration::from_millis(500);
 /// Dead letters that a shard sends in one turn; the others wait for the next, in their order. Each is written
 /// anew and routed, which takes a few microseconds, and a queue may lose a million messages at once.
 pub const DEAD_LETTERS_PER_TURN_MAX: usize = 1_024;

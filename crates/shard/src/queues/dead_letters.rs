@@ -1,8 +1,9 @@
 //! Dead letters of the queues at home here, until every queue that they go to has them (docs/dead-letters.md).
 //!
-//! A message that dies goes into the row of its source (`rows.rs`); at the end of the turn the row is routed from
-//! its front. To queues elsewhere it takes their lanes, as a client's publish does, and waits there for as long as
-//! its queue exists: a lane appends it once and in order. The source's reference goes when all have answered.
+//! A message that dies goes into the row of its source (`rows.rs`); at the end of the turn the row is routed
+//! from its front. To queues elsewhere it takes their lanes, as a client's publish does, and waits there for as
+//! long as its queue exists: a lane appends it once and in order. The source's reference goes when all have
+//! answered.
 //!
 //! Invariants: *order*: letters of one source leave in the order of their deaths, and reach one queue in that
 //! order unless that queue loses its name meanwhile. *whole*: a letter is sent to all of its queues or to none,
@@ -10,40 +11,23 @@
 
 mod deaths;
 mod letter;
-mod outlet;
+pub(super) mod outlet;
 mod route;
-mod rows;
+pub(super) mod rows;
 
 use leveret_link::record::LaneTarget;
 use leveret_model::{Body, Instant, Message, QueueHandle, QueueId, Stored, limits};
 use leveret_queue::MessageRef;
 
-pub use self::outlet::DeadLettered;
-pub(super) use self::outlet::{Dead, Outlet, bury};
-pub(super) use self::rows::DeadLetters;
-
 use self::letter::Letter;
+use self::outlet::Dead;
 use self::route::Targets;
+use self::rows::DeadLetterTraffic;
 use super::Queues;
 use super::places::{Entry, Place};
-use super::publisher::{Answered, Owed, Publisher};
+use super::publisher::{Answered, DeadLetterSend, Owed, Publisher};
 use crate::peers::PublishSerial;
 use crate::view::ClusterView;
-
-/// Counts one answer that is owed for one queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct DeadLetterSend(u64);
-
-/// What became of dead letters of this shard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DeadLetterTraffic {
-    /// Every queue that they go to has them.
-    pub(crate) delivered: u64,
-    /// There was no such exchange, or no queue, or only queues that they died in before.
-    pub(crate) unroutable: u64,
-    /// A target that was away got none, because too many waited for it.
-    pub(crate) passed_away: u64,
-}
 
 impl Queues {
     /// Sends what died in this turn, and what was held back and may go now. hot: a look if there is nothing.
@@ -57,17 +41,17 @@ impl Queues {
     /// More may go without any input.
     #[inline]
     pub(super) fn has_dead_letters(&self) -> bool {
-        !self.out.departed.dead.is_empty() || self.dead_letters.is_due()
+        !self.out.departed.dead.is_empty() || self.out.departed.letters.is_due()
     }
 
     #[cold]
     fn send_some(&mut self, view: &ClusterView) {
         for dead in core::mem::take(&mut self.out.departed.dead) {
             let bytes = self.weight_of(&dead);
-            self.dead_letters.push(dead, bytes, false);
+            self.out.departed.letters.push(dead, bytes, false);
         }
         for _ in 0..limits::DEAD_LETTERS_PER_TURN_MAX {
-            let Some(dead) = self.dead_letters.pop() else { break };
+            let Some(dead) = self.out.departed.letters.pop() else { break };
             self.send_one(dead, view);
         }
     }
@@ -78,31 +62,31 @@ impl Queues {
 
     fn send_one(&mut self, mut dead: Dead, view: &ClusterView) {
         let (queue, bytes) = (dead.queue, self.weight_of(&dead));
-        let patience = self.dead_letters.patience(queue);
+        let patience = self.out.departed.letters.patience(queue);
         let letter = Letter::new(&self.arena.get(dead.message), &dead.source, dead.cause, dead.at_s);
         let Some(Targets { queues, complete }) = self.route_letter(&dead, &letter, patience, view) else {
-            return self.dead_letters.hold(dead);
+            return self.out.departed.letters.hold(dead);
         };
         if !self.lanes_have_room(&queues) {
-            return self.dead_letters.hold(dead);
+            return self.out.departed.letters.hold(dead);
         }
-        let traffic = &mut self.dead_letters.traffic;
+        let traffic = &mut self.out.departed.letters.traffic;
         traffic.passed_away += u64::from(!complete);
         traffic.unroutable += u64::from(complete && queues.is_empty() && dead.reached.is_empty());
         if !queues.is_empty() {
             self.append_letter(&mut dead, &letter, &queues);
         }
-        self.dead_letters.advance(queue, bytes);
+        self.out.departed.letters.advance(queue, bytes);
         self.end_letter(dead);
     }
 
     /// All of its queues have it, or are still to say so.
     fn end_letter(&mut self, dead: Dead) {
         if dead.owed > 0 {
-            self.dead_letters.sent.insert(dead.number, dead);
+            self.out.departed.letters.sent.insert(dead.number, dead);
             return;
         }
-        self.dead_letters.traffic.delivered += u64::from(!dead.reached.is_empty());
+        self.out.departed.letters.traffic.delivered += u64::from(!dead.reached.is_empty());
         self.arena.release(dead.message);
     }
 
@@ -121,7 +105,7 @@ impl Queues {
         };
         let message = Message { address: &letter.address, header: &letter.header, body, terms: letter.terms };
         let kept = self.arena.insert(&message, targets.len() as u32);
-        dead.number = self.dead_letters.next_number();
+        dead.number = self.out.departed.letters.next_number();
         let serial = self.peers.next_publish();
         for handle in targets {
             let Some(id) = self.id(*handle) else {
@@ -129,10 +113,10 @@ impl Queues {
                 continue;
             };
             dead.reached.push(id);
-            let send = DeadLetterSend(self.dead_letters.next_number());
+            let send = DeadLetterSend(self.out.departed.letters.next_number());
             if self.append_letter_to(*handle, (kept, serial), &message, send) {
                 dead.owed += 1;
-                self.dead_letters.owed.insert(send, (dead.number, id));
+                self.out.departed.letters.owed.insert(send, (dead.number, id));
             }
         }
     }
@@ -175,8 +159,8 @@ impl Queues {
 
     /// A home answered for a letter, or its queue is gone: `stored` as in [`Answered`].
     pub(crate) fn on_dead_letter_answered(&mut self, send: DeadLetterSend, stored: bool) {
-        let Some((number, queue)) = self.dead_letters.owed.remove(&send) else { return };
-        let Some(dead) = self.dead_letters.sent.get_mut(&number) else { return };
+        let Some((number, queue)) = self.out.departed.letters.owed.remove(&send) else { return };
+        let Some(dead) = self.out.departed.letters.sent.get_mut(&number) else { return };
         dead.owed -= 1;
         if !stored {
             dead.again = true;
@@ -185,10 +169,10 @@ impl Queues {
         if dead.owed > 0 {
             return;
         }
-        let Some(mut dead) = self.dead_letters.sent.remove(&number) else { return };
+        let Some(mut dead) = self.out.departed.letters.sent.remove(&number) else { return };
         if core::mem::take(&mut dead.again) {
             let bytes = self.weight_of(&dead);
-            self.dead_letters.push(dead, bytes, true);
+            self.out.departed.letters.push(dead, bytes, true);
         } else {
             self.end_letter(dead);
         }
@@ -196,15 +180,15 @@ impl Queues {
 
     /// A change of the map, a lease, or room in a lane: what was held back may go.
     pub(crate) fn retry_dead_letters(&mut self) {
-        self.dead_letters.retry();
+        self.out.departed.letters.retry();
     }
 
-    /// Letters of a queue that moves are on their way to targets that can be reached: its old home, which answers
-    /// for them, goes on until they are there.
+    /// Letters of a queue that moves are on their way to targets that can be reached: its old home, which
+    /// answers for them, goes on until they are there.
     pub(super) fn sends_letters_of(&mut self, queue: QueueId) -> bool {
         let died_now = self.out.departed.dead.iter().any(|dead| dead.queue == queue);
-        let wait = self.dead_letters.hurry(queue);
-        let letters = &self.dead_letters;
+        let wait = self.out.departed.letters.hurry(queue);
+        let letters = &self.out.departed.letters;
         died_now
             || wait
             || letters.owed.values().any(|(number, target)| {
@@ -222,11 +206,11 @@ impl Queues {
     }
 
     pub(crate) fn dead_letter_traffic(&self) -> DeadLetterTraffic {
-        self.dead_letters.traffic()
+        self.out.departed.letters.traffic()
     }
 
     /// Letters that some queue does not have yet.
     pub(crate) fn dead_letters_waiting(&self) -> u64 {
-        self.dead_letters.len() + self.out.departed.dead.len() as u64
+        self.out.departed.letters.len() + self.out.departed.dead.len() as u64
     }
 }

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use leveret_model::QueueId;
 use leveret_queue::{Arena, Cause, Departure, Queue};
 
-use super::dead_letters::{Dead, Outlet, bury};
+use super::dead_letters::outlet::{Dead, Outlet, bury};
+use super::dead_letters::rows::DeadLetters;
 
 /// Messages that left queues of this shard without an acknowledgement.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +42,8 @@ pub(crate) struct Departures {
     counts: Departed,
     /// Dead letters since they were taken last, in the order in which they died.
     pub(super) dead: Vec<Dead>,
+    /// Those that are on their way.
+    pub(super) letters: DeadLetters,
     /// The wall clock, seconds since 1970: when they died.
     pub(super) unix_s: u64,
 }

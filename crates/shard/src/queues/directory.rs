@@ -8,7 +8,7 @@ use leveret_model::{
 };
 
 use super::Queues;
-use super::dead_letters::Outlet;
+use super::dead_letters::outlet::Outlet;
 use super::home::Home;
 use super::places::{Entry, Place};
 use crate::view::ClusterView;

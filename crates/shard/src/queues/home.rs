@@ -28,7 +28,7 @@ use leveret_queue::{
 use self::deduplication::Duplicates;
 pub(super) use self::deduplication::RememberedEntries;
 use super::commit::Commits;
-use super::dead_letters::Outlet;
+use super::dead_letters::outlet::Outlet;
 use super::departures::Departures;
 use super::exclusive::owner;
 use super::lists::{Lifetimes, Lists};

@@ -7,7 +7,7 @@ use leveret_model::{ConnectionKey, Message, QueueHandle, QueueId, ShardAddress};
 use leveret_queue::{MessageRef, Queue};
 
 use super::Queues;
-use super::dead_letters::{DeadLettered, Outlet};
+use super::dead_letters::outlet::{DeadLettered, Outlet};
 use super::places::{Entry, Place};
 
 /// A queue at home here, to be looked at.

@@ -3,7 +3,9 @@
 use leveret_model::{ChannelKey, PublishNumber, Stored};
 use leveret_queue::MessageRef;
 
-use super::dead_letters::DeadLetterSend;
+/// Counts one answer that is owed for one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DeadLetterSend(pub(super) u64);
 
 /// Who published a message and is to hear what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

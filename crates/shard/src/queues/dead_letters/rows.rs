@@ -6,7 +6,18 @@ use alloc::collections::{BTreeMap, VecDeque};
 use leveret_model::{QueueId, limits};
 
 use super::outlet::Dead;
-use super::{DeadLetterSend, DeadLetterTraffic};
+use crate::queues::publisher::DeadLetterSend;
+
+/// What became of dead letters of this shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DeadLetterTraffic {
+    /// Every queue that they go to has them.
+    pub(crate) delivered: u64,
+    /// There was no such exchange, or no queue, or only queues that they died in before.
+    pub(crate) unroutable: u64,
+    /// A target that was away got none, because too many waited for it.
+    pub(crate) passed_away: u64,
+}
 
 /// What a letter may wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
