@@ -20,6 +20,7 @@
 //!   gone as far as can be seen, or it says that it could not open the queue.
 //! - The old home drops its record when the map of the new one has reached every member that is not Down.
 
+mod balance;
 mod incoming;
 mod inputs;
 mod leave;
@@ -32,7 +33,7 @@ use alloc::vec::Vec;
 use leveret_model::directory::QueueRecord;
 use leveret_model::{Boot, Instant, MoveAttempt, NodeId, QueueId, ShardId};
 
-use self::rebalance::Balance;
+use self::balance::Balance;
 use crate::desk::CommandKey;
 use crate::directory::map::{Record, Version};
 

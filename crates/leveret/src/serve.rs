@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded, select};
 use leveret_model::limits;
 use leveret_server::{
-    DefaultUser, Discovery, DnsUpdate, JoinReport, Left, Node, NodeConfig, Peer, SessionRules,
+    ClientRules, DefaultUser, Discovery, DnsUpdate, JoinReport, Left, Node, NodeConfig, Peer, SessionRules,
     SessionSettings,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -256,8 +256,10 @@ fn node_config(
         shards: settings.shards,
         memory_bytes: settings.memory,
         rebalance: settings.rebalance,
-        substitute_queue_types: settings.substitute_queue_types,
-        consumer_timeout: Some(settings.consumer_timeout).filter(|timeout| !timeout.is_zero()),
+        clients: ClientRules {
+            substitute_queue_types: settings.substitute_queue_types,
+            consumer_timeout: Some(settings.consumer_timeout).filter(|timeout| !timeout.is_zero()),
+        },
         give_memory_back: allocator::give_free_memory_back,
     }
 }

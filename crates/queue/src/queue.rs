@@ -15,6 +15,7 @@ mod contents;
 mod counts;
 mod dispatch;
 mod entry;
+mod kept;
 mod lifetime;
 mod limits;
 mod ready;

@@ -282,8 +282,8 @@ fn start_shards(
     let clients = Arc::new(ClientCounts::new(config.shards));
     passwords.answer_to(shards.clone());
     let mut protocol = leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group);
-    protocol.substitute_queue_types = config.substitute_queue_types;
-    protocol.consumer_timeout = config.consumer_timeout;
+    protocol.substitute_queue_types = config.clients.substitute_queue_types;
+    protocol.consumer_timeout = config.clients.consumer_timeout;
     let protocol = Arc::new(protocol);
     let process_key: [u8; 32] = random();
     let user = config.default_user.to_user(&random(), &config.loopback_users);

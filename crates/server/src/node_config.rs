@@ -39,14 +39,21 @@ pub struct NodeConfig {
     pub memory_bytes: u64,
     /// Queues move to nodes that have fewer of them.
     pub rebalance: bool,
-    /// Quorum queues and streams are taken as classic queues.
-    pub substitute_queue_types: bool,
-    /// How long a client may hold a delivery; `None` for ever.
-    pub consumer_timeout: Option<Duration>,
+    /// What holds for all clients.
+    pub clients: ClientRules,
     /// Sessions, if this node serves them.
     pub sessions: Option<SessionSettings>,
     /// Asks the allocator to give its free memory back to the system.
     pub give_memory_back: fn(),
+}
+
+/// What holds for all clients of a node.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientRules {
+    /// Quorum queues and streams are taken as classic queues.
+    pub substitute_queue_types: bool,
+    /// How long a client may hold a delivery; `None` for ever.
+    pub consumer_timeout: Option<Duration>,
 }
 
 /// How a node finds the others, and they it.

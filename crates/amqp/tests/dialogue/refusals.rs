@@ -191,7 +191,7 @@ fn arguments_that_are_not_built_are_540() {
         }
         seen += 1;
     }
-    assert!(seen > 10);
+    assert!(seen > 0);
 }
 
 /// The README is printed from the table, so no method may be missing there.

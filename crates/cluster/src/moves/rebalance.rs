@@ -1,76 +1,15 @@
 //! Queues move to nodes that have fewer, so that a node that joined has its share of the work.
 //!
-//! Each node decides for its own queues alone, from the maps that all have: one that is well above the mean gives
-//! a handful of short queues at a time to those below it. Bounds keep that from costing more than it brings: nodes
-//! must have been the same for a while, a queue that moved rests, and long queues stay.
+//! Each node decides for its own queues alone, from the maps that all have: one that is well above the mean
+//! gives a handful of short queues at a time to those below it. Bounds keep that from costing more than it
+//! brings: nodes must have been the same for a while, a queue that moved rests, and long queues stay.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use leveret_model::{Instant, NodeId, QueueId, limits};
+use leveret_model::{Instant, QueueId, limits};
 
 use super::Why;
 use crate::control::Control;
-
-/// What a node remembers about the balance between the others and itself.
-#[derive(Debug)]
-pub(crate) struct Balance {
-    /// Nodes that could take queues at the last look.
-    nodes: Vec<NodeId>,
-    look_at: Instant,
-    /// When queues are counted next.
-    count_at: Instant,
-    /// Queues that stay until then.
-    resting: BTreeMap<QueueId, Instant>,
-    /// Somebody asked for it, and it is not done.
-    asked: bool,
-}
-
-impl Default for Balance {
-    fn default() -> Self {
-        Self {
-            nodes: Vec::new(),
-            look_at: Instant::ZERO,
-            count_at: Instant::FAR,
-            resting: BTreeMap::new(),
-            asked: false,
-        }
-    }
-}
-
-impl Balance {
-    /// When a look is due, while there is anybody to look at.
-    pub(super) fn look_at(&self) -> Instant {
-        if self.nodes.is_empty() { Instant::FAR } else { self.look_at }
-    }
-
-    /// Notes who could take queues. True if it is time to count.
-    fn look(&mut self, now: Instant, nodes: Vec<NodeId>) -> bool {
-        self.look_at = now + limits::REBALANCE_LOOK_EVERY;
-        self.resting.retain(|_, until| *until > now);
-        if self.nodes != nodes {
-            self.nodes = nodes;
-            self.count_at = now + limits::REBALANCE_CALM;
-        }
-        !self.nodes.is_empty() && self.count_at <= now
-    }
-
-    /// When to go on: soon if queues are under way, else after a while.
-    fn counted(&mut self, now: Instant, moved: bool) {
-        self.asked &= moved;
-        self.count_at = now + if moved { limits::REBALANCE_PAUSE } else { limits::REBALANCE_COUNT_EVERY };
-        self.look_at = self.look_at.min(self.count_at);
-    }
-
-    fn is_resting(&self, id: QueueId) -> bool {
-        self.resting.contains_key(&id)
-    }
-
-    /// A queue came, or is about to go: it stays where it is for a while after that.
-    pub(super) fn rest(&mut self, now: Instant, id: QueueId) {
-        self.resting.insert(id, now + limits::REBALANCE_REST);
-    }
-}
 
 /// How many queues a node that has `own` gives away, where all `nodes` together have `total`.
 fn surplus(own: usize, total: usize, nodes: usize) -> usize {
@@ -85,20 +24,17 @@ impl Control {
     pub fn on_rebalance(&mut self, now: Instant) {
         self.note_time(now);
         let nodes = self.able_to_take();
-        let balance = &mut self.moves.balance;
-        balance.resting.clear();
-        balance.nodes = nodes;
-        (balance.look_at, balance.count_at, balance.asked) = (now, now, true);
+        self.moves.balance.ask(now, nodes);
         self.settle_inputs(now);
     }
 
     /// Offers a handful of queues if this node has more than its share.
     pub(super) fn drive_rebalance(&mut self, now: Instant) {
-        let may = (self.config.rebalance || self.moves.balance.asked)
+        let may = (self.config.rebalance || self.moves.balance.is_asked())
             && self.moves.leave.is_none()
             && self.lease.is_ready()
             && !self.lease.is_stopped();
-        if !may || now < self.moves.balance.look_at {
+        if !may || now < self.moves.balance.next_look() {
             return;
         }
         let nodes = self.able_to_take();

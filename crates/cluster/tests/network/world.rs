@@ -149,8 +149,7 @@ impl World {
         seeds: &[&str],
     ) -> At {
         let at = self.nodes.len();
-        let name = Name::new(&format!("n{at}"));
-        let boot = Boot(self.random.next_u64());
+        let (name, boot) = (Name::new(&format!("n{at}")), Boot(self.random.next_u64()));
         let config = Config {
             node: id,
             incarnation,

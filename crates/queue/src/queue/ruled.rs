@@ -20,32 +20,9 @@ use leveret_model::settings::Overflow;
 use leveret_model::{Instant, MessageRule, Position, Seed, Terms};
 
 use super::entry::{Entry, OutOfPlace};
+use super::kept::Kept;
 use super::rules::{Cause, Departure, Rules};
 use crate::Arena;
-
-/// What a message keeps while it is delivered and not settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Kept {
-    deadline: Instant,
-    level: u8,
-    /// How often it came back.
-    returns: u32,
-}
-
-impl Kept {
-    const PLAIN: Self = Self { deadline: Instant::FAR, level: 0, returns: 0 };
-
-    /// As another home is told of it.
-    fn rule(&self, now: Instant) -> MessageRule {
-        let left = (self.deadline < Instant::FAR).then(|| self.deadline.since(now));
-        MessageRule { left, level: self.level, returns: self.returns }
-    }
-
-    fn of(rule: MessageRule, now: Instant) -> Self {
-        let deadline = rule.left.map_or(Instant::FAR, |left| now + left);
-        Self { deadline, level: rule.level, returns: rule.returns }
-    }
-}
 
 /// A ready message.
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,7 @@
 
 mod deduplication;
 mod moving;
+mod nodes;
 mod ruled;
 
 use alloc::boxed::Box;
@@ -18,11 +19,10 @@ use leveret_model::policy::Policy;
 use leveret_model::settings::QueueSettings;
 use leveret_model::{
     Boot, ConnectionKey, ConsumerKey, ConsumerNumber, Instant, Message, OwnedMessage, Position, QueueHandle,
-    QueueId, Seed, Settlement, ShardAddress, StoreMark, Stored, Terms, Unread,
+    QueueId, Seed, Settlement, ShardAddress, StoreMark, Stored, Terms,
 };
 use leveret_queue::{
     Arena, Cause, Departure, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused,
-    Subscription,
 };
 
 use self::deduplication::Duplicates;
@@ -369,36 +369,5 @@ impl AtHome<'_> {
     /// came.
     pub(super) fn end_consumers(&mut self, delete: bool) -> Vec<ConsumerKey> {
         if delete { self.home.queue.drop_all(self.arena) } else { self.home.queue.cancel_all() }
-    }
-
-    /// A shard names consumers and held deliveries that it has here, over a new link.
-    pub(super) fn name(
-        &mut self,
-        from: ShardAddress,
-        consumers: &[(Subscription, Unread)],
-        held: &[leveret_queue::HeldPlace],
-    ) {
-        self.change_consumers(|queue| queue.name(from, consumers, held));
-    }
-
-    /// The shard has named all: what it did not name ended. Gives the consumers that it may not have.
-    pub(super) fn reconcile(&mut self, from: ShardAddress) -> Vec<ConsumerKey> {
-        self.change_consumers(|queue| queue.reconcile(from))
-    }
-
-    /// A node's link is gone: what its shards were about to name is void.
-    pub(super) fn forget_named(&mut self, node: leveret_model::NodeId) {
-        self.home.queue.forget_named(node);
-    }
-
-    /// A node is Down: its consumers end, and what they held goes back.
-    pub(super) fn release_node(&mut self, node: leveret_model::NodeId) {
-        self.home.awaits.retain(|shard| shard.node != node);
-        self.change_consumers(|queue| queue.release_node(node));
-    }
-
-    /// A node will not send on its lanes again.
-    pub(super) fn forget_lanes(&mut self, node: leveret_model::NodeId) {
-        self.home.lanes.forget(node);
     }
 }

@@ -9,7 +9,7 @@ use leveret_model::{QueueHandle, limits};
 use leveret_route::Table;
 
 use super::Queues;
-use super::dead_letters::Outlet;
+use super::dead_letters::outlet::Outlet;
 use super::lists::PolicyWalk;
 
 impl Queues {

@@ -105,9 +105,9 @@ impl DeadLetters {
         row.bytes += bytes;
         let held = !row.waiting.is_empty();
         if first {
-            row.waiting.push_front(dead)
+            row.waiting.push_front(dead);
         } else {
-            row.waiting.push_back(dead)
+            row.waiting.push_back(dead);
         }
         // the others wait for the front, which has been tried, and which goes all the same if they are too many
         if (first || !held || row.is_over()) && !core::mem::replace(&mut row.due, true) {
