@@ -122,7 +122,7 @@ fn set(args: &SetArgs) -> anyhow::Result<()> {
     let apply_to = args.apply_to.to_possible_value();
     let request = json!({
         "name": args.name, "pattern": args.pattern, "definition": definition, "priority": args.priority,
-        "apply-to": apply_to.as_ref().map(|value| value.get_name()),
+        "apply-to": apply_to.as_ref().map(clap::builder::PossibleValue::get_name),
     });
     args.node.ask(&format!("policy set {request}"), SESSION_ADMIN_WAIT)?;
     output::print("set on all nodes\n")
