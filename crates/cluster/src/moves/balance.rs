@@ -53,9 +53,14 @@ impl Balance {
         self.asked
     }
 
+    /// Nothing is to move now.
+    pub(super) fn look_later(&mut self, now: Instant) {
+        self.look_at = now + limits::REBALANCE_LOOK_EVERY;
+    }
+
     /// Notes who could take queues. True if it is time to count.
     pub(super) fn look(&mut self, now: Instant, nodes: Vec<NodeId>) -> bool {
-        self.look_at = now + limits::REBALANCE_LOOK_EVERY;
+        self.look_later(now);
         self.resting.retain(|_, until| *until > now);
         if self.nodes != nodes {
             self.nodes = nodes;

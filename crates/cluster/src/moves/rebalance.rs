@@ -30,12 +30,15 @@ impl Control {
 
     /// Offers a handful of queues if this node has more than its share.
     pub(super) fn drive_rebalance(&mut self, now: Instant) {
+        if now < self.moves.balance.next_look() {
+            return;
+        }
         let may = (self.config.rebalance || self.moves.balance.is_asked())
             && self.moves.leave.is_none()
             && self.lease.is_ready()
             && !self.lease.is_stopped();
-        if !may || now < self.moves.balance.next_look() {
-            return;
+        if !may {
+            return self.moves.balance.look_later(now);
         }
         let nodes = self.able_to_take();
         if !self.moves.balance.look(now, nodes) {
