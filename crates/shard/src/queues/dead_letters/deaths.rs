@@ -147,13 +147,15 @@ mod tests {
         record(headers, known, &death)
     }
 
-    /// Queue, reason, count and time of each entry.
-    fn entries(headers: &Arguments) -> Vec<(&[u8], &[u8], i64, Option<&Value>)> {
+    /// Queue, reason, count and time of an entry.
+    type Entry<'a> = (&'a [u8], &'a [u8], i64, Option<&'a Value>);
+
+    fn entries(headers: &Arguments) -> Vec<Entry<'_>> {
         let Some(Value::Array(entries)) = headers.get("x-death") else { panic!("{headers:?}") };
         entries.iter().map(entry_of).collect()
     }
 
-    fn entry_of(entry: &Value) -> (&[u8], &[u8], i64, Option<&Value>) {
+    fn entry_of(entry: &Value) -> Entry<'_> {
         let Value::Table(entry) = entry else { panic!("{entry:?}") };
         let count = entry.get("count").and_then(Value::as_integer).unwrap_or_default();
         (text_of(entry, "queue"), text_of(entry, "reason"), count, entry.get("time"))
@@ -168,7 +170,7 @@ mod tests {
         die(&mut headers, true, "a", Cause::Rejected, 4);
         let time = |at_s| Value::Timestamp(at_s);
         let (first, second, third) = (time(1), time(3), time(2));
-        let expected: [(&[u8], &[u8], i64, Option<&Value>); 3] = [
+        let expected: [Entry<'_>; 3] = [
             (b"a", b"rejected", 2, Some(&first)),
             (b"a", b"expired", 1, Some(&second)),
             (b"b", b"rejected", 1, Some(&third)),
