@@ -48,7 +48,6 @@ pub const POLICY_KEYS: &[PolicyKey] = &[
     queue("dead-letter-exchange", "x-dead-letter-exchange", Both::Argument),
     queue("dead-letter-routing-key", "x-dead-letter-routing-key", Both::Argument),
     queue("delivery-limit", "x-delivery-limit", Both::Smaller),
-    queue("consumer-timeout", "x-consumer-timeout", Both::Smaller),
 ];
 
 impl PolicyKey {

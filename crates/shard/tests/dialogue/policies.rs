@@ -52,6 +52,22 @@ fn publish_all(rig: &mut Rig, id: ClientId, bodies: &[&str]) {
 }
 
 #[test]
+fn dead_letters_go_where_a_policy_says_while_it_holds() {
+    let (mut rig, home, other) = pair();
+    rig.declare(home, "q");
+    rig.declare(other, "dead");
+    let short = ("max-length", Value::I64(1));
+    let (exchange, key) = (("dead-letter-exchange", text("")), ("dead-letter-routing-key", text("dead")));
+    set(&mut rig, "letters", "^q$", 1, &[exchange, key, short.clone()]);
+    publish_all(&mut rig, other, &["1", "2"]);
+    assert_eq!((rig.counts(other, "q"), rig.counts(other, "dead")), ((1, 0), (1, 0)));
+    set(&mut rig, "short", "^q$", 0, &[short]);
+    clear(&mut rig, "letters");
+    publish_all(&mut rig, other, &["3"]);
+    assert_eq!((rig.counts(other, "q"), rig.counts(other, "dead")), ((1, 0), (1, 0)));
+}
+
+#[test]
 fn a_policy_that_comes_later_shortens_a_queue_at_once_and_its_end_lets_it_grow() {
     let (mut rig, home, other) = pair();
     rig.declare(home, "q");
