@@ -53,15 +53,15 @@ impl Balance {
         self.asked
     }
 
-    /// Nothing is to move now.
+    /// Nothing is to move now. What has rested long enough is forgotten even if nothing ever is.
     pub(super) fn look_later(&mut self, now: Instant) {
         self.look_at = now + limits::REBALANCE_LOOK_EVERY;
+        self.resting.retain(|_, until| *until > now);
     }
 
     /// Notes who could take queues. True if it is time to count.
     pub(super) fn look(&mut self, now: Instant, nodes: Vec<NodeId>) -> bool {
         self.look_later(now);
-        self.resting.retain(|_, until| *until > now);
         if self.nodes != nodes {
             self.nodes = nodes;
             self.count_at = now + limits::REBALANCE_CALM;
@@ -83,5 +83,24 @@ impl Balance {
     /// A queue came, or is about to go: it stays where it is for a while after that.
     pub(super) fn rest(&mut self, now: Instant, id: QueueId) {
         self.resting.insert(id, now + limits::REBALANCE_REST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leveret_model::Ulid;
+
+    use super::*;
+
+    /// Queues come from nodes that leave, whether this one gives any away or not.
+    #[test]
+    fn a_node_that_gives_nothing_away_forgets_what_has_rested() {
+        let mut balance = Balance::default();
+        let queue = QueueId { ulid: Ulid(1), generation: 0 };
+        balance.rest(Instant::ZERO, queue);
+        balance.look_later(Instant::ZERO + limits::REBALANCE_REST / 2);
+        assert!(balance.is_resting(queue));
+        balance.look_later(Instant::ZERO + limits::REBALANCE_REST);
+        assert!(!balance.is_resting(queue));
     }
 }
