@@ -217,7 +217,7 @@ impl ShardThread {
                 Ok(Flushed::Enough) => more = true,
                 Ok(Flushed::Partly) => {
                     socket.writable = false;
-                    self.client_log.on_full(socket, output.len(), now);
+                    self.client_log.on_full(socket, now);
                 }
                 Err(error) => {
                     self.lose(key, Some(&error));
