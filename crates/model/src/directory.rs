@@ -61,8 +61,8 @@ pub enum Change {
         /// Which one.
         id: QueueId,
     },
-    /// The queue was proposed and never stood: another has its name, or nobody. Nothing that was sent to it is
-    /// confirmed.
+    /// The queue is gone and nobody deleted it: it was proposed and never stood (another has its name, or
+    /// nobody), or it went with a start of its home that is over. Nothing that was sent to it is confirmed.
     WithdrawQueue {
         /// Which one.
         id: QueueId,

@@ -14,6 +14,8 @@ use leveret_model::{Instant, Name, NodeId, QueueId};
 pub struct Shard {
     pub lease: Instant,
     pub queues: BTreeMap<QueueId, (QueueRecord, bool)>,
+    /// Queues that are gone, and whether they were deleted.
+    pub gone: BTreeMap<QueueId, bool>,
     pub bindings: Vec<Binding>,
     pub exchanges: BTreeSet<Name>,
     pub policies: BTreeMap<Name, Arc<Policy>>,
@@ -40,6 +42,7 @@ impl Shard {
             }
             Change::DropQueue { id } | Change::WithdrawQueue { id } => {
                 assert!(self.queues.remove(&id).is_some(), "an unknown queue is dropped");
+                self.gone.insert(id, matches!(change, Change::DropQueue { .. }));
             }
             Change::MaskQueue { id } => {
                 let known = self.queues.get_mut(&id).expect("a known queue is masked");
