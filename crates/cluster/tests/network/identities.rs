@@ -22,8 +22,8 @@ fn has_exchange(world: &World, at: At, name: &str) -> bool {
     world.nodes[at].shards.iter().all(|shard| shard.exchanges.iter().any(|known| known.as_str() == name))
 }
 
-/// Its queues are gone with its memory, so their names are free; nobody deleted them, so what was on its way there
-/// is not confirmed. What it had written to registers stays, at each moment and everywhere.
+/// Its queues are gone with its memory, so their names are free; nobody deleted them, so what was on its way
+/// there is not confirmed. What it had written to registers stays, at each moment and everywhere.
 #[test]
 fn a_later_start_has_no_queues_and_its_exchanges_stay() {
     for seed in 0..60 {

@@ -194,8 +194,8 @@ fn a_held_publish_that_would_miss_a_home_that_went_down_is_nacked() {
     rig.hears(publisher, &confirm(3, false, true));
 }
 
-/// With two masked queues of one name the bindings of one leave the map; all that a start of the home had leaves
-/// it when the next start is here.
+/// With two masked queues of one name the bindings of one leave the map; all that a start of the home had
+/// leaves it when the next start is here.
 #[test]
 fn a_held_publish_is_nacked_when_bindings_left_with_a_home() {
     let masked = |id| Change::MaskQueue { id };
