@@ -17,6 +17,10 @@ mod arriving;
 mod asking;
 mod away;
 mod commit;
+mod contents;
+mod copied_messages;
+mod copied_places;
+mod copying;
 mod dead_letters;
 mod delivery;
 mod departures;
@@ -39,6 +43,7 @@ mod publisher;
 mod purges;
 mod question;
 mod resubscribe;
+mod sending;
 mod subscription;
 mod throttle;
 mod timers;
@@ -351,7 +356,9 @@ impl Queues {
         store: &mut Option<crate::effects::StoreRequest>,
     ) {
         self.flush_stored();
+        // what is frozen goes first
         self.send_leaving();
+        self.send_copies();
         self.arena.compact(limits::ARENA_BLOCK_BYTES);
         self.peers.flush(batches);
         *store = self.commits.end_turn();
