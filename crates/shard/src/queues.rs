@@ -20,6 +20,7 @@ mod commit;
 mod contents;
 mod copied_messages;
 mod copied_places;
+mod copy_rounds;
 mod copying;
 mod dead_letters;
 mod delivery;
@@ -44,7 +45,9 @@ mod purges;
 mod question;
 mod resubscribe;
 mod sending;
+mod stored;
 mod subscription;
+mod taking_copies;
 mod throttle;
 mod timers;
 
@@ -55,7 +58,7 @@ use leveret_link::Batch;
 use leveret_model::directory::FromShard;
 use leveret_model::{
     Address, Boot, ChannelKey, ConsumerKey, ConsumerNumber, Held, Instant, Position, QueueHandle, QueueId,
-    Seed, Settlement, ShardAddress, StoreMark, limits,
+    Seed, Settlement, ShardAddress, limits,
 };
 use leveret_queue::Arena;
 
@@ -299,6 +302,8 @@ impl Queues {
         if let Some(mut home) = self.home_of(queue) {
             home.credit(&ConsumerKey { at, channel, number }, messages, bytes);
             home.done();
+        } else if let Some(mut frozen) = self.frozen(queue, Leaving::is_fencing) {
+            frozen.credit(&ConsumerKey { at, channel, number }, messages, bytes);
         }
     }
 
@@ -323,28 +328,6 @@ impl Queues {
     pub(crate) fn give_back(&mut self, credit: &Credit) {
         if let Some((id, away)) = self.places.away(credit.queue) {
             away.give_back(id, credit, &mut self.peers);
-        }
-    }
-
-    /// The store has synced what it was handed, up to a mark.
-    pub(crate) fn on_synced(&mut self, through: StoreMark) {
-        self.commits.release(through, &mut self.arena);
-        for answered in self.commits.synced(through) {
-            self.out.answered.push(answered);
-        }
-        self.arriving_synced(through);
-        for handle in self.commits.take_lanes() {
-            let Some(id) = self.id(handle) else { continue };
-            let waits = if let Some(mut home) = self.home(handle) {
-                home.lanes_synced(through)
-            } else {
-                self.frozen(id, |_| true).is_some_and(|mut frozen| frozen.lanes_synced(through))
-            };
-            if waits {
-                self.commits.lanes_wait(handle);
-            } else {
-                self.begin_sending(handle);
-            }
         }
     }
 

@@ -23,8 +23,8 @@ pub const RESUBSCRIBE_PIECE_MAX: usize = 64;
 /// Bytes of a queue that moves that may wait at an outbox: the rest stays where it is until those are gone, so
 /// that a long queue is not held twice.
 pub const MOVE_BYTES_AHEAD: u64 = 2 * 1024 * 1024;
-/// Bytes of one piece of a queue that moves. Queues that move to one shard take turns by pieces, so that a short
-/// one waits for a piece of each other and not for the longest of them.
+/// Bytes of one piece of a queue that moves. Queues that move to one shard take turns by pieces, so that a
+/// short one waits for a piece of each other and not for the longest of them.
 pub const MOVE_PIECE_BYTES: u64 = 128 * 1024;
 /// Bytes of copies that may be on their way to one shard, of all queues that move there. A quarter of what may
 /// be unprocessed there, so that other records wait for the rest of a window at most, and enough for 1 GB/s

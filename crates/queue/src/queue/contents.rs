@@ -1,8 +1,8 @@
 //! What a queue holds, taken out and put in whole: how it moves to another home.
 //!
 //! What it has is read by place: first the loose ones ([`Queue::loose_places`]), then those that were never
-//! delivered, in order ([`Queue::next_fresh`]). While the queue serves, that finds what can be copied ahead; while
-//! it is frozen (nobody appends, settles or dispatches) it finds everything, in the order in which
+//! delivered, in order ([`Queue::next_fresh`]). While the queue serves, that finds what can be copied ahead;
+//! while it is frozen (nobody appends, settles or dispatches) it finds everything, in the order in which
 //! [`Queue::restore`] writes it into a queue that is new and that nobody uses yet.
 //!
 //! Invariant: a place stands for the same message for as long as the queue lives, so a copy that was made of it
@@ -15,6 +15,7 @@ use leveret_model::{
 };
 
 use super::entry::{Entry, OutOfPlace, QueueEntry};
+use super::ruled::Ruled;
 use super::{Queue, SubscribeRefused, Subscription, Unacked};
 
 const fn of(position: Position, entry: Entry, state: MessageState, rule: Option<MessageRule>) -> QueueEntry {
@@ -25,7 +26,7 @@ impl Queue {
     /// Places of the messages that somebody holds or held, in order. They come first at the new home.
     #[must_use]
     pub fn loose_places(&self) -> Vec<Position> {
-        let ruled = self.ready.ruled().into_iter().flat_map(|ruled| ruled.returned_places());
+        let ruled = self.ready.ruled().into_iter().flat_map(Ruled::returned_places);
         let returned = self.ready.returned().map(|(position, _)| position);
         let mut places: Vec<Position> = returned.chain(self.unacked.keys().copied()).chain(ruled).collect();
         // the table's order means nothing
@@ -99,7 +100,8 @@ impl Queue {
         self.served_shards().iter().any(|shard| shard.node == node)
     }
 
-    /// Takes over a message of the queue's old home, and its reference, the loose ones first, then the fresh ones by place.
+    /// Takes over a message of the queue's old home, and its reference: the loose ones first, then the
+    /// fresh ones by place.
     ///
     /// # Errors
     /// [`OutOfPlace`]: a place comes twice, or the fresh ones have a gap. The reference stays the caller's.
@@ -150,6 +152,13 @@ impl Queue {
     /// Every ready message counts as delivered before: another home had them, and may have given them out.
     pub fn return_all(&mut self) {
         self.ready.return_all();
+    }
+
+    /// Consumers of this shard are offered messages again: whoever had room meanwhile could not say so.
+    pub fn wake_here(&mut self, own: ShardAddress) {
+        for key in self.consumers.subscribed_where(|key| key.at == own) {
+            self.wake(&key);
+        }
     }
 
     /// Consumers of other shards take nothing until their shards name them ([`Queue::reconcile`]).

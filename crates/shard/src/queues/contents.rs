@@ -1,5 +1,5 @@
-//! What a frozen queue has, in the order in which the new home takes it: messages that it has no copy of as they
-//! are, the others by their places.
+//! What a frozen queue has, in the order in which the new home takes it: messages that it has no copy of as
+//! they are, the others by their places.
 //!
 //! Invariant: each message is sent or listed once; what the queue does not have any more is neither.
 
@@ -68,7 +68,7 @@ impl Contents {
 
     fn next_entry(&mut self, queue: &Queue, now: Instant) -> Option<QueueEntry> {
         // a frozen queue has each of them still
-        while let Some(place) = self.loose.next() {
+        for place in self.loose.by_ref() {
             if let Some(entry) = queue.loose_entry(place, now) {
                 return Some(entry);
             }

@@ -6,19 +6,13 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 
-use leveret_link::record::{ListedRun, MovePart, MoveRefused, Record};
-use leveret_model::{
-    Instant, Message, MessageRule, MessageState, MoveAttempt, Position, QueueId, ShardAddress, StoreMark,
-    Stored,
-};
+use leveret_link::record::ListedRun;
+use leveret_model::{Instant, MessageRule, Position, StoreMark};
 use leveret_queue::{Arena, MessageRef, QueueEntry};
-
-use super::Queues;
-use crate::pressure::Pressure;
 
 /// A message that the old home had.
 #[derive(Clone, Copy, Debug)]
-struct CopiedMessage {
+pub(super) struct CopiedMessage {
     message: MessageRef,
     body_bytes: u32,
     /// When it expires, and its level: neither changes as long as the queue has it.
@@ -37,8 +31,18 @@ pub(super) struct CopiedMessages {
 }
 
 impl CopiedMessages {
+    /// A message came. If there is one at that place already it is given back.
+    pub(super) fn insert(&mut self, place: Position, copy: CopiedMessage) -> Option<MessageRef> {
+        self.by_place.insert(place, copy).map(|twice| twice.message)
+    }
+
+    /// A piece is stored with that mark.
+    pub(super) fn wait(&mut self, piece: u64, mark: StoreMark) {
+        self.unstored.push_back((piece, mark));
+    }
+
     /// Takes the message at a place; messages are mostly asked for in the order in which they lie.
-    fn take(&mut self, place: Position) -> Option<CopiedMessage> {
+    pub(super) fn take(&mut self, place: Position) -> Option<CopiedMessage> {
         match self.by_place.first_entry() {
             Some(first) if *first.key() == place => Some(first.remove()),
             _ => self.by_place.remove(&place),
@@ -63,7 +67,13 @@ impl CopiedMessages {
 }
 
 impl CopiedMessage {
-    fn entry(self, position: Position, run: &ListedRun, now: Instant) -> QueueEntry {
+    pub(super) fn new(message: MessageRef, body_bytes: u32, rule: Option<MessageRule>, now: Instant) -> Self {
+        let left = rule.and_then(|rule| rule.left);
+        let deadline = left.map_or(Instant::FAR, |left| now + left);
+        Self { message, body_bytes, deadline, level: rule.map_or(0, |rule| rule.level) }
+    }
+
+    pub(super) fn entry(self, position: Position, run: &ListedRun, now: Instant) -> QueueEntry {
         let left = (self.deadline < Instant::FAR).then(|| self.deadline.since(now));
         QueueEntry {
             position,
@@ -71,93 +81,6 @@ impl CopiedMessage {
             body_bytes: self.body_bytes,
             state: run.state,
             rule: run.returns.map(|returns| MessageRule { left, level: self.level, returns }),
-        }
-    }
-}
-
-impl Queues {
-    /// A copy of a message.
-    pub(crate) fn on_copy_message(
-        &mut self,
-        from: ShardAddress,
-        (queue, attempt): (QueueId, MoveAttempt),
-        (position, rule): (Position, Option<MessageRule>),
-        message: &Message<'_>,
-    ) {
-        let now = self.lifetimes.now;
-        let is_full = self.pressure >= Pressure::Full;
-        let Some(arriving) = self.arriving_of(from, queue, attempt) else { return };
-        arriving.copies.any = true;
-        if is_full {
-            return self.refuse_arriving(queue, MoveRefused::NoMemory);
-        }
-        let is_durable = arriving.home.queue().is_durable();
-        let kept = self.arena.insert(message, 1);
-        let left = rule.and_then(|rule| rule.left);
-        let copy = CopiedMessage {
-            message: kept,
-            body_bytes: message.body.len() as u32,
-            deadline: left.map_or(Instant::FAR, |left| now + left),
-            level: rule.map_or(0, |rule| rule.level),
-        };
-        let Some(arriving) = self.arriving.by_id.get_mut(&queue) else { return };
-        if let Some(twice) = arriving.copies.by_place.insert(position, copy) {
-            self.arena.release(twice.message);
-            return self.refuse_arriving(queue, MoveRefused::Unfit);
-        }
-        if message.terms.persistent()
-            && is_durable
-            && let Stored::At(mark) = self.commits.append(queue, position, kept, &mut self.arena)
-        {
-            arriving.mark = Some(mark);
-        }
-    }
-
-    /// A piece of copies is complete; the old home sends more once it is stored.
-    pub(super) fn on_piece(&mut self, from: ShardAddress, queue: QueueId, attempt: MoveAttempt, piece: u64) {
-        let Some(arriving) = self.arriving_of(from, queue, attempt) else { return };
-        arriving.copies.any = true;
-        match arriving.mark {
-            Some(mark) => arriving.copies.unstored.push_back((piece, mark)),
-            None => self.say_piece_taken(queue, piece),
-        }
-    }
-
-    pub(super) fn say_piece_taken(&mut self, queue: QueueId, piece: u64) {
-        let Some(arriving) = self.arriving.by_id.get(&queue) else { return };
-        let (to, attempt) = (arriving.from, arriving.attempt);
-        self.peers.push(to, &Record::Move { queue, attempt, part: MovePart::PieceTaken(piece) });
-    }
-
-    /// The frozen queue has these copies still.
-    pub(super) fn on_listed(
-        &mut self,
-        from: ShardAddress,
-        queue: QueueId,
-        attempt: MoveAttempt,
-        runs: &[ListedRun],
-    ) {
-        let (own, now) = (self.own, self.lifetimes.now);
-        let Some(arriving) = self.arriving_of(from, queue, attempt) else { return };
-        arriving.copies.any = true;
-        for run in runs {
-            if let MessageState::Held(holder) = run.state
-                && holder.at != own
-            {
-                arriving.awaits.insert(holder.at);
-            }
-            for at in 0..u64::from(run.count) {
-                let position = Position(run.from.0.saturating_add(at));
-                // the count may be anything: the first place without a copy ends it
-                let Some(copy) = arriving.copies.take(position) else {
-                    return self.refuse_arriving(queue, MoveRefused::Unfit);
-                };
-                arriving.messages += 1;
-                if arriving.home.restore(copy.entry(position, run, now), now).is_err() {
-                    self.arena.release(copy.message);
-                    return self.refuse_arriving(queue, MoveRefused::Unfit);
-                }
-            }
         }
     }
 }

@@ -6,8 +6,8 @@ use alloc::collections::BTreeMap;
 
 use leveret_model::Position;
 
-/// A set of places. They lie close together, so each entry is for 64 of them: two bits and a half for each message
-/// of a queue that nobody consumes from, and the size of an entry at worst.
+/// A set of places. They lie close together, so each entry is for 64 of them: two bits and a half for each
+/// message of a queue that nobody consumes from, and the size of an entry at worst.
 #[derive(Debug, Default)]
 pub(super) struct CopiedPlaces(BTreeMap<u64, u64>);
 

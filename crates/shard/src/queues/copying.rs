@@ -11,84 +11,17 @@
 //! Invariants: a message is copied once for each try. What is on its way to one shard, of all queues together,
 //! is bounded, and the queues take turns.
 
-use alloc::collections::VecDeque;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use leveret_link::record::{MovePart, Record};
 use leveret_model::directory::MoveReport;
-use leveret_model::{Instant, MoveAttempt, NodeId, Position, QueueHandle, QueueId, ShardAddress, limits};
-use leveret_queue::{Queue, QueueEntry};
+use leveret_model::{MoveAttempt, NodeId, QueueId, ShardAddress, limits};
+use leveret_queue::QueueEntry;
 
 use super::Queues;
 use super::copied_places::CopiedPlaces;
+use super::copy_rounds::Copying;
 use super::places::{Entry, Place};
-
-/// A queue that is copied.
-#[derive(Debug)]
-pub(super) struct Copying {
-    id: QueueId,
-    handle: QueueHandle,
-    to: ShardAddress,
-    attempt: MoveAttempt,
-    copied: CopiedPlaces,
-    /// Rounds so far.
-    rounds: u32,
-    /// Of this round: loose messages, and where the fresh ones end.
-    loose: vec::IntoIter<Position>,
-    until: Position,
-    /// All fresh ones below are copied, or are not fresh any more.
-    fresh: Position,
-    /// Pieces so far, and the bytes of those that the new home has not taken.
-    pieces: u64,
-    on_the_way: VecDeque<u64>,
-    /// Little was left, and control was told so.
-    done: bool,
-}
-
-impl Copying {
-    pub(super) fn is_try(&self, id: QueueId, attempt: MoveAttempt, to: ShardAddress) -> bool {
-        self.id == id && self.attempt == attempt && self.to == to
-    }
-
-    /// The next message of this round.
-    fn next(&mut self, queue: &Queue, now: Instant) -> Option<QueueEntry> {
-        // one that was settled since the round began is no loose one any more
-        while let Some(place) = self.loose.next() {
-            if let Some(entry) = queue.loose_entry(place, now) {
-                return Some(entry);
-            }
-        }
-        let entry = queue.next_fresh(self.fresh, now).filter(|entry| entry.position < self.until)?;
-        self.fresh = Position(entry.position.0 + 1);
-        Some(entry)
-    }
-
-    /// Another round begins, unless so little is left that the queue may freeze.
-    fn end_round(&mut self, queue: &Queue, now: Instant, freeze_messages: u64) {
-        let mut loose = queue.loose_places();
-        loose.retain(|place| !self.copied.contains(*place));
-        let entries = loose.iter().filter_map(|place| queue.loose_entry(*place, now));
-        let mut fresh = self.fresh;
-        let tail = core::iter::from_fn(|| {
-            let entry = queue.next_fresh(fresh, now)?;
-            fresh = Position(entry.position.0 + 1);
-            Some(entry)
-        });
-        let (mut messages, mut bytes) = (0, 0);
-        let is_much = entries.chain(tail).any(|entry| {
-            messages += 1;
-            bytes += u64::from(entry.body_bytes);
-            messages > freeze_messages || bytes > limits::FREEZE_BYTES_MAX
-        });
-        self.done = !is_much || self.rounds >= limits::COPY_ROUNDS_MAX;
-        if !self.done {
-            self.rounds += 1;
-            self.until = queue.next_position();
-            self.loose = loose.into_iter();
-        }
-    }
-}
 
 impl Queues {
     /// Control wants a queue copied to its next home.
@@ -98,20 +31,7 @@ impl Queues {
         else {
             return self.report_move(id, attempt, MoveReport::Failed);
         };
-        self.lists.copying.push(Copying {
-            id,
-            handle,
-            to,
-            attempt,
-            copied: CopiedPlaces::default(),
-            rounds: 0,
-            loose: Vec::new().into_iter(),
-            until: Position(0),
-            fresh: Position(0),
-            pieces: 0,
-            on_the_way: VecDeque::new(),
-            done: false,
-        });
+        self.lists.copying.push(Copying::new(id, handle, to, attempt));
     }
 
     /// What was copied of a queue that freezes now.

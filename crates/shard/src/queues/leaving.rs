@@ -179,6 +179,7 @@ impl Queues {
             // the other home may have delivered any of them
             home.queue_mut().return_all();
         }
+        home.queue_mut().wake_here(own);
         home.queue_mut().unlist();
         home.throttles = false;
         let lanes: Vec<_> = home.lanes_through().collect();

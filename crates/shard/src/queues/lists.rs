@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use leveret_model::{Instant, QueueHandle};
 
-use super::copying::Copying;
+use super::copy_rounds::Copying;
 use super::exclusive::Exclusive;
 use super::home::RememberedEntries;
 use super::timers::QueueTimers;

@@ -32,7 +32,7 @@ pub(super) enum Stage {
     /// These have not said yet that they hold back.
     Fencing(BTreeSet<ShardAddress>),
     /// What is left to send.
-    Sending(Contents),
+    Sending(Box<Contents>),
     /// The new home has not said that it has everything.
     Sent,
     /// It has. This one serves no more, and keeps its copy until the directory says that the other serves.

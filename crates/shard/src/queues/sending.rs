@@ -1,6 +1,8 @@
 //! The contents of frozen queues on their way to the new homes: at the end of each turn as much as may wait at
 //! an outbox, the queues taking turns.
 
+use alloc::boxed::Box;
+
 use leveret_link::record::{MovePart, Record};
 use leveret_model::{Instant, QueueHandle, limits};
 
@@ -34,7 +36,7 @@ impl Queues {
                 peers.at(away.outbox).push(&Record::Move { queue, attempt, part });
             }
             let copied = core::mem::take(&mut leaving.copied);
-            leaving.stage = Stage::Sending(Contents::of(leaving.home.queue(), copied));
+            leaving.stage = Stage::Sending(Box::new(Contents::of(leaving.home.queue(), copied)));
         }
     }
 
