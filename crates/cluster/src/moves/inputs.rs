@@ -16,6 +16,7 @@ impl Control {
         report: MoveReport,
     ) {
         match report {
+            MoveReport::Copied => self.on_copied(now, id, attempt),
             MoveReport::Yielded => self.on_yielded(id, attempt),
             MoveReport::Failed => self.on_move_failed(now, id, attempt),
             MoveReport::Opened => self.on_opened(now, id, attempt),

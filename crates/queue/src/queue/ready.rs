@@ -187,9 +187,16 @@ impl Ready {
         self.returned.contains_key(&position)
     }
 
-    /// Those never delivered, in order.
-    pub(super) fn all_fresh(&self) -> impl Iterator<Item = (Position, &Entry)> {
-        (self.first_fresh().0..).map(Position).zip(&self.fresh)
+    /// One that came back.
+    pub(super) fn returned_at(&self, position: Position) -> Option<Entry> {
+        self.returned.get(&position).copied()
+    }
+
+    /// The first from that place on that was never delivered.
+    pub(super) fn fresh_from(&self, from: Position) -> Option<(Position, Entry)> {
+        let position = from.max(self.first_fresh());
+        let at = position.0 - self.first_fresh().0;
+        self.fresh.get(usize::try_from(at).ok()?).map(|entry| (position, *entry))
     }
 
     pub(super) fn fresh_is_empty(&self) -> bool {
