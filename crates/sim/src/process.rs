@@ -70,7 +70,8 @@ impl Process {
         }
     }
 
-    /// Half of the starts find the data directory of the one before. The seeds of planted bugs were found without.
+    /// Half of the starts find the data directory of the one before. The seeds of planted bugs were found
+    /// without.
     fn identity(host: HostId, planted: Planted, ways: &mut Ways<'_>) -> (NodeId, Incarnation) {
         let fresh = NodeId(ways.schedule.dice.wide());
         let directory = ways.oracle.lifetimes.directory(host);
