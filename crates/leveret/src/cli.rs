@@ -77,7 +77,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),
-        Command::Leave(args) => leave::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Leave(args) => leave::run(&args),
         Command::Rebalance(args) => rebalance::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Forget(args) => forget::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Queue(command) => queue::run(&command).map(|()| ExitCode::SUCCESS),

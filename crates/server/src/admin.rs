@@ -4,6 +4,7 @@
 //! and connections at a time and never a whole document: a node that is looked at keeps its lease.
 
 mod document;
+mod leaving;
 mod policies;
 mod queues;
 mod sessions;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 use tracing::debug;
 
 use crate::control_thread::ToControl;
+use crate::leave_desk::LeaveDesk;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
 use crate::registries::Statuses;
@@ -73,6 +75,9 @@ pub(crate) struct Overview {
 /// What a shard tells, a page of queues and connections at a time, and where the next page begins.
 pub(crate) type ShardPage = (ShardReport, Option<ReportFrom>);
 
+/// Whoever wants to take a leave back hears there whether it is, or why not.
+pub(crate) type CancelAsked = Sender<Result<(), String>>;
+
 /// Whom to ask.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
@@ -82,6 +87,9 @@ pub(crate) struct Admin {
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
     /// To whoever runs the node: it is to leave within that time.
     pub(crate) leave: Sender<Duration>,
+    /// To the same: it is to stay after all, and to say whether that is so.
+    pub(crate) cancel: Sender<CancelAsked>,
+    pub(crate) desk: Arc<LeaveDesk>,
     pub(crate) statuses: Arc<Statuses>,
 }
 
@@ -129,14 +137,16 @@ impl Admin {
                 self.control.send(ToControl::Rebalance);
                 json!({ "rebalancing": true })
             }
+            line if line == "leave" || line.starts_with("leave ") => {
+                return self.serve_leave(line["leave".len()..].trim(), stream);
+            }
             line => match line.split_once(' ').unwrap_or((line, "")) {
-                ("leave", _) => self.leave(line),
                 ("forget", node) => self.forget(node.trim()),
                 ("session", question) => self.session(question),
                 ("policy", question) => self.policy(question),
                 ("queue", question) => self.queue(question),
                 _ => {
-                    let known = "this node knows: status, leave SECONDS, rebalance, forget NODE, session, policy, queue";
+                    let known = "this node knows: status, leave SECONDS [follow|wait], leave cancel, rebalance, forget NODE, session, policy, queue";
                     json!({ "error": format!("unknown request '{line}'; {known}") })
                 }
             },
@@ -144,16 +154,6 @@ impl Admin {
         let mut answer = answer.to_string().into_bytes();
         answer.push(b'\n');
         stream.write_all(&answer)
-    }
-
-    /// `leave SECONDS`. A node that leaves already goes on with that.
-    fn leave(&self, request: &str) -> Value {
-        let seconds = request.strip_prefix("leave ").and_then(|seconds| seconds.parse().ok());
-        let Some(within) = seconds.map(Duration::from_secs) else {
-            return json!({ "error": format!("'{request}' has no number of seconds: leave 60") });
-        };
-        let _ = self.leave.try_send(within);
-        json!({ "leaving": true })
     }
 
     fn status(&self) -> Value {

@@ -56,10 +56,21 @@ pub(crate) enum ToControl {
     FirstSeeds(Vec<String>),
     /// Hand all queues over within that time, and say how it went.
     Leave { within: Duration, to: Sender<Left> },
+    /// Stay after all. True if that was in time.
+    Stay { to: Sender<bool> },
+    /// Queues of this node, and whether nobody could take them.
+    Holding { to: Sender<Holding> },
     /// Give queues to nodes that have fewer of them.
     Rebalance,
     /// End.
     Stop,
+}
+
+/// What a leave would be about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holding {
+    pub(crate) queues: usize,
+    pub(crate) is_last: bool,
 }
 
 const MAILBOX: Token = Token(0);
@@ -232,6 +243,13 @@ impl ControlThread {
                     self.operators.left = Some(to);
                     self.control.on_leave(now, now + within);
                 }
+                ToControl::Stay { to } => {
+                    let _ = to.try_send(self.control.on_stay(now));
+                }
+                ToControl::Holding { to } => {
+                    let (queues, is_last) = (self.control.own_queues(), self.control.is_last());
+                    let _ = to.try_send(Holding { queues, is_last });
+                }
                 ToControl::Rebalance => self.control.on_rebalance(now),
                 ToControl::Stop => return false,
             }
@@ -301,8 +319,8 @@ impl ControlThread {
             }
             self.teller.tell(now, &event);
         }
-        if let (Some(left), Some(to)) = (effects.left.take(), &self.operators.left) {
-            let _ = to.try_send(left);
+        if let Some(left) = effects.left.take() {
+            self.operators.tell_left(left);
         }
         if effects.ready.take().is_some() {
             let opened = self.open_clients();

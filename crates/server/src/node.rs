@@ -1,15 +1,15 @@
 //! A node: its threads, from start to stop.
 
+mod leave;
+
 use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, select};
-use leveret_cluster::Left;
 use leveret_link::handshake::{Capabilities, Capability, Hello, PROTOCOL, Purpose, Secret};
 use leveret_model::{Boot, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_sessions::Home;
@@ -26,6 +26,7 @@ use crate::default_user::users_of_shard;
 use crate::half_open::HalfOpen;
 use crate::identity::{NodeIdentity, count_start};
 use crate::join_report::JoinReport;
+use crate::leave_desk::{LeaveDesk, LeaveStage};
 use crate::links::Identity;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
@@ -37,6 +38,10 @@ use crate::session_sockets::SessionSockets;
 use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
 use crate::source_network::SourceNetwork;
 use crate::start_error::StartError;
+
+pub use self::leave::Waiters;
+
+use self::leave::Leaves;
 
 /// A running node.
 #[derive(Debug)]
@@ -52,7 +57,7 @@ pub struct Node {
     threads: Vec<JoinHandle<u64>>,
     control_thread: Option<JoinHandle<()>>,
     ready: Receiver<Result<JoinReport, StartError>>,
-    leave_asked: Receiver<Duration>,
+    leaves: Leaves,
     registries: Registries,
     _lock: File,
 }
@@ -97,10 +102,20 @@ impl Node {
             (Arc::new(facts(config, &hello, listen.clone(), session_listen)), Arc::clone(&memory));
         let registries = registry::start(config, &itself, control.clone())?;
         let statuses = Arc::clone(&registries.statuses);
-        let (leave, leave_asked) = bounded(1);
+        let ((leave, asked), (cancel, cancel_asked)) = (bounded(1), bounded(1));
+        let desk = Arc::new(LeaveDesk::default());
         let (to_control, to_shards) = (control.clone(), shards.clone());
-        let admin_parts = Admin { facts, memory, control: to_control, shards: to_shards, statuses, leave };
-        admin_parts.start(admin_listener)?;
+        let asked_for = Admin {
+            facts,
+            memory,
+            control: to_control,
+            shards: to_shards,
+            statuses,
+            leave,
+            cancel,
+            desk: Arc::clone(&desk),
+        };
+        asked_for.start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },
             client_ports,
@@ -126,7 +141,7 @@ impl Node {
             threads,
             control_thread,
             ready,
-            leave_asked,
+            leaves: Leaves { desk, asked, cancel_asked },
             registries,
             _lock: lock,
         })
@@ -142,6 +157,7 @@ impl Node {
             recv(self.ready) -> ready => {
                 let found = ready.unwrap_or(Err(StartError::Ended))?;
                 self.registries.tell(&ToRegistry::Ready);
+                self.leaves.desk.set(LeaveStage::Serving);
                 Ok(Some(found))
             }
             recv(stop) -> _ => Ok(None),
@@ -176,29 +192,6 @@ impl Node {
     #[must_use]
     pub fn id(&self) -> NodeId {
         self.id
-    }
-
-    /// No new client is let in, and every queue goes to another node, within that time. Gives how it ended;
-    /// nothing if it is to stop before.
-    #[must_use]
-    pub fn leave(&self, within: Duration, stop: &Receiver<()>) -> Option<Left> {
-        // first, so that nobody is sent here meanwhile
-        self.registries.withdraw();
-        for shard in &self.shards {
-            shard.send(ToShardThread::StopAccepting);
-        }
-        let (to, left) = bounded(1);
-        self.control.send(ToControl::Leave { within, to });
-        select! {
-            recv(left) -> left => left.ok(),
-            recv(stop) -> _ => None,
-        }
-    }
-
-    /// Somebody asks over the admin socket that the node leaves, within that time.
-    #[must_use]
-    pub fn leave_asked(&self) -> &Receiver<Duration> {
-        &self.leave_asked
     }
 
     /// A quick stop: no registry names this node any more, clients get 320, then every thread ends. Gives the

@@ -4,6 +4,7 @@
 //! the turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and
 //! envelopes.
 
+mod closing;
 mod sessions;
 mod sleep;
 
@@ -11,6 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use leveret_link::Batch;
@@ -38,6 +40,8 @@ use crate::passwords::Passwords;
 use crate::receive::ReceiveBlock;
 use crate::session_sockets::{SESSION_LISTENER, SessionSockets, ToSessions};
 use crate::source_network::SourceNetwork;
+
+use self::closing::Closing;
 
 /// Mail to a shard's thread.
 #[derive(Debug)]
@@ -70,8 +74,10 @@ pub(crate) enum ToShardThread {
     RoomForHandshakes,
     /// Tell the admin socket of yourself, a page from there on.
     Report { from: ReportFrom, to: Sender<ShardPage> },
-    /// Let no new client in.
-    StopAccepting,
+    /// Let no new client in; whoever holds the other end hears when the sockets are closed.
+    StopAccepting { done: Sender<()> },
+    /// Close the clients with 320, spread over that time, and say when they are gone.
+    CloseClients { window: Duration, done: Sender<()> },
     /// Close every client with 320, then end.
     Stop,
 }
@@ -137,6 +143,7 @@ pub(crate) struct ShardThread {
     /// Of the first shard: what people were told of the node's memory.
     pub(crate) memory_log: MemoryLog,
     pub(crate) stopping: Option<Instant>,
+    closing: Option<Closing>,
     sessions: SessionSockets,
 }
 
@@ -170,6 +177,7 @@ impl ShardThread {
             seen_pressure: SeenPressure { messages: Pressure::Calm, clients: ClientPressure::Low },
             memory_log: MemoryLog::default(),
             stopping: None,
+            closing: None,
             sessions,
         }
     }
@@ -201,6 +209,7 @@ impl ShardThread {
             if self.shard.next_deadline() <= now {
                 self.shard.on_timer();
             }
+            self.close_some(now);
             self.tell_unread(now);
             self.note_memory();
             if self.own.shard == ACCEPTOR {
@@ -262,7 +271,11 @@ impl ShardThread {
                     // nobody listens any more if it took too long
                     let _ = to.try_send(self.shard.report_page(from, limits::STATUS_PAGE_ENTRIES));
                 }
-                ToShardThread::StopAccepting => self.stop_accepting(),
+                ToShardThread::StopAccepting { done } => {
+                    self.stop_accepting();
+                    let _ = done.try_send(());
+                }
+                ToShardThread::CloseClients { window, done } => self.begin_closing(now, window, done),
                 ToShardThread::Stop => {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");
                     self.stopping = Some(clock::now() + limits::STOP_GRACE);

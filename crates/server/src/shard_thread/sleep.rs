@@ -24,6 +24,9 @@ impl ShardThread {
         if let Some(acceptor) = &self.acceptor {
             deadline = deadline.min(acceptor.watch_at);
         }
+        if let Some(closing) = &self.closing {
+            deadline = deadline.min(closing.next_deadline());
+        }
         if let Some(end) = self.stopping {
             deadline = deadline.min(end);
         }
