@@ -5,6 +5,7 @@
 
 mod document;
 mod leaving;
+mod load;
 mod policies;
 mod queues;
 mod sessions;
@@ -25,6 +26,7 @@ use leveret_shard::{ReportFrom, ShardReport};
 use serde_json::{Value, json};
 use tracing::debug;
 
+use crate::busy::BusyShares;
 use crate::control_thread::ToControl;
 use crate::leave_desk::LeaveDesk;
 use crate::mailbox::MailTo;
@@ -33,6 +35,7 @@ use crate::registries::Statuses;
 use crate::shard_thread::ToShardThread;
 
 pub(crate) use document::NodeFacts;
+use load::Load;
 
 /// The socket, where nothing lies. The system's own words for a path that is too long name a constant of its
 /// headers.
@@ -83,6 +86,7 @@ pub(crate) type CancelAsked = Sender<Result<(), String>>;
 pub(crate) struct Admin {
     pub(crate) facts: Arc<NodeFacts>,
     pub(crate) memory: Arc<NodeMemory>,
+    pub(crate) busy: Arc<BusyShares>,
     pub(crate) control: MailTo<ToControl>,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
     /// To whoever runs the node: it is to leave within that time.
@@ -162,7 +166,8 @@ impl Admin {
             Ok(all) => all,
             Err(silent) => return silent,
         };
-        document::of(&self.facts, &self.memory, &reports, &overview, &self.statuses.all())
+        let load = Load::of(&reports, &self.memory, &self.busy);
+        document::of(&self.facts, (&self.memory, load), &reports, &overview, &self.statuses.all())
     }
 
     /// What all shards tell; else which one is silent.

@@ -12,6 +12,7 @@
 
 mod accept;
 mod admin;
+mod busy;
 mod client_io;
 mod client_log;
 mod client_ports;

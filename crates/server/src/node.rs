@@ -18,6 +18,7 @@ use socket2::Socket;
 
 use crate::accept::ClientCounts;
 use crate::admin::{Admin, NodeFacts};
+use crate::busy::BusyShares;
 use crate::client_ports::{bind, bind_client_ports, local, warn_if_nobody_gets_in};
 use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
@@ -95,7 +96,8 @@ impl Node {
         registry::check(config, &itself).map_err(StartError::Registration)?;
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
-        let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
+        let busy = Arc::new(BusyShares::new(config.shards));
+        let (shards, threads) = start_shards(config, &hello, &control, (&memory, &busy))?;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
         let (facts, memory) =
@@ -108,6 +110,7 @@ impl Node {
         let asked_for = Admin {
             facts,
             memory,
+            busy,
             control: to_control,
             shards: to_shards,
             statuses,
@@ -261,7 +264,7 @@ fn start_shards(
     config: &NodeConfig,
     hello: &Hello,
     control: &MailTo<ToControl>,
-    memory: &Arc<NodeMemory>,
+    (memory, busy): (&Arc<NodeMemory>, &Arc<BusyShares>),
 ) -> Result<ShardThreads, StartError> {
     let mut prepared = Vec::new();
     let mut shards = Vec::new();
@@ -307,6 +310,7 @@ fn start_shards(
             memory: Arc::clone(memory),
             half_open: Arc::clone(&half_open),
             clients: Arc::clone(&clients),
+            busy: Arc::clone(busy),
             proxies: Arc::clone(&proxies),
         };
         let boot = hello.boot;

@@ -26,6 +26,7 @@ use tracing::{info, warn};
 
 use crate::accept::{ACCEPTOR, Accepted, Acceptor, ClientCounts, LISTENERS, Listening};
 use crate::admin::ShardPage;
+use crate::busy::{BusyShares, Waits};
 use crate::client_log::ClientLog;
 use crate::client_socket::ClientSocket;
 use crate::clock;
@@ -94,6 +95,7 @@ pub(crate) struct Ways {
     pub(crate) memory: Arc<NodeMemory>,
     pub(crate) half_open: Arc<HalfOpen>,
     pub(crate) clients: Arc<ClientCounts>,
+    pub(crate) busy: Arc<BusyShares>,
     /// Whose connections begin with a PROXY header.
     pub(crate) proxies: Arc<[SourceNetwork]>,
 }
@@ -144,6 +146,7 @@ pub(crate) struct ShardThread {
     pub(crate) memory_log: MemoryLog,
     pub(crate) stopping: Option<Instant>,
     closing: Option<Closing>,
+    waits: Waits,
     sessions: SessionSockets,
 }
 
@@ -178,6 +181,7 @@ impl ShardThread {
             memory_log: MemoryLog::default(),
             stopping: None,
             closing: None,
+            waits: Waits::new(clock::now()),
             sessions,
         }
     }
@@ -187,7 +191,8 @@ impl ShardThread {
         let mut events = Events::with_capacity(limits::SHARD_EVENTS_MAX);
         let mut more = false;
         loop {
-            let timeout = self.timeout(more);
+            let waits_from = clock::now();
+            let timeout = self.timeout(more, waits_from);
             if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -196,6 +201,7 @@ impl ShardThread {
             }
             self.mailbox.awake();
             let now = clock::now();
+            self.waits.add(waits_from, now);
             self.sessions.begin_turn(now);
             self.shard.begin_turn(now);
             // people see it in the headers of dead letters
@@ -269,6 +275,7 @@ impl ShardThread {
                 ToShardThread::RoomForHandshakes => self.on_room_for_handshakes(now),
                 ToShardThread::Report { from, to } => {
                     // nobody listens any more if it took too long
+                    self.ways.busy.note(self.own.shard, self.waits.busy_permille(now));
                     let _ = to.try_send(self.shard.report_page(from, limits::STATUS_PAGE_ENTRIES));
                 }
                 ToShardThread::StopAccepting { done } => {

@@ -15,6 +15,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use leveret_model::limits::STATUS_ANSWER_WAIT;
+use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -162,22 +164,49 @@ impl Nodes {
         Ok(Starting { number, lines, since })
     }
 
+    fn data_dir(&self, node: &Node) -> PathBuf {
+        self.kept.directory.join(format!("n{}", node.number))
+    }
+
+    /// One line for its admin socket.
+    pub(super) fn ask(&self, node: &Node, question: &str) -> Result<serde_json::Value> {
+        status::read(&status::ask(&self.data_dir(node), question, STATUS_ANSWER_WAIT)?)
+    }
+
+    /// SIGTERM: it leaves.
+    pub(super) fn terminate(&self, node: &Node) -> Result<()> {
+        self.with_kid(node, |process| {
+            let pid = Pid::from_child(process);
+            kill_process(pid, Signal::TERM).with_context(|| format!("cannot stop node {}", node.number))
+        })
+    }
+
+    /// How it ended, if it has: `Some(None)` by a signal.
+    pub(super) fn exit_code(&self, node: &Node) -> Result<Option<Option<i32>>> {
+        self.with_kid(node, |process| {
+            let ended =
+                process.try_wait().with_context(|| format!("cannot wait for node {}", node.number))?;
+            Ok(ended.map(|status| status.code()))
+        })
+    }
+
+    fn with_kid<T>(&self, node: &Node, act: impl FnOnce(&mut Child) -> Result<T>) -> Result<T> {
+        let mut children = self.kept.lock();
+        let kid = children.kids.iter_mut().find(|kid| kid.number == node.number);
+        act(&mut kid.context("there is no such node")?.process)
+    }
+
     /// How many others this node lists as alive.
     pub(super) fn others_of(&self, node: &Node, deadline: Instant) -> Result<usize> {
-        let data_dir = self.kept.directory.join(format!("n{}", node.number));
-        status::others_alive(&data_dir, deadline.saturating_duration_since(Instant::now()))
+        status::others_alive(&self.data_dir(node), deadline.saturating_duration_since(Instant::now()))
     }
 
     /// SIGKILL: no goodbye, no handover, the memory is gone.
     pub(super) fn kill(&self, node: &Node) -> Result<()> {
-        let mut children = self.kept.lock();
-        let kid = children
-            .kids
-            .iter_mut()
-            .find(|kid| kid.number == node.number)
-            .context("there is no such node")?;
-        kid.process.kill().with_context(|| format!("cannot kill node {}", node.number))?;
-        kid.process.wait().with_context(|| format!("cannot wait for the end of node {}", node.number))?;
+        self.with_kid(node, |process| {
+            process.kill().with_context(|| format!("cannot kill node {}", node.number))?;
+            process.wait().with_context(|| format!("cannot wait for the end of node {}", node.number))
+        })?;
         Ok(())
     }
 

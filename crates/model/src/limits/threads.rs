@@ -19,6 +19,8 @@ pub const ACCEPTS_PER_TURN_MAX: usize = 64;
 pub const LISTEN_BACKLOG: i32 = super::HANDSHAKES_MAX as i32;
 /// How long a stopping shard waits for its clients to take the close. Then their sockets are dropped.
 pub const STOP_GRACE: Duration = Duration::from_millis(500);
+/// Span over which the busy share of an event loop is counted, at least; at most twice that.
+pub const BUSY_SPAN: Duration = Duration::from_secs(5);
 /// Time between the ends of two clients of a node that leaves, at most: few clients need no whole
 /// `--leave-window`.
 pub const LEAVE_CLIENT_GAP_MAX: Duration = Duration::from_millis(20);
