@@ -99,6 +99,17 @@ fn one_node_becomes_five_and_one_again_and_nothing_is_lost_reordered_or_served_t
 }
 
 #[test]
+fn nodes_and_clients_find_each_other_by_a_real_name_server() {
+    if !["/usr/sbin/named", "/usr/sbin/knotd"].iter().any(|program| Path::new(program).exists()) {
+        return eprintln!("left out: neither bind9 nor knot is installed");
+    }
+    let (code, stdout, stderr) = demo(&["--dns", "--patience", "12"]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("clients connect to mq.demo.test"), "{stdout}");
+    assert_eq!(row(&stdout, "all ")[5..], [0, 0, 0], "{stdout}");
+}
+
+#[test]
 fn a_message_that_is_dropped_on_purpose_among_moves_is_found_out() {
     let (code, stdout, stderr) = demo(&["--drop-one", "--patience", "4"]);
     assert_eq!(code, Some(1), "{stdout}{stderr}");

@@ -15,7 +15,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -28,7 +27,7 @@ use tracing::debug;
 
 use crate::busy::BusyShares;
 use crate::control_thread::ToControl;
-use crate::leave_desk::LeaveDesk;
+use crate::leave_desk::AskLeave;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
 use crate::registries::Statuses;
@@ -78,9 +77,6 @@ pub(crate) struct Overview {
 /// What a shard tells, a page of queues and connections at a time, and where the next page begins.
 pub(crate) type ShardPage = (ShardReport, Option<ReportFrom>);
 
-/// Whoever wants to take a leave back hears there whether it is, or why not.
-pub(crate) type CancelAsked = Sender<Result<(), String>>;
-
 /// Whom to ask.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
@@ -89,11 +85,8 @@ pub(crate) struct Admin {
     pub(crate) busy: Arc<BusyShares>,
     pub(crate) control: MailTo<ToControl>,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
-    /// To whoever runs the node: it is to leave within that time.
-    pub(crate) leave: Sender<Duration>,
-    /// To the same: it is to stay after all, and to say whether that is so.
-    pub(crate) cancel: Sender<CancelAsked>,
-    pub(crate) desk: Arc<LeaveDesk>,
+    /// To whoever runs the node.
+    pub(crate) leave: AskLeave,
     pub(crate) statuses: Arc<Statuses>,
 }
 
@@ -166,7 +159,7 @@ impl Admin {
             Ok(all) => all,
             Err(silent) => return silent,
         };
-        let load = Load::of(&reports, &self.memory, &self.busy);
+        let load = Load::of(&reports, (self.memory.used(), self.memory.limit()), &self.busy);
         document::of(&self.facts, (&self.memory, load), &reports, &overview, &self.statuses.all())
     }
 

@@ -2,6 +2,7 @@
 
 mod accept;
 mod operators;
+mod overview;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
@@ -19,7 +20,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
 use tracing::{error, warn};
 
-use crate::admin::{NodeState, Overview};
+use crate::admin::Overview;
 use crate::client_ports::ClientPort;
 use crate::clock;
 use crate::events::Teller;
@@ -342,31 +343,6 @@ impl ControlThread {
     /// Said while no other node is known, dead or alive.
     fn why_alone(&self) -> Option<String> {
         self.links.why_alone().filter(|_| self.control.nodes().is_empty())
-    }
-
-    fn state(&self) -> NodeState {
-        if self.control.is_stopped() {
-            NodeState::Stopped
-        } else if self.operators.left.is_some() {
-            NodeState::Leaving
-        } else if self.client_ports.is_some() {
-            NodeState::Joining
-        } else {
-            NodeState::Ready
-        }
-    }
-
-    fn overview(&self, after: Option<QueueId>) -> Overview {
-        Overview {
-            state: self.state(),
-            nodes: self.control.nodes(),
-            queues: self.control.queues_after(after, limits::STATUS_PAGE_ENTRIES),
-            renamed: self.teller.renamed(),
-            // with the first page, for all
-            policies: if after.is_none() { self.control.policies() } else { Vec::new() },
-            unknown_records: self.control.unknown_records(),
-            why_alone: self.why_alone(),
-        }
     }
 
     fn on_link_event(&mut self, now: Instant, event: LinkEvent) {

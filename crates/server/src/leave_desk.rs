@@ -3,9 +3,10 @@
 //! Askers at the admin socket, signals and the node's own thread meet here. The node's thread carries it out
 //! ([`Node::leave`](crate::Node::leave)).
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use leveret_model::limits;
 
 /// How a node ended, for whoever waits for it.
@@ -51,6 +52,44 @@ impl Default for LeaveDesk {
     fn default() -> Self {
         let state = State { stage: LeaveStage::Joining, waiting: 0 };
         Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+}
+
+/// Whoever wants to take a leave back hears there whether it is, or why not.
+pub(crate) type CancelAsked = Sender<Result<(), String>>;
+
+/// What operators ask for, as the node's thread hears it.
+#[derive(Debug)]
+pub(crate) struct Leaves {
+    pub(crate) desk: Arc<LeaveDesk>,
+    /// The node is to leave within that time.
+    pub(crate) asked: Receiver<Duration>,
+    pub(crate) cancel_asked: Receiver<CancelAsked>,
+}
+
+/// Where operators ask.
+#[derive(Clone, Debug)]
+pub(crate) struct AskLeave {
+    pub(crate) desk: Arc<LeaveDesk>,
+    pub(crate) begin: Sender<Duration>,
+    pub(crate) cancel: Sender<CancelAsked>,
+}
+
+/// Both ends.
+pub(crate) fn leaves() -> (Leaves, AskLeave) {
+    let desk = Arc::new(LeaveDesk::default());
+    let ((begin, asked), (cancel, cancel_asked)) = (bounded(1), bounded(1));
+    (Leaves { desk: Arc::clone(&desk), asked, cancel_asked }, AskLeave { desk, begin, cancel })
+}
+
+/// Those who wait for the end of a node, to be told once it has ended.
+#[derive(Debug)]
+pub struct Waiters(pub(crate) Arc<LeaveDesk>);
+
+impl Waiters {
+    /// Tells them, and gives them a moment to pass it on.
+    pub fn tell(&self, ending: Ending) {
+        self.0.end(ending);
     }
 }
 

@@ -27,7 +27,7 @@ use crate::default_user::users_of_shard;
 use crate::half_open::HalfOpen;
 use crate::identity::{NodeIdentity, count_start};
 use crate::join_report::JoinReport;
-use crate::leave_desk::{LeaveDesk, LeaveStage};
+use crate::leave_desk::{LeaveStage, Leaves, leaves};
 use crate::links::Identity;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
@@ -39,10 +39,6 @@ use crate::session_sockets::SessionSockets;
 use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
 use crate::source_network::SourceNetwork;
 use crate::start_error::StartError;
-
-pub use self::leave::Waiters;
-
-use self::leave::Leaves;
 
 /// A running node.
 #[derive(Debug)]
@@ -104,21 +100,10 @@ impl Node {
             (Arc::new(facts(config, &hello, listen.clone(), session_listen)), Arc::clone(&memory));
         let registries = registry::start(config, &itself, control.clone())?;
         let statuses = Arc::clone(&registries.statuses);
-        let ((leave, asked), (cancel, cancel_asked)) = (bounded(1), bounded(1));
-        let desk = Arc::new(LeaveDesk::default());
+        let (leaves, leave) = leaves();
         let (to_control, to_shards) = (control.clone(), shards.clone());
-        let asked_for = Admin {
-            facts,
-            memory,
-            busy,
-            control: to_control,
-            shards: to_shards,
-            statuses,
-            leave,
-            cancel,
-            desk: Arc::clone(&desk),
-        };
-        asked_for.start(admin_listener)?;
+        Admin { facts, memory, busy, control: to_control, shards: to_shards, statuses, leave }
+            .start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },
             client_ports,
@@ -144,7 +129,7 @@ impl Node {
             threads,
             control_thread,
             ready,
-            leaves: Leaves { desk, asked, cancel_asked },
+            leaves,
             registries,
             _lock: lock,
         })

@@ -26,8 +26,8 @@ impl Control {
         self.settle_inputs(now);
     }
 
-    /// This node is to stay after all, as long as it has not said that the leave is over. False if it has, or if
-    /// it does not leave. Queues that were accepted elsewhere still move: both homes act on that.
+    /// This node is to stay after all, as long as it has not said that the leave is over. False if it has, or
+    /// if it does not leave. Queues that were accepted elsewhere still move: both homes act on that.
     pub fn on_stay(&mut self, now: Instant) -> bool {
         self.note_time(now);
         let stays = self.moves.leave.take_if(|leave| !leave.over).is_some();

@@ -6,5 +6,6 @@
 pub(crate) mod elastic;
 pub(crate) mod failure;
 mod ledger;
+mod name_server;
 mod nodes;
 mod report;

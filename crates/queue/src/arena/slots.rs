@@ -36,7 +36,7 @@ pub(super) struct Slot {
     pub(super) address_bytes: u32,
     pub(super) chunks: u32,
     pub(super) refs: u32,
-    /// When it came, by [`Arena::begin_turn`](super::Arena::begin_turn); where the alignment leaves room anyway.
+    /// When it came, where the alignment leaves room anyway.
     pub(super) came: CoarseTime,
 }
 

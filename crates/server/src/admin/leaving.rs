@@ -48,7 +48,7 @@ impl Admin {
             let text = format!("'leave {text}' is none of: leave SECONDS [follow|wait], leave cancel");
             return say(stream, &json!({ "error": text }));
         };
-        let place = match self.desk.enter() {
+        let place = match self.leave.desk.enter() {
             Some(place) => place,
             None if request.follows => {
                 let text = format!("{} wait for this leave already", limits::LEAVE_WAITERS_MAX);
@@ -68,7 +68,7 @@ impl Admin {
     /// Begins the leave; gives why not.
     fn begin_leave(&self, request: Request) -> Option<Value> {
         let error = |text: &str| Some(json!({ "error": text }));
-        if self.desk.stage() == LeaveStage::Serving {
+        if self.leave.desk.stage() == LeaveStage::Serving {
             match self.would_lose() {
                 Ok(0) => {}
                 Ok(messages) => {
@@ -80,12 +80,12 @@ impl Admin {
                 }
                 Err(silent) => return Some(silent),
             }
-            if self.desk.begin() {
-                let _ = self.leave.try_send(request.within);
+            if self.leave.desk.begin() {
+                let _ = self.leave.begin.try_send(request.within);
                 return None;
             }
         }
-        match self.desk.stage() {
+        match self.leave.desk.stage() {
             LeaveStage::Joining => error(
                 "this node has not joined yet, so it has nothing to hand over: SIGTERM stops it; `leveret status` says what it waits for",
             ),
@@ -139,7 +139,7 @@ impl Admin {
     }
 
     fn cancel_leave(&self) -> Value {
-        match self.desk.stage() {
+        match self.leave.desk.stage() {
             LeaveStage::Leaving => {}
             LeaveStage::Joining | LeaveStage::Serving => {
                 return json!({ "error": "this node does not leave: there is nothing to take back" });
@@ -147,7 +147,7 @@ impl Admin {
             LeaveStage::Closing | LeaveStage::Ended(_) => return too_late(),
         }
         let (to, answer) = bounded(1);
-        let _ = self.cancel.try_send(to);
+        let _ = self.leave.cancel.try_send(to);
         match answer.recv_timeout(limits::ADMIN_WAIT) {
             Ok(Ok(())) => {
                 json!({ "staying": true, "queues": self.holding().map(|holding| holding.queues) })

@@ -5,7 +5,6 @@ use leveret_shard::ShardReport;
 use serde_json::{Value, json};
 
 use crate::busy::BusyShares;
-use crate::memory::NodeMemory;
 
 /// The figures of one node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +25,8 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn of(reports: &[ShardReport], memory: &NodeMemory, busy: &BusyShares) -> Self {
+    /// `memory`: bytes that are used, and the bound.
+    pub(super) fn of(reports: &[ShardReport], memory: (u64, u64), busy: &BusyShares) -> Self {
         let queues = || reports.iter().flat_map(|report| &report.queues);
         let shares: Vec<u64> = busy.all().map(u64::from).collect();
         Self {
@@ -36,8 +36,8 @@ impl Load {
             bytes: queues().map(|queue| queue.bytes).sum(),
             busy_permille: shares.iter().sum::<u64>().checked_div(shares.len() as u64).unwrap_or(0),
             busiest_permille: shares.into_iter().max().unwrap_or(0),
-            memory_used: memory.used(),
-            memory_limit: memory.limit(),
+            memory_used: memory.0,
+            memory_limit: memory.1,
             oldest_ready_ms: queues()
                 .filter_map(|queue| queue.oldest_ready)
                 .max()
@@ -73,9 +73,7 @@ mod tests {
         let busy = BusyShares::new(2);
         busy.note(ShardId(0), 900);
         busy.note(ShardId(1), 100);
-        let memory = NodeMemory::new(2, 1_000, || {});
-        memory.note(ShardId(1), 250);
-        let load = Load::of(&[ShardReport::default(), ShardReport::default()], &memory, &busy).to_json();
+        let load = Load::of(&[ShardReport::default(), ShardReport::default()], (250, 1_000), &busy).to_json();
         assert_eq!(load["busy_percent"], 50.0);
         assert_eq!(load["busiest_loop_percent"], 90.0);
         assert_eq!((&load["memory_used_bytes"], &load["memory_percent"]), (&json!(250), &json!(25.0)));

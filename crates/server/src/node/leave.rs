@@ -9,32 +9,12 @@ use leveret_model::limits;
 
 use super::Node;
 use crate::accept::{ACCEPTOR, Listening};
-use crate::admin::CancelAsked;
 use crate::client_ports::bind_client_ports;
 use crate::control_thread::ToControl;
-use crate::leave_desk::{Ending, LeaveDesk, LeaveStage};
+use crate::leave_desk::{LeaveStage, Waiters};
 use crate::registries::ToRegistry;
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
-
-/// What operators ask for.
-#[derive(Debug)]
-pub(super) struct Leaves {
-    pub(super) desk: Arc<LeaveDesk>,
-    pub(super) asked: Receiver<Duration>,
-    pub(super) cancel_asked: Receiver<CancelAsked>,
-}
-
-/// Those who wait for the end of a node, to be told once it has ended.
-#[derive(Debug)]
-pub struct Waiters(Arc<LeaveDesk>);
-
-impl Waiters {
-    /// Tells them, and gives them a moment to pass it on.
-    pub fn tell(&self, ending: Ending) {
-        self.0.end(ending);
-    }
-}
 
 impl Node {
     /// No new client is let in, and every queue goes to another node, within that time. Gives how it ended;

@@ -23,12 +23,7 @@ impl ShardThread {
         if let Some(acceptor) = &self.acceptor {
             deadline = deadline.min(acceptor.watch_at);
         }
-        if let Some(closing) = &self.closing {
-            deadline = deadline.min(closing.next_deadline());
-        }
-        if let Some(end) = self.stopping {
-            deadline = deadline.min(end);
-        }
+        deadline = deadline.min(self.stopping.next_deadline());
         if let Some(Reverse((at, _))) = self.trickling.peek() {
             deadline = deadline.min(*at);
         }

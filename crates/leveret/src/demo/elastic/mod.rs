@@ -47,6 +47,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Flags of `leveret demo`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ElasticArgs {
+    /// Start a real name server (bind9 or knot) that the nodes register with, and find nodes by DNS alone
+    #[arg(long)]
+    dns: bool,
     /// Swallow one delivered message before it is counted: the demonstration must find that out
     #[arg(long, hide = true)]
     drop_one: bool,
@@ -97,6 +100,7 @@ struct Story {
     busy: Vec<(StreamId, Publisher, Consumer)>,
     quiet: Vec<(String, StreamId)>,
     drop_one: bool,
+    dns: bool,
 }
 
 impl Story {
@@ -113,10 +117,16 @@ impl Story {
             busy: Vec::new(),
             quiet: Vec::new(),
             drop_one: args.drop_one,
+            dns: args.dns,
         })
     }
 
     fn tell(&mut self) -> Result<()> {
+        if self.dns {
+            let names = self.nodes.start_name_server(self.narrator.within(NODE_WAIT)).context("--dns")?;
+            self.board.say(&format!("{}.", names.what()))?;
+            self.book.ask(names);
+        }
         self.grow(1).context("the first node")?;
         self.declare().context("queues on the first node")?;
         self.start_clients(0..2).context("clients")?;

@@ -1,4 +1,4 @@
-//! `leveret demo failure`: three nodes as processes on loopback, one killed, one added, and every message counted.
+//! `leveret demo failure`: three nodes as processes on loopback, one killed, one added, every message counted.
 //!
 //! Read first: [`Story::tell`]. The cast: queue `meadow` lives on node 1 and queue `burrow` on node 3, which
 //! also holds a consumer of `meadow`; publishers connect to node 2. Node 3 is the one that is killed.
