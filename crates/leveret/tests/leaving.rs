@@ -273,3 +273,42 @@ fn a_node_that_joins_is_not_told_to_leave() {
         assert_eq!(node.join().expect("it serves").terminate(), Some(0));
     });
 }
+
+#[test]
+fn a_node_that_stays_takes_queues_again() {
+    node::unless_falsely_dead(stays_and_takes);
+}
+
+fn stays_and_takes() {
+    let first = Node::start(&[]);
+    let second = Node::start(&[&first]);
+    first.process.wait_for_members(vec![first.process.cluster(), second.process.cluster()]);
+    Session::open(&first).declare("burrow");
+    signal(&second, Signal::STOP);
+    assert_eq!(end(start_leave(first.process.directory(), &["--no-wait"])).0, Some(0));
+    first.process.wait_for_lines(&["leaving: queues go to other nodes"], 1);
+    assert_eq!(end(start_leave(first.process.directory(), &["--cancel"])).0, Some(0));
+    // it hears of both at once
+    signal(&second, Signal::CONT);
+    let session = Session::open(&second);
+    session.declare("kept");
+    session.publish_numbers("kept", 0..5);
+    assert_eq!(leave(&second).lines().last(), Some("stopped: no queue is left here"));
+    assert_eq!(Session::open(&first).count("kept"), 5);
+}
+
+#[test]
+fn the_load_figures_of_a_node_are_in_its_status() {
+    let node = Node::start(&[]);
+    assert_eq!(status(&node)["load"]["oldest_ready_ms"], serde_json::Value::Null);
+    let session = Session::open(&node);
+    session.declare("burrow");
+    session.publish_numbers("burrow", 0..3);
+    let told = status(&node);
+    let load = &told["load"];
+    assert_eq!((&load["connections"], &load["queues"]), (&1.into(), &1.into()), "{load}");
+    assert_eq!((&load["messages_held"], &load["bytes_held"]), (&3.into(), &12.into()), "{load}");
+    assert!(load["oldest_ready_ms"].is_u64() && load["memory_used_bytes"].as_u64() > Some(0), "{load}");
+    let busy = load["busy_percent"].as_f64().expect("a number");
+    assert!((0.0..=100.0).contains(&busy), "{load}");
+}

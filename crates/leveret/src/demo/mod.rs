@@ -1,7 +1,7 @@
 //! `leveret demo`: nodes as processes on loopback that come, go and die, and every message counted.
 //!
-//! Two stories: [`elastic`], the one of `leveret demo`, in which nodes are asked to leave; [`failure`], in which
-//! one is killed. Both enter every message into the [`ledger`] and end with its table (`report.rs`).
+//! Two stories: [`elastic`], the one of `leveret demo`, in which nodes are asked to leave; [`failure`], in
+//! which one is killed. Both enter every message into the [`ledger`] and end with its table (`report.rs`).
 
 pub(crate) mod elastic;
 pub(crate) mod failure;

@@ -75,6 +75,8 @@ impl Node {
         }
         self.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::Listeners(listeners));
         self.registries.tell(&ToRegistry::Ready);
+        // asked for while a signal had begun the leave: that is taken back too
+        while self.leaves.asked.try_recv().is_ok() {}
         self.leaves.desk.set(LeaveStage::Serving);
         Ok(())
     }
