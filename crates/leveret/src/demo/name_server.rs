@@ -104,6 +104,8 @@ impl NameServer {
             format!("--listen={ip}:{}", self.amqp_port),
             format!("--cluster-listen={ip}:0"),
             format!("--dns-update={ZONE}"),
+            // a group of its own would have another one by default
+            format!("--dns-client-name={CLIENTS}"),
             format!("--dns-key-file={}", self.directory.join("key").display()),
             format!("--dns-primary={}", self.address),
         ]

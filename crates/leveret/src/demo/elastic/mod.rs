@@ -33,6 +33,8 @@ use crate::client::Client;
 const NODE_WAIT: Duration = Duration::from_secs(10);
 /// Until messages have come through, or queues have moved.
 const STEP_WAIT: Duration = Duration::from_secs(5);
+/// Until the last confirmed message has arrived; what has not by then counts as lost.
+const ARRIVAL_WAIT: Duration = Duration::from_secs(2);
 /// Messages that come through each busy queue before the story goes on.
 const LEG: u64 = 150;
 /// Queues with a publisher and a consumer.
@@ -300,7 +302,7 @@ impl Story {
 
     /// Stops the clients, and reads what the quiet queues kept.
     fn finish(&mut self) -> Result<()> {
-        let deadline = self.narrator.within(STEP_WAIT);
+        let deadline = self.narrator.within(ARRIVAL_WAIT);
         let mut consumers = Vec::new();
         let (mut again, mut slowest) = (0, Duration::ZERO);
         for (stream, publisher, consumer) in self.busy.drain(..) {
