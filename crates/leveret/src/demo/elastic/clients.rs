@@ -12,6 +12,7 @@ use leveret_client::{Event, Message, Origin};
 use super::book::Book;
 use crate::client::{Client, ClientError};
 use crate::demo::ledger::{Label, Ledger, StreamId};
+use crate::demo::pause;
 
 /// Time between two messages of one publisher.
 const PACE: Duration = Duration::from_millis(3);
@@ -45,7 +46,7 @@ impl Work {
             match connected {
                 Some(Ok(client)) => return Ok(client),
                 Some(Err(error)) if !is_sent_away(&error) => return Err(error.into()),
-                Some(Err(_)) | None if Instant::now() < deadline => thread::sleep(LOOK_UP),
+                Some(Err(_)) | None if Instant::now() < deadline => pause(LOOK_UP),
                 Some(Err(error)) => return Err(error).context("no node takes a client"),
                 None => bail!("no node is there to connect to"),
             }

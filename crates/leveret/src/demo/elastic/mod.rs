@@ -28,6 +28,7 @@ use super::ledger::{Label, Ledger, StreamId, Tally};
 use super::nodes::{Node, Nodes};
 use super::report::{self, Narrator, ms};
 use crate::client::Client;
+use crate::demo::pause;
 
 /// Until a node is ready, or has left.
 const NODE_WAIT: Duration = Duration::from_secs(10);
@@ -76,9 +77,10 @@ pub(crate) fn run(args: &ElasticArgs) -> Result<ExitCode> {
             story.board.clear();
             eprint!("{}", story.nodes.last_words());
         }
-        result.with_context(|| format!("cycle {told}")).or_else(|error| {
-            // the number of the only one says nothing
-            if args.times > 1 { Err(error) } else { Err(anyhow::anyhow!("{:#}", error.root_cause())) }
+        // the number of the only one says nothing
+        result.map_err(|error| match args.times {
+            1 => error,
+            _ => error.context(format!("cycle {told}")),
         })?;
         if args.times > 1 {
             crate::output::print(&format!("cycle {told} of {} is done\n", args.times))?;
@@ -167,7 +169,7 @@ impl Story {
                     node.number,
                     all - 1
                 );
-                std::thread::sleep(LOOK_AGAIN);
+                pause(LOOK_AGAIN);
             }
         }
         self.show()?;
@@ -251,7 +253,7 @@ impl Story {
                 Instant::now() < deadline,
                 "no node is to have more than {most} queues, and one still has"
             );
-            std::thread::sleep(LOOK_AGAIN);
+            pause(LOOK_AGAIN);
         }
         self.show()?;
         self.board.say(&format!(
@@ -273,7 +275,7 @@ impl Story {
             while self.nodes.exit_code(node)?.is_none() {
                 self.show()?;
                 ensure!(Instant::now() < deadline, "node {} has not left in time", node.number);
-                std::thread::sleep(LOOK_AGAIN);
+                pause(LOOK_AGAIN);
             }
             let code = self.nodes.exit_code(node)?.flatten();
             ensure!(
