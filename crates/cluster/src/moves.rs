@@ -146,6 +146,11 @@ pub enum Left {
         /// Queues that are here.
         queues: usize,
     },
+    /// The node stays: somebody took the leave back.
+    TakenBack {
+        /// Queues that are here.
+        queues: usize,
+    },
 }
 
 /// All moves of a node.
@@ -181,7 +186,7 @@ impl Moves {
         self.outgoing.values().filter(yielded).count() == queues
     }
 
-    /// A new start of a node does not leave.
+    /// The node stays, or nothing is known any more of whether it leaves.
     pub(crate) fn forget_leaving(&mut self, node: NodeId) {
         self.leaving_nodes.retain(|leaving| *leaving != node);
     }

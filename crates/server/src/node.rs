@@ -1,15 +1,15 @@
 //! A node: its threads, from start to stop.
 
+mod leave;
+
 use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, select};
-use leveret_cluster::Left;
 use leveret_link::handshake::{Capabilities, Capability, Hello, PROTOCOL, Purpose, Secret};
 use leveret_model::{Boot, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_sessions::Home;
@@ -18,6 +18,7 @@ use socket2::Socket;
 
 use crate::accept::ClientCounts;
 use crate::admin::{Admin, NodeFacts};
+use crate::busy::BusyShares;
 use crate::client_ports::{bind, bind_client_ports, local, warn_if_nobody_gets_in};
 use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
@@ -26,6 +27,7 @@ use crate::default_user::users_of_shard;
 use crate::half_open::HalfOpen;
 use crate::identity::{NodeIdentity, count_start};
 use crate::join_report::JoinReport;
+use crate::leave_desk::{LeaveStage, Leaves, leaves};
 use crate::links::Identity;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
@@ -52,7 +54,7 @@ pub struct Node {
     threads: Vec<JoinHandle<u64>>,
     control_thread: Option<JoinHandle<()>>,
     ready: Receiver<Result<JoinReport, StartError>>,
-    leave_asked: Receiver<Duration>,
+    leaves: Leaves,
     registries: Registries,
     _lock: File,
 }
@@ -90,17 +92,18 @@ impl Node {
         registry::check(config, &itself).map_err(StartError::Registration)?;
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
-        let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
+        let busy = Arc::new(BusyShares::new(config.shards));
+        let (shards, threads) = start_shards(config, &hello, &control, (&memory, &busy))?;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
         let (facts, memory) =
             (Arc::new(facts(config, &hello, listen.clone(), session_listen)), Arc::clone(&memory));
         let registries = registry::start(config, &itself, control.clone())?;
         let statuses = Arc::clone(&registries.statuses);
-        let (leave, leave_asked) = bounded(1);
+        let (leaves, leave) = leaves();
         let (to_control, to_shards) = (control.clone(), shards.clone());
-        let admin_parts = Admin { facts, memory, control: to_control, shards: to_shards, statuses, leave };
-        admin_parts.start(admin_listener)?;
+        Admin { facts, memory, busy, control: to_control, shards: to_shards, statuses, leave }
+            .start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },
             client_ports,
@@ -126,7 +129,7 @@ impl Node {
             threads,
             control_thread,
             ready,
-            leave_asked,
+            leaves,
             registries,
             _lock: lock,
         })
@@ -142,6 +145,7 @@ impl Node {
             recv(self.ready) -> ready => {
                 let found = ready.unwrap_or(Err(StartError::Ended))?;
                 self.registries.tell(&ToRegistry::Ready);
+                self.leaves.desk.set(LeaveStage::Serving);
                 Ok(Some(found))
             }
             recv(stop) -> _ => Ok(None),
@@ -176,29 +180,6 @@ impl Node {
     #[must_use]
     pub fn id(&self) -> NodeId {
         self.id
-    }
-
-    /// No new client is let in, and every queue goes to another node, within that time. Gives how it ended;
-    /// nothing if it is to stop before.
-    #[must_use]
-    pub fn leave(&self, within: Duration, stop: &Receiver<()>) -> Option<Left> {
-        // first, so that nobody is sent here meanwhile
-        self.registries.withdraw();
-        for shard in &self.shards {
-            shard.send(ToShardThread::StopAccepting);
-        }
-        let (to, left) = bounded(1);
-        self.control.send(ToControl::Leave { within, to });
-        select! {
-            recv(left) -> left => left.ok(),
-            recv(stop) -> _ => None,
-        }
-    }
-
-    /// Somebody asks over the admin socket that the node leaves, within that time.
-    #[must_use]
-    pub fn leave_asked(&self) -> &Receiver<Duration> {
-        &self.leave_asked
     }
 
     /// A quick stop: no registry names this node any more, clients get 320, then every thread ends. Gives the
@@ -268,7 +249,7 @@ fn start_shards(
     config: &NodeConfig,
     hello: &Hello,
     control: &MailTo<ToControl>,
-    memory: &Arc<NodeMemory>,
+    (memory, busy): (&Arc<NodeMemory>, &Arc<BusyShares>),
 ) -> Result<ShardThreads, StartError> {
     let mut prepared = Vec::new();
     let mut shards = Vec::new();
@@ -314,6 +295,7 @@ fn start_shards(
             memory: Arc::clone(memory),
             half_open: Arc::clone(&half_open),
             clients: Arc::clone(&clients),
+            busy: Arc::clone(busy),
             proxies: Arc::clone(&proxies),
         };
         let boot = hello.boot;

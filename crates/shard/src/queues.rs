@@ -165,6 +165,7 @@ impl Queues {
 
     pub(crate) fn begin_turn(&mut self, now: Instant) {
         self.lifetimes.now = now;
+        self.arena.begin_turn(now);
     }
 
     /// What people call now, seconds since 1970.

@@ -5,7 +5,8 @@ use leveret_bench::BenchArgs;
 
 use super::bench::HttpArgs;
 use super::demo::WebArgs;
-use crate::demo::DemoArgs;
+use crate::demo::elastic::ElasticArgs;
+use crate::demo::failure::FailureArgs;
 
 /// `leveret bench`.
 #[derive(Debug)]
@@ -21,8 +22,10 @@ pub(crate) enum BenchCommand {
 pub(crate) enum DemoCommand {
     /// `web`.
     Web(WebArgs),
-    /// Of the broker.
-    Broker(DemoArgs),
+    /// `failure`: a node is killed.
+    Failure(FailureArgs),
+    /// Nodes come and go.
+    Elastic(ElasticArgs),
 }
 
 impl Args for BenchCommand {
@@ -53,7 +56,10 @@ impl FromArgMatches for BenchCommand {
 impl Args for DemoCommand {
     fn augment_args(command: Command) -> Command {
         let web = WebArgs::augment_args(Command::new("web"));
-        DemoArgs::augment_args(command).subcommand(web).args_conflicts_with_subcommands(true)
+        let failure = FailureArgs::augment_args(Command::new("failure"))
+            .about("Three nodes, one of which is killed: what is lost and what is not");
+        let command = ElasticArgs::augment_args(command).subcommand(web).subcommand(failure);
+        command.args_conflicts_with_subcommands(true)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -63,9 +69,10 @@ impl Args for DemoCommand {
 
 impl FromArgMatches for DemoCommand {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        match matches.subcommand_matches("web") {
-            Some(web) => WebArgs::from_arg_matches(web).map(Self::Web),
-            None => DemoArgs::from_arg_matches(matches).map(Self::Broker),
+        match matches.subcommand() {
+            Some(("web", web)) => WebArgs::from_arg_matches(web).map(Self::Web),
+            Some((_, failure)) => FailureArgs::from_arg_matches(failure).map(Self::Failure),
+            None => ElasticArgs::from_arg_matches(matches).map(Self::Elastic),
         }
     }
 

@@ -26,6 +26,8 @@ impl Capability {
     pub const DIRECT_REPLY_TO: Self = Self(5);
     /// Records of a queue that is copied while it serves, before it moves.
     pub const COPIES: Self = Self(6);
+    /// Control frame `Staying`.
+    pub const STAYING: Self = Self(7);
 }
 
 /// All that a node can be asked for; numbers that only later versions know are kept.
@@ -41,6 +43,7 @@ impl Capabilities {
             Capability::MOVES,
             Capability::DIRECT_REPLY_TO,
             Capability::COPIES,
+            Capability::STAYING,
         ])
     }
 

@@ -178,6 +178,12 @@ impl Ready {
         self.bug.requeued(position, &mut self.returned, &mut self.fresh);
     }
 
+    /// The oldest of each row: one that came back is older than those that never left.
+    pub(super) fn heads(&self) -> impl Iterator<Item = Entry> + '_ {
+        let plain = self.first().map(|(_, entry, _)| entry);
+        plain.into_iter().chain(self.ruled().into_iter().flat_map(Ruled::heads))
+    }
+
     /// Those that came back, in order.
     pub(super) fn returned(&self) -> impl Iterator<Item = (Position, &Entry)> {
         self.returned.iter().map(|(position, entry)| (*position, entry))

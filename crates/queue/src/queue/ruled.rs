@@ -198,6 +198,11 @@ impl Ruled {
         self.levels[self.highest()?].first()
     }
 
+    /// The oldest of each level.
+    pub(super) fn heads(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.levels.iter().filter_map(|level| level.first().map(|item| item.entry))
+    }
+
     /// Takes what [`Ruled::first`] shows, which is delivered: the consumer is to settle it if it is `held`.
     pub(super) fn take_first(&mut self, held: bool) -> Option<Item> {
         let item = self.pop(self.highest()?)?;
