@@ -8,6 +8,9 @@ const CLOCKS_APART_MS: i64 = 2_000;
 /// A transaction has a bound.
 const TOO_LONG: &str = "-ERR a transaction holds at most 64 commands";
 
+/// Behind an error in the unlock script of phpredis.
+const IN_SCRIPT: &str = " script: b70c2384248f88e6b75b9f89241a180f856ad852, on @user_script:1.";
+
 /// True if Redis has done something that we have not, so that nothing behind it can be compared.
 pub(crate) fn diverges(said: &[u8]) -> bool {
     let long = said.starts_with(TOO_LONG.as_bytes());
@@ -49,7 +52,7 @@ pub(crate) fn reason(
         "exec" if ours.starts_with("-CROSSSLOT") => {
             Some("a transaction is on one key, because one home does it")
         }
-        "eval" | "evalsha" if theirs.starts_with("-WRONGTYPE") && ours.starts_with("-WRONGTYPE") => {
+        "eval" | "evalsha" | "exec" if theirs.replace(IN_SCRIPT, "") == ours => {
             Some("Redis names the script in which the error was")
         }
         "exec" | "scan" | "dbsize" | "flushdb" | "hello" | "auth" | "rename" | "renamenx"
