@@ -80,6 +80,13 @@ pub(crate) enum Record<'a> {
         hid: Hid,
         life: Stamp,
     },
+    /// The session that ended with this life lives on under that key.
+    Renamed {
+        hid: Hid,
+        life: Stamp,
+        to: &'a [u8],
+        id: &'a [u8],
+    },
     /// `keeps`: the receiver is the replicator, not the one that is being retired. `epoch`: of the home.
     Copy {
         copy: CopyOf<'a>,
@@ -90,6 +97,10 @@ pub(crate) enum Record<'a> {
     Copied {
         hid: Hid,
         id: StateId,
+    },
+    /// The change that came was made to another state than mine.
+    Lacks {
+        hid: Hid,
     },
     Touched {
         hid: Hid,
@@ -156,8 +167,10 @@ mod kind {
     pub(super) const SYNC_ASK: u8 = 4;
     pub(super) const SYNC_END: u8 = 5;
     pub(super) const HAVE_GONE: u8 = 7;
+    pub(super) const RENAMED: u8 = 8;
     pub(super) const COPY: u8 = 16;
     pub(super) const COPIED: u8 = 17;
+    pub(super) const LACKS: u8 = 18;
     pub(super) const TOUCHED: u8 = 19;
     pub(super) const RETIRE: u8 = 20;
     pub(super) const RETIRED: u8 = 21;
@@ -198,6 +211,12 @@ fn put_fields(out: &mut Vec<u8>, record: &Record<'_>) -> u8 {
             kind::GONE
         }
         Record::HaveGone { hid, life } => life_of(out, hid, life, kind::HAVE_GONE),
+        Record::Renamed { hid, life, to, id } => {
+            life_of(out, hid, life, kind::RENAMED);
+            out.short(to);
+            out.short(id);
+            kind::RENAMED
+        }
         Record::Copy { copy, writes, keeps, epoch } => {
             copy.put(out);
             out.long(writes);
@@ -209,6 +228,10 @@ fn put_fields(out: &mut Vec<u8>, record: &Record<'_>) -> u8 {
             out.hid(hid);
             out.state(id);
             kind::COPIED
+        }
+        Record::Lacks { hid } => {
+            out.hid(hid);
+            kind::LACKS
         }
         Record::Touched { hid, life, left } => {
             life_of(out, hid, life, kind::TOUCHED);

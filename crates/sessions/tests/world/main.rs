@@ -11,6 +11,8 @@ mod clients;
 mod expiry;
 mod gone_stays;
 mod lists_agree;
+mod merge_exact;
+mod merging;
 mod no_false_nil;
 mod nodes;
 mod one_home;
@@ -18,12 +20,14 @@ mod one_home;
 use leveret_model::{Seed, SplitMix};
 
 use clients::Clients;
+use merging::Merging;
 use nodes::{Fault, Nodes};
 
 /// What a run is made of.
 struct Run {
     nodes: Nodes,
     clients: Clients,
+    merging: Merging,
     random: SplitMix,
 }
 
@@ -39,7 +43,8 @@ fn run(seed: u64, faults: bool) -> Result<(), String> {
 
 fn run_with(seed: u64, faults: bool, log: &mut Vec<String>) -> Result<(), String> {
     let mut random = SplitMix::new(Seed(seed));
-    let mut run = Run { nodes: Nodes::new(Seed(seed)), clients: Clients::new(random.next_u64()), random };
+    let (nodes, clients) = (Nodes::new(Seed(seed)), Clients::new(random.next_u64()));
+    let mut run = Run { nodes, clients, merging: Merging::new(seed ^ 0xa77), random };
     let mut next_fault = 3_000;
     while run.nodes.now_ms() < FAULTS_MS + CALM_MS {
         let now = run.nodes.now_ms();
@@ -50,9 +55,11 @@ fn run_with(seed: u64, faults: bool, log: &mut Vec<String>) -> Result<(), String
         }
         if now < FAULTS_MS + CALM_MS / 2 {
             run.clients.ask(&mut run.nodes);
+            run.merging.ask(&mut run.nodes);
         }
         run.nodes.step();
         log.clone_from(&run.nodes.log);
+        run.merging.take(&mut run.nodes);
         run.clients.take(&mut run.nodes);
         one_home::check(&run.nodes, &run.clients)?;
         bounds::check(&run.nodes)?;
@@ -60,6 +67,7 @@ fn run_with(seed: u64, faults: bool, log: &mut Vec<String>) -> Result<(), String
     // the sessions that are left expire now and then: judged between two of these
     while !run.nodes.is_quiet() {
         run.nodes.step();
+        run.merging.take(&mut run.nodes);
         run.clients.take(&mut run.nodes);
     }
     let record = run.clients.record();
@@ -68,6 +76,7 @@ fn run_with(seed: u64, faults: bool, log: &mut Vec<String>) -> Result<(), String
     answered_kept::check(record)?;
     no_false_nil::check(record)?;
     expiry::check(record)?;
+    merge_exact::check(run.merging.record())?;
     answers::check(record)?;
     lists_agree::check(&run.nodes, &run.clients)
 }
