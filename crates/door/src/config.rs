@@ -21,12 +21,10 @@ pub struct DoorConfig {
     pub name: DoorName,
     /// Where clients connect.
     pub listen: SocketAddr,
-    /// Where clients connect with TLS.
-    pub tls_listen: Option<SocketAddr>,
+    /// HTTPS, if it is spoken.
+    pub tls: Option<TlsConfig>,
     /// Listeners that somebody else opened (socket activation): for HTTP, then for TLS.
     pub sockets: Vec<Arc<TcpListener>>,
-    /// Certificates; the first one is for clients that name nobody.
-    pub certificates: Vec<CertificateConfig>,
     /// Where `door status` asks; loopback.
     pub admin: SocketAddr,
     /// Where instances announce themselves.
@@ -62,6 +60,15 @@ pub struct DnsConfig {
     pub zone: Name,
     /// What a service without a ready instance is.
     pub fallback: Option<SocketAddr>,
+}
+
+/// Where HTTPS is spoken, and with what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// The first one is for clients that name nobody.
+    pub certificates: Vec<CertificateConfig>,
 }
 
 /// A certificate with those that signed it, and its key, as PEM.

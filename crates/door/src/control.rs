@@ -152,7 +152,7 @@ impl Control {
     ) -> Self {
         let now = shared.clock.now();
         let mut own = vec![shared.config.listen, shared.config.admin];
-        own.extend(shared.config.tls_listen);
+        own.extend(shared.config.tls.as_ref().map(|tls| tls.listen));
         let fence = Fence::new(shared.config.allow.clone(), own);
         let table = Table::new(TableConfig { fence, claims: shared.config.claims.clone() }, now);
         let boot = Boot(getrandom::u64().unwrap_or_else(|_| std::process::id().into()));

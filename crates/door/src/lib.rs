@@ -31,7 +31,9 @@ use std::thread::JoinHandle;
 use leveret_bus::{Bus, BusConfig};
 
 pub use admin::{AdminError, ask as ask_admin};
-pub use config::{Affinity, CertificateConfig, DnsConfig, DoorConfig, HaproxyConfig, HttpdConfig, Timeouts};
+pub use config::{
+    Affinity, CertificateConfig, DnsConfig, DoorConfig, HaproxyConfig, HttpdConfig, Timeouts, TlsConfig,
+};
 pub use control::probe;
 pub use hickory_proto::rr::Name as ZoneName;
 pub use status::{InstanceStatus, LinkStatus, ServiceStatus, Status};
@@ -70,8 +72,8 @@ impl Door {
         mut config: DoorConfig,
         link: impl FnOnce(BusConfig) -> Bus + Send + 'static,
     ) -> io::Result<Self> {
-        let keyring = match config.tls_listen {
-            Some(_) => Some(Keyring::open(config.certificates.clone()).map_err(io::Error::other)?),
+        let keyring = match &config.tls {
+            Some(tls) => Some(Keyring::open(tls.certificates.clone()).map_err(io::Error::other)?),
             None => None,
         };
         let listeners = listeners(&mut config, keyring.as_ref())?;
@@ -87,7 +89,8 @@ impl Door {
             None => None,
         };
         let dns_listen = config.dns.as_ref().map(|dns| dns.listen);
-        let (listen, tls_listen, admin_address) = (config.listen, config.tls_listen, config.admin);
+        let (listen, tls_listen, admin_address) =
+            (config.listen, config.tls.as_ref().map(|tls| tls.listen), config.admin);
         let shared = Arc::new(Shared::new(config));
         let mut threads = Vec::new();
         for (number, listeners) in listeners.into_iter().enumerate() {
@@ -145,11 +148,11 @@ fn listeners(config: &mut DoorConfig, keyring: Option<&Arc<Keyring>>) -> io::Res
     let threads = config.threads.max(1);
     let inherited = config.sockets.clone();
     let plain = on_every_thread(&mut config.listen, threads, inherited.first())?;
-    let Some((keyring, tls_listen)) = keyring.zip(config.tls_listen.as_mut()) else {
+    let Some((keyring, tls)) = keyring.zip(config.tls.as_mut()) else {
         return Ok(plain.into_iter().map(|plain| Listeners { plain, tls: None }).collect());
     };
     let acceptor = tokio_rustls::TlsAcceptor::from(keyring.server_config().map_err(io::Error::other)?);
-    let tls = on_every_thread(tls_listen, threads, inherited.get(1))?;
+    let tls = on_every_thread(&mut tls.listen, threads, inherited.get(1))?;
     let both = plain.into_iter().zip(tls);
     Ok(both.map(|(plain, tls)| Listeners { plain, tls: Some((tls, acceptor.clone())) }).collect())
 }

@@ -73,7 +73,7 @@ impl Keyring {
                     }
                     // A certificate and its key change one after the other.
                     Err(why) => {
-                        tracing::warn!(why, "certificates changed and cannot be used: the old ones stay")
+                        tracing::warn!(why, "certificates changed and cannot be used: the old ones stay");
                     }
                 }
                 seen = now;

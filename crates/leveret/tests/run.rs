@@ -1,4 +1,4 @@
-//! `leveret run` with real processes and no broker: what it passes on must not depend on one. With one: `web.rs`.
+//! `leveret run` with real processes and no broker: what it passes on must not depend on one. With one: web.rs.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Output, Stdio};

@@ -72,7 +72,7 @@ impl RequestHandler for Handler {
         if request.edns.is_some() {
             builder.edns(&edns);
         }
-        let response = builder.build(metadata.clone(), &answer.answers, [], &answer.soa, &answer.additional);
+        let response = builder.build(metadata, &answer.answers, [], &answer.soa, &answer.additional);
         match handle.send_response(response).await {
             Ok(info) => info,
             // Who asked may be gone.

@@ -8,21 +8,12 @@ use leveret_services::ServiceView;
 use super::attempt::Attempt;
 use super::headers;
 use super::lease::Lease;
+use super::session::Session;
 use super::thread::Proxy;
 use crate::config::Affinity;
 
 /// The door's own cookie: `leveret_route=ID.INSTANCE`.
 const OWN_COOKIE: &str = "leveret_route";
-
-/// Where a request's session belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Session {
-    /// A route, or an instance.
-    pub(super) place: String,
-    pub(super) id: String,
-    /// It is an instance.
-    pub(super) by_name: bool,
-}
 
 fn of_service(proxy: &Proxy, view: &ServiceView) -> Affinity {
     let configured = proxy.shared.config.affinity.iter().find(|(service, _)| *service == view.name);

@@ -7,8 +7,8 @@ use hyper::http::request::Parts;
 use leveret_model::Boot;
 use leveret_services::retry::Body;
 
-use super::affinity::Session;
 use super::request_body::RequestBody;
+use super::session::Session;
 
 /// A request that is being tried.
 pub(crate) struct Attempt {

@@ -4,7 +4,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::Uri;
 use hyper::{Request, Version};
 
-use super::Client;
+use super::client::Client;
 
 /// Connection-specific fields (RFC 9110 §7.6.1), and `Expect`, which the door answers itself when it reads
 /// the body.

@@ -7,17 +7,18 @@
 mod admit;
 mod affinity;
 mod attempt;
+mod client;
 mod headers;
 mod lease;
 mod pool;
 mod request_body;
 mod response_body;
+mod session;
 mod thread;
 mod tunnel;
 mod upstream;
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,32 +34,12 @@ use leveret_services::retry::{Body, Policy, Progress, is_idempotent};
 
 use self::admit::{Admission, Refusal};
 use self::attempt::Attempt;
+pub(crate) use self::client::Client;
 pub(crate) use self::request_body::BodyError;
 use self::request_body::RequestBody;
 pub(crate) use self::response_body::ResponseBody;
 pub(crate) use self::thread::Proxy;
 use self::upstream::{Failure, Kind};
-use crate::config::DoorConfig;
-
-/// Who is at the other end of a client's connection.
-#[derive(Debug)]
-pub(crate) struct Client {
-    address: IpAddr,
-    trusted: bool,
-    tls: bool,
-}
-
-impl Client {
-    pub(crate) fn new(config: &DoorConfig, peer: SocketAddr, tls: bool) -> Self {
-        let address = peer.ip();
-        Self { address, trusted: config.trust.iter().any(|network| network.contains(address)), tls }
-    }
-
-    /// What it says of those before it counts.
-    pub(crate) fn is_trusted(&self) -> bool {
-        self.trusted
-    }
-}
 
 /// Closes what belongs to instances that are gone, each time the table changes.
 pub(crate) async fn follow_snapshots(proxy: Rc<Proxy>) {

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use leveret_door::{Affinity, CertificateConfig, DoorConfig, Timeouts};
+use leveret_door::{Affinity, CertificateConfig, DoorConfig, Timeouts, TlsConfig};
 use leveret_services::{ServiceName, State};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -63,8 +63,7 @@ fn the_name_chooses_the_certificate_and_a_changed_file_is_read_again() {
     let certificates =
         [&first, &second].map(|path| CertificateConfig { chain: path.clone(), key: path.clone() });
     let house = House::open(DoorConfig {
-        tls_listen: Some(([127, 0, 0, 1], 0).into()),
-        certificates: certificates.to_vec(),
+        tls: Some(TlsConfig { listen: ([127, 0, 0, 1], 0).into(), certificates: certificates.to_vec() }),
         ..config()
     });
     let toy = Toy::start("a");
@@ -96,8 +95,10 @@ fn http2_comes_by_tls_and_without_and_goes_on_as_http1() {
     let file = directory.path().join("shop.pem");
     let trusted = certificate(&file, &["shop.example"]);
     let house = House::open(DoorConfig {
-        tls_listen: Some(([127, 0, 0, 1], 0).into()),
-        certificates: vec![CertificateConfig { chain: file.clone(), key: file }],
+        tls: Some(TlsConfig {
+            listen: ([127, 0, 0, 1], 0).into(),
+            certificates: vec![CertificateConfig { chain: file.clone(), key: file }],
+        }),
         ..config()
     });
     let toy = Toy::start("a");

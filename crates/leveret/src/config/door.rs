@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use leveret_door::{
-    Affinity, CertificateConfig, DnsConfig, DoorConfig, HaproxyConfig, HttpdConfig, Timeouts, ZoneName,
+    Affinity, CertificateConfig, DnsConfig, DoorConfig, HaproxyConfig, HttpdConfig, Timeouts, TlsConfig,
+    ZoneName,
 };
 use leveret_services::{Claim, DoorName, Network, ServiceName};
 use tracing_subscriber::filter::Targets;
@@ -139,7 +140,7 @@ options! {
     log_format: values::LogFormat = one(values::log_format), "FORMAT", Fallback::Is("auto");
 
     /// Which log lines are written.
-    log_level: Targets = one(values::log_level), "LEVEL", Fallback::Is("info,lapin=off");
+    log_level: Targets = one(values::log_level), "LEVEL", Fallback::Is("info,lapin=off,hickory_server=warn");
 }
 
 fn door_name(environment: &Environment) -> Result<String, String> {
@@ -183,9 +184,8 @@ impl DoorSettings {
             httpd: self.httpd,
             cookies,
             threads: self.threads,
-            tls_listen: self.tls_listen,
+            tls: self.tls_listen.map(|listen| TlsConfig { listen, certificates: self.cert }),
             sockets: Vec::new(),
-            certificates: self.cert,
             dns: self.dns_listen.map(|listen| DnsConfig {
                 listen,
                 zone: self.dns_zone,

@@ -288,7 +288,7 @@ fn a_full_instance_says_why_it_gets_nothing() {
     assert_eq!(why(&door), None);
     let slot = door.table.rows().next().map(|(_, row)| row.slot().clone()).expect("a row");
     assert!(slot.enter(false, 1));
-    assert_eq!(why(&door), Some(super::WhyNot::Full));
+    assert_eq!(why(&door), Some(WhyNot::Full));
 }
 
 #[test]
