@@ -51,6 +51,8 @@ const SOAKS: &[Soak] = &[
     // nodes leave and join under load from pika; not as root
     Soak { name: "leaves", command: &["tests/chaos/leaves"] },
     Soak { name: "chaos", command: &["tests/chaos/run"] },
+    // As root, for the user that apache2 runs its children as.
+    Soak { name: "door", command: &["tests/door/run"] },
     // As root: it records what RabbitMQ answers, which the comparison in continuous integration reads.
     Soak { name: "side-by-side", command: &["tests/conformance/side-by-side/record"] },
 ];

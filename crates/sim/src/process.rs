@@ -90,7 +90,7 @@ impl Process {
             name: Name::new(&format!("n{}p{}", host.0, id.0)),
             capabilities: Capabilities::own(),
         };
-        let clock = Duration::from_secs(1) + dice.millis(0, 1_000_000_000);
+        let clock = Duration::from_secs(1) + ways.schedule.dice.millis(0, 1_000_000_000);
         let now = ways.schedule.now + clock;
         let seed = Seed(ways.schedule.dice.bits());
         let config = Config {
