@@ -218,7 +218,8 @@ fn a_node_says_where_it_is_answers_status_and_stops_on_sigterm() {
 fn flags_in(text: &str) -> Vec<String> {
     let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '-';
     let words = text.split(|c: char| c.is_whitespace() || "[],'\"".contains(c));
-    let flags = words.filter_map(|word| word.strip_prefix("--"));
+    // not the line between two documents
+    let flags = words.filter_map(|word| word.strip_prefix("--")).filter(|flag| !flag.starts_with('-'));
     flags.map(|flag| flag.split(is_end).next().unwrap_or(flag).to_owned()).collect()
 }
 
