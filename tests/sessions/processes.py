@@ -32,7 +32,8 @@ class Process:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("LEVERET_")}
         self.log = open(os.path.join(self.directory, "log"), "w+")
         self.process = subprocess.Popen(
-            command, env={**clean, **(environment or {})}, stdout=subprocess.PIPE, stderr=self.log, text=True
+            command, env={**clean, **(environment or {})}, stdout=subprocess.PIPE, stderr=self.log, text=True,
+            start_new_session=True,
         )
         threading.Thread(target=self.pump, daemon=True).start()
 
@@ -57,8 +58,9 @@ class Process:
                 return found, seen
 
     def stop(self):
+        # to its group: the workers of PHP's server outlive it otherwise
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            os.killpg(self.process.pid, signal.SIGTERM)
         try:
             return self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
