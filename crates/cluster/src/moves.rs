@@ -176,6 +176,11 @@ impl Moves {
         self.outgoing.values().filter(yielded).count() == queues
     }
 
+    /// It said that it leaves.
+    pub(crate) fn is_leaving(&self, node: NodeId) -> bool {
+        self.leaving_nodes.contains(&node)
+    }
+
     /// A new start of a node does not leave.
     pub(crate) fn forget_leaving(&mut self, node: NodeId) {
         self.leaving_nodes.retain(|leaving| *leaving != node);

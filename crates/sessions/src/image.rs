@@ -145,6 +145,17 @@ fn checksum_of(body: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&(body.len() as u32).to_le_bytes()), body)
 }
 
+/// For fuzzing: any bytes as records (a length byte before each), with lengths and checksums that fit.
+pub(crate) fn sealed(mut bytes: &[u8]) -> (u64, Vec<u8>) {
+    let (mut count, mut out) = (0, Vec::new());
+    while let Some((&length, rest)) = bytes.split_first() {
+        let (body, rest) = rest.split_at(rest.len().min(length.into()));
+        put_record(&mut out, |out| out.raw(body));
+        (count, bytes) = (count + 1, rest);
+    }
+    (count, out)
+}
+
 fn put_record(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.raw(&[0; RECORD_HEAD_BYTES]);

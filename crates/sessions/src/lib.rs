@@ -39,6 +39,7 @@
 //! - [`Effects::records`] go out in order, each to the shard of the node that keeps its bucket; what comes
 //!   goes to [`Sessions::on_records`] with the node and boot of the link. [`Sessions::on_link`] for each new
 //!   link, on both sides, before its first record.
+//! - [`Sessions::leave`] when this node leaves; it may stop once [`Sessions::handover`] is over.
 #![no_std]
 extern crate alloc;
 #[cfg(test)]
@@ -54,6 +55,7 @@ mod effects;
 mod election;
 mod expiry;
 mod fields;
+pub mod fuzzing;
 mod gone;
 mod held;
 mod hid;
@@ -62,7 +64,9 @@ mod image;
 mod list;
 mod members;
 mod membership_in;
+mod moves;
 mod pending;
+mod planted;
 mod readers;
 mod record;
 mod records_in;
@@ -73,6 +77,7 @@ mod sessions;
 mod stamp;
 mod states;
 mod sync;
+mod takeover;
 mod time;
 mod walk;
 mod writes;
@@ -83,6 +88,9 @@ pub use held::HeldSession;
 pub use hid::{Bucket, Hid, Place, Slot};
 pub use image::{IMAGE_HEAD_BYTES, Image, ImageError, head as image_head};
 pub use members::{Member, MemberState};
+pub use moves::Handover;
+#[cfg(feature = "planted")]
+pub use planted::Planted;
 pub use requests::encode_request;
 pub use rules::{Rule, RuleError, Rules};
 pub use sessions::{Config, Counters, Seen, Sessions, Sizes};

@@ -8,13 +8,26 @@ use crate::copy::CopyOf;
 use crate::fields::Put;
 use crate::hid::{Bucket, Hid};
 use crate::list::{Flags, Row};
-use crate::stamp::{Epoch, Home, Stamp, StateId};
+use crate::stamp::{Epoch, Home, Stamp, StateId, Version};
 
 /// What is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimKind {
     Birth,
+    /// Of a home that is dead.
     Takeover,
+    /// Of a home that lives and gives it away.
+    Move,
+}
+
+impl ClaimKind {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Birth => 0,
+            Self::Takeover => 1,
+            Self::Move => 2,
+        }
+    }
 }
 
 /// A gone entry on its way.
@@ -124,7 +137,8 @@ pub(crate) enum Record<'a> {
         life: Stamp,
         epoch: Epoch,
         flags: Flags,
-        has_state: bool,
+        /// Version of the state that the claimant has.
+        state: Option<(Epoch, Version)>,
     },
     Vote {
         hid: Hid,
@@ -142,6 +156,19 @@ pub(crate) enum Record<'a> {
         row: Row,
         copy: CopyOf<'a>,
         writes: &'a [u8],
+    },
+    /// The home wants the receiver to claim it.
+    Give {
+        hid: Hid,
+        life: Stamp,
+        epoch: Epoch,
+    },
+    /// Say when all has its copy that is at home with you now.
+    CopiesAsk {
+        number: u64,
+    },
+    CopiesDone {
+        number: u64,
     },
 }
 
@@ -169,6 +196,9 @@ mod kind {
     pub(super) const VOTE: u8 = 49;
     pub(super) const OVERRULED: u8 = 50;
     pub(super) const ORPHAN: u8 = 53;
+    pub(super) const GIVE: u8 = 60;
+    pub(super) const COPIES_ASK: u8 = 61;
+    pub(super) const COPIES_DONE: u8 = 62;
 }
 
 /// Writes a record with its frame.
@@ -266,12 +296,16 @@ fn put_question(out: &mut Vec<u8>, record: &Record<'_>) -> u8 {
 
 fn put_claim(out: &mut Vec<u8>, record: &Record<'_>) -> u8 {
     match *record {
-        Record::Claim { kind, hid, life, epoch, flags, has_state } => {
+        Record::Claim { kind, hid, life, epoch, flags, state } => {
             life_of(out, hid, life, kind::CLAIM);
             out.u32(epoch.0);
-            out.u8(matches!(kind, ClaimKind::Takeover).into());
+            out.u8(kind.byte());
             out.u8(flags.byte());
-            out.u8(has_state.into());
+            out.u8(state.is_some().into());
+            if let Some((epoch, version)) = state {
+                out.u32(epoch.0);
+                out.u64(version.0);
+            }
             kind::CLAIM
         }
         Record::Vote { hid, life, epoch, copy } => {
@@ -305,6 +339,13 @@ fn put_claim(out: &mut Vec<u8>, record: &Record<'_>) -> u8 {
             out.long(writes);
             kind::ORPHAN
         }
+        Record::Give { hid, life, epoch } => {
+            life_of(out, hid, life, kind::GIVE);
+            out.u32(epoch.0);
+            kind::GIVE
+        }
+        Record::CopiesAsk { number: asked } => number(out, asked, kind::COPIES_ASK),
+        Record::CopiesDone { number: asked } => number(out, asked, kind::COPIES_DONE),
         _ => unreachable!("the others are written by the callers"),
     }
 }

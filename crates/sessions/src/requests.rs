@@ -12,6 +12,7 @@ use crate::fields::Damage;
 use crate::hid::{Hid, Place};
 use crate::list::Row;
 use crate::pending::{Caller, Waiting, Waits};
+use crate::planted::Planted;
 use crate::record::{NOBODY, Record, WriteId};
 use crate::rules::Rule;
 use crate::sessions::Sessions;
@@ -145,7 +146,10 @@ impl Sessions {
     /// hot.
     fn answers_here(&self, hid: Hid) -> bool {
         let here = |row: Row| row.home == self.config.own && !row.flags.waits();
-        self.has_lease() && self.list.get(hid).is_none_or(here) && !self.cluster.copies.lacks(hid)
+        let row = self.list.get(hid);
+        let lease = self.has_lease() || row.is_none() && self.bug.is(Planted::NilWithoutLease);
+        let copied = !self.cluster.copies.lacks(hid) || self.bug.is(Planted::UncopiedRead);
+        lease && row.is_none_or(here) && copied
     }
 
     /// True while it may say something: it has membership's lease, and every counted peer has told its map.
@@ -235,7 +239,7 @@ impl Sessions {
 
     /// A write that was applied before gets its first answer, once that may be given.
     fn repeated(&self, hid: Hid, write: WriteId) -> Option<Attempt> {
-        let answer = self.cluster.writes.find(hid, write)?;
+        let answer = self.cluster.writes.find(hid, write).filter(|_| !self.bug.is(Planted::RepeatApplied))?;
         if self.cluster.copies.lacks(hid)
             && let Some(key) = self.states.find(hid)
         {
@@ -259,7 +263,7 @@ impl Sessions {
         }
         if let Some(command) = call.reads() {
             // what is shown must not be lost (S6)
-            if self.cluster.copies.lacks(call.hid) {
+            if self.cluster.copies.lacks(call.hid) && !self.bug.is(Planted::UncopiedRead) {
                 return Attempt::Wait(Waits::Change);
             }
             let Caller::Client(asker) = call.caller else { return Attempt::NotHome };
@@ -274,6 +278,9 @@ impl Sessions {
             let mut bytes = Vec::new();
             put_answer(&mut bytes, answer.as_answer());
             self.cluster.writes.note(call.hid, write, now, bytes.into());
+        }
+        if matches!(after, After::Commit | After::Touch) {
+            self.note_use(call, key, effects);
         }
         self.follow(clock, call.hid, answer, after, effects)
     }
@@ -296,13 +303,14 @@ impl Sessions {
             After::Gone(life) if counted(self) => return Attempt::Wait(Waits::Gone(life, answer)),
             After::Birth => {
                 self.claim_birth(clock, hid, effects);
-                if self.cluster.claims.get(hid).is_some() {
+                if self.cluster.claims.get(hid).is_some() && !self.bug.is(Planted::CreateAnsweredEarly) {
                     return Attempt::Wait(Waits::Claim(answer));
                 }
             }
             After::Gone(_) | After::Nothing => {}
         }
-        match self.states.find(hid).filter(|_| self.cluster.copies.lacks(hid)) {
+        let lacks = self.cluster.copies.lacks(hid) && !self.bug.is(Planted::AckBeforeCopy);
+        match self.states.find(hid).filter(|_| lacks) {
             Some(key) => Attempt::Wait(Waits::Copied(self.states.id(key), answer)),
             None => Attempt::Done(answer),
         }

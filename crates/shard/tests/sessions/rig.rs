@@ -141,6 +141,7 @@ impl Rig {
                     node,
                     boot: home(node).boot,
                     shards: self.counts[node.0 as usize - 1],
+                    leaves: false,
                 })
                 .collect();
             self.each_of(node, |shard| shard.on_control(ToShard::SessionPeers { peers: peers.clone() }));
