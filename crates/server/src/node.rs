@@ -14,13 +14,12 @@ use leveret_link::handshake::{Capabilities, Capability, Hello, PROTOCOL, Purpose
 use leveret_model::{Boot, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_sessions::Home;
 use leveret_shard::{SessionConfig, SessionShared, Shard, ShardConfig, Store};
-use socket2::Socket;
 
 use crate::accept::ClientCounts;
 use crate::admin::{Admin, NodeFacts};
 use crate::client_ports::{bind, bind_client_ports, local, warn_if_nobody_gets_in};
 use crate::clock;
-use crate::control_thread::{ControlParts, ControlThread, ToControl};
+use crate::control_thread::{ControlParts, ControlThread, SessionPort, ToControl};
 use crate::data_dir::{AdminSocket, lock_data_dir, open_admin};
 use crate::default_user::users_of_shard;
 use crate::half_open::HalfOpen;
@@ -37,6 +36,7 @@ use crate::session_sockets::SessionSockets;
 use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
 use crate::source_network::SourceNetwork;
 use crate::start_error::StartError;
+use crate::{session_image, session_leave};
 
 /// A running node.
 #[derive(Debug)]
@@ -54,6 +54,7 @@ pub struct Node {
     ready: Receiver<Result<JoinReport, StartError>>,
     leave_asked: Receiver<Duration>,
     registries: Registries,
+    image: session_image::Place,
     _lock: File,
 }
 
@@ -74,18 +75,19 @@ impl Node {
         let behind_proxies = !config.proxy_protocol_from.is_empty();
         warn_if_nobody_gets_in(&client_ports, &config.default_user, &config.loopback_users, behind_proxies);
         let cluster_listen = local(&cluster_socket)?;
-        let session_socket = bind_sessions(config)?;
-        let session_listen = session_socket.as_ref().map(|(_, address)| *address);
-        cluster_socket.listen(limits::LISTEN_BACKLOG).map_err(|error| StartError::Listen {
-            what: "cluster",
-            address: cluster_listen,
-            flag: "--cluster-listen",
-            error,
-        })?;
+        let mut session_port = bind_sessions(config)?;
+        let session_listen = session_port.as_ref().map(|port| port.address);
+        let wrong = |error| {
+            let (what, address, flag) = ("cluster", cluster_listen, "--cluster-listen");
+            StartError::Listen { what, address, flag, error }
+        };
+        cluster_socket.listen(limits::LISTEN_BACKLOG).map_err(wrong)?;
         let (admin, admin_listener) = open_admin(&config.data_dir)?;
 
         let hello = hello(config, cluster_listen)?;
         let id = hello.node;
+        let image = session_image::Place { data_dir: config.data_dir.clone(), node: id };
+        session_port.iter_mut().for_each(|port| port.image = image.take());
         let itself = Itself { node: id, cluster: cluster_listen, clients: listen.clone() };
         registry::check(config, &itself).map_err(StartError::Registration)?;
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
@@ -93,8 +95,7 @@ impl Node {
         let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
-        let (facts, memory) =
-            (Arc::new(facts(config, &hello, listen.clone(), session_listen)), Arc::clone(&memory));
+        let facts = Arc::new(facts(config, &hello, listen.clone(), session_listen));
         let registries = registry::start(config, &itself, control.clone())?;
         let statuses = Arc::clone(&registries.statuses);
         let (leave, leave_asked) = bounded(1);
@@ -105,7 +106,7 @@ impl Node {
             identity: Identity { hello, secret },
             client_ports,
             rebalance: config.rebalance,
-            session_socket,
+            session_port,
             cluster_listener: cluster_socket.into(),
             shards: shards.clone(),
             seed: Seed(u64::from_le_bytes(random())),
@@ -128,6 +129,7 @@ impl Node {
             ready,
             leave_asked,
             registries,
+            image,
             _lock: lock,
         })
     }
@@ -178,8 +180,8 @@ impl Node {
         self.id
     }
 
-    /// No new client is let in, and every queue goes to another node, within that time. Gives how it ended;
-    /// nothing if it is to stop before.
+    /// No new client is let in, and every queue and session goes to another node, within that time. Gives how
+    /// it ended for queues; nothing if it is to stop before.
     #[must_use]
     pub fn leave(&self, within: Duration, stop: &Receiver<()>) -> Option<Left> {
         // first, so that nobody is sent here meanwhile
@@ -189,10 +191,15 @@ impl Node {
         }
         let (to, left) = bounded(1);
         self.control.send(ToControl::Leave { within, to });
-        select! {
+        let sessions = self.session_listen.map(|_| session_leave::begin(&self.shards));
+        let left = select! {
             recv(left) -> left => left.ok(),
             recv(stop) -> _ => None,
+        };
+        if let Some(sessions) = sessions.filter(|_| left.is_some()) {
+            sessions.end(&self.shards, &self.image, stop);
         }
+        left
     }
 
     /// Somebody asks over the admin socket that the node leaves, within that time.
@@ -343,9 +350,9 @@ fn session_config(settings: &SessionSettings, hello: &Hello, shared: &Arc<Sessio
     }
 }
 
-fn bind_sessions(config: &NodeConfig) -> Result<Option<(Socket, SocketAddr)>, StartError> {
+fn bind_sessions(config: &NodeConfig) -> Result<Option<SessionPort>, StartError> {
     let Some(sessions) = &config.sessions else { return Ok(None) };
     let socket = bind(sessions.listen, "session", "--session-listen", false)?;
     let address = local(&socket)?;
-    Ok(Some((socket, address)))
+    Ok(Some(SessionPort { socket, address, image: None }))
 }

@@ -1,15 +1,28 @@
 //! Sockets that come: other nodes at the cluster port. Clients are for a shard, once the node is ready.
 
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use leveret_model::{Instant, limits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use socket2::Socket;
 
 use super::ControlThread;
 use crate::accept::{self, ACCEPTOR, Listening};
+use crate::session_image;
 use crate::session_sockets::ToSessions;
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
+
+/// Where RESP clients come.
+#[derive(Debug)]
+pub(crate) struct SessionPort {
+    pub(crate) socket: Socket,
+    pub(crate) address: SocketAddr,
+    /// Sessions of an earlier start.
+    pub(crate) image: Option<Arc<[u8]>>,
+}
 
 impl ControlThread {
     pub(super) fn accept(&mut self, now: Instant) {
@@ -68,10 +81,13 @@ impl ControlThread {
             listeners.push(Listening::new(port)?);
         }
         self.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::Listeners(listeners));
-        if let Some((socket, address)) = self.session_socket.take() {
+        if let Some(SessionPort { socket, address, image }) = self.session_port.take() {
             let (what, flag) = ("session", "--session-listen");
             let wrong = |error| StartError::Listen { what, address, flag, error };
             let listener = accept::listen(socket).map_err(wrong)?;
+            if let Some(image) = image {
+                session_image::give(&image, &self.shards, self.peers().is_empty());
+            }
             self.shards[usize::from(ACCEPTOR.0)]
                 .send(ToShardThread::Sessions(ToSessions::Listener(listener)));
         }
