@@ -17,11 +17,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+mod browser;
 mod consumer;
 mod ledger;
 mod nodes;
 mod publisher;
 mod report;
+mod sessions;
+
+pub(crate) use sessions::{SessionsArgs, run as run_sessions};
 
 use consumer::{Consumer, Ending, Manner};
 use ledger::{Label, Ledger, StreamId, Tally};

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -20,6 +20,8 @@ use signal_hook::iterator::Signals;
 
 use crate::status;
 
+/// How often it is looked whether a node has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Last log lines of a node that are kept.
 const LOG_LINES_MAX: usize = 8;
 /// Event loops of each node: two, so that messages also cross shards.
@@ -76,6 +78,8 @@ pub(super) struct Node {
     pub(super) amqp: SocketAddr,
     /// Where other nodes connect.
     pub(super) cluster: SocketAddr,
+    /// Where RESP clients connect, if sessions are on.
+    pub(super) sessions: Option<SocketAddr>,
     /// From exec to the last line of the banner.
     pub(super) took: Duration,
     /// Other nodes that it had joined by then.
@@ -111,6 +115,11 @@ impl Nodes {
 
     /// Starts the next node with the cluster addresses of some others.
     pub(super) fn start(&mut self, seeds: &[SocketAddr]) -> Result<Starting> {
+        self.start_with(seeds, &[])
+    }
+
+    /// The same with more flags.
+    pub(super) fn start_with(&mut self, seeds: &[SocketAddr], more: &[&str]) -> Result<Starting> {
         self.started += 1;
         let number = self.started;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
@@ -130,6 +139,7 @@ impl Nodes {
         for seed in seeds {
             command.args(["--seed", &seed.to_string()]);
         }
+        command.args(more);
         // What the user set up for nodes of their own is not for these.
         for (variable, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LEVERET_"))
@@ -179,6 +189,33 @@ impl Nodes {
         kid.process.kill().with_context(|| format!("cannot kill node {}", node.number))?;
         kid.process.wait().with_context(|| format!("cannot wait for the end of node {}", node.number))?;
         Ok(())
+    }
+
+    /// SIGTERM: the node hands over what it holds. Gives how long it took to end with exit code 0.
+    pub(super) fn terminate(&self, node: &Node, deadline: Instant) -> Result<Duration> {
+        let began = Instant::now();
+        let number = node.number;
+        let ended = || -> Result<Option<ExitStatus>> {
+            let mut children = self.kept.lock();
+            let kid = children.kids.iter_mut().find(|kid| kid.number == number);
+            kid.context("there is no such node")?.process.try_wait().context("cannot wait for a node")
+        };
+        let pid = {
+            let children = self.kept.lock();
+            let kid = children.kids.iter().find(|kid| kid.number == number);
+            kid.context("there is no such node")?.process.id()
+        };
+        let pid = rustix::process::Pid::from_raw(pid as i32).context("a process has an id")?;
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        loop {
+            if let Some(status) = ended()? {
+                ensure!(status.success(), "node {number} ended with {status}");
+                return Ok(began.elapsed());
+            }
+            ensure!(Instant::now() < deadline, "node {number} has not ended in time");
+            // a lock is not held while it waits, or a signal could not put everything away
+            let _ = crossbeam_channel::never::<()>().recv_timeout(LOOK_AGAIN);
+        }
     }
 
     /// The last log lines of all nodes, and which of them ended.
@@ -249,7 +286,7 @@ impl Starting {
     /// Reads the banner to its end.
     pub(super) fn ready(self, deadline: Instant) -> Result<Node> {
         let number = self.number;
-        let (mut amqp, mut cluster, mut joined) = (None, None, 0);
+        let (mut amqp, mut cluster, mut sessions, mut joined) = (None, None, None, 0);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = self.lines.recv_timeout(left).map_err(|error| match error {
@@ -260,6 +297,8 @@ impl Starting {
                 amqp = Some(address.parse().with_context(|| format!("node {number} says `{line}`"))?);
             } else if let Some(address) = line.strip_prefix("listening for cluster on ") {
                 cluster = Some(address.parse().with_context(|| format!("node {number} says `{line}`"))?);
+            } else if let Some(address) = line.strip_prefix("listening for sessions on ") {
+                sessions = Some(address.parse().with_context(|| format!("node {number} says `{line}`"))?);
             } else if let Some(rest) = line.strip_prefix("joined ") {
                 joined = rest.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
             } else if line == "ready" {
@@ -269,7 +308,7 @@ impl Starting {
         let (Some(amqp), Some(cluster)) = (amqp, cluster) else {
             bail!("node {number} is ready and did not say where it listens");
         };
-        Ok(Node { number, amqp, cluster, took: self.since.elapsed(), joined })
+        Ok(Node { number, amqp, cluster, sessions, took: self.since.elapsed(), joined })
     }
 }
 
