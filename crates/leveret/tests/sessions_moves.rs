@@ -218,7 +218,7 @@ fn three_to_one_to_three_and_a_kill() {
             wait_for_requests(&reports, 1_000);
         }));
         shared.over.store(true, Ordering::Relaxed);
-        let browsers = browsers.into_iter().map(|browser| browser.join()).collect::<Result<_, _>>();
+        let browsers = browsers.into_iter().map(thread::ScopedJoinHandle::join).collect::<Result<_, _>>();
         let browsers = browsers.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         story.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         browsers

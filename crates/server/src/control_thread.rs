@@ -19,7 +19,7 @@ use mio::{Events, Interest, Poll, Token};
 use tracing::{error, warn};
 
 use crate::admin::{NodeState, Overview};
-use crate::client_ports::ClientPort;
+use crate::client_ports::{ClientPort, SessionPort};
 use crate::clock;
 use crate::events::Teller;
 use crate::join_report::{JoinReport, Peer};
@@ -30,7 +30,6 @@ use crate::registries::{Registries, ToRegistry};
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
-pub(crate) use self::accept::SessionPort;
 use self::operators::Operators;
 
 /// Mail to the control thread.

@@ -17,9 +17,9 @@ use leveret_shard::{SessionConfig, SessionShared, Shard, ShardConfig, Store};
 
 use crate::accept::ClientCounts;
 use crate::admin::{Admin, NodeFacts};
-use crate::client_ports::{bind, bind_client_ports, local, warn_if_nobody_gets_in};
+use crate::client_ports::{SessionPort, bind, bind_client_ports, local, warn_if_nobody_gets_in};
 use crate::clock;
-use crate::control_thread::{ControlParts, ControlThread, SessionPort, ToControl};
+use crate::control_thread::{ControlParts, ControlThread, ToControl};
 use crate::data_dir::{AdminSocket, lock_data_dir, open_admin};
 use crate::default_user::users_of_shard;
 use crate::half_open::HalfOpen;

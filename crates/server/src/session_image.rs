@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 use leveret_model::{NodeId, limits};
 use leveret_sessions::{Image, image_head};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::clock;
 use crate::mailbox::MailTo;
@@ -19,7 +19,7 @@ use crate::shard_thread::ToShardThread;
 
 const FILE: &str = "sessions.img";
 const NEW_FILE: &str = "sessions.img.new";
-const USED_FILE: &str = "sessions.img.used";
+pub(crate) const USED_FILE: &str = "sessions.img.used";
 
 /// Where it is.
 #[derive(Clone, Debug)]
@@ -71,21 +71,6 @@ impl Place {
         }
         Some(bytes.into())
     }
-}
-
-/// The node is ready, and no client is let in yet: its shards take the image, unless other nodes have the
-/// sessions.
-pub(crate) fn give(image: &Arc<[u8]>, shards: &[MailTo<ToShardThread>], alone: bool) {
-    if !alone {
-        return warn!("{USED_FILE} is set aside: other nodes are there, and their sessions count");
-    }
-    let (to, told) = bounded(shards.len());
-    for shard in shards {
-        let (image, to) = (Arc::clone(image), to.clone());
-        shard.send(ToShardThread::Sessions(ToSessions::TakeImage { image, to }));
-    }
-    drop(to);
-    info!(sessions = told.iter().sum::<usize>(), "sessions of the last stop are here again");
 }
 
 /// Write, sync, rename, sync of the directory: a crash at any point leaves no file or a whole one.

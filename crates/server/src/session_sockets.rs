@@ -7,7 +7,7 @@
 //! of answers that the socket has not taken.
 
 mod accepting;
-mod leaving;
+mod waiting;
 mod ways;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -87,7 +87,7 @@ pub(crate) struct SessionSockets {
     kept: usize,
     wall_clock_at: Instant,
     stopping: bool,
-    /// Who waits until everything is handed over.
+    /// `waiting.rs`
     leave: Option<Sender<Handover>>,
     complaints: LogLimit,
     /// Operators that wait for a session to end, by the number of their question.
@@ -99,13 +99,6 @@ impl SessionSockets {
     /// Sessions are on if there is something to share.
     pub(crate) fn new(shared: Option<Arc<SessionShared>>) -> Self {
         Self { shared, ..Self::default() }
-    }
-
-    /// An operator waits for an answer; gives the number of the question.
-    pub(crate) fn operator_waits(&mut self, to: Sender<KeptAnswer>) -> u64 {
-        self.asked += 1;
-        self.operators.insert(self.asked, to);
-        self.asked
     }
 
     /// True while no client is there.

@@ -57,6 +57,7 @@ mod expiry;
 mod fields;
 pub mod fuzzing;
 mod gone;
+mod handover;
 mod held;
 mod hid;
 mod home;

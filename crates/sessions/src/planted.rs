@@ -15,8 +15,6 @@ pub enum Planted {
     AnnouncedBeforeWhole,
     /// The old home of a move goes on until it hears that the move has settled.
     BothAnswer,
-    /// A load is answered by what an earlier one brought, though that was asked before.
-    SharedLoad,
     /// The home shows a commit that has no copy yet.
     UncopiedRead,
     /// A node that restarted is taken for its earlier start.
@@ -25,10 +23,6 @@ pub enum Planted {
     BlindAck,
     /// Without the lease what is missing here is said to be missing.
     NilWithoutLease,
-    /// A write that is repeated is applied again.
-    RepeatApplied,
-    /// A node that leaves does not wait until everything has its copy.
-    LeftWithoutCopies,
 }
 
 /// The bug of this machine, if it has one.

@@ -8,7 +8,6 @@ use crate::command_bytes::{put_answer, take_request};
 use crate::draft::{Draft, Found};
 use crate::effects::Effects;
 use crate::pending::{Caller, Waits};
-use crate::planted::Planted;
 use crate::record::{Forwarded, Record};
 use crate::requests::{Attempt, Call};
 use crate::rules::Rule;
@@ -20,16 +19,6 @@ impl Sessions {
     pub(crate) fn finish(&mut self, number: u64, answer: KeptAnswer, effects: &mut Effects) {
         let Some(waiting) = self.cluster.pending.remove(number) else { return };
         self.cluster.changed.push(waiting.hid);
-        if self.bug.is(Planted::SharedLoad) && matches!(waiting.waits, Waits::Load { .. }) {
-            for other in self.cluster.pending.of_hid(waiting.hid) {
-                if matches!(
-                    self.cluster.pending.get(other).map(|other| &other.waits),
-                    Some(Waits::Load { .. })
-                ) {
-                    self.finish(other, answer.clone(), effects);
-                }
-            }
-        }
         match waiting.caller {
             Caller::Client(asker) => effects.answers.push((asker, answer)),
             Caller::Node { home, number } => {

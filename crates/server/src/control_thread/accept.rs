@@ -1,28 +1,20 @@
 //! Sockets that come: other nodes at the cluster port. Clients are for a shard, once the node is ready.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crossbeam_channel::bounded;
 use leveret_model::{Instant, limits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::Socket;
+use tracing::{info, warn};
 
 use super::ControlThread;
 use crate::accept::{self, ACCEPTOR, Listening};
-use crate::session_image;
+use crate::client_ports::SessionPort;
+use crate::session_image::USED_FILE;
 use crate::session_sockets::ToSessions;
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
-
-/// Where RESP clients come.
-#[derive(Debug)]
-pub(crate) struct SessionPort {
-    pub(crate) socket: Socket,
-    pub(crate) address: SocketAddr,
-    /// Sessions of an earlier start.
-    pub(crate) image: Option<Arc<[u8]>>,
-}
 
 impl ControlThread {
     pub(super) fn accept(&mut self, now: Instant) {
@@ -86,11 +78,25 @@ impl ControlThread {
             let wrong = |error| StartError::Listen { what, address, flag, error };
             let listener = accept::listen(socket).map_err(wrong)?;
             if let Some(image) = image {
-                session_image::give(&image, &self.shards, self.peers().is_empty());
+                self.give_image(&image);
             }
             self.shards[usize::from(ACCEPTOR.0)]
                 .send(ToShardThread::Sessions(ToSessions::Listener(listener)));
         }
         Ok(())
+    }
+
+    /// Shards take the sessions of an earlier start, unless other nodes have sessions.
+    fn give_image(&self, image: &Arc<[u8]>) {
+        if !self.peers().is_empty() {
+            return warn!("{USED_FILE} is set aside: other nodes are there, and their sessions count");
+        }
+        let (to, told) = bounded(self.shards.len());
+        for shard in &self.shards {
+            let (image, to) = (Arc::clone(image), to.clone());
+            shard.send(ToShardThread::Sessions(ToSessions::TakeImage { image, to }));
+        }
+        drop(to);
+        info!(sessions = told.iter().sum::<usize>(), "sessions of the last stop are here again");
     }
 }

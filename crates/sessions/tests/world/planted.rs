@@ -9,7 +9,17 @@ use leveret_sessions::Planted;
 use crate::run;
 
 /// Each bug, a seed that finds it, and how the report begins.
-const BUGS: &[(Planted, u64, &str)] = &[];
+const BUGS: &[(Planted, u64, &str)] = &[
+    (Planted::CreateAnsweredEarly, 1000, "a false nil"),
+    (Planted::EpochBeatsGone, 1002, "a logout is undone"),
+    (Planted::AckBeforeCopy, 1000, "an answered commit is missing"),
+    (Planted::AnnouncedBeforeWhole, 1000, "an answered commit is missing"),
+    (Planted::BothAnswer, 1000, "at 2092 ms nodes 0 and 1 are home of"),
+    (Planted::UncopiedRead, 1036, "an answered commit is missing"),
+    (Planted::RestartUnseen, 1000, "a false nil"),
+    (Planted::BlindAck, 1004, "a leave took 3508 ms, and 1 rows name the node still"),
+    (Planted::NilWithoutLease, 1000, "a false nil"),
+];
 
 /// Seeds that are tried for each bug.
 const SEARCHED: u64 = 150;
@@ -22,19 +32,17 @@ fn all() -> Vec<Planted> {
         AckBeforeCopy,
         AnnouncedBeforeWhole,
         BothAnswer,
-        SharedLoad,
         UncopiedRead,
         RestartUnseen,
         BlindAck,
         NilWithoutLease,
-        RepeatApplied,
-        LeftWithoutCopies,
     ]
 }
 
 #[test]
 fn every_planted_bug_is_found_by_the_seed_that_stands_here() {
     for &(bug, seed, report) in BUGS {
+        run(seed, true, None).unwrap_or_else(|broken| panic!("seed {seed} without a bug: {broken}"));
         match run(seed, true, Some(bug)) {
             Ok(()) => panic!("{bug:?} is not found by seed {seed}: look for another"),
             Err(broken) => assert!(broken.starts_with(report), "{bug:?}, seed {seed}: {broken}"),
@@ -52,9 +60,9 @@ fn seeds_of_planted_bugs() {
         match found {
             Some((seed, broken)) => {
                 let report: String = broken.chars().take_while(|char| *char != ':').collect();
-                println!("    (Planted::{bug:?}, {seed}, {report:?}),");
+                eprintln!("    (Planted::{bug:?}, {seed}, {report:?}),");
             }
-            None => println!("    // {bug:?}: not found"),
+            None => eprintln!("    // {bug:?}: not found"),
         }
     }
 }

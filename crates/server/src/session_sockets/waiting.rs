@@ -1,12 +1,20 @@
-//! The leave of the node: who waits for it hears when everything is handed over.
+//! Who waits for something outside of connections: an operator for a session to end, the node for its leave.
 
 use crossbeam_channel::Sender;
+use leveret_model::session::KeptAnswer;
 use leveret_sessions::Handover;
 
 use super::SessionSockets;
 use super::ways::Carrier;
 
 impl SessionSockets {
+    /// An operator waits for an answer; gives the number of the question.
+    pub(crate) fn operator_waits(&mut self, to: Sender<KeptAnswer>) -> u64 {
+        self.asked += 1;
+        self.operators.insert(self.asked, to);
+        self.asked
+    }
+
     /// Somebody waits until everything is handed over; if clients are ended, until they are gone too.
     pub(crate) fn on_leave(&mut self, to: Sender<Handover>) {
         self.leave = Some(to);
