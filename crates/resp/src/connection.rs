@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use bytes::{Buf as _, BytesMut};
 use leveret_model::limits;
-use leveret_model::session::{Answer, Database};
+use leveret_model::session::{Answer, Database, KeyCommand};
 
 use crate::block::Block;
 use crate::client_info::ClientInfo;
@@ -232,6 +232,9 @@ impl Connection {
             }
             None => self.replies.wait(Plan::One, self.protocol),
         }
+        if let KeyCommand::Load { touch_ms: Some(touch_ms), .. } = command {
+            self.touch_loaded(key, touch_ms, step);
+        }
     }
 
     /// Each key is asked for by itself; what comes at once is taken at once.
@@ -280,6 +283,7 @@ impl Connection {
                 self.replies.wait_alone(Plan::One, self.protocol);
             }
             Id::Flushdb => self.flush(arguments, step),
+            Id::Rename | Id::Renamenx | Id::SessionRename => self.rename(id, arguments, step),
             _ => {
                 let mut bytes = Vec::new();
                 self.local(id, arguments, step.host, &mut bytes);

@@ -2,6 +2,7 @@
 
 mod accept;
 mod operators;
+mod overview;
 
 use std::io;
 use std::net::TcpListener as StdTcpListener;
@@ -18,7 +19,7 @@ use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use tracing::{error, warn};
 
-use crate::admin::{NodeState, Overview};
+use crate::admin::Overview;
 use crate::client_ports::{ClientPort, SessionPort};
 use crate::clock;
 use crate::events::Teller;
@@ -55,10 +56,21 @@ pub(crate) enum ToControl {
     FirstSeeds(Vec<String>),
     /// Hand all queues over within that time, and say how it went.
     Leave { within: Duration, to: Sender<Left> },
+    /// Stay after all. True if that was in time.
+    Stay { to: Sender<bool> },
+    /// Queues of this node, and whether nobody could take them.
+    Holding { to: Sender<Holding> },
     /// Give queues to nodes that have fewer of them.
     Rebalance,
     /// End.
     Stop,
+}
+
+/// What a leave would be about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holding {
+    pub(crate) queues: usize,
+    pub(crate) is_last: bool,
 }
 
 const MAILBOX: Token = Token(0);
@@ -231,6 +243,13 @@ impl ControlThread {
                     self.operators.left = Some(to);
                     self.control.on_leave(now, now + within);
                 }
+                ToControl::Stay { to } => {
+                    let _ = to.try_send(self.control.on_stay(now));
+                }
+                ToControl::Holding { to } => {
+                    let (queues, is_last) = (self.control.own_queues(), self.control.is_last());
+                    let _ = to.try_send(Holding { queues, is_last });
+                }
                 ToControl::Rebalance => self.control.on_rebalance(now),
                 ToControl::Stop => return false,
             }
@@ -300,8 +319,8 @@ impl ControlThread {
             }
             self.teller.tell(now, &event);
         }
-        if let (Some(left), Some(to)) = (effects.left.take(), &self.operators.left) {
-            let _ = to.try_send(left);
+        if let Some(left) = effects.left.take() {
+            self.operators.tell_left(left);
         }
         if effects.ready.take().is_some() {
             let opened = self.open_clients();
@@ -323,31 +342,6 @@ impl ControlThread {
     /// Said while no other node is known, dead or alive.
     fn why_alone(&self) -> Option<String> {
         self.links.why_alone().filter(|_| self.control.nodes().is_empty())
-    }
-
-    fn state(&self) -> NodeState {
-        if self.control.is_stopped() {
-            NodeState::Stopped
-        } else if self.operators.left.is_some() {
-            NodeState::Leaving
-        } else if self.client_ports.is_some() {
-            NodeState::Joining
-        } else {
-            NodeState::Ready
-        }
-    }
-
-    fn overview(&self, after: Option<QueueId>) -> Overview {
-        Overview {
-            state: self.state(),
-            nodes: self.control.nodes(),
-            queues: self.control.queues_after(after, limits::STATUS_PAGE_ENTRIES),
-            renamed: self.teller.renamed(),
-            // with the first page, for all
-            policies: if after.is_none() { self.control.policies() } else { Vec::new() },
-            unknown_records: self.control.unknown_records(),
-            why_alone: self.why_alone(),
-        }
     }
 
     fn on_link_event(&mut self, now: Instant, event: LinkEvent) {

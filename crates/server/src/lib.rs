@@ -12,11 +12,13 @@
 
 mod accept;
 mod admin;
+mod busy;
 mod client_io;
 mod client_log;
 mod client_ports;
 mod client_socket;
 mod clock;
+mod closing;
 mod control_thread;
 mod data_dir;
 mod data_link;
@@ -28,6 +30,7 @@ mod half_open;
 mod held_blocks;
 mod identity;
 mod join_report;
+mod leave_desk;
 mod link_stream;
 mod links;
 mod log_limits;
@@ -51,6 +54,7 @@ mod tsig_key;
 
 pub use default_user::DefaultUser;
 pub use join_report::{JoinReport, Peer};
+pub use leave_desk::{Ending, Waiters};
 pub use leveret_cluster::Left;
 pub use leveret_sessions::{RuleError as SessionRuleError, Rules as SessionRules};
 pub use node::Node;

@@ -1,15 +1,15 @@
 //! A node: its threads, from start to stop.
 
+mod leave;
+
 use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, select};
-use leveret_cluster::Left;
 use leveret_link::handshake::{Capabilities, Capability, Hello, PROTOCOL, Purpose, Secret};
 use leveret_model::{Boot, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_sessions::Home;
@@ -17,6 +17,7 @@ use leveret_shard::{SessionConfig, SessionShared, Shard, ShardConfig, Store};
 
 use crate::accept::ClientCounts;
 use crate::admin::{Admin, NodeFacts};
+use crate::busy::BusyShares;
 use crate::client_ports::{SessionPort, bind, bind_client_ports, local, warn_if_nobody_gets_in};
 use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
@@ -25,6 +26,7 @@ use crate::default_user::users_of_shard;
 use crate::half_open::HalfOpen;
 use crate::identity::{NodeIdentity, count_start};
 use crate::join_report::JoinReport;
+use crate::leave_desk::{LeaveStage, Leaves, leaves};
 use crate::links::Identity;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
@@ -32,11 +34,11 @@ use crate::node_config::{NodeConfig, SessionSettings};
 use crate::passwords::Passwords;
 use crate::registries::{Registries, ToRegistry};
 use crate::registry::{self, Itself};
+use crate::session_image;
 use crate::session_sockets::SessionSockets;
 use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
 use crate::source_network::SourceNetwork;
 use crate::start_error::StartError;
-use crate::{session_image, session_leave};
 
 /// A running node.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ pub struct Node {
     threads: Vec<JoinHandle<u64>>,
     control_thread: Option<JoinHandle<()>>,
     ready: Receiver<Result<JoinReport, StartError>>,
-    leave_asked: Receiver<Duration>,
+    leaves: Leaves,
     registries: Registries,
     image: session_image::Place,
     _lock: File,
@@ -77,10 +79,8 @@ impl Node {
         let cluster_listen = local(&cluster_socket)?;
         let mut session_port = bind_sessions(config)?;
         let session_listen = session_port.as_ref().map(|port| port.address);
-        let wrong = |error| {
-            let (what, address, flag) = ("cluster", cluster_listen, "--cluster-listen");
-            StartError::Listen { what, address, flag, error }
-        };
+        let (what, address, flag) = ("cluster", cluster_listen, "--cluster-listen");
+        let wrong = |error| StartError::Listen { what, address, flag, error };
         cluster_socket.listen(limits::LISTEN_BACKLOG).map_err(wrong)?;
         let (admin, admin_listener) = open_admin(&config.data_dir)?;
 
@@ -92,16 +92,17 @@ impl Node {
         registry::check(config, &itself).map_err(StartError::Registration)?;
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
-        let (shards, threads) = start_shards(config, &hello, &control, &memory)?;
+        let busy = Arc::new(BusyShares::new(config.shards));
+        let (shards, threads) = start_shards(config, &hello, &control, (&memory, &busy))?;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
         let facts = Arc::new(facts(config, &hello, listen.clone(), session_listen));
         let registries = registry::start(config, &itself, control.clone())?;
         let statuses = Arc::clone(&registries.statuses);
-        let (leave, leave_asked) = bounded(1);
+        let (leaves, leave) = leaves();
         let (to_control, to_shards) = (control.clone(), shards.clone());
-        let admin_parts = Admin { facts, memory, control: to_control, shards: to_shards, statuses, leave };
-        admin_parts.start(admin_listener)?;
+        Admin { facts, memory, busy, control: to_control, shards: to_shards, statuses, leave }
+            .start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },
             client_ports,
@@ -127,7 +128,7 @@ impl Node {
             threads,
             control_thread,
             ready,
-            leave_asked,
+            leaves,
             registries,
             image,
             _lock: lock,
@@ -144,6 +145,7 @@ impl Node {
             recv(self.ready) -> ready => {
                 let found = ready.unwrap_or(Err(StartError::Ended))?;
                 self.registries.tell(&ToRegistry::Ready);
+                self.leaves.desk.set(LeaveStage::Serving);
                 Ok(Some(found))
             }
             recv(stop) -> _ => Ok(None),
@@ -178,34 +180,6 @@ impl Node {
     #[must_use]
     pub fn id(&self) -> NodeId {
         self.id
-    }
-
-    /// No new client is let in, and every queue and session goes to another node, within that time. Gives how
-    /// it ended for queues; nothing if it is to stop before.
-    #[must_use]
-    pub fn leave(&self, within: Duration, stop: &Receiver<()>) -> Option<Left> {
-        // first, so that nobody is sent here meanwhile
-        self.registries.withdraw();
-        for shard in &self.shards {
-            shard.send(ToShardThread::StopAccepting);
-        }
-        let (to, left) = bounded(1);
-        self.control.send(ToControl::Leave { within, to });
-        let sessions = self.session_listen.map(|_| session_leave::begin(&self.shards));
-        let left = select! {
-            recv(left) -> left => left.ok(),
-            recv(stop) -> _ => None,
-        };
-        if let Some(sessions) = sessions.filter(|_| left.is_some()) {
-            sessions.end(&self.shards, &self.image, stop);
-        }
-        left
-    }
-
-    /// Somebody asks over the admin socket that the node leaves, within that time.
-    #[must_use]
-    pub fn leave_asked(&self) -> &Receiver<Duration> {
-        &self.leave_asked
     }
 
     /// A quick stop: no registry names this node any more, clients get 320, then every thread ends. Gives the
@@ -275,7 +249,7 @@ fn start_shards(
     config: &NodeConfig,
     hello: &Hello,
     control: &MailTo<ToControl>,
-    memory: &Arc<NodeMemory>,
+    (memory, busy): (&Arc<NodeMemory>, &Arc<BusyShares>),
 ) -> Result<ShardThreads, StartError> {
     let mut prepared = Vec::new();
     let mut shards = Vec::new();
@@ -321,6 +295,7 @@ fn start_shards(
             memory: Arc::clone(memory),
             half_open: Arc::clone(&half_open),
             clients: Arc::clone(&clients),
+            busy: Arc::clone(busy),
             proxies: Arc::clone(&proxies),
         };
         let boot = hello.boot;

@@ -39,6 +39,13 @@ pub(crate) fn begin(shards: &[MailTo<ToShardThread>]) -> SessionLeave {
     SessionLeave { told, until: Instant::now() + limits::SESSION_LEAVE_WITHIN }
 }
 
+/// The leave is taken back: what has not gone stays.
+pub(crate) fn take_back(shards: &[MailTo<ToShardThread>]) {
+    for shard in shards {
+        shard.send(ToShardThread::Sessions(ToSessions::Stay));
+    }
+}
+
 impl SessionLeave {
     /// Waits until they are gone, ends the clients, and writes the image if nobody is there to take them.
     /// Nothing more is waited for once `stop` says so.

@@ -172,7 +172,7 @@ impl Sessions {
             return;
         }
         if let Some((copy, writes)) = copy {
-            self.join_state(clock, copy, writes);
+            self.join_state(clock, copy, writes, epoch);
             effects.send(from.node, hid.bucket(), &Record::Copied { hid, id: copy.id });
         }
         if self.cluster.claims.voted(hid, from.node) {
@@ -180,11 +180,15 @@ impl Sessions {
         }
     }
 
-    /// Keeps the later of two states of one life; ids of writes of both.
-    pub(crate) fn join_state(&mut self, clock: Clock, copy: CopyOf<'_>, writes: &[u8]) {
+    /// Keeps the later of two strings of one life, or what both sides know of its attributes; ids of writes of
+    /// both. `epoch` is that of the row under which they join.
+    pub(crate) fn join_state(&mut self, clock: Clock, copy: CopyOf<'_>, writes: &[u8], epoch: Epoch) {
         let hid = copy.hid;
         for (write, answer) in take_writes(writes).unwrap_or_default() {
             self.cluster.writes.note(hid, write, clock.ms(), answer.into());
+        }
+        if self.join_attributes(&copy, epoch, clock.ms()) {
+            return;
         }
         let own = self.states.find(hid).map(|key| self.states.id(key));
         let later = own.is_none_or(|own| {
@@ -258,6 +262,7 @@ impl Sessions {
                 EventKind::Moved
             };
             self.tell(kind, key, effects);
+            self.note_births(hid, clock.ms());
             self.copy_out(hid, clock.ms(), effects);
         } else {
             self.counters.lost += 1;
@@ -290,12 +295,7 @@ impl Sessions {
 
     pub(crate) fn send_copy(&self, hid: Hid, to: NodeId, now: Ms, effects: &mut Effects) {
         let Some(key) = self.states.find(hid) else { return };
-        let mut writes = Vec::new();
-        put_writes(&mut writes, self.cluster.writes.of(hid));
-        let copy = CopyOf::whole(&self.states, key, now);
-        let keeps = self.cluster.copies.current(hid.bucket()) == Some(to);
-        let epoch = self.list.get(hid).map_or(Epoch(1), |row| row.epoch);
-        effects.send(to, hid.bucket(), &Record::Copy { copy, writes: &writes, keeps, epoch });
+        self.send_copy_of(CopyOf::whole(&self.states, key, now), to, effects);
     }
 
     /// A row that a peer knows. The higher one stays; who served and lost hands over what it has.

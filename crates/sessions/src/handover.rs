@@ -27,7 +27,13 @@ impl Sessions {
         self.go_on_leaving(clock, effects);
     }
 
-    /// How far that is.
+    /// The leave is taken back. Sessions that were given away may still go, as any that moves.
+    pub fn stay(&mut self) {
+        self.cluster.members.stay();
+        self.cluster.moves.leave = None;
+    }
+
+    /// How far a leave is.
     #[must_use]
     pub fn handover(&self) -> Handover {
         let Some(leave) = &self.cluster.moves.leave else { return Handover::default() };

@@ -45,9 +45,11 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod attributes;
 mod claims;
 mod cluster;
 mod command_bytes;
+mod content;
 mod copies;
 mod copy;
 mod draft;
@@ -62,6 +64,7 @@ mod held;
 mod hid;
 mod home;
 mod image;
+mod joining;
 mod list;
 mod members;
 mod membership_in;
@@ -71,6 +74,9 @@ mod planted;
 mod readers;
 mod record;
 mod records_in;
+mod redirects;
+mod renames;
+mod renaming;
 mod requests;
 mod retries;
 mod rules;
@@ -80,6 +86,7 @@ mod states;
 mod sync;
 mod takeover;
 mod time;
+mod token;
 mod walk;
 mod writes;
 
@@ -92,7 +99,8 @@ pub use members::{Member, MemberState};
 pub use moves::Handover;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
-pub use requests::encode_request;
+pub use renaming::{RenameRequest, RenameStep, Renaming};
+pub use requests::{encode_request, request_place};
 pub use rules::{Rule, RuleError, Rules};
 pub use sessions::{Config, Counters, Seen, Sessions, Sizes};
 pub use stamp::Home;

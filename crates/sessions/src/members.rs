@@ -55,6 +55,10 @@ impl Members {
         self.leaves = true;
     }
 
+    pub(crate) const fn stay(&mut self) {
+        self.leaves = false;
+    }
+
     pub(crate) const fn leaves(&self) -> bool {
         self.leaves
     }

@@ -184,6 +184,7 @@ impl Sessions {
     pub(crate) fn on_sync_ask(&mut self, clock: Clock, from: Home, round: u64, effects: &mut Effects) {
         self.cluster.members.heard(from);
         self.gone.owe_all(from.node);
+        self.tell_renames(from.node, effects);
         for (hid, gone) in self.gone.iter() {
             let left_ms = u32::try_from(gone.until.since(clock.ms())).unwrap_or(u32::MAX);
             effects.send(from.node, hid.bucket(), &Record::Gone(Ended { hid, life: gone.life, left_ms }));

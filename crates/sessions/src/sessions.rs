@@ -16,6 +16,7 @@ use crate::hid::Hid;
 use crate::list::List;
 use crate::planted::Bug;
 use crate::readers::Readers;
+use crate::renames::Renames;
 use crate::rules::Rules;
 use crate::stamp::Home;
 use crate::states::{StateKey, States};
@@ -69,6 +70,8 @@ pub struct Counters {
     pub lost: u64,
     /// Births that were refused for want of memory.
     pub refused: u64,
+    /// Attributes that a commit changed, or would have, though another one had changed them since its base.
+    pub conflicts: u64,
 }
 
 impl core::ops::AddAssign for Counters {
@@ -84,6 +87,7 @@ impl core::ops::AddAssign for Counters {
         self.moved += other.moved;
         self.lost += other.lost;
         self.refused += other.refused;
+        self.conflicts += other.conflicts;
     }
 }
 
@@ -92,6 +96,7 @@ pub struct Sessions {
     pub(crate) config: Config,
     pub(crate) list: List,
     pub(crate) gone: GoneSet,
+    pub(crate) renames: Renames,
     pub(crate) states: States,
     pub(crate) expiry: Expiry,
     pub(crate) readers: Readers,
@@ -118,6 +123,7 @@ impl Sessions {
         Self {
             list: List::new(seed.part(1)),
             gone: GoneSet::new(seed.part(2)),
+            renames: Renames::default(),
             states: States::new(seed.part(3)),
             expiry: Expiry::default(),
             readers: Readers::new(seed.part(4)),
@@ -150,6 +156,7 @@ impl Sessions {
         }
         self.due = due;
         self.gone.expire(now, limits::SESSION_EXPIRE_PER_TURN);
+        self.renames.sweep(now, &self.gone);
     }
 
     /// Plants a bug.

@@ -13,6 +13,8 @@ use hashbrown::HashTable;
 use leveret_model::session::Database;
 use leveret_model::{NodeId, Seed};
 
+use crate::content::Content;
+use crate::draft::NewContent;
 use crate::hid::{Bucket, Hid, Place};
 use crate::list::Flags;
 use crate::stamp::{Epoch, Interner, Stamp, StateId, Version};
@@ -60,6 +62,10 @@ impl State {
 
     pub(crate) fn value(&self) -> &[u8] {
         &self.bytes[self.value_at()..]
+    }
+
+    pub(crate) fn content(&self) -> Content<'_> {
+        Content::of(self.flags, self.value())
     }
 
     pub(crate) fn key(&self) -> &[u8] {
@@ -268,13 +274,15 @@ impl States {
         &mut self,
         key: StateKey,
         version: Version,
-        value: Option<&[u8]>,
+        content: Option<&NewContent<'_>>,
         deadline: Deadline,
     ) {
         let state = self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there");
         self.bytes -= weight(state);
         let at = state.value_at();
-        if let Some(value) = value {
+        if let Some(content) = content {
+            let value = content.bytes();
+            state.flags = state.flags.with_attributes(matches!(content, NewContent::Attributes(_)));
             if state.bytes.len() == at + value.len() {
                 state.bytes[at..].copy_from_slice(value);
             } else {

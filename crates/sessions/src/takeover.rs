@@ -48,7 +48,7 @@ impl Sessions {
         }
         let Some(mine) = self.list.get(hid).filter(|mine| mine.life == row.life) else { return };
         let before = self.states.find(hid).map(|key| self.states.id(key));
-        self.join_state(clock, copy, writes);
+        self.join_state(clock, copy, writes, mine.epoch);
         let Some(key) = self.states.find(hid) else { return };
         let after = self.states.id(key);
         if mine.home == self.config.own && before != Some(after) {

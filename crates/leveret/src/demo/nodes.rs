@@ -8,20 +8,23 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use leveret_model::limits::STATUS_ANSWER_WAIT;
+use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::name_server::NameServer;
 use crate::status;
 
-/// How often it is looked whether a node has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// The child that is no node.
+const NAME_SERVER: usize = 0;
 /// Last log lines of a node that are kept.
 const LOG_LINES_MAX: usize = 8;
 /// Event loops of each node: two, so that messages also cross shards.
@@ -36,6 +39,8 @@ const SOCKET: &str = "n9/admin.sock";
 pub(super) struct Nodes {
     kept: Arc<Kept>,
     started: usize,
+    /// By which nodes find each other, instead of seeds.
+    names: Option<NameServer>,
 }
 
 /// What must not stay behind.
@@ -94,7 +99,7 @@ impl Nodes {
             format!("cannot make the directory {}; set TMPDIR to where it can be", directory.display())
         })?;
         let kept = Arc::new(Kept { directory, children: Mutex::default() });
-        let nodes = Self { kept: Arc::clone(&kept), started: 0 };
+        let nodes = Self { kept: Arc::clone(&kept), started: 0, names: None };
         // A release build aborts on a panic, which runs no destructor.
         let (at_panic, usual) = (Arc::clone(&kept), std::panic::take_hook());
         std::panic::set_hook(Box::new(move |panic| {
@@ -124,19 +129,15 @@ impl Nodes {
         let number = self.started;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let mut command = Command::new(program);
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--cluster-listen",
-            "127.0.0.1:0",
-            "--shards",
-            SHARDS,
-        ]);
+        command.args(["serve", "--shards", SHARDS]);
         command.args(["--log-format", "human", "--name", &format!("node-{number}")]);
         command.args(["--group", &format!("demo-{}", std::process::id()), "--data-dir"]);
         command.arg(self.kept.directory.join(format!("n{number}")));
-        for seed in seeds {
+        match &self.names {
+            Some(names) => command.args(names.arguments(number)),
+            None => command.args(["--listen=127.0.0.1:0", "--cluster-listen=127.0.0.1:0"]),
+        };
+        for seed in seeds.iter().filter(|_| self.names.is_none()) {
             command.args(["--seed", &seed.to_string()]);
         }
         command.args(more);
@@ -149,73 +150,64 @@ impl Nodes {
         // The lines that are kept are for the panic itself.
         command.env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut children = self.kept.lock();
-        ensure!(!children.closed, "everything is being put away");
         let since = Instant::now();
-        let mut process = command.spawn().context("cannot start a node")?;
-        let (sender, lines) = channel();
-        let stdout = process.stdout.take();
-        let stderr = process.stderr.take();
-        let log = Log::default();
-        children.kids.push(Kid { number, process, log: Arc::clone(&log) });
-        each_line(stdout.context("a child without standard output")?, move |line| {
-            // Nobody listens any more once the node is ready; the pipe is read all the same.
-            let _ = sender.send(line);
-        });
-        each_line(stderr.context("a child without standard error")?, move |line| {
-            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            if log.len() == LOG_LINES_MAX {
-                log.pop_front();
-            }
-            log.push_back(line);
-        });
+        let lines = self.kept.spawn(number, command)?;
         Ok(Starting { number, lines, since })
+    }
+
+    /// From now on nodes find each other by a name server, which runs as long as they may.
+    pub(super) fn start_name_server(&mut self, deadline: Instant) -> Result<NameServer> {
+        let names = NameServer::prepare(self.kept.directory.join("dns"))?;
+        drop(self.kept.spawn(NAME_SERVER, names.command())?);
+        names.wait_ready(deadline)?;
+        self.names = Some(names.clone());
+        Ok(names)
+    }
+
+    fn data_dir(&self, node: &Node) -> PathBuf {
+        self.kept.directory.join(format!("n{}", node.number))
+    }
+
+    /// One line for its admin socket.
+    pub(super) fn ask(&self, node: &Node, question: &str) -> Result<serde_json::Value> {
+        status::read(&status::ask(&self.data_dir(node), question, STATUS_ANSWER_WAIT)?)
+    }
+
+    /// SIGTERM: it leaves.
+    pub(super) fn terminate(&self, node: &Node) -> Result<()> {
+        self.with_kid(node, |process| {
+            let pid = Pid::from_child(process);
+            kill_process(pid, Signal::TERM).with_context(|| format!("cannot stop node {}", node.number))
+        })
+    }
+
+    /// How it ended, if it has: `Some(None)` by a signal.
+    pub(super) fn exit_code(&self, node: &Node) -> Result<Option<Option<i32>>> {
+        self.with_kid(node, |process| {
+            let ended =
+                process.try_wait().with_context(|| format!("cannot wait for node {}", node.number))?;
+            Ok(ended.map(|status| status.code()))
+        })
+    }
+
+    fn with_kid<T>(&self, node: &Node, act: impl FnOnce(&mut Child) -> Result<T>) -> Result<T> {
+        let mut children = self.kept.lock();
+        let kid = children.kids.iter_mut().find(|kid| kid.number == node.number);
+        act(&mut kid.context("there is no such node")?.process)
     }
 
     /// How many others this node lists as alive.
     pub(super) fn others_of(&self, node: &Node, deadline: Instant) -> Result<usize> {
-        let data_dir = self.kept.directory.join(format!("n{}", node.number));
-        status::others_alive(&data_dir, deadline.saturating_duration_since(Instant::now()))
+        status::others_alive(&self.data_dir(node), deadline.saturating_duration_since(Instant::now()))
     }
 
     /// SIGKILL: no goodbye, no handover, the memory is gone.
     pub(super) fn kill(&self, node: &Node) -> Result<()> {
-        let mut children = self.kept.lock();
-        let kid = children
-            .kids
-            .iter_mut()
-            .find(|kid| kid.number == node.number)
-            .context("there is no such node")?;
-        kid.process.kill().with_context(|| format!("cannot kill node {}", node.number))?;
-        kid.process.wait().with_context(|| format!("cannot wait for the end of node {}", node.number))?;
+        self.with_kid(node, |process| {
+            process.kill().with_context(|| format!("cannot kill node {}", node.number))?;
+            process.wait().with_context(|| format!("cannot wait for the end of node {}", node.number))
+        })?;
         Ok(())
-    }
-
-    /// SIGTERM: the node hands over what it holds. Gives how long it took to end with exit code 0.
-    pub(super) fn terminate(&self, node: &Node, deadline: Instant) -> Result<Duration> {
-        let began = Instant::now();
-        let number = node.number;
-        let ended = || -> Result<Option<ExitStatus>> {
-            let mut children = self.kept.lock();
-            let kid = children.kids.iter_mut().find(|kid| kid.number == number);
-            kid.context("there is no such node")?.process.try_wait().context("cannot wait for a node")
-        };
-        let pid = {
-            let children = self.kept.lock();
-            let kid = children.kids.iter().find(|kid| kid.number == number);
-            kid.context("there is no such node")?.process.id()
-        };
-        let pid = rustix::process::Pid::from_raw(pid as i32).context("a process has an id")?;
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-        loop {
-            if let Some(status) = ended()? {
-                ensure!(status.success(), "node {number} ended with {status}");
-                return Ok(began.elapsed());
-            }
-            ensure!(Instant::now() < deadline, "node {number} has not ended in time");
-            // a lock is not held while it waits, or a signal could not put everything away
-            let _ = crossbeam_channel::never::<()>().recv_timeout(LOOK_AGAIN);
-        }
     }
 
     /// The last log lines of all nodes, and which of them ended.
@@ -226,7 +218,11 @@ impl Nodes {
                 Ok(Some(status)) => format!("has ended ({status})"),
                 _ => "is running".to_owned(),
             };
-            text += &format!("node {} {state}; its last log lines:\n", kid.number);
+            let who = match kid.number {
+                NAME_SERVER => "the name server".to_owned(),
+                number => format!("node {number}"),
+            };
+            text += &format!("{who} {state}; its last log lines:\n");
             for line in kid.log.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 text += &format!("    {line}\n");
             }
@@ -244,6 +240,30 @@ impl Drop for Nodes {
 impl Kept {
     fn lock(&self) -> MutexGuard<'_, Children> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a child; gives the lines of its standard output.
+    fn spawn(&self, number: usize, mut command: Command) -> Result<Receiver<String>> {
+        let mut children = self.lock();
+        ensure!(!children.closed, "everything is being put away");
+        let mut process = command.spawn().context("cannot start a process")?;
+        let (sender, lines) = channel();
+        let stdout = process.stdout.take();
+        let stderr = process.stderr.take();
+        let log = Log::default();
+        children.kids.push(Kid { number, process, log: Arc::clone(&log) });
+        each_line(stdout.context("a child without standard output")?, move |line| {
+            // Nobody listens any more once the node is ready; the pipe is read all the same.
+            let _ = sender.send(line);
+        });
+        each_line(stderr.context("a child without standard error")?, move |line| {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            if log.len() == LOG_LINES_MAX {
+                log.pop_front();
+            }
+            log.push_back(line);
+        });
+        Ok(lines)
     }
 
     fn put_away(&self) -> MutexGuard<'_, Children> {

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::browser::{Balancer, Browser, REPORT_EVERY, SESSIONS, Seen};
 use super::nodes::{Node, Nodes};
+use super::pause;
 use super::report::{Narrator, ms};
 use crate::output;
 
@@ -20,6 +21,8 @@ const BROWSERS: usize = 16;
 const LEG: u64 = 4_000;
 /// Until a node is ready, or has left.
 const STEP_WAIT: Duration = Duration::from_secs(10);
+/// How often it is looked whether a node has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Until the browsers have asked so often.
 const LEG_WAIT: Duration = Duration::from_secs(15);
 
@@ -115,12 +118,26 @@ impl Plot<'_> {
         ))?;
         self.leg("with node 4")?;
         balance(self.balancer, &[second, fourth])?;
-        let took = self.nodes.terminate(&first, self.narrator.within(STEP_WAIT))?;
+        let took = self.leave(&first)?;
         self.narrator.say(&format!(
             "Node 1 was told to stop (SIGTERM): {} later it had handed its sessions over and was gone, exit code 0.",
             ms(took)
         ))?;
         self.leg("with nodes 2 and 4")
+    }
+
+    /// Gives how long it took to end with exit code 0.
+    fn leave(&self, node: &Node) -> Result<Duration> {
+        let (began, deadline) = (Instant::now(), self.narrator.within(STEP_WAIT));
+        self.nodes.terminate(node)?;
+        loop {
+            if let Some(code) = self.nodes.exit_code(node)? {
+                ensure!(code == Some(0), "node {} ended with {code:?} and not with 0", node.number);
+                return Ok(began.elapsed());
+            }
+            ensure!(Instant::now() < deadline, "node {} has not ended in time", node.number);
+            pause(LOOK_AGAIN);
+        }
     }
 
     fn leg(&self, how: &str) -> Result<()> {

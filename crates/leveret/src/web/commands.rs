@@ -5,7 +5,9 @@ use leveret_bench::{BenchArgs, SessionsArgs as SessionsBench};
 
 use super::bench::HttpArgs;
 use super::demo::WebArgs;
-use crate::demo::{DemoArgs, SessionsArgs};
+use crate::demo::elastic::ElasticArgs;
+use crate::demo::failure::FailureArgs;
+use crate::demo::sessions::SessionsArgs;
 
 /// `leveret bench`.
 #[derive(Debug)]
@@ -25,8 +27,10 @@ pub(crate) enum DemoCommand {
     Web(WebArgs),
     /// `sessions`.
     Sessions(SessionsArgs),
-    /// Of the broker.
-    Broker(DemoArgs),
+    /// `failure`: a node is killed.
+    Failure(FailureArgs),
+    /// Nodes come and go.
+    Elastic(ElasticArgs),
 }
 
 impl Args for BenchCommand {
@@ -62,9 +66,12 @@ impl Args for DemoCommand {
         let web = WebArgs::augment_args(Command::new("web"));
         let about = "Shows browsers without sticky sessions on three nodes, while one is killed, one joins and one leaves";
         let sessions = SessionsArgs::augment_args(Command::new("sessions")).about(about);
-        DemoArgs::augment_args(command)
+        let failure = FailureArgs::augment_args(Command::new("failure"))
+            .about("Three nodes, one of which is killed: what is lost and what is not");
+        ElasticArgs::augment_args(command)
             .subcommand(web)
             .subcommand(sessions)
+            .subcommand(failure)
             .args_conflicts_with_subcommands(true)
     }
 
@@ -78,7 +85,8 @@ impl FromArgMatches for DemoCommand {
         match matches.subcommand() {
             Some(("web", web)) => WebArgs::from_arg_matches(web).map(Self::Web),
             Some(("sessions", sessions)) => SessionsArgs::from_arg_matches(sessions).map(Self::Sessions),
-            _ => DemoArgs::from_arg_matches(matches).map(Self::Broker),
+            Some((_, failure)) => FailureArgs::from_arg_matches(failure).map(Self::Failure),
+            None => ElasticArgs::from_arg_matches(matches).map(Self::Elastic),
         }
     }
 

@@ -6,9 +6,9 @@ use core::time::Duration;
 
 /// Databases of a vhost (Redis: `databases 16`). A higher number is `-ERR DB index is out of range`.
 pub const SESSION_DATABASES: u8 = 16;
-/// Arguments of one command. More is `-ERR Protocol error: invalid multibulk length`, and the connection
-/// ends. (Redis: 1,048,576.)
-pub const RESP_ARGUMENTS_MAX: usize = 1_024;
+/// Arguments of one command: enough to set every attribute of a session and remove as many. More is `-ERR
+/// Protocol error: invalid multibulk length`, and the connection ends. (Redis: 1,048,576.)
+pub const RESP_ARGUMENTS_MAX: usize = 4_096;
 /// Arguments before the login (Redis 7.0: 10). More is `-ERR Protocol error: unauthenticated multibulk
 /// length`, and the end.
 pub const RESP_ARGUMENTS_MAX_BEFORE_LOGIN: usize = 10;
@@ -42,6 +42,15 @@ pub const RESP_CLIENT_NAME_BYTES_MAX: usize = 255;
 
 /// Longest key of a session, bytes. A command on a longer one is refused.
 pub const SESSION_KEY_BYTES_MAX: usize = 512;
+/// Attributes of one session. A command that would leave more is refused.
+pub const SESSION_ATTRIBUTES_MAX: usize = 1_024;
+/// Longest name of an attribute, bytes: its length is one byte in records.
+pub const SESSION_ATTRIBUTE_NAME_BYTES_MAX: usize = 255;
+/// Names of removed attributes that a session keeps, so that a removal is known to who asks for changes, and
+/// wins when two sides of a cut join. Past it the earliest removals are known by their version alone.
+pub const SESSION_REMOVED_MAX: usize = 1_024;
+/// Longest id of a commit or rename, bytes. A longer one is refused.
+pub const SESSION_COMMIT_ID_BYTES_MAX: usize = 128;
 /// Gone entries of a shard's buckets. At the bound the oldest that every member has goes, else the oldest.
 pub const SESSION_GONE_MAX: usize = 1_000_000;
 /// How long a gone entry waits for a member that does not acknowledge it. Past it the member has no say on

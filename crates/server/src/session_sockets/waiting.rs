@@ -20,6 +20,11 @@ impl SessionSockets {
         self.leave = Some(to);
     }
 
+    /// Nobody waits for that any more.
+    pub(crate) fn on_stay(&mut self) {
+        self.leave = None;
+    }
+
     pub(super) fn tell_of_leave(&mut self, carrier: &Carrier<'_>) {
         if self.leave.is_none() || self.stopping && !self.is_empty() {
             return;

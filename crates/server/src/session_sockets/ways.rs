@@ -26,7 +26,9 @@ pub(crate) enum ToSessions {
     Held { bucket: Bucket, to: Sender<Vec<HeldSession>> },
     /// This node leaves: hand over what is at home here, and say when that is over.
     Leave { to: Sender<Handover> },
-    /// The same; before it clients are ended between two commands.
+    /// It stays after all: nothing more is handed over.
+    Stay,
+    /// As [`Self::Leave`]; before it clients are ended between two commands.
     EndClients { to: Sender<Handover> },
     /// Give what is here for the image of the last node, with the number of its records.
     Image { to: Sender<(Vec<u8>, u64)> },

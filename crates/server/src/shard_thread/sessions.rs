@@ -47,6 +47,10 @@ impl ShardThread {
                 self.shard.leave_sessions();
                 self.sessions.on_leave(to);
             }
+            ToSessions::Stay => {
+                self.shard.stay_sessions();
+                self.sessions.on_stay();
+            }
             ToSessions::EndClients { to } => {
                 self.sessions.stop(self.poll.registry());
                 self.sessions.on_leave(to);

@@ -41,11 +41,16 @@ fn take_fields<'a>(kind: u8, take: &mut Take<'a>) -> Result<Option<Record<'a>>, 
         kind::LEFT => Record::Left { hid: take.hid()?, life: take.stamp()? },
         kind::GONE => Record::Gone(take_ended(take)?),
         kind::HAVE_GONE => Record::HaveGone { hid: take.hid()?, life: take.stamp()? },
+        kind::RENAMED => {
+            let (hid, life) = (take.hid()?, take.stamp()?);
+            Record::Renamed { hid, life, to: take.short()?, id: take.short()? }
+        }
         kind::COPY => {
             let (copy, writes) = (CopyOf::take(take)?, take.long()?);
             Record::Copy { copy, writes, keeps: take.u8()? != 0, epoch: Epoch(take.u32()?) }
         }
         kind::COPIED => Record::Copied { hid: take.hid()?, id: take.state()? },
+        kind::LACKS => Record::Lacks { hid: take.hid()? },
         kind::TOUCHED => Record::Touched { hid: take.hid()?, life: take.stamp()?, left: take.i64()? },
         kind::RETIRE => Record::Retire,
         kind::RETIRED => Record::Retired,

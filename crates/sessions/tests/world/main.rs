@@ -12,6 +12,8 @@ mod expiry;
 mod gone_stays;
 mod left_empty;
 mod lists_agree;
+mod merge_exact;
+mod merging;
 mod no_false_nil;
 mod nodes;
 mod one_home;
@@ -21,12 +23,14 @@ use leveret_model::{Seed, SplitMix};
 use leveret_sessions::Planted;
 
 use clients::Clients;
+use merging::Merging;
 use nodes::{Fault, Nodes};
 
 /// What a run is made of.
 struct Run {
     nodes: Nodes,
     clients: Clients,
+    merging: Merging,
     random: SplitMix,
 }
 
@@ -42,8 +46,8 @@ fn run(seed: u64, faults: bool, bug: Option<Planted>) -> Result<(), String> {
 
 fn run_with(seed: u64, faults: bool, bug: Option<Planted>, log: &mut Vec<String>) -> Result<(), String> {
     let mut random = SplitMix::new(Seed(seed));
-    let mut run =
-        Run { nodes: Nodes::new(Seed(seed), bug), clients: Clients::new(random.next_u64()), random };
+    let (nodes, clients) = (Nodes::new(Seed(seed), bug), Clients::new(random.next_u64()));
+    let mut run = Run { nodes, clients, merging: Merging::new(seed ^ 0xa77), random };
     let (mut next_fault, mut next_break) = (3_000, 2_000);
     while run.nodes.now_ms() < FAULTS_MS + CALM_MS {
         let now = run.nodes.now_ms();
@@ -58,9 +62,11 @@ fn run_with(seed: u64, faults: bool, bug: Option<Planted>, log: &mut Vec<String>
         }
         if now < FAULTS_MS + CALM_MS / 2 {
             run.clients.ask(&mut run.nodes);
+            run.merging.ask(&mut run.nodes);
         }
         run.nodes.step();
         log.clone_from(&run.nodes.log);
+        run.merging.take(&mut run.nodes);
         run.clients.take(&mut run.nodes);
         one_home::check(&run.nodes, &run.clients)?;
         bounds::check(&run.nodes)?;
@@ -68,6 +74,7 @@ fn run_with(seed: u64, faults: bool, bug: Option<Planted>, log: &mut Vec<String>
     // the sessions that are left expire now and then: judged between two of these
     while !run.nodes.is_quiet() {
         run.nodes.step();
+        run.merging.take(&mut run.nodes);
         run.clients.take(&mut run.nodes);
     }
     let record = run.clients.record();
@@ -76,6 +83,7 @@ fn run_with(seed: u64, faults: bool, bug: Option<Planted>, log: &mut Vec<String>
     answered_kept::check(record)?;
     no_false_nil::check(record)?;
     expiry::check(record)?;
+    merge_exact::check(run.merging.record())?;
     answers::check(record)?;
     left_empty::check(&run.nodes)?;
     lists_agree::check(&run.nodes, &run.clients)

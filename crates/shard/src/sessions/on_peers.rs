@@ -125,7 +125,14 @@ impl Shard {
         }
     }
 
-    /// How far that is; `None` while sessions are off.
+    /// It stays after all: what is at home here stays too.
+    pub fn stay_sessions(&mut self) {
+        if let Some(room) = &mut self.sessions {
+            room.parts.stay();
+        }
+    }
+
+    /// How far a leave is; `None` while sessions are off.
     #[must_use]
     pub fn session_handover(&self) -> Option<Handover> {
         self.sessions.as_ref().map(|room| room.parts.handover())

@@ -142,7 +142,12 @@ impl Parts {
         self.machines.iter_mut().for_each(|machine| machine.leave(clock, &mut self.effects));
     }
 
-    /// How far that is, of all machines.
+    /// It stays after all.
+    pub(super) fn stay(&mut self) {
+        self.machines.iter_mut().for_each(Sessions::stay);
+    }
+
+    /// How far a leave is, of all machines.
     pub(super) fn handover(&self) -> Handover {
         let none = Handover { over: true, alone: true, ..Handover::default() };
         self.machines.iter().map(Sessions::handover).fold(none, |mut sum, part| {
