@@ -186,6 +186,11 @@ impl Moves {
         self.outgoing.values().filter(yielded).count() == queues
     }
 
+    /// It said that it leaves.
+    pub(crate) fn is_leaving(&self, node: NodeId) -> bool {
+        self.leaving_nodes.contains(&node)
+    }
+
     /// The node stays, or nothing is known any more of whether it leaves.
     pub(crate) fn forget_leaving(&mut self, node: NodeId) {
         self.leaving_nodes.retain(|leaving| *leaving != node);

@@ -164,3 +164,14 @@ fn children(pid: u32) -> Vec<u32> {
         .map(|child| child.parse().expect("a number"))
         .collect()
 }
+
+#[test]
+fn sessions_outlive_a_kill_and_a_leave_and_no_logout_is_undone() {
+    let (code, stdout, stderr) = demo(&["sessions", "--patience", "12"]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("it had handed its sessions over and was gone, exit code 0"), "{stdout}");
+    assert_eq!(row(&stdout, "0  answered writes that were lost"), [0]);
+    let logouts = stdout.lines().find(|line| line.contains("logouts")).expect("a line about logouts");
+    let logouts: u64 = logouts.trim().split(' ').next().and_then(|word| word.parse().ok()).expect("a count");
+    assert!(logouts > 20, "{stdout}");
+}

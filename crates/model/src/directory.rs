@@ -294,6 +294,8 @@ pub struct SessionPeer {
     pub boot: Boot,
     /// Its shards.
     pub shards: u8,
+    /// It said that it leaves.
+    pub leaves: bool,
 }
 
 /// A shard to the control machine of its node.

@@ -5,7 +5,7 @@ mod operators;
 mod overview;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::TcpListener as StdTcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,11 +17,10 @@ use leveret_model::policy::Policy;
 use leveret_model::{Instant, Name, NodeId, QueueId, Seed, ShardId, limits};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
-use socket2::Socket;
 use tracing::{error, warn};
 
 use crate::admin::Overview;
-use crate::client_ports::ClientPort;
+use crate::client_ports::{ClientPort, SessionPort};
 use crate::clock;
 use crate::events::Teller;
 use crate::join_report::{JoinReport, Peer};
@@ -83,10 +82,10 @@ const LINKS: usize = 1 << 40;
 pub(crate) struct ControlParts {
     pub(crate) identity: Identity,
     pub(crate) client_ports: Vec<ClientPort>,
-    /// Where RESP clients come, with its address, if sessions are on.
     /// Queues move to nodes that have fewer of them.
     pub(crate) rebalance: bool,
-    pub(crate) session_socket: Option<(Socket, SocketAddr)>,
+    /// Where RESP clients come, if sessions are on.
+    pub(crate) session_port: Option<SessionPort>,
     pub(crate) cluster_listener: StdTcpListener,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
     pub(crate) seed: Seed,
@@ -110,7 +109,7 @@ pub(crate) struct ControlThread {
     links: Links,
     shards: Vec<MailTo<ToShardThread>>,
     client_ports: Option<Vec<ClientPort>>,
-    session_socket: Option<(Socket, SocketAddr)>,
+    session_port: Option<SessionPort>,
     cluster_listener: TcpListener,
     ready: Sender<Result<JoinReport, StartError>>,
     registries: Registries,
@@ -161,7 +160,7 @@ impl ControlThread {
             links: Links::new(parts.identity, links_registry, LINKS),
             shards,
             client_ports: Some(parts.client_ports),
-            session_socket: parts.session_socket,
+            session_port: parts.session_port,
             cluster_listener,
             ready: parts.ready,
             registries: parts.registries,

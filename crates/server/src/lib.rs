@@ -44,6 +44,8 @@ mod receive;
 mod registries;
 mod registry;
 mod release;
+mod session_image;
+mod session_leave;
 mod session_sockets;
 mod shard_thread;
 mod source_network;

@@ -14,12 +14,11 @@ use leveret_link::handshake::{Capabilities, Capability, Hello, PROTOCOL, Purpose
 use leveret_model::{Boot, Name, NodeId, Seed, ShardAddress, ShardId, limits};
 use leveret_sessions::Home;
 use leveret_shard::{SessionConfig, SessionShared, Shard, ShardConfig, Store};
-use socket2::Socket;
 
 use crate::accept::ClientCounts;
 use crate::admin::{Admin, NodeFacts};
 use crate::busy::BusyShares;
-use crate::client_ports::{bind, bind_client_ports, local, warn_if_nobody_gets_in};
+use crate::client_ports::{SessionPort, bind, bind_client_ports, local, warn_if_nobody_gets_in};
 use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
 use crate::data_dir::{AdminSocket, lock_data_dir, open_admin};
@@ -35,6 +34,7 @@ use crate::node_config::{NodeConfig, SessionSettings};
 use crate::passwords::Passwords;
 use crate::registries::{Registries, ToRegistry};
 use crate::registry::{self, Itself};
+use crate::session_image;
 use crate::session_sockets::SessionSockets;
 use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
 use crate::source_network::SourceNetwork;
@@ -56,6 +56,7 @@ pub struct Node {
     ready: Receiver<Result<JoinReport, StartError>>,
     leaves: Leaves,
     registries: Registries,
+    image: session_image::Place,
     _lock: File,
 }
 
@@ -76,18 +77,17 @@ impl Node {
         let behind_proxies = !config.proxy_protocol_from.is_empty();
         warn_if_nobody_gets_in(&client_ports, &config.default_user, &config.loopback_users, behind_proxies);
         let cluster_listen = local(&cluster_socket)?;
-        let session_socket = bind_sessions(config)?;
-        let session_listen = session_socket.as_ref().map(|(_, address)| *address);
-        cluster_socket.listen(limits::LISTEN_BACKLOG).map_err(|error| StartError::Listen {
-            what: "cluster",
-            address: cluster_listen,
-            flag: "--cluster-listen",
-            error,
-        })?;
+        let mut session_port = bind_sessions(config)?;
+        let session_listen = session_port.as_ref().map(|port| port.address);
+        let (what, address, flag) = ("cluster", cluster_listen, "--cluster-listen");
+        let wrong = |error| StartError::Listen { what, address, flag, error };
+        cluster_socket.listen(limits::LISTEN_BACKLOG).map_err(wrong)?;
         let (admin, admin_listener) = open_admin(&config.data_dir)?;
 
         let hello = hello(config, cluster_listen)?;
         let id = hello.node;
+        let image = session_image::Place { data_dir: config.data_dir.clone(), node: id };
+        session_port.iter_mut().for_each(|port| port.image = image.take());
         let itself = Itself { node: id, cluster: cluster_listen, clients: listen.clone() };
         registry::check(config, &itself).map_err(StartError::Registration)?;
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
@@ -96,8 +96,7 @@ impl Node {
         let (shards, threads) = start_shards(config, &hello, &control, (&memory, &busy))?;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
-        let (facts, memory) =
-            (Arc::new(facts(config, &hello, listen.clone(), session_listen)), Arc::clone(&memory));
+        let facts = Arc::new(facts(config, &hello, listen.clone(), session_listen));
         let registries = registry::start(config, &itself, control.clone())?;
         let statuses = Arc::clone(&registries.statuses);
         let (leaves, leave) = leaves();
@@ -108,7 +107,7 @@ impl Node {
             identity: Identity { hello, secret },
             client_ports,
             rebalance: config.rebalance,
-            session_socket,
+            session_port,
             cluster_listener: cluster_socket.into(),
             shards: shards.clone(),
             seed: Seed(u64::from_le_bytes(random())),
@@ -131,6 +130,7 @@ impl Node {
             ready,
             leaves,
             registries,
+            image,
             _lock: lock,
         })
     }
@@ -325,9 +325,9 @@ fn session_config(settings: &SessionSettings, hello: &Hello, shared: &Arc<Sessio
     }
 }
 
-fn bind_sessions(config: &NodeConfig) -> Result<Option<(Socket, SocketAddr)>, StartError> {
+fn bind_sessions(config: &NodeConfig) -> Result<Option<SessionPort>, StartError> {
     let Some(sessions) = &config.sessions else { return Ok(None) };
     let socket = bind(sessions.listen, "session", "--session-listen", false)?;
     let address = local(&socket)?;
-    Ok(Some((socket, address)))
+    Ok(Some(SessionPort { socket, address, image: None }))
 }

@@ -276,6 +276,7 @@ impl Sessions {
         self.list.remove(hid);
         self.cluster.copies.forget(hid);
         self.cluster.claims.remove(hid);
+        self.cluster.moves.arrived(hid);
     }
 
     /// Only the home expires, and only under the lease; a command that comes before the sweep finds nothing

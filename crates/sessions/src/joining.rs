@@ -112,7 +112,9 @@ impl Sessions {
 
     /// The replicator lacks the state to which a change was made: it gets it whole.
     pub(crate) fn on_lacks(&self, hid: Hid, from: NodeId, now: Ms, effects: &mut Effects) {
-        if self.cluster.copies.owed_by(from).contains(&hid) {
+        // of a session that has gone to another home the new one sends copies
+        let own = self.list.get(hid).is_some_and(|row| row.home == self.config.own);
+        if own && self.cluster.copies.owed_by(from).contains(&hid) {
             self.send_copy(hid, from, now, effects);
         }
     }

@@ -41,6 +41,7 @@ impl Sessions {
                 self.settle_changes(clock, effects);
             }
         }
+        self.go_on_leaving(clock, effects);
         Ok(())
     }
 
@@ -75,8 +76,8 @@ impl Sessions {
             Record::Renamed { hid, life, to, id } => {
                 self.renames.insert(hid, Renamed { life, to: to.into(), id: id.into() });
             }
-            Record::Claim { kind, hid, life, epoch, flags, has_state } => {
-                let claim = ClaimOf { kind, life, epoch, flags, has_state };
+            Record::Claim { kind, hid, life, epoch, flags, state } => {
+                let claim = ClaimOf { kind, life, epoch, flags, state };
                 self.on_claim(hid, from, claim, effects);
             }
             Record::Vote { hid, life, epoch, copy } => {
@@ -86,6 +87,9 @@ impl Sessions {
                 self.on_overruled(clock, (hid, life, epoch), from, winner, effects);
             }
             Record::Orphan { row, copy, writes } => self.on_orphan(clock, row, copy, writes, effects),
+            Record::Give { hid, life, epoch } => self.on_give(clock, from, (hid, life, epoch), effects),
+            Record::CopiesAsk { number } => self.on_copies_ask(from, number),
+            Record::CopiesDone { number } => self.cluster.moves.on_copies_done(from, number),
             other => self.on_copy_or_question(clock, from, bucket, other, effects),
         }
     }
@@ -214,8 +218,10 @@ impl Sessions {
     }
 
     fn on_touched(&mut self, clock: Clock, from: Home, hid: Hid, life: crate::stamp::Stamp, left: i64) {
+        // of an old home: it gives the session to us
+        let claims = self.cluster.claims.get(hid).is_some_and(|claim| claim.life == life);
         let of_home = self.list.get(hid).is_some_and(|row| row.home == from && row.life == life);
-        if let Some(key) = self.states.find(hid).filter(|_| of_home) {
+        if let Some(key) = self.states.find(hid).filter(|_| of_home || claims) {
             let deadline = Deadline::from_left(clock.ms(), left).max(self.states.get(key).deadline());
             self.states.touch(key, deadline);
         }

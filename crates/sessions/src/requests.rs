@@ -13,6 +13,7 @@ use crate::fields::{Damage, Take};
 use crate::hid::{Hid, Place};
 use crate::list::Row;
 use crate::pending::{Caller, Waiting, Waits};
+use crate::planted::Planted;
 use crate::record::{NOBODY, Record, WriteId};
 use crate::rules::Rule;
 use crate::sessions::Sessions;
@@ -164,7 +165,10 @@ impl Sessions {
     /// hot.
     fn answers_here(&self, hid: Hid) -> bool {
         let here = |row: Row| row.home == self.config.own && !row.flags.waits();
-        self.has_lease() && self.list.get(hid).is_none_or(here) && !self.cluster.copies.lacks(hid)
+        let row = self.list.get(hid);
+        let lease = self.has_lease() || row.is_none() && self.bug.is(Planted::NilWithoutLease);
+        let copied = !self.cluster.copies.lacks(hid) || self.bug.is(Planted::UncopiedRead);
+        lease && row.is_none_or(here) && copied
     }
 
     /// True while it may say something: it has membership's lease, and every counted peer has told its map.
@@ -278,7 +282,7 @@ impl Sessions {
         }
         if let Some(command) = call.reads() {
             // what is shown must not be lost (S6)
-            if self.cluster.copies.lacks(call.hid) {
+            if self.cluster.copies.lacks(call.hid) && !self.bug.is(Planted::UncopiedRead) {
                 return Attempt::Wait(Waits::Change);
             }
             let Caller::Client(asker) = call.caller else { return Attempt::NotHome };
@@ -291,6 +295,9 @@ impl Sessions {
         let (answer, after) = self.write_here(clock, call, Some(key), effects);
         if let Some(write) = call.write.filter(|_| after != After::Birth) {
             self.note_write(call.hid, write, &answer, now);
+        }
+        if matches!(after, After::Commit(_) | After::Touch) {
+            self.note_use(call, key, effects);
         }
         self.follow(clock, call.hid, answer, after, effects)
     }
@@ -313,13 +320,14 @@ impl Sessions {
             After::Gone(life) if counted(self) => return Attempt::Wait(Waits::Gone(life, answer)),
             After::Birth => {
                 self.claim_birth(clock, hid, effects);
-                if self.cluster.claims.get(hid).is_some() {
+                if self.cluster.claims.get(hid).is_some() && !self.bug.is(Planted::CreateAnsweredEarly) {
                     return Attempt::Wait(Waits::Claim(answer));
                 }
             }
             After::Gone(_) | After::Nothing => {}
         }
-        match self.states.find(hid).filter(|_| self.cluster.copies.lacks(hid)) {
+        let lacks = self.cluster.copies.lacks(hid) && !self.bug.is(Planted::AckBeforeCopy);
+        match self.states.find(hid).filter(|_| lacks) {
             Some(key) => Attempt::Wait(Waits::Copied(self.states.id(key), answer)),
             None => Attempt::Done(answer),
         }

@@ -14,6 +14,7 @@ use crate::expiry::Expiry;
 use crate::gone::GoneSet;
 use crate::hid::Hid;
 use crate::list::List;
+use crate::planted::Bug;
 use crate::readers::Readers;
 use crate::renames::Renames;
 use crate::rules::Rules;
@@ -106,6 +107,7 @@ pub struct Sessions {
     pub(crate) eviction_hand: usize,
     pub(crate) wants_events: bool,
     pub(crate) cluster: Cluster,
+    pub(crate) bug: Bug,
     /// Of the turn at hand.
     pub(crate) now: Ms,
     /// What the last request was answered with, while the caller looks at it.
@@ -130,6 +132,7 @@ impl Sessions {
             eviction_hand: 0,
             wants_events: false,
             cluster: Cluster::new(config.own),
+            bug: Bug::default(),
             now: Ms(0),
             last: KeptAnswer::Nil,
             due: Vec::new(),
@@ -156,10 +159,23 @@ impl Sessions {
         self.renames.sweep(now, &self.gone);
     }
 
+    /// Plants a bug.
+    #[cfg(feature = "planted")]
+    pub fn plant(&mut self, bug: crate::planted::Planted) {
+        self.bug.planted = Some(bug);
+        self.cluster.members.plant(self.bug);
+    }
+
     /// Sessions of a database, of the whole cluster, in this shard's buckets.
     #[must_use]
     pub fn count(&self, database: Database) -> u64 {
         self.list.count(database)
+    }
+
+    /// Rows that name that node as home.
+    #[must_use]
+    pub fn count_at(&self, home: Home) -> usize {
+        self.list.iter().filter(|(_, row)| row.home == home).count()
     }
 
     /// Entries of the list, of gone sessions and of states that are held.

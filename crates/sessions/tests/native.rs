@@ -5,7 +5,8 @@ use leveret_model::session::{
 };
 use leveret_model::{Boot, Instant, NodeId, Seed, ShardId};
 use leveret_sessions::{
-    Asker, Clock, Config, Effects, Home, Place, RenameStep, Renaming, Request, Rules, Sessions,
+    Asker, Clock, Config, Effects, Home, Image, Place, RenameStep, Renaming, Request, Rules, Sessions,
+    image_head,
 };
 
 struct Node {
@@ -232,6 +233,35 @@ fn a_renamed_session_is_under_the_new_key_and_the_old_one_leads_nowhere() {
     assert!(matches!(answer, Ok(Some(KeptAnswer::List(_)))));
     let loaded = node.load("s:new", "");
     assert_eq!((loaded.pairs, loaded.user), (vec!["a=0".to_owned(), "b=1".to_owned()], "hare".to_owned()));
+}
+
+#[test]
+fn an_image_keeps_attributes_and_where_renamed_sessions_are() {
+    let mut node = Node::new();
+    let (token, _) = node.committed("s:old", "- 1 NEW PX 60000 USER hare SET 2 a 0 b 0");
+    let answer = node.rename("s:old", "s:new", "r1", RenameForm::Native);
+    let mut records = Vec::new();
+    let count = node.sessions.append_image(CLOCK, &mut records);
+    assert_eq!(count, 3, "a session, a gone entry, a rename");
+    let file = [&image_head(CLOCK.unix_ms(), NodeId(1), count)[..], &records].concat();
+    let mut next = Node::new();
+    let image = Image::read(&file).expect("an image");
+    assert_eq!(next.sessions.take_image(CLOCK, &image), Ok(1));
+    assert!(
+        matches!(next.rename("s:old", "s:new", "r1", RenameForm::Native), KeptAnswer::Bytes(_)),
+        "a repeat"
+    );
+    let KeptAnswer::Moved(request) = next.commit("s:old", &format!("{token} 2 SET 1 c 1")) else {
+        panic!("it is not sent on")
+    };
+    let moved = next.sessions.on_request_bytes(CLOCK, Asker::default(), &request, &mut next.effects);
+    assert!(matches!(moved, Ok(Some(KeptAnswer::List(_)))));
+    // the epoch is another one: whoever had the token of before the stop is told everything
+    let since = next.load("s:new", &text(&answer));
+    assert_eq!(
+        (since.form.as_str(), since.pairs.as_slice()),
+        ("full", &["a=0", "b=0", "c=1"].map(str::to_owned)[..])
+    );
 }
 
 #[test]

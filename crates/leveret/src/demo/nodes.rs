@@ -83,6 +83,8 @@ pub(super) struct Node {
     pub(super) amqp: SocketAddr,
     /// Where other nodes connect.
     pub(super) cluster: SocketAddr,
+    /// Where RESP clients connect, if sessions are on.
+    pub(super) sessions: Option<SocketAddr>,
     /// From exec to the last line of the banner.
     pub(super) took: Duration,
     /// Other nodes that it had joined by then.
@@ -118,6 +120,11 @@ impl Nodes {
 
     /// Starts the next node with the cluster addresses of some others.
     pub(super) fn start(&mut self, seeds: &[SocketAddr]) -> Result<Starting> {
+        self.start_with(seeds, &[])
+    }
+
+    /// The same with more flags.
+    pub(super) fn start_with(&mut self, seeds: &[SocketAddr], more: &[&str]) -> Result<Starting> {
         self.started += 1;
         let number = self.started;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
@@ -133,6 +140,7 @@ impl Nodes {
         for seed in seeds.iter().filter(|_| self.names.is_none()) {
             command.args(["--seed", &seed.to_string()]);
         }
+        command.args(more);
         // What the user set up for nodes of their own is not for these.
         for (variable, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LEVERET_"))
@@ -298,7 +306,7 @@ impl Starting {
     /// Reads the banner to its end.
     pub(super) fn ready(self, deadline: Instant) -> Result<Node> {
         let number = self.number;
-        let (mut amqp, mut cluster, mut joined) = (None, None, 0);
+        let (mut amqp, mut cluster, mut sessions, mut joined) = (None, None, None, 0);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = self.lines.recv_timeout(left).map_err(|error| match error {
@@ -309,6 +317,8 @@ impl Starting {
                 amqp = Some(address.parse().with_context(|| format!("node {number} says `{line}`"))?);
             } else if let Some(address) = line.strip_prefix("listening for cluster on ") {
                 cluster = Some(address.parse().with_context(|| format!("node {number} says `{line}`"))?);
+            } else if let Some(address) = line.strip_prefix("listening for sessions on ") {
+                sessions = Some(address.parse().with_context(|| format!("node {number} says `{line}`"))?);
             } else if let Some(rest) = line.strip_prefix("joined ") {
                 joined = rest.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
             } else if line == "ready" {
@@ -318,7 +328,7 @@ impl Starting {
         let (Some(amqp), Some(cluster)) = (amqp, cluster) else {
             bail!("node {number} is ready and did not say where it listens");
         };
-        Ok(Node { number, amqp, cluster, took: self.since.elapsed(), joined })
+        Ok(Node { number, amqp, cluster, sessions, took: self.since.elapsed(), joined })
     }
 }
 

@@ -112,3 +112,15 @@ pub const SESSION_LIST_PAGE: usize = 2_000;
 pub const SESSION_ADMIN_WAIT: Duration = Duration::from_secs(8);
 /// Set in the part of a record whose bytes are a question between nodes about all keys, or its answer.
 pub const SESSION_QUESTION: u8 = 0x80;
+/// Sessions of a part that a leaving node gives away at once: each is at rest for a few ms meanwhile.
+pub const SESSION_MOVES_AT_ONCE: usize = 512;
+/// A session that was given away and did not arrive is given away again after this, perhaps to another node.
+pub const SESSION_MOVE_AGAIN: Duration = Duration::from_millis(500);
+/// A session that moved to where it is used stays there so long at least.
+pub const SESSION_MOVE_REST: Duration = Duration::from_secs(1);
+/// Sessions of a part that are remembered as just moved; beyond it none moves to where it is used.
+pub const SESSION_MOVES_NOTED_MAX: usize = 4_096;
+/// A leaving node looks so often whether something is at home with it still.
+pub const SESSION_LEAVE_LOOK: Duration = Duration::from_millis(20);
+/// What a leaving node has to hand its sessions over; what is here then stays, and is said.
+pub const SESSION_LEAVE_WITHIN: Duration = Duration::from_secs(10);

@@ -13,12 +13,13 @@ use crate::client_ports::bind_client_ports;
 use crate::control_thread::ToControl;
 use crate::leave_desk::{LeaveStage, Waiters};
 use crate::registries::ToRegistry;
+use crate::session_leave;
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
 impl Node {
-    /// No new client is let in, and every queue goes to another node, within that time. Gives how it ended;
-    /// nothing if it is to stop before.
+    /// No new client is let in, and every queue and session goes to another node, within that time. Gives how
+    /// it ended for queues; nothing if it is to stop before.
     #[must_use]
     pub fn leave(&self, within: Duration, stop: &Receiver<()>) -> Option<Left> {
         self.leaves.desk.set(LeaveStage::Leaving);
@@ -32,6 +33,7 @@ impl Node {
         wait_for_all(&closed, Instant::now() + limits::STOP_ACCEPTING_WAIT);
         let (to, left) = bounded(1);
         self.control.send(ToControl::Leave { within, to });
+        let sessions = self.session_listen.map(|_| session_leave::begin(&self.shards));
         let how = loop {
             select! {
                 recv(left) -> left => break left.ok(),
@@ -49,6 +51,9 @@ impl Node {
         };
         if !matches!(how, Some(Left::TakenBack { .. })) {
             self.leaves.desk.set(LeaveStage::Closing);
+            if let Some(sessions) = sessions.filter(|_| how.is_some()) {
+                sessions.end(&self.shards, &self.image, stop);
+            }
         }
         how
     }
@@ -73,6 +78,7 @@ impl Node {
         if in_time.recv_timeout(limits::ADMIN_WAIT) != Ok(true) {
             return Err("too late: its last queue is gone to another node".to_owned());
         }
+        session_leave::take_back(&self.shards);
         self.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::Listeners(listeners));
         self.registries.tell(&ToRegistry::Ready);
         // asked for while a signal had begun the leave: that is taken back too

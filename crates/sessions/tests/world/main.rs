@@ -10,14 +10,17 @@ mod bounds;
 mod clients;
 mod expiry;
 mod gone_stays;
+mod left_empty;
 mod lists_agree;
 mod merge_exact;
 mod merging;
 mod no_false_nil;
 mod nodes;
 mod one_home;
+mod planted;
 
 use leveret_model::{Seed, SplitMix};
+use leveret_sessions::Planted;
 
 use clients::Clients;
 use merging::Merging;
@@ -36,22 +39,26 @@ const FAULTS_MS: u64 = 60_000;
 /// Milliseconds behind it in which everything heals.
 const CALM_MS: u64 = 8_000;
 
-fn run(seed: u64, faults: bool) -> Result<(), String> {
+fn run(seed: u64, faults: bool, bug: Option<Planted>) -> Result<(), String> {
     let mut log = Vec::new();
-    run_with(seed, faults, &mut log).map_err(|broken| format!("{broken}\nfaults: {log:#?}"))
+    run_with(seed, faults, bug, &mut log).map_err(|broken| format!("{broken}\nfaults: {log:#?}"))
 }
 
-fn run_with(seed: u64, faults: bool, log: &mut Vec<String>) -> Result<(), String> {
+fn run_with(seed: u64, faults: bool, bug: Option<Planted>, log: &mut Vec<String>) -> Result<(), String> {
     let mut random = SplitMix::new(Seed(seed));
-    let (nodes, clients) = (Nodes::new(Seed(seed)), Clients::new(random.next_u64()));
+    let (nodes, clients) = (Nodes::new(Seed(seed), bug), Clients::new(random.next_u64()));
     let mut run = Run { nodes, clients, merging: Merging::new(seed ^ 0xa77), random };
-    let mut next_fault = 3_000;
+    let (mut next_fault, mut next_break) = (3_000, 2_000);
     while run.nodes.now_ms() < FAULTS_MS + CALM_MS {
         let now = run.nodes.now_ms();
         if faults && now >= next_fault && now < FAULTS_MS {
             let fault = Fault::draw(&mut run.random);
             run.nodes.begin(fault);
             next_fault = now + 7_000 + run.random.below(4_000);
+        }
+        if faults && now >= next_break && now < FAULTS_MS {
+            run.nodes.break_a_link(&mut run.random);
+            next_break = now + 500 + run.random.below(1_500);
         }
         if now < FAULTS_MS + CALM_MS / 2 {
             run.clients.ask(&mut run.nodes);
@@ -78,19 +85,20 @@ fn run_with(seed: u64, faults: bool, log: &mut Vec<String>) -> Result<(), String
     expiry::check(record)?;
     merge_exact::check(run.merging.record())?;
     answers::check(record)?;
+    left_empty::check(&run.nodes)?;
     lists_agree::check(&run.nodes, &run.clients)
 }
 
 #[test]
 fn promises_hold_without_faults() {
     for seed in 0..6 {
-        run(seed, false).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+        run(seed, false, None).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
     }
 }
 
 #[test]
 fn promises_hold_under_faults() {
     for seed in 100..140 {
-        run(seed, true).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
+        run(seed, true, None).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
     }
 }

@@ -125,6 +125,7 @@ impl Shard {
         let mut report = SessionReport {
             connections: room.clients.count(),
             unknown_commands: room.parts.unknown_commands(),
+            handover: room.parts.handover(),
             ..SessionReport::default()
         };
         for sizes in room.parts.machines().iter().map(Sessions::sizes) {
