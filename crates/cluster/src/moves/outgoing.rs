@@ -124,8 +124,12 @@ impl Control {
     /// The shard serves again.
     pub(super) fn on_move_failed(&mut self, now: Instant, id: QueueId, attempt: MoveAttempt) {
         if let Some(outgoing) = self.moves.outgoing.get(&id).filter(|outgoing| outgoing.attempt == attempt) {
-            let to = outgoing.to;
+            let (to, stage) = (outgoing.to, outgoing.stage);
             self.say(to, id, attempt, MoveStep::Abort);
+            if stage == OutgoingStage::Handing {
+                // it was the copy that failed, if the shard has not heard of the hand-over yet
+                self.order(id, attempt, MoveOrder::Cancel);
+            }
             return self.give_up(now, id);
         }
         self.on_opening_failed(id, attempt);
