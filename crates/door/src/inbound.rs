@@ -5,10 +5,13 @@ mod body_end;
 mod opening;
 mod watched_stream;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use hyper::StatusCode;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -93,18 +96,34 @@ async fn open(proxy: &Rc<Proxy>, mut stream: TcpStream, peer: SocketAddr, tls: O
     }
 }
 
+/// Ends if nothing was asked in that time. The pings of HTTP/2 begin with its preface, which may never come.
+async fn owes_a_request(asked: &Cell<bool>, within: Duration) {
+    tokio::time::sleep(within).await;
+    if asked.get() {
+        std::future::pending::<()>().await;
+    }
+}
+
 async fn speak<S>(proxy: &Rc<Proxy>, stream: S, client: Client, phase: Phase, is_http2: bool)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let client = Rc::new(client);
     let of_requests = (Rc::clone(proxy), phase.clone());
+    let asked = Rc::new(Cell::new(false));
+    let asks = Rc::clone(&asked);
     let service = service_fn(move |request| {
         let ((proxy, phase), client) = (of_requests.clone(), Rc::clone(&client));
         phase.request_begins();
+        asks.set(true);
         async move {
             let response = proxy::serve(proxy, client, request).await;
-            response.map(|response| response.map(|body| Ending::new(body, phase)))
+            response.map(|response| {
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    phase.becomes_tunnel();
+                }
+                response.map(|body| Ending::new(body, phase))
+            })
         }
     });
     let timeouts = &proxy.shared.config.timeouts;
@@ -122,6 +141,7 @@ where
         tokio::select! {
             biased;
             _ = connection.as_mut() => {}
+            () = owes_a_request(&asked, timeouts.client_head) => {}
             () = stopping => {
                 connection.as_mut().graceful_shutdown();
                 let _ = connection.await;

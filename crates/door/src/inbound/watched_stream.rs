@@ -21,6 +21,8 @@ pub(crate) struct Phase(Arc<AtomicU8>);
 const IDLE: u8 = 0;
 const HEAD: u8 = 1;
 const REQUEST: u8 = 2;
+/// After 101 the bytes are the application's: no head comes any more.
+const TUNNEL: u8 = 3;
 
 impl Phase {
     /// A new connection owes its first head.
@@ -33,9 +35,14 @@ impl Phase {
         self.0.store(REQUEST, Ordering::Relaxed);
     }
 
-    /// Its response is out.
+    /// Its response is out, unless that made a tunnel of the connection.
     pub(crate) fn request_ends(&self) {
-        self.0.store(IDLE, Ordering::Relaxed);
+        let _ = self.0.compare_exchange(REQUEST, IDLE, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// The connection is upgraded.
+    pub(crate) fn becomes_tunnel(&self) {
+        self.0.store(TUNNEL, Ordering::Relaxed);
     }
 
     /// From now on the stream is not watched; what comes out is for those who tell of requests, and tells

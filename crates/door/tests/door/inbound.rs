@@ -173,6 +173,38 @@ fn a_head_that_takes_too_long_ends_its_connection_and_idle_ones_stay() {
     assert_eq!(idle.ask("GET / HTTP/1.1\r\nHost: s\r\n\r\n").status, 200);
 }
 
+/// After 101 no head is due, however long the client is silent between two of its messages.
+#[test]
+fn a_tunnel_outlives_the_time_of_a_head() {
+    let timeouts = Timeouts { client_head: Duration::from_millis(300), ..config().timeouts };
+    let house = House::open(DoorConfig { timeouts, ..config() });
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    house.announce("a", 1, listener.local_addr().expect("an address"), State::Ready);
+    let mut client = house.client();
+    client.write("GET /ws HTTP/1.1\r\nHost: s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let (instance, _) = listener.accept().expect("the door connects");
+    let mut instance = Client::over(instance);
+    instance.head();
+    instance.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    client.head();
+    client.write("one\r\n");
+    assert_eq!(instance.line(), "one\r\n");
+    // each of them has as long as a head may take, one after the other
+    assert!(house.client().is_closed() && house.client().is_closed());
+    client.write("two\r\n");
+    assert_eq!(instance.line(), "two\r\n");
+}
+
+#[test]
+fn a_client_of_http2_that_asks_for_nothing_has_the_time_of_a_head() {
+    let timeouts = Timeouts { client_head: Duration::from_millis(300), ..config().timeouts };
+    let house = House::open(DoorConfig { timeouts, ..config() });
+    let mut silent = house.client();
+    // its preface, and settings that change nothing
+    silent.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0");
+    assert!(silent.is_closed());
+}
+
 #[test]
 fn a_door_of_its_own_cookie_brings_a_session_back_to_its_instance() {
     let shop = ServiceName::new("shop").expect("a name");
