@@ -16,7 +16,7 @@ use crate::client_info::ClientInfo;
 use crate::command::{arity_fits, lookup, lookup_sub};
 use crate::decode::{Allowed, Arguments, Decoded, Decoder};
 use crate::encode::{self, Protocol};
-use crate::entry::Keys;
+use crate::entry::{Keys, Right};
 use crate::host::{Host, Ticket};
 use crate::keys;
 use crate::login_state::{LoginState, PendingLogin};
@@ -223,6 +223,12 @@ impl Connection {
         };
         if key.len() > limits::SESSION_KEY_BYTES_MAX {
             return self.error(step.out, &texts::KEY_TOO_LONG);
+        }
+        // a load that also touches writes
+        if let KeyCommand::Load { touch_ms: Some(_), .. } = command
+            && !step.host.permits(Right::Write)
+        {
+            return self.reject(step, &texts::no_permission(id.entry()));
         }
         let ticket = self.replies.next_ticket();
         match step.host.execute(ticket, self.database, key, &command) {

@@ -40,7 +40,7 @@ impl Sessions {
         let left = leave.todo.len() + self.cluster.moves.given.len();
         let alone = self.cluster.members.replicator(self.config.own.node, self.first_bucket()).is_none();
         let over = left == 0 && leave.awaited.as_ref().is_some_and(Vec::is_empty);
-        Handover { left, given: leave.found - left, over, alone }
+        Handover { left, given: leave.found.saturating_sub(left), over, alone }
     }
 
     /// Gives away what is here, up to a bound at once.
