@@ -13,8 +13,8 @@ use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded, select};
 use leveret_model::limits;
 use leveret_server::{
-    ClientRules, DefaultUser, Discovery, DnsUpdate, Ending, JoinReport, Left, Node, NodeConfig, Peer,
-    SessionRules, SessionSettings,
+    ClientRules, DefaultUser, Discovery, DnsUpdate, Ending, JoinReport, LeaveBy, Left, Node, NodeConfig,
+    Peer, SessionRules, SessionSettings,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -65,9 +65,12 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let stop = stop_signal().context("signals cannot be handled")?;
     let leave_window = settings.leave_window;
     let node = Node::start(&node_config(settings, default_user, secret, dns_update))?;
-    let served = serve_until_left(&node, &data_dir, &seeds, &stop);
+    let mut served = serve_until_left(&node, &data_dir, &seeds, &stop);
     if let Ok(Some(_)) = served {
         node.close_clients(leave_window, &stop);
+    }
+    if let Ok(Some(Left::Empty)) = served {
+        served = Ok(node.leave_rest(&stop));
     }
     let waiters = node.waiters();
     // also after an error: the node's threads log nothing any more when its reason is said
@@ -117,13 +120,13 @@ fn serve_until_left(
     }
     loop {
         // both senders live as long as the node
-        let within = select! {
-            recv(stop) -> _ => limits::LEAVE_WITHIN,
-            recv(node.leave_asked()) -> within => within?,
+        let (within, by) = select! {
+            recv(stop) -> _ => (limits::LEAVE_WITHIN, LeaveBy::Signal),
+            recv(node.leave_asked()) -> within => (within?, LeaveBy::Operator),
         };
         let seconds = within.as_secs();
         tracing::info!(seconds, "leaving: queues go to other nodes; a second signal stops at once");
-        match node.leave(within, stop) {
+        match node.leave(within, by, stop) {
             Some(Left::TakenBack { queues }) => {
                 tracing::info!(queues, "the leave was taken back: clients are let in again");
             }

@@ -57,7 +57,7 @@ pub use join_report::{JoinReport, Peer};
 pub use leave_desk::{Ending, Waiters};
 pub use leveret_cluster::Left;
 pub use leveret_sessions::{RuleError as SessionRuleError, Rules as SessionRules};
-pub use node::Node;
+pub use node::{LeaveBy, Node};
 pub use node_config::{ClientRules, Discovery, DnsUpdate, NodeConfig, SessionSettings};
 pub use source_network::SourceNetwork;
 pub use start_error::StartError;

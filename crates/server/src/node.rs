@@ -2,6 +2,8 @@
 
 mod leave;
 
+pub use self::leave::LeaveBy;
+
 use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener as StdUnixListener;

@@ -31,6 +31,11 @@ pub const LEAVE_WAITERS_MAX: usize = ADMIN_CONNECTIONS_MAX / 2;
 pub const LEAVE_TOLD_EVERY: Duration = Duration::from_millis(500);
 /// Time that a node that has left has to tell those who wait how it ended. Then its process ends.
 pub const LEAVE_TOLD_WAIT: Duration = Duration::from_secs(1);
+/// Time for the answer to who wants to take a leave back: its records and its listening sockets may have to go
+/// first.
+pub const CANCEL_LEAVE_WAIT: Duration = Duration::from_secs(8);
+/// Time that a node has to hand over what clients declared while they were closed. Few do.
+pub const LEAVE_REST_WITHIN: Duration = Duration::from_secs(10);
 /// Time that the first shard has to close the listening sockets. Then the leave goes on.
 pub const STOP_ACCEPTING_WAIT: Duration = Duration::from_secs(1);
 /// How often a connection that waits for memory and holds deliveries is read a little, for its acks make room.

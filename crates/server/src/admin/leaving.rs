@@ -148,7 +148,7 @@ impl Admin {
         }
         let (to, answer) = bounded(1);
         let _ = self.leave.cancel.try_send(to);
-        match answer.recv_timeout(limits::ADMIN_WAIT) {
+        match answer.recv_timeout(limits::CANCEL_LEAVE_WAIT) {
             Ok(Ok(())) => {
                 json!({ "staying": true, "queues": self.holding().map(|holding| holding.queues) })
             }

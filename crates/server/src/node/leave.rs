@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded, select};
 use leveret_cluster::Left;
 use leveret_model::limits;
+use tracing::info;
 
 use super::Node;
 use crate::accept::{ACCEPTOR, Listening};
@@ -17,11 +18,22 @@ use crate::session_leave;
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
+/// Who began a leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaveBy {
+    /// `leveret leave`.
+    Operator,
+    /// SIGTERM or SIGINT.
+    Signal,
+}
+
 impl Node {
     /// No new client is let in, and every queue and session goes to another node, within that time. Gives how
-    /// it ended for queues; nothing if it is to stop before.
+    /// it ended for queues; nothing if it is to stop before. A signal joins what an operator began; the next
+    /// one, or the second where a signal began it, stops the node.
     #[must_use]
-    pub fn leave(&self, within: Duration, stop: &Receiver<()>) -> Option<Left> {
+    pub fn leave(&self, within: Duration, by: LeaveBy, stop: &Receiver<()>) -> Option<Left> {
+        self.refuse_cancels();
         self.leaves.desk.set(LeaveStage::Leaving);
         // first, so that nobody is sent here meanwhile
         self.registries.withdraw();
@@ -34,10 +46,14 @@ impl Node {
         let (to, left) = bounded(1);
         self.control.send(ToControl::Leave { within, to });
         let sessions = self.session_listen.map(|_| session_leave::begin(&self.shards));
+        let mut by = by;
         let how = loop {
             select! {
                 recv(left) -> left => break left.ok(),
-                recv(stop) -> _ => break None,
+                recv(stop) -> _ => match std::mem::replace(&mut by, LeaveBy::Signal) {
+                    LeaveBy::Operator => info!("leaving already, as an operator asked; a second signal stops at once"),
+                    LeaveBy::Signal => break None,
+                },
                 recv(self.leaves.cancel_asked) -> asked => {
                     let Ok(asked) = asked else { break None };
                     let stayed = self.stay();
@@ -51,11 +67,30 @@ impl Node {
         };
         if !matches!(how, Some(Left::TakenBack { .. })) {
             self.leaves.desk.set(LeaveStage::Closing);
+            self.refuse_cancels();
             if let Some(sessions) = sessions.filter(|_| how.is_some()) {
                 sessions.end(&self.shards, &self.image, stop);
             }
         }
         how
+    }
+
+    /// What clients declared here while they were closed goes to other nodes too. None of them is left now.
+    #[must_use]
+    pub fn leave_rest(&self, stop: &Receiver<()>) -> Option<Left> {
+        let (to, left) = bounded(1);
+        self.control.send(ToControl::Leave { within: limits::LEAVE_REST_WITHIN, to });
+        select! {
+            recv(left) -> left => left.ok(),
+            recv(stop) -> _ => None,
+        }
+    }
+
+    /// Who asked too late to take a leave back hears it; nobody's question stays for the next leave.
+    fn refuse_cancels(&self) {
+        while let Ok(asked) = self.leaves.cancel_asked.try_recv() {
+            let _ = asked.try_send(Err("too late: this leave is over".to_owned()));
+        }
     }
 
     /// Somebody asks over the admin socket that the node leaves, within that time.
