@@ -108,6 +108,10 @@ impl<'a> CopyOf<'a> {
         if place.hid() != hid {
             return Err(Damage::Value("hid"));
         }
+        // a state keeps its database among its flags
+        if place.database != flags.database() {
+            return Err(Damage::Value("flags"));
+        }
         let body = match take.u8()? {
             UNCHANGED => Body::Unchanged,
             STRING => Body::Whole(Content::String(take.long()?)),
