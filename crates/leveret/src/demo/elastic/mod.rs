@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use leveret_model::limits;
 
 mod board;
 mod book;
@@ -34,8 +35,6 @@ use crate::demo::pause;
 const NODE_WAIT: Duration = Duration::from_secs(10);
 /// Until messages have come through, or queues have moved.
 const STEP_WAIT: Duration = Duration::from_secs(5);
-/// Between two requests to balance.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Until the last confirmed message has arrived; what has not by then counts as lost.
 const ARRIVAL_WAIT: Duration = Duration::from_secs(2);
 /// Messages that come through each busy queue before the story goes on.
@@ -244,22 +243,19 @@ impl Story {
     /// Each node gives what it has above the mean. That happens by itself after some seconds of calm.
     fn balance(&mut self) -> Result<()> {
         let (began, deadline) = (Instant::now(), self.narrator.within(STEP_WAIT));
-        let mut ask_at = began;
+        for node in &self.running {
+            self.nodes.ask(node, "rebalance")?;
+        }
         let all = BUSY.len() + QUIET;
-        let most = all.div_ceil(self.running.len()) + 1;
+        // what the balance tolerates: a node with so many gives nothing more
+        let mean = all.div_ceil(self.running.len());
+        let most = mean + (mean * limits::REBALANCE_ABOVE_PERCENT / 100).max(1);
         while self.board.look(&self.nodes, &self.running, &self.leaving)?.queues().any(|queues| queues > most)
         {
             ensure!(
                 Instant::now() < deadline,
                 "no node is to have more than {most} queues, and one still has"
             );
-            // a node that does not know yet that the newcomer is ready gives it nothing, and that is all
-            if Instant::now() >= ask_at {
-                ask_at = Instant::now() + ASK_AGAIN;
-                for node in &self.running {
-                    self.nodes.ask(node, "rebalance")?;
-                }
-            }
             pause(LOOK_AGAIN);
         }
         self.show()?;
