@@ -35,6 +35,8 @@ use crate::demo::pause;
 const NODE_WAIT: Duration = Duration::from_secs(10);
 /// Until messages have come through, or queues have moved.
 const STEP_WAIT: Duration = Duration::from_secs(5);
+/// Between two requests to balance.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Until the last confirmed message has arrived; what has not by then counts as lost.
 const ARRIVAL_WAIT: Duration = Duration::from_secs(2);
 /// Messages that come through each busy queue before the story goes on.
@@ -243,9 +245,7 @@ impl Story {
     /// Each node gives what it has above the mean. That happens by itself after some seconds of calm.
     fn balance(&mut self) -> Result<()> {
         let (began, deadline) = (Instant::now(), self.narrator.within(STEP_WAIT));
-        for node in &self.running {
-            self.nodes.ask(node, "rebalance")?;
-        }
+        let mut ask_at = began;
         let all = BUSY.len() + QUIET;
         // what the balance tolerates: a node with so many gives nothing more
         let mean = all.div_ceil(self.running.len());
@@ -256,6 +256,13 @@ impl Story {
                 Instant::now() < deadline,
                 "no node is to have more than {most} queues, and one still has"
             );
+            // a queue whose move failed, for want of a link to a newcomer, rests until somebody asks again
+            if Instant::now() >= ask_at {
+                ask_at = Instant::now() + ASK_AGAIN;
+                for node in &self.running {
+                    self.nodes.ask(node, "rebalance")?;
+                }
+            }
             pause(LOOK_AGAIN);
         }
         self.show()?;
