@@ -204,7 +204,7 @@ impl ShardThread {
             self.take_mail(now, &waits);
             let alone = self.take_events(&events);
             self.accept_clients(now, alone);
-            self.read_links();
+            self.read_links(now, &waits);
             self.read_sockets(now);
             self.read_sessions(now);
             if self.shard.next_deadline() <= now {

@@ -2,11 +2,11 @@
 
 use leveret_link::Batch;
 use leveret_link::sessions::SessionNumber;
-use leveret_model::{Boot, ShardAddress};
+use leveret_model::{Boot, Instant, ShardAddress};
 use tracing::field::display;
 use tracing::{info, warn};
 
-use super::{ShardThread, ToShardThread};
+use super::{ShardThread, ToShardThread, Waits};
 use crate::control_thread::ToControl;
 use crate::data_link::Lost;
 
@@ -25,9 +25,12 @@ impl ShardThread {
         }
     }
 
-    pub(super) fn read_links(&mut self) {
+    /// Reads what peers sent. A peer may send a batch because of what this node's control thread told it after it
+    /// had told this shard, so mail that is there when a batch has been read is taken before the batch.
+    pub(super) fn read_links(&mut self, now: Instant, waits: &Waits) {
         let own = self.own;
         while let Some(arrived) = self.links.read() {
+            self.take_mail(now, waits);
             match arrived {
                 Ok(arrived) if arrived.to == own.shard => {
                     if let Some((boot, session)) = self.arrivals.current(arrived.from.node) {
