@@ -177,6 +177,10 @@ impl Queues {
             // has. Others that were told to hold back may never have heard of the queue, and say nothing.
             home.awaits = home.queue().served_shards();
             home.awaits.retain(|shard| *shard != own);
+            #[cfg(feature = "planted")]
+            if self.planted == Some(crate::planted::Planted::EndlessWait) {
+                home.awaits.clone_from(&fenced);
+            }
             home.queue_mut().sleep_elsewhere(own);
             // the other home may have delivered any of them
             home.queue_mut().return_all();
