@@ -17,8 +17,8 @@ import java.util.List;
  * for nil; a simple string is {@code byte[]} too. An error reply is thrown.
  */
 final class RespConnection implements Closeable {
-    /** The longest bulk that the server sends: its largest session. */
-    private static final int BULK_BYTES_MAX = 16 * 1024 * 1024;
+    /** The longest bulk either way: the largest session of a cluster. */
+    static final int BULK_BYTES_MAX = 16 * 1024 * 1024;
     /** Elements of one array: names and values of a session with every attribute, and some. */
     private static final int ARRAY_MAX = 8_192;
     private static final int DEPTH_MAX = 8;

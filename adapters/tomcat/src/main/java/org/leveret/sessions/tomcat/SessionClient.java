@@ -10,6 +10,8 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /** The commands {@code SESSION.*} of the cluster (docs/session-commands.md), for one key each. */
 final class SessionClient {
+    /** Of all arguments of a command. */
+    private static final long COMMIT_BYTES_MAX = 32L * 1024 * 1024;
     private static final String OWN = UUID.randomUUID() + "-";
     private static final AtomicLong COUNT = new AtomicLong();
 
@@ -110,6 +112,10 @@ final class SessionClient {
             order.remove().forEach(name -> words.add(bytes(name)));
         }
         long bytes = words.stream().mapToLong(word -> word.length).sum();
+        // a node would end the connection in the middle of it
+        if (bytes > COMMIT_BYTES_MAX || words.stream().anyMatch(word -> word.length > RespConnection.BULK_BYTES_MAX)) {
+            throw new RespError("ERR a commit of " + bytes + " bytes is more than the cluster takes");
+        }
         try {
             Object answer = nodes.change(words.toArray(new byte[0][]));
             if (answer == null) {

@@ -11,12 +11,14 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 
+import jakarta.servlet.RequestDispatcher;
 import jakarta.servlet.ServletException;
 import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 
 import org.apache.catalina.Context;
+import org.apache.catalina.Lifecycle;
 import org.apache.catalina.LifecycleException;
 import org.apache.catalina.startup.Tomcat;
 import org.apache.catalina.Wrapper;
@@ -81,10 +83,15 @@ final class Farm implements AutoCloseable {
             context = tomcat.addContext("/shop", null);
             manager.setUrl("redis://" + nodes);
             context.setManager(manager);
-            Wrapper wrapper = Tomcat.addServlet(context, "pages", new Pages());
-            wrapper.setAsyncSupported(true);
-            context.addServletMappingDecoded("/*", "pages");
-            setup.apply(context, manager);
+            context.addLifecycleListener(event -> {
+                // a stop of the context forgets these
+                if (event.getType().equals(Lifecycle.BEFORE_START_EVENT)) {
+                    Wrapper wrapper = Tomcat.addServlet(context, "pages", new Pages());
+                    wrapper.setAsyncSupported(true);
+                    context.addServletMappingDecoded("/*", "pages");
+                    setup.apply(context, manager);
+                }
+            });
             tomcat.getConnector();
             tomcat.start();
         }
@@ -104,7 +111,8 @@ final class Farm implements AutoCloseable {
 
         @Override
         protected void service(HttpServletRequest request, HttpServletResponse response) throws ServletException, IOException {
-            Page page = pages.get(request.getPathInfo());
+            Object included = request.getAttribute(RequestDispatcher.INCLUDE_PATH_INFO);
+            Page page = pages.get(included == null ? request.getPathInfo() : included);
             if (page == null) {
                 response.sendError(404);
                 return;
