@@ -36,6 +36,7 @@ public class LeveretManager extends ManagerOptions {
 
     private byte[] keyPrefix = new byte[0];
     private Nodes nodes;
+    private NodeList nodeList;
     private SessionClient client;
     private AllowedClasses allowed;
     private Values values;
@@ -69,6 +70,7 @@ public class LeveretManager extends ManagerOptions {
         } catch (IOException | IllegalArgumentException e) {
             throw new LifecycleException(e.getMessage(), e);
         }
+        nodeList.refresh();
         nodes.keepTwoConnected();
         setState(LifecycleState.STARTING);
     }
@@ -76,6 +78,7 @@ public class LeveretManager extends ManagerOptions {
     private void configure() throws IOException {
         Cluster cluster = cluster();
         nodes = new Nodes(cluster.addresses().stream().map(one -> new Node(one.host(), one.port(), cluster.login())).toList(), getTimeout());
+        nodeList = new NodeList(nodes, cluster.login());
         client = new SessionClient(nodes);
         allowed = new AllowedClasses(getJavaClasses(), getContext().getLoader() == null ? getClass().getClassLoader()
                 : getContext().getLoader().getClassLoader());
@@ -129,6 +132,7 @@ public class LeveretManager extends ManagerOptions {
     @Override
     public void backgroundProcess() {
         if (getState().isAvailable()) {
+            nodeList.refresh();
             nodes.keepTwoConnected();
         }
         super.backgroundProcess();

@@ -36,6 +36,10 @@ final class Node {
         return host + ":" + port;
     }
 
+    InetSocketAddress resolved() {
+        return new InetSocketAddress(host, port);
+    }
+
     boolean isSuspect() {
         return System.nanoTime() - suspectUntil < 0;
     }
@@ -55,7 +59,7 @@ final class Node {
 
     RespConnection connect() throws IOException {
         // resolved each time, because a node that comes back may have another address
-        RespConnection connection = new RespConnection(new InetSocketAddress(host, port), CONNECT_MS);
+        RespConnection connection = new RespConnection(resolved(), CONNECT_MS);
         try {
             if (login.password() != null) {
                 byte[] password = login.password().getBytes(StandardCharsets.UTF_8);
