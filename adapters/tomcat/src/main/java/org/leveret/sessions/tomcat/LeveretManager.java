@@ -1,11 +1,15 @@
 package org.leveret.sessions.tomcat;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Pattern;
+
+import jakarta.servlet.http.HttpSessionListener;
 
 import org.apache.catalina.Context;
 import org.apache.catalina.LifecycleException;
@@ -37,6 +41,8 @@ public class LeveretManager extends ManagerOptions {
     private byte[] keyPrefix = new byte[0];
     private Nodes nodes;
     private NodeList nodeList;
+    /** Null without a listener that wants to hear of ends. */
+    private ExpiredSessions expired;
     private SessionClient client;
     private AllowedClasses allowed;
     private Values values;
@@ -72,7 +78,30 @@ public class LeveretManager extends ManagerOptions {
         }
         nodeList.refresh();
         nodes.keepTwoConnected();
+        if (getConnectedNodes().isEmpty()) {
+            log.warn("no node of the cluster can be reached: requests that use a session are answered with 503");
+        }
         setState(LifecycleState.STARTING);
+        listenForExpired();
+    }
+
+    private void listenForExpired() {
+        Object[] listeners = getContext().getApplicationLifecycleListeners();
+        if (listeners != null && Arrays.stream(listeners).anyMatch(one -> one instanceof HttpSessionListener)) {
+            expired = new ExpiredSessions(nodes, new String(keyPrefix, StandardCharsets.UTF_8), this::tellExpired, log);
+            expired.start();
+        }
+    }
+
+    void tellExpired(String id, Map<String, byte[]> values) {
+        try {
+            LeveretSession session = new LeveretSession(this);
+            session.setIdQuietly(id);
+            session.copy().fill(values);
+            session.expiredThere();
+        } catch (RuntimeException e) {
+            log.error("a listener could not be told that a session has expired", e);
+        }
     }
 
     private void configure() throws IOException {
@@ -93,6 +122,10 @@ public class LeveretManager extends ManagerOptions {
     @Override
     protected void stopInternal() throws LifecycleException {
         setState(LifecycleState.STOPPING);
+        if (expired != null) {
+            expired.close();
+            expired = null;
+        }
         awaitRequests();
         for (Session session : findSessions()) {
             passivate((LeveretSession) session);

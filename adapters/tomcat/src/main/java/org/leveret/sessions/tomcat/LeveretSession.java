@@ -212,6 +212,11 @@ public final class LeveretSession extends StandardSession {
         super.expire(notify);
     }
 
+    /** The cluster has expired it, and this JVM tells the listeners. */
+    void expiredThere() {
+        super.expire(true);
+    }
+
     @Override
     public String toString() {
         // ids are as good as passwords

@@ -13,8 +13,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * One connection that speaks RESP 2, a command at a time. An answer is {@code byte[]}, {@code Long}, {@code List}, or null
- * for nil; a simple string is {@code byte[]} too. An error reply is thrown.
+ * One connection that speaks RESP 2, or 3 after HELLO, a command at a time. An answer is {@code byte[]}, {@code Long}, {@code List}, or
+ * null for nil; a simple string is {@code byte[]} too, a map the list of its names and values, a push a list. An error reply is thrown.
  */
 final class RespConnection implements Closeable {
     /** The longest bulk either way: the largest session of a cluster. */
@@ -127,8 +127,12 @@ final class RespConnection implements Closeable {
                 return number(line);
             case '$':
                 return bulk(number(line));
-            case '*':
+            case '*', '>':
                 return array(number(line), depth);
+            case '%':
+                return array(2 * number(line), depth);
+            case '_':
+                return null;
             default:
                 throw new IOException("this is not RESP: a reply begins with byte " + kind);
         }

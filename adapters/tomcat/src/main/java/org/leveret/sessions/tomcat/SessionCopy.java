@@ -128,6 +128,19 @@ final class SessionCopy {
         return session.getMaxInactiveInterval() * 1_000L;
     }
 
+    /** Takes over the last state of a session that is no more. */
+    void fill(Map<String, byte[]> values) {
+        wire.lock();
+        try {
+            apply(new SessionClient.Loaded(token, 0, true, values, List.of()));
+            created = true;
+            gone = true;
+            session.begin(session.getIdInternal(), timeoutMs());
+        } finally {
+            wire.unlock();
+        }
+    }
+
     private void apply(SessionClient.Loaded loaded) {
         List<String> removed = new ArrayList<>(loaded.removed());
         if (loaded.full()) {

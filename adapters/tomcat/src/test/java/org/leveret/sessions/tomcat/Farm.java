@@ -81,7 +81,14 @@ final class Farm implements AutoCloseable {
             tomcat.setHostname("localhost");
             tomcat.getHost().setAppBase(".");
             context = tomcat.addContext("/shop", null);
-            manager.setUrl("redis://" + nodes);
+            // the two ways to say who and where
+            if (a == null) {
+                manager.setNodes(nodes);
+                manager.setUser("guest");
+                manager.setPasswordFile(Files.writeString(Files.createTempFile("leveret-tomcat-", ".password"), "guest\n").toString());
+            } else {
+                manager.setUrl("redis://guest:guest@" + nodes + "/0");
+            }
             context.setManager(manager);
             context.addLifecycleListener(event -> {
                 // a stop of the context forgets these

@@ -8,6 +8,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -226,6 +229,39 @@ class MergeTest {
         assertEquals("null", read(farm.a, browser, "start"));
         assertEquals(browser.get(farm.b, "/times"), browser.get(farm.a, "/times"));
         assertTrue(browser.get(farm.a, "/times").startsWith("77 "));
+    }
+
+    @Test
+    void requestsInParallelOnBothTomcatsEachKeepTheirAttribute() throws Exception {
+        int writers = 8;
+        int rounds = 7; // the cluster takes 64 changes of a session in 10 s from other nodes
+        farm.page("/count", (request, response) -> {
+            String name = request.getParameter("name");
+            Integer count = (Integer) request.getSession().getAttribute(name);
+            request.getSession().setAttribute(name, count == null ? 1 : count + 1);
+        });
+        Browser browser = new Browser();
+        browser.get(farm.a, "/set?name=start&value=1");
+        ExecutorService pool = Executors.newFixedThreadPool(writers);
+        List<Future<?>> running = new ArrayList<>();
+        for (int writer = 0; writer < writers; writer++) {
+            int own = writer;
+            running.add(pool.submit(() -> {
+                for (int round = 0; round < rounds; round++) {
+                    var answer = new Browser(browser.id).fetch((own + round) % 2 == 0 ? farm.a : farm.b, "/count?name=w" + own);
+                    assertEquals(200, answer.statusCode());
+                }
+                return null;
+            }));
+        }
+        for (Future<?> one : running) {
+            one.get();
+        }
+        pool.shutdown();
+        for (int writer = 0; writer < writers; writer++) {
+            assertEquals(Integer.toString(rounds), read(farm.a, browser, "w" + writer));
+            assertEquals(Integer.toString(rounds), read(farm.b, browser, "w" + writer));
+        }
     }
 
     @Test

@@ -13,8 +13,20 @@ import java.util.concurrent.CountDownLatch;
 import javax.management.MBeanServer;
 import javax.management.ObjectName;
 
+import jakarta.servlet.ServletContextEvent;
+import jakarta.servlet.ServletContextListener;
+import jakarta.servlet.http.HttpSession;
 import jakarta.servlet.http.HttpSessionEvent;
 import jakarta.servlet.http.HttpSessionListener;
+
+import jakarta.websocket.DeploymentException;
+import jakarta.websocket.Endpoint;
+import jakarta.websocket.EndpointConfig;
+import jakarta.websocket.HandshakeResponse;
+import jakarta.websocket.Session;
+import jakarta.websocket.server.HandshakeRequest;
+import jakarta.websocket.server.ServerContainer;
+import jakarta.websocket.server.ServerEndpointConfig;
 
 import org.apache.catalina.realm.GenericPrincipal;
 import org.apache.catalina.realm.RealmBase;
@@ -22,6 +34,7 @@ import org.apache.tomcat.util.descriptor.web.ErrorPage;
 import org.apache.tomcat.util.descriptor.web.LoginConfig;
 import org.apache.tomcat.util.descriptor.web.SecurityCollection;
 import org.apache.tomcat.util.descriptor.web.SecurityConstraint;
+import org.apache.tomcat.websocket.server.WsSci;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -40,6 +53,8 @@ class RequestsTest {
             page.setErrorCode(404);
             page.setLocation("/error-page");
             context.addErrorPage(page);
+            context.addServletContainerInitializer(new WsSci(), null);
+            context.addApplicationListener(Sockets.class.getName());
             context.setRealm(new OneUser());
             context.setLoginConfig(new LoginConfig("FORM", null, "/login-page", "/login-failed"));
             context.addSecurityRole("staff");
@@ -64,6 +79,25 @@ class RequestsTest {
                 }
             });
         });
+    }
+
+    /** Adds the endpoint; its handshake changes the session. */
+    public static final class Sockets implements ServletContextListener {
+        @Override
+        public void contextInitialized(ServletContextEvent event) {
+            var container = (ServerContainer) event.getServletContext().getAttribute(ServerContainer.class.getName());
+            var configurator = new ServerEndpointConfig.Configurator() {
+                @Override
+                public void modifyHandshake(ServerEndpointConfig config, HandshakeRequest request, HandshakeResponse response) {
+                    ((HttpSession) request.getHttpSession()).setAttribute("socket", "upgraded");
+                }
+            };
+            try {
+                container.addEndpoint(ServerEndpointConfig.Builder.create(Echo.class, "/socket").configurator(configurator).build());
+            } catch (DeploymentException e) {
+                throw new IllegalStateException(e);
+            }
+        }
     }
 
     private static final class OneUser extends RealmBase {
@@ -198,6 +232,34 @@ class RequestsTest {
         assertEquals("4", read(farm.a, browser, "dispatched"));
     }
 
+    /** Sets what it is sent, once the handshake has been answered. */
+    public static final class Echo extends Endpoint {
+        @Override
+        public void onOpen(Session session, EndpointConfig config) {
+            session.addMessageHandler(String.class, message -> session.getAsyncRemote().sendText("heard " + message));
+        }
+    }
+
+    @Test
+    void aWebSocketUpgradeCommitsItsSessionFirst() throws Exception {
+        Browser browser = new Browser();
+        browser.get(farm.a, "/set?name=start&value=1");
+        var heard = new java.util.concurrent.CompletableFuture<String>();
+        var socket = java.net.http.HttpClient.newHttpClient().newWebSocketBuilder().header("Cookie", "JSESSIONID=" + browser.id)
+                .buildAsync(java.net.URI.create("ws://127.0.0.1:" + farm.a.port() + "/shop/socket"), new java.net.http.WebSocket.Listener() {
+                    @Override
+                    public java.util.concurrent.CompletionStage<?> onText(java.net.http.WebSocket from, CharSequence text, boolean last) {
+                        heard.complete(text.toString());
+                        return null;
+                    }
+                }).join();
+        // the handshake is answered, and what it set is on the other Tomcat
+        assertEquals("upgraded", read(farm.b, browser, "socket"));
+        socket.sendText("hello", true);
+        assertEquals("heard hello", heard.join());
+        socket.abort();
+    }
+
     @Test
     void aLoginByFormGoesOnOnTheOtherTomcat() throws Exception {
         farm.page("/login-page", (request, response) -> response.getWriter().print("who are you?"));
@@ -224,6 +286,32 @@ class RequestsTest {
         browser.get(farm.b, "/logout");
         assertEquals("none", read(farm.a, browser, "name"));
         assertEquals(1, EVENTS.stream().filter("destroyed listener-test"::equals).count());
+    }
+
+    @Test
+    void aListenerHearsOfSessionsThatExpireInTheCluster() throws Exception {
+        List<String> expired = new java.util.ArrayList<>();
+        java.util.concurrent.CountDownLatch told = new CountDownLatch(2);
+        byte[] name = new Values(new AllowedClasses(null, null)).write("gone");
+        String times = new String(new Reserved.Times(5, 60).write(), java.nio.charset.StandardCharsets.ISO_8859_1);
+        String map = "%2\r\n$2\r\n\u0001t\r\n$" + times.length() + "\r\n" + times + "\r\n$4\r\nname\r\n$" + name.length + "\r\n"
+                + new String(name, java.nio.charset.StandardCharsets.ISO_8859_1) + "\r\n";
+        // another application's session is none of ours, nor is a string
+        String pushes = ">3\r\n$7\r\nexpired\r\n$1\r\nx\r\n" + map + ">3\r\n$7\r\nexpired\r\n$6\r\np:/a:1\r\n$1\r\n1\r\n"
+                + (">3\r\n$7\r\nexpired\r\n$7\r\np:/a:id\r\n" + map).repeat(2);
+        try (var node = new ScriptedNode(words -> words.get(0).equals("HELLO") ? "%1\r\n$5\r\nproto\r\n:3\r\n" : "+OK\r\n" + pushes)) {
+            var listener = new ExpiredSessions(new Nodes(List.of(node.node()), 1_000), "p:/a:", (id, values) -> {
+                expired.add(id + values.keySet());
+                told.countDown();
+            }, org.apache.juli.logging.LogFactory.getLog(getClass()));
+            listener.start();
+            told.await();
+            listener.close();
+            assertEquals(List.of("id[\u0001t, name]", "id[\u0001t, name]"), expired);
+            assertEquals(List.of("SESSION.ATTACH", "p:/a:*"), node.commands.get(1));
+        }
+        farm.a.manager.tellExpired("0123", java.util.Map.of(Reserved.TIMES, new Reserved.Times(5, 60).write(), "name", name));
+        assertEquals(1, EVENTS.stream().filter("destroyed gone"::equals).count());
     }
 
     @Test
