@@ -176,7 +176,7 @@ public class LeveretManager extends ManagerOptions {
     public void processExpires() {
         for (Session one : findSessions()) {
             LeveretSession session = (LeveretSession) one;
-            if (session.idleNanos() > SPARE_AFTER_NANOS && session.copy().isSpare()) {
+            if (session.idleNanos() > SPARE_AFTER_NANOS && session.copy().isSpare(session.idleNanos())) {
                 passivate(session);
                 forget(session);
             }

@@ -88,6 +88,8 @@ final class RequestUse {
     synchronized <E extends RuntimeException> E fail(E why) {
         if (failure == null) {
             failure = why;
+            // what this request changed in them is never committed, and must not be seen by the next one
+            changes.keySet().forEach(manager::forget);
         }
         return why;
     }

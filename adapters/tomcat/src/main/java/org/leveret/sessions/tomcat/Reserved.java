@@ -55,11 +55,12 @@ final class Reserved {
         byte[] write(Values values, AllowedClasses allowed) throws IOException {
             List<Object> parts = new ArrayList<>();
             parts.add(authType);
-            if (principal.getClass() == GenericPrincipal.class) {
-                parts.add(principal.getName());
-                parts.add(new ArrayList<>(List.of(((GenericPrincipal) principal).getRoles())));
-            } else if (principal instanceof Serializable && allowed.allows(principal.getClass())) {
+            if (principal instanceof Serializable && allowed.allows(principal.getClass())) {
                 parts.add(principal);
+            } else if (principal instanceof GenericPrincipal tomcats && principal.getClass().getName().startsWith("org.apache.catalina.")) {
+                // that of a UserDatabaseRealm looks its roles up; they are as they were at the login from here on
+                parts.add(tomcats.getName());
+                parts.add(new ArrayList<>(List.of(tomcats.getRoles())));
             } else {
                 return null;
             }

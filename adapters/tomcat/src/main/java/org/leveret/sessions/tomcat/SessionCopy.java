@@ -85,7 +85,7 @@ final class SessionCopy {
                 return true; // a request of this JVM has begun it, and will commit it
             }
             long touchMs = created && isTouchDue() ? timeoutMs() : 0;
-            SessionClient.Loaded loaded = manager.client().load(manager.keyOf(id), token, touchMs);
+            SessionClient.Loaded loaded = loadSince(id, touchMs);
             manager.figures().loaded(loaded);
             if (loaded == null) {
                 end();
@@ -113,6 +113,19 @@ final class SessionCopy {
             throw manager.unavailable(e);
         } finally {
             wire.unlock();
+        }
+    }
+
+    private SessionClient.Loaded loadSince(String id, long touchMs) throws RespError {
+        try {
+            return manager.client().load(manager.keyOf(id), token, touchMs);
+        } catch (RespError e) {
+            if (token.length == 0 || !e.is("ERR")) {
+                throw e;
+            }
+            // a token that nodes of another version do not know
+            token = new byte[0];
+            return manager.client().load(manager.keyOf(id), token, touchMs);
         }
     }
 
@@ -338,13 +351,13 @@ final class SessionCopy {
         }
     }
 
-    /** True if nothing would be lost with this copy. */
-    boolean isSpare() {
+    /** True if nothing would be lost with this copy, or the session was not used for longer than it lives. */
+    boolean isSpare(long idleNanos) {
         if (!wire.tryLock()) {
             return false;
         }
         try {
-            return uncommitted.isEmpty() && session.loose().isEmpty()
+            return timeoutMs() > 0 && idleNanos / 1_000_000L > 2 * timeoutMs() || uncommitted.isEmpty() && session.loose().isEmpty()
                     && session.attributes().keySet().stream().allMatch(known::containsKey);
         } finally {
             wire.unlock();

@@ -100,6 +100,22 @@ class RequestsTest {
         }
     }
 
+    @Test
+    void principalsOfTomcatsRealmsTravel() throws Exception {
+        var users = new org.apache.catalina.users.MemoryUserDatabase();
+        var user = users.createUser("hare", "clover", "Hare");
+        user.addRole(users.createRole("staff", "staff"));
+        var allowed = new AllowedClasses(null, getClass().getClassLoader());
+        var values = new Values(allowed);
+        for (java.security.Principal one : List.of(new org.apache.catalina.realm.UserDatabaseRealm.UserDatabasePrincipal(user, users),
+                new GenericPrincipal("hare", List.of("staff")))) {
+            Reserved.Login login = Reserved.Login.read(values, new Reserved.Login("BASIC", one).write(values, allowed));
+            assertEquals("hare", login.principal().getName());
+            assertEquals(List.of("staff"), List.of(((GenericPrincipal) login.principal()).getRoles()));
+        }
+        assertEquals(null, new Reserved.Login("X", () -> "other").write(values, allowed));
+    }
+
     private static final class OneUser extends RealmBase {
         @Override
         public java.security.Principal authenticate(String name, String password) {
@@ -363,7 +379,10 @@ class RequestsTest {
         Browser browser = new Browser();
         browser.get(farm.a, "/set?name=start&value=1");
         LeveretSession session = (LeveretSession) farm.a.manager.findSession(browser.id);
-        assertTrue(session.copy().isSpare());
+        assertTrue(session.copy().isSpare(0));
+        session.setNote("org.apache.catalina.authenticator.SESSION_ID", "not committed");
+        assertFalse(session.copy().isSpare(0));
+        assertTrue(session.copy().isSpare(Long.MAX_VALUE), "it has expired long ago");
         farm.a.manager.forget(session);
         assertFalse(List.of(farm.a.manager.findSessions()).contains(session));
         assertEquals("1", read(farm.a, browser, "start"));
