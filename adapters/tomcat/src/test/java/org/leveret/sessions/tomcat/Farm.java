@@ -6,6 +6,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -76,7 +77,7 @@ final class Farm implements AutoCloseable {
         final LeveretManager manager = new LeveretManager();
 
         Server(String nodes, Setup setup) throws Exception {
-            tomcat.setBaseDir(Files.createTempDirectory("leveret-tomcat-").toString());
+            tomcat.setBaseDir(Files.createTempDirectory(Path.of("target"), "leveret-tomcat-").toAbsolutePath().toString());
             tomcat.setPort(0);
             tomcat.setHostname("localhost");
             tomcat.getHost().setAppBase(".");
@@ -85,7 +86,7 @@ final class Farm implements AutoCloseable {
             if (a == null) {
                 manager.setNodes(nodes);
                 manager.setUser("guest");
-                manager.setPasswordFile(Files.writeString(Files.createTempFile("leveret-tomcat-", ".password"), "guest\n").toString());
+                manager.setPasswordFile(Files.writeString(Files.createTempFile(Path.of("target"), "leveret-tomcat-", ".password"), "guest\n").toString());
             } else {
                 manager.setUrl("redis://guest:guest@" + nodes + "/0");
             }

@@ -24,7 +24,7 @@ final class LeveretNode implements AutoCloseable {
     }
 
     static LeveretNode start(LeveretNode seed) throws IOException {
-        Path data = Files.createTempDirectory("leveret-tomcat-");
+        Path data = Files.createTempDirectory(Path.of("target"), "leveret-tomcat-");
         List<String> command = new ArrayList<>(List.of(program(), "serve", "--data-dir", data.toString()));
         for (String listener : List.of("--listen", "--cluster-listen", "--session-listen")) {
             command.addAll(List.of(listener, "127.0.0.1:0"));
