@@ -265,6 +265,20 @@ class MergeTest {
     }
 
     @Test
+    void oneAttributeOfALargeSessionIsASmallCommit() throws Exception {
+        farm.page("/large", (request, response) -> request.getSession().setAttribute("large", new byte[100 * 1024]));
+        Browser browser = new Browser();
+        browser.get(farm.a, "/large");
+        for (Farm.Server server : List.of(farm.b, farm.a)) {
+            browser.get(server, "/read?name=large");
+            long before = server.manager.getCommitBytes();
+            browser.get(server, "/set?name=small&value=" + server.port());
+            long bytes = server.manager.getCommitBytes() - before;
+            assertTrue(bytes > 0 && bytes < 1024, bytes + " bytes");
+        }
+    }
+
+    @Test
     void aReadOfAnUnchangedSessionMovesNoState() throws Exception {
         Browser browser = new Browser();
         browser.get(farm.a, "/set?name=start&value=1");
