@@ -128,6 +128,48 @@ class TroubleTest {
     }
 
     @Test
+    void whatStaysHereStaysHere() throws Exception {
+        try (Farm local = new Farm(farm.nodes, (context, manager) -> {
+            manager.setUnknownClass("local");
+            manager.setSessionAttributeNameFilter("(?!private).*");
+        })) {
+            local.page("/unknown", (request, response) -> request.getSession().setAttribute("unknown", List.of(new Unknown())));
+            Browser browser = new Browser();
+            browser.get(local.a, "/set?name=n&value=1");
+            browser.get(local.a, "/set?name=private-n&value=2");
+            assertEquals(200, browser.fetch(local.a, "/unknown").statusCode());
+            assertTrue(read(local.a, browser, "unknown").contains("Unknown"));
+            assertEquals("2", read(local.a, browser, "private-n"));
+            assertEquals("null", read(local.b, browser, "unknown"));
+            assertEquals("null", read(local.b, browser, "private-n"));
+            assertEquals("1", read(local.b, browser, "n"));
+            LeveretSession session = (LeveretSession) local.a.manager.findSession(browser.id);
+            assertFalse(session.copy().isSpare(0), "it would be lost");
+        }
+    }
+
+    @Test
+    void twoThatChangeOneAttributeAreCounted() throws Exception {
+        var under = new java.util.concurrent.CountDownLatch(1);
+        var go = new java.util.concurrent.CountDownLatch(1);
+        farm.page("/slow", (request, response) -> {
+            request.getSession().setAttribute("n", "slow");
+            under.countDown();
+            go.await();
+        });
+        Browser browser = new Browser();
+        browser.get(farm.a, "/set?name=n&value=1");
+        var running = browser.begin(farm.a, "/slow");
+        under.await();
+        browser.get(farm.b, "/set?name=n&value=fast");
+        go.countDown();
+        running.join();
+        assertEquals("slow", read(farm.b, browser, "n"), "the later commit wins");
+        assertEquals(1, farm.a.manager.getConflicts());
+        assertEquals(0, farm.b.manager.getConflicts());
+    }
+
+    @Test
     void bytesThatAreRefusedLeaveTheAttributeAbsentAndTheRestThere() throws Exception {
         Browser browser = new Browser();
         browser.get(farm.a, "/set?name=good&value=1");
