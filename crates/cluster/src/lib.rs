@@ -32,6 +32,7 @@ mod refusal;
 mod settle_inputs;
 mod shard_changes;
 mod status;
+mod stored;
 
 pub use control::{Config, Control};
 pub use directory::map::Version;
@@ -47,3 +48,4 @@ pub use peers::forgetting::ForgetRefusal;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 pub use status::{NodeStatus, QueueStatus, Status};
+pub use stored::{StoreStep, stored_shard};

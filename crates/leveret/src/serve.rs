@@ -21,7 +21,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::config::{self, ServeArgs, Settings};
+use crate::config::{self, Lifetime, ServeArgs, Settings};
 use crate::output::print;
 use crate::{allocator, logging};
 
@@ -29,6 +29,9 @@ use crate::{allocator, logging};
 const LEFT_ALONE: u8 = 3;
 /// The time was over before every queue had gone to another node.
 const LEFT_LATE: u8 = 4;
+
+/// A write or a sync failed.
+const DISK_FAILED: i32 = 5;
 
 /// Loads the settings, starts the node, and waits for SIGTERM, SIGINT or `leveret leave`. The exit code says
 /// what became of its queues (docs/elasticity.md).
@@ -61,18 +64,27 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         );
     }
     let data_dir = absolute(&settings.data_dir);
-    let seeds = settings.seed.clone();
+    let (seeds, lifetime) = (settings.seed.clone(), settings.lifetime);
     // Before any other thread: a signal must find its handler from the first moment.
     let stop = stop_signal().context("signals cannot be handled")?;
     let node = Node::start(&node_config(settings, default_user, secret, dns_update))?;
     let served = serve_until_told(&node, &data_dir, &seeds, &stop);
     let left = match &served {
-        Ok(Some(within)) => leave(&node, *within, &stop),
-        Ok(None) | Err(_) => None,
+        Ok(Some(Told::Leave(within))) => leave(&node, *within, &stop),
+        Ok(Some(Told::Stop)) if lifetime == Lifetime::Ephemeral => leave(&node, limits::LEAVE_WITHIN, &stop),
+        Ok(_) | Err(_) => None,
     };
+    let comes_back = matches!(served, Ok(Some(Told::Stop))) && lifetime == Lifetime::Persistent;
     // also after an error: the node's threads log nothing any more when its reason is said
     let lost = node.stop();
     served?;
+    if comes_back {
+        tracing::info!(
+            transient = lost,
+            "stopped: durable queues and their persistent messages are on the disk and come back with this node"
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
     Ok(tell_how_it_ended(left, lost))
 }
 
@@ -106,14 +118,22 @@ fn tell_how_it_ended(left: Option<Left>, lost: u64) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Says where the node is, and waits for a signal or for `leveret leave`. Gives the time that the node has to
-/// hand over what it holds, if it was ready.
+/// Why a node that was ready ends.
+enum Told {
+    /// A signal.
+    Stop,
+    /// `leveret leave`, with the time that the node has to hand over what it holds.
+    Leave(Duration),
+}
+
+/// Says where the node is, and waits for a signal or for `leveret leave`; nothing if the signal came before it
+/// was ready.
 fn serve_until_told(
     node: &Node,
     data_dir: &Path,
     seeds: &[SocketAddr],
     stop: &Receiver<()>,
-) -> anyhow::Result<Option<Duration>> {
+) -> anyhow::Result<Option<Told>> {
     for address in node.listen() {
         print(&format!("listening for AMQP on {address}\n"))?;
     }
@@ -123,7 +143,7 @@ fn serve_until_told(
     }
     print(&format!("admin socket {}\n", absolute(node.admin()).display()))?;
     print(&format!(
-        "data in {}; durable queues and persistent messages are kept in memory\n",
+        "data in {}; durable queues and their persistent messages are kept there\n",
         data_dir.display()
     ))?;
     let Some(found) = node.wait_ready(stop)? else { return Ok(None) };
@@ -132,8 +152,8 @@ fn serve_until_told(
     print("ready\n")?;
     // Both senders live as long as the node.
     Ok(select! {
-        recv(stop) -> _ => Some(limits::LEAVE_WITHIN),
-        recv(node.leave_asked()) -> within => within.ok(),
+        recv(stop) -> _ => Some(Told::Stop),
+        recv(node.leave_asked()) -> within => within.ok().map(Told::Leave),
     })
 }
 
@@ -261,7 +281,17 @@ fn node_config(
             consumer_timeout: Some(settings.consumer_timeout).filter(|timeout| !timeout.is_zero()),
         },
         give_memory_back: allocator::give_free_memory_back,
+        on_disk_failure: end_at_once,
     }
+}
+
+/// What the disk has is not known any more, so nothing is done again and nothing is cleaned up.
+fn end_at_once(what: &str) {
+    tracing::error!(
+        "the disk failed: {what}; this process ends at once, and what it confirmed is on the disk"
+    );
+    logging::flush();
+    std::process::exit(DISK_FAILED);
 }
 
 fn session_settings(settings: &Settings) -> Option<SessionSettings> {

@@ -2,6 +2,8 @@
 
 mod accept;
 mod operators;
+mod overview;
+mod stored;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
@@ -19,9 +21,10 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::Socket;
 use tracing::{error, warn};
 
-use crate::admin::{NodeState, Overview};
+use crate::admin::Overview;
 use crate::client_ports::ClientPort;
 use crate::clock;
+use crate::disk::{FoundQueue, StoreGate};
 use crate::events::Teller;
 use crate::join_report::{JoinReport, Peer};
 use crate::links::{Identity, LinkEvent, Links};
@@ -32,6 +35,7 @@ use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
 use self::operators::Operators;
+use self::stored::{UntilStored, restored};
 
 /// Mail to the control thread.
 #[derive(Debug)]
@@ -58,6 +62,8 @@ pub(crate) enum ToControl {
     Leave { within: Duration, to: Sender<Left> },
     /// Give queues to nodes that have fewer of them.
     Rebalance,
+    /// So many turns of control are on the disk.
+    Stored(u64),
     /// End.
     Stop,
 }
@@ -80,6 +86,9 @@ pub(crate) struct ControlParts {
     pub(crate) seed: Seed,
     pub(crate) ready: Sender<Result<JoinReport, StartError>>,
     pub(crate) registries: Registries,
+    /// What the disk had of the own map: queues, and everything else.
+    pub(crate) restored: (Vec<FoundQueue>, Vec<Vec<u8>>),
+    pub(crate) store: StoreGate,
 }
 
 /// An event loop that is not running yet.
@@ -103,6 +112,7 @@ pub(crate) struct ControlThread {
     ready: Sender<Result<JoinReport, StartError>>,
     registries: Registries,
     operators: Operators,
+    stored: UntilStored,
     /// Another node may be at the cluster port.
     called: bool,
     /// When the listener is asked again after it failed.
@@ -143,8 +153,9 @@ impl ControlThread {
             unix_ms_at_zero: clock::unix_ms().saturating_sub(now.as_nanos() / 1_000_000),
         };
         let shards = parts.shards;
+        let control = restored(Control::new(now, config), now, &parts.restored);
         Self {
-            control: Control::new(now, config),
+            control,
             effects: Effects::default(),
             links: Links::new(parts.identity, links_registry, LINKS),
             shards,
@@ -154,6 +165,7 @@ impl ControlThread {
             ready: parts.ready,
             registries: parts.registries,
             operators: Operators::default(),
+            stored: UntilStored::new(parts.store),
             called: false,
             accept_at: Instant::FAR,
             teller: Teller::default(),
@@ -233,6 +245,7 @@ impl ControlThread {
                     self.control.on_leave(now, now + within);
                 }
                 ToControl::Rebalance => self.control.on_rebalance(now),
+                ToControl::Stored(turns) => self.release_stored(turns),
                 ToControl::Stop => return false,
             }
         }
@@ -272,6 +285,7 @@ impl ControlThread {
     }
 
     fn carry_effects(&mut self, now: Instant, effects: &mut Effects) {
+        self.stored.hand_over(&mut effects.store);
         for wish in effects.sessions.drain(..) {
             self.links.on_session_wish(now, &wish);
         }
@@ -279,15 +293,19 @@ impl ControlThread {
         // afterwards
         self.carry_links(now);
         for (shard, mail) in effects.to_shards.drain(..) {
-            if let Some(address) = self.shards.get(usize::from(shard.0)) {
-                address.send(ToShardThread::Control(mail));
+            if let Some(mail) = self.stored.hold_mail(shard, mail) {
+                self.mail(shard, mail);
             }
         }
         for (request, reply) in effects.to_operators.drain(..) {
-            self.operators.answer(request, reply);
+            if let Some(reply) = self.stored.hold_answer(request, reply) {
+                self.operators.answer(request, reply);
+            }
         }
         for (link, frame) in effects.frames.drain(..) {
-            self.links.send(link, &frame);
+            if let Some(frame) = self.stored.hold_frame(link, frame) {
+                self.links.send(link, &frame);
+            }
         }
         for address in effects.dials.drain(..) {
             self.links.dial(now, &address);
@@ -324,31 +342,6 @@ impl ControlThread {
     /// Said while no other node is known, dead or alive.
     fn why_alone(&self) -> Option<String> {
         self.links.why_alone().filter(|_| self.control.nodes().is_empty())
-    }
-
-    fn state(&self) -> NodeState {
-        if self.control.is_stopped() {
-            NodeState::Stopped
-        } else if self.operators.left.is_some() {
-            NodeState::Leaving
-        } else if self.client_ports.is_some() {
-            NodeState::Joining
-        } else {
-            NodeState::Ready
-        }
-    }
-
-    fn overview(&self, after: Option<QueueId>) -> Overview {
-        Overview {
-            state: self.state(),
-            nodes: self.control.nodes(),
-            queues: self.control.queues_after(after, limits::STATUS_PAGE_ENTRIES),
-            renamed: self.teller.renamed(),
-            // with the first page, for all
-            policies: if after.is_none() { self.control.policies() } else { Vec::new() },
-            unknown_records: self.control.unknown_records(),
-            why_alone: self.why_alone(),
-        }
     }
 
     fn on_link_event(&mut self, now: Instant, event: LinkEvent) {

@@ -45,6 +45,7 @@ mod session_sockets;
 mod shard_thread;
 mod source_network;
 mod start_error;
+mod start_shards;
 mod tsig_key;
 
 pub use default_user::DefaultUser;

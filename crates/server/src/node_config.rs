@@ -45,6 +45,8 @@ pub struct NodeConfig {
     pub sessions: Option<SessionSettings>,
     /// Asks the allocator to give its free memory back to the system.
     pub give_memory_back: fn(),
+    /// The disk failed, as the line says: the process ends at once.
+    pub on_disk_failure: fn(&str),
 }
 
 /// What holds for all clients of a node.

@@ -39,6 +39,7 @@ mod publisher;
 mod purges;
 mod question;
 mod resubscribe;
+mod stored;
 mod subscription;
 mod throttle;
 mod timers;
@@ -65,6 +66,7 @@ pub(crate) use self::departures::Departed;
 pub(crate) use self::judge::QueueAtHome;
 pub(crate) use self::publisher::{Answered, Appended, OneAppended, Publisher};
 pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
+pub use self::stored::StoredMessage;
 
 use self::away::Away;
 use self::commit::Commits;

@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 use leveret_link::record::{MovePart, MovedConsumer, MovedLane, Record};
 use leveret_model::directory::{MoveReport, QueueRecord};
 use leveret_model::{
-    Message, MessageRule, MessageState, MoveAttempt, Position, QueueId, ShardAddress, StoreMark, Stored,
+    Instant, Message, MessageRule, MessageState, MoveAttempt, Position, QueueId, ShardAddress, StoreMark,
+    Stored,
 };
 use leveret_queue::{LaneKey, QueueEntry};
 
@@ -39,6 +40,10 @@ impl Queues {
             mark: None,
             whole: false,
         };
+        if arriving.home.queue().is_durable() {
+            // the rest of a try that a restart ended
+            self.commits.forget_copy(record.id);
+        }
         self.arriving.by_id.insert(record.id, arriving);
     }
 
@@ -78,7 +83,8 @@ impl Queues {
             return self.refuse_arriving(queue);
         }
         if message.terms.persistent() && arriving.home.queue().is_durable() {
-            match self.commits.append(queue, position, kept, &mut self.arena) {
+            let expires = rule.and_then(|rule| rule.left).map_or(Instant::FAR, |left| now + left);
+            match self.commits.append((queue, position), (kept, expires), &mut self.arena) {
                 Stored::At(mark) => arriving.mark = Some(mark),
                 Stored::Now => {}
             }
@@ -181,6 +187,9 @@ impl Queues {
     fn forget_arriving(&mut self, id: QueueId) {
         if let Some(mut arriving) = self.arriving.by_id.remove(&id) {
             arriving.home.drop_messages(&mut self.arena);
+            if arriving.home.queue().is_durable() {
+                self.commits.forget_copy(id);
+            }
         }
     }
 
