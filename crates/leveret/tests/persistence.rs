@@ -21,7 +21,7 @@ use ::lapin::{BasicProperties, ExchangeKind};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use lapin::{Node, Session};
+use lapin::{Node, Session, own_group};
 use node::{LEVERET, Node as Process};
 
 /// Publishes that wait for their confirm at once.
@@ -33,7 +33,7 @@ fn start(directory: TempDir) -> Node {
 }
 
 fn start_with(directory: TempDir, more: &[&str]) -> Node {
-    let group = directory.path().file_name().expect("a name").to_string_lossy().replace('.', "-");
+    let group = own_group(&directory);
     let words = [&["--shards", "2", "--group", &group], more].concat();
     let process = Process::start(directory.path(), &words);
     Node { process, directory }
