@@ -29,6 +29,7 @@ mod moves;
 mod peers;
 mod planted;
 mod refusal;
+mod restored;
 mod settle_inputs;
 mod shard_changes;
 mod status;

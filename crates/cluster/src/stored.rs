@@ -11,15 +11,14 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use leveret_model::definition::DestinationKind;
-use leveret_model::{Instant, QueueId, ShardAddress, ShardId, limits};
+use leveret_model::{QueueId, ShardId, limits};
 use prost::Message as _;
 
-use crate::control::Control;
 use crate::directory::known_registers::{self, Subject};
-use crate::directory::map::{Dropped, Op, Record, RecordKey};
+use crate::directory::map::{Dropped, Op, Record};
 use crate::directory::names::{BindingKey, ObjectName};
+use crate::directory::published_state::PublishedState;
 use crate::directory::register::{Register, RegisterKey};
-use crate::directory::state::Directory;
 use crate::frame::entry::{op_in, op_out};
 use crate::frame::record::Entry;
 
@@ -66,12 +65,12 @@ pub(crate) struct Stored {
     queues: BTreeSet<QueueId>,
     registers: BTreeSet<RegisterKey>,
     /// Queues that were on the disk at the start.
-    restored: BTreeSet<QueueId>,
+    pub(crate) restored: BTreeSet<QueueId>,
 }
 
 impl Stored {
     /// What the store keeps of a step of the own map; `None`: nothing.
-    pub(crate) fn step_of(&mut self, op: &Op, directory: &Directory) -> Option<StoreStep> {
+    pub(crate) fn step_of(&mut self, op: &Op, published: &PublishedState) -> Option<StoreStep> {
         match op {
             Op::Put(Record::Queue { record, .. }) => {
                 let lasts = record.definition.durable && record.definition.exclusive.is_none();
@@ -85,7 +84,7 @@ impl Stored {
             }
             Op::Put(Record::Binding { queue, binding, .. }) => {
                 let key = BindingKey::of(binding);
-                let lasts = self.queues.contains(queue) && lasts(directory, &key.source());
+                let lasts = self.queues.contains(queue) && lasts(published, &key.source());
                 lasts.then(|| StoreStep::Register {
                     kind: BINDING,
                     key: binding_key(*queue, &key),
@@ -96,18 +95,18 @@ impl Stored {
                 let key = binding_key(*queue, &BindingKey::of(binding));
                 self.queues.contains(queue).then_some(StoreStep::RegisterGone { kind: BINDING, key })
             }
-            Op::Put(Record::Register(register)) => self.register(register, directory),
+            Op::Put(Record::Register(register)) => self.register(register, published),
             // a proposal ends with its process, and a record of a later version is for that one to write
             Op::Put(Record::Proposal { .. } | Record::Unknown { .. })
             | Op::Drop(Dropped::Proposal(_) | Dropped::Unknown(..)) => None,
         }
     }
 
-    fn register(&mut self, register: &Register, directory: &Directory) -> Option<StoreStep> {
+    fn register(&mut self, register: &Register, published: &PublishedState) -> Option<StoreStep> {
         let lasts = match known_registers::subject(&register.key) {
             Some(Subject::Exchange(_)) => register.value.is_some() && !is_transient(register),
             Some(Subject::ExchangeBinding(binding)) => {
-                lasts(directory, &binding.source()) && lasts(directory, &binding.destination())
+                lasts(published, &binding.source()) && lasts(published, &binding.destination())
             }
             Some(Subject::Policy(_)) | None => true,
         };
@@ -123,7 +122,7 @@ impl Stored {
     }
 
     /// The store had this at the start.
-    fn note(&mut self, record: &Record) {
+    pub(crate) fn note(&mut self, record: &Record) {
         match record {
             Record::Queue { record, .. } => {
                 self.queues.insert(record.id);
@@ -138,8 +137,8 @@ impl Stored {
 }
 
 /// An exchange is there after a restart; those that a vhost always has are not in the map.
-fn lasts(directory: &Directory, exchange: &ObjectName) -> bool {
-    directory.published().exchanges.get(exchange).is_none_or(|exchange| exchange.durable)
+fn lasts(published: &PublishedState, exchange: &ObjectName) -> bool {
+    published.exchanges.get(exchange).is_none_or(|exchange| exchange.durable)
 }
 
 fn is_transient(register: &Register) -> bool {
@@ -186,7 +185,7 @@ fn short(mut key: Vec<u8>) -> Vec<u8> {
 }
 
 /// What a record in the store says.
-fn read(bytes: &[u8]) -> Option<Record> {
+pub(crate) fn read(bytes: &[u8]) -> Option<Record> {
     match op_in(Entry::decode(bytes).ok()?).ok()? {
         Op::Put(record) => Some(record),
         Op::Drop(_) => None,
@@ -201,82 +200,6 @@ pub fn stored_shard(definition: &[u8], shards: u8) -> Option<ShardId> {
 }
 
 /// The same one, unless the node has fewer shards than before.
-fn shard_among(shard: ShardId, shards: u8) -> ShardId {
+pub(crate) fn shard_among(shard: ShardId, shards: u8) -> ShardId {
     ShardId(shard.0 % shards.max(1))
-}
-
-impl Control {
-    /// Steps of the own map, for the store.
-    pub(crate) fn store_steps(&mut self, ops: &[Op]) {
-        let mut stored = core::mem::take(&mut self.directory.stored);
-        let steps = ops.iter().filter_map(|op| stored.step_of(op, &self.directory));
-        self.effects.store.extend(steps);
-        self.directory.stored = stored;
-    }
-
-    /// What the store had of this node's map: queues, then everything else. To be called before anything else.
-    /// Gives how many records could not be read.
-    pub fn restore(&mut self, now: Instant, queues: &[Vec<u8>], registers: &[Vec<u8>]) -> usize {
-        let mut unread = 0;
-        let read = |bytes: &Vec<u8>| {
-            let record = read(bytes);
-            unread += usize::from(record.is_none());
-            record
-        };
-        let records: Vec<Record> = queues.iter().chain(registers).filter_map(read).collect();
-        // bindings last: they look at the others
-        let (first, then): (Vec<_>, Vec<_>) = records
-            .into_iter()
-            .partition(|record| matches!(record, Record::Register(_) | Record::Queue { .. }));
-        for record in first.into_iter().chain(then) {
-            if let Some(record) = self.as_restored(record) {
-                self.directory.stored.note(&record);
-                self.directory.write(Op::Put(record));
-            }
-        }
-        // the store has it, and nobody else is there yet
-        let _ = self.directory.take_delta();
-        self.settle_inputs(now);
-        unread
-    }
-
-    /// A map is here. A queue that this node had before a restart, and that another home has with a later epoch,
-    /// moved there before: the copy on this disk goes.
-    pub(crate) fn drop_superseded(&mut self) {
-        let Self { directory, moves, .. } = self;
-        let superseded: Vec<QueueId> = directory
-            .stored
-            .restored
-            .iter()
-            .filter(|id| directory.is_superseded(**id) && !moves.is_outgoing(**id))
-            .copied()
-            .collect();
-        for id in superseded {
-            self.directory.stored.restored.remove(&id);
-            self.directory.drop_moved(id);
-            self.desk.recheck();
-        }
-    }
-
-    fn as_restored(&self, record: Record) -> Option<Record> {
-        match record {
-            Record::Queue { mut record, .. } => {
-                let shard = shard_among(record.home.shard, self.config.shards);
-                record.home = ShardAddress { node: self.own(), shard };
-                // nobody waits for the votes of a proposal any more; a rival of the same name is merged (R3)
-                Some(Record::Queue { record, standing: true })
-            }
-            Record::Binding { queue, ref binding, .. } => {
-                let map = self.directory.map(self.own())?;
-                let name = BindingKey::of(binding).source();
-                let source = map.records.get(&RecordKey::Register(known_registers::exchange_key(&name)));
-                // of an exchange that was not durable its bindings go too, as in RabbitMQ
-                let ended = matches!(source, Some(Record::Register(register))
-                    if register.value.is_none() && register.deleted < register.stamp.lamport);
-                let there = map.records.contains_key(&RecordKey::Queue(queue));
-                (there && !ended).then_some(record)
-            }
-            record => Some(record),
-        }
-    }
 }

@@ -146,11 +146,7 @@ fn what_was_confirmed_under_load_is_there_after_each_of_several_kills() {
     assert!(back.is_empty(), "acknowledged and back: {back:?}");
 }
 
-/// Everything of a queue that outlives a process, before and after a stop.
-#[test]
-fn definitions_and_what_queues_know_of_messages_outlive_a_kill() {
-    let node = start(tempfile::tempdir().expect("a temporary directory"));
-    let session = Session::open(&node);
+fn declare_all(session: &Session) {
     let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     let exchange = |name: &str, options| {
         session.done(session.channel.exchange_declare(
@@ -167,18 +163,25 @@ fn definitions_and_what_queues_know_of_messages_outlive_a_kill() {
     };
     exchange("meadow", durable);
     exchange("mist", ExchangeDeclareOptions::default());
-    declare(&session, "plain", &[]);
+    declare(session, "plain", &[]);
     bind("plain", "meadow");
     bind("plain", "mist");
-    declare(&session, "levels", &[("x-max-priority", AMQPValue::LongInt(9))]);
-    declare(&session, "grave", &[]);
+    declare(session, "levels", &[("x-max-priority", AMQPValue::LongInt(9))]);
+    declare(session, "grave", &[]);
     let dead_to = [("x-dead-letter-exchange", text("")), ("x-dead-letter-routing-key", text("grave"))];
-    declare(&session, "source", &dead_to);
+    declare(session, "source", &dead_to);
     let limit = ("x-delivery-limit", AMQPValue::LongInt(2));
-    declare(&session, "limited", &[limit, dead_to[0].clone(), dead_to[1].clone()]);
-    declare(&session, "short-lived", &[("x-message-ttl", AMQPValue::LongInt(600_000))]);
+    declare(session, "limited", &[limit, dead_to[0].clone(), dead_to[1].clone()]);
+    declare(session, "short-lived", &[("x-message-ttl", AMQPValue::LongInt(600_000))]);
     session.declare("transient");
+}
 
+/// Everything of a queue that outlives a process, before and after a stop.
+#[test]
+fn definitions_and_what_queues_know_of_messages_outlive_a_kill() {
+    let node = start(tempfile::tempdir().expect("a temporary directory"));
+    let session = Session::open(&node);
+    declare_all(&session);
     let put = |queue: &str, number: u32, properties| {
         publish(&session, "", queue, &number.to_be_bytes(), properties);
     };

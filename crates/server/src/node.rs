@@ -71,12 +71,7 @@ impl Node {
         let cluster_listen = local(&cluster_socket)?;
         let session_socket = bind_sessions(config)?;
         let session_listen = session_socket.as_ref().map(|(_, address)| *address);
-        cluster_socket.listen(limits::LISTEN_BACKLOG).map_err(|error| StartError::Listen {
-            what: "cluster",
-            address: cluster_listen,
-            flag: "--cluster-listen",
-            error,
-        })?;
+        listen_cluster(&cluster_socket, cluster_listen)?;
         let (admin, admin_listener) = open_admin(&config.data_dir)?;
 
         let hello = hello(config, cluster_listen)?;
@@ -264,6 +259,15 @@ fn capabilities(config: &NodeConfig) -> Capabilities {
         Some(_) => Capabilities::own().with(Capability::SESSIONS),
         None => Capabilities::own(),
     }
+}
+
+fn listen_cluster(socket: &Socket, address: SocketAddr) -> Result<(), StartError> {
+    socket.listen(limits::LISTEN_BACKLOG).map_err(|error| StartError::Listen {
+        what: "cluster",
+        address,
+        flag: "--cluster-listen",
+        error,
+    })
 }
 
 fn bind_sessions(config: &NodeConfig) -> Result<Option<(Socket, SocketAddr)>, StartError> {

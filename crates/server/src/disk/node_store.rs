@@ -1,8 +1,8 @@
 //! The store of a node, from its start to its stop: what it holds is given to the shards and to control before
 //! they run, then the log thread has it.
 //!
-//! Read first: [`NodeStore::open`]. A node that has nothing to keep has no store: its directory is made with the
-//! first durable definition or message.
+//! Read first: [`NodeStore::open`]. A node that has nothing to keep has no store: its directory is made with
+//! the first durable definition or message.
 
 use std::io;
 use std::path::{Path, PathBuf};
