@@ -14,8 +14,8 @@ use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded, select};
 use leveret_model::limits;
 use leveret_server::{
-    ClientRules, DefaultUser, Discovery, DnsUpdate, JoinReport, Left, Node, NodeConfig, Peer, SessionRules,
-    SessionSettings,
+    ClientRules, DefaultUser, Discovery, DnsUpdate, JoinReport, Left, Node, NodeConfig, Peer, ProcessWays,
+    SessionRules, SessionSettings,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -280,8 +280,10 @@ fn node_config(
             substitute_queue_types: settings.substitute_queue_types,
             consumer_timeout: Some(settings.consumer_timeout).filter(|timeout| !timeout.is_zero()),
         },
-        give_memory_back: allocator::give_free_memory_back,
-        on_disk_failure: end_at_once,
+        process: ProcessWays {
+            give_memory_back: allocator::give_free_memory_back,
+            on_disk_failure: end_at_once,
+        },
     }
 }
 

@@ -1,8 +1,10 @@
 //! The control thread: accepts other nodes, keeps the links, and drives the control machine.
 
 mod accept;
+mod cluster_port;
 mod operators;
 mod overview;
+mod said;
 mod stored;
 
 use std::io;
@@ -28,12 +30,12 @@ use crate::disk::{FoundQueue, StoreGate};
 use crate::events::Teller;
 use crate::join_report::{JoinReport, Peer};
 use crate::links::{Identity, LinkEvent, Links};
-use crate::log_limits::LogLimit;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
 use crate::registries::{Registries, ToRegistry};
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
+use self::cluster_port::ClusterPort;
 use self::operators::Operators;
 use self::stored::{UntilStored, restored};
 
@@ -108,18 +110,12 @@ pub(crate) struct ControlThread {
     shards: Vec<MailTo<ToShardThread>>,
     client_ports: Option<Vec<ClientPort>>,
     session_socket: Option<(Socket, SocketAddr)>,
-    cluster_listener: TcpListener,
+    port: ClusterPort,
     ready: Sender<Result<JoinReport, StartError>>,
     registries: Registries,
     operators: Operators,
     stored: UntilStored,
-    /// Another node may be at the cluster port.
-    called: bool,
-    /// When the listener is asked again after it failed.
-    accept_at: Instant,
     teller: Teller,
-    /// Lines about sockets that could not be accepted.
-    complaints: LogLimit,
 }
 
 impl ControlThread {
@@ -133,9 +129,9 @@ impl ControlThread {
     pub(crate) fn new(prepared: Prepared, parts: ControlParts) -> Self {
         let Prepared { poll, mailbox } = prepared;
         let registry = poll.registry();
-        let mut cluster_listener = TcpListener::from_std(parts.cluster_listener);
+        let mut listener = TcpListener::from_std(parts.cluster_listener);
         registry
-            .register(&mut cluster_listener, CLUSTER, Interest::READABLE)
+            .register(&mut listener, CLUSTER, Interest::READABLE)
             .expect("a fresh listener can be watched by a fresh event loop");
         let links_registry =
             registry.try_clone().expect("an event loop's descriptor can be doubled at start");
@@ -161,15 +157,12 @@ impl ControlThread {
             shards,
             client_ports: Some(parts.client_ports),
             session_socket: parts.session_socket,
-            cluster_listener,
+            port: ClusterPort::new(listener),
             ready: parts.ready,
             registries: parts.registries,
             operators: Operators::default(),
             stored: UntilStored::new(parts.store),
-            called: false,
-            accept_at: Instant::FAR,
             teller: Teller::default(),
-            complaints: LogLimit::default(),
             poll,
             mailbox,
         }
@@ -181,8 +174,9 @@ impl ControlThread {
         let mut turn = clock::now();
         self.carry(turn);
         loop {
-            let deadline = self.control.next_deadline().min(self.links.next_deadline()).min(self.accept_at);
-            let timeout = if self.called || !self.mailbox.may_sleep() {
+            let deadline =
+                self.control.next_deadline().min(self.links.next_deadline()).min(self.port.accept_at);
+            let timeout = if self.port.called || !self.mailbox.may_sleep() {
                 Some(Duration::ZERO)
             } else {
                 (deadline < Instant::FAR).then(|| deadline.since(clock::now()))
@@ -255,7 +249,7 @@ impl ControlThread {
     fn on_event(&mut self, event: &mio::event::Event) {
         match event.token() {
             MAILBOX => {}
-            CLUSTER => self.called = true,
+            CLUSTER => self.port.called = true,
             Token(token) if token >= LINKS => self.links.on_event(token - LINKS, event),
             Token(_) => {}
         }

@@ -53,7 +53,7 @@ pub use join_report::{JoinReport, Peer};
 pub use leveret_cluster::Left;
 pub use leveret_sessions::{RuleError as SessionRuleError, Rules as SessionRules};
 pub use node::Node;
-pub use node_config::{ClientRules, Discovery, DnsUpdate, NodeConfig, SessionSettings};
+pub use node_config::{ClientRules, Discovery, DnsUpdate, NodeConfig, ProcessWays, SessionSettings};
 pub use source_network::SourceNetwork;
 pub use start_error::StartError;
 pub use tsig_key::TsigKey;

@@ -78,7 +78,8 @@ impl Node {
         let id = hello.node;
         let itself = Itself { node: id, cluster: cluster_listen, clients: listen.clone() };
         registry::check(config, &itself).map_err(StartError::Registration)?;
-        let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
+        let memory =
+            Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.process.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
         let started = start_shards(config, &hello, &control, &memory)?;
         let Started { shards, threads, log, gate, restored, reports } = started;

@@ -80,7 +80,7 @@ pub(crate) fn start_shards(
     let restored = store.definitions();
     let machines = machines(config, hello, shared.as_ref(), (&mut store, &restored.0))?;
     let senders = machines.len() + 1;
-    let output = tell_stored(shards.clone(), control.clone(), config.on_disk_failure);
+    let output = tell_stored(shards.clone(), control.clone(), config.process.on_disk_failure);
     let log = store.start(senders, output)?;
     let gate = |sender| StoreGate { sender: SenderNumber(sender), inputs: log.inputs(), clock };
     let mut threads = Vec::new();

@@ -9,13 +9,11 @@ use leveret_cluster::{Control, LinkKey, StoreStep};
 use leveret_model::directory::{Reply, ToShard};
 use leveret_model::{Instant, RequestId, ShardId};
 
-use super::ControlThread;
 use crate::disk::{FoundQueue, LogInput, StoreGate, control_turn};
-use crate::shard_thread::ToShardThread;
 
 /// Something that is said once a turn is on the disk.
 #[derive(Debug)]
-enum Held {
+pub(super) enum Held {
     Mail(ShardId, ToShard),
     Answer(RequestId, Reply),
     Frame(LinkKey, Vec<u8>),
@@ -47,6 +45,12 @@ impl UntilStored {
         let _ = self.gate.inputs.send(LogInput::Turn(self.gate.sender, turn));
     }
 
+    /// So many turns are on the disk: gives what rests on them alone, bit by bit.
+    pub(super) fn release(&mut self, turns: u64) -> Option<Held> {
+        self.stored = self.stored.max(turns);
+        self.held.pop_front_if(|(turn, _)| *turn <= turns).map(|(_, held)| held)
+    }
+
     fn waits(&self) -> bool {
         self.stored < self.handed
     }
@@ -74,26 +78,6 @@ impl UntilStored {
         }
         self.held.push_back((self.handed, Held::Frame(link, frame)));
         None
-    }
-}
-
-impl ControlThread {
-    pub(super) fn mail(&self, shard: ShardId, mail: ToShard) {
-        if let Some(address) = self.shards.get(usize::from(shard.0)) {
-            address.send(ToShardThread::Control(mail));
-        }
-    }
-
-    /// So many turns are on the disk: what rests on them is said.
-    pub(super) fn release_stored(&mut self, turns: u64) {
-        self.stored.stored = self.stored.stored.max(turns);
-        while let Some((_, held)) = self.stored.held.pop_front_if(|(turn, _)| *turn <= turns) {
-            match held {
-                Held::Mail(shard, mail) => self.mail(shard, mail),
-                Held::Answer(request, reply) => self.operators.answer(request, reply),
-                Held::Frame(link, frame) => self.links.send(link, &frame),
-            }
-        }
     }
 }
 
