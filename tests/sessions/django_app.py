@@ -1,6 +1,7 @@
-"""The application of the checks, for Django's session engine over its Redis cache: see run for its routes."""
+"""The application of the checks, for Django's session engine over the cache whose class is the argument: see run."""
 
 import os
+import sys
 
 import django
 from django.conf import settings
@@ -11,7 +12,7 @@ settings.configure(
     INSTALLED_APPS=["django.contrib.sessions"], SESSION_COOKIE_NAME="sid",
     SESSION_ENGINE="django.contrib.sessions.backends.cache",
     CACHES={"default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": os.environ["STORE_URL"],
+        "BACKEND": sys.argv[1], "LOCATION": os.environ["STORE_URL"],
     }},
 )
 django.setup()

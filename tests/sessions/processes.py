@@ -32,7 +32,8 @@ class Process:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("LEVERET_")}
         self.log = open(os.path.join(self.directory, "log"), "w+")
         self.process = subprocess.Popen(
-            command, env={**clean, **(environment or {})}, stdout=subprocess.PIPE, stderr=self.log, text=True
+            command, env={**clean, **(environment or {})}, stdout=subprocess.PIPE, stderr=self.log, text=True,
+            start_new_session=True,
         )
         threading.Thread(target=self.pump, daemon=True).start()
 
@@ -57,8 +58,9 @@ class Process:
                 return found, seen
 
     def stop(self):
+        # to its group: the workers of PHP's server outlive it otherwise
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            os.killpg(self.process.pid, signal.SIGTERM)
         try:
             return self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -83,7 +85,7 @@ class Redis(Process):
             port = free.getsockname()[1]
         self.start(["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", self.directory])
         self.until("Ready to accept connections")
-        self.url = f"redis://127.0.0.1:{port}"
+        self.urls = [f"redis://127.0.0.1:{port}"]
         return self
 
 
@@ -105,7 +107,52 @@ class Leveret(Process):
         facts = dict(re.fullmatch(r"listening for (\w+) on (\S+)", line).groups() for line in seen if "listening for" in line)
         self.sessions, self.cluster = facts["sessions"], facts["cluster"]
         self.url = f"redis://{self.sessions}"
+        self.urls = [self.url]
         return self
+
+
+class Cluster:
+    """Three nodes that know each other."""
+
+    name = "leveret x3"
+
+    def __init__(self, binary):
+        self.binary, self.nodes = binary, []
+
+    def __enter__(self):
+        for _ in range(3):
+            seed = self.nodes[0].cluster if self.nodes else None
+            self.nodes.append(Leveret(self.binary, seed).__enter__())
+        return self
+
+    @property
+    def urls(self):
+        return [node.url for node in self.nodes]
+
+    def __exit__(self, *error):
+        for node in self.nodes:
+            node.__exit__(*error)
+
+
+class RoundRobin:
+    """An application once for each node; each request goes to the next one."""
+
+    def __init__(self, store, installs, urls):
+        self.store, self.instances, self.turn = store, [Application(store, installs, url) for url in urls], 0
+
+    def __enter__(self):
+        for instance in self.instances:
+            instance.__enter__()
+        return self
+
+    @property
+    def port(self):
+        self.turn += 1
+        return self.instances[self.turn % len(self.instances)].port
+
+    def __exit__(self, *error):
+        for instance in self.instances:
+            instance.__exit__(*error)
 
 
 class Application(Process):
@@ -123,7 +170,8 @@ class Application(Process):
         programs = {
             "express": ["node", str(HERE / "express_app.js")],
             "flask": [str(python), str(HERE / "flask_app.py")],
-            "django": [str(python), str(HERE / "django_app.py")],
+            "django": [str(python), str(HERE / "django_app.py"), "django.core.cache.backends.redis.RedisCache"],
+            "django-redis": [str(python), str(HERE / "django_app.py"), "django_redis.cache.RedisCache"],
         }
         self.start(programs[self.store], environment)
         found, _ = self.until(r"^listening (\d+)$")

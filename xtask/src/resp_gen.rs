@@ -79,10 +79,10 @@ fn parse_line<'a>(group: &'a str, line: &'a str) -> Result<Command<'a>> {
     Ok(Command { group, name, arity, keys, right, flags, syntax: syntax.trim(), differs: differs.trim() })
 }
 
-/// `client|id` becomes `ClientId`.
+/// `client|id` becomes `ClientId`, `session.load` becomes `SessionLoad`.
 fn variant(name: &str) -> String {
     let upper = |word: &str| word[..1].to_uppercase() + &word[1..];
-    name.split('|').map(upper).collect()
+    name.split(['|', '.']).map(upper).collect()
 }
 
 fn render_table(commands: &[Command<'_>]) -> String {

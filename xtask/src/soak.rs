@@ -31,7 +31,28 @@ const SOAKS: &[Soak] = &[
             "planted",
         ],
     },
+    // one node becomes five and one again, a hundred times
+    Soak {
+        name: "cycles",
+        command: &[
+            "cargo",
+            "run",
+            "--release",
+            "--package",
+            "leveret",
+            "--",
+            "demo",
+            "--patience",
+            "4",
+            "--times",
+            "100",
+        ],
+    },
+    // nodes leave and join under load from pika; not as root
+    Soak { name: "leaves", command: &["tests/chaos/leaves"] },
     Soak { name: "chaos", command: &["tests/chaos/run"] },
+    // As root, for the user that apache2 runs its children as.
+    Soak { name: "door", command: &["tests/door/run"] },
     // As root: it records what RabbitMQ answers, which the comparison in continuous integration reads.
     Soak { name: "side-by-side", command: &["tests/conformance/side-by-side/record"] },
 ];

@@ -32,6 +32,15 @@ impl Histogram {
         self.max = self.max.max(nanos);
     }
 
+    /// Counts all that another one counted.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.total += other.total;
+        self.max = self.max.max(other.max);
+    }
+
     /// How many were counted.
     pub(super) fn total(&self) -> u64 {
         self.total

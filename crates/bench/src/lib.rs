@@ -30,6 +30,7 @@ mod relay;
 mod report;
 mod rounds;
 mod scenarios;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -45,6 +46,7 @@ use peer::Peer;
 use progress::Progress;
 use report::Roll;
 use rounds::{CaseResult, Console};
+pub use sessions::{SessionsArgs, run as run_sessions};
 
 /// Exit code when messages were lost, duplicated, reordered or damaged.
 const FAULTS: u8 = 1;

@@ -122,6 +122,8 @@ pub(crate) enum Frame {
     },
     /// The sender is about to leave.
     Leaving,
+    /// The sender was about to leave, and stays.
+    Staying,
     Forget {
         node: NodeId,
     },
@@ -200,6 +202,7 @@ impl Frame {
             }
             Self::Move { queue, attempt, step } => Body::Move(moves::step_out(queue, attempt, step)),
             Self::Leaving => Body::Leaving(wire::Leaving {}),
+            Self::Staying => Body::Staying(wire::Staying {}),
             Self::Forget { node } => Body::Forget(wire::Forget { node: node.into() }),
         };
         ControlFrame::from(body).encode_to_vec()
@@ -264,6 +267,7 @@ impl Frame {
                 Self::Move { queue, attempt, step }
             }
             Body::Leaving(_) => Self::Leaving,
+            Body::Staying(_) => Self::Staying,
             Body::Forget(forget) => Self::Forget { node: forget.node.into() },
             Body::TurnAway(away) => Self::TurnAway {
                 why: match away.reason() {

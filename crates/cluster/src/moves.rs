@@ -4,7 +4,8 @@
 //!   old home's control                       new home's control
 //!        │ ── Offer(record) ──────────────────▶ │  picks a shard, which expects the queue
 //!        │ ◀────────────────────── Accept(shard) │
-//!        │  shard freezes the queue and sends it to that shard, over the data link
+//!        │  shard copies the queue to that shard, over the data link, and serves
+//!        │  shard: Copied; then it freezes the queue and sends what is left
 //!        │  shard: Yielded                       │
 //!        │ ── Serve(bindings) ─────────────────▶ │  shard opens; record and bindings get the next epoch
 //!        │ ◀───────────────────────────── Moved  │  once everyone acts on them (R1)
@@ -58,6 +59,8 @@ pub(crate) enum MoveStep {
 #[derive(Debug)]
 struct Outgoing {
     to: NodeId,
+    /// The one there that takes it, as the acceptance says.
+    shard: ShardId,
     boot: Boot,
     attempt: MoveAttempt,
     why: Why,
@@ -80,6 +83,8 @@ enum Why {
 enum OutgoingStage {
     /// The other node has not answered.
     Offered,
+    /// The shard copies it, and serves.
+    Copying,
     /// The shard hands it over.
     Handing,
     /// The shard was told to serve again, and has not said whether it was in time.
@@ -141,6 +146,11 @@ pub enum Left {
         /// Queues that are here.
         queues: usize,
     },
+    /// The node stays: somebody took the leave back.
+    TakenBack {
+        /// Queues that are here.
+        queues: usize,
+    },
 }
 
 /// All moves of a node.
@@ -165,9 +175,9 @@ pub(crate) struct Moves {
 }
 
 impl Moves {
-    /// Commands for the queue wait until it has its home.
+    /// Commands for the queue wait until it has its home. While it is copied it serves, and they do not.
     pub(crate) fn is_outgoing(&self, id: QueueId) -> bool {
-        self.outgoing.contains_key(&id)
+        self.outgoing.get(&id).is_some_and(|outgoing| outgoing.stage != OutgoingStage::Copying)
     }
 
     /// The other homes have all of so many queues, though they may not serve yet.
@@ -176,7 +186,12 @@ impl Moves {
         self.outgoing.values().filter(yielded).count() == queues
     }
 
-    /// A new start of a node does not leave.
+    /// It said that it leaves.
+    pub(crate) fn is_leaving(&self, node: NodeId) -> bool {
+        self.leaving_nodes.contains(&node)
+    }
+
+    /// The node stays, or nothing is known any more of whether it leaves.
     pub(crate) fn forget_leaving(&mut self, node: NodeId) {
         self.leaving_nodes.retain(|leaving| *leaving != node);
     }

@@ -105,6 +105,7 @@ impl Control {
             Frame::Response { id, reply } => self.on_response(now, peer, id, reply),
             Frame::Move { queue, attempt, step } => self.on_move_step(now, peer, (queue, attempt), step),
             Frame::Leaving => self.on_node_leaving(peer),
+            Frame::Staying => self.moves.forget_leaving(peer),
         }
     }
 

@@ -238,6 +238,7 @@ impl Control {
             node: member.hello.node,
             boot: member.hello.boot,
             shards: member.hello.shards,
+            leaves: self.moves.is_leaving(member.hello.node),
         });
         let peers: Vec<SessionPeer> = peers.collect();
         if self.shards.on_session_peers(&peers) {

@@ -21,6 +21,8 @@ mod late;
 mod later_version;
 #[path = "network/merges.rs"]
 mod merges;
+#[path = "network/moves.rs"]
+mod moves;
 #[path = "network/policies.rs"]
 mod policies;
 #[path = "network/questions.rs"]

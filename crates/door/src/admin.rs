@@ -1,6 +1,7 @@
 //! The operator's side of a door: HTTP on loopback, and the client for it.
 //!
-//! `GET /healthz`, `GET /status`, `POST /services/SERVICE/instances/INSTANCE/drain` or `…/ready`.
+//! `GET /healthz`, `GET /status`, `GET /metrics`, `POST /services/SERVICE/instances/INSTANCE/drain` or
+//! `…/ready`.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,8 +18,10 @@ use leveret_services::{Command, InstanceName, ServiceName};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::metrics;
 use crate::question::Question;
 use crate::shared::stopped;
+use crate::status::Status;
 
 type Questions = mpsc::Sender<Question>;
 
@@ -68,20 +71,17 @@ async fn answer(
     let path: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
     let response = match (request.method(), path.as_slice()) {
         (&Method::GET, ["healthz"]) => text(StatusCode::OK, "ok\n"),
-        (&Method::GET, ["status"]) => {
-            let (answer, answered) = oneshot::channel();
-            let asked = questions.send(Question::Status(answer)).await;
-            match (asked, answered.await) {
-                (Ok(()), Ok(status)) => {
-                    let body = serde_json::to_vec(&status).expect("a status has only types that JSON has");
-                    let mut response = Response::new(Full::new(Bytes::from(body)));
-                    let json = hyper::header::HeaderValue::from_static("application/json");
-                    response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
-                    response
-                }
-                _ => text(StatusCode::SERVICE_UNAVAILABLE, "the door is ending\n"),
+        (&Method::GET, ["status"]) => match status(&questions).await {
+            Some(status) => {
+                let body = serde_json::to_vec(&status).expect("a status has only types that JSON has");
+                page(body, "application/json")
             }
-        }
+            None => text(StatusCode::SERVICE_UNAVAILABLE, "the door is ending\n"),
+        },
+        (&Method::GET, ["metrics"]) => match status(&questions).await.map(metrics::render) {
+            Some(Ok(body)) => page(body.into_bytes(), metrics::CONTENT_TYPE),
+            _ => text(StatusCode::SERVICE_UNAVAILABLE, "the door is ending\n"),
+        },
         (&Method::POST, ["services", service, "instances", instance, verb @ ("drain" | "ready")]) => {
             let command = if *verb == "drain" { Command::Drain } else { Command::Ready };
             match (ServiceName::new(service), InstanceName::new(instance)) {
@@ -89,9 +89,25 @@ async fn answer(
                 _ => text(StatusCode::NOT_FOUND, "names are made of a-z, 0-9 and -\n"),
             }
         }
-        _ => text(StatusCode::NOT_FOUND, "there are /healthz, /status and /services/S/instances/I/drain\n"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "there are /healthz, /status, /metrics and /services/S/instances/I/drain\n",
+        ),
     };
     Ok(response)
+}
+
+async fn status(questions: &Questions) -> Option<Status> {
+    let (answer, answered) = oneshot::channel();
+    questions.send(Question::Status(answer)).await.ok()?;
+    answered.await.ok()
+}
+
+fn page(body: Vec<u8>, kind: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let kind = hyper::header::HeaderValue::from_static(kind);
+    response.headers_mut().insert(hyper::header::CONTENT_TYPE, kind);
+    response
 }
 
 async fn tell(

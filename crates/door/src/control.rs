@@ -22,10 +22,14 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 pub use self::probe::probe;
+use crate::dns::{self, DnsSockets};
+use crate::haproxy::Haproxy;
+use crate::httpd::Httpd;
 use crate::question::Question;
 use crate::shared::{Shared, stopped};
 use crate::status::{LinkStatus, Status};
-use crate::{admin, haproxy};
+use crate::tls::Keyring;
+use crate::{admin, driver};
 
 /// A probe's answer.
 struct Probed {
@@ -50,8 +54,19 @@ struct Control {
     unreadable: u64,
 }
 
+/// What a door has besides the proxy, if it is asked for.
+pub(crate) struct Parts {
+    pub(crate) keyring: Option<Arc<Keyring>>,
+    pub(crate) dns: Option<DnsSockets>,
+}
+
 /// Runs until the door ends.
-pub(crate) fn run(shared: &Arc<Shared>, admin_listener: TcpListener, link: impl FnOnce(BusConfig) -> Bus) {
+pub(crate) fn run(
+    shared: &Arc<Shared>,
+    admin_listener: TcpListener,
+    parts: Parts,
+    link: impl FnOnce(BusConfig) -> Bus,
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "the door's control cannot run"),
@@ -59,8 +74,19 @@ pub(crate) fn run(shared: &Arc<Shared>, admin_listener: TcpListener, link: impl 
     LocalSet::new().block_on(&runtime, async move {
         let (questions, asked) = mpsc::channel(DOOR_QUESTIONS_MAX);
         tokio::task::spawn_local(admin::serve(admin_listener, questions, shared.stopping()));
+        if let Some(keyring) = parts.keyring {
+            tokio::task::spawn_local(keyring.follow(Arc::clone(shared)));
+        }
+        if let Some((config, sockets)) = shared.config.dns.clone().zip(parts.dns) {
+            tokio::task::spawn_local(dns::serve(config, sockets, Arc::clone(shared)));
+        }
         for config in shared.config.haproxy.clone() {
-            tokio::task::spawn_local(haproxy::drive(config, Arc::clone(shared)));
+            let service = config.service.clone();
+            tokio::task::spawn_local(driver::drive(Haproxy::new(config), service, Arc::clone(shared)));
+        }
+        for config in shared.config.httpd.clone() {
+            let service = config.service.clone();
+            tokio::task::spawn_local(driver::drive(Httpd::new(config), service, Arc::clone(shared)));
         }
         let bus = link(BusConfig {
             brokers: shared.config.brokers.clone(),
@@ -125,7 +151,8 @@ impl Control {
         probed: mpsc::UnboundedSender<Probed>,
     ) -> Self {
         let now = shared.clock.now();
-        let own = vec![shared.config.listen, shared.config.admin];
+        let mut own = vec![shared.config.listen, shared.config.admin];
+        own.extend(shared.config.tls.as_ref().map(|tls| tls.listen));
         let fence = Fence::new(shared.config.allow.clone(), own);
         let table = Table::new(TableConfig { fence, claims: shared.config.claims.clone() }, now);
         let boot = Boot(getrandom::u64().unwrap_or_else(|_| std::process::id().into()));

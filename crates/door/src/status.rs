@@ -23,6 +23,8 @@ pub struct Status {
     pub services: Vec<ServiceStatus>,
     /// Claims that two services want.
     pub conflicts: Vec<String>,
+    /// Announcements that the door refuses, with who sent them and why.
+    pub refused: Vec<String>,
     /// What each driver of another proxy said last.
     pub drivers: std::collections::BTreeMap<String, String>,
 }
@@ -107,6 +109,10 @@ impl Status {
             link: link.clone(),
             services: Vec::new(),
             conflicts: Vec::new(),
+            refused: table
+                .refusals()
+                .map(|(user, (service, instance), why)| format!("{service}/{instance} of user {user}: {why}"))
+                .collect(),
             drivers: shared.drivers(),
         };
         for conflict in &table.snapshot().claims.conflicts {

@@ -45,7 +45,7 @@ enum Command {
     Store(store::StoreCommand),
     /// Measure this or any other AMQP 0-9-1 broker, or an HTTP server
     Bench(web::BenchCommand),
-    /// See a small cluster at work: nodes join, one is killed, every message is counted
+    /// See a small cluster at work: nodes come and go, and every message is counted
     Demo(web::DemoCommand),
     /// Run a front door: an HTTP proxy that follows the application servers
     Door(Box<door::DoorArgs>),
@@ -77,7 +77,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Status(args) => status::run(&args),
-        Command::Leave(args) => leave::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Leave(args) => leave::run(&args),
         Command::Rebalance(args) => rebalance::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Forget(args) => forget::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Queue(command) => queue::run(&command).map(|()| ExitCode::SUCCESS),
@@ -85,9 +85,12 @@ pub(crate) fn run() -> ExitCode {
         Command::Session(command) => session::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Store(command) => store::run(&command),
         Command::Bench(web::BenchCommand::Http(args)) => web::bench(&args),
+        Command::Bench(web::BenchCommand::Sessions(args)) => leveret_bench::run_sessions(&args),
         Command::Bench(web::BenchCommand::Broker(args)) => bench::run(*args),
         Command::Demo(web::DemoCommand::Web(args)) => web::demo(&args),
-        Command::Demo(web::DemoCommand::Broker(args)) => demo::run(&args),
+        Command::Demo(web::DemoCommand::Sessions(args)) => demo::sessions::run(&args),
+        Command::Demo(web::DemoCommand::Failure(args)) => demo::failure::run(&args),
+        Command::Demo(web::DemoCommand::Elastic(args)) => demo::elastic::run(&args),
         Command::Door(args) => door::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Announce(args) => run::announce(&args),

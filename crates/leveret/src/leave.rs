@@ -1,15 +1,19 @@
-//! `leveret leave`: tells a running node to hand its queues over and to stop, and waits for that.
+//! `leveret leave`: tells a running node to hand its queues over and to stop, waits for that, or takes it back.
+//! Its exit code is that of the node (docs/elasticity.md).
 
-use std::time::{Duration, Instant};
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use leveret_model::limits;
 use serde_json::Value;
 
 use crate::{config, output, status};
 
-/// How often the node is asked what is left.
-const ASK_EVERY: Duration = Duration::from_millis(200);
+/// A node that leaves says a line much oftener than that.
+const SILENT_MAX: Duration = Duration::from_secs(15);
 
 /// Flags of `leveret leave`.
 #[derive(Debug, clap::Args)]
@@ -22,42 +26,73 @@ pub(crate) struct LeaveArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = limits::LEAVE_WITHIN.as_secs())]
     deadline: u64,
     /// Do not wait until it has stopped
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["wait", "cancel"])]
     no_wait: bool,
+    /// Wait for a leave that is under way too, instead of refusing to begin another: for a hook before the stop
+    #[arg(long, conflicts_with = "cancel")]
+    wait: bool,
+    /// Take a leave back that is under way: the node lets clients in again, and stays
+    #[arg(long, conflicts_with = "deadline")]
+    cancel: bool,
 }
 
 /// Tells the node, then says what is left until the node is gone.
-pub(crate) fn run(args: &LeaveArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: &LeaveArgs) -> anyhow::Result<ExitCode> {
     let data_dir = config::data_dir(args.data_dir.as_deref(), &config::environment())?;
-    let answer = status::ask(&data_dir, &format!("leave {}", args.deadline), limits::STATUS_ANSWER_WAIT)?;
-    status::read(&answer)?;
+    if args.cancel {
+        return cancel(&data_dir);
+    }
     if args.no_wait {
-        return output::print("the node leaves\n");
+        let question = format!("leave {}", args.deadline);
+        status::read(&status::ask(&data_dir, &question, limits::STATUS_ANSWER_WAIT)?)?;
+        return output::print("the node leaves\n").map(|()| ExitCode::SUCCESS);
     }
-    let until = Instant::now() + Duration::from_secs(args.deadline) + limits::STATUS_ANSWER_WAIT;
-    let mut said = None;
-    while Instant::now() < until {
-        // no answer, or half of one: it has stopped, or does so now
-        let answer = status::ask(&data_dir, "status", limits::STATUS_ANSWER_WAIT);
-        let Ok(report) = answer.and_then(|answer| status::read(&answer)) else {
-            return output::print(
-                "the node has stopped; its log and exit code say whether something stayed\n",
-            );
-        };
-        let left = queues_here(&report);
-        if said != Some(left) {
-            output::print(&format!("{left} queues are here\n"))?;
-            said = Some(left);
-        }
-        // nothing comes there: this waits, and no longer
-        let _ = crossbeam_channel::never::<()>().recv_timeout(ASK_EVERY);
-    }
-    bail!("the node still runs after its time: see its log")
+    let word = if args.wait { "wait" } else { "follow" };
+    follow(&data_dir, &format!("leave {} {word}", args.deadline))
 }
 
-/// Queues whose home is the node that was asked.
-fn queues_here(report: &Value) -> usize {
-    let own = &report["node"]["id"];
-    let queues = report["queues"].as_array().map_or(&[][..], Vec::as_slice);
-    queues.iter().filter(|queue| queue["home"] == *own).count()
+fn cancel(data_dir: &Path) -> anyhow::Result<ExitCode> {
+    let answer = status::ask(data_dir, "leave cancel", limits::STATUS_ANSWER_WAIT)?;
+    let queues = status::read(&answer)?["queues"].as_u64().context("the node's answer says no number")?;
+    output::print(&format!("the node stays: clients are let in again, and {queues} queues are here\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what changes, until the node says how it ended.
+fn follow(data_dir: &Path, question: &str) -> anyhow::Result<ExitCode> {
+    let socket = status::send(data_dir, question, SILENT_MAX)?;
+    let mut said = String::new();
+    for line in BufReader::new(socket).lines() {
+        let line = line.context("the node leaves and says nothing any more: see its log")?;
+        let document = status::read(&line)?;
+        let ended = &document["ended"];
+        if !ended.is_null() {
+            output::print(&ending(ended))?;
+            let code = ended["code"].as_u64().and_then(|code| u8::try_from(code).ok());
+            return Ok(code.context("the node ended with a code that is none")?.into());
+        }
+        let text = progress(&document);
+        if text != said {
+            output::print(&text)?;
+            said = text;
+        }
+    }
+    bail!("the node ended and did not say how: see its log and its exit code")
+}
+
+fn progress(document: &Value) -> String {
+    match document["queues"].as_u64() {
+        Some(queues) => format!("{queues} queues are here\n"),
+        None if document["closing_clients"] == true => "its clients are sent to other nodes\n".to_owned(),
+        None => String::new(),
+    }
+}
+
+fn ending(ended: &Value) -> String {
+    let text = ended["text"].as_str().unwrap_or_default();
+    let [queues, lost] = ["queues", "lost"].map(|what| ended[what].as_u64().unwrap_or_default());
+    match (queues, lost) {
+        (0, 0) => format!("{text}\n"),
+        _ => format!("{text}; {queues} queues and {lost} messages ended with it\n"),
+    }
 }

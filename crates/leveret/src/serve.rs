@@ -8,14 +8,13 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, bounded, select};
 use leveret_model::limits;
 use leveret_server::{
-    ClientRules, DefaultUser, Discovery, DnsUpdate, JoinReport, Left, Node, NodeConfig, Peer, ProcessWays,
-    SessionRules, SessionSettings,
+    ClientRules, DefaultUser, Discovery, DnsUpdate, Ending, JoinReport, LeaveBy, Left, Node, NodeConfig,
+    Peer, ProcessWays, SessionRules, SessionSettings,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -67,73 +66,101 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let (seeds, lifetime) = (settings.seed.clone(), settings.lifetime);
     // Before any other thread: a signal must find its handler from the first moment.
     let stop = stop_signal().context("signals cannot be handled")?;
+    let leave_window = settings.leave_window;
     let node = Node::start(&node_config(settings, default_user, secret, dns_update))?;
-    let served = serve_until_told(&node, &data_dir, &seeds, &stop);
-    let left = match &served {
-        Ok(Some(Told::Leave(within))) => leave(&node, *within, &stop),
-        Ok(Some(Told::Stop)) if lifetime == Lifetime::Ephemeral => leave(&node, limits::LEAVE_WITHIN, &stop),
-        Ok(_) | Err(_) => None,
-    };
-    let comes_back = matches!(served, Ok(Some(Told::Stop))) && lifetime == Lifetime::Persistent;
+    let mut served = serve_until_left(&node, &data_dir, &seeds, lifetime, &stop);
+    if let Ok(Served::Left(Some(_))) = served {
+        node.close_clients(leave_window, &stop);
+    }
+    if let Ok(Served::Left(Some(Left::Empty))) = served {
+        served = Ok(Served::Left(node.leave_rest(&stop)));
+    }
+    let waiters = node.waiters();
     // also after an error: the node's threads log nothing any more when its reason is said
     let lost = node.stop();
-    served?;
-    if comes_back {
-        tracing::info!(
-            transient = lost,
-            "stopped: durable queues and their persistent messages are on the disk and come back with this node"
-        );
-        return Ok(ExitCode::SUCCESS);
-    }
-    Ok(tell_how_it_ended(left, lost))
+    let ending = ending(served?, lost);
+    log_ending(&ending);
+    let code = ExitCode::from(ending.code);
+    waiters.tell(ending);
+    Ok(code)
 }
 
-/// Hands everything over. A second signal ends that at once.
-fn leave(node: &Node, within: Duration, stop: &Receiver<()>) -> Option<Left> {
-    tracing::info!(
-        seconds = within.as_secs(),
-        "leaving: queues go to other nodes; a second signal stops at once"
-    );
-    node.leave(within, stop)
-}
-
-/// For people and supervisors: what became of what the node held. `lost` are messages that went with it.
-fn tell_how_it_ended(left: Option<Left>, lost: u64) -> ExitCode {
-    match left {
-        Some(Left::Empty) => tracing::info!(lost, "stopped: no queue is left here"),
-        Some(Left::Alone { queues: 0 }) => tracing::info!(lost, "stopped"),
+/// What became of what the node held. `lost` are messages that went with it.
+fn ending(served: Served, lost: u64) -> Ending {
+    let alone = if lost > 0 { LEFT_ALONE } else { 0 };
+    let Served::Left(left) = served else {
+        let text = "stopped: durable queues and their persistent messages are on the disk and come back with this node";
+        return Ending { code: 0, text, queues: 0, lost };
+    };
+    let (code, queues, text) = match left {
+        Some(Left::Empty | Left::TakenBack { .. }) => (0, 0, "stopped: no queue is left here"),
+        Some(Left::Alone { queues: 0 }) => (0, 0, "stopped"),
         Some(Left::Alone { queues }) => {
-            tracing::warn!(queues, lost, "stopped: no other node was there to take the queues over");
-            return if lost > 0 { LEFT_ALONE.into() } else { ExitCode::SUCCESS };
+            (alone, queues, "stopped: no other node was there to take the queues over")
         }
         Some(Left::Late { queues }) => {
-            tracing::warn!(queues, lost, "stopped: the time was over before these queues had gone to others");
-            return LEFT_LATE.into();
+            (LEFT_LATE, queues, "stopped: the time was over before these queues had gone to others")
         }
-        None => {
-            tracing::info!(lost, "stopped at once");
-            return if lost > 0 { LEFT_ALONE.into() } else { ExitCode::SUCCESS };
+        None => (alone, 0, "stopped at once"),
+    };
+    Ending { code, text, queues, lost }
+}
+
+/// For people and supervisors.
+fn log_ending(&Ending { code, text, queues, lost }: &Ending) {
+    match code {
+        0 => tracing::info!(lost, "{text}"),
+        LEFT_ALONE | LEFT_LATE => tracing::warn!(queues, lost, "{text}"),
+        _ => tracing::error!(queues, lost, "{text}"),
+    }
+}
+
+/// How a node that served ends.
+enum Served {
+    /// It has left; `None`: it is to stop at once.
+    Left(Option<Left>),
+    /// It comes back with its disk.
+    ComesBack,
+}
+
+/// Serves until the node has left, or is to stop at once. A leave that was taken back changes nothing.
+fn serve_until_left(
+    node: &Node,
+    data_dir: &Path,
+    seeds: &[SocketAddr],
+    lifetime: Lifetime,
+    stop: &Receiver<()>,
+) -> anyhow::Result<Served> {
+    if !tell_where(node, data_dir, seeds, stop)? {
+        return Ok(Served::Left(None));
+    }
+    loop {
+        // both senders live as long as the node
+        let (within, by) = select! {
+            recv(stop) -> _ => match lifetime {
+                Lifetime::Persistent => return Ok(Served::ComesBack),
+                Lifetime::Ephemeral => (limits::LEAVE_WITHIN, LeaveBy::Signal),
+            },
+            recv(node.leave_asked()) -> within => (within?, LeaveBy::Operator),
+        };
+        let seconds = within.as_secs();
+        tracing::info!(seconds, "leaving: queues go to other nodes; a second signal stops at once");
+        match node.leave(within, by, stop) {
+            Some(Left::TakenBack { queues }) => {
+                tracing::info!(queues, "the leave was taken back: clients are let in again");
+            }
+            left => return Ok(Served::Left(left)),
         }
     }
-    ExitCode::SUCCESS
 }
 
-/// Why a node that was ready ends.
-enum Told {
-    /// A signal.
-    Stop,
-    /// `leveret leave`, with the time that the node has to hand over what it holds.
-    Leave(Duration),
-}
-
-/// Says where the node is, and waits for a signal or for `leveret leave`; nothing if the signal came before it
-/// was ready.
-fn serve_until_told(
+/// Says where the node is, once it is ready. False if it is to stop before.
+fn tell_where(
     node: &Node,
     data_dir: &Path,
     seeds: &[SocketAddr],
     stop: &Receiver<()>,
-) -> anyhow::Result<Option<Told>> {
+) -> anyhow::Result<bool> {
     for address in node.listen() {
         print(&format!("listening for AMQP on {address}\n"))?;
     }
@@ -146,15 +173,11 @@ fn serve_until_told(
         "data in {}; durable queues and their persistent messages are kept there\n",
         data_dir.display()
     ))?;
-    let Some(found) = node.wait_ready(stop)? else { return Ok(None) };
+    let Some(found) = node.wait_ready(stop)? else { return Ok(false) };
     print(&others(&found.peers, found.why_alone.as_deref()))?;
     tell_of_seeds(seeds, node.cluster_listen(), &found);
     print("ready\n")?;
-    // Both senders live as long as the node.
-    Ok(select! {
-        recv(stop) -> _ => Some(Told::Stop),
-        recv(node.leave_asked()) -> within => within.ok().map(Told::Leave),
-    })
+    Ok(true)
 }
 
 /// For people: who reads it may be in another directory.

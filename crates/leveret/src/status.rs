@@ -135,8 +135,8 @@ pub(crate) fn others_alive(data_dir: &Path, wait: Duration) -> anyhow::Result<us
     Ok(report.nodes.iter().filter(|peer| peer.standing == "alive").count())
 }
 
-/// Sends one line to the node of a data directory and reads its whole answer.
-pub(crate) fn ask(data_dir: &Path, question: &str, wait: Duration) -> anyhow::Result<String> {
+/// Sends one line to the node of a data directory. Each part of the answer may take so long.
+pub(crate) fn send(data_dir: &Path, question: &str, wait: Duration) -> anyhow::Result<UnixStream> {
     let path = data_dir.join(ADMIN_SOCKET);
     let mut socket = match UnixStream::connect(&path) {
         Ok(socket) => socket,
@@ -151,6 +151,12 @@ pub(crate) fn ask(data_dir: &Path, question: &str, wait: Duration) -> anyhow::Re
     socket.set_read_timeout(Some(wait))?;
     socket.set_write_timeout(Some(wait))?;
     socket.write_all(format!("{question}\n").as_bytes()).context("the node does not take the question")?;
+    Ok(socket)
+}
+
+/// Sends one line to the node of a data directory and reads its whole answer.
+pub(crate) fn ask(data_dir: &Path, question: &str, wait: Duration) -> anyhow::Result<String> {
+    let socket = send(data_dir, question, wait)?;
     let mut answer = String::new();
     let mut lines = BufReader::new(socket.take(STATUS_ANSWER_BYTES_MAX));
     match lines.read_line(&mut answer) {

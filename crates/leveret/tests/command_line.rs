@@ -213,3 +213,30 @@ fn a_node_says_where_it_is_answers_status_and_stops_on_sigterm() {
     let (code, line) = refused(&mut leveret(&["status", "--data-dir", &directory]));
     assert!(line.contains("no node runs in") && code == Some(1), "{line}");
 }
+
+/// Words of our commands in packaging: flags behind `leveret COMMAND`, each on a line of its own or in a list.
+fn flags_in(text: &str) -> Vec<String> {
+    let is_end = |c: char| !c.is_ascii_alphanumeric() && c != '-';
+    let words = text.split(|c: char| c.is_whitespace() || "[],'\"".contains(c));
+    // not the line between two documents
+    let flags = words.filter_map(|word| word.strip_prefix("--")).filter(|flag| !flag.starts_with('-'));
+    flags.map(|flag| flag.split(is_end).next().unwrap_or(flag).to_owned()).collect()
+}
+
+#[test]
+fn packaging_uses_no_flag_that_leveret_does_not_know() {
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging");
+    let help = |command: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_leveret")).args([command, "--help"]).output();
+        String::from_utf8(output.expect("it runs").stdout).expect("UTF-8")
+    };
+    let known = ["serve", "leave", "status"].map(help).concat();
+    let manifest = std::fs::read_to_string(packaging.join("kubernetes/leveret.yaml")).expect("it is there");
+    let commands: String =
+        manifest.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n");
+    let flags = flags_in(&commands);
+    assert!(flags.len() >= 9, "{flags:?}");
+    for flag in flags {
+        assert!(known.contains(&format!("--{flag}")), "--{flag} is none of ours");
+    }
+}

@@ -1,6 +1,4 @@
-//! `leveret run` with real processes and no broker: what it passes on must not depend on one.
-//!
-//! What needs a broker is ignored until a node of ours has exclusive queues: `LEVERET_TEST_AMQP=amqp://…`.
+//! `leveret run` with real processes and no broker: what it passes on must not depend on one. With one: web.rs.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Output, Stdio};
@@ -147,13 +145,4 @@ fn the_command_ends_when_run_is_killed() {
     signal(child.id(), Signal::KILL);
     assert_eq!(lines.next().as_deref(), Some("orphaned"));
     child.wait().expect("it ends");
-}
-
-#[test]
-#[ignore = "needs a broker: LEVERET_TEST_AMQP=amqp://…"]
-fn the_demonstration_loses_nothing() {
-    let url = std::env::var("LEVERET_TEST_AMQP").expect("LEVERET_TEST_AMQP=amqp://…");
-    let ended = output(leveret(&["demo", "web", "--amqp", &url]));
-    let told = text(&ended.stdout);
-    assert!(ended.status.success() && told.contains(" 0 POST served twice"), "{told}{}", text(&ended.stderr));
 }

@@ -87,6 +87,11 @@ pub(crate) fn encode(record: &Record<'_>, own: &mut Vec<u8>, beside: &mut Vec<By
             moves::put_rule(own, *rule);
             return encode_message(*message, own, beside);
         }
+        Record::CopyMessage { queue, attempt, position, rule, message } => {
+            moves::encode_copy_head(own, (*queue, *attempt), *position);
+            moves::put_rule(own, *rule);
+            return encode_message(*message, own, beside);
+        }
         Record::Reply { to, message } => {
             own.u8(kind::REPLY);
             own.u128(to.0);
@@ -161,6 +166,7 @@ fn encode_without_body(record: &Record<'_>, own: &mut Vec<u8>) {
         | Record::Deliver { .. }
         | Record::Got { .. }
         | Record::MoveMessage { .. }
+        | Record::CopyMessage { .. }
         | Record::Reply { .. }
         | Record::Unknown { .. } => {
             unreachable!("these carry a message and are written by the caller, or are never written")
@@ -233,6 +239,13 @@ pub(crate) fn decode<'a>(own: &'a [u8], beside: &'a [Bytes]) -> Result<Record<'a
             attempt: MoveAttempt(take.u64()?),
             position: Position(take.u64()?),
             state: moves::take_state(&mut take)?,
+            rule: moves::take_rule(&mut take)?,
+            message: take_message(&mut take, beside, None)?,
+        },
+        kind::COPY_MESSAGE => Record::CopyMessage {
+            queue: take.queue()?,
+            attempt: MoveAttempt(take.u64()?),
+            position: Position(take.u64()?),
             rule: moves::take_rule(&mut take)?,
             message: take_message(&mut take, beside, None)?,
         },

@@ -16,7 +16,7 @@ use leveret_model::{
 
 pub use self::consumers::{HeldDelivery, NamedConsumer, RemoteConsumer};
 pub use self::lanes::{LaneTarget, LaneTargets};
-pub use self::moves::{MovePart, MovedConsumer, MovedLane};
+pub use self::moves::{ListedRun, MovePart, MoveRefused, MovedConsumer, MovedLane};
 
 /// One forward record. Ingress = shard of the publisher, home = shard of the queue, egress = shard of the
 /// consumer.
@@ -234,6 +234,20 @@ pub enum Record<'a> {
         position: Position,
         /// Whether somebody has it, or had it.
         state: MessageState,
+        /// What the queue's rules have made of it, in a queue with rules.
+        rule: Option<MessageRule>,
+        /// The message.
+        message: Message<'a>,
+    },
+    /// Old home → new home: a copy of a message, while the old home serves: what becomes of it until the freeze
+    /// is listed then. Only to a node whose hello has [`Capability::COPIES`](crate::handshake::Capability).
+    CopyMessage {
+        /// The queue.
+        queue: QueueId,
+        /// Which try.
+        attempt: MoveAttempt,
+        /// Its place.
+        position: Position,
         /// What the queue's rules have made of it, in a queue with rules.
         rule: Option<MessageRule>,
         /// The message.

@@ -61,8 +61,8 @@ pub enum Change {
         /// Which one.
         id: QueueId,
     },
-    /// The queue was proposed and never stood: another has its name, or nobody. Nothing that was sent to it is
-    /// confirmed.
+    /// The queue is gone and nobody deleted it: it was proposed and never stood (another has its name, or
+    /// nobody), or it went with a start of its home that is over. Nothing that was sent to it is confirmed.
     WithdrawQueue {
         /// Which one.
         id: QueueId,
@@ -242,8 +242,14 @@ pub enum ToShard {
 /// first mail of a try is void if the shard knows of no such try.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MoveOrder {
-    /// To the old home: freeze the queue and hand it to that shard, which expects it. Answered by
-    /// [`MoveReport::Yielded`] or [`MoveReport::Failed`].
+    /// To the old home: copy the queue to that shard, which expects it, and go on serving. Answered by
+    /// [`MoveReport::Copied`] or [`MoveReport::Failed`].
+    Copy {
+        /// The new home.
+        to: ShardAddress,
+    },
+    /// To the old home: freeze the queue and hand it to that shard, which expects it, but for what this try has
+    /// copied. Answered by [`MoveReport::Yielded`] or [`MoveReport::Failed`].
     HandOver {
         /// The new home.
         to: ShardAddress,
@@ -269,6 +275,8 @@ pub enum MoveOrder {
 /// What a shard says of a queue that moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MoveReport {
+    /// The old home: little is left to send, so the queue may freeze.
+    Copied,
     /// The old home: the new one has everything, and nothing is served here any more.
     Yielded,
     /// The old home: a link broke, or it was told to; it serves again. The new home: it has nothing whole.
@@ -286,6 +294,8 @@ pub struct SessionPeer {
     pub boot: Boot,
     /// Its shards.
     pub shards: u8,
+    /// It said that it leaves.
+    pub leaves: bool,
 }
 
 /// A shard to the control machine of its node.

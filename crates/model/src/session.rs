@@ -9,6 +9,12 @@ use alloc::vec::Vec;
 
 use crate::limits::SESSION_DATABASES;
 
+mod byte_list;
+mod commit;
+
+pub use byte_list::{ByteList, ByteListIter};
+pub use commit::{CommitMistake, CommitOrder, Names, Pairs};
+
 /// A database of a vhost, 0 to 15 (Redis: `databases 16`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Database(u8);
@@ -135,6 +141,91 @@ pub enum KeyCommand<'a> {
     Persist,
     /// The unlock script of phpredis: destroy if the string equals this; 1 or 0. `None` equals nothing.
     DestroyIfEqual(Option<&'a [u8]>),
+    /// `HGET`
+    Field(&'a [u8]),
+    /// `HMGET`
+    Fields(ByteList<'a>),
+    /// `HGETALL`
+    AllFields,
+    /// `HKEYS`
+    FieldNames,
+    /// `HLEN`
+    FieldCount,
+    /// `HEXISTS`: 1 or 0.
+    HasField(&'a [u8]),
+    /// `HSET`, `HMSET`.
+    SetFields {
+        /// Names and values by turns.
+        fields: ByteList<'a>,
+        /// `HSET`: how many are new, else `OK`.
+        counts: bool,
+    },
+    /// `HSETNX`: 1 or 0.
+    SetNewField {
+        /// Which one.
+        name: &'a [u8],
+        /// Its value if it is missing.
+        value: &'a [u8],
+    },
+    /// `HDEL`: how many were there. With the last one the session ends.
+    RemoveFields(ByteList<'a>),
+    /// `SESSION.LOAD`
+    Load {
+        /// A token; empty: everything is wanted.
+        since: &'a [u8],
+        /// The deadline that the same command asks for, ms.
+        touch_ms: Option<i64>,
+    },
+    /// `SESSION.COMMIT`
+    Commit {
+        /// Those of a [`CommitOrder`].
+        arguments: ByteList<'a>,
+        /// It began under another key, so it may not set the user.
+        redirected: bool,
+    },
+    /// The first step of a rename: the state as its home has it.
+    Export {
+        /// What `SESSION.RENAME` is called, so that a repeat is known; else empty.
+        id: &'a [u8],
+    },
+    /// The second step, at the new key: a state that another key had.
+    Restore {
+        /// What [`KeyCommand::Export`] gave, but for its first and second item.
+        content: Restored<'a>,
+        /// Its deadline.
+        expiry: Expiry,
+        /// `RENAMENX` and `SESSION.RENAME`: only if the new key is missing.
+        only_missing: bool,
+    },
+    /// The last step: the old key ends, if nothing has changed since the export; 1 or 0.
+    EndRenamed {
+        /// The token of the export.
+        token: &'a [u8],
+        /// Under which key it lives on.
+        to: &'a [u8],
+        /// What `SESSION.RENAME` is called, so that a repeat is known; else empty.
+        id: &'a [u8],
+    },
+}
+
+/// Which command asks for a rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenameForm {
+    /// `RENAME`: what the new key had is replaced.
+    Plain,
+    /// `RENAMENX`
+    IfMissing,
+    /// `SESSION.RENAME`
+    Native,
+}
+
+/// The value of a session on its way to another key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored<'a> {
+    /// A string.
+    String(&'a [u8]),
+    /// Names and values by turns.
+    Fields(ByteList<'a>),
 }
 
 impl KeyCommand<'_> {
@@ -148,6 +239,13 @@ impl KeyCommand<'_> {
             | Self::Touch
             | Self::Type
             | Self::Time(_)
+            | Self::Field(_)
+            | Self::Fields(_)
+            | Self::AllFields
+            | Self::FieldNames
+            | Self::FieldCount
+            | Self::HasField(_)
+            | Self::Load { .. }
             | Self::GetAndExpire(Expiry::Unsaid) => false,
             Self::Set { .. }
             | Self::GetAndDestroy
@@ -155,6 +253,14 @@ impl KeyCommand<'_> {
             | Self::Destroy
             | Self::Expire { .. }
             | Self::Persist
+            | Self::SetFields { .. }
+            | Self::SetNewField { .. }
+            | Self::RemoveFields(_)
+            | Self::Commit { .. }
+            // it changes nothing, but only the home may say it
+            | Self::Export { .. }
+            | Self::Restore { .. }
+            | Self::EndRenamed { .. }
             | Self::DestroyIfEqual(_) => true,
         }
     }
@@ -172,6 +278,20 @@ pub enum SessionRefusal {
     TooLarge,
     /// The key holds the other kind.
     WrongType,
+    /// An attribute's name is over 255 bytes, or begins with a zero byte.
+    FieldName,
+    /// More than 1,024 attributes.
+    TooManyFields,
+    /// All values together are over what one answer may be.
+    AnswerTooLarge,
+    /// The session has ended (`SESSION.COMMIT`, a rename to that key).
+    Gone,
+    /// `NEW` where a session is, or was.
+    Exists,
+    /// What was sent as a token is none.
+    Token,
+    /// `RENAME` of a key that is missing.
+    NoSuchKey,
     /// A node would have to say too much at once; the bound that was met is named.
     TooMuch(&'static str),
 }
@@ -193,6 +313,15 @@ pub enum Answer<'a> {
     Refused(SessionRefusal),
     /// The answers of a block of commands, in order.
     Block(&'a [KeptAnswer]),
+    /// A list.
+    List(&'a [KeptAnswer]),
+    /// Names and values by turns: a map in RESP 3.
+    Map(&'a [KeptAnswer]),
+    /// Attributes that were changed since the base: nothing was done.
+    Conflict(&'a [KeptAnswer]),
+    /// The session lives on under another key: the request for that one, as machines keep it. No client sees
+    /// it.
+    Moved(&'a [u8]),
 }
 
 /// An answer that waits for its turn.
@@ -212,6 +341,14 @@ pub enum KeptAnswer {
     Refused(SessionRefusal),
     /// [`Answer::Block`]
     Block(Vec<Self>),
+    /// [`Answer::List`]
+    List(Vec<Self>),
+    /// [`Answer::Map`]
+    Map(Vec<Self>),
+    /// [`Answer::Conflict`]
+    Conflict(Vec<Self>),
+    /// [`Answer::Moved`]
+    Moved(Box<[u8]>),
 }
 
 impl Answer<'_> {
@@ -226,6 +363,10 @@ impl Answer<'_> {
             Self::Word(word) => KeptAnswer::Word(word),
             Self::Refused(why) => KeptAnswer::Refused(why),
             Self::Block(answers) => KeptAnswer::Block(answers.to_vec()),
+            Self::List(items) => KeptAnswer::List(items.to_vec()),
+            Self::Map(items) => KeptAnswer::Map(items.to_vec()),
+            Self::Conflict(names) => KeptAnswer::Conflict(names.to_vec()),
+            Self::Moved(request) => KeptAnswer::Moved(request.into()),
         }
     }
 }
@@ -242,6 +383,10 @@ impl KeptAnswer {
             Self::Word(word) => Answer::Word(word),
             Self::Refused(why) => Answer::Refused(*why),
             Self::Block(answers) => Answer::Block(answers),
+            Self::List(items) => Answer::List(items),
+            Self::Map(items) => Answer::Map(items),
+            Self::Conflict(names) => Answer::Conflict(names),
+            Self::Moved(request) => Answer::Moved(request),
         }
     }
 }

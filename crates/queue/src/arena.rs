@@ -12,6 +12,7 @@
 //! free; the head of a record names the slot that it was written for, which is how compaction finds survivors.
 
 mod chunks;
+mod coarse_time;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -19,11 +20,13 @@ mod tests;
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use leveret_model::limits::{ARENA_BLOCK_BYTES, ARENA_SPARE_BLOCKS};
-use leveret_model::{Body, Message, Terms};
+use leveret_model::{Body, Instant, Message, Terms};
 
 use self::chunks::Chunks;
+use self::coarse_time::CoarseTime;
 use self::slots::{NO_CHUNKS, Slot, Slots};
 
 /// Bytes in front of each record: its slot and its length, head included, little endian; the message's terms.
@@ -90,6 +93,7 @@ pub struct Arena {
     chunks: Chunks,
     /// Capacity of all blocks and spares.
     block_bytes: u64,
+    now: CoarseTime,
 }
 
 impl Default for Arena {
@@ -111,7 +115,20 @@ impl Arena {
             sparse: VecDeque::new(),
             chunks: Chunks::default(),
             block_bytes: 0,
+            now: CoarseTime::default(),
         }
+    }
+
+    /// Messages come at this time from now on. hot: once a turn.
+    #[inline]
+    pub fn begin_turn(&mut self, now: Instant) {
+        self.now = CoarseTime::of(now);
+    }
+
+    /// For how long a message has been here, to 17 ms.
+    #[must_use]
+    pub fn age(&self, message: MessageRef) -> Duration {
+        self.now.since(self.slots.at(message.0).came)
     }
 
     /// Keeps a message for `refs` owners (at least one). hot: copies the three pieces one behind the other.
@@ -133,6 +150,7 @@ impl Arena {
             address_bytes: address.len() as u32,
             chunks,
             refs,
+            came: self.now,
         });
         let record = &mut open.bytes[open.used..][..record_bytes];
         open.used += record_bytes;

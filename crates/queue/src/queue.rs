@@ -30,6 +30,7 @@ mod tests;
 mod time;
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -315,6 +316,12 @@ impl Queue {
     #[must_use]
     pub fn ready_bytes(&self) -> u64 {
         self.ready.bytes()
+    }
+
+    /// For how long the oldest ready message has been in the arena of this shard; `None` without any.
+    #[must_use]
+    pub fn oldest_ready(&self, arena: &Arena) -> Option<Duration> {
+        self.ready.heads().map(|entry| arena.age(entry.message)).max()
     }
 
     /// Messages that are delivered and not settled.

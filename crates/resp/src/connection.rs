@@ -9,14 +9,14 @@ use alloc::vec::Vec;
 
 use bytes::{Buf as _, BytesMut};
 use leveret_model::limits;
-use leveret_model::session::{Answer, Database};
+use leveret_model::session::{Answer, Database, KeyCommand};
 
 use crate::block::Block;
 use crate::client_info::ClientInfo;
 use crate::command::{arity_fits, lookup, lookup_sub};
 use crate::decode::{Allowed, Arguments, Decoded, Decoder};
 use crate::encode::{self, Protocol};
-use crate::entry::Keys;
+use crate::entry::{Keys, Right};
 use crate::host::{Host, Ticket};
 use crate::keys;
 use crate::login_state::{LoginState, PendingLogin};
@@ -224,6 +224,12 @@ impl Connection {
         if key.len() > limits::SESSION_KEY_BYTES_MAX {
             return self.error(step.out, &texts::KEY_TOO_LONG);
         }
+        // a load that also touches writes
+        if let KeyCommand::Load { touch_ms: Some(_), .. } = command
+            && !step.host.permits(Right::Write)
+        {
+            return self.reject(step, &texts::no_permission(id.entry()));
+        }
         let ticket = self.replies.next_ticket();
         match step.host.execute(ticket, self.database, key, &command) {
             Some(answer) => {
@@ -231,6 +237,9 @@ impl Connection {
                 self.replies.ready(step.out, |out| encode::answer(out, protocol, answer));
             }
             None => self.replies.wait(Plan::One, self.protocol),
+        }
+        if let KeyCommand::Load { touch_ms: Some(touch_ms), .. } = command {
+            self.touch_loaded(key, touch_ms, step);
         }
     }
 
@@ -280,6 +289,7 @@ impl Connection {
                 self.replies.wait_alone(Plan::One, self.protocol);
             }
             Id::Flushdb => self.flush(arguments, step),
+            Id::Rename | Id::Renamenx | Id::SessionRename => self.rename(id, arguments, step),
             _ => {
                 let mut bytes = Vec::new();
                 self.local(id, arguments, step.host, &mut bytes);

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use leveret_model::limits;
+use leveret_model::session::ByteList;
 
 use crate::arguments::parse_integer;
 use crate::inline;
@@ -211,6 +212,11 @@ impl<'a> Arguments<'a> {
     /// Argument `at`; empty past the last one.
     pub(crate) fn get(&self, at: usize) -> &'a [u8] {
         self.ranges.get(at).map_or(&[], |range| &self.block[range.clone()])
+    }
+
+    /// Those from `from` on, for a command on a key.
+    pub(crate) fn list_from(&self, from: usize) -> ByteList<'a> {
+        ByteList::Ranges { block: self.block, ranges: self.ranges.get(from..).unwrap_or_default() }
     }
 
     /// Those from `from` on.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::session::Answer;
+use leveret_model::session::{Answer, SessionRefusal};
 
 use crate::texts;
 
@@ -96,12 +96,21 @@ pub(crate) fn answer(out: &mut Vec<u8>, protocol: Protocol, answer: Answer<'_>) 
         Answer::Bytes(bytes) => bulk(out, bytes),
         Answer::Word(word) => status(out, word),
         Answer::Refused(why) => error(out, &texts::refusal(why)),
-        Answer::Block(answers) => {
+        Answer::Block(answers) | Answer::List(answers) => {
             array(out, answers.len());
             for kept in answers {
                 self::answer(out, protocol, kept.as_answer());
             }
         }
+        Answer::Map(answers) => {
+            map(out, protocol, answers.len() / 2);
+            for kept in answers {
+                self::answer(out, protocol, kept.as_answer());
+            }
+        }
+        // whoever asked has asked again, under the new key
+        Answer::Moved(_) => error(out, &texts::refusal(SessionRefusal::TryAgain)),
+        Answer::Conflict(names) => error(out, &texts::conflict(names)),
     }
 }
 

@@ -7,7 +7,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use leveret_model::session::{Answer, Database, KeyCommand};
+use leveret_model::session::{Answer, Database, KeyCommand, RenameForm};
 
 use crate::entry::Right;
 
@@ -31,6 +31,19 @@ pub struct Walk<'a> {
     pub count: usize,
     /// A type's name in lower or upper case.
     pub kind: Option<&'a [u8]>,
+}
+
+/// A session and the key that it is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rename<'a> {
+    /// The key that it has.
+    pub old: &'a [u8],
+    /// The key that it is to have.
+    pub new: &'a [u8],
+    /// Of `SESSION.RENAME`, the same for each repeat; else empty.
+    pub id: &'a [u8],
+    /// Which command it is.
+    pub form: RenameForm,
 }
 
 /// What `INFO` and `CONFIG GET` say beside what this crate knows.
@@ -79,6 +92,9 @@ pub trait Host {
         key: &[u8],
         commands: &[KeyCommand<'_>],
     ) -> Option<Answer<'_>>;
+
+    /// Give a session another key; `Connection::on_answer` follows.
+    fn rename(&mut self, ticket: Ticket, database: Database, rename: &Rename<'_>);
 
     /// List some keys; `Connection::on_walked` follows.
     fn walk(&mut self, ticket: Ticket, database: Database, walk: &Walk<'_>);

@@ -4,6 +4,7 @@ use leveret_model::session::{ExpireIf, Expiry, KeyCommand, Presence, SetAnswer, 
 
 use crate::arguments::{is, parse_integer};
 use crate::decode::Arguments;
+use crate::native;
 use crate::scripts;
 use crate::table::Id;
 use crate::texts::{self, Text};
@@ -43,6 +44,19 @@ pub(crate) fn parse<'a>(
         Id::Pexpiretime => KeyCommand::Time(TimeForm::UnixMs),
         Id::Expire | Id::Pexpire | Id::Expireat | Id::Pexpireat => expire(id, arguments, unix_ms)?,
         Id::Persist => KeyCommand::Persist,
+        Id::Hset | Id::Hmset if arguments.count() % 2 == 1 => return Err(texts::wrong_arity(id.entry())),
+        Id::Hset | Id::Hmset => {
+            KeyCommand::SetFields { fields: arguments.list_from(2), counts: id == Id::Hset }
+        }
+        Id::Hsetnx => KeyCommand::SetNewField { name: arguments.get(2), value: arguments.get(3) },
+        Id::Hget => KeyCommand::Field(arguments.get(2)),
+        Id::Hmget => KeyCommand::Fields(arguments.list_from(2)),
+        Id::Hgetall => KeyCommand::AllFields,
+        Id::Hkeys => KeyCommand::FieldNames,
+        Id::Hlen => KeyCommand::FieldCount,
+        Id::Hexists => KeyCommand::HasField(arguments.get(2)),
+        Id::Hdel => KeyCommand::RemoveFields(arguments.list_from(2)),
+        Id::SessionLoad | Id::SessionCommit | Id::SessionDestroy => return native::parse(id, arguments),
         Id::Eval | Id::Evalsha => return scripts::parse(id, arguments),
         _ => unreachable!("only commands with keys are parsed here"),
     };

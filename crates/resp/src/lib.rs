@@ -30,6 +30,8 @@ mod introspection;
 mod keys;
 mod login;
 mod login_state;
+mod native;
+mod renames;
 mod replies;
 mod scripts;
 mod table;

@@ -80,6 +80,11 @@ impl Replies {
         Ticket { reply: self.first + self.slots.len() as u64, part: 0 }
     }
 
+    /// A ticket whose answer finds nobody.
+    pub(crate) fn unheard_ticket(&self) -> Ticket {
+        Ticket { reply: u64::MAX, part: 0 }
+    }
+
     /// An answer that is known: written at once, or behind what is owed.
     pub(crate) fn ready(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         if self.slots.is_empty() {

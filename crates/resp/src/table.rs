@@ -65,6 +65,26 @@ pub enum Id {
     Getex,
     /// `strlen`
     Strlen,
+    /// `hset`
+    Hset,
+    /// `hmset`
+    Hmset,
+    /// `hsetnx`
+    Hsetnx,
+    /// `hget`
+    Hget,
+    /// `hmget`
+    Hmget,
+    /// `hgetall`
+    Hgetall,
+    /// `hkeys`
+    Hkeys,
+    /// `hlen`
+    Hlen,
+    /// `hexists`
+    Hexists,
+    /// `hdel`
+    Hdel,
     /// `del`
     Del,
     /// `unlink`
@@ -93,10 +113,22 @@ pub enum Id {
     Pexpireat,
     /// `persist`
     Persist,
+    /// `rename`
+    Rename,
+    /// `renamenx`
+    Renamenx,
     /// `flushdb`
     Flushdb,
     /// `scan`
     Scan,
+    /// `session.load`
+    SessionLoad,
+    /// `session.commit`
+    SessionCommit,
+    /// `session.destroy`
+    SessionDestroy,
+    /// `session.rename`
+    SessionRename,
     /// `multi`
     Multi,
     /// `exec`
@@ -110,7 +142,7 @@ pub enum Id {
 }
 
 /// All of them, in the order of [`Id`].
-pub const COMMANDS: [Entry; 51] = [
+pub const COMMANDS: [Entry; 67] = [
     Entry {
         name: "hello",
         arity: -1,
@@ -412,6 +444,106 @@ pub const COMMANDS: [Entry; 51] = [
         container: false,
     },
     Entry {
+        name: "hset",
+        arity: -4,
+        keys: Keys::One,
+        right: Some(Right::Write),
+        early: false,
+        nomulti: false,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "hmset",
+        arity: -4,
+        keys: Keys::One,
+        right: Some(Right::Write),
+        early: false,
+        nomulti: false,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "hsetnx",
+        arity: 4,
+        keys: Keys::One,
+        right: Some(Right::Write),
+        early: false,
+        nomulti: false,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "hget",
+        arity: 3,
+        keys: Keys::One,
+        right: Some(Right::Read),
+        early: false,
+        nomulti: false,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "hmget",
+        arity: -3,
+        keys: Keys::One,
+        right: Some(Right::Read),
+        early: false,
+        nomulti: false,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "hgetall",
+        arity: 2,
+        keys: Keys::One,
+        right: Some(Right::Read),
+        early: false,
+        nomulti: false,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "hkeys",
+        arity: 2,
+        keys: Keys::One,
+        right: Some(Right::Read),
+        early: false,
+        nomulti: false,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "hlen",
+        arity: 2,
+        keys: Keys::One,
+        right: Some(Right::Read),
+        early: false,
+        nomulti: false,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "hexists",
+        arity: 3,
+        keys: Keys::One,
+        right: Some(Right::Read),
+        early: false,
+        nomulti: false,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "hdel",
+        arity: -3,
+        keys: Keys::One,
+        right: Some(Right::Write),
+        early: false,
+        nomulti: false,
+        now: false,
+        container: false,
+    },
+    Entry {
         name: "del",
         arity: -2,
         keys: Keys::Sum,
@@ -552,6 +684,26 @@ pub const COMMANDS: [Entry; 51] = [
         container: false,
     },
     Entry {
+        name: "rename",
+        arity: 3,
+        keys: Keys::None,
+        right: Some(Right::Write),
+        early: false,
+        nomulti: true,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "renamenx",
+        arity: 3,
+        keys: Keys::None,
+        right: Some(Right::Write),
+        early: false,
+        nomulti: true,
+        now: false,
+        container: false,
+    },
+    Entry {
         name: "flushdb",
         arity: -1,
         keys: Keys::None,
@@ -566,6 +718,46 @@ pub const COMMANDS: [Entry; 51] = [
         arity: -2,
         keys: Keys::None,
         right: Some(Right::Configure),
+        early: false,
+        nomulti: true,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "session.load",
+        arity: -2,
+        keys: Keys::One,
+        right: Some(Right::Read),
+        early: false,
+        nomulti: true,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "session.commit",
+        arity: -4,
+        keys: Keys::One,
+        right: Some(Right::Write),
+        early: false,
+        nomulti: true,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "session.destroy",
+        arity: 2,
+        keys: Keys::One,
+        right: Some(Right::Write),
+        early: false,
+        nomulti: true,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "session.rename",
+        arity: 4,
+        keys: Keys::None,
+        right: Some(Right::Write),
         early: false,
         nomulti: true,
         now: false,
@@ -656,6 +848,16 @@ pub(crate) fn find(name: &[u8]) -> Option<Id> {
         b"getdel" => Id::Getdel,
         b"getex" => Id::Getex,
         b"strlen" => Id::Strlen,
+        b"hset" => Id::Hset,
+        b"hmset" => Id::Hmset,
+        b"hsetnx" => Id::Hsetnx,
+        b"hget" => Id::Hget,
+        b"hmget" => Id::Hmget,
+        b"hgetall" => Id::Hgetall,
+        b"hkeys" => Id::Hkeys,
+        b"hlen" => Id::Hlen,
+        b"hexists" => Id::Hexists,
+        b"hdel" => Id::Hdel,
         b"del" => Id::Del,
         b"unlink" => Id::Unlink,
         b"exists" => Id::Exists,
@@ -670,8 +872,14 @@ pub(crate) fn find(name: &[u8]) -> Option<Id> {
         b"expireat" => Id::Expireat,
         b"pexpireat" => Id::Pexpireat,
         b"persist" => Id::Persist,
+        b"rename" => Id::Rename,
+        b"renamenx" => Id::Renamenx,
         b"flushdb" => Id::Flushdb,
         b"scan" => Id::Scan,
+        b"session.load" => Id::SessionLoad,
+        b"session.commit" => Id::SessionCommit,
+        b"session.destroy" => Id::SessionDestroy,
+        b"session.rename" => Id::SessionRename,
         b"multi" => Id::Multi,
         b"exec" => Id::Exec,
         b"discard" => Id::Discard,

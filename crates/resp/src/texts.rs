@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use leveret_model::session::SessionRefusal;
+use leveret_model::session::{KeptAnswer, SessionRefusal};
 
 use crate::decode::Arguments;
 use crate::entry::Entry;
@@ -44,8 +44,9 @@ texts! {
     TOO_MANY_KEYS "ERR Number of keys can't be greater than number of args"
     NEGATIVE_KEYS "ERR Number of keys can't be negative"
     BLOCK_TOO_LONG "ERR a transaction holds at most 64 commands and 32 MiB"
+    COMMIT_ID_TOO_LONG "ERR an id has at most 128 bytes"
     KEY_TOO_LONG "ERR a key of a session has at most 512 bytes"
-    ANSWER_TOO_LARGE "ERR the answer is over 16 MiB: ask for fewer keys at once"
+    ANSWER_TOO_LARGE "ERR the answer is over 16 MiB: ask for less at once"
 }
 
 /// Why the host did not do it.
@@ -55,9 +56,30 @@ pub(crate) fn refusal(why: SessionRefusal) -> Text {
         SessionRefusal::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
         SessionRefusal::TooLarge => "ERR value is over session_bytes_max",
         SessionRefusal::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
+        SessionRefusal::FieldName => {
+            "ERR a session's field has a name of at most 255 bytes that does not begin with a zero byte"
+        }
+        SessionRefusal::TooManyFields => "ERR a session has at most 1024 fields: remove some, or join them",
+        SessionRefusal::AnswerTooLarge => return ANSWER_TOO_LARGE,
+        SessionRefusal::Gone => "GONE the session has ended: begin one with another key",
+        SessionRefusal::Exists => "EXISTS a session has or had this key: begin one with another key",
+        SessionRefusal::NoSuchKey => "ERR no such key",
+        SessionRefusal::Token => "ERR this is no token: send what LOAD or COMMIT gave, or an empty one",
         SessionRefusal::TooMuch(bound) => return owned(format!("ERR too much at once: {bound}")),
     };
     Cow::Borrowed(text.as_bytes())
+}
+
+/// `CONFLICT name name`: what another commit changed first.
+pub(crate) fn conflict(names: &[KeptAnswer]) -> Text {
+    let mut text = b"CONFLICT".to_vec();
+    for name in names {
+        if let KeptAnswer::Bytes(name) = name {
+            text.push(b' ');
+            text.extend_from_slice(name);
+        }
+    }
+    Cow::Owned(text)
 }
 
 pub(crate) fn owned(text: String) -> Text {

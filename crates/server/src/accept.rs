@@ -186,7 +186,7 @@ pub(crate) fn warn_not_accepted(complaints: &mut LogLimit, now: Instant, error: 
 impl ShardThread {
     /// Clients are let in from now on.
     pub(crate) fn take_listeners(&mut self, listeners: Vec<Listening>, now: Instant) {
-        if self.stopping.is_none() {
+        if self.stopping.at.is_none() {
             self.acceptor = Some(Acceptor::new(listeners, now));
         }
     }

@@ -4,6 +4,8 @@
 //! and connections at a time and never a whole document: a node that is looked at keeps its lease.
 
 mod document;
+mod leaving;
+mod load;
 mod policies;
 mod queues;
 mod sessions;
@@ -13,7 +15,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -24,13 +25,16 @@ use leveret_shard::{ReportFrom, ShardReport};
 use serde_json::{Value, json};
 use tracing::debug;
 
+use crate::busy::BusyShares;
 use crate::control_thread::ToControl;
+use crate::leave_desk::AskLeave;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
 use crate::registries::Statuses;
 use crate::shard_thread::ToShardThread;
 
 pub(crate) use document::NodeFacts;
+use load::Load;
 
 /// The socket, where nothing lies. The system's own words for a path that is too long name a constant of its
 /// headers.
@@ -78,10 +82,11 @@ pub(crate) type ShardPage = (ShardReport, Option<ReportFrom>);
 pub(crate) struct Admin {
     pub(crate) facts: Arc<NodeFacts>,
     pub(crate) memory: Arc<NodeMemory>,
+    pub(crate) busy: Arc<BusyShares>,
     pub(crate) control: MailTo<ToControl>,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
-    /// To whoever runs the node: it is to leave within that time.
-    pub(crate) leave: Sender<Duration>,
+    /// To whoever runs the node.
+    pub(crate) leave: AskLeave,
     pub(crate) statuses: Arc<Statuses>,
 }
 
@@ -129,14 +134,16 @@ impl Admin {
                 self.control.send(ToControl::Rebalance);
                 json!({ "rebalancing": true })
             }
+            line if line == "leave" || line.starts_with("leave ") => {
+                return self.serve_leave(line["leave".len()..].trim(), stream);
+            }
             line => match line.split_once(' ').unwrap_or((line, "")) {
-                ("leave", _) => self.leave(line),
                 ("forget", node) => self.forget(node.trim()),
                 ("session", question) => self.session(question),
                 ("policy", question) => self.policy(question),
                 ("queue", question) => self.queue(question),
                 _ => {
-                    let known = "this node knows: status, leave SECONDS, rebalance, forget NODE, session, policy, queue";
+                    let known = "this node knows: status, leave SECONDS [follow|wait], leave cancel, rebalance, forget NODE, session, policy, queue";
                     json!({ "error": format!("unknown request '{line}'; {known}") })
                 }
             },
@@ -146,23 +153,14 @@ impl Admin {
         stream.write_all(&answer)
     }
 
-    /// `leave SECONDS`. A node that leaves already goes on with that.
-    fn leave(&self, request: &str) -> Value {
-        let seconds = request.strip_prefix("leave ").and_then(|seconds| seconds.parse().ok());
-        let Some(within) = seconds.map(Duration::from_secs) else {
-            return json!({ "error": format!("'{request}' has no number of seconds: leave 60") });
-        };
-        let _ = self.leave.try_send(within);
-        json!({ "leaving": true })
-    }
-
     fn status(&self) -> Value {
         let (reports, overview) = match self.reports().and_then(|reports| Ok((reports, self.overview_or()?)))
         {
             Ok(all) => all,
             Err(silent) => return silent,
         };
-        document::of(&self.facts, &self.memory, &reports, &overview, &self.statuses.all())
+        let load = Load::of(&reports, (self.memory.used(), self.memory.limit()), &self.busy);
+        document::of(&self.facts, (&self.memory, load), &reports, &overview, &self.statuses.all())
     }
 
     /// What all shards tell; else which one is silent.

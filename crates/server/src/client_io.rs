@@ -27,7 +27,7 @@ impl ShardThread {
 
     pub(crate) fn take_client(&mut self, client: Accepted, now: Instant) {
         let Accepted { mut stream, caller, proxied_by } = client;
-        if self.open >= limits::CONNECTIONS_MAX || self.stopping.is_some() {
+        if self.open >= limits::CONNECTIONS_MAX || self.stopping.at.is_some() {
             self.ways.clients.gone(self.own.shard);
             self.end_handshake();
             debug!(peer = %caller.name, "no room for another connection");
@@ -217,7 +217,7 @@ impl ShardThread {
                 Ok(Flushed::Enough) => more = true,
                 Ok(Flushed::Partly) => {
                     socket.writable = false;
-                    self.client_log.on_full(socket, output.len(), now);
+                    self.client_log.on_full(socket, now);
                 }
                 Err(error) => {
                     self.lose(key, Some(&error));

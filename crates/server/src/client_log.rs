@@ -31,10 +31,11 @@ pub(crate) struct ClientLog {
 }
 
 impl ClientLog {
-    /// The socket takes no more for now, and so many bytes wait for it.
-    pub(crate) fn on_full(&mut self, socket: &mut ClientSocket, waiting: usize, now: Instant) {
+    /// The socket takes no more for now. However little waits for it, more may come, and then nothing is
+    /// written.
+    pub(crate) fn on_full(&mut self, socket: &mut ClientSocket, now: Instant) {
         socket.full_since = now;
-        if waiting > limits::OUTPUT_UNREAD_BYTES && !std::mem::replace(&mut socket.watched, true) {
+        if !std::mem::replace(&mut socket.watched, true) {
             self.full.push(Reverse((now + limits::UNREAD_AFTER, socket.key)));
         }
     }
@@ -113,27 +114,38 @@ impl ShardThread {
         }
     }
 
-    /// Sockets that took nothing for long: their clients do not read. Said once of each, shown until it does.
+    /// Sockets that took nothing for long, with output waiting: their clients do not read. Said once of each,
+    /// shown until it does.
     pub(crate) fn tell_unread(&mut self, now: Instant) {
         while self.client_log.next_deadline() <= now {
             let Some(Reverse((_, key))) = self.client_log.full.pop() else { return };
+            let waiting = self.shard.output(key).map_or(0, |output| output.len());
             let Some(socket) = self.socket_mut(key) else { continue };
-            let due = socket.full_since + limits::UNREAD_AFTER;
-            socket.watched = !socket.writable && due > now;
+            socket.watched = !socket.writable;
             if socket.writable {
                 continue;
+            }
+            let mut due = socket.full_since + limits::UNREAD_AFTER;
+            if due <= now && waiting <= limits::OUTPUT_UNREAD_BYTES {
+                due = now + limits::UNREAD_AFTER;
             }
             if due > now {
                 self.client_log.full.push(Reverse((due, key)));
                 continue;
             }
+            socket.watched = false;
             let said = std::mem::replace(&mut socket.told_unread, true);
             self.shard.on_unread(key);
             if !said && let Some(unsaid) = self.client_log.unread.take(now) {
-                let bytes = self.shard.output(key).map_or(0, |output| output.len());
                 let (peer, shard) = (self.shard.name(key), self.own.shard.0);
                 let unsaid = unless_none(unsaid);
-                warn!(peer, shard, bytes, unsaid, "a client does not read: what is sent to it waits");
+                warn!(
+                    peer,
+                    shard,
+                    bytes = waiting,
+                    unsaid,
+                    "a client does not read: what is sent to it waits"
+                );
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{info, warn};
@@ -25,6 +26,15 @@ impl ClientPort {
     pub(crate) fn wrong(address: SocketAddr, error: io::Error) -> StartError {
         StartError::Listen { what: "AMQP", address, flag: FLAG, error }
     }
+}
+
+/// Where RESP clients come.
+#[derive(Debug)]
+pub(crate) struct SessionPort {
+    pub(crate) socket: Socket,
+    pub(crate) address: SocketAddr,
+    /// Sessions of an earlier start.
+    pub(crate) image: Option<Arc<[u8]>>,
 }
 
 /// Binds them all. IPv6's loopback address may be missing as long as another one is there: a machine without

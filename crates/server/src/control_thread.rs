@@ -8,7 +8,7 @@ mod said;
 mod stored;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::TcpListener as StdTcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +20,10 @@ use leveret_model::policy::Policy;
 use leveret_model::{Instant, Name, NodeId, QueueId, Seed, ShardId, limits};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
-use socket2::Socket;
 use tracing::{error, warn};
 
 use crate::admin::Overview;
-use crate::client_ports::ClientPort;
+use crate::client_ports::{ClientPort, SessionPort};
 use crate::clock;
 use crate::disk::{FoundQueue, StoreGate};
 use crate::events::Teller;
@@ -62,12 +61,23 @@ pub(crate) enum ToControl {
     FirstSeeds(Vec<String>),
     /// Hand all queues over within that time, and say how it went.
     Leave { within: Duration, to: Sender<Left> },
+    /// Stay after all. True if that was in time.
+    Stay { to: Sender<bool> },
+    /// Queues of this node, and whether nobody could take them.
+    Holding { to: Sender<Holding> },
     /// Give queues to nodes that have fewer of them.
     Rebalance,
     /// So many turns of control are on the disk.
     Stored(u64),
     /// End.
     Stop,
+}
+
+/// What a leave would be about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holding {
+    pub(crate) queues: usize,
+    pub(crate) is_last: bool,
 }
 
 const MAILBOX: Token = Token(0);
@@ -79,10 +89,10 @@ const LINKS: usize = 1 << 40;
 pub(crate) struct ControlParts {
     pub(crate) identity: Identity,
     pub(crate) client_ports: Vec<ClientPort>,
-    /// Where RESP clients come, with its address, if sessions are on.
     /// Queues move to nodes that have fewer of them.
     pub(crate) rebalance: bool,
-    pub(crate) session_socket: Option<(Socket, SocketAddr)>,
+    /// Where RESP clients come, if sessions are on.
+    pub(crate) session_port: Option<SessionPort>,
     pub(crate) cluster_listener: StdTcpListener,
     pub(crate) shards: Vec<MailTo<ToShardThread>>,
     pub(crate) seed: Seed,
@@ -109,7 +119,7 @@ pub(crate) struct ControlThread {
     links: Links,
     shards: Vec<MailTo<ToShardThread>>,
     client_ports: Option<Vec<ClientPort>>,
-    session_socket: Option<(Socket, SocketAddr)>,
+    session_port: Option<SessionPort>,
     port: ClusterPort,
     ready: Sender<Result<JoinReport, StartError>>,
     registries: Registries,
@@ -156,7 +166,7 @@ impl ControlThread {
             links: Links::new(parts.identity, links_registry, LINKS),
             shards,
             client_ports: Some(parts.client_ports),
-            session_socket: parts.session_socket,
+            session_port: parts.session_port,
             port: ClusterPort::new(listener),
             ready: parts.ready,
             registries: parts.registries,
@@ -238,6 +248,13 @@ impl ControlThread {
                     self.operators.left = Some(to);
                     self.control.on_leave(now, now + within);
                 }
+                ToControl::Stay { to } => {
+                    let _ = to.try_send(self.control.on_stay(now));
+                }
+                ToControl::Holding { to } => {
+                    let (queues, is_last) = (self.control.own_queues(), self.control.is_last());
+                    let _ = to.try_send(Holding { queues, is_last });
+                }
                 ToControl::Rebalance => self.control.on_rebalance(now),
                 ToControl::Stored(turns) => self.release_stored(turns),
                 ToControl::Stop => return false,
@@ -313,8 +330,8 @@ impl ControlThread {
             }
             self.teller.tell(now, &event);
         }
-        if let (Some(left), Some(to)) = (effects.left.take(), &self.operators.left) {
-            let _ = to.try_send(left);
+        if let Some(left) = effects.left.take() {
+            self.operators.tell_left(left);
         }
         if effects.ready.take().is_some() {
             let opened = self.open_clients();

@@ -1,33 +1,38 @@
 //! A node: its threads, from start to stop.
 
+mod leave;
+
+pub use self::leave::LeaveBy;
+
 use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, select};
-use leveret_cluster::Left;
 use leveret_link::handshake::{Capabilities, Capability, Hello, PROTOCOL, Purpose, Secret};
 use leveret_model::{Boot, Name, NodeId, Seed, limits};
 use socket2::Socket;
 
 use crate::admin::{Admin, NodeFacts};
-use crate::client_ports::{bind, bind_client_ports, local, warn_if_nobody_gets_in};
+use crate::busy::BusyShares;
+use crate::client_ports::{SessionPort, bind, bind_client_ports, local, warn_if_nobody_gets_in};
 use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
 use crate::data_dir::{AdminSocket, lock_data_dir, open_admin};
 use crate::disk::{self, LogThread, StoreReports};
 use crate::identity::{NodeIdentity, count_start};
 use crate::join_report::JoinReport;
+use crate::leave_desk::{LeaveStage, Leaves, leaves};
 use crate::links::Identity;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
 use crate::node_config::NodeConfig;
 use crate::registries::{Registries, ToRegistry};
 use crate::registry::{self, Itself};
+use crate::session_image;
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 use crate::start_shards::{Started, random, start_shards};
@@ -46,9 +51,10 @@ pub struct Node {
     threads: Vec<JoinHandle<u64>>,
     control_thread: Option<JoinHandle<()>>,
     ready: Receiver<Result<JoinReport, StartError>>,
-    leave_asked: Receiver<Duration>,
+    leaves: Leaves,
     registries: Registries,
     log: Option<LogThread>,
+    image: session_image::Place,
     _lock: File,
 }
 
@@ -69,35 +75,37 @@ impl Node {
         let behind_proxies = !config.proxy_protocol_from.is_empty();
         warn_if_nobody_gets_in(&client_ports, &config.default_user, &config.loopback_users, behind_proxies);
         let cluster_listen = local(&cluster_socket)?;
-        let session_socket = bind_sessions(config)?;
-        let session_listen = session_socket.as_ref().map(|(_, address)| *address);
+        let mut session_port = bind_sessions(config)?;
+        let session_listen = session_port.as_ref().map(|port| port.address);
         listen_cluster(&cluster_socket, cluster_listen)?;
         let (admin, admin_listener) = open_admin(&config.data_dir)?;
 
         let hello = hello(config, cluster_listen)?;
         let id = hello.node;
+        let image = session_image::Place { data_dir: config.data_dir.clone(), node: id };
+        session_port.iter_mut().for_each(|port| port.image = image.take());
         let itself = Itself { node: id, cluster: cluster_listen, clients: listen.clone() };
         registry::check(config, &itself).map_err(StartError::Registration)?;
         let memory =
             Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.process.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
-        let started = start_shards(config, &hello, &control, &memory)?;
+        let busy = Arc::new(BusyShares::new(config.shards));
+        let started = start_shards(config, &hello, &control, (&memory, &busy))?;
         let Started { shards, threads, log, gate, restored, reports } = started;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
-        let (facts, memory) =
-            (Arc::new(facts(config, &hello, listen.clone(), session_listen, reports)), Arc::clone(&memory));
+        let facts = Arc::new(facts(config, &hello, listen.clone(), session_listen, reports));
         let registries = registry::start(config, &itself, control.clone())?;
         let statuses = Arc::clone(&registries.statuses);
-        let (leave, leave_asked) = bounded(1);
+        let (leaves, leave) = leaves();
         let (to_control, to_shards) = (control.clone(), shards.clone());
-        let admin_parts = Admin { facts, memory, control: to_control, shards: to_shards, statuses, leave };
-        admin_parts.start(admin_listener)?;
+        Admin { facts, memory, busy, control: to_control, shards: to_shards, statuses, leave }
+            .start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },
             client_ports,
             rebalance: config.rebalance,
-            session_socket,
+            session_port,
             cluster_listener: cluster_socket.into(),
             shards: shards.clone(),
             seed: Seed(u64::from_le_bytes(random())),
@@ -120,9 +128,10 @@ impl Node {
             threads,
             control_thread,
             ready,
-            leave_asked,
+            leaves,
             registries,
             log: Some(log),
+            image,
             _lock: lock,
         })
     }
@@ -137,6 +146,7 @@ impl Node {
             recv(self.ready) -> ready => {
                 let found = ready.unwrap_or(Err(StartError::Ended))?;
                 self.registries.tell(&ToRegistry::Ready);
+                self.leaves.desk.set(LeaveStage::Serving);
                 Ok(Some(found))
             }
             recv(stop) -> _ => Ok(None),
@@ -171,29 +181,6 @@ impl Node {
     #[must_use]
     pub fn id(&self) -> NodeId {
         self.id
-    }
-
-    /// No new client is let in, and every queue goes to another node, within that time. Gives how it ended;
-    /// nothing if it is to stop before.
-    #[must_use]
-    pub fn leave(&self, within: Duration, stop: &Receiver<()>) -> Option<Left> {
-        // first, so that nobody is sent here meanwhile
-        self.registries.withdraw();
-        for shard in &self.shards {
-            shard.send(ToShardThread::StopAccepting);
-        }
-        let (to, left) = bounded(1);
-        self.control.send(ToControl::Leave { within, to });
-        select! {
-            recv(left) -> left => left.ok(),
-            recv(stop) -> _ => None,
-        }
-    }
-
-    /// Somebody asks over the admin socket that the node leaves, within that time.
-    #[must_use]
-    pub fn leave_asked(&self) -> &Receiver<Duration> {
-        &self.leave_asked
     }
 
     /// A quick stop: no registry names this node any more, clients get 320, then every thread ends. Gives the
@@ -271,9 +258,9 @@ fn listen_cluster(socket: &Socket, address: SocketAddr) -> Result<(), StartError
     })
 }
 
-fn bind_sessions(config: &NodeConfig) -> Result<Option<(Socket, SocketAddr)>, StartError> {
+fn bind_sessions(config: &NodeConfig) -> Result<Option<SessionPort>, StartError> {
     let Some(sessions) = &config.sessions else { return Ok(None) };
     let socket = bind(sessions.listen, "session", "--session-listen", false)?;
     let address = local(&socket)?;
-    Ok(Some((socket, address)))
+    Ok(Some(SessionPort { socket, address, image: None }))
 }

@@ -173,11 +173,26 @@ async fn keep(
                     error!(registry = driver.what(), %error, "records of this node may be left: delete them by hand, or start it again and stop it");
                 }
                 let _ = done.try_send(());
-                return;
+                if !stays(&mut inbox).await {
+                    return;
+                }
+                register_at = Instant::now();
             }
             None => return,
         }
     }
+}
+
+/// This node has left the registry. True once it lets clients in again, false when it is gone.
+async fn stays(inbox: &mut UnboundedReceiver<ToRegistry>) -> bool {
+    while let Some(mail) = inbox.recv().await {
+        match mail {
+            ToRegistry::Ready => return true,
+            ToRegistry::Withdraw(done) => drop(done.try_send(())),
+            ToRegistry::Forgotten(_) => {}
+        }
+    }
+    false
 }
 
 /// Nodes that failed together do not try again together.

@@ -7,6 +7,7 @@
 //! of answers that the socket has not taken.
 
 mod accepting;
+mod waiting;
 mod ways;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +20,7 @@ use bytes::BytesMut;
 use crossbeam_channel::Sender;
 use leveret_model::session::KeptAnswer;
 use leveret_model::{ConnectionKey, Instant, limits};
+use leveret_sessions::Handover;
 use leveret_shard::{Caller, Effects, SESSION_SLOTS, SessionInterest, SessionShared};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
@@ -85,6 +87,8 @@ pub(crate) struct SessionSockets {
     kept: usize,
     wall_clock_at: Instant,
     stopping: bool,
+    /// `waiting.rs`
+    leave: Option<Sender<Handover>>,
     complaints: LogLimit,
     /// Operators that wait for a session to end, by the number of their question.
     operators: BTreeMap<u64, Sender<KeptAnswer>>,
@@ -95,13 +99,6 @@ impl SessionSockets {
     /// Sessions are on if there is something to share.
     pub(crate) fn new(shared: Option<Arc<SessionShared>>) -> Self {
         Self { shared, ..Self::default() }
-    }
-
-    /// An operator waits for an answer; gives the number of the question.
-    pub(crate) fn operator_waits(&mut self, to: Sender<KeptAnswer>) -> u64 {
-        self.asked += 1;
-        self.operators.insert(self.asked, to);
-        self.asked
     }
 
     /// True while no client is there.
@@ -319,6 +316,7 @@ impl SessionSockets {
             warn!(peer, kept, "RESP connection closed: connections keep too much, and it most");
             self.lose(carrier, key, None);
         }
+        self.tell_of_leave(carrier);
         self.has_more()
     }
 

@@ -4,6 +4,8 @@
 //! the turn; write each touched socket, ring and link once. Nothing here decides anything: it carries bytes and
 //! envelopes.
 
+mod batches;
+mod closing;
 mod sessions;
 mod sleep;
 mod stored;
@@ -12,6 +14,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use leveret_link::Batch;
@@ -22,16 +25,17 @@ use leveret_model::{
 };
 use leveret_shard::{Effects, Pressure, ReportFrom, SESSION_SLOTS, Shard};
 use mio::{Events, Poll, Token};
-use tracing::field::display;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::accept::{ACCEPTOR, Accepted, Acceptor, ClientCounts, LISTENERS, Listening};
 use crate::admin::ShardPage;
+use crate::busy::{BusyShares, Waits};
 use crate::client_log::ClientLog;
 use crate::client_socket::ClientSocket;
 use crate::clock;
+use crate::closing::Stopping;
 use crate::control_thread::ToControl;
-use crate::data_link::{DataLinks, Lost};
+use crate::data_link::DataLinks;
 use crate::disk::StoreGate;
 use crate::half_open::{HalfOpen, Handshakes};
 use crate::links::DataLink;
@@ -76,8 +80,10 @@ pub(crate) enum ToShardThread {
     RoomForHandshakes,
     /// Tell the admin socket of yourself, a page from there on.
     Report { from: ReportFrom, to: Sender<ShardPage> },
-    /// Let no new client in.
-    StopAccepting,
+    /// Let no new client in; whoever holds the other end hears when the sockets are closed.
+    StopAccepting { done: Sender<()> },
+    /// Close the clients with 320, spread over that time, and say when they are gone.
+    CloseClients { window: Duration, done: Sender<()> },
     /// Close every client with 320, then end.
     Stop,
 }
@@ -94,6 +100,7 @@ pub(crate) struct Ways {
     pub(crate) memory: Arc<NodeMemory>,
     pub(crate) half_open: Arc<HalfOpen>,
     pub(crate) clients: Arc<ClientCounts>,
+    pub(crate) busy: Arc<BusyShares>,
     /// Whose connections begin with a PROXY header.
     pub(crate) proxies: Arc<[SourceNetwork]>,
     pub(crate) store: StoreGate,
@@ -143,7 +150,7 @@ pub(crate) struct ShardThread {
     pub(crate) seen_pressure: SeenPressure,
     /// Of the first shard: what people were told of the node's memory.
     pub(crate) memory_log: MemoryLog,
-    pub(crate) stopping: Option<Instant>,
+    pub(crate) stopping: Stopping,
     sessions: SessionSockets,
 }
 
@@ -176,7 +183,7 @@ impl ShardThread {
             effects: Effects::default(),
             seen_pressure: SeenPressure { messages: Pressure::Calm, clients: ClientPressure::Low },
             memory_log: MemoryLog::default(),
-            stopping: None,
+            stopping: Stopping::default(),
             sessions,
         }
     }
@@ -184,9 +191,10 @@ impl ShardThread {
     /// Runs until told to stop; gives the messages that are lost with it.
     pub(crate) fn run(mut self) -> u64 {
         let mut events = Events::with_capacity(limits::SHARD_EVENTS_MAX);
-        let mut more = false;
+        let (mut more, mut waits) = (false, Waits::new(clock::now()));
         loop {
-            let timeout = self.timeout(more);
+            let waits_from = clock::now();
+            let timeout = self.timeout(more, waits_from);
             if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -195,19 +203,21 @@ impl ShardThread {
             }
             self.mailbox.awake();
             let now = clock::now();
+            waits.add(waits_from, now);
             self.sessions.begin_turn(now);
             self.shard.begin_turn(now);
             // people see it in the headers of dead letters
             self.shard.set_unix_time(clock::unix_ms() / 1_000);
-            self.take_mail(now);
+            self.take_mail(now, &waits);
             let alone = self.take_events(&events);
             self.accept_clients(now, alone);
-            self.read_links();
+            self.read_links(now, &waits);
             self.read_sockets(now);
             self.read_sessions(now);
             if self.shard.next_deadline() <= now {
                 self.shard.on_timer();
             }
+            self.close_some(now);
             self.tell_unread(now);
             self.note_memory();
             if self.own.shard == ACCEPTOR {
@@ -217,13 +227,13 @@ impl ShardThread {
             more |= self.shard.end_turn(&mut self.effects);
             more |= self.carry_effects(now);
             more |= self.note_clients();
-            if self.stopping.is_some_and(|end| now >= end || self.open == 0 && self.sessions.is_empty()) {
+            if self.stopping.at.is_some_and(|end| now >= end || self.open == 0 && self.sessions.is_empty()) {
                 return self.end(now);
             }
         }
     }
 
-    fn take_mail(&mut self, now: Instant) {
+    fn take_mail(&mut self, now: Instant, waits: &Waits) {
         while let Some(mail) = self.mailbox.take() {
             match mail {
                 ToShardThread::Control(mail) => self.shard.on_control(mail),
@@ -269,24 +279,21 @@ impl ShardThread {
                 ToShardThread::RoomForHandshakes => self.on_room_for_handshakes(now),
                 ToShardThread::Report { from, to } => {
                     // nobody listens any more if it took too long
+                    self.ways.busy.note(self.own.shard, waits.busy_permille(now));
                     let _ = to.try_send(self.shard.report_page(from, limits::STATUS_PAGE_ENTRIES));
                 }
-                ToShardThread::StopAccepting => self.stop_accepting(),
+                ToShardThread::StopAccepting { done } => {
+                    self.stop_accepting();
+                    let _ = done.try_send(());
+                }
+                ToShardThread::CloseClients { window, done } => self.begin_closing(now, window, done),
                 ToShardThread::Stop => {
                     self.shard.close_all(ReplyCode::ConnectionForced, "broker is shutting down");
-                    self.stopping = Some(clock::now() + limits::STOP_GRACE);
+                    self.stopping.at = Some(clock::now() + limits::STOP_GRACE);
                     self.stop_accepting();
                     self.sessions.stop(self.poll.registry());
                 }
             }
-        }
-    }
-
-    fn take_batch(&mut self, from: ShardAddress, boot: Boot, session: SessionNumber, batch: &Batch) {
-        if let Err(error) = self.shard.on_batch(from, boot, batch) {
-            let name = self.shard.node_name(from.node).map(display);
-            warn!(%error, node = %from.node, name, "a peer's batch is not believed; its links are closed");
-            self.ways.control.send(ToControl::SessionLost { node: from.node, session });
         }
     }
 
@@ -331,31 +338,6 @@ impl ShardThread {
             }
         }
         count == 1
-    }
-
-    fn read_links(&mut self) {
-        let own = self.own;
-        while let Some(arrived) = self.links.read() {
-            match arrived {
-                Ok(arrived) if arrived.to == own.shard => {
-                    if let Some((boot, session)) = self.arrivals.current(arrived.from.node) {
-                        self.take_batch(arrived.from, boot, session, &arrived.batch);
-                    }
-                }
-                Ok(arrived) => {
-                    if let Some(shard) = self.ways.shards.get(usize::from(arrived.to.0)) {
-                        let (from, session) = (arrived.from, arrived.session);
-                        shard.send(ToShardThread::Relayed { from, session, batch: arrived.batch });
-                    }
-                }
-                Err(lost) => self.lose_session(lost),
-            }
-        }
-    }
-
-    fn lose_session(&self, Lost { node, session, error }: Lost) {
-        info!(%node, name = self.shard.node_name(node).map(display), %error, "a data link ended");
-        self.ways.control.send(ToControl::SessionLost { node, session });
     }
 
     /// One write for each touched socket, ring and link.

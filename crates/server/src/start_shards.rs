@@ -11,6 +11,7 @@ use leveret_shard::{SessionConfig, SessionShared, Shard, ShardConfig, Store};
 use leveret_store::Effect;
 
 use crate::accept::ClientCounts;
+use crate::busy::BusyShares;
 use crate::control_thread::ToControl;
 use crate::default_user::users_of_shard;
 use crate::disk::{FoundQueue, LogOutput, LogThread, NodeStore, SenderNumber, StoreGate, StoreReports};
@@ -59,7 +60,7 @@ pub(crate) fn start_shards(
     config: &NodeConfig,
     hello: &Hello,
     control: &MailTo<ToControl>,
-    memory: &Arc<NodeMemory>,
+    (memory, busy): (&Arc<NodeMemory>, &Arc<BusyShares>),
 ) -> Result<Started, StartError> {
     let mut prepared = Vec::new();
     let mut shards = Vec::new();
@@ -93,6 +94,7 @@ pub(crate) fn start_shards(
             memory: Arc::clone(memory),
             half_open: Arc::clone(&half_open),
             clients: Arc::clone(&clients),
+            busy: Arc::clone(busy),
             proxies: Arc::clone(&proxies),
             store: gate(index),
         };

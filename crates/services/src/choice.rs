@@ -10,6 +10,8 @@ use crate::snapshot::{Candidate, ServiceView};
 pub struct Wanted<'a> {
     /// Route and session id of its cookie.
     pub session: Option<(&'a str, &'a str)>,
+    /// The cookie is the door's own, and names the instance instead of a route.
+    pub by_name: bool,
     /// Candidates that are not to be chosen, by their index: they failed this request.
     pub tried: &'a [usize],
     /// Now.
@@ -61,7 +63,13 @@ impl ServiceView {
     }
 
     fn by_session(&self, route: &str, session: &str, wanted: &Wanted<'_>) -> Option<Choice> {
-        let own = self.candidates.iter().position(|candidate| candidate.route.as_deref() == Some(route));
+        let own = self.candidates.iter().position(|candidate| {
+            if wanted.by_name {
+                candidate.instance.as_str() == route
+            } else {
+                candidate.route.as_deref() == Some(route)
+            }
+        });
         if let Some(at) = own {
             let candidate = &self.candidates[at];
             let good = !candidate.slot.is_suspect() && !is_full(candidate) && !wanted.tried.contains(&at);

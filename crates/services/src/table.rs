@@ -17,6 +17,7 @@ mod tests;
 mod view;
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -57,8 +58,8 @@ pub struct Table {
     services: BTreeMap<ServiceName, Service>,
     /// Rows of each announcing user.
     users: BTreeMap<CompactString, usize>,
-    /// Users whose refusal was logged.
-    refused_users: BTreeMap<CompactString, ()>,
+    /// Users whose refusal was logged: which row, and why it is still refused.
+    refused_users: BTreeMap<CompactString, (RowKey, Option<String>)>,
     retired: Retired,
     owed: Owed,
     /// Until when no row becomes stale; [`Instant::FAR`] while the link is down.
@@ -124,6 +125,11 @@ impl Table {
         if let Err(why) = self.may_take(&announcement, user, &key) {
             self.refuse(&key, user, why, effects);
             return self.owe_if_draining(now, &key, &announcement, effects);
+        }
+        if let Some((refused, why)) = self.refused_users.get_mut(user)
+            && *refused == key
+        {
+            *why = None;
         }
         if known.is_some() && !same_boot {
             effects.push(TableEffect::Note(TableNote::Replaced(key.clone())));

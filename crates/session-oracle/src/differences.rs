@@ -8,6 +8,9 @@ const CLOCKS_APART_MS: i64 = 2_000;
 /// A transaction has a bound.
 const TOO_LONG: &str = "-ERR a transaction holds at most 64 commands";
 
+/// Behind an error in the unlock script of phpredis.
+const IN_SCRIPT: &str = " script: b70c2384248f88e6b75b9f89241a180f856ad852, on @user_script:1.";
+
 /// True if Redis has done something that we have not, so that nothing behind it can be compared.
 pub(crate) fn diverges(said: &[u8]) -> bool {
     let long = said.starts_with(TOO_LONG.as_bytes());
@@ -33,10 +36,10 @@ pub(crate) fn reason(
         "expire" | "pexpire" if [":0\r\n", ":1\r\n"].contains(&&*theirs) && compares(command) => {
             Some("GT and LT: the same time from now is later on one clock and equal on the other")
         }
-        "getex" if theirs.starts_with(['$', '_']) && ours.starts_with("-ERR invalid expire time") => Some(
+        "getex" if looked_first(&theirs) && ours.starts_with("-ERR invalid expire time") => Some(
             "GETEX: a wrong time is an error for a missing key too, because it is read where the command arrives",
         ),
-        "getex" if theirs.starts_with(['$', '_']) && ours.starts_with("-ERR value is not an integer") => {
+        "getex" if looked_first(&theirs) && ours.starts_with("-ERR value is not an integer") => {
             Some("GETEX: the same")
         }
         "client|setinfo" if theirs.starts_with("-ERR unknown subcommand") && ours.starts_with(['+', '-']) => {
@@ -49,7 +52,10 @@ pub(crate) fn reason(
         "exec" if ours.starts_with("-CROSSSLOT") => {
             Some("a transaction is on one key, because one home does it")
         }
-        "exec" | "scan" | "dbsize" | "flushdb" | "hello" | "auth"
+        "eval" | "evalsha" | "exec" if theirs.replace(IN_SCRIPT, "") == ours => {
+            Some("Redis names the script in which the error was")
+        }
+        "exec" | "scan" | "dbsize" | "flushdb" | "hello" | "auth" | "rename" | "renamenx"
             if ours.starts_with("-ERR Command not allowed inside") =>
         {
             Some("commands on all keys, and logins, are not allowed between MULTI and EXEC")
@@ -58,6 +64,11 @@ pub(crate) fn reason(
         _ if ours.starts_with(TOO_LONG) => Some("a transaction has at most 64 commands"),
         _ => None,
     }
+}
+
+/// Redis looked at the key before it looked at the time.
+fn looked_first(theirs: &str) -> bool {
+    theirs.starts_with(['$', '_']) || theirs.starts_with("-WRONGTYPE")
 }
 
 fn compares(command: &Command) -> bool {

@@ -3,11 +3,13 @@
 use std::time::{Instant as Wall, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
-use leveret_model::session::{Answer, Database, KeyCommand};
+use leveret_model::session::{Answer, Database, KeptAnswer, KeyCommand};
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, Seed, ShardId};
-use leveret_resp::host::{Figures, Host, Ticket, Walk};
+use leveret_resp::host::{Figures, Host, Rename, Ticket, Walk};
 use leveret_resp::{Config as RespConfig, Connection, Right};
-use leveret_sessions::{Asker, Clock, Config, Effects, Home, Place, Request, Rules, Sessions, Slot, Wanted};
+use leveret_sessions::{
+    Asker, Clock, Config, Effects, Home, Place, RenameStep, Renaming, Request, Rules, Sessions, Slot, Wanted,
+};
 
 /// One node of one shard.
 pub(crate) struct Node {
@@ -32,6 +34,7 @@ enum Later {
     Walked(u64, Vec<Box<[u8]>>),
     Count(u64),
     Flushed,
+    Answered(KeptAnswer),
 }
 
 impl Node {
@@ -84,6 +87,7 @@ impl Node {
                     connection.on_walked(ticket, cursor, keys.iter().map(|key| &key[..]), &mut out);
                 }
                 Later::Count(count) => connection.on_answer(ticket, Answer::Integer(count as i64), &mut out),
+                Later::Answered(answer) => connection.on_answer(ticket, answer.as_answer(), &mut out),
                 Later::Flushed => connection.on_answer(ticket, Answer::Ok, &mut out),
             }
         }
@@ -137,6 +141,23 @@ impl Host for Turn<'_> {
         commands: &[KeyCommand<'_>],
     ) -> Option<Answer<'_>> {
         self.request(ticket, database, key, commands, true)
+    }
+
+    fn rename(&mut self, ticket: Ticket, database: Database, rename: &Rename<'_>) {
+        let place = Place { vhost: "/", database, key: rename.old };
+        let (mut renaming, mut request) = Renaming::begin(place, rename.new, rename.id, rename.form);
+        let answer = loop {
+            let asker = Asker { connection: self.connection, ..Asker::default() };
+            let answer = self
+                .sessions
+                .on_request_bytes(self.clock, asker, &request.bytes, self.effects)
+                .expect("ours");
+            match renaming.on_answer(&answer.expect("one node answers at once")) {
+                RenameStep::Ask(next) => request = next,
+                RenameStep::Done(answer) => break answer,
+            }
+        };
+        self.later.push((ticket, Later::Answered(answer)));
     }
 
     fn walk(&mut self, ticket: Ticket, database: Database, walk: &Walk<'_>) {

@@ -23,6 +23,7 @@ pub(crate) struct Script {
 }
 
 const KEYS: [&str; 5] = ["a", "b", "sess:c", "PHPREDIS_SESSION:d", ""];
+const FIELDS: [&str; 6] = ["", "f", "name", "with blank", "sessionAttr:user", "\u{e4}"];
 const VALUES: [&str; 6] = ["", "x", "value", "with blank", "10", "value\r\nof two lines"];
 /// None that would be over while a seed runs: two clocks never agree on such a moment.
 const TIMES: [&str; 12] = [
@@ -43,10 +44,33 @@ const UNIX: [&str; 5] = ["4000000000", "1", "-4", "4000000000000", "922337203685
 const SET_OPTIONS: [&str; 10] = ["NX", "XX", "GET", "KEEPTTL", "EX", "PX", "EXAT", "PXAT", "PERSIST", "nx"];
 const EXPIRE_OPTIONS: [&str; 6] = ["NX", "XX", "GT", "LT", "gt", "YY"];
 
-/// Each with one of what it takes: k key, v value, t time, u point in time, s options of SET, g of GETEX, e
-/// of EXPIRE, d number of a database, n many keys, c cursor and its options; other words stand for
+/// Each with one of what it takes: k key, f field, v value, t time, u point in time, s options of SET, g of
+/// GETEX, e of EXPIRE, d number of a database, n many keys, c cursor and its options; other words stand for
 /// themselves.
-const FORMS: [&str; 58] = [
+const FORMS: [&str; 81] = [
+    "rename k k",
+    "rename k k",
+    "renamenx k k",
+    "hset k f v",
+    "hset k f v",
+    "hset k f v f v",
+    "hset k f v f v f v f",
+    "hmset k f v f v",
+    "hmset k f v f",
+    "hsetnx k f v",
+    "hsetnx k f v",
+    "hget k f",
+    "hget k f",
+    "hmget k f f f",
+    "hmget k f",
+    "hgetall k",
+    "hgetall k",
+    "hkeys k",
+    "hlen k",
+    "hexists k f",
+    "hdel k f",
+    "hdel k f f f",
+    "hdel k f f f f f f f f f",
     "get k",
     "get k",
     "get k",
@@ -112,7 +136,7 @@ const UNLOCK: &str =
     "if redis.call(\"get\",KEYS[1]) == ARGV[1] then return redis.call(\"del\",KEYS[1]) else return 0 end";
 
 /// Commands that we alone refuse between MULTI and EXEC.
-const NOT_IN_MULTI: [&str; 4] = ["scan", "dbsize", "flushdb", "hello"];
+const NOT_IN_MULTI: [&str; 6] = ["scan", "dbsize", "flushdb", "hello", "rename", "renamenx"];
 
 impl Script {
     pub(crate) fn new(seed: Seed) -> Self {
@@ -185,6 +209,7 @@ impl Script {
             match word {
                 _ if at == 0 => words.push(word.to_owned()),
                 "k" => words.push(self.key().to_owned()),
+                "f" => words.push(self.pick(&FIELDS).to_owned()),
                 "v" => words.push(self.pick(&VALUES).to_owned()),
                 "t" => words.push(self.pick(&TIMES).to_owned()),
                 "u" => words.push(self.pick(&UNIX).to_owned()),

@@ -9,6 +9,7 @@ use crate::claims::Claims;
 use crate::copies::Copies;
 use crate::hid::Hid;
 use crate::members::Members;
+use crate::moves::Moves;
 use crate::pending::Pending;
 use crate::stamp::Home;
 use crate::sync::Sync;
@@ -22,6 +23,7 @@ pub(crate) struct Cluster {
     pub(crate) pending: Pending,
     pub(crate) claims: Claims,
     pub(crate) copies: Copies,
+    pub(crate) moves: Moves,
     pub(crate) writes: Writes,
     /// Sessions whose deadline grew since it was last told.
     pub(crate) touched: BTreeSet<Hid>,
@@ -43,6 +45,7 @@ impl Cluster {
             pending: Pending::default(),
             claims: Claims::default(),
             copies: Copies::default(),
+            moves: Moves::default(),
             writes: Writes::default(),
             touched: BTreeSet::new(),
             named: BTreeMap::new(),

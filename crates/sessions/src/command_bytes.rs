@@ -4,11 +4,17 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use leveret_model::session::{
-    Answer, ExpireIf, Expiry, KeptAnswer, KeyCommand, Presence, SessionRefusal, SetAnswer, TimeForm,
+    Answer, ExpireIf, KeptAnswer, KeyCommand, Presence, SessionRefusal, SetAnswer, TimeForm,
 };
 
 use crate::fields::{Damage, Put, Take};
 use crate::hid::Place;
+
+mod expiry;
+mod field_commands;
+
+use expiry::{put_expiry, take_expiry};
+use field_commands::{put_field_command, take_field_command};
 
 /// Place, whether it is a block, and the commands.
 pub(crate) fn put_request(out: &mut Vec<u8>, place: Place<'_>, commands: &[KeyCommand<'_>], block: bool) {
@@ -35,28 +41,6 @@ pub(crate) fn take_request(bytes: &[u8]) -> Result<KeptRequest<'_>, Damage> {
     let commands = (0..count).map(|_| take_command(&mut take)).collect::<Result<_, _>>()?;
     take.end()?;
     Ok(KeptRequest { place, block, commands })
-}
-
-fn put_expiry(out: &mut Vec<u8>, expiry: Expiry) {
-    let (form, left) = match expiry {
-        Expiry::Unsaid => (0, 0),
-        Expiry::Keep => (1, 0),
-        Expiry::Never => (2, 0),
-        Expiry::In(left) => (3, left),
-    };
-    out.u8(form);
-    out.i64(left);
-}
-
-fn take_expiry(take: &mut Take<'_>) -> Result<Expiry, Damage> {
-    let (form, left) = (take.u8()?, take.i64()?);
-    Ok(match form {
-        0 => Expiry::Unsaid,
-        1 => Expiry::Keep,
-        2 => Expiry::Never,
-        3 => Expiry::In(left),
-        _ => return Err(Damage::Value("expiry")),
-    })
 }
 
 fn put_command(out: &mut Vec<u8>, command: &KeyCommand<'_>) {
@@ -108,6 +92,7 @@ fn put_command(out: &mut Vec<u8>, command: &KeyCommand<'_>) {
             out.u8(value.is_some().into());
             out.long(value.unwrap_or_default());
         }
+        _ => put_field_command(out, command),
     }
 }
 
@@ -156,12 +141,12 @@ fn take_command<'a>(take: &mut Take<'a>) -> Result<KeyCommand<'a>, Damage> {
             let value = take.long()?;
             KeyCommand::DestroyIfEqual(some.then_some(value))
         }
-        _ => return Err(Damage::Value("command")),
+        kind => return take_field_command(kind, take),
     })
 }
 
 /// Words that answers use.
-const WORDS: [&str; 3] = ["none", "string", "hash"];
+const WORDS: [&str; 5] = ["none", "string", "hash", "full", "since"];
 /// What `TooMuch` may name; another one travels as the last of them.
 const BOUNDS: [&str; 3] =
     ["another key has the same hash", "entries of the session list", "a bound of another node"];
@@ -189,6 +174,13 @@ pub(crate) fn put_answer(out: &mut Vec<u8>, answer: Answer<'_>) {
                 SessionRefusal::OutOfMemory => (1, 0),
                 SessionRefusal::TooLarge => (2, 0),
                 SessionRefusal::WrongType => (3, 0),
+                SessionRefusal::FieldName => (5, 0),
+                SessionRefusal::TooManyFields => (6, 0),
+                SessionRefusal::AnswerTooLarge => (7, 0),
+                SessionRefusal::Gone => (8, 0),
+                SessionRefusal::Exists => (9, 0),
+                SessionRefusal::Token => (10, 0),
+                SessionRefusal::NoSuchKey => (11, 0),
                 SessionRefusal::TooMuch(text) => {
                     (4, BOUNDS.iter().position(|known| *known == text).unwrap_or(BOUNDS.len() - 1))
                 }
@@ -196,25 +188,42 @@ pub(crate) fn put_answer(out: &mut Vec<u8>, answer: Answer<'_>) {
             out.u8(code);
             out.u8(bound as u8);
         }
-        Answer::Block(answers) => {
-            out.u8(6);
-            out.u8(answers.len() as u8);
-            for kept in answers {
-                put_answer(out, kept.as_answer());
-            }
+        Answer::Block(answers) => put_items(out, 6, answers),
+        Answer::List(items) => put_items(out, 7, items),
+        Answer::Map(items) => put_items(out, 8, items),
+        Answer::Conflict(names) => put_items(out, 9, names),
+        Answer::Moved(request) => {
+            out.u8(10);
+            out.long(request);
         }
     }
 }
 
+fn put_items(out: &mut Vec<u8>, kind: u8, items: &[KeptAnswer]) {
+    out.u8(kind);
+    out.u16(items.len() as u16);
+    for kept in items {
+        put_answer(out, kept.as_answer());
+    }
+}
+
+/// A block holds lists, and what `SESSION.LOAD` answers holds one.
+const DEPTH_MAX: u8 = 3;
+
 pub(crate) fn take_answer(bytes: &[u8]) -> Result<KeptAnswer, Damage> {
     let mut take = Take::new(bytes);
-    let answer = take_one_answer(&mut take, true)?;
+    let answer = take_one_answer(&mut take, DEPTH_MAX)?;
     take.end()?;
     Ok(answer)
 }
 
-/// A block stands only outside.
-fn take_one_answer(take: &mut Take<'_>, outside: bool) -> Result<KeptAnswer, Damage> {
+fn take_items(take: &mut Take<'_>, depth: u8) -> Result<Vec<KeptAnswer>, Damage> {
+    let depth = depth.checked_sub(1).ok_or(Damage::Value("depth of an answer"))?;
+    let count = take.u16()?;
+    (0..count).map(|_| take_one_answer(take, depth)).collect()
+}
+
+fn take_one_answer(take: &mut Take<'_>, depth: u8) -> Result<KeptAnswer, Damage> {
     Ok(match take.u8()? {
         0 => KeptAnswer::Ok,
         1 => KeptAnswer::Nil,
@@ -232,15 +241,22 @@ fn take_one_answer(take: &mut Take<'_>, outside: bool) -> Result<KeptAnswer, Dam
                 1 => SessionRefusal::OutOfMemory,
                 2 => SessionRefusal::TooLarge,
                 3 => SessionRefusal::WrongType,
+                5 => SessionRefusal::FieldName,
+                6 => SessionRefusal::TooManyFields,
+                7 => SessionRefusal::AnswerTooLarge,
+                8 => SessionRefusal::Gone,
+                9 => SessionRefusal::Exists,
+                10 => SessionRefusal::Token,
+                11 => SessionRefusal::NoSuchKey,
                 4 => SessionRefusal::TooMuch(bound.ok_or(Damage::Value("bound"))?),
                 _ => return Err(Damage::Value("refusal")),
             })
         }
-        6 if outside => {
-            let count = take.u8()?;
-            let answers = (0..count).map(|_| take_one_answer(take, false)).collect::<Result<_, _>>()?;
-            KeptAnswer::Block(answers)
-        }
+        6 => KeptAnswer::Block(take_items(take, depth)?),
+        7 => KeptAnswer::List(take_items(take, depth)?),
+        8 => KeptAnswer::Map(take_items(take, depth)?),
+        9 => KeptAnswer::Conflict(take_items(take, depth)?),
+        10 => KeptAnswer::Moved(Box::from(take.long()?)),
         _ => return Err(Damage::Value("answer")),
     })
 }

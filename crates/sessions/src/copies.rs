@@ -2,6 +2,9 @@
 //!
 //! Invariant *answered = copied*: [`Copies::lacks`] is true until every node that may answer loads of the
 //! bucket has the state, the one that is being retired too.
+//!
+//! A new keeper is filled with what is there; no answer waits for that, but a node that leaves does
+//! ([`Copies::are_copied`]).
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -24,6 +27,8 @@ struct Keepers {
 struct Commit {
     id: StateId,
     owed_by: Vec<NodeId>,
+    /// Number of the first commit of this session that has no copy yet.
+    since: u64,
 }
 
 /// Keepers by bucket, and commits by session.
@@ -31,6 +36,10 @@ struct Commit {
 pub(crate) struct Copies {
     keepers: BTreeMap<Bucket, Keepers>,
     commits: BTreeMap<Hid, Commit>,
+    /// States on their way to a new keeper, with the number of that.
+    fills: BTreeMap<Hid, (NodeId, u64)>,
+    /// Number of the last commit or fill.
+    begun: u64,
 }
 
 impl Copies {
@@ -75,6 +84,7 @@ impl Copies {
         for keepers in self.keepers.values_mut() {
             keepers.retiring.retain(|other| *other != node);
         }
+        self.fills.retain(|_, (keeper, _)| *keeper != node);
         let hids: Vec<Hid> = self.commits.keys().copied().collect();
         hids.into_iter().filter(|&hid| self.settled_by(hid, node)).collect()
     }
@@ -95,12 +105,34 @@ impl Copies {
         if owed_by.is_empty() {
             self.commits.remove(&hid);
         } else {
-            self.commits.insert(hid, Commit { id, owed_by });
+            self.begun += 1;
+            let since = self.commits.get(&hid).map_or(self.begun, |earlier| earlier.since);
+            self.commits.insert(hid, Commit { id, owed_by, since });
         }
+    }
+
+    /// A state goes to a new keeper.
+    pub(crate) fn begin_fill(&mut self, hid: Hid, keeper: NodeId) {
+        self.begun += 1;
+        self.fills.insert(hid, (keeper, self.begun));
+    }
+
+    /// The number of the last commit or fill.
+    pub(crate) const fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// True once everything up to that number has its copy.
+    pub(crate) fn are_copied(&self, up_to: u64) -> bool {
+        self.fills.values().all(|(_, number)| *number > up_to)
+            && self.commits.values().all(|commit| commit.since > up_to)
     }
 
     /// `node` has this state. True if nobody lacks the session's newest any more.
     pub(crate) fn on_copied(&mut self, hid: Hid, id: StateId, node: NodeId) -> bool {
+        if self.fills.get(&hid).is_some_and(|(keeper, _)| *keeper == node) {
+            self.fills.remove(&hid);
+        }
         let newest = self.commits.get(&hid).is_some_and(|commit| commit.id <= id);
         newest && self.settled_by(hid, node)
     }
@@ -112,6 +144,7 @@ impl Copies {
 
     pub(crate) fn forget(&mut self, hid: Hid) {
         self.commits.remove(&hid);
+        self.fills.remove(&hid);
     }
 
     /// Sessions whose commit `node` owes: sent again over a new link.

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::attributes::Attributes;
+use crate::content::Content;
 use crate::fields::{Damage, Put, Take};
 use crate::hid::{Hid, Place};
 use crate::list::Flags;
@@ -14,13 +16,16 @@ use crate::time::{Deadline, Ms};
 pub(crate) enum Body<'a> {
     /// Value and attributes are what they were.
     Unchanged,
-    /// The string.
-    String(&'a [u8]),
+    /// All of it.
+    Whole(Content<'a>),
+    /// Attributes that were changed since `follows`.
+    Changed(Attributes<'a>),
 }
 
-/// Kinds of bodies. 2 and 3 are attributes: docs/formats/sessions.md.
 const UNCHANGED: u8 = 0;
 const STRING: u8 = 1;
+const ATTRIBUTES: u8 = 2;
+const CHANGED: u8 = 3;
 
 /// A state, or what changed in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +52,23 @@ impl<'a> CopyOf<'a> {
             left: state.deadline().left(now),
             flags: state.flags(),
             place: state.place(),
-            body: Body::String(state.value()),
+            body: Body::Whole(state.content()),
         }
     }
 
     /// As it is kept here. `None` if it is no whole state.
     pub(crate) fn to_state(self, now: Ms) -> Option<NewState<'a>> {
-        let Body::String(value) = self.body else { return None };
+        let Body::Whole(content) = self.body else { return None };
+        Some(self.kept_as(content.bytes(), now))
+    }
+
+    /// As it is kept with this value.
+    pub(crate) fn kept_as<'b>(&self, value: &'b [u8], now: Ms) -> NewState<'b>
+    where
+        'a: 'b,
+    {
         let deadline = Deadline::from_left(now, self.left);
-        Some(NewState { place: self.place, id: self.id, flags: self.flags, deadline, value })
+        NewState { place: self.place, id: self.id, flags: self.flags, deadline, value }
     }
 
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
@@ -68,9 +81,17 @@ impl<'a> CopyOf<'a> {
         out.place(self.place);
         match self.body {
             Body::Unchanged => out.u8(UNCHANGED),
-            Body::String(value) => {
+            Body::Whole(Content::String(value)) => {
                 out.u8(STRING);
                 out.long(value);
+            }
+            Body::Whole(Content::Attributes(attributes)) => {
+                out.u8(ATTRIBUTES);
+                out.long(attributes.bytes());
+            }
+            Body::Changed(attributes) => {
+                out.u8(CHANGED);
+                out.long(attributes.bytes());
             }
         }
         // ids of writes with their answers: none yet go with a copy
@@ -87,11 +108,21 @@ impl<'a> CopyOf<'a> {
         if place.hid() != hid {
             return Err(Damage::Value("hid"));
         }
+        // a state keeps its database among its flags
+        if place.database != flags.database() {
+            return Err(Damage::Value("flags"));
+        }
         let body = match take.u8()? {
             UNCHANGED => Body::Unchanged,
-            STRING => Body::String(take.long()?),
+            STRING => Body::Whole(Content::String(take.long()?)),
+            ATTRIBUTES => Body::Whole(Content::Attributes(Attributes::take(take.long()?)?)),
+            CHANGED => Body::Changed(Attributes::take(take.long()?)?),
             _ => return Err(Damage::Value("body")),
         };
+        let has_attributes = matches!(body, Body::Whole(Content::Attributes(_)) | Body::Changed(_));
+        if flags.has_attributes() != has_attributes && body != Body::Unchanged {
+            return Err(Damage::Value("kind of value"));
+        }
         if take.u8()? != 0 {
             return Err(Damage::Value("count of writes"));
         }

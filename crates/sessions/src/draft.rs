@@ -3,11 +3,16 @@
 //! A [`Draft`] begins with what is there, takes one command or a block of them, and ends in one [`Verdict`],
 //! so that a block is one commit. It changes nothing itself.
 
+use alloc::vec::Vec;
+
 use leveret_model::session::{
     Answer, ExpireIf, Expiry, KeptAnswer, KeyCommand, Presence, SessionRefusal, SetAnswer, TimeForm,
 };
 
+use crate::attributes::{Attributes, Changed, Edits};
+use crate::content::Content;
 use crate::rules::Rule;
+use crate::stamp::StateId;
 use crate::time::{Clock, Deadline, Ms};
 
 /// What is there.
@@ -18,11 +23,28 @@ pub(crate) enum Found<'a> {
     /// One that ended; `may_begin` if this asker may begin a new life.
     Gone { may_begin: bool },
     /// One that is alive.
-    Alive { value: &'a [u8], deadline: Deadline },
+    Alive { content: Content<'a>, deadline: Deadline, id: StateId },
+}
+
+/// What a session holds from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NewContent<'c> {
+    String(&'c [u8]),
+    /// Attributes as they are kept.
+    Attributes(Vec<u8>),
+}
+
+impl NewContent<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::String(bytes) => bytes,
+            Self::Attributes(bytes) => bytes,
+        }
+    }
 }
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict<'c> {
     /// Nothing changes.
     Nothing,
@@ -31,31 +53,27 @@ pub(crate) enum Verdict<'c> {
     /// Only the deadline, and it grows: no version, no copy.
     Touch(Deadline),
     /// The next version. `None`: the value stays.
-    Commit { value: Option<&'c [u8]>, deadline: Deadline },
+    Commit { content: Option<NewContent<'c>>, deadline: Deadline },
     /// A new life.
-    Birth { value: &'c [u8], deadline: Deadline },
+    Birth { content: NewContent<'c>, deadline: Deadline },
     /// The session ends.
     Destroy,
 }
 
 /// The value that the draft would have now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Value<'s, 'c> {
-    Old(&'s [u8]),
-    New(&'c [u8]),
-}
-
-impl<'s, 'c: 's> Value<'s, 'c> {
-    fn bytes(self) -> &'s [u8] {
-        match self {
-            Self::Old(bytes) => bytes,
-            Self::New(bytes) => bytes,
-        }
-    }
+    Old(Content<'s>),
+    String(&'c [u8]),
+    /// Attributes over those that were there; over none in a life that begins here.
+    Edited {
+        base: Attributes<'s>,
+        edits: Edits<'s>,
+    },
 }
 
 /// What the commands so far have made of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Now<'s, 'c> {
     Missing,
     Gone { may_begin: bool },
@@ -75,6 +93,10 @@ pub(crate) struct Draft<'s, 'c> {
     ended: bool,
     /// A late write was dropped.
     dropped: bool,
+    /// What this commit would be called, if it is none of a new life.
+    next: Changed,
+    /// Attributes that were changed since the base of a `SESSION.COMMIT`.
+    conflicts: usize,
 }
 
 impl<'s, 'c: 's> Draft<'s, 'c> {
@@ -85,30 +107,52 @@ impl<'s, 'c: 's> Draft<'s, 'c> {
             before => before,
         };
         let now = match before {
-            Found::Alive { value, deadline } => Now::Alive { value: Value::Old(value), deadline },
+            Found::Alive { content, deadline, .. } => Now::Alive { value: Value::Old(content), deadline },
             Found::Missing => Now::Missing,
             Found::Gone { may_begin } => Now::Gone { may_begin },
         };
-        Self { clock, arrived, rule, bytes_max, before, now, ended: false, dropped: false }
+        let (ended, dropped, next, conflicts) = (false, false, Changed::FIRST, 0);
+        Self { clock, arrived, rule, bytes_max, before, now, ended, dropped, next, conflicts }
     }
 
-    /// Takes a command that only looks.
+    /// What the commit will be called: it stands beside every attribute that it changes.
+    pub(crate) fn named(self, next: Changed) -> Self {
+        Self { next, ..self }
+    }
+
+    /// Attributes that a commit changed though they were changed since its base, or because of which it was
+    /// rejected.
+    pub(crate) fn conflicts(&self) -> usize {
+        self.conflicts
+    }
+
+    /// Takes a command that only looks and answers with one thing: for lists see [`Draft::read_list`].
     pub(crate) fn read(&self, command: &KeyCommand<'_>) -> Answer<'s> {
-        let Now::Alive { value, deadline } = self.now else {
+        let Now::Alive { value, deadline } = &self.now else {
             return match command {
-                KeyCommand::Get | KeyCommand::GetAndExpire(_) => Answer::Nil,
+                KeyCommand::Get | KeyCommand::GetAndExpire(_) | KeyCommand::Field(_) => Answer::Nil,
                 KeyCommand::Type => Answer::Word("none"),
                 KeyCommand::Time(_) => Answer::Integer(-2),
                 _ => Answer::Integer(0),
             };
         };
         match command {
-            KeyCommand::Get | KeyCommand::GetAndExpire(_) => Answer::Bytes(value.bytes()),
-            KeyCommand::StringLength => Answer::Integer(value.bytes().len() as i64),
-            KeyCommand::Type => Answer::Word("string"),
-            KeyCommand::Time(form) => Answer::Integer(time(*form, deadline, self.clock)),
+            KeyCommand::Get | KeyCommand::GetAndExpire(_) => string(value).map_or(WRONG_TYPE, Answer::Bytes),
+            KeyCommand::StringLength => {
+                string(value).map_or(WRONG_TYPE, |bytes| Answer::Integer(bytes.len() as i64))
+            }
+            KeyCommand::Type => Answer::Word(if string(value).is_some() { "string" } else { "hash" }),
+            KeyCommand::Time(form) => Answer::Integer(time(*form, *deadline, self.clock)),
+            KeyCommand::Field(_) | KeyCommand::FieldCount | KeyCommand::HasField(_) => {
+                self.read_field(command)
+            }
             _ => Answer::Integer(1),
         }
+    }
+
+    /// The answer to any command that only looks, to be kept.
+    pub(crate) fn read_kept(&self, command: &KeyCommand<'_>) -> KeptAnswer {
+        self.read_list(command).unwrap_or_else(|| self.read(command).keep())
     }
 
     /// Takes any command.
@@ -117,17 +161,25 @@ impl<'s, 'c: 's> Draft<'s, 'c> {
             KeyCommand::Set { value, expiry, presence, answer } => self.set(value, expiry, presence, answer),
             KeyCommand::GetAndDestroy => {
                 let answer = self.read(&KeyCommand::Get).keep();
-                self.destroy();
+                if !is_refused(&answer) {
+                    self.destroy();
+                }
                 answer
             }
             KeyCommand::GetAndExpire(expiry) => {
                 let answer = self.read(&KeyCommand::Get).keep();
-                self.expire_to(expiry);
+                if !is_refused(&answer) {
+                    self.expire_to(expiry);
+                }
                 answer
             }
             KeyCommand::Destroy => KeptAnswer::Integer(self.destroy().into()),
             KeyCommand::DestroyIfEqual(expected) => {
-                let equal = matches!(self.now, Now::Alive { value, .. } if Some(value.bytes()) == expected);
+                let answer = self.read(&KeyCommand::Get);
+                if matches!(answer, Answer::Refused(_)) {
+                    return answer.keep();
+                }
+                let equal = matches!(answer, Answer::Bytes(bytes) if Some(bytes) == expected);
                 KeptAnswer::Integer((equal && self.destroy()).into())
             }
             KeyCommand::Expire { left_ms, only } => KeptAnswer::Integer(self.expire(left_ms, only).into()),
@@ -137,33 +189,42 @@ impl<'s, 'c: 's> Draft<'s, 'c> {
                 *deadline = Deadline::NEVER;
                 KeptAnswer::Integer(had.into())
             }
-            _ => self.read(command).keep(),
+            KeyCommand::SetFields { .. } | KeyCommand::SetNewField { .. } | KeyCommand::RemoveFields(_) => {
+                self.take_fields(command)
+            }
+            KeyCommand::Commit { arguments, redirected } => self.commit(arguments, redirected),
+            KeyCommand::Export { .. } => self.export(),
+            KeyCommand::Restore { content, expiry, only_missing } => {
+                self.restore(content, expiry, only_missing)
+            }
+            KeyCommand::EndRenamed { token, .. } => self.end_renamed(token),
+            _ => self.read_kept(command),
         }
     }
 
     /// What all commands together come to.
-    pub(crate) fn verdict(&self) -> Verdict<'c> {
+    pub(crate) fn verdict(self) -> Verdict<'c> {
         match (self.before, self.now) {
-            (Found::Alive { deadline: before, .. }, Now::Alive { value, deadline }) if !self.ended => {
-                match value {
-                    Value::Old(_) if deadline == before => Verdict::Nothing,
-                    Value::Old(_) if deadline > before => Verdict::Touch(deadline),
-                    Value::Old(_) => Verdict::Commit { value: None, deadline },
-                    // Flask-Session writes the same bytes at every request
-                    Value::New(new) if self.is_same(new) && deadline > before => Verdict::Touch(deadline),
-                    Value::New(new) if self.is_same(new) && deadline == before => Verdict::Nothing,
-                    Value::New(new) => Verdict::Commit { value: Some(new), deadline },
+            (Found::Alive { content, deadline: before, .. }, Now::Alive { value, deadline })
+                if !self.ended =>
+            {
+                let new = value.finish(self.next);
+                // Flask-Session writes the same bytes at every request
+                match new.filter(|new| deadline < before || !is_same(content, new)) {
+                    Some(new) => Verdict::Commit { content: Some(new), deadline },
+                    None if deadline == before => Verdict::Nothing,
+                    None if deadline > before => Verdict::Touch(deadline),
+                    None => Verdict::Commit { content: None, deadline },
                 }
             }
-            (_, Now::Alive { value: Value::New(value), deadline }) => Verdict::Birth { value, deadline },
+            (_, Now::Alive { value, deadline }) => match value.finish(Changed::FIRST) {
+                Some(content) => Verdict::Birth { content, deadline },
+                None => Verdict::Nothing,
+            },
             (Found::Alive { .. }, _) if self.ended => Verdict::Destroy,
             _ if self.dropped => Verdict::Dropped,
             _ => Verdict::Nothing,
         }
-    }
-
-    fn is_same(&self, new: &[u8]) -> bool {
-        matches!(self.before, Found::Alive { value, .. } if value == new)
     }
 
     fn set(&mut self, value: &'c [u8], expiry: Expiry, presence: Presence, answer: SetAnswer) -> KeptAnswer {
@@ -171,7 +232,10 @@ impl<'s, 'c: 's> Draft<'s, 'c> {
             return KeptAnswer::Refused(SessionRefusal::TooLarge);
         }
         let before = match answer {
-            SetAnswer::Before => Some(self.read(&KeyCommand::Get).keep()),
+            SetAnswer::Before => match self.read(&KeyCommand::Get) {
+                refused @ Answer::Refused(_) => return refused.keep(),
+                before => Some(before.keep()),
+            },
             SetAnswer::Status | SetAnswer::Count => None,
         };
         let said = |done: bool| match (before, answer, done) {
@@ -204,7 +268,7 @@ impl<'s, 'c: 's> Draft<'s, 'c> {
             }
             Expiry::In(left) => Deadline::after(self.arrived, left),
         };
-        self.now = Now::Alive { value: Value::New(value), deadline };
+        self.now = Now::Alive { value: Value::String(value), deadline };
         said(true)
     }
 
@@ -261,6 +325,40 @@ impl<'s, 'c: 's> Draft<'s, 'c> {
     }
 }
 
+const WRONG_TYPE: Answer<'static> = Answer::Refused(SessionRefusal::WrongType);
+
+const fn is_refused(answer: &KeptAnswer) -> bool {
+    matches!(answer, KeptAnswer::Refused(_))
+}
+
+/// `None`: there are attributes.
+fn string<'s, 'c: 's>(value: &Value<'s, 'c>) -> Option<&'s [u8]> {
+    match *value {
+        Value::Old(Content::String(bytes)) => Some(bytes),
+        Value::String(bytes) => Some(bytes),
+        Value::Old(Content::Attributes(_)) | Value::Edited { .. } => None,
+    }
+}
+
+fn is_same(content: Content<'_>, new: &NewContent<'_>) -> bool {
+    match (content, new) {
+        (Content::String(before), NewContent::String(new)) => before == *new,
+        (Content::Attributes(before), NewContent::Attributes(new)) => before.bytes() == &new[..],
+        _ => false,
+    }
+}
+
+impl<'c> Value<'_, 'c> {
+    /// What it is, if it is another one.
+    fn finish(self, stamp: Changed) -> Option<NewContent<'c>> {
+        match self {
+            Self::Old(_) => None,
+            Self::String(bytes) => Some(NewContent::String(bytes)),
+            Self::Edited { base, edits } => Some(NewContent::Attributes(edits.apply(base, stamp))),
+        }
+    }
+}
+
 /// Redis: seconds are rounded to the nearest.
 fn time(form: TimeForm, deadline: Deadline, clock: Clock) -> i64 {
     let Some(at) = deadline.point() else { return -1 };
@@ -273,6 +371,9 @@ fn time(form: TimeForm, deadline: Deadline, clock: Clock) -> i64 {
         TimeForm::UnixMs => unix,
     }
 }
+
+mod fields;
+mod native;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Claims and votes (CLAIM, decision 17), the rows that follow from them, and takeovers (S8).
+//! Claims and votes (CLAIM, decision 17), and the rows that follow from them. Takeovers: `takeover.rs`.
 
 use alloc::vec::Vec;
 
@@ -9,9 +9,10 @@ use crate::effects::{Effects, EventKind};
 use crate::hid::Hid;
 use crate::list::{Flags, Row};
 use crate::pending::Waits;
+use crate::planted::Planted;
 use crate::record::{ClaimKind, Ended, NOBODY, Record, Winner, put_writes, take_writes};
 use crate::sessions::Sessions;
-use crate::stamp::{Epoch, Home, Stamp, Version};
+use crate::stamp::{Epoch, Home, Stamp, StateId, Version};
 use crate::states::NewState;
 use crate::time::{Clock, Ms};
 
@@ -22,7 +23,8 @@ pub(crate) struct ClaimOf {
     pub(crate) life: Stamp,
     pub(crate) epoch: Epoch,
     pub(crate) flags: Flags,
-    pub(crate) has_state: bool,
+    /// Version of the state that the claimant has.
+    pub(crate) state: Option<(Epoch, Version)>,
 }
 
 impl Sessions {
@@ -39,7 +41,7 @@ impl Sessions {
     }
 
     /// Who wins: what is firm, then life, then what is not away, then epoch, then the lower node.
-    fn rank(&self, hid: Hid, row: Row) -> (bool, Stamp, bool, Epoch, core::cmp::Reverse<NodeId>) {
+    pub(crate) fn rank(&self, hid: Hid, row: Row) -> (bool, Stamp, bool, Epoch, core::cmp::Reverse<NodeId>) {
         (self.is_firm(hid, row), row.life, row.home != NOBODY, row.epoch, core::cmp::Reverse(row.home.node))
     }
 
@@ -48,7 +50,7 @@ impl Sessions {
         self.claim(clock, hid, ClaimKind::Birth, row.life, row.epoch, effects);
     }
 
-    fn claim(
+    pub(crate) fn claim(
         &mut self,
         clock: Clock,
         hid: Hid,
@@ -70,8 +72,9 @@ impl Sessions {
     pub(crate) fn send_claim(&self, hid: Hid, voter: NodeId, effects: &mut Effects) {
         let (Some(claim), Some(row)) = (self.cluster.claims.get(hid), self.list.get(hid)) else { return };
         let (kind, life, epoch) = (claim.kind, claim.life, claim.epoch);
-        let has_state = self.states.find(hid).is_some_and(|key| self.states.id(key).life == life);
-        let record = Record::Claim { kind, hid, life, epoch, flags: row.flags, has_state };
+        let state = self.states.find(hid).map(|key| self.states.id(key)).filter(|id| id.life == life);
+        let state = state.map(|id| (id.epoch, id.version));
+        let record = Record::Claim { kind, hid, life, epoch, flags: row.flags, state };
         effects.send(voter, hid.bucket(), &record);
     }
 
@@ -92,18 +95,37 @@ impl Sessions {
         }
         let served = self.list.get(hid).is_some_and(|row| row.home == self.config.own);
         let row = Row { life: claim.life, epoch: claim.epoch, home: from, flags: claim.flags.waiting(true) };
-        self.list.set(hid, row);
-        self.mark_stale(hid);
-        if served {
-            self.cluster.copies.forget(hid);
+        if !served || !self.bug.is(Planted::BothAnswer) {
+            self.list.set(hid, row);
         }
+        self.mark_stale(hid);
+        self.vote(hid, from, claim, served, effects);
+        self.cluster.changed.push(hid);
+    }
+
+    /// A vote brings along what the claimant lacks: a later state, answers to writes, and of the old home how
+    /// long the session lasts.
+    fn vote(&mut self, hid: Hid, from: Home, claim: ClaimOf, served: bool, effects: &mut Effects) {
+        let own = self.states.find(hid).filter(|&key| self.states.id(key).life == claim.life);
+        let lacks = self.cluster.copies.lacks(hid);
         let mut writes = Vec::new();
         put_writes(&mut writes, self.cluster.writes.of(hid));
-        let own = self.states.find(hid).filter(|&key| self.states.id(key).life == claim.life);
-        let copy = own.map(|key| (CopyOf::whole(&self.states, key, self.now), &writes[..]));
+        let news = |id: StateId| claim.state.is_none_or(|known| known < (id.epoch, id.version));
+        let copy = own.filter(|&key| lacks || !writes.is_empty() || news(self.states.id(key)));
+        if let (Some(key), None, true) = (own, copy, served) {
+            let left = self.states.get(key).deadline().left(self.now);
+            effects.send(from.node, hid.bucket(), &Record::Touched { hid, life: claim.life, left });
+        }
+        if served {
+            self.cluster.copies.forget(hid);
+            if let Some(key) = own.filter(|_| lacks) {
+                // a commit under way is answered once the new home has it
+                self.cluster.copies.begin(hid, self.states.id(key), alloc::vec![from.node]);
+            }
+        }
+        let copy = copy.map(|key| (CopyOf::whole(&self.states, key, self.now), &writes[..]));
         let record = Record::Vote { hid, life: claim.life, epoch: claim.epoch, copy };
         effects.send(from.node, hid.bucket(), &record);
-        self.cluster.changed.push(hid);
     }
 
     fn winner_over(&self, hid: Hid, from: Home, claim: ClaimOf) -> Option<Winner> {
@@ -111,13 +133,13 @@ impl Sessions {
             let left_ms = u32::try_from(gone.until.since(self.now)).unwrap_or(u32::MAX);
             return Some(Winner::Gone(Ended { hid, life: gone.life, left_ms }));
         }
-        let row = self.list.get(hid)?;
+        let row = self.list.get(hid).filter(|_| !self.bug.is(Planted::BlindAck))?;
         // a node's later claim replaces its earlier one
         if row.home == from && row.flags.waits() {
             return None;
         }
         let firm = self.is_firm(hid, row) && row.home != NOBODY;
-        let empty = claim.kind == ClaimKind::Birth || !claim.has_state;
+        let empty = claim.kind == ClaimKind::Birth || claim.state.is_none();
         let order = |life, epoch, node| (life, epoch, core::cmp::Reverse(node));
         let higher = order(row.life, row.epoch, row.home.node) > order(claim.life, claim.epoch, from.node);
         let away = row.home == NOBODY && row.life == claim.life;
@@ -150,18 +172,23 @@ impl Sessions {
             return;
         }
         if let Some((copy, writes)) = copy {
-            self.join_state(clock, copy, writes);
+            self.join_state(clock, copy, writes, epoch);
+            effects.send(from.node, hid.bucket(), &Record::Copied { hid, id: copy.id });
         }
         if self.cluster.claims.voted(hid, from.node) {
             self.settle(hid, clock, effects);
         }
     }
 
-    /// Keeps the later of two states of one life; ids of writes of both.
-    pub(crate) fn join_state(&mut self, clock: Clock, copy: CopyOf<'_>, writes: &[u8]) {
+    /// Keeps the later of two strings of one life, or what both sides know of its attributes; ids of writes of
+    /// both. `epoch` is that of the row under which they join.
+    pub(crate) fn join_state(&mut self, clock: Clock, copy: CopyOf<'_>, writes: &[u8], epoch: Epoch) {
         let hid = copy.hid;
         for (write, answer) in take_writes(writes).unwrap_or_default() {
             self.cluster.writes.note(hid, write, clock.ms(), answer.into());
+        }
+        if self.join_attributes(&copy, epoch, clock.ms()) {
+            return;
         }
         let own = self.states.find(hid).map(|key| self.states.id(key));
         let later = own.is_none_or(|own| {
@@ -224,14 +251,18 @@ impl Sessions {
                 self.counters.created += 1;
                 EventKind::Created
             } else {
-                // nobody could tell the home of touches meanwhile
-                let grown = limits::SESSION_TOUCH_INTERVAL.as_millis() as u64;
-                let deadline = self.states.get(key).deadline().grown(grown);
-                self.states.touch(key, deadline);
+                if claim.kind == ClaimKind::Takeover {
+                    // nobody could tell the home of touches meanwhile
+                    let grown = limits::SESSION_TOUCH_INTERVAL.as_millis() as u64;
+                    let deadline = self.states.get(key).deadline().grown(grown);
+                    self.states.touch(key, deadline);
+                }
+                self.cluster.moves.note_moved(hid, self.now);
                 self.counters.moved += 1;
                 EventKind::Moved
             };
             self.tell(kind, key, effects);
+            self.note_births(hid, clock.ms());
             self.copy_out(hid, clock.ms(), effects);
         } else {
             self.counters.lost += 1;
@@ -264,18 +295,17 @@ impl Sessions {
 
     pub(crate) fn send_copy(&self, hid: Hid, to: NodeId, now: Ms, effects: &mut Effects) {
         let Some(key) = self.states.find(hid) else { return };
-        let mut writes = Vec::new();
-        put_writes(&mut writes, self.cluster.writes.of(hid));
-        let copy = CopyOf::whole(&self.states, key, now);
-        let keeps = self.cluster.copies.current(hid.bucket()) == Some(to);
-        let epoch = self.list.get(hid).map_or(Epoch(1), |row| row.epoch);
-        effects.send(to, hid.bucket(), &Record::Copy { copy, writes: &writes, keeps, epoch });
+        self.send_copy_of(CopyOf::whole(&self.states, key, now), to, effects);
     }
 
     /// A row that a peer knows. The higher one stays; who served and lost hands over what it has.
     pub(crate) fn learn(&mut self, clock: Clock, hid: Hid, row: Row, from: NodeId, effects: &mut Effects) {
+        if !row.flags.waits() && row.home != self.config.own {
+            self.cluster.moves.arrived(hid);
+        }
         self.counter = self.counter.max(row.life.counter);
-        if let Some(gone) = self.gone.over(hid, row.life, row.flags.rule()) {
+        let over = self.gone.over(hid, row.life, row.flags.rule());
+        if let Some(gone) = over.filter(|_| row.epoch <= Epoch(1) || !self.bug.is(Planted::EpochBeatsGone)) {
             let left_ms = u32::try_from(gone.until.since(self.now)).unwrap_or(u32::MAX);
             let ended = Ended { hid, life: gone.life, left_ms };
             return effects.send(from, hid.bucket(), &Record::Gone(ended));
@@ -313,87 +343,8 @@ impl Sessions {
 
     /// The home is another one: what an earlier one sent is good for a hand-over alone (S6).
     fn mark_stale(&mut self, hid: Hid) {
-        if let Some(key) = self.states.find(hid) {
+        if let Some(key) = self.states.find(hid).filter(|_| !self.bug.is(Planted::AnnouncedBeforeWhole)) {
             self.states.set_fresh(key, false);
-        }
-    }
-
-    /// Tells a row and its state to the node that is home of it, or will be.
-    pub(crate) fn hand_over(&self, clock: Clock, hid: Hid, row: Row, to: NodeId, effects: &mut Effects) {
-        let Some(key) = self.states.find(hid).filter(|&key| self.states.id(key).life == row.life) else {
-            return;
-        };
-        let mut writes = Vec::new();
-        put_writes(&mut writes, self.cluster.writes.of(hid));
-        let copy = CopyOf::whole(&self.states, key, clock.ms());
-        effects.send(to, hid.bucket(), &Record::Orphan { row, copy, writes: &writes });
-    }
-
-    /// Another node holds a state of a row that is home here, or that this node will claim.
-    pub(crate) fn on_orphan(
-        &mut self,
-        clock: Clock,
-        row: Row,
-        copy: CopyOf<'_>,
-        writes: &[u8],
-        effects: &mut Effects,
-    ) {
-        let hid = copy.hid;
-        if self.gone.over(hid, row.life, row.flags.rule()).is_some() {
-            return;
-        }
-        self.counter = self.counter.max(row.life.counter);
-        let mine = self.list.get(hid);
-        if mine.is_none_or(|mine| {
-            self.rank(hid, mine) < self.rank(hid, Row { flags: row.flags.waiting(false), ..row })
-        }) {
-            self.list.set(hid, Row { flags: row.flags.waiting(false), ..row });
-        }
-        let Some(mine) = self.list.get(hid).filter(|mine| mine.life == row.life) else { return };
-        let before = self.states.find(hid).map(|key| self.states.id(key));
-        self.join_state(clock, copy, writes);
-        let Some(key) = self.states.find(hid) else { return };
-        let after = self.states.id(key);
-        if mine.home == self.config.own && before != Some(after) {
-            // both sides of a cut wrote: what is joined is a version of its own
-            let version = Version(before.map_or(0, |id| id.version.0).max(after.version.0) + 1);
-            self.states.set_id(key, mine.epoch, version);
-            self.copy_out(hid, clock.ms(), effects);
-        }
-        if mine.home == NOBODY {
-            self.take_over(clock, hid, mine, effects);
-        }
-        self.take_over_dead(clock, effects);
-    }
-
-    /// Claims the rows of dead homes that are this node's to claim, and hands the states of others to whoever
-    /// claims them.
-    pub(crate) fn take_over_dead(&mut self, clock: Clock, effects: &mut Effects) {
-        if !self.has_lease() {
-            return;
-        }
-        let dead: Vec<(Hid, Row)> = self
-            .list
-            .iter()
-            .filter(|(_, row)| row.home != NOBODY && self.cluster.members.is_dead(row.home))
-            .collect();
-        for (hid, row) in dead {
-            if self.cluster.claims.get(hid).is_some() || !self.is_firm(hid, row) {
-                continue;
-            }
-            match self.cluster.members.replicator(row.home.node, hid.bucket()) {
-                Some(node) if node == self.config.own.node => self.take_over(clock, hid, row, effects),
-                Some(node) => self.hand_over(clock, hid, row, node, effects),
-                None => {}
-            }
-        }
-    }
-
-    fn take_over(&mut self, clock: Clock, hid: Hid, row: Row, effects: &mut Effects) {
-        let epoch = Epoch(row.epoch.0.saturating_add(1));
-        let claimed = Row { epoch, home: self.config.own, flags: row.flags.waiting(true), ..row };
-        if self.list.set(hid, claimed) {
-            self.claim(clock, hid, ClaimKind::Takeover, row.life, epoch, effects);
         }
     }
 }

@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 
 use leveret_model::session::Database;
 
+use crate::attributes::USER;
+use crate::content::Content;
 use crate::effects::prefix;
 use crate::hid::{Bucket, Hid, Place};
 use crate::sessions::Sessions;
@@ -29,6 +31,8 @@ pub struct HeldSession {
     pub bytes: usize,
     /// It was asked for after its creation.
     pub is_used: bool,
+    /// Whom `SESSION.COMMIT … USER` named.
+    pub user: Option<Box<[u8]>>,
 }
 
 impl Sessions {
@@ -46,6 +50,10 @@ impl Sessions {
                 left_ms: state.deadline().point().map(|at| at.since(now)),
                 bytes: state.value().len(),
                 is_used: state.is_used(),
+                user: match state.content() {
+                    Content::Attributes(attributes) => attributes.get(USER).map(|user| user.value.into()),
+                    Content::String(_) => None,
+                },
             })
         })
     }

@@ -5,18 +5,21 @@ use alloc::vec::Vec;
 use leveret_model::session::{Answer, KeptAnswer, KeyCommand, SessionRefusal};
 use leveret_model::{NodeId, limits};
 
-use crate::draft::{Draft, Found, Verdict};
+use crate::attributes::Changed;
+use crate::draft::{Draft, Found, NewContent, Verdict};
 use crate::effects::{Asker, Effects, EventKind};
 use crate::hid::{Hid, Place};
 use crate::list::{Flags, Row};
 use crate::pending::Caller;
 use crate::record::{Ended, Record};
+use crate::renames::Renamed;
 use crate::requests::{After, Call};
 use crate::rules::Rule;
 use crate::sessions::Sessions;
 use crate::stamp::{Epoch, Stamp, StateId, Version};
 use crate::states::{NewState, StateKey};
 use crate::time::{Clock, Deadline};
+use crate::token;
 
 impl Sessions {
     /// A command that only looks. hot.
@@ -35,9 +38,13 @@ impl Sessions {
             }
             None => self.note_reader(asker, place),
         }
-        let found = found(self, key);
         let bytes_max = self.config.value_bytes_max;
-        Draft::new(clock, clock.ms(), Rule::Stays, bytes_max, found).read(command)
+        let draft = Draft::new(clock, clock.ms(), Rule::Stays, bytes_max, found(self, key));
+        if let Some(list) = draft.read_list(command) {
+            self.last = list;
+            return self.last.as_answer();
+        }
+        Draft::new(clock, clock.ms(), Rule::Stays, bytes_max, found(self, key)).read(command)
     }
 
     /// Any other command, or a block, on what is here: the answer, and what must follow before it is given.
@@ -49,20 +56,45 @@ impl Sessions {
         key: Option<StateKey>,
         effects: &mut Effects,
     ) -> (KeptAnswer, After) {
+        if let Some(moved) = self.redirect(call).filter(|_| key.is_none()) {
+            return (moved, After::Nothing);
+        }
         let rule = self.rule(call, key);
         let may_begin = key.is_none() && self.may_begin(call, rule);
         let found = self.found(call.hid, key, may_begin);
-        let mut draft = Draft::new(clock, call.arrived, rule, self.config.value_bytes_max, found);
+        let next = key.map_or(Changed::FIRST, |key| self.next_commit(key));
+        let mut draft = Draft::new(clock, call.arrived, rule, self.config.value_bytes_max, found).named(next);
         let answer = if call.block {
             KeptAnswer::Block(call.commands.iter().map(|command| draft.take(command)).collect::<Vec<_>>())
         } else {
             call.commands.first().map_or(KeptAnswer::Nil, |command| draft.take(command))
         };
+        let conflicts = draft.conflicts() as u64;
         let verdict = draft.verdict();
+        self.counters.conflicts += conflicts;
+        if let ([KeyCommand::EndRenamed { to, id, .. }], Verdict::Destroy, Some(key)) =
+            (call.commands, &verdict, key)
+            && rule != Rule::Free
+        {
+            let life = self.states.id(key).life;
+            let renamed = Renamed { life, to: (*to).into(), id: (*id).into() };
+            self.note_rename(call.hid, renamed, effects);
+        }
         match self.carry_out(clock, call, key, rule, verdict, effects) {
-            Ok(after) => (answer, after),
+            Ok(after) => (self.with_token(call, answer), after),
             Err(why) => (KeptAnswer::Refused(why), After::Nothing),
         }
+    }
+
+    /// The token of what a commit has made.
+    fn with_token(&self, call: &Call<'_>, mut answer: KeptAnswer) -> KeptAnswer {
+        if let ([KeyCommand::Commit { .. } | KeyCommand::Restore { .. }], KeptAnswer::List(items)) =
+            (call.commands, &mut answer)
+            && let (Some(place), Some(key)) = (items.first_mut(), self.states.find(call.hid))
+        {
+            *place = KeptAnswer::Bytes(token::text(self.states.id(key)));
+        }
+        answer
     }
 
     fn rule(&self, call: &Call<'_>, key: Option<StateKey>) -> Rule {
@@ -123,13 +155,15 @@ impl Sessions {
                 self.counters.touches += 1;
                 Ok(After::Touch)
             }
-            (Verdict::Commit { value, deadline }, Some(key)) => {
-                self.commit(key, value, deadline)?;
-                Ok(After::Commit)
+            (Verdict::Commit { content, deadline }, Some(key)) => {
+                let (before, had) = (self.states.id(key), self.states.get(key).flags().has_attributes());
+                self.commit(key, content.as_ref(), deadline)?;
+                let has = self.states.get(key).flags().has_attributes();
+                Ok(After::Commit((had && has).then_some(before)))
             }
-            (Verdict::Birth { value, deadline }, _) => {
-                self.make_room(clock, call.place.key.len() + value.len(), effects)?;
-                self.begin(clock, call, rule, value, deadline)?;
+            (Verdict::Birth { content, deadline }, _) => {
+                self.make_room(clock, call.place.key.len() + content.bytes().len(), effects)?;
+                self.begin(clock, call, rule, &content, deadline)?;
                 Ok(After::Birth)
             }
             (Verdict::Destroy, Some(_)) => Ok(self.destroy(clock, call.hid, EventKind::Destroyed, effects)),
@@ -142,27 +176,31 @@ impl Sessions {
     fn commit(
         &mut self,
         key: StateKey,
-        value: Option<&[u8]>,
+        content: Option<&NewContent<'_>>,
         deadline: Deadline,
     ) -> Result<(), SessionRefusal> {
         // who is there may go on a little longer than who comes
         let most = self.config.memory_max / 100 * limits::SESSION_MEMORY_COMMIT_PERCENT;
-        let grows = value.is_some_and(|value| value.len() > self.states.get(key).value().len());
+        let grows = content.is_some_and(|new| new.bytes().len() > self.states.get(key).value().len());
         if grows && self.states.bytes() > most {
             self.counters.refused += 1;
             return Err(SessionRefusal::OutOfMemory);
         }
-        let version = Version(self.states.get(key).version().0 + 1);
+        let Changed { epoch, version } = self.next_commit(key);
         // a deadline alone keeps the epoch, so that after a cut it does not beat what the other side wrote (S8)
-        let epoch = match value {
-            Some(_) => self.list.get(self.states.get(key).hid()).map_or(Epoch(1), |row| row.epoch),
-            None => self.states.id(key).epoch,
-        };
-        self.states.commit(key, version, value, deadline);
+        let epoch = if content.is_some() { epoch } else { self.states.id(key).epoch };
+        self.states.commit(key, version, content, deadline);
         self.states.set_id(key, epoch, version);
         self.expiry.file(&mut self.states, key);
         self.counters.commits += 1;
         Ok(())
+    }
+
+    /// What the next commit of a session will be called.
+    fn next_commit(&self, key: StateKey) -> Changed {
+        let row = self.list.get(self.states.get(key).hid());
+        let version = Version(self.states.get(key).version().0 + 1);
+        Changed { epoch: row.map_or(Epoch(1), |row| row.epoch), version }
     }
 
     /// A state of a new life, and a row that waits for its claim.
@@ -171,19 +209,20 @@ impl Sessions {
         clock: Clock,
         call: &Call<'_>,
         rule: Rule,
-        value: &[u8],
+        content: &NewContent<'_>,
         deadline: Deadline,
     ) -> Result<(), SessionRefusal> {
         let full = SessionRefusal::TooMuch("entries of the session list");
         let hid = call.hid;
         let life = self.next_life(hid);
-        let flags = Flags::new(call.place.database, rule);
+        let attributes = matches!(content, NewContent::Attributes(_));
+        let flags = Flags::new(call.place.database, rule).with_attributes(attributes);
         let row = Row { life, epoch: Epoch(1), home: self.config.own, flags: flags.waiting(true) };
         if self.list.len() >= limits::SESSION_LIST_MAX || !self.list.set(hid, row) {
             return Err(full);
         }
         let id = StateId { life, epoch: Epoch(1), version: Version(1) };
-        let new = NewState { place: call.place, id, flags, deadline, value };
+        let new = NewState { place: call.place, id, flags, deadline, value: content.bytes() };
         let Some(key) = self.states.insert(hid, new, clock.ms()) else {
             self.list.remove(hid);
             return Err(full);
@@ -237,6 +276,7 @@ impl Sessions {
         self.list.remove(hid);
         self.cluster.copies.forget(hid);
         self.cluster.claims.remove(hid);
+        self.cluster.moves.arrived(hid);
     }
 
     /// Only the home expires, and only under the lease; a command that comes before the sweep finds nothing
@@ -285,6 +325,6 @@ impl Sessions {
 fn found(sessions: &Sessions, key: Option<StateKey>) -> Found<'_> {
     key.map_or(Found::Missing, |key| {
         let state = sessions.states.get(key);
-        Found::Alive { value: state.value(), deadline: state.deadline() }
+        Found::Alive { content: state.content(), deadline: state.deadline(), id: sessions.states.id(key) }
     })
 }

@@ -13,6 +13,7 @@ use crate::copy::CopyOf;
 use crate::fields::{Damage, Put, Take};
 use crate::hid::Hid;
 use crate::list::Row;
+use crate::renames::Renamed;
 use crate::sessions::Sessions;
 use crate::stamp::{Epoch, Stamp, StateId};
 use crate::states::NewState;
@@ -26,6 +27,7 @@ pub const IMAGE_HEAD_BYTES: usize = 46;
 const RECORD_HEAD_BYTES: usize = 8;
 const SESSION: u8 = 1;
 const GONE: u8 = 2;
+const RENAMED: u8 = 3;
 
 /// Why a file is not used. It is set aside as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +74,7 @@ struct GoneRecord {
 enum Record<'a> {
     Session(CopyOf<'a>),
     Gone(GoneRecord),
+    Renamed(Hid, Renamed),
 }
 
 /// A file that was read and is whole.
@@ -109,7 +112,7 @@ impl<'a> Image<'a> {
         if found == count { Ok(image) } else { Err(ImageError::Count) }
     }
 
-    /// Sessions and gone entries.
+    /// Sessions, gone entries and renames.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
@@ -132,6 +135,11 @@ impl<'a> Image<'a> {
                         GoneRecord { hid: fields.hid()?, life: fields.stamp()?, left_ms: fields.u32()? };
                     Record::Gone(record)
                 }
+                RENAMED => {
+                    let (hid, life) = (fields.hid()?, fields.stamp()?);
+                    let (to, id) = (fields.short()?.into(), fields.short()?.into());
+                    Record::Renamed(hid, Renamed { life, to, id })
+                }
                 _ => return Err(ImageError::Record(Damage::Value("kind"))),
             };
             fields.end()?;
@@ -145,6 +153,17 @@ fn checksum_of(body: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&(body.len() as u32).to_le_bytes()), body)
 }
 
+/// For fuzzing: any bytes as records (a length byte before each), with lengths and checksums that fit.
+pub(crate) fn sealed(mut bytes: &[u8]) -> (u64, Vec<u8>) {
+    let (mut count, mut out) = (0, Vec::new());
+    while let Some((&length, rest)) = bytes.split_first() {
+        let (body, rest) = rest.split_at(rest.len().min(length.into()));
+        put_record(&mut out, |out| out.raw(body));
+        (count, bytes) = (count + 1, rest);
+    }
+    (count, out)
+}
+
 fn put_record(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.raw(&[0; RECORD_HEAD_BYTES]);
@@ -156,7 +175,7 @@ fn put_record(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 impl Sessions {
-    /// Appends a record for each session and gone entry of this shard; gives how many.
+    /// Appends a record for each session, gone entry and rename of this shard; gives how many.
     pub fn append_image(&self, clock: Clock, out: &mut Vec<u8>) -> u64 {
         let now = clock.ms();
         let mut count = 0;
@@ -173,6 +192,16 @@ impl Sessions {
                 out.hid(hid);
                 out.stamp(gone.life);
                 out.u32(u32::try_from(gone.until.since(now)).unwrap_or(u32::MAX));
+            });
+            count += 1;
+        }
+        for (hid, renamed) in self.renames.iter() {
+            put_record(out, |out| {
+                out.u8(RENAMED);
+                out.hid(hid);
+                out.stamp(renamed.life);
+                out.short(&renamed.to);
+                out.short(&renamed.id);
             });
             count += 1;
         }
@@ -203,7 +232,8 @@ impl Sessions {
                     taken += usize::from(self.take_from_image(clock, copy));
                 }
             }
-            Record::Gone(_) | Record::Session(_) => {}
+            Record::Renamed(hid, renamed) if self.keeps(hid.bucket()) => self.renames.insert(hid, renamed),
+            Record::Gone(_) | Record::Session(_) | Record::Renamed(..) => {}
         })?;
         Ok(taken)
     }

@@ -39,14 +39,17 @@
 //! - [`Effects::records`] go out in order, each to the shard of the node that keeps its bucket; what comes
 //!   goes to [`Sessions::on_records`] with the node and boot of the link. [`Sessions::on_link`] for each new
 //!   link, on both sides, before its first record.
+//! - [`Sessions::leave`] when this node leaves; it may stop once [`Sessions::handover`] is over.
 #![no_std]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod attributes;
 mod claims;
 mod cluster;
 mod command_bytes;
+mod content;
 mod copies;
 mod copy;
 mod draft;
@@ -54,18 +57,26 @@ mod effects;
 mod election;
 mod expiry;
 mod fields;
+pub mod fuzzing;
 mod gone;
+mod handover;
 mod held;
 mod hid;
 mod home;
 mod image;
+mod joining;
 mod list;
 mod members;
 mod membership_in;
+mod moves;
 mod pending;
+mod planted;
 mod readers;
 mod record;
 mod records_in;
+mod redirects;
+mod renames;
+mod renaming;
 mod requests;
 mod retries;
 mod rules;
@@ -73,7 +84,9 @@ mod sessions;
 mod stamp;
 mod states;
 mod sync;
+mod takeover;
 mod time;
+mod token;
 mod walk;
 mod writes;
 
@@ -83,7 +96,11 @@ pub use held::HeldSession;
 pub use hid::{Bucket, Hid, Place, Slot};
 pub use image::{IMAGE_HEAD_BYTES, Image, ImageError, head as image_head};
 pub use members::{Member, MemberState};
-pub use requests::encode_request;
+pub use moves::Handover;
+#[cfg(feature = "planted")]
+pub use planted::Planted;
+pub use renaming::{RenameRequest, RenameStep, Renaming};
+pub use requests::{encode_request, request_place};
 pub use rules::{Rule, RuleError, Rules};
 pub use sessions::{Config, Counters, Seen, Sessions, Sizes};
 pub use stamp::Home;

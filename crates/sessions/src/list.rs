@@ -55,6 +55,11 @@ impl Flags {
         self.0 & Self::ATTRIBUTES != 0
     }
 
+    /// Whether it holds attributes, or one string.
+    pub(crate) const fn with_attributes(self, attributes: bool) -> Self {
+        Self(if attributes { self.0 | Self::ATTRIBUTES } else { self.0 & !Self::ATTRIBUTES })
+    }
+
     /// Of a claim, until it has settled.
     pub(crate) const fn waiting(self, waits: bool) -> Self {
         Self(if waits { self.0 | Self::WAITS } else { self.0 & !Self::WAITS })

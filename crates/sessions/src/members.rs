@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use leveret_model::{NodeId, Seed, SplitMix};
 
 use crate::hid::Bucket;
+use crate::planted::{Bug, Planted};
 use crate::stamp::Home;
 
 /// What membership says about another node.
@@ -30,16 +31,36 @@ pub struct Member {
 /// All other nodes.
 pub(crate) struct Members {
     own: Home,
+    /// This node leaves: it keeps no copies and takes nothing over.
+    leaves: bool,
+    bug: Bug,
     others: Vec<Member>,
 }
 
 impl Members {
-    pub(crate) const fn new(own: Home) -> Self {
-        Self { own, others: Vec::new() }
+    pub(crate) fn new(own: Home) -> Self {
+        Self { own, leaves: false, bug: Bug::default(), others: Vec::new() }
     }
 
     pub(crate) fn set(&mut self, others: &[Member]) {
         self.others = others.to_vec();
+    }
+
+    #[cfg(feature = "planted")]
+    pub(crate) const fn plant(&mut self, bug: Bug) {
+        self.bug = bug;
+    }
+
+    pub(crate) const fn leave(&mut self) {
+        self.leaves = true;
+    }
+
+    pub(crate) const fn stay(&mut self) {
+        self.leaves = false;
+    }
+
+    pub(crate) const fn leaves(&self) -> bool {
+        self.leaves
     }
 
     /// It spoke to us: it counts, whatever membership said last.
@@ -62,13 +83,16 @@ impl Members {
 
     /// True for a home that answers no more: Down, another boot, removed.
     pub(crate) fn is_dead(&self, home: Home) -> bool {
-        home != self.own && !self.counted().any(|other| other == home)
+        let same =
+            |other: Home| other == home || self.bug.is(Planted::RestartUnseen) && other.node == home.node;
+        home != self.own && !self.counted().any(same)
     }
 
     /// Who keeps the copies of a home's bucket: the first living node by rendezvous hash, the home left out.
     pub(crate) fn replicator(&self, home: NodeId, bucket: Bucket) -> Option<NodeId> {
         let living = self.others.iter().filter(|member| member.state == MemberState::Counted);
-        let nodes = living.map(|member| member.home.node).chain([self.own.node]);
+        let own = Some(self.own.node).filter(|_| !self.leaves);
+        let nodes = living.map(|member| member.home.node).chain(own);
         nodes.filter(|node| *node != home).max_by_key(|node| (weight(*node, bucket), *node))
     }
 }

@@ -29,13 +29,16 @@ impl Sessions {
             lacking.extend(self.on_lost(clock, home, effects));
         }
         self.change_keepers(clock, effects);
-        for hid in lacking {
+        let own = |hid: &Hid| self.list.get(*hid).is_some_and(|row| row.home == self.config.own);
+        for hid in lacking.into_iter().filter(own).collect::<Vec<_>>() {
             // the commit waited for a replicator that is lost: the next one must have it before it is answered
             self.copy_out(hid, clock.ms(), effects);
         }
         self.ask_maps(effects);
         self.take_over_dead(clock, effects);
         self.retry_all(clock, effects);
+        self.go_on_leaving(clock, effects);
+        self.tell_copies(effects);
     }
 
     /// Membership's lease: held while every counted node has echoed a ping of the last 1.5 s.
@@ -93,6 +96,7 @@ impl Sessions {
             self.tell_touch(hid, now, effects);
         }
         self.cluster.writes.expire(now);
+        self.cluster.moves.on_tick(now);
         let most = limits::SESSION_REQUEST_WAIT.as_millis() as u64;
         for number in self.cluster.pending.all() {
             let Some(waiting) = self.cluster.pending.get(number) else { continue };
@@ -103,6 +107,8 @@ impl Sessions {
             }
         }
         self.settle_changes(clock, effects);
+        self.go_on_leaving(clock, effects);
+        self.tell_copies(effects);
     }
 
     /// When [`Sessions::on_time`] has something to do; in the past if it had more to do than fits in a turn.
@@ -110,7 +116,9 @@ impl Sessions {
     pub fn next_time(&self) -> Instant {
         let at = |ms: Ms| Instant::from_nanos(ms.0.saturating_mul(1_000_000));
         let gone = self.gone.next().map_or(Instant::FAR, at);
-        let busy = !self.cluster.pending.is_empty() || !self.cluster.touched.is_empty();
+        let busy = !self.cluster.pending.is_empty()
+            || !self.cluster.touched.is_empty()
+            || self.cluster.moves.is_busy();
         let tick = if busy { at(self.cluster.next_tick) } else { Instant::FAR };
         self.expiry.next().min(gone).min(tick)
     }
@@ -127,6 +135,7 @@ impl Sessions {
     /// that waited for it alone.
     fn on_lost(&mut self, clock: Clock, home: Home, effects: &mut Effects) -> Vec<Hid> {
         self.cluster.sync.forget(home);
+        self.cluster.moves.not_awaited(home);
         self.cluster.named.remove(&home.node);
         for hid in self.cluster.claims.not_awaited(home.node) {
             self.settle(hid, clock, effects);
@@ -166,7 +175,7 @@ impl Sessions {
     }
 
     /// A bucket that this shard keeps: for records that concern all of them.
-    fn first_bucket(&self) -> Bucket {
+    pub(crate) fn first_bucket(&self) -> Bucket {
         Bucket(self.config.shard.0)
     }
 
@@ -175,6 +184,7 @@ impl Sessions {
     pub(crate) fn on_sync_ask(&mut self, clock: Clock, from: Home, round: u64, effects: &mut Effects) {
         self.cluster.members.heard(from);
         self.gone.owe_all(from.node);
+        self.tell_renames(from.node, effects);
         for (hid, gone) in self.gone.iter() {
             let left_ms = u32::try_from(gone.until.since(clock.ms())).unwrap_or(u32::MAX);
             effects.send(from.node, hid.bucket(), &Record::Gone(Ended { hid, life: gone.life, left_ms }));
@@ -191,7 +201,10 @@ impl Sessions {
         effects.send(from.node, self.first_bucket(), &Record::SyncEnd { round });
         // its copies are stale, or never came
         self.change_keepers(clock, effects);
-        for bucket in (0..=u8::MAX).map(Bucket).filter(|bucket| self.keeps(*bucket)) {
+        for bucket in (0..=u8::MAX).map(Bucket) {
+            if !self.keeps(bucket) {
+                continue;
+            }
             let keepers = self.cluster.copies.keepers(bucket);
             if self.cluster.copies.current(bucket) == Some(from.node) {
                 self.fill(clock, bucket, from.node, effects);
@@ -199,7 +212,8 @@ impl Sessions {
                 effects.send(from.node, bucket, &Record::Retire);
             }
         }
-        for hid in self.cluster.copies.owed_by(from.node) {
+        let own = |hid: &Hid| self.list.get(*hid).is_some_and(|row| row.home == self.config.own);
+        for hid in self.cluster.copies.owed_by(from.node).into_iter().filter(own) {
             self.send_copy(hid, from.node, clock.ms(), effects);
         }
         self.ask_maps(effects);
@@ -230,7 +244,7 @@ impl Sessions {
     }
 
     /// The table of replicators, as membership is now.
-    fn change_keepers(&mut self, clock: Clock, effects: &mut Effects) {
+    pub(crate) fn change_keepers(&mut self, clock: Clock, effects: &mut Effects) {
         let own = self.config.own.node;
         let buckets: Vec<Bucket> = (0..=u8::MAX).map(Bucket).filter(|bucket| self.keeps(*bucket)).collect();
         for bucket in buckets {
@@ -253,11 +267,12 @@ impl Sessions {
     }
 
     /// Every session of a bucket that is at home here goes to its new replicator. No answer waits for that.
-    fn fill(&self, clock: Clock, bucket: Bucket, keeper: leveret_model::NodeId, effects: &mut Effects) {
+    fn fill(&mut self, clock: Clock, bucket: Bucket, keeper: leveret_model::NodeId, effects: &mut Effects) {
         for (_, state) in self.states.of_bucket(bucket) {
             let hid = state.hid();
             let own = self.list.get(hid).is_some_and(|row| row.home == self.config.own && !row.flags.waits());
             if own {
+                self.cluster.copies.begin_fill(hid, keeper);
                 self.send_copy(hid, keeper, clock.ms(), effects);
             }
         }

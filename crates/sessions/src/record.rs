@@ -1,20 +1,30 @@
 //! Records between nodes: docs/formats/sessions.md draws them.
 
-use alloc::vec::Vec;
-
 use leveret_model::NodeId;
 
 use crate::copy::CopyOf;
-use crate::fields::Put;
-use crate::hid::{Bucket, Hid};
+use crate::hid::Hid;
 use crate::list::{Flags, Row};
-use crate::stamp::{Epoch, Home, Stamp, StateId};
+use crate::stamp::{Epoch, Home, Stamp, StateId, Version};
 
 /// What is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimKind {
     Birth,
+    /// Of a home that is dead.
     Takeover,
+    /// Of a home that lives and gives it away.
+    Move,
+}
+
+impl ClaimKind {
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Birth => 0,
+            Self::Takeover => 1,
+            Self::Move => 2,
+        }
+    }
 }
 
 /// A gone entry on its way.
@@ -80,6 +90,13 @@ pub(crate) enum Record<'a> {
         hid: Hid,
         life: Stamp,
     },
+    /// The session that ended with this life lives on under that key.
+    Renamed {
+        hid: Hid,
+        life: Stamp,
+        to: &'a [u8],
+        id: &'a [u8],
+    },
     /// `keeps`: the receiver is the replicator, not the one that is being retired. `epoch`: of the home.
     Copy {
         copy: CopyOf<'a>,
@@ -90,6 +107,10 @@ pub(crate) enum Record<'a> {
     Copied {
         hid: Hid,
         id: StateId,
+    },
+    /// The change that came was made to another state than mine.
+    Lacks {
+        hid: Hid,
     },
     Touched {
         hid: Hid,
@@ -124,7 +145,8 @@ pub(crate) enum Record<'a> {
         life: Stamp,
         epoch: Epoch,
         flags: Flags,
-        has_state: bool,
+        /// Version of the state that the claimant has.
+        state: Option<(Epoch, Version)>,
     },
     Vote {
         hid: Hid,
@@ -143,10 +165,25 @@ pub(crate) enum Record<'a> {
         copy: CopyOf<'a>,
         writes: &'a [u8],
     },
+    /// The home wants the receiver to claim it.
+    Give {
+        hid: Hid,
+        life: Stamp,
+        epoch: Epoch,
+    },
+    /// Say when all has its copy that is at home with you now.
+    CopiesAsk {
+        number: u64,
+    },
+    CopiesDone {
+        number: u64,
+    },
 }
 
+mod put;
 mod take;
 
+pub(crate) use put::{put, put_writes};
 pub(crate) use take::{take, take_writes};
 
 mod kind {
@@ -156,8 +193,10 @@ mod kind {
     pub(super) const SYNC_ASK: u8 = 4;
     pub(super) const SYNC_END: u8 = 5;
     pub(super) const HAVE_GONE: u8 = 7;
+    pub(super) const RENAMED: u8 = 8;
     pub(super) const COPY: u8 = 16;
     pub(super) const COPIED: u8 = 17;
+    pub(super) const LACKS: u8 = 18;
     pub(super) const TOUCHED: u8 = 19;
     pub(super) const RETIRE: u8 = 20;
     pub(super) const RETIRED: u8 = 21;
@@ -169,182 +208,9 @@ mod kind {
     pub(super) const VOTE: u8 = 49;
     pub(super) const OVERRULED: u8 = 50;
     pub(super) const ORPHAN: u8 = 53;
-}
-
-/// Writes a record with its frame.
-pub(crate) fn put(out: &mut Vec<u8>, bucket: Bucket, record: &Record<'_>) {
-    out.u8(0);
-    out.u8(bucket.0);
-    out.u32(0);
-    let start = out.len();
-    let kind = put_fields(out, record);
-    let length = (out.len() - start) as u32;
-    out[start - 6] = kind;
-    out[start - 4..start].copy_from_slice(&length.to_le_bytes());
-}
-
-fn put_fields(out: &mut Vec<u8>, record: &Record<'_>) -> u8 {
-    match *record {
-        Record::SyncAsk { round } => number(out, round, kind::SYNC_ASK),
-        Record::SyncEnd { round } => number(out, round, kind::SYNC_END),
-        Record::Row { hid, row } => {
-            out.hid(hid);
-            put_row(out, row);
-            kind::ROW
-        }
-        Record::Left { hid, life } => life_of(out, hid, life, kind::LEFT),
-        Record::Gone(ended) => {
-            put_ended(out, ended);
-            kind::GONE
-        }
-        Record::HaveGone { hid, life } => life_of(out, hid, life, kind::HAVE_GONE),
-        Record::Copy { copy, writes, keeps, epoch } => {
-            copy.put(out);
-            out.long(writes);
-            out.u8(keeps.into());
-            out.u32(epoch.0);
-            kind::COPY
-        }
-        Record::Copied { hid, id } => {
-            out.hid(hid);
-            out.state(id);
-            kind::COPIED
-        }
-        Record::Touched { hid, life, left } => {
-            life_of(out, hid, life, kind::TOUCHED);
-            out.i64(left);
-            kind::TOUCHED
-        }
-        Record::Retire => kind::RETIRE,
-        Record::Retired => kind::RETIRED,
-        _ => put_question(out, record),
-    }
-}
-
-fn put_question(out: &mut Vec<u8>, record: &Record<'_>) -> u8 {
-    match *record {
-        Record::Load { number, hid } => {
-            out.u64(number);
-            out.hid(hid);
-            kind::LOAD
-        }
-        Record::Loaded { number, loaded } => {
-            out.u64(number);
-            match loaded {
-                Loaded::None => out.u8(0),
-                Loaded::Found(copy) => {
-                    out.u8(1);
-                    copy.put(out);
-                }
-                Loaded::NotHere => out.u8(2),
-            }
-            kind::LOADED
-        }
-        Record::Forward { number, write, hid, age_ms, reader, request } => {
-            out.u64(number);
-            put_write(out, write);
-            out.hid(hid);
-            out.u32(age_ms);
-            out.u8(reader.into());
-            out.long(request);
-            kind::FORWARD
-        }
-        Record::Answer { number, forwarded } => {
-            out.u64(number);
-            match forwarded {
-                Forwarded::Done(answer) => {
-                    out.u8(0);
-                    out.long(answer);
-                }
-                Forwarded::NotHome => out.u8(1),
-            }
-            kind::ANSWER
-        }
-        _ => put_claim(out, record),
-    }
-}
-
-fn put_claim(out: &mut Vec<u8>, record: &Record<'_>) -> u8 {
-    match *record {
-        Record::Claim { kind, hid, life, epoch, flags, has_state } => {
-            life_of(out, hid, life, kind::CLAIM);
-            out.u32(epoch.0);
-            out.u8(matches!(kind, ClaimKind::Takeover).into());
-            out.u8(flags.byte());
-            out.u8(has_state.into());
-            kind::CLAIM
-        }
-        Record::Vote { hid, life, epoch, copy } => {
-            life_of(out, hid, life, kind::VOTE);
-            out.u32(epoch.0);
-            out.u8(copy.is_some().into());
-            if let Some((copy, writes)) = copy {
-                copy.put(out);
-                out.long(writes);
-            }
-            kind::VOTE
-        }
-        Record::Overruled { hid, life, epoch, winner } => {
-            life_of(out, hid, life, kind::OVERRULED);
-            out.u32(epoch.0);
-            match winner {
-                Winner::Row(row) => {
-                    out.u8(1);
-                    put_row(out, row);
-                }
-                Winner::Gone(ended) => {
-                    out.u8(0);
-                    put_ended(out, ended);
-                }
-            }
-            kind::OVERRULED
-        }
-        Record::Orphan { row, copy, writes } => {
-            put_row(out, row);
-            copy.put(out);
-            out.long(writes);
-            kind::ORPHAN
-        }
-        _ => unreachable!("the others are written by the callers"),
-    }
-}
-
-fn number(out: &mut Vec<u8>, number: u64, kind: u8) -> u8 {
-    out.u64(number);
-    kind
-}
-
-fn life_of(out: &mut Vec<u8>, hid: Hid, life: Stamp, kind: u8) -> u8 {
-    out.hid(hid);
-    out.stamp(life);
-    kind
-}
-
-fn put_row(out: &mut Vec<u8>, row: Row) {
-    out.stamp(row.life);
-    out.u32(row.epoch.0);
-    out.home(row.home);
-    out.u8(row.flags.byte());
-}
-
-fn put_ended(out: &mut Vec<u8>, ended: Ended) {
-    out.hid(ended.hid);
-    out.stamp(ended.life);
-    out.u32(ended.left_ms);
-}
-
-fn put_write(out: &mut Vec<u8>, write: WriteId) {
-    out.home(write.origin);
-    out.u32(write.shard);
-    out.u64(write.number);
-}
-
-/// Short answers of recent writes, as they travel with copies.
-pub(crate) fn put_writes<'a>(out: &mut Vec<u8>, writes: impl Iterator<Item = (WriteId, &'a [u8])>) {
-    for (write, answer) in writes {
-        put_write(out, write);
-        out.long(answer);
-    }
+    pub(super) const GIVE: u8 = 60;
+    pub(super) const COPIES_ASK: u8 = 61;
+    pub(super) const COPIES_DONE: u8 = 62;
 }
 
 /// A home that nobody is: the row is away.

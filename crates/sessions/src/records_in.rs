@@ -13,6 +13,7 @@ use crate::hid::{Bucket, Hid};
 use crate::list::Row;
 use crate::pending::{Caller, Waits};
 use crate::record::{self, Ended, Forwarded, Loaded, NOBODY, Record};
+use crate::renames::Renamed;
 use crate::requests::{Attempt, Call};
 use crate::rules::Rule;
 use crate::sessions::Sessions;
@@ -40,6 +41,7 @@ impl Sessions {
                 self.settle_changes(clock, effects);
             }
         }
+        self.go_on_leaving(clock, effects);
         Ok(())
     }
 
@@ -71,8 +73,11 @@ impl Sessions {
                 self.gone.acknowledged(hid, life, from.node);
                 self.cluster.changed.push(hid);
             }
-            Record::Claim { kind, hid, life, epoch, flags, has_state } => {
-                let claim = ClaimOf { kind, life, epoch, flags, has_state };
+            Record::Renamed { hid, life, to, id } => {
+                self.renames.insert(hid, Renamed { life, to: to.into(), id: id.into() });
+            }
+            Record::Claim { kind, hid, life, epoch, flags, state } => {
+                let claim = ClaimOf { kind, life, epoch, flags, state };
                 self.on_claim(hid, from, claim, effects);
             }
             Record::Vote { hid, life, epoch, copy } => {
@@ -82,6 +87,9 @@ impl Sessions {
                 self.on_overruled(clock, (hid, life, epoch), from, winner, effects);
             }
             Record::Orphan { row, copy, writes } => self.on_orphan(clock, row, copy, writes, effects),
+            Record::Give { hid, life, epoch } => self.on_give(clock, from, (hid, life, epoch), effects),
+            Record::CopiesAsk { number } => self.on_copies_ask(from, number),
+            Record::CopiesDone { number } => self.cluster.moves.on_copies_done(from, number),
             other => self.on_copy_or_question(clock, from, bucket, other, effects),
         }
     }
@@ -103,6 +111,7 @@ impl Sessions {
                     self.cluster.changed.push(hid);
                 }
             }
+            Record::Lacks { hid } => self.on_lacks(hid, from.node, clock.ms(), effects),
             Record::Touched { hid, life, left } => self.on_touched(clock, from, hid, life, left),
             Record::Retire => {
                 let of_home: Vec<StateKey> = self
@@ -195,9 +204,11 @@ impl Sessions {
             self.cluster.writes.note(hid, write, clock.ms(), answer.into());
         }
         let known = self.states.find(hid).map(|key| self.states.id(key));
-        if known.is_none_or(|known| known <= copy.id)
-            && let Some(new) = copy.to_state(clock.ms())
-        {
+        if known.is_none_or(|known| known <= copy.id) {
+            let Some(value) = self.complete(&copy) else {
+                return effects.send(from.node, hid.bucket(), &Record::Lacks { hid });
+            };
+            let new = copy.kept_as(&value, clock.ms());
             self.put_state(hid, new, clock.ms());
             if let Some(key) = self.states.find(hid) {
                 self.states.set_fresh(key, keeps);
@@ -207,8 +218,10 @@ impl Sessions {
     }
 
     fn on_touched(&mut self, clock: Clock, from: Home, hid: Hid, life: crate::stamp::Stamp, left: i64) {
+        // of an old home: it gives the session to us
+        let claims = self.cluster.claims.get(hid).is_some_and(|claim| claim.life == life);
         let of_home = self.list.get(hid).is_some_and(|row| row.home == from && row.life == life);
-        if let Some(key) = self.states.find(hid).filter(|_| of_home) {
+        if let Some(key) = self.states.find(hid).filter(|_| of_home || claims) {
             let deadline = Deadline::from_left(clock.ms(), left).max(self.states.get(key).deadline());
             self.states.touch(key, deadline);
         }
@@ -263,7 +276,7 @@ impl Sessions {
         let answer: Option<KeptAnswer> = match loaded {
             Loaded::Found(copy) if row.is_some_and(|row| row.life <= copy.id.life) => {
                 let state = copy.to_state(clock.ms());
-                state.and_then(|new| self.answer_read(clock, request, Some((new.value, new.deadline))))
+                state.and_then(|new| self.answer_read(clock, request, Some(new)))
             }
             Loaded::None if row.is_some_and(|row| row.home == from) => self.answer_read(clock, request, None),
             _ => None,

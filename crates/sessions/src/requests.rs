@@ -4,18 +4,20 @@ use alloc::vec::Vec;
 
 use leveret_model::limits;
 use leveret_model::session::{Answer, KeptAnswer, KeyCommand, SessionRefusal};
+use sha2::{Digest as _, Sha256};
 
 use crate::command_bytes::{put_answer, put_request, take_request};
 use crate::draft::{Draft, Found};
 use crate::effects::{Asker, Effects, Request};
-use crate::fields::Damage;
+use crate::fields::{Damage, Take};
 use crate::hid::{Hid, Place};
 use crate::list::Row;
 use crate::pending::{Caller, Waiting, Waits};
+use crate::planted::Planted;
 use crate::record::{NOBODY, Record, WriteId};
 use crate::rules::Rule;
 use crate::sessions::Sessions;
-use crate::stamp::{Home, Stamp};
+use crate::stamp::{Home, Stamp, StateId};
 use crate::time::{Clock, Ms};
 
 /// Commands on a key as bytes, for the shard of this node that keeps it ([`Sessions::on_request_bytes`]).
@@ -24,6 +26,24 @@ pub fn encode_request(place: Place<'_>, commands: &[KeyCommand<'_>], block: bool
     let mut bytes = Vec::new();
     put_request(&mut bytes, place, commands, block);
     bytes
+}
+
+/// The id under which a commit may come again, over another connection and another node too.
+fn commit_id(commands: &[KeyCommand<'_>]) -> Option<WriteId> {
+    let [KeyCommand::Commit { arguments, .. }] = commands else { return None };
+    let id = arguments.iter().nth(1).filter(|id| !id.is_empty())?;
+    let digest: [u8; 32] = Sha256::digest(id).into();
+    let mut take = Take::new(&digest);
+    let (origin, number) = (take.home().ok()?, take.u64().ok()?);
+    Some(WriteId { origin, shard: u32::MAX, number })
+}
+
+/// Where a request of [`encode_request`] goes.
+///
+/// # Errors
+/// [`Damage`]: no machine of ours wrote that.
+pub fn request_place(bytes: &[u8]) -> Result<Place<'_>, Damage> {
+    Ok(take_request(bytes)?.place)
 }
 
 /// Commands on a key, wherever they came from.
@@ -47,8 +67,8 @@ pub(crate) enum After {
     Nothing,
     /// Copies are told now and then.
     Touch,
-    /// The replicator has it.
-    Commit,
+    /// The replicator has it. Of attributes the state to which the commit was made.
+    Commit(Option<StateId>),
     /// Everybody has the gone entry.
     Gone(Stamp),
     /// The claim settles.
@@ -105,7 +125,7 @@ impl Sessions {
             commands: request.commands,
             block: request.block,
             arrived: clock.ms(),
-            write: None,
+            write: commit_id(request.commands),
             reader: false,
         };
         let attempt = if behind { Attempt::Wait(Waits::Behind) } else { self.attempt(clock, &call, effects) };
@@ -145,7 +165,10 @@ impl Sessions {
     /// hot.
     fn answers_here(&self, hid: Hid) -> bool {
         let here = |row: Row| row.home == self.config.own && !row.flags.waits();
-        self.has_lease() && self.list.get(hid).is_none_or(here) && !self.cluster.copies.lacks(hid)
+        let row = self.list.get(hid);
+        let lease = self.has_lease() || row.is_none() && self.bug.is(Planted::NilWithoutLease);
+        let copied = !self.cluster.copies.lacks(hid) || self.bug.is(Planted::UncopiedRead);
+        lease && row.is_none_or(here) && copied
     }
 
     /// True while it may say something: it has membership's lease, and every counted peer has told its map.
@@ -259,7 +282,7 @@ impl Sessions {
         }
         if let Some(command) = call.reads() {
             // what is shown must not be lost (S6)
-            if self.cluster.copies.lacks(call.hid) {
+            if self.cluster.copies.lacks(call.hid) && !self.bug.is(Planted::UncopiedRead) {
                 return Attempt::Wait(Waits::Change);
             }
             let Caller::Client(asker) = call.caller else { return Attempt::NotHome };
@@ -271,9 +294,10 @@ impl Sessions {
         }
         let (answer, after) = self.write_here(clock, call, Some(key), effects);
         if let Some(write) = call.write.filter(|_| after != After::Birth) {
-            let mut bytes = Vec::new();
-            put_answer(&mut bytes, answer.as_answer());
-            self.cluster.writes.note(call.hid, write, now, bytes.into());
+            self.note_write(call.hid, write, &answer, now);
+        }
+        if matches!(after, After::Commit(_) | After::Touch) {
+            self.note_use(call, key, effects);
         }
         self.follow(clock, call.hid, answer, after, effects)
     }
@@ -292,17 +316,18 @@ impl Sessions {
             After::Touch => {
                 self.cluster.touched.insert(hid);
             }
-            After::Commit => self.copy_out(hid, clock.ms(), effects),
+            After::Commit(before) => self.copy_out_since(hid, before, clock.ms(), effects),
             After::Gone(life) if counted(self) => return Attempt::Wait(Waits::Gone(life, answer)),
             After::Birth => {
                 self.claim_birth(clock, hid, effects);
-                if self.cluster.claims.get(hid).is_some() {
+                if self.cluster.claims.get(hid).is_some() && !self.bug.is(Planted::CreateAnsweredEarly) {
                     return Attempt::Wait(Waits::Claim(answer));
                 }
             }
             After::Gone(_) | After::Nothing => {}
         }
-        match self.states.find(hid).filter(|_| self.cluster.copies.lacks(hid)) {
+        let lacks = self.cluster.copies.lacks(hid) && !self.bug.is(Planted::AckBeforeCopy);
+        match self.states.find(hid).filter(|_| lacks) {
             Some(key) => Attempt::Wait(Waits::Copied(self.states.id(key), answer)),
             None => Attempt::Done(answer),
         }
@@ -322,9 +347,10 @@ impl Sessions {
         if let Some(key) = own_copy {
             let state = self.states.get(key);
             if state.place() == call.place && !state.deadline().is_over(clock.ms()) {
-                let found = Found::Alive { value: state.value(), deadline: state.deadline() };
+                let (content, deadline, id) = (state.content(), state.deadline(), self.states.id(key));
+                let found = Found::Alive { content, deadline, id };
                 let draft = Draft::new(clock, call.arrived, Rule::Stays, 0, found);
-                return Attempt::Done(draft.read(command).keep());
+                return Attempt::Done(draft.read_kept(command));
             }
         }
         let keeper = self.cluster.members.replicator(row.home.node, call.hid.bucket());
@@ -347,6 +373,19 @@ impl Sessions {
             return Attempt::Done(self.read_here(clock, asker, call.place, None, command).keep());
         }
         let (answer, after) = self.write_here(clock, call, None, effects);
-        self.follow(clock, call.hid, answer, after, effects)
+        let kept = call.write.filter(|_| after == After::Birth).map(|write| (write, answer.clone()));
+        let attempt = self.follow(clock, call.hid, answer, after, effects);
+        // while its claim waits, the birth is not known to be one: `settle` notes it then
+        if let (Some((write, answer)), false) = (kept, matches!(attempt, Attempt::Wait(Waits::Claim(_)))) {
+            self.note_write(call.hid, write, &answer, clock.ms());
+        }
+        attempt
+    }
+
+    /// A repeat of the write gets this answer.
+    pub(crate) fn note_write(&mut self, hid: Hid, write: WriteId, answer: &KeptAnswer, now: Ms) {
+        let mut bytes = Vec::new();
+        put_answer(&mut bytes, answer.as_answer());
+        self.cluster.writes.note(hid, write, now, bytes.into());
     }
 }

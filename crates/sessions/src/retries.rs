@@ -5,14 +5,17 @@ use alloc::vec::Vec;
 use leveret_model::session::{KeptAnswer, SessionRefusal};
 
 use crate::command_bytes::{put_answer, take_request};
+use crate::content::Content;
 use crate::draft::{Draft, Found};
 use crate::effects::Effects;
+use crate::hid::Hid;
 use crate::pending::{Caller, Waits};
 use crate::record::{Forwarded, Record};
 use crate::requests::{Attempt, Call};
 use crate::rules::Rule;
 use crate::sessions::Sessions;
-use crate::time::{Clock, Deadline};
+use crate::states::NewState;
+use crate::time::{Clock, Ms};
 
 impl Sessions {
     /// Gives an answer.
@@ -98,6 +101,20 @@ impl Sessions {
         }
     }
 
+    /// The birth has settled: a repeat of the commit that began it gets the same answer.
+    pub(crate) fn note_births(&mut self, hid: Hid, now: Ms) {
+        for number in self.cluster.pending.of_hid(hid) {
+            let waiting = self.cluster.pending.get(number);
+            let born = waiting.and_then(|waiting| match &waiting.waits {
+                Waits::Claim(answer) => Some((waiting.write, answer.clone())),
+                _ => None,
+            });
+            if let Some((write, answer)) = born {
+                self.note_write(hid, write, &answer, now);
+            }
+        }
+    }
+
     /// A forwarded command whose home is elsewhere.
     fn give_back(&mut self, number: u64, effects: &mut Effects) {
         let Some(waiting) = self.cluster.pending.remove(number) else { return };
@@ -121,12 +138,16 @@ impl Sessions {
         &self,
         clock: Clock,
         number: u64,
-        found: Option<(&[u8], Deadline)>,
+        found: Option<NewState<'_>>,
     ) -> Option<KeptAnswer> {
         let waiting = self.cluster.pending.get(number)?;
         let kept = take_request(&waiting.request).ok()?;
         let command = kept.commands.first()?;
-        let found = found.map_or(Found::Missing, |(value, deadline)| Found::Alive { value, deadline });
-        Some(Draft::new(clock, waiting.arrived, Rule::Stays, 0, found).read(command).keep())
+        let found = found.map_or(Found::Missing, |new| Found::Alive {
+            content: Content::of(new.flags, new.value),
+            deadline: new.deadline,
+            id: new.id,
+        });
+        Some(Draft::new(clock, waiting.arrived, Rule::Stays, 0, found).read_kept(command))
     }
 }

@@ -14,7 +14,9 @@ use crate::expiry::Expiry;
 use crate::gone::GoneSet;
 use crate::hid::Hid;
 use crate::list::List;
+use crate::planted::Bug;
 use crate::readers::Readers;
+use crate::renames::Renames;
 use crate::rules::Rules;
 use crate::stamp::Home;
 use crate::states::{StateKey, States};
@@ -68,6 +70,8 @@ pub struct Counters {
     pub lost: u64,
     /// Births that were refused for want of memory.
     pub refused: u64,
+    /// Attributes that a commit changed, or would have, though another one had changed them since its base.
+    pub conflicts: u64,
 }
 
 impl core::ops::AddAssign for Counters {
@@ -83,6 +87,7 @@ impl core::ops::AddAssign for Counters {
         self.moved += other.moved;
         self.lost += other.lost;
         self.refused += other.refused;
+        self.conflicts += other.conflicts;
     }
 }
 
@@ -91,6 +96,7 @@ pub struct Sessions {
     pub(crate) config: Config,
     pub(crate) list: List,
     pub(crate) gone: GoneSet,
+    pub(crate) renames: Renames,
     pub(crate) states: States,
     pub(crate) expiry: Expiry,
     pub(crate) readers: Readers,
@@ -101,6 +107,7 @@ pub struct Sessions {
     pub(crate) eviction_hand: usize,
     pub(crate) wants_events: bool,
     pub(crate) cluster: Cluster,
+    pub(crate) bug: Bug,
     /// Of the turn at hand.
     pub(crate) now: Ms,
     /// What the last request was answered with, while the caller looks at it.
@@ -116,6 +123,7 @@ impl Sessions {
         Self {
             list: List::new(seed.part(1)),
             gone: GoneSet::new(seed.part(2)),
+            renames: Renames::default(),
             states: States::new(seed.part(3)),
             expiry: Expiry::default(),
             readers: Readers::new(seed.part(4)),
@@ -124,6 +132,7 @@ impl Sessions {
             eviction_hand: 0,
             wants_events: false,
             cluster: Cluster::new(config.own),
+            bug: Bug::default(),
             now: Ms(0),
             last: KeptAnswer::Nil,
             due: Vec::new(),
@@ -147,12 +156,26 @@ impl Sessions {
         }
         self.due = due;
         self.gone.expire(now, limits::SESSION_EXPIRE_PER_TURN);
+        self.renames.sweep(now, &self.gone);
+    }
+
+    /// Plants a bug.
+    #[cfg(feature = "planted")]
+    pub fn plant(&mut self, bug: crate::planted::Planted) {
+        self.bug.planted = Some(bug);
+        self.cluster.members.plant(self.bug);
     }
 
     /// Sessions of a database, of the whole cluster, in this shard's buckets.
     #[must_use]
     pub fn count(&self, database: Database) -> u64 {
         self.list.count(database)
+    }
+
+    /// Rows that name that node as home.
+    #[must_use]
+    pub fn count_at(&self, home: Home) -> usize {
+        self.list.iter().filter(|(_, row)| row.home == home).count()
     }
 
     /// Entries of the list, of gone sessions and of states that are held.

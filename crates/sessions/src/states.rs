@@ -13,6 +13,8 @@ use hashbrown::HashTable;
 use leveret_model::session::Database;
 use leveret_model::{NodeId, Seed};
 
+use crate::content::Content;
+use crate::draft::NewContent;
 use crate::hid::{Bucket, Hid, Place};
 use crate::list::Flags;
 use crate::stamp::{Epoch, Interner, Stamp, StateId, Version};
@@ -47,6 +49,8 @@ pub(crate) struct State {
     vhost_bytes: u8,
     /// It was asked for after its creation.
     used: bool,
+    /// Through which nodes the last commits and touches came, the latest first; 0 is its home.
+    users: [u8; USERS],
     /// A copy that its home sent since this node entered the table: loads may be answered out of it (S6).
     fresh: bool,
 }
@@ -58,6 +62,10 @@ impl State {
 
     pub(crate) fn value(&self) -> &[u8] {
         &self.bytes[self.value_at()..]
+    }
+
+    pub(crate) fn content(&self) -> Content<'_> {
+        Content::of(self.flags, self.value())
     }
 
     pub(crate) fn key(&self) -> &[u8] {
@@ -108,6 +116,10 @@ impl State {
         usize::from(self.vhost_bytes) + usize::from(self.key_bytes)
     }
 }
+
+/// Uses that are looked back at, and how many through one other node make it the home (S7).
+const USERS: usize = 4;
+const USERS_MOVE: usize = 3;
 
 /// A state that is about to be kept.
 #[derive(Clone, Copy, Debug)]
@@ -221,6 +233,7 @@ impl States {
             flags: new.flags,
             vhost_bytes: new.place.vhost.len() as u8,
             used,
+            users: [0; USERS],
             fresh: false,
         };
         self.bytes += weight(&state);
@@ -261,13 +274,15 @@ impl States {
         &mut self,
         key: StateKey,
         version: Version,
-        value: Option<&[u8]>,
+        content: Option<&NewContent<'_>>,
         deadline: Deadline,
     ) {
         let state = self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there");
         self.bytes -= weight(state);
         let at = state.value_at();
-        if let Some(value) = value {
+        if let Some(content) = content {
+            let value = content.bytes();
+            state.flags = state.flags.with_attributes(matches!(content, NewContent::Attributes(_)));
             if state.bytes.len() == at + value.len() {
                 state.bytes[at..].copy_from_slice(value);
             } else {
@@ -293,6 +308,19 @@ impl States {
     /// It was asked for. hot.
     pub(crate) fn mark_used(&mut self, key: StateKey) {
         self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there").used = true;
+    }
+
+    /// A commit or touch came through that node, `None`: a client of ours. Gives the node through which most
+    /// of them come. hot.
+    pub(crate) fn note_user(&mut self, key: StateKey, node: Option<NodeId>) -> Option<NodeId> {
+        let number = node.and_then(|node| self.nodes.number(node));
+        // of a node past 254 nothing is remembered: its sessions stay where they are
+        let number = number.and_then(|number| u8::try_from(number + 1).ok()).unwrap_or(0);
+        let state = self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there");
+        state.users.rotate_right(1);
+        state.users[0] = number;
+        let through = state.users.iter().filter(|&&user| user == number).count();
+        node.filter(|_| number > 0 && through >= USERS_MOVE)
     }
 
     pub(crate) fn set_fresh(&mut self, key: StateKey, fresh: bool) {

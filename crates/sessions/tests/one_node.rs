@@ -2,7 +2,8 @@
 
 use leveret_model::limits;
 use leveret_model::session::{
-    Answer, Database, ExpireIf, Expiry, KeptAnswer, KeyCommand, Presence, SessionRefusal, SetAnswer, TimeForm,
+    Answer, ByteList, Database, ExpireIf, Expiry, KeptAnswer, KeyCommand, Presence, SessionRefusal,
+    SetAnswer, TimeForm,
 };
 use leveret_model::{Boot, ConnectionKey, Instant, NodeId, Seed, ShardId};
 use leveret_sessions::{
@@ -279,6 +280,50 @@ fn gone_entries_end() {
     assert_eq!(node.sessions.sizes().gone, 2 * limits::SESSION_EXPIRE_PER_TURN);
     node.pass(300_001);
     assert_eq!(node.sessions.sizes().gone, 0);
+}
+
+#[test]
+fn attributes_are_changed_one_by_one() {
+    let mut node = Node::new();
+    let fields = |slices| KeyCommand::SetFields { fields: ByteList::Slices(slices), counts: true };
+    let bytes = |text: &str| KeptAnswer::Bytes(text.as_bytes().into());
+    assert_eq!(node.ask("h:a", &fields(&[b"a", b"1", b"b", b"2"])), KeptAnswer::Integer(2));
+    assert_eq!(node.ask("h:a", &fields(&[b"a", b"3", b"c", b"4"])), KeptAnswer::Integer(1));
+    assert_eq!(node.ask("h:a", &KeyCommand::Get), KeptAnswer::Refused(SessionRefusal::WrongType));
+    let all = KeptAnswer::Map(["a", "3", "b", "2", "c", "4"].map(bytes).to_vec());
+    assert_eq!(node.ask("h:a", &KeyCommand::AllFields), all);
+    let commits = node.sessions.counters().commits;
+    assert_eq!(node.ask("h:a", &fields(&[b"a", b"3"])), KeptAnswer::Integer(0));
+    assert_eq!(node.sessions.counters().commits, commits, "nothing has changed");
+    let remove = KeyCommand::RemoveFields(ByteList::Slices(&[b"a", b"b", b"x"]));
+    assert_eq!(node.ask("h:a", &remove), KeptAnswer::Integer(2));
+    let last = KeyCommand::RemoveFields(ByteList::Slices(&[b"c"]));
+    assert_eq!(node.ask("h:a", &last), KeptAnswer::Integer(1));
+    assert_eq!(node.ask("h:a", &KeyCommand::Exists), KeptAnswer::Integer(0));
+    assert_eq!(node.ask("h:a", &fields(&[b"a", b"1"])), KeptAnswer::Integer(0), "it has ended");
+    assert_eq!(node.ask("h:a", &KeyCommand::FieldCount), KeptAnswer::Integer(0));
+}
+
+#[test]
+fn attributes_have_bounds_and_what_is_refused_changes_nothing() {
+    let mut node = Node::new();
+    let set = |node: &mut Node, name: &[u8], value: &[u8]| {
+        let slices = [&b"first"[..], b"1", name, value];
+        node.ask("h:a", &KeyCommand::SetFields { fields: ByteList::Slices(&slices), counts: true })
+    };
+    let refused = KeptAnswer::Refused;
+    assert_eq!(set(&mut node, &[b'n'; 256], b"x"), refused(SessionRefusal::FieldName));
+    assert_eq!(set(&mut node, b"\0user", b"x"), refused(SessionRefusal::FieldName));
+    assert_eq!(node.ask("h:a", &KeyCommand::Exists), KeptAnswer::Integer(0));
+    assert_eq!(set(&mut node, &[b'n'; 255], b"x"), KeptAnswer::Integer(2));
+    let large = vec![b'x'; config().value_bytes_max];
+    assert_eq!(set(&mut node, b"large", &large), refused(SessionRefusal::TooLarge));
+    for number in 2..limits::SESSION_ATTRIBUTES_MAX {
+        assert_eq!(set(&mut node, number.to_string().as_bytes(), b""), KeptAnswer::Integer(1));
+    }
+    assert_eq!(set(&mut node, b"more", b""), refused(SessionRefusal::TooManyFields));
+    let count = limits::SESSION_ATTRIBUTES_MAX as i64;
+    assert_eq!(node.ask("h:a", &KeyCommand::FieldCount), KeptAnswer::Integer(count));
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Bounds {
     pub lane_messages: usize,
     /// The same in bytes (`limits::LANE_BYTES_MAX`).
     pub lane_bytes: u64,
+    /// Messages of a queue that moves that are left to send when it freezes (`limits::FREEZE_MESSAGES_MAX`).
+    pub freeze_messages: u64,
     /// Queues and lanes from which publishers wait while memory is tight.
     pub long: Long,
 }
@@ -59,6 +61,7 @@ impl Default for Bounds {
             consumer_bytes: limits::CONSUMER_WINDOW_BYTES,
             lane_messages: limits::LANE_MESSAGES_MAX,
             lane_bytes: limits::LANE_BYTES_MAX,
+            freeze_messages: limits::FREEZE_MESSAGES_MAX,
             long: Long::default(),
         }
     }

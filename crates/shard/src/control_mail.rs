@@ -84,6 +84,7 @@ impl Machines {
 
     fn on_move(&mut self, id: QueueId, attempt: MoveAttempt, order: MoveOrder) {
         match order {
+            MoveOrder::Copy { to } => self.queues.copy(id, to, attempt),
             MoveOrder::HandOver { to, only_if_short } => {
                 self.queues.hand_over(id, to, attempt, only_if_short);
             }

@@ -103,6 +103,15 @@ pub enum StoreLeft {
     },
 }
 
+impl StoreLeft {
+    /// Whose message it was.
+    pub(crate) fn queue(&self) -> QueueId {
+        match *self {
+            Self::Message { queue, .. } | Self::Returned { queue, .. } => queue,
+        }
+    }
+}
+
 /// What a turn hands to the store; the driver answers by `Shard::on_stored`, in the order of the marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreRequest {

@@ -17,6 +17,11 @@ mod arriving;
 mod asking;
 mod away;
 mod commit;
+mod contents;
+mod copied_messages;
+mod copied_places;
+mod copy_rounds;
+mod copying;
 mod dead_letters;
 mod delivery;
 mod departures;
@@ -38,9 +43,12 @@ mod policies;
 mod publisher;
 mod purges;
 mod question;
+mod recovered;
 mod resubscribe;
+mod sending;
 mod stored;
 mod subscription;
+mod taking_copies;
 mod throttle;
 mod timers;
 
@@ -51,7 +59,7 @@ use leveret_link::Batch;
 use leveret_model::directory::FromShard;
 use leveret_model::{
     Address, Boot, ChannelKey, ConsumerKey, ConsumerNumber, Held, Instant, Position, QueueHandle, QueueId,
-    Seed, Settlement, ShardAddress, StoreMark, limits,
+    Seed, Settlement, ShardAddress, limits,
 };
 use leveret_queue::Arena;
 
@@ -66,7 +74,7 @@ pub(crate) use self::departures::Departed;
 pub(crate) use self::judge::QueueAtHome;
 pub(crate) use self::publisher::{Answered, Appended, OneAppended, Publisher};
 pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
-pub use self::stored::StoredMessage;
+pub use self::recovered::StoredMessage;
 
 use self::away::Away;
 use self::commit::Commits;
@@ -159,6 +167,7 @@ impl Queues {
 
     pub(crate) fn begin_turn(&mut self, now: Instant) {
         self.lifetimes.now = now;
+        self.arena.begin_turn(now);
     }
 
     /// What people call now, seconds since 1970.
@@ -296,6 +305,8 @@ impl Queues {
         if let Some(mut home) = self.home_of(queue) {
             home.credit(&ConsumerKey { at, channel, number }, messages, bytes);
             home.done();
+        } else if let Some(mut frozen) = self.frozen(queue, Leaving::is_fencing) {
+            frozen.credit(&ConsumerKey { at, channel, number }, messages, bytes);
         }
     }
 
@@ -323,28 +334,6 @@ impl Queues {
         }
     }
 
-    /// The store has synced what it was handed, up to a mark.
-    pub(crate) fn on_synced(&mut self, through: StoreMark) {
-        self.commits.release(through, &mut self.arena);
-        for answered in self.commits.synced(through) {
-            self.out.answered.push(answered);
-        }
-        self.arriving_synced(through);
-        for handle in self.commits.take_lanes() {
-            let Some(id) = self.id(handle) else { continue };
-            let waits = if let Some(mut home) = self.home(handle) {
-                home.lanes_synced(through)
-            } else {
-                self.frozen(id, |_| true).is_some_and(|mut frozen| frozen.lanes_synced(through))
-            };
-            if waits {
-                self.commits.lanes_wait(handle);
-            } else {
-                self.begin_sending(handle);
-            }
-        }
-    }
-
     /// The end of a turn, after the dispatch: what ingress shards are owed, what is to be stored, and the
     /// records. hot.
     pub(crate) fn end_turn(
@@ -353,7 +342,9 @@ impl Queues {
         store: &mut Option<crate::effects::StoreRequest>,
     ) {
         self.flush_stored();
+        // what is frozen goes first
         self.send_leaving();
+        self.send_copies();
         self.arena.compact(limits::ARENA_BLOCK_BYTES);
         self.peers.flush(batches);
         *store = self.commits.end_turn();

@@ -109,6 +109,9 @@ impl Machines {
             Record::MoveMessage { queue, attempt, position, state, rule, message } => {
                 self.queues.on_move_message(from, (queue, attempt), (position, state, rule), &message);
             }
+            Record::CopyMessage { queue, attempt, position, rule, message } => {
+                self.queues.on_copy_message(from, (queue, attempt), (position, rule), &message);
+            }
             Record::Move { queue, attempt, part } => self.queues.on_move_part(from, queue, attempt, part),
             Record::Unsubscribe { request: None, queue, channel, consumer } => {
                 self.queues.on_unsubscribe(from, queue, channel, consumer);

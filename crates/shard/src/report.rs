@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use leveret_amqp::State;
 use leveret_model::definition::{Binding, ExchangeDefinition};
@@ -70,6 +71,10 @@ pub struct QueueReport {
     pub ready: u64,
     /// Messages that consumers hold.
     pub unacked: u64,
+    /// Bytes of the bodies of both.
+    pub bytes: u64,
+    /// For how long its oldest ready message has been on this shard; `None` without any.
+    pub oldest_ready: Option<Duration>,
     /// Consumers.
     pub consumers: u32,
     /// Messages that became dead letters, by reason.
@@ -222,6 +227,8 @@ impl Shard {
             durable,
             ready: home.queue.ready(),
             unacked: home.queue.unacked(),
+            bytes: home.queue.ready_bytes() + home.queue.unacked_bytes(),
+            oldest_ready: home.oldest_ready,
             consumers: home.queue.consumers(),
             dead_lettered: home.dead_lettered,
             counts: home.queue.counts(),

@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 use leveret_amqp::{Connection, Ended, State};
@@ -245,9 +246,15 @@ impl Shard {
         });
     }
 
+    /// All connections that are there.
+    #[must_use]
+    pub fn connection_keys(&self) -> Vec<ConnectionKey> {
+        self.connections.keys()
+    }
+
     /// Ends every connection: the node stops.
     pub fn close_all(&mut self, code: ReplyCode, text: &str) {
-        for key in self.connections.keys() {
+        for key in self.connection_keys() {
             self.close(key, code, text);
         }
     }

@@ -37,8 +37,8 @@ pub(crate) struct ClusterView {
     /// Only read outside of this file: it changes by [`ClusterView::apply`].
     pub(crate) table: Table,
     nodes: BTreeMap<NodeId, KnownNode>,
-    /// When a queue was last masked (its home went Down), and when a binding last left. Publishes that were
-    /// held then are looked at again (`ingress/publish.rs`).
+    /// When a queue was last masked or withdrawn (its home went Down, or started again), and when a binding
+    /// last left. Publishes that were held then are looked at again (`ingress/publish.rs`).
     masked_at: Instant,
     unbound_at: Instant,
     /// Bindings that end stay.
@@ -93,6 +93,8 @@ impl ClusterView {
         }
         match change {
             Change::MaskQueue { .. } => self.masked_at = self.now,
+            // its bindings went with it: nobody knows any more what missed it
+            Change::WithdrawQueue { .. } => (self.masked_at, self.unbound_at) = (self.now, self.now),
             Change::DropBinding(_) => self.unbound_at = self.now,
             _ => {}
         }

@@ -90,9 +90,9 @@ impl World {
             && !self.processes.contains_key(&process)
             && self
                 .oracle
-                .ended
-                .get(&node)
-                .is_some_and(|at| self.schedule.now.since(*at) > Duration::from_secs(2))
+                .lifetimes
+                .last_end(node)
+                .is_some_and(|at| self.schedule.now.since(at) > Duration::from_secs(2))
         {
             // heartbeats would have told it by now
             return self.client_lost(id);

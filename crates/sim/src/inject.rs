@@ -261,7 +261,7 @@ impl World {
                 if process.is_some_and(|process| std::mem::take(&mut process.was_put_off)) {
                     self.count(FaultKind::Pause);
                 }
-                self.network.truth.set_still(now, host, false);
+                self.network.truth.on_pause_end(now, host);
             }
             Lasting::Memory(kind, process) => {
                 let shards = self.processes.get_mut(&process).into_iter().flat_map(|p| &mut p.shards);
@@ -278,8 +278,8 @@ impl World {
 
     pub(crate) fn set_still(&mut self, id: ProcessId, still_for: Duration) -> Option<HostId> {
         let process = self.processes.get_mut(&id)?;
-        process.still_until = self.schedule.now + still_for;
-        self.network.truth.set_still(self.schedule.now, process.host, true);
+        process.still_until = process.still_until.max(self.schedule.now + still_for);
+        self.network.truth.on_pause(self.schedule.now, process.host);
         Some(process.host)
     }
 
@@ -287,9 +287,6 @@ impl World {
     pub(crate) fn heal_all(&mut self) {
         for index in 0..self.lasting.len() {
             self.end_fault(index);
-        }
-        for host in 0..self.hosts {
-            self.network.truth.set_still(self.schedule.now, HostId(host), false);
         }
         for process in self.processes.values_mut() {
             process.starved_until = Instant::ZERO;

@@ -20,6 +20,7 @@ mod inject;
 mod invariants;
 mod later_version;
 mod life;
+mod lifetimes;
 mod losses;
 mod message_id;
 mod network;

@@ -142,14 +142,15 @@ impl Losses {
         all.dedup_by(|earlier, later| later.since(*earlier) < FLAP);
         if let Some(at) = self.ended_lossily(taker, homes) {
             let at = taker.learnt_at.map_or(at, |learnt_at| learnt_at.max(at));
-            let died = oracle.ended.get(&node).filter(|died| **died <= at + LEARNT_WITHIN);
+            let died = oracle.lifetimes.ended_after(node, taker.asked_at);
+            let died = died.filter(|died| *died <= at + LEARNT_WITHIN);
             let known = homes.iter().filter_map(|home| oracle.hosts.get(home));
             let learnt = known.map(|home| learnt(at, taker.at.1, *home, truth));
             // what was told on a link that is silent is told again on the next one
             let silent = self.links.iter().filter(|(ended, own, other)| {
                 *other == node && homes.contains(own) && at <= *ended && ended.since(at) < SILENT_WITHIN
             });
-            let known = learnt.chain(died.map(|died| *died + DOWN_WITHIN));
+            let known = learnt.chain(died.map(|died| died + DOWN_WITHIN));
             all.extend(known.chain(silent.map(|(ended, ..)| *ended)).max());
         }
         all
@@ -211,8 +212,7 @@ fn who_lost(
 ) -> Vec<usize> {
     // what others saw may be of another life, whose order is its own
     let lived = oracle.lives.values().filter(|life| life.base == base);
-    let ended = |node: &NodeId| oracle.ended.get(node).is_some_and(|at| *at < sent_at);
-    let one_life = lived.filter(|life| !ended(&life.home.node)).count() == 1;
+    let one_life = lived.filter(|life| life.died.iter().all(|died| *died >= sent_at)).count() == 1;
     let others = if one_life { takers } else { &[] };
     let could = |(taker, interruptions): &(&Taker, Vec<Instant>)| {
         interruptions.iter().any(|until| sent_at < *until && was_under_way(id, taker, *until, others))

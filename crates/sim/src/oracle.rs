@@ -14,6 +14,7 @@ use crate::invariants::Violation;
 use crate::invariants::buffers::Buffers;
 use crate::invariants::order::Order;
 use crate::life::Life;
+use crate::lifetimes::Lifetimes;
 use crate::losses::Losses;
 use crate::message_id::MessageId;
 use crate::reads::{Reads, Written};
@@ -89,8 +90,8 @@ pub(crate) struct Oracle {
     pub(crate) sent: Vec<Vec<Sent>>,
     pub(crate) deliveries: BTreeMap<(MessageId, Base), Delivered>,
     pub(crate) lives: BTreeMap<QueueId, Life>,
-    /// When a node's process ended, and on which host each node runs.
-    pub(crate) ended: BTreeMap<NodeId, Instant>,
+    /// When each node's processes ran, and on which host each node runs.
+    pub(crate) lifetimes: Lifetimes,
     pub(crate) hosts: BTreeMap<NodeId, HostId>,
     pub(crate) bounds: BTreeMap<(Exchange, String, Base), Vec<Bound>>,
     /// Until then a late unbind or delete may still end what is bound.
@@ -102,8 +103,6 @@ pub(crate) struct Oracle {
     pub(crate) reads: Reads,
     /// What consumers without acknowledgements may have lost; known at the end.
     pub(crate) excused: BTreeSet<(MessageId, Base)>,
-    /// When a node's process began.
-    pub(crate) began: BTreeMap<NodeId, Instant>,
     /// A client reads what came while it did not read: when it was said, nobody knows.
     pub(crate) late: bool,
     next_publisher: u32,
@@ -281,7 +280,7 @@ impl Oracle {
 
     /// A node's process ended, and what lived there with it.
     pub(crate) fn process_ended(&mut self, now: Instant, node: NodeId) {
-        self.ended.insert(node, now);
+        self.lifetimes.end(now, node);
         for life in self.lives.values_mut() {
             if life.home.node == node && life.dropped.is_none() {
                 life.died.push(now);
@@ -301,7 +300,7 @@ impl Oracle {
             life.base == base
                 && life.renamed.is_none()
                 && life.dropped.is_none()
-                && self.ended.get(&life.home.node).is_none_or(|ended| *ended + LATE > now)
+                && life.died.last().is_none_or(|died| *died + LATE > now)
         };
         let mut living = self.lives.iter().filter(|(_, life)| lives(life)).map(|(id, _)| *id);
         let first = living.next();

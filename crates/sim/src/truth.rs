@@ -15,7 +15,8 @@ pub(crate) struct Truth {
     hosts: usize,
     /// Reasons for which each direction is bad now.
     bad: Vec<bool>,
-    still: Vec<bool>,
+    /// Reasons for which each host stands still now: pauses may overlap.
+    still: Vec<u32>,
     /// Per unordered pair: since when it is bad, and the times that are over.
     since: Vec<Option<Instant>>,
     over: Vec<Vec<(Instant, Instant)>>,
@@ -32,7 +33,7 @@ impl Truth {
         Self {
             hosts,
             bad: vec![false; hosts * hosts],
-            still: vec![false; hosts],
+            still: vec![0; hosts],
             since: vec![None; hosts * hosts],
             over: vec![Vec::new(); hosts * hosts],
         }
@@ -48,9 +49,19 @@ impl Truth {
         self.note(now, from, to);
     }
 
-    /// All threads of a host stand still, or go on.
-    pub(crate) fn set_still(&mut self, now: Instant, host: HostId, still: bool) {
-        self.still[host.index()] = still;
+    /// All threads of a host stand still.
+    pub(crate) fn on_pause(&mut self, now: Instant, host: HostId) {
+        self.still[host.index()] += 1;
+        self.note_all(now, host);
+    }
+
+    /// One of its pauses is over.
+    pub(crate) fn on_pause_end(&mut self, now: Instant, host: HostId) {
+        self.still[host.index()] -= 1;
+        self.note_all(now, host);
+    }
+
+    fn note_all(&mut self, now: Instant, host: HostId) {
         for other in 0..self.hosts as u8 {
             self.note(now, host, HostId(other));
         }
@@ -58,7 +69,7 @@ impl Truth {
 
     fn note(&mut self, now: Instant, a: HostId, b: HostId) {
         let way = |from: HostId, to: HostId| self.bad[from.index() * self.hosts + to.index()];
-        let bad = way(a, b) || way(b, a) || self.still[a.index()] || self.still[b.index()];
+        let bad = way(a, b) || way(b, a) || self.still[a.index()] + self.still[b.index()] > 0;
         let pair = self.pair(a, b);
         match (bad, self.since[pair]) {
             (true, None) => self.since[pair] = Some(now),
@@ -100,6 +111,19 @@ mod tests {
         assert!(!truth.direct(HostId(0), HostId(2), at(6), at(9)));
         assert!(truth.direct(HostId(0), HostId(2), at(7), at(9)));
         assert!(truth.direct(HostId(0), HostId(1), at(0), at(9)));
+    }
+
+    #[test]
+    fn of_two_pauses_the_second_end_counts() {
+        let at = |s: u64| Instant::from_nanos(s * 1_000_000_000);
+        let mut truth = Truth::new(2);
+        truth.on_pause(at(2), HostId(1));
+        truth.on_pause(at(3), HostId(1));
+        truth.on_pause_end(at(4), HostId(1));
+        assert!(!truth.direct(HostId(0), HostId(1), at(5), at(6)));
+        truth.on_pause_end(at(7), HostId(1));
+        assert!(!truth.direct(HostId(0), HostId(1), at(6), at(8)));
+        assert!(truth.direct(HostId(0), HostId(1), at(7), at(8)));
     }
 
     #[test]

@@ -326,7 +326,7 @@ impl World {
         ways.trace
             .say(ways.schedule.now, || format!("host {} starts {} as {}", host.0, hello.name, hello.node));
         let again = ways.oracle.hosts.values().any(|known| *known == host);
-        ways.oracle.began.insert(hello.node, ways.schedule.now);
+        ways.oracle.lifetimes.begin(ways.schedule.now, host, (hello.node, hello.incarnation));
         ways.oracle.hosts.insert(hello.node, host);
         ways.network.hosts[host.index()] = HostState::Runs(id);
         process.mail_control(ControlMail::Seeds(addresses), &mut ways);

@@ -79,7 +79,11 @@ impl Directory {
             self.adopt(orphans);
         }
         for key in gone {
-            self.remove(node, &key);
+            if started_again {
+                self.lose(node, &key);
+            } else {
+                self.remove(node, &key);
+            }
         }
         self.maps.entry(node).or_default().version = version;
         self.take_postponed();

@@ -36,13 +36,22 @@ impl Directory {
         let records = self.maps.get(&node).map(|map| map.records.keys().cloned());
         let keys: Vec<RecordKey> = records.into_iter().flatten().collect();
         for key in keys {
-            self.remove(node, &key);
+            self.lose(node, &key);
         }
         self.maps.remove(&node);
         self.standings.remove(&node);
         for map in self.maps.values_mut() {
             map.rests_on.remove(&node);
         }
+    }
+
+    /// A record goes with the start that wrote it. Nobody deleted its queue, so what is on its way there is not
+    /// confirmed.
+    pub(super) fn lose(&mut self, node: NodeId, key: &RecordKey) {
+        if let RecordKey::Queue(id) = key {
+            self.published.stood.remove(id);
+        }
+        self.remove(node, key);
     }
 
     /// Nodes of which a map or a verdict is here.

@@ -19,7 +19,8 @@ pub(crate) struct PublishedState {
     pub(crate) exchanges: BTreeMap<ObjectName, ExchangeDefinition>,
     /// Each queue, and whether it is masked.
     pub(crate) queues: BTreeMap<QueueId, (QueueRecord, bool)>,
-    /// Queues that were more than proposals.
+    /// Queues that were more than proposals, and whose home's start is not over: when they go, they were
+    /// deleted.
     pub(crate) stood: BTreeSet<QueueId>,
     pub(super) names: BTreeMap<ObjectName, BTreeSet<QueueId>>,
     pub(crate) bindings: PublishedBindings,

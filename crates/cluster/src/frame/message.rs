@@ -22,7 +22,7 @@ use crate::encoding::messages::{Binding, Id, QueueId};
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ControlFrame {
     /// What it says; `None` is a frame of a later version, to be skipped.
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 19")]
     pub(crate) body: Option<Body>,
 }
 
@@ -75,6 +75,9 @@ pub(crate) enum Body {
     /// The sender is about to leave.
     #[prost(message, tag = "17")]
     Leaving(Leaving),
+    /// The sender was about to leave, and stays.
+    #[prost(message, tag = "19")]
+    Staying(Staying),
 }
 
 /// A step of the move of a queue, by the control machine of its old home or its new one.
@@ -116,6 +119,10 @@ pub(crate) enum MoveKind {
 /// The sender is about to leave: nothing is to be given to it.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub(crate) struct Leaving {}
+
+/// The sender stays after all: it takes queues again.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct Staying {}
 
 /// How far a writer's map is known. Ordered by incarnation, then counter: a restart that lost an unsynced
 /// version never reuses a number.

@@ -16,6 +16,7 @@ impl Control {
         report: MoveReport,
     ) {
         match report {
+            MoveReport::Copied => self.on_copied(now, id, attempt),
             MoveReport::Yielded => self.on_yielded(id, attempt),
             MoveReport::Failed => self.on_move_failed(now, id, attempt),
             MoveReport::Opened => self.on_opened(now, id, attempt),
@@ -42,6 +43,8 @@ impl Control {
 
     /// A new link to a node: what it may have missed is said again.
     pub(crate) fn repeat_moves(&mut self, node: NodeId) {
+        // it says so itself, if it still leaves: it may have taken that back while there was no link
+        self.moves.forget_leaving(node);
         self.repeat_outgoing(node);
         self.repeat_incoming(node);
         self.say_leaving(node);

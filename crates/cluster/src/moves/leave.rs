@@ -26,6 +26,36 @@ impl Control {
         self.settle_inputs(now);
     }
 
+    /// This node is to stay after all, as long as it has not said that the leave is over. False if it has, or
+    /// if it does not leave. Queues that were accepted elsewhere still move: both homes act on that.
+    pub fn on_stay(&mut self, now: Instant) -> bool {
+        self.note_time(now);
+        let stays = self.moves.leave.take_if(|leave| !leave.over).is_some();
+        if stays {
+            self.moves.todo.clear();
+            self.effects.left = Some(Left::TakenBack { queues: self.directory.own_queues() });
+            for peer in self.peers() {
+                if self.can(peer, Capability::STAYING) {
+                    self.send(peer, Frame::Staying);
+                }
+            }
+            self.settle_inputs(now);
+        }
+        stays
+    }
+
+    /// How many queues are here.
+    #[must_use]
+    pub fn own_queues(&self) -> usize {
+        self.directory.own_queues()
+    }
+
+    /// Nobody is there, and nobody is expected back, who could take a queue.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        !self.may_get_takers()
+    }
+
     pub(super) fn say_leaving(&mut self, peer: NodeId) {
         if self.moves.leave.is_some() {
             self.send(peer, Frame::Leaving);

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use leveret_link::handshake::Capability;
 use leveret_model::directory::{MoveOrder, ToShard};
 use leveret_model::{Instant, MoveAttempt, NodeId, QueueId, ShardAddress, ShardId, limits};
 
@@ -21,7 +22,8 @@ impl Control {
         let attempt = self.moves.last;
         let stage = OutgoingStage::Offered;
         let until = now + limits::MOVE_ANSWER_WAIT;
-        self.moves.outgoing.insert(id, Outgoing { to, boot, attempt, why, stage, until, moved: None });
+        let shard = ShardId(0);
+        self.moves.outgoing.insert(id, Outgoing { to, shard, boot, attempt, why, stage, until, moved: None });
         self.directory.freeze(id);
         self.say(to, id, attempt, MoveStep::Offer(record));
     }
@@ -43,17 +45,45 @@ impl Control {
         attempt: MoveAttempt,
         shard: ShardId,
     ) {
+        let takes_copies = self.can(peer, Capability::COPIES);
         let Some(outgoing) = self.outgoing_to(peer, id, attempt) else {
             // it was given up meanwhile
             return self.say(peer, id, attempt, MoveStep::Abort);
         };
         if outgoing.stage == OutgoingStage::Offered {
-            outgoing.stage = OutgoingStage::Handing;
-            outgoing.until = now + limits::MOVE_WAIT;
             let to = ShardAddress { node: peer, shard };
-            let only_if_short = outgoing.why == Why::Balance;
-            self.order(id, attempt, MoveOrder::HandOver { to, only_if_short });
+            // a short queue is all that moves for balance, and an older version takes a queue in one piece
+            if outgoing.why == Why::Balance || !takes_copies {
+                let only_if_short = outgoing.why == Why::Balance;
+                return self.hand_over(now, id, to, only_if_short);
+            }
+            outgoing.shard = shard;
+            outgoing.stage = OutgoingStage::Copying;
+            outgoing.until = now + limits::COPY_WAIT;
+            self.order(id, attempt, MoveOrder::Copy { to });
         }
+    }
+
+    fn hand_over(&mut self, now: Instant, id: QueueId, to: ShardAddress, only_if_short: bool) {
+        let Some(outgoing) = self.moves.outgoing.get_mut(&id) else { return };
+        outgoing.stage = OutgoingStage::Handing;
+        outgoing.until = now + limits::MOVE_WAIT;
+        let attempt = outgoing.attempt;
+        self.order(id, attempt, MoveOrder::HandOver { to, only_if_short });
+    }
+
+    /// Little of the queue is left to send: from now on its commands wait, and it freezes.
+    pub(super) fn on_copied(&mut self, now: Instant, id: QueueId, attempt: MoveAttempt) {
+        let Some(outgoing) = self.moves.outgoing.get(&id) else { return };
+        if outgoing.attempt != attempt || outgoing.stage != OutgoingStage::Copying {
+            return;
+        }
+        let to = ShardAddress { node: outgoing.to, shard: outgoing.shard };
+        if self.desk.closing.contains(&id) {
+            // whether it is deleted is open; if it is not it is offered again
+            return self.cancel_handing(id);
+        }
+        self.hand_over(now, id, to, false);
     }
 
     /// To the shard that is the queue's home here.
@@ -68,7 +98,7 @@ impl Control {
         match outgoing.stage {
             OutgoingStage::Offered => self.give_up(now, id),
             OutgoingStage::Yielded => self.take_back(now, id),
-            OutgoingStage::Handing => self.cancel_handing(id),
+            OutgoingStage::Copying | OutgoingStage::Handing => self.cancel_handing(id),
             OutgoingStage::Cancelling => {}
         }
     }
@@ -94,8 +124,12 @@ impl Control {
     /// The shard serves again.
     pub(super) fn on_move_failed(&mut self, now: Instant, id: QueueId, attempt: MoveAttempt) {
         if let Some(outgoing) = self.moves.outgoing.get(&id).filter(|outgoing| outgoing.attempt == attempt) {
-            let to = outgoing.to;
+            let (to, stage) = (outgoing.to, outgoing.stage);
             self.say(to, id, attempt, MoveStep::Abort);
+            if stage == OutgoingStage::Handing {
+                // it was the copy that failed, if the shard has not heard of the hand-over yet
+                self.order(id, attempt, MoveOrder::Cancel);
+            }
             return self.give_up(now, id);
         }
         self.on_opening_failed(id, attempt);
@@ -167,7 +201,7 @@ impl Control {
                     }
                 }
                 OutgoingStage::Yielded => self.say_serve(node, id, attempt),
-                OutgoingStage::Handing | OutgoingStage::Cancelling => {}
+                OutgoingStage::Copying | OutgoingStage::Handing | OutgoingStage::Cancelling => {}
             }
         }
     }
@@ -189,7 +223,7 @@ impl Control {
                     self.say(to, id, attempt, MoveStep::Abort);
                     self.give_up(now, id);
                 }
-                OutgoingStage::Handing => self.cancel_handing(id),
+                OutgoingStage::Copying | OutgoingStage::Handing => self.cancel_handing(id),
                 // the shard answers
                 OutgoingStage::Cancelling => {}
                 OutgoingStage::Yielded => self.take_back(now, id),

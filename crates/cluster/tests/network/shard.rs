@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use leveret_cluster::Control;
 use leveret_model::definition::Binding;
-use leveret_model::directory::{Change, QueueRecord};
+use leveret_model::directory::{Change, MoveOrder, MoveReport, QueueRecord};
 use leveret_model::policy::Policy;
 use leveret_model::{Instant, Name, NodeId, QueueId};
 
@@ -14,17 +14,44 @@ use leveret_model::{Instant, Name, NodeId, QueueId};
 pub struct Shard {
     pub lease: Instant,
     pub queues: BTreeMap<QueueId, (QueueRecord, bool)>,
+    /// Queues that are gone, and whether they were deleted.
+    pub gone: BTreeMap<QueueId, bool>,
     pub bindings: Vec<Binding>,
     pub exchanges: BTreeSet<Name>,
     pub policies: BTreeMap<Name, Arc<Policy>>,
     /// Nodes whose names it knows.
     pub named: BTreeSet<NodeId>,
     pub sequence: u64,
+    /// What it was to do for queues that move, in order.
+    pub orders: Vec<MoveOrder>,
+    /// A copy does not end.
+    pub copies_on: bool,
     /// Mail is taken in order.
     pub free_at: Instant,
 }
 
 impl Shard {
+    pub fn note_node(&mut self, node: NodeId, named: bool) {
+        if named {
+            self.named.insert(node);
+        } else {
+            self.named.remove(&node);
+        }
+    }
+
+    /// Does at once what a move asks for.
+    pub fn follow(&mut self, order: MoveOrder) -> Option<MoveReport> {
+        let report = match order {
+            MoveOrder::Copy { .. } => (!self.copies_on).then_some(MoveReport::Copied),
+            MoveOrder::HandOver { .. } => Some(MoveReport::Yielded),
+            MoveOrder::Open => Some(MoveReport::Opened),
+            MoveOrder::Cancel => Some(MoveReport::Failed),
+            MoveOrder::Expect { .. } | MoveOrder::TakeBack => None,
+        };
+        self.orders.push(order);
+        report
+    }
+
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::PutExchange(exchange) => {
@@ -40,6 +67,7 @@ impl Shard {
             }
             Change::DropQueue { id } | Change::WithdrawQueue { id } => {
                 assert!(self.queues.remove(&id).is_some(), "an unknown queue is dropped");
+                self.gone.insert(id, matches!(change, Change::DropQueue { .. }));
             }
             Change::MaskQueue { id } => {
                 let known = self.queues.get_mut(&id).expect("a known queue is masked");

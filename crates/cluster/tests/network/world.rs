@@ -353,15 +353,13 @@ impl World {
                 return;
             }
             ToShard::CloseQueue { request, .. } => FromShard::QueueClosed { request, result: Ok(0) },
-            ToShard::NodeNamed { node, .. } => {
-                table.named.insert(node);
-                return;
-            }
-            ToShard::NodeForgotten { node } => {
-                table.named.remove(&node);
-                return;
-            }
-            ToShard::NodeDown { .. } | ToShard::SessionPeers { .. } | ToShard::Move { .. } => return,
+            ToShard::NodeNamed { node, .. } => return table.note_node(node, true),
+            ToShard::NodeForgotten { node } => return table.note_node(node, false),
+            ToShard::Move { id, attempt, order } => match table.follow(order) {
+                Some(report) => FromShard::Move { id, attempt, report },
+                None => return,
+            },
+            ToShard::NodeDown { .. } | ToShard::SessionPeers { .. } => return,
         };
         self.push(now, What::FromShard { at, shard, mail: answer });
     }

@@ -1,35 +1,16 @@
 //! From what HAProxy has and what it should have to the commands in between.
 
 use std::io;
-use std::net::SocketAddr;
 
 use leveret_services::Candidate;
 
 use super::replies::Server;
+use crate::driver::{Mode, Wanted};
 
 /// Servers of ours; others are never touched.
 const PREFIX: &str = "lv_";
 /// HAProxy's largest weight (configuration manual, "weight").
 const WEIGHT_MAX: u32 = 256;
-
-/// A server as it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) name: String,
-    pub(super) mode: Mode,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    Serve {
-        address: SocketAddr,
-        weight: u32,
-    },
-    /// Only what a cookie or a rule of the user's sends there (T2).
-    Sessions,
-    /// Nothing new at all; what is there ends. HAProxy's own drain is less: it still serves cookies.
-    Stop,
-}
 
 /// By the route, so that the user's own line for cookies finds it.
 pub(super) fn server_name(candidate: &Candidate) -> String {
@@ -41,7 +22,7 @@ pub(super) fn server_name(candidate: &Candidate) -> String {
 /// that ends a command.
 pub(super) fn plan(backend: &str, servers: &[Server], wanted: &[Wanted]) -> Vec<String> {
     let mut commands = Vec::new();
-    for Wanted { name, mode } in wanted {
+    for Wanted { name, mode, .. } in wanted {
         let path = format!("{backend}/{name}");
         let server = servers.iter().find(|server| server.name == *name);
         match (server, mode) {
@@ -124,7 +105,7 @@ mod tests {
 
     fn serve(name: &str, port: u16) -> Wanted {
         let mode = Mode::Serve { address: ([127, 0, 0, 1], port).into(), weight: 100 };
-        Wanted { name: name.to_owned(), mode }
+        Wanted { name: name.to_owned(), mode, route: None }
     }
 
     #[test]
@@ -144,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_server_that_stops_is_put_into_maintenance_and_deleted_when_nobody_wants_it() {
-        let wanted = |mode| [Wanted { name: "lv_a".to_owned(), mode }];
+        let wanted = |mode| [Wanted { name: "lv_a".to_owned(), mode, route: None }];
         let mut one = [server("lv_a", 1)];
         assert_eq!(plan("be", &one, &wanted(Mode::Sessions)), ["set server be/lv_a state drain"]);
         assert_eq!(plan("be", &one, &wanted(Mode::Stop)), ["set server be/lv_a state maint"]);

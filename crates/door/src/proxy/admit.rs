@@ -82,9 +82,10 @@ fn try_now(proxy: &Rc<Proxy>, view: &Arc<ServiceView>, attempt: &Attempt) -> Opt
         let failed = |at: &usize| attempt.tried.contains(&view.candidates[*at].boot);
         tried.extend((0..view.candidates.len()).filter(failed));
     }
-    let session = attempt.session.as_ref().map(|(route, session)| (route.as_str(), session.as_str()));
+    let session = attempt.session.as_ref().map(|session| (session.place.as_str(), session.id.as_str()));
+    let by_name = attempt.session.as_ref().is_some_and(|session| session.by_name);
     loop {
-        let wanted = Wanted { session, tried: &tried, now: proxy.shared.clock.now() };
+        let wanted = Wanted { session, by_name, tried: &tried, now: proxy.shared.clock.now() };
         match view.choose(&wanted, &mut proxy.rng.borrow_mut()) {
             Choice::Candidate { at, own_session } => {
                 let candidate = &view.candidates[at];

@@ -8,6 +8,7 @@ use leveret_model::Boot;
 use leveret_services::retry::Body;
 
 use super::request_body::RequestBody;
+use super::session::Session;
 
 /// A request that is being tried.
 pub(crate) struct Attempt {
@@ -18,7 +19,9 @@ pub(crate) struct Attempt {
     pub(super) kind: Body,
     /// A copy of a body that is kept.
     pub(super) kept: Option<Bytes>,
-    pub(super) session: Option<(String, String)>,
+    pub(super) session: Option<Session>,
+    /// The client's connection has TLS.
+    pub(super) tls: bool,
     pub(super) tried: Vec<Boot>,
     pub(super) tries: u32,
     /// A pooled connection failed it: the next try has a fresh one.

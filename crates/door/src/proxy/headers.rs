@@ -1,10 +1,10 @@
 //! What a proxy changes in heads: RFC 9110 §7.6, and the `X-Forwarded-*` that applications read.
 
-use std::net::IpAddr;
-
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::Uri;
 use hyper::{Request, Version};
+
+use super::client::Client;
 
 /// Connection-specific fields (RFC 9110 §7.6.1), and `Expect`, which the door answers itself when it reads
 /// the body.
@@ -45,13 +45,14 @@ pub(super) fn remove_of_connection(headers: &mut HeaderMap) {
 
 /// What the application should know of the client. A client that is not trusted cannot say anything about
 /// itself.
-pub(super) fn set_forwarded(headers: &mut HeaderMap, client: IpAddr, trusted: bool, host: &str) {
-    if !trusted {
+pub(super) fn set_forwarded(headers: &mut HeaderMap, client: &Client, host: &str) {
+    if !client.is_trusted() {
         for name in [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, header::FORWARDED] {
             headers.remove(name);
         }
     }
-    let client = client.to_canonical();
+    let tls = client.tls;
+    let client = client.address.to_canonical();
     let before: Vec<&str> =
         headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
     let chain =
@@ -59,7 +60,7 @@ pub(super) fn set_forwarded(headers: &mut HeaderMap, client: IpAddr, trusted: bo
     if let Ok(chain) = HeaderValue::from_str(&chain) {
         headers.insert(FORWARDED_FOR, chain);
     }
-    headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+    headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(if tls { "https" } else { "http" }));
     if let Ok(host) = HeaderValue::from_str(host)
         && !host.is_empty()
     {
@@ -76,9 +77,23 @@ pub(super) fn has_via(headers: &HeaderMap, own: &str) -> bool {
         .any(|value| value.contains(own))
 }
 
+/// HTTP/2 may bring each cookie in a field of its own; HTTP/1.1 knows one field (RFC 9113 §8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(b"; ".as_slice()))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
 /// Names the door.
 pub(super) fn add_via(headers: &mut HeaderMap, version: Version, own: &str) {
-    let version = if version == Version::HTTP_10 { "1.0" } else { "1.1" };
+    let version = match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2.0",
+        _ => "1.1",
+    };
     if let Ok(value) = HeaderValue::from_str(&format!("{version} {own}")) {
         headers.append(header::VIA, value);
     }
@@ -140,6 +155,8 @@ pub(super) fn session<'a>(headers: &'a HeaderMap, cookies: &[String]) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -166,11 +183,11 @@ mod tests {
 
     #[test]
     fn a_stranger_cannot_say_where_it_comes_from() {
-        let client = IpAddr::from([10, 0, 0, 9]);
+        let address = IpAddr::from([10, 0, 0, 9]);
         for (trusted, chain) in [(false, "10.0.0.9"), (true, "1.1.1.1, 2.2.2.2, 10.0.0.9")] {
             let mut map = headers(&[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-proto", "https")]);
             map.append("x-forwarded-for", HeaderValue::from_static("2.2.2.2"));
-            set_forwarded(&mut map, client, trusted, "shop.example.org");
+            set_forwarded(&mut map, &Client { address, trusted, tls: false }, "shop.example.org");
             assert_eq!(map["x-forwarded-for"], chain);
             assert_eq!(map["x-forwarded-proto"], if trusted { "https" } else { "http" });
             assert_eq!(map["x-forwarded-host"], "shop.example.org");

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use leveret_services::{Candidate, ServiceView};
 
@@ -33,6 +33,11 @@ impl Lease {
 
     pub(super) fn candidate(&self) -> &Candidate {
         &self.candidate
+    }
+
+    /// Longest pause inside a body.
+    pub(super) fn body_idle(&self) -> Duration {
+        self.proxy.shared.config.timeouts.body_idle
     }
 
     pub(super) fn view(&self) -> &Arc<ServiceView> {

@@ -5,21 +5,23 @@
 //! upgraded connections.
 
 mod admit;
+mod affinity;
 mod attempt;
+mod client;
 mod headers;
 mod lease;
 mod pool;
 mod request_body;
 mod response_body;
+mod session;
 mod thread;
 mod tunnel;
 mod upstream;
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
@@ -32,25 +34,12 @@ use leveret_services::retry::{Body, Policy, Progress, is_idempotent};
 
 use self::admit::{Admission, Refusal};
 use self::attempt::Attempt;
+pub(crate) use self::client::Client;
+pub(crate) use self::request_body::BodyError;
 use self::request_body::RequestBody;
-use self::response_body::ResponseBody;
+pub(crate) use self::response_body::ResponseBody;
 pub(crate) use self::thread::Proxy;
 use self::upstream::{Failure, Kind};
-use crate::config::DoorConfig;
-
-/// Who is at the other end of a client's connection.
-#[derive(Debug)]
-pub(crate) struct Client {
-    address: IpAddr,
-    trusted: bool,
-}
-
-impl Client {
-    pub(crate) fn new(config: &DoorConfig, peer: SocketAddr) -> Self {
-        let address = peer.ip();
-        Self { address, trusted: config.trust.iter().any(|network| network.contains(address)) }
-    }
-}
 
 /// Closes what belongs to instances that are gone, each time the table changes.
 pub(crate) async fn follow_snapshots(proxy: Rc<Proxy>) {
@@ -88,16 +77,25 @@ pub(crate) async fn serve(
     if let Some(upgrade) = &upgrade {
         upgrade.set_headers(&mut parts.headers);
     }
-    let (body, kind, kept) = match take_body(&parts, body).await {
+    let idle = proxy.shared.config.timeouts.body_idle;
+    let (body, kind, kept) = match take_body(&parts, body, idle).await {
         Ok(taken) => taken,
         Err(response) => return Ok(*response),
     };
-    let cookies = &proxy.shared.config.cookies;
-    let session = view.has_routes.then(|| headers::session(&parts.headers, cookies)).flatten();
-    let session = session.map(|(route, session)| (route.to_owned(), session.to_owned()));
+    let session = affinity::session(&proxy, &view, &parts.headers);
     let body = Some(body);
-    let attempt =
-        Attempt { parts, body, kind, kept, session, tried: Vec::new(), tries: 0, fresh: false, since };
+    let attempt = Attempt {
+        parts,
+        body,
+        kind,
+        kept,
+        session,
+        tls: client.tls,
+        tried: Vec::new(),
+        tries: 0,
+        fresh: false,
+        since,
+    };
     Ok(answer(&proxy, &view, attempt, upgrade).await)
 }
 
@@ -115,7 +113,10 @@ async fn route(proxy: &Proxy, host: &str, path: &str) -> Option<Arc<ServiceView>
 /// The head as the instance gets it.
 fn prepare(proxy: &Proxy, client: &Client, parts: &mut Parts, version: Version, host: &str) {
     headers::remove_of_connection(&mut parts.headers);
-    headers::set_forwarded(&mut parts.headers, client.address, client.trusted, host);
+    if version == Version::HTTP_2 {
+        headers::join_cookies(&mut parts.headers);
+    }
+    headers::set_forwarded(&mut parts.headers, client, host);
     headers::add_via(&mut parts.headers, version, &proxy.shared.via);
     if let Ok(host) = HeaderValue::from_str(host) {
         parts.headers.insert(header::HOST, host);
@@ -128,13 +129,14 @@ fn prepare(proxy: &Proxy, client: &Client, parts: &mut Parts, version: Version, 
 async fn take_body(
     parts: &Parts,
     body: Incoming,
+    idle: Duration,
 ) -> Result<(RequestBody, Body, Option<Bytes>), Box<Response<ResponseBody>>> {
     if body.is_end_stream() {
         return Ok((RequestBody::Empty, Body::Absent, None));
     }
     let small = body.size_hint().upper().is_some_and(|bytes| bytes <= REPLAYED_BODY_BYTES_MAX as u64);
     if !small || !is_idempotent(parts.method.as_str()) {
-        return Ok((RequestBody::streamed(body), Body::Streamed, None));
+        return Ok((RequestBody::streamed(body, idle), Body::Streamed, None));
     }
     match Limited::new(body, REPLAYED_BODY_BYTES_MAX).collect().await {
         Ok(collected) => {
@@ -162,11 +164,12 @@ async fn answer(
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS
                     && let Some(upgrade) = upgrade.take()
                 {
-                    return tunnel::open(response, lease, upgrade);
+                    return tunnel::open(response, lease, upgrade, proxy.shared.config.timeouts.tunnel_idle);
                 }
                 headers::remove_of_connection(response.headers_mut());
                 let version = response.version();
                 headers::add_via(response.headers_mut(), version, &proxy.shared.via);
+                affinity::set_cookie(proxy, &lease, &attempt, response.headers_mut());
                 return response.map(|body| ResponseBody::relayed(body, lease));
             }
             Err(failure) => failure,

@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use leveret_model::limits::BODY_IDLE_TIMEOUT;
 use tokio::time::{Sleep, sleep};
 
 /// Why a body ends early.
@@ -14,15 +14,15 @@ use tokio::time::{Sleep, sleep};
 pub(crate) enum BodyError {
     /// The other side of the door failed.
     Broken(hyper::Error),
-    /// Nothing came for a minute.
-    Idle,
+    /// Nothing came for so long.
+    Idle(Duration),
 }
 
 impl std::fmt::Display for BodyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Broken(error) => error.fmt(f),
-            Self::Idle => write!(f, "no byte of the body within {BODY_IDLE_TIMEOUT:?}"),
+            Self::Idle(limit) => write!(f, "no byte of the body within {limit:?}"),
         }
     }
 }
@@ -39,12 +39,13 @@ impl From<Infallible> for BodyError {
 /// once.
 pub(super) struct Watched {
     pub(super) incoming: Incoming,
+    limit: Duration,
     silence: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
-    pub(super) fn new(incoming: Incoming) -> Self {
-        Self { incoming, silence: None }
+    pub(super) fn new(incoming: Incoming, limit: Duration) -> Self {
+        Self { incoming, limit, silence: None }
     }
 
     pub(super) fn poll(
@@ -57,9 +58,9 @@ impl Watched {
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
             }
             Poll::Pending => {
-                let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(BODY_IDLE_TIMEOUT)));
+                let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(self.limit)));
                 match silence.as_mut().poll(context) {
-                    Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::Idle))),
+                    Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::Idle(self.limit)))),
                     Poll::Pending => Poll::Pending,
                 }
             }
@@ -84,8 +85,8 @@ impl RequestBody {
         Self::Whole(Some(bytes))
     }
 
-    pub(super) fn streamed(incoming: Incoming) -> Self {
-        Self::Streamed(Box::new(StreamedBody(Watched::new(incoming))))
+    pub(super) fn streamed(incoming: Incoming, idle: Duration) -> Self {
+        Self::Streamed(Box::new(StreamedBody(Watched::new(incoming, idle))))
     }
 }
 

@@ -28,7 +28,10 @@ impl ResponseBody {
             lease.complete();
             return Self::Own(None);
         }
-        Self::Relayed(Box::new(RelayedBody { watched: Watched::new(incoming), lease: Some(lease) }))
+        Self::Relayed(Box::new(RelayedBody {
+            watched: Watched::new(incoming, lease.body_idle()),
+            lease: Some(lease),
+        }))
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! A tunnel does not delay a drain: the application closes its tunnels itself when it gets SIGTERM.
 
+use std::time::Duration;
+
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use leveret_model::limits::TUNNEL_IDLE_TIMEOUT;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::lease::Lease;
@@ -42,11 +43,12 @@ pub(super) fn wanted(request: &mut Request<Incoming>) -> Option<Upgrade> {
     Some(Upgrade { client: hyper::upgrade::on(request), protocol })
 }
 
-/// Answers 101 and carries bytes until one side ends, or nothing passes for an hour.
+/// Answers 101 and carries bytes until one side ends, or nothing passes for `idle`.
 pub(super) fn open(
     mut response: Response<Incoming>,
     lease: Lease,
     upgrade: Upgrade,
+    idle: Duration,
 ) -> Response<ResponseBody> {
     let instance = hyper::upgrade::on(&mut response);
     let slot = std::sync::Arc::clone(&lease.candidate().slot);
@@ -60,7 +62,7 @@ pub(super) fn open(
         if let (Ok(client), Ok(instance)) = (client.await, instance.await) {
             let (client_read, client_write) = tokio::io::split(TokioIo::new(client));
             let (instance_read, instance_write) = tokio::io::split(TokioIo::new(instance));
-            tokio::join!(carry(client_read, instance_write), carry(instance_read, client_write));
+            tokio::join!(carry(client_read, instance_write, idle), carry(instance_read, client_write, idle));
         }
         slot.tunnel_ends();
     });
@@ -72,9 +74,9 @@ pub(super) fn open(
 }
 
 /// One direction; its end is passed on.
-async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, idle: Duration) {
     let mut chunk = vec![0; CHUNK_BYTES];
-    while let Ok(Ok(read @ 1..)) = tokio::time::timeout(TUNNEL_IDLE_TIMEOUT, from.read(&mut chunk)).await {
+    while let Ok(Ok(read @ 1..)) = tokio::time::timeout(idle, from.read(&mut chunk)).await {
         if to.write_all(&chunk[..read]).await.is_err() {
             break;
         }

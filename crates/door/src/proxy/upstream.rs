@@ -6,7 +6,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use leveret_model::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, UPSTREAM_CONNECT_TIMEOUT};
+use leveret_model::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
 use leveret_services::Candidate;
 use leveret_services::retry::{Progress, is_idempotent};
 use tokio::net::TcpStream;
@@ -66,7 +66,7 @@ pub(super) async fn send(
     let outcome = tokio::select! {
         biased;
         response = connection.sender.try_send_request(request) => response,
-        () = tokio::time::sleep(proxy.shared.config.response_timeout) => return Err(timed_out(&candidate, attempt)),
+        () = tokio::time::sleep(proxy.shared.config.timeouts.response) => return Err(timed_out(&candidate, attempt)),
         () = cut => return Err(timed_out(&candidate, attempt)),
     };
     match outcome {
@@ -118,7 +118,7 @@ async fn connection(
     }
     let unreachable = || Failure { progress: Progress::NotSent, kind: Kind::Unreachable };
     let connect = TcpStream::connect(candidate.address);
-    let Ok(Ok(stream)) = tokio::time::timeout(UPSTREAM_CONNECT_TIMEOUT, connect).await else {
+    let Ok(Ok(stream)) = tokio::time::timeout(proxy.shared.config.timeouts.connect, connect).await else {
         return Err(unreachable());
     };
     // Without the option the last packet of a request may wait; it still arrives.

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use leveret_bus::{Broker, Brokers, Bus, Incoming, Outgoing};
-use leveret_door::{Door, DoorConfig};
+use leveret_door::{Door, DoorConfig, Timeouts};
 use leveret_model::Boot;
 use leveret_services::{Ack, Announcement, DoorName, DoorReport, InstanceName, Message, ServiceName, State};
 use tokio::sync::mpsc;
@@ -39,9 +39,14 @@ pub(crate) fn config() -> DoorConfig {
         claims: Vec::new(),
         trust: Vec::new(),
         haproxy: Vec::new(),
+        httpd: Vec::new(),
         cookies: vec!["JSESSIONID".to_owned()],
         threads: 2,
-        response_timeout: PATIENCE,
+        tls: None,
+        sockets: Vec::new(),
+        affinity: Vec::new(),
+        dns: None,
+        timeouts: Timeouts { response: PATIENCE, ..Timeouts::default() },
     }
 }
 
@@ -172,6 +177,39 @@ impl Client {
         self.0.get_mut().write_all(bytes.as_bytes()).expect("written");
     }
 
+    pub(crate) fn write_bytes(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).expect("written");
+    }
+
+    /// False if the other side is gone.
+    pub(crate) fn try_write(&mut self, bytes: &[u8]) -> bool {
+        self.0.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// What comes until the other side has no more to say.
+    pub(crate) fn read_all(&mut self) -> Vec<u8> {
+        let mut all = Vec::new();
+        // No more requests, so the other side ends too.
+        let _ = self.0.get_mut().shutdown(std::net::Shutdown::Write);
+        let _ = self.0.read_to_end(&mut all);
+        all
+    }
+
+    pub(crate) fn read_exactly(&mut self, bytes: usize) -> Vec<u8> {
+        let mut read = vec![0; bytes];
+        self.0.read_exact(&mut read).expect("so many bytes");
+        read
+    }
+
+    /// Waits until the other side closes.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        let mut rest = Vec::new();
+        match self.0.read_to_end(&mut rest) {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+
     pub(crate) fn ask(&mut self, request: &str) -> Answer {
         self.write(request);
         self.answer()
@@ -259,7 +297,11 @@ pub(crate) struct Toy {
 
 impl Toy {
     pub(crate) fn start(name: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Self::at(name, SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    pub(crate) fn at(name: &'static str, address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).expect("a port");
         let address = listener.local_addr().expect("an address");
         let (sender, received) = channel();
         let (go, wait) = channel();

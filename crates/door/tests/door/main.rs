@@ -2,4 +2,7 @@
 
 mod haproxy;
 mod house;
+mod httpd;
+mod inbound;
+mod names;
 mod proxy;

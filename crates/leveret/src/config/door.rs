@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use leveret_door::{DoorConfig, HaproxyConfig};
+use leveret_door::{
+    Affinity, CertificateConfig, DnsConfig, DoorConfig, HaproxyConfig, HttpdConfig, Timeouts, TlsConfig,
+    ZoneName,
+};
 use leveret_services::{Claim, DoorName, Network, ServiceName};
 use tracing_subscriber::filter::Targets;
 
@@ -20,6 +23,18 @@ options! {
     ///
     /// Port 0 takes a free one; the line `listening for HTTP on ADDR:PORT` says which.
     listen: SocketAddr = one(values::address), "ADDR:PORT", Fallback::Is("127.0.0.1:8080");
+
+    /// Address and port for HTTPS clients, with HTTP/2 for those that know it.
+    ///
+    /// Needs `cert`.
+    tls_listen: Option<SocketAddr> = maybe(values::address), "ADDR:PORT", Fallback::Absent("none");
+
+    /// Certificate with its issuers, and its key, as two PEM files CHAIN:KEY or one; may be given several
+    /// times.
+    ///
+    /// The client's name (SNI) chooses by the names in the certificates; the first is for the others. The files
+    /// are read again when they change.
+    cert: Vec<CertificateConfig> = many(participant::certificate), "CHAIN:KEY", Fallback::Absent("none");
 
     /// Address and port for `door status`, `/healthz` and `/status`.
     ///
@@ -63,16 +78,58 @@ options! {
     /// Looked at once an instance announces a route.
     cookie: Vec<String> = many(participant::text), "NAME", Fallback::Absent("JSESSIONID");
 
+    /// How sessions of a service find their instance, as SERVICE=route, SERVICE=cookie or SERVICE=none; may be
+    /// given several times.
+    ///
+    /// `route`: by the suffix of the application's cookie. `cookie`: the door sets leveret_route. `none`: not
+    /// at all.
+    affinity: Vec<(ServiceName, Affinity)> = many(participant::affinity), "SERVICE=HOW",
+        Fallback::Absent("route, where routes are announced");
+
     /// HAProxy backend whose servers follow a service, as SOCKET=BACKEND:SERVICE; may be given several times.
     ///
     /// SOCKET is a stats socket at level admin of HAProxy 2.6 or later. Only servers called lv_... are
     /// touched.
     haproxy: Vec<HaproxyConfig> = many(participant::haproxy), "SOCKET=BACKEND:SERVICE", Fallback::Absent("none");
 
+    /// Apache httpd balancer whose members follow a service, as URL=BALANCER:SERVICE; may be given several
+    /// times.
+    ///
+    /// URL is the page of balancer-manager, such as http://127.0.0.1/balancer-manager, of httpd 2.4.
+    httpd: Vec<HttpdConfig> = many(participant::httpd), "URL=BALANCER:SERVICE", Fallback::Absent("none");
+
+    /// Address and port for resolvers, by UDP and TCP.
+    ///
+    /// Answers SERVICE.ZONE with A and AAAA, _http._tcp.SERVICE.ZONE with SRV records of ready instances.
+    dns_listen: Option<SocketAddr> = maybe(values::address), "ADDR:PORT", Fallback::Absent("none");
+
+    /// Zone of the names that resolvers ask for.
+    dns_zone: ZoneName = one(participant::zone), "ZONE", Fallback::Is("door.internal");
+
+    /// What a service without a ready instance resolves to, mostly the door.
+    ///
+    /// With one, a name never vanishes while instances are changed.
+    dns_fallback: Option<SocketAddr> = maybe(values::address), "ADDR:PORT", Fallback::Absent("no record");
+
     /// Threads that serve requests.
     ///
     /// 1 to 64.
     threads: usize = one(participant::threads), "N", Fallback::From("one per core, 16 at most", values::shards_of_machine);
+
+    /// Longest time for a connection to an instance.
+    connect_timeout: Duration = one(participant::duration), "TIME", Fallback::Is("1s");
+
+    /// Longest pause inside a body, either way.
+    body_timeout: Duration = one(participant::duration), "TIME", Fallback::Is("60s");
+
+    /// Longest time for the head of a request, and for a TLS handshake.
+    client_head_timeout: Duration = one(participant::duration), "TIME", Fallback::Is("10s");
+
+    /// A client's connection without a request for this is closed.
+    client_timeout: Duration = one(participant::duration), "TIME", Fallback::Is("60s");
+
+    /// A tunnel (WebSocket) without a byte for this is closed.
+    tunnel_timeout: Duration = one(participant::duration), "TIME", Fallback::Is("60m");
 
     /// Longest time until the head of a response.
     ///
@@ -83,7 +140,7 @@ options! {
     log_format: values::LogFormat = one(values::log_format), "FORMAT", Fallback::Is("auto");
 
     /// Which log lines are written.
-    log_level: Targets = one(values::log_level), "LEVEL", Fallback::Is("info,lapin=off");
+    log_level: Targets = one(values::log_level), "LEVEL", Fallback::Is("info,lapin=off,hickory_server=warn");
 }
 
 fn door_name(environment: &Environment) -> Result<String, String> {
@@ -110,6 +167,9 @@ impl DoorSettings {
         self,
         given: &[(&'static str, Vec<String>)],
     ) -> Result<DoorConfig, ConfigError> {
+        if self.tls_listen.is_some() && self.cert.is_empty() {
+            return Err(ConfigError::new("--tls-listen needs a --cert".to_owned()));
+        }
         let brokers = participant::brokers(given, &self.amqp, self.amqp_file.as_deref())?;
         let cookies = if self.cookie.is_empty() { vec!["JSESSIONID".to_owned()] } else { self.cookie };
         Ok(DoorConfig {
@@ -121,26 +181,47 @@ impl DoorSettings {
             claims: self.claim,
             trust: self.trust,
             haproxy: self.haproxy,
+            httpd: self.httpd,
             cookies,
             threads: self.threads,
-            response_timeout: self.response_timeout,
+            tls: self.tls_listen.map(|listen| TlsConfig { listen, certificates: self.cert }),
+            sockets: Vec::new(),
+            dns: self.dns_listen.map(|listen| DnsConfig {
+                listen,
+                zone: self.dns_zone,
+                fallback: self.dns_fallback,
+            }),
+            affinity: self.affinity,
+            timeouts: Timeouts {
+                connect: self.connect_timeout,
+                response: self.response_timeout,
+                body_idle: self.body_timeout,
+                client_head: self.client_head_timeout,
+                client_idle: self.client_timeout,
+                tunnel_idle: self.tunnel_timeout,
+            },
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use leveret_model::limits::RESPONSE_TIMEOUT;
-
     use super::*;
 
     #[test]
     fn the_defaults_are_those_of_the_limits() {
         let settings = load(&[], &Vec::new()).expect("the defaults");
-        assert_eq!(settings.response_timeout, RESPONSE_TIMEOUT);
         assert!(settings.name.as_str().ends_with("-door"));
         let config = settings.into_config(&[]).expect("a configuration");
         assert_eq!(config.cookies, ["JSESSIONID"]);
+        assert_eq!(config.timeouts, Timeouts::default());
+    }
+
+    #[test]
+    fn tls_needs_a_certificate() {
+        let given = [("tls_listen", vec!["127.0.0.1:0".to_owned()])];
+        let settings = load(&given, &Vec::new()).expect("settings");
+        assert!(settings.into_config(&given).expect_err("refused").to_string().contains("--cert"));
     }
 
     #[test]

@@ -322,6 +322,13 @@ options! {
     /// the same. See `docs/persistence.md`.
     lifetime: Lifetime = one(values::lifetime), "LIFETIME", Fallback::Is("ephemeral");
 
+    /// Time over which a node that leaves closes its clients, one after the other.
+    ///
+    /// So that they do not all reconnect at once. The last thing that a leave does, when the queues are gone.
+    /// At most 20 ms for each client: few clients need less. `0s` closes all at once, and so does a second
+    /// signal.
+    leave_window: Duration = one(values::duration), "TIME", Fallback::Is("5s");
+
     /// Address and port for applications that keep their sessions here, over Redis's protocol.
     ///
     /// Port 0 takes a free one, and the line `listening for sessions on ADDR:PORT` says which. Redis's own port

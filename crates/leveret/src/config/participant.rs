@@ -1,7 +1,7 @@
 //! Text to value for those who take part on the exchange of services: doors and instances.
 
 use leveret_bus::{Broker, Brokers};
-use leveret_door::HaproxyConfig;
+use leveret_door::{Affinity, CertificateConfig, HaproxyConfig, HttpdConfig, ZoneName};
 use leveret_services::{Claim, DoorName, InstanceName, Network, ServiceName};
 
 use super::file::read_at_most;
@@ -47,6 +47,43 @@ pub(super) fn haproxy(text: &str) -> Result<HaproxyConfig, String> {
         return Err(wrong());
     }
     Ok(HaproxyConfig { socket: socket.into(), backend: backend.to_owned(), service: service(name)? })
+}
+
+pub(super) fn httpd(text: &str) -> Result<HttpdConfig, String> {
+    let wrong =
+        || "is not URL=BALANCER:SERVICE, such as http://127.0.0.1/balancer-manager=web:shop".to_owned();
+    let (url, rest) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let (balancer, name) = rest.rsplit_once(':').ok_or_else(wrong)?;
+    if balancer.is_empty() {
+        return Err(wrong());
+    }
+    HttpdConfig::new(url, balancer, service(name)?).map_err(str::to_owned)
+}
+
+pub(super) fn certificate(text: &str) -> Result<CertificateConfig, String> {
+    let (chain, key) = text.split_once(':').unwrap_or((text, text));
+    if chain.is_empty() || key.is_empty() {
+        return Err("is not CHAIN:KEY, such as /etc/ssl/shop.pem:/etc/ssl/shop.key".to_owned());
+    }
+    Ok(CertificateConfig { chain: chain.into(), key: key.into() })
+}
+
+pub(super) fn zone(text: &str) -> Result<ZoneName, String> {
+    let name = ZoneName::from_ascii(text).map_err(|error| format!("is no name of a zone: {error}"))?;
+    let mut name = name.to_lowercase();
+    name.set_fqdn(true);
+    if name.num_labels() == 0 { Err("is the root".to_owned()) } else { Ok(name) }
+}
+
+pub(super) fn affinity(text: &str) -> Result<(ServiceName, Affinity), String> {
+    let (name, how) = text.split_once('=').unwrap_or((text, ""));
+    let how = match how {
+        "route" => Affinity::Route,
+        "cookie" => Affinity::Cookie,
+        "none" => Affinity::None,
+        _ => return Err("is not SERVICE=route, SERVICE=cookie or SERVICE=none".to_owned()),
+    };
+    Ok((service(name)?, how))
 }
 
 pub(super) fn threads(text: &str) -> Result<usize, String> {
@@ -116,6 +153,22 @@ mod tests {
         assert_eq!((driver.backend.as_str(), driver.service.as_str()), ("web", "shop"));
         for bad in ["", "/s=web", "web:shop", "=web:shop", "/s=a;b:shop", "/s=web:Shop", "/s=:shop"] {
             assert!(haproxy(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_balancer_is_named_with_its_page_and_its_service() {
+        let driver = httpd("http://127.0.0.1:81/balancer-manager=web:shop").expect("all three");
+        assert_eq!((driver.balancer.as_str(), driver.url.path()), ("web", "/balancer-manager"));
+        for bad in [
+            "",
+            "http://h/=web",
+            "web:shop",
+            "https://h/=web:shop",
+            "http://u:p@h/=web:shop",
+            "http://h/=:shop",
+        ] {
+            assert!(httpd(bad).is_err(), "{bad}");
         }
     }
 

@@ -43,15 +43,19 @@ enum Answer {
 struct Entry {
     answer: Answer,
     delivered: bool,
+    /// Its publisher lost its connection before the answer and published it once more: it may come twice.
+    sent_again: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Stream {
     name: &'static str,
     /// By number minus 1.
     entries: Vec<Entry>,
     redelivered: u64,
-    wrong: u64,
+    reordered: u64,
+    twice: u64,
+    unknown: u64,
     /// Since then it is known that the queue's home is dead.
     known_dead: Option<Instant>,
 }
@@ -74,7 +78,13 @@ pub(super) struct Tally {
     pub(super) gone: u64,
     /// Confirmed, never arrived, and no excuse.
     pub(super) lost: u64,
-    /// Second deliveries without a word, out of order, or never sent.
+    /// Published again, because the first try was not answered.
+    pub(super) sent_again: u64,
+    /// Delivered behind one that was sent later.
+    pub(super) reordered: u64,
+    /// Second deliveries without a word.
+    pub(super) twice: u64,
+    /// All deliveries that should not have been: these, and those that were never sent.
     pub(super) wrong: u64,
 }
 
@@ -95,7 +105,7 @@ impl Ledger {
     /// A new stream of messages to that queue.
     pub(super) fn open(&self, name: &'static str) -> StreamId {
         let mut pages = self.lock();
-        pages.streams.push(Stream { name, entries: Vec::new(), redelivered: 0, wrong: 0, known_dead: None });
+        pages.streams.push(Stream { name, ..Stream::default() });
         StreamId(pages.streams.len() - 1)
     }
 
@@ -103,8 +113,17 @@ impl Ledger {
     pub(super) fn send(&self, stream: StreamId) -> Label {
         let mut pages = self.lock();
         let entries = &mut pages.streams[stream.0].entries;
-        entries.push(Entry { answer: Answer::Awaited, delivered: false });
+        entries.push(Entry { answer: Answer::Awaited, delivered: false, sent_again: false });
         Label { stream, number: entries.len() as u64 }
+    }
+
+    /// A message without an answer is published once more, over another connection.
+    pub(super) fn sent_again(&self, label: Label) {
+        self.change(|pages| {
+            if let Some(entry) = pages.entry(label) {
+                entry.sent_again = true;
+            }
+        });
     }
 
     /// A publish was returned: its answer will be a confirm that promises nothing.
@@ -133,14 +152,17 @@ impl Ledger {
             // What bears no label of ours is held against the first stream.
             let label = label.filter(|label| pages.entry(*label).is_some());
             let Some(label) = label else {
-                pages.streams[0].wrong += 1;
+                pages.streams[0].unknown += 1;
                 return;
             };
             let entry = pages.entry(label).expect("looked up above");
             let again = std::mem::replace(&mut entry.delivered, true);
+            let excused = entry.sent_again;
             let stream = &mut pages.streams[label.stream.0];
             stream.redelivered += u64::from(redelivered);
-            stream.wrong += u64::from(!in_order || (again && !redelivered));
+            stream.twice += u64::from(again && !redelivered && !excused);
+            // a second delivery is out of order by nature, and counted once
+            stream.reordered += u64::from(!in_order && !again && !excused);
         });
     }
 
@@ -217,11 +239,14 @@ impl Stream {
             name: self.name,
             sent: self.entries.len() as u64,
             redelivered: self.redelivered,
-            wrong: self.wrong,
+            reordered: self.reordered,
+            twice: self.twice,
+            wrong: self.reordered + self.twice + self.unknown,
             ..Tally::default()
         };
         for entry in &self.entries {
             tally.delivered += u64::from(entry.delivered);
+            tally.sent_again += u64::from(entry.sent_again);
             match entry.answer {
                 Answer::Awaited => tally.awaited += 1,
                 Answer::Refused => tally.refused += 1,
@@ -302,6 +327,22 @@ mod tests {
         assert_eq!((tally.delivered, tally.redelivered, tally.wrong), (1, 1, 0));
         ledger.delivered(Some(label), false, true);
         assert_eq!(ledger.tally(stream).wrong, 1);
+    }
+
+    #[test]
+    fn what_was_sent_again_may_come_twice_and_late_and_is_not_lost_without_a_trace() {
+        let ledger = Ledger::default();
+        let stream = stream_of(&ledger, 3);
+        let label = |number| Label { stream, number };
+        ledger.sent_again(label(1));
+        ledger.sent_again(label(2));
+        [1, 2, 3].into_iter().for_each(|number| ledger.answered(label(number), true));
+        ledger.delivered(Some(label(1)), false, true);
+        ledger.delivered(Some(label(3)), false, true);
+        ledger.delivered(Some(label(1)), false, false);
+        let tally = ledger.tally(stream);
+        assert_eq!((tally.sent_again, tally.twice, tally.reordered, tally.wrong), (2, 0, 0, 0));
+        assert_eq!(tally.lost, 1);
     }
 
     #[test]

@@ -15,11 +15,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use leveret_model::limits::STATUS_ANSWER_WAIT;
+use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::name_server::NameServer;
 use crate::status;
 
+/// The child that is no node.
+const NAME_SERVER: usize = 0;
 /// Last log lines of a node that are kept.
 const LOG_LINES_MAX: usize = 8;
 /// Event loops of each node: two, so that messages also cross shards.
@@ -34,6 +39,8 @@ const SOCKET: &str = "n9/admin.sock";
 pub(super) struct Nodes {
     kept: Arc<Kept>,
     started: usize,
+    /// By which nodes find each other, instead of seeds.
+    names: Option<NameServer>,
 }
 
 /// What must not stay behind.
@@ -76,6 +83,8 @@ pub(super) struct Node {
     pub(super) amqp: SocketAddr,
     /// Where other nodes connect.
     pub(super) cluster: SocketAddr,
+    /// Where RESP clients connect, if sessions are on.
+    pub(super) sessions: Option<SocketAddr>,
     /// From exec to the last line of the banner.
     pub(super) took: Duration,
     /// Other nodes that it had joined by then.
@@ -90,7 +99,7 @@ impl Nodes {
             format!("cannot make the directory {}; set TMPDIR to where it can be", directory.display())
         })?;
         let kept = Arc::new(Kept { directory, children: Mutex::default() });
-        let nodes = Self { kept: Arc::clone(&kept), started: 0 };
+        let nodes = Self { kept: Arc::clone(&kept), started: 0, names: None };
         // A release build aborts on a panic, which runs no destructor.
         let (at_panic, usual) = (Arc::clone(&kept), std::panic::take_hook());
         std::panic::set_hook(Box::new(move |panic| {
@@ -111,25 +120,27 @@ impl Nodes {
 
     /// Starts the next node with the cluster addresses of some others.
     pub(super) fn start(&mut self, seeds: &[SocketAddr]) -> Result<Starting> {
+        self.start_with(seeds, &[])
+    }
+
+    /// The same with more flags.
+    pub(super) fn start_with(&mut self, seeds: &[SocketAddr], more: &[&str]) -> Result<Starting> {
         self.started += 1;
         let number = self.started;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let mut command = Command::new(program);
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--cluster-listen",
-            "127.0.0.1:0",
-            "--shards",
-            SHARDS,
-        ]);
+        command.args(["serve", "--shards", SHARDS]);
         command.args(["--log-format", "human", "--name", &format!("node-{number}")]);
         command.args(["--group", &format!("demo-{}", std::process::id()), "--data-dir"]);
         command.arg(self.kept.directory.join(format!("n{number}")));
-        for seed in seeds {
+        match &self.names {
+            Some(names) => command.args(names.arguments(number)),
+            None => command.args(["--listen=127.0.0.1:0", "--cluster-listen=127.0.0.1:0"]),
+        };
+        for seed in seeds.iter().filter(|_| self.names.is_none()) {
             command.args(["--seed", &seed.to_string()]);
         }
+        command.args(more);
         // What the user set up for nodes of their own is not for these.
         for (variable, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LEVERET_"))
@@ -139,45 +150,63 @@ impl Nodes {
         // The lines that are kept are for the panic itself.
         command.env("RUST_BACKTRACE", "0");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut children = self.kept.lock();
-        ensure!(!children.closed, "everything is being put away");
         let since = Instant::now();
-        let mut process = command.spawn().context("cannot start a node")?;
-        let (sender, lines) = channel();
-        let stdout = process.stdout.take();
-        let stderr = process.stderr.take();
-        let log = Log::default();
-        children.kids.push(Kid { number, process, log: Arc::clone(&log) });
-        each_line(stdout.context("a child without standard output")?, move |line| {
-            // Nobody listens any more once the node is ready; the pipe is read all the same.
-            let _ = sender.send(line);
-        });
-        each_line(stderr.context("a child without standard error")?, move |line| {
-            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            if log.len() == LOG_LINES_MAX {
-                log.pop_front();
-            }
-            log.push_back(line);
-        });
+        let lines = self.kept.spawn(number, command)?;
         Ok(Starting { number, lines, since })
+    }
+
+    /// From now on nodes find each other by a name server, which runs as long as they may.
+    pub(super) fn start_name_server(&mut self, deadline: Instant) -> Result<NameServer> {
+        let names = NameServer::prepare(self.kept.directory.join("dns"))?;
+        drop(self.kept.spawn(NAME_SERVER, names.command())?);
+        names.wait_ready(deadline)?;
+        self.names = Some(names.clone());
+        Ok(names)
+    }
+
+    fn data_dir(&self, node: &Node) -> PathBuf {
+        self.kept.directory.join(format!("n{}", node.number))
+    }
+
+    /// One line for its admin socket.
+    pub(super) fn ask(&self, node: &Node, question: &str) -> Result<serde_json::Value> {
+        status::read(&status::ask(&self.data_dir(node), question, STATUS_ANSWER_WAIT)?)
+    }
+
+    /// SIGTERM: it leaves.
+    pub(super) fn terminate(&self, node: &Node) -> Result<()> {
+        self.with_kid(node, |process| {
+            let pid = Pid::from_child(process);
+            kill_process(pid, Signal::TERM).with_context(|| format!("cannot stop node {}", node.number))
+        })
+    }
+
+    /// How it ended, if it has: `Some(None)` by a signal.
+    pub(super) fn exit_code(&self, node: &Node) -> Result<Option<Option<i32>>> {
+        self.with_kid(node, |process| {
+            let ended =
+                process.try_wait().with_context(|| format!("cannot wait for node {}", node.number))?;
+            Ok(ended.map(|status| status.code()))
+        })
+    }
+
+    fn with_kid<T>(&self, node: &Node, act: impl FnOnce(&mut Child) -> Result<T>) -> Result<T> {
+        let mut children = self.kept.lock();
+        let kid = children.kids.iter_mut().find(|kid| kid.number == node.number);
+        act(&mut kid.context("there is no such node")?.process)
     }
 
     /// How many others this node lists as alive.
     pub(super) fn others_of(&self, node: &Node, deadline: Instant) -> Result<usize> {
-        let data_dir = self.kept.directory.join(format!("n{}", node.number));
-        status::others_alive(&data_dir, deadline.saturating_duration_since(Instant::now()))
+        status::others_alive(&self.data_dir(node), deadline.saturating_duration_since(Instant::now()))
     }
 
     /// SIGKILL: no goodbye, no handover, the memory is gone.
     pub(super) fn kill(&self, node: &Node) -> Result<()> {
-        let mut children = self.kept.lock();
-        let kid = children
-            .kids
-            .iter_mut()
-            .find(|kid| kid.number == node.number)
-            .context("there is no such node")?;
-        kid.process.kill().with_context(|| format!("cannot kill node {}", node.number))?;
-        kid.process.wait().with_context(|| format!("cannot wait for the end of node {}", node.number))?;
+        self.with_kid(node, |process| {
+            process.kill().with_context(|| format!("cannot kill node {}", node.number))?;
+            process.wait().with_context(|| format!("cannot wait for the end of node {}", node.number))
+        })?;
         Ok(())
     }
 
@@ -189,7 +218,11 @@ impl Nodes {
                 Ok(Some(status)) => format!("has ended ({status})"),
                 _ => "is running".to_owned(),
             };
-            text += &format!("node {} {state}; its last log lines:\n", kid.number);
+            let who = match kid.number {
+                NAME_SERVER => "the name server".to_owned(),
+                number => format!("node {number}"),
+            };
+            text += &format!("{who} {state}; its last log lines:\n");
             for line in kid.log.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 text += &format!("    {line}\n");
             }
@@ -207,6 +240,30 @@ impl Drop for Nodes {
 impl Kept {
     fn lock(&self) -> MutexGuard<'_, Children> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a child; gives the lines of its standard output.
+    fn spawn(&self, number: usize, mut command: Command) -> Result<Receiver<String>> {
+        let mut children = self.lock();
+        ensure!(!children.closed, "everything is being put away");
+        let mut process = command.spawn().context("cannot start a process")?;
+        let (sender, lines) = channel();
+        let stdout = process.stdout.take();
+        let stderr = process.stderr.take();
+        let log = Log::default();
+        children.kids.push(Kid { number, process, log: Arc::clone(&log) });
+        each_line(stdout.context("a child without standard output")?, move |line| {
+            // Nobody listens any more once the node is ready; the pipe is read all the same.
+            let _ = sender.send(line);
+        });
+        each_line(stderr.context("a child without standard error")?, move |line| {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            if log.len() == LOG_LINES_MAX {
+                log.pop_front();
+            }
+            log.push_back(line);
+        });
+        Ok(lines)
     }
 
     fn put_away(&self) -> MutexGuard<'_, Children> {
@@ -249,7 +306,7 @@ impl Starting {
     /// Reads the banner to its end.
     pub(super) fn ready(self, deadline: Instant) -> Result<Node> {
         let number = self.number;
-        let (mut amqp, mut cluster, mut joined) = (None, None, 0);
+        let (mut amqp, mut cluster, mut sessions, mut joined) = (None, None, None, 0);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = self.lines.recv_timeout(left).map_err(|error| match error {
@@ -260,6 +317,8 @@ impl Starting {
                 amqp = Some(address.parse().with_context(|| format!("node {number} says `{line}`"))?);
             } else if let Some(address) = line.strip_prefix("listening for cluster on ") {
                 cluster = Some(address.parse().with_context(|| format!("node {number} says `{line}`"))?);
+            } else if let Some(address) = line.strip_prefix("listening for sessions on ") {
+                sessions = Some(address.parse().with_context(|| format!("node {number} says `{line}`"))?);
             } else if let Some(rest) = line.strip_prefix("joined ") {
                 joined = rest.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
             } else if line == "ready" {
@@ -269,7 +328,7 @@ impl Starting {
         let (Some(amqp), Some(cluster)) = (amqp, cluster) else {
             bail!("node {number} is ready and did not say where it listens");
         };
-        Ok(Node { number, amqp, cluster, took: self.since.elapsed(), joined })
+        Ok(Node { number, amqp, cluster, sessions, took: self.since.elapsed(), joined })
     }
 }
 

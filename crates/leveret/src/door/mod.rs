@@ -2,14 +2,16 @@
 
 mod table;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use leveret_door::{Door, Status, ask_admin};
 use leveret_services::{InstanceName, ServiceName};
+use listenfd::ListenFd;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -120,18 +122,34 @@ fn serve(args: &DoorArgs) -> anyhow::Result<ExitCode> {
     logging::start(settings.log_format, settings.log_level.clone())?;
     logging::end_on_panic();
     let (listen, admin) = (settings.listen, settings.admin);
-    let door = settings.into_config(&args.given)?;
+    let mut door = settings.into_config(&args.given)?;
+    door.sockets = inherited()?;
     let mut signals = Signals::new([SIGTERM, SIGINT]).context("signals cannot be handled")?;
     let door = Door::start(door).with_context(|| {
         format!("cannot listen on {listen} and {admin}; is a door running there already?")
     })?;
     print(&format!("listening for HTTP on {}\n", door.listen()))?;
+    if let Some(address) = door.tls_listen() {
+        print(&format!("listening for HTTPS on {address}\n"))?;
+    }
+    if let Some(address) = door.dns_listen() {
+        print(&format!("listening for DNS on {address}\n"))?;
+    }
     print(&format!("admin on {}\nready\n", door.admin()))?;
     // Ends with a signal only.
     let _ = signals.forever().next();
     tracing::info!("stopping: no more connections, requests are finished");
     door.stop();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Listeners of systemd's socket activation: LISTEN_FDS, if LISTEN_PID is this process.
+fn inherited() -> anyhow::Result<Vec<Arc<TcpListener>>> {
+    let mut from_env = ListenFd::from_env();
+    let all = (0..from_env.len()).map(|number| from_env.take_tcp_listener(number));
+    let all: Result<Vec<_>, _> = all.collect();
+    let all = all.context("LISTEN_FDS names something that is no TCP listener")?;
+    Ok(all.into_iter().flatten().map(Arc::new).collect())
 }
 
 fn show(args: &StatusArgs) -> anyhow::Result<ExitCode> {

@@ -23,6 +23,9 @@ pub(super) fn render(status: &Status) -> String {
     for conflict in &status.conflicts {
         text.push_str(&format!("  conflict: {}\n", tame(conflict)));
     }
+    for refused in &status.refused {
+        text.push_str(&format!("  refused: {}\n", tame(refused)));
+    }
     for (driver, said) in &status.drivers {
         text.push_str(&format!("  {}: {}\n", tame(driver), tame(said)));
     }

@@ -13,6 +13,7 @@ pub(super) struct Sessions {
     /// Those whose state this node has.
     held: u64,
     memory: Memory,
+    handover: Handover,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -22,13 +23,25 @@ struct Memory {
     limit: u64,
 }
 
+/// While the node leaves.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Handover {
+    left: u64,
+    given: u64,
+}
+
 impl Sessions {
     pub(super) fn line(&self) -> String {
-        let Self { listen, connections, sessions, held, memory } = self;
+        let Self { listen, connections, sessions, held, memory, handover } = self;
         let (used, limit) = (memory.used >> 20, memory.limit >> 20);
         let listen = listen.escape_debug();
+        let leaves = match handover {
+            Handover { left: 0, given: 0 } => String::new(),
+            Handover { left, given } => format!("; handing over: {given} are with other nodes, {left} to go"),
+        };
         format!(
-            "  sessions on {listen}: {sessions}, {held} of them held here in {used} of {limit} MiB, {connections} connections\n"
+            "  sessions on {listen}: {sessions}, {held} of them held here in {used} of {limit} MiB, {connections} connections{leaves}\n"
         )
     }
 }

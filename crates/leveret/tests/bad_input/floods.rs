@@ -129,6 +129,27 @@ fn a_consumer_that_never_reads_costs_a_bounded_output() {
     bystander.end();
 }
 
+/// Its socket is full with less waiting than a client may leave unread; what comes then is not even tried.
+#[test]
+fn a_consumer_that_reads_nothing_of_a_slow_stream_is_told_of() {
+    let _turn = my_turn();
+    let mut node = Node::start(&[]);
+    let mut slow = Speaker::open(node.amqp, &[]);
+    slow.declare("slow");
+    slow.consume("slow", true);
+    let mut publisher = Speaker::open(node.amqp, &[]);
+    publisher.confirms();
+    let mut bytes = Vec::new();
+    publish(1, "slow", &[7; 1_024], &mut bytes);
+    // each is written, or not, before the next one is there
+    for number in 1..=6 * MIB / 1_024 {
+        publisher.say_bytes(&bytes);
+        assert_eq!(publisher.hear(), Heard::Confirm { number, multiple: false, ok: true });
+    }
+    node.logs(&[&slow.name(), "does not read"]);
+    node.assert_sound();
+}
+
 /// What `status` says of a connection.
 fn connection<'a>(status: &'a Value, name: &str) -> &'a Value {
     let connections = status["connections"].as_array().expect("a list");

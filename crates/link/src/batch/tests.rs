@@ -219,6 +219,7 @@ pub(crate) fn joined(mut record: Record<'_>) -> Record<'_> {
     | Record::Deliver { message, .. }
     | Record::Got { message, .. }
     | Record::MoveMessage { message, .. }
+    | Record::CopyMessage { message, .. }
     | Record::Reply { message, .. } = &mut record
         && let Body::Chunks(chunks) = &mut message.body
     {

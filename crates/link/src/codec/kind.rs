@@ -30,7 +30,8 @@ pub(crate) const SESSIONS: u8 = 27;
 pub(crate) const MOVE_MESSAGE: u8 = 28;
 pub(crate) const MOVE: u8 = 29;
 pub(crate) const RESUBSCRIBE_QUEUE_END: u8 = 30;
-// 31 to 34 are given to a feature that this version lacks
+pub(crate) const COPY_MESSAGE: u8 = 31;
+// 32 to 34 are given to features that this version lacks
 pub(crate) const REPLY: u8 = 35;
 pub(crate) const FIND_REPLY_ADDRESS: u8 = 36;
 pub(crate) const REPLY_ADDRESS_FOUND: u8 = 37;
@@ -39,5 +40,5 @@ pub(crate) const LAST: u8 = REPLY_ADDRESS_FOUND;
 
 /// Of a later version, or of another one beside it: skipped by its length.
 pub(crate) const fn is_unknown(kind: u8) -> bool {
-    kind > LAST || (RESUBSCRIBE_QUEUE_END < kind && kind < REPLY)
+    kind > LAST || (COPY_MESSAGE < kind && kind < REPLY)
 }

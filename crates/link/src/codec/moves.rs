@@ -11,7 +11,7 @@ use leveret_model::{
 use super::consumers::{TERMS_BYTES, put_consumer, take_consumer};
 use super::kind;
 use crate::fields::{Damage, Put, Take};
-use crate::record::{MovePart, MovedConsumer, MovedLane, Record};
+use crate::record::{ListedRun, MovePart, MoveRefused, MovedConsumer, MovedLane, Record};
 
 /// Bytes of a shard's address.
 const ADDRESS_BYTES: usize = 16 + 1;
@@ -19,6 +19,9 @@ const ADDRESS_BYTES: usize = 16 + 1;
 const CONSUMER_BYTES: usize = ADDRESS_BYTES + TERMS_BYTES;
 /// Bytes of one lane.
 const LANE_BYTES: usize = ADDRESS_BYTES + 8 + 8;
+
+/// Bytes of a run of listed messages, at least.
+const RUN_BYTES_MIN: usize = 8 + 4 + 1 + 1;
 
 /// The number of each part on the link; never given to another one.
 mod part {
@@ -30,6 +33,10 @@ mod part {
     pub(super) const END: u8 = 6;
     pub(super) const TAKEN: u8 = 7;
     pub(super) const RULED: u8 = 8;
+    pub(super) const PIECE: u8 = 9;
+    pub(super) const PIECE_TAKEN: u8 = 10;
+    pub(super) const REFUSED: u8 = 11;
+    pub(super) const LISTED: u8 = 12;
 }
 
 /// Kind and fields of a message, but for the message.
@@ -43,6 +50,22 @@ pub(super) fn encode_message_head(
     own.queue(queue);
     own.u64(attempt.0);
     own.u64(position.0);
+    put_state(own, state);
+}
+
+/// The same of a copy.
+pub(super) fn encode_copy_head(
+    own: &mut Vec<u8>,
+    (queue, attempt): (QueueId, MoveAttempt),
+    position: Position,
+) {
+    own.u8(kind::COPY_MESSAGE);
+    own.queue(queue);
+    own.u64(attempt.0);
+    own.u64(position.0);
+}
+
+fn put_state(own: &mut Vec<u8>, state: MessageState) {
     match state {
         MessageState::Fresh => own.u8(1),
         MessageState::Returned => own.u8(2),
@@ -124,6 +147,32 @@ pub(super) fn encode(own: &mut Vec<u8>, queue: QueueId, attempt: MoveAttempt, pa
             own.u8(part::RULED);
             own.u64(from.0);
         }
+        MovePart::Piece(number) => {
+            own.u8(part::PIECE);
+            own.u64(*number);
+        }
+        MovePart::PieceTaken(number) => {
+            own.u8(part::PIECE_TAKEN);
+            own.u64(*number);
+        }
+        MovePart::Refused(why) => {
+            own.u8(part::REFUSED);
+            own.u8(match why {
+                MoveRefused::Unfit => 1,
+                MoveRefused::NoMemory => 2,
+            });
+        }
+        MovePart::Listed(runs) => {
+            own.u8(part::LISTED);
+            own.u32(runs.len() as u32);
+            for run in runs {
+                own.u64(run.from.0);
+                own.u32(run.count);
+                put_state(own, run.state);
+                own.flag(run.returns.is_some());
+                run.returns.into_iter().for_each(|returns| own.u32(returns));
+            }
+        }
     }
 }
 
@@ -146,6 +195,17 @@ pub(super) fn decode<'a>(take: &mut Take<'_>) -> Result<Record<'a>, Damage> {
         part::END => MovePart::End { messages: take.u64()?, next: Position(take.u64()?) },
         part::TAKEN => MovePart::Taken,
         part::RULED => MovePart::Ruled(Position(take.u64()?)),
+        part::PIECE => MovePart::Piece(take.u64()?),
+        part::PIECE_TAKEN => MovePart::PieceTaken(take.u64()?),
+        part::REFUSED => MovePart::Refused(match take.u8()? {
+            1 => MoveRefused::Unfit,
+            2 => MoveRefused::NoMemory,
+            _ => return Err(Damage::Value("why a move is off")),
+        }),
+        part::LISTED => {
+            let count = take.count(RUN_BYTES_MIN)?;
+            MovePart::Listed((0..count).map(|_| take_run(take)).collect::<Result<_, _>>()?)
+        }
         _ => return Err(Damage::Value("part of a move")),
     };
     Ok(Record::Move { queue, attempt, part })
@@ -153,6 +213,13 @@ pub(super) fn decode<'a>(take: &mut Take<'_>) -> Result<Record<'a>, Damage> {
 
 fn take_lane(take: &mut Take<'_>) -> Result<MovedLane, Damage> {
     Ok(MovedLane { ingress: take_address(take)?, boot: Boot(take.u64()?), last: LaneSequence(take.u64()?) })
+}
+
+fn take_run(take: &mut Take<'_>) -> Result<ListedRun, Damage> {
+    let (from, count) = (Position(take.u64()?), take.u32()?);
+    let state = take_state(take)?;
+    let returns = if take.flag()? { Some(take.u32()?) } else { None };
+    Ok(ListedRun { from, count, state, returns })
 }
 
 fn put_address(own: &mut Vec<u8>, address: ShardAddress) {

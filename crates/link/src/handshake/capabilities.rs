@@ -24,6 +24,10 @@ impl Capability {
     pub const MOVES: Self = Self(3);
     /// Records of direct reply-to: replies, and questions whether their consumer is there.
     pub const DIRECT_REPLY_TO: Self = Self(5);
+    /// Records of a queue that is copied while it serves, before it moves.
+    pub const COPIES: Self = Self(6);
+    /// Control frame `Staying`.
+    pub const STAYING: Self = Self(7);
 }
 
 /// All that a node can be asked for; numbers that only later versions know are kept.
@@ -34,7 +38,13 @@ impl Capabilities {
     /// What this version answers to.
     #[must_use]
     pub fn own() -> Self {
-        Self(alloc::vec![Capability::QUEUE_COMMANDS, Capability::MOVES, Capability::DIRECT_REPLY_TO])
+        Self(alloc::vec![
+            Capability::QUEUE_COMMANDS,
+            Capability::MOVES,
+            Capability::DIRECT_REPLY_TO,
+            Capability::COPIES,
+            Capability::STAYING,
+        ])
     }
 
     /// These and one more.

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::{Boot, LaneSequence, Position, ShardAddress};
+use leveret_model::{Boot, LaneSequence, MessageState, Position, ShardAddress};
 
 use super::consumers::RemoteConsumer;
 
@@ -24,6 +24,28 @@ pub struct MovedLane {
     pub boot: Boot,
     /// The last publish that the old home appended.
     pub last: LaneSequence,
+}
+
+/// Messages at consecutive places that were copied ahead, with what has become of them until the freeze.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedRun {
+    /// The first place.
+    pub from: Position,
+    /// How many; one at least.
+    pub count: u32,
+    /// Whether somebody has them, or had them.
+    pub state: MessageState,
+    /// How often each came back, if they are under the queue's rules.
+    pub returns: Option<u32>,
+}
+
+/// Why a new home does not take what comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MoveRefused {
+    /// It does not follow what came before, so one of the two homes is wrong.
+    Unfit,
+    /// The new home's node has no memory for it.
+    NoMemory,
 }
 
 /// What is said of the move of one queue. "Old" and "new" are its homes.
@@ -51,4 +73,13 @@ pub enum MovePart {
     },
     /// New → old: all of it is here and stored.
     Taken,
+    /// Old → new: so many pieces of copies came before this.
+    Piece(u64),
+    /// New → old: all pieces up to this one are here and stored.
+    PieceTaken(u64),
+    /// New → old: the try is off.
+    Refused(MoveRefused),
+    /// Old → new, once the queue is frozen: these messages it has still. A copy that is in no list left the
+    /// queue meanwhile.
+    Listed(Vec<ListedRun>),
 }

@@ -109,6 +109,9 @@ pub const MOVES_AT_ONCE_MAX: usize = 16;
 pub const MOVE_ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// Time that a queue has to be handed over, once the other node has said yes. Then it serves where it was.
 pub const MOVE_WAIT: Duration = Duration::from_secs(60);
+/// Time that a queue may be copied before it freezes. It serves meanwhile, so this bounds a link that carries
+/// next to nothing, not a long queue.
+pub const COPY_WAIT: Duration = Duration::from_secs(600);
 /// How often a node that leaves looks for queues that it has still.
 pub const MOVES_LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Queues that could not be opened here that are remembered: their old homes ask again after a broken link.

@@ -118,6 +118,29 @@ pub const REPLAYED_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest pause inside a body, either way. Then the request ends.
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Head of a request, a PROXY header, a TLS handshake: each takes a client this long at most. Then its
+/// connection is closed.
+pub const CLIENT_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests that one HTTP/2 connection may have under way. More are refused by the protocol.
+pub const HTTP2_STREAMS_MAX: u32 = 100;
+/// A door that stops gives connections from its queue this long for their first byte.
+pub const DOOR_QUEUED_GRACE: Duration = Duration::from_millis(500);
+/// Time to live of a DNS record.
+pub const DNS_TTL: Duration = Duration::from_secs(1);
+/// A drain waits for this after the record's time to live: a resolver counts in whole seconds, and a proxy
+/// connects after it has looked up.
+pub const DNS_DRAIN_GRACE: Duration = Duration::from_secs(2);
+/// Records of one type in a DNS reply. The others follow in the next ones, by rotation.
+pub const DNS_ANSWERS_MAX: usize = 64;
+/// A reply by UDP, bytes (DNS flag day 2020: what passes unfragmented). A longer one is truncated, and asked
+/// for by TCP.
+pub const DNS_UDP_ANSWER_BYTES_MAX: u16 = 1_232;
+/// Replies that wait in a TCP connection, bytes.
+pub const DNS_TCP_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// A TCP connection without a question for this is closed.
+pub const DNS_TCP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Certificates' files are looked at each.
+pub const CERTIFICATES_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A client's connection without a complete request head for this is closed.
 pub const CLIENT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A tunnel without a byte for this is closed.
@@ -143,6 +166,11 @@ pub const DOOR_STOP_WAIT: Duration = Duration::from_secs(30);
 pub const DOOR_QUESTIONS_MAX: usize = 16;
 /// A driver compares another proxy with the table at least this often.
 pub const DRIVER_EVERY: Duration = Duration::from_secs(1);
+/// While an instance stops a driver looks for the end of the proxy's requests there this often.
+pub const DRIVER_STOPPING_EVERY: Duration = Duration::from_millis(20);
+/// After a graceful restart of Apache httpd a driver acknowledges no drain for this: the requests of the
+/// processes before it are in no counter any more.
+pub const HTTPD_RESTART_GRACE: Duration = Duration::from_secs(5);
 /// Time for one answer of another proxy. Then the driver says so and tries again.
 pub const DRIVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Answer of another proxy, bytes: some 10,000 servers. The rest is not read, and the answer is a damaged

@@ -23,6 +23,26 @@ pub const RESUBSCRIBE_PIECE_MAX: usize = 64;
 /// Bytes of a queue that moves that may wait at an outbox: the rest stays where it is until those are gone, so
 /// that a long queue is not held twice.
 pub const MOVE_BYTES_AHEAD: u64 = 2 * 1024 * 1024;
+/// Bytes of one piece of a queue that moves. Queues that move to one shard take turns by pieces, so that a
+/// short one waits for a piece of each other and not for the longest of them.
+pub const MOVE_PIECE_BYTES: u64 = 128 * 1024;
+/// Bytes of copies that may be on their way to one shard, of all queues that move there. A quarter of what may
+/// be unprocessed there, so that other records wait for the rest of a window at most, and enough for 1 GB/s
+/// at a round trip of 2 ms.
+pub const COPY_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+/// Messages of a queue that moves that may be left to send when it freezes. Above it another round copies them
+/// while the queue serves.
+pub const FREEZE_MESSAGES_MAX: u64 = 1_000;
+/// The same in bytes: some milliseconds of a link.
+pub const FREEZE_BYTES_MAX: u64 = 1024 * 1024;
+/// Rounds in which a queue is copied. Each copies what changed in the one before, so a queue whose changes are
+/// slower than the link is done after a few; one that is faster would never be, and freezes after these.
+pub const COPY_ROUNDS_MAX: u32 = 8;
+/// Messages of a frozen queue that one turn looks at, and that one record lists. What is copied takes no bytes
+/// any more but some time at both homes, in which neither does anything else.
+pub const LISTED_MESSAGES_MAX: u32 = 16_384;
+/// Runs of messages that one record lists.
+pub const LISTED_RUNS_MAX: usize = 512;
 /// Publishes of one lane that the home has not answered, messages. At the bound its publishers are not read.
 pub const LANE_MESSAGES_MAX: usize = 10_000;
 /// The same in bytes.

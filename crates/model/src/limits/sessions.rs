@@ -6,9 +6,9 @@ use core::time::Duration;
 
 /// Databases of a vhost (Redis: `databases 16`). A higher number is `-ERR DB index is out of range`.
 pub const SESSION_DATABASES: u8 = 16;
-/// Arguments of one command. More is `-ERR Protocol error: invalid multibulk length`, and the connection
-/// ends. (Redis: 1,048,576.)
-pub const RESP_ARGUMENTS_MAX: usize = 1_024;
+/// Arguments of one command: enough to set every attribute of a session and remove as many. More is `-ERR
+/// Protocol error: invalid multibulk length`, and the connection ends. (Redis: 1,048,576.)
+pub const RESP_ARGUMENTS_MAX: usize = 4_096;
 /// Arguments before the login (Redis 7.0: 10). More is `-ERR Protocol error: unauthenticated multibulk
 /// length`, and the end.
 pub const RESP_ARGUMENTS_MAX_BEFORE_LOGIN: usize = 10;
@@ -42,6 +42,15 @@ pub const RESP_CLIENT_NAME_BYTES_MAX: usize = 255;
 
 /// Longest key of a session, bytes. A command on a longer one is refused.
 pub const SESSION_KEY_BYTES_MAX: usize = 512;
+/// Attributes of one session. A command that would leave more is refused.
+pub const SESSION_ATTRIBUTES_MAX: usize = 1_024;
+/// Longest name of an attribute, bytes: its length is one byte in records.
+pub const SESSION_ATTRIBUTE_NAME_BYTES_MAX: usize = 255;
+/// Names of removed attributes that a session keeps, so that a removal is known to who asks for changes, and
+/// wins when two sides of a cut join. Past it the earliest removals are known by their version alone.
+pub const SESSION_REMOVED_MAX: usize = 1_024;
+/// Longest id of a commit or rename, bytes. A longer one is refused.
+pub const SESSION_COMMIT_ID_BYTES_MAX: usize = 128;
 /// Gone entries of a shard's buckets. At the bound the oldest that every member has goes, else the oldest.
 pub const SESSION_GONE_MAX: usize = 1_000_000;
 /// How long a gone entry waits for a member that does not acknowledge it. Past it the member has no say on
@@ -103,3 +112,15 @@ pub const SESSION_LIST_PAGE: usize = 2_000;
 pub const SESSION_ADMIN_WAIT: Duration = Duration::from_secs(8);
 /// Set in the part of a record whose bytes are a question between nodes about all keys, or its answer.
 pub const SESSION_QUESTION: u8 = 0x80;
+/// Sessions of a part that a leaving node gives away at once: each is at rest for a few ms meanwhile.
+pub const SESSION_MOVES_AT_ONCE: usize = 512;
+/// A session that was given away and did not arrive is given away again after this, perhaps to another node.
+pub const SESSION_MOVE_AGAIN: Duration = Duration::from_millis(500);
+/// A session that moved to where it is used stays there so long at least.
+pub const SESSION_MOVE_REST: Duration = Duration::from_secs(1);
+/// Sessions of a part that are remembered as just moved; beyond it none moves to where it is used.
+pub const SESSION_MOVES_NOTED_MAX: usize = 4_096;
+/// A leaving node looks so often whether something is at home with it still.
+pub const SESSION_LEAVE_LOOK: Duration = Duration::from_millis(20);
+/// What a leaving node has to hand its sessions over; what is here then stays, and is said.
+pub const SESSION_LEAVE_WITHIN: Duration = Duration::from_secs(10);

@@ -19,6 +19,25 @@ pub const ACCEPTS_PER_TURN_MAX: usize = 64;
 pub const LISTEN_BACKLOG: i32 = super::HANDSHAKES_MAX as i32;
 /// How long a stopping shard waits for its clients to take the close. Then their sockets are dropped.
 pub const STOP_GRACE: Duration = Duration::from_millis(500);
+/// Span over which the busy share of an event loop is counted, at least; at most twice that.
+pub const BUSY_SPAN: Duration = Duration::from_secs(5);
+/// Time between the ends of two clients of a node that leaves, at most: few clients need no whole
+/// `--leave-window`.
+pub const LEAVE_CLIENT_GAP_MAX: Duration = Duration::from_millis(20);
+/// Askers at the admin socket that may wait for the end of a leave, so that there is room for others. One more
+/// is refused.
+pub const LEAVE_WAITERS_MAX: usize = ADMIN_CONNECTIONS_MAX / 2;
+/// How often whoever waits for the end of a leave is told what is left.
+pub const LEAVE_TOLD_EVERY: Duration = Duration::from_millis(500);
+/// Time that a node that has left has to tell those who wait how it ended. Then its process ends.
+pub const LEAVE_TOLD_WAIT: Duration = Duration::from_secs(1);
+/// Time for the answer to who wants to take a leave back: its records and its listening sockets may have to go
+/// first.
+pub const CANCEL_LEAVE_WAIT: Duration = Duration::from_secs(8);
+/// Time that a node has to hand over what clients declared while they were closed. Few do.
+pub const LEAVE_REST_WITHIN: Duration = Duration::from_secs(10);
+/// Time that the first shard has to close the listening sockets. Then the leave goes on.
+pub const STOP_ACCEPTING_WAIT: Duration = Duration::from_secs(1);
 /// How often a connection that waits for memory and holds deliveries is read a little, for its acks make room.
 pub const TRICKLE_EVERY: Duration = Duration::from_millis(100);
 /// Bytes that it is read for then.

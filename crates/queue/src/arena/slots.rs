@@ -11,6 +11,8 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::CoarseTime;
+
 /// Slots of a page; a power of two.
 const PAGE_SLOTS: usize = 1_024;
 /// Pages that are not worth trimming.
@@ -34,6 +36,8 @@ pub(super) struct Slot {
     pub(super) address_bytes: u32,
     pub(super) chunks: u32,
     pub(super) refs: u32,
+    /// When it came, where the alignment leaves room anyway.
+    pub(super) came: CoarseTime,
 }
 
 const FREE: Slot = Slot {
@@ -44,6 +48,7 @@ const FREE: Slot = Slot {
     address_bytes: 0,
     chunks: NO_CHUNKS,
     refs: 0,
+    came: CoarseTime(0),
 };
 
 type Page = Box<[Slot; PAGE_SLOTS]>;

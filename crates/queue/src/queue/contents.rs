@@ -1,46 +1,62 @@
 //! What a queue holds, taken out and put in whole: how it moves to another home.
 //!
-//! A queue is read while it is frozen (nobody appends, settles or dispatches), and written into one that is new
-//! and that nobody uses yet. Read first: [`Queue::entries`], [`Queue::restore`].
+//! What it has is read by place: first the loose ones ([`Queue::loose_places`]), then those that were never
+//! delivered, in order ([`Queue::next_fresh`]). While the queue serves, that finds what can be copied ahead;
+//! while it is frozen (nobody appends, settles or dispatches) it finds everything, in the order in which
+//! [`Queue::restore`] writes it into a queue that is new and that nobody uses yet.
+//!
+//! Invariant: a place stands for the same message for as long as the queue lives, so a copy that was made of it
+//! at any time is good, and only its state has to be known anew.
 
 use alloc::vec::Vec;
 
-use leveret_model::{ConsumerKey, ConsumerTerms, Instant, MessageState, NodeId, Position, ShardAddress};
+use leveret_model::{
+    ConsumerKey, ConsumerTerms, Instant, MessageRule, MessageState, NodeId, Position, ShardAddress,
+};
 
 use super::entry::{Entry, OutOfPlace, QueueEntry};
+use super::ruled::Ruled;
 use super::{Queue, SubscribeRefused, Subscription, Unacked};
 
+const fn of(position: Position, entry: Entry, state: MessageState, rule: Option<MessageRule>) -> QueueEntry {
+    QueueEntry { position, message: entry.message, body_bytes: entry.body_bytes, state, rule }
+}
+
 impl Queue {
-    /// Every message, in the order in which [`Queue::restore`] takes them: those that were delivered before,
-    /// then those never delivered in their order, then the ready ones of a queue with rules.
+    /// Places of the messages that somebody holds or held, in order. They come first at the new home.
     #[must_use]
-    pub fn entries(&self, now: Instant) -> Vec<QueueEntry> {
-        let of = |position, entry: &Entry, state, rule| QueueEntry {
-            position,
-            message: entry.message,
-            body_bytes: entry.body_bytes,
-            state,
-            rule,
-        };
-        let ruled = self.ready.ruled();
-        let returned =
-            self.ready.returned().map(|(position, entry)| of(position, entry, MessageState::Returned, None));
-        let mut entries: Vec<QueueEntry> = returned.collect();
-        entries.extend(self.unacked.iter().map(|(&position, held)| {
-            let rule = ruled.and_then(|ruled| ruled.held_rule(position, now));
-            of(position, &held.entry, MessageState::Held(self.consumers.at(held.consumer).key), rule)
-        }));
+    pub fn loose_places(&self) -> Vec<Position> {
+        let ruled = self.ready.ruled().into_iter().flat_map(Ruled::returned_places);
+        let returned = self.ready.returned().map(|(position, _)| position);
+        let mut places: Vec<Position> = returned.chain(self.unacked.keys().copied()).chain(ruled).collect();
         // the table's order means nothing
-        entries.sort_unstable_by_key(|entry| entry.position);
-        let fresh = self.ready.all_fresh();
-        entries.extend(fresh.map(|(position, entry)| of(position, entry, MessageState::Fresh, None)));
-        entries.extend(ruled.into_iter().flat_map(|ruled| ruled.entries(now)).map(
-            |(position, entry, rule, redelivered)| {
-                let state = if redelivered { MessageState::Returned } else { MessageState::Fresh };
-                of(position, &entry, state, Some(rule))
-            },
-        ));
-        entries
+        places.sort_unstable();
+        places
+    }
+
+    /// A message that somebody holds or held; `None` if it is neither any more.
+    #[must_use]
+    pub fn loose_entry(&self, position: Position, now: Instant) -> Option<QueueEntry> {
+        if let Some(held) = self.unacked.get(&position) {
+            let rule = self.ready.ruled().and_then(|ruled| ruled.held_rule(position, now));
+            let state = MessageState::Held(self.consumers.at(held.consumer).key);
+            return Some(of(position, held.entry, state, rule));
+        }
+        if let Some(entry) = self.ready.returned_at(position) {
+            return Some(of(position, entry, MessageState::Returned, None));
+        }
+        let (entry, rule) = self.ready.ruled()?.returned_at(position, now)?;
+        Some(of(position, entry, MessageState::Returned, Some(rule)))
+    }
+
+    /// The first message from that place on that was never delivered. hot while a queue moves.
+    #[must_use]
+    pub fn next_fresh(&self, from: Position, now: Instant) -> Option<QueueEntry> {
+        if let Some((position, entry)) = self.ready.fresh_from(from) {
+            return Some(of(position, entry, MessageState::Fresh, None));
+        }
+        let (position, entry, rule) = self.ready.ruled()?.fresh_from(from, now)?;
+        Some(of(position, entry, MessageState::Fresh, Some(rule)))
     }
 
     /// From which place on its messages are under rules, if any are.
@@ -84,7 +100,8 @@ impl Queue {
         self.served_shards().iter().any(|shard| shard.node == node)
     }
 
-    /// Takes over a message of the queue's old home, and its reference, in the order of [`Queue::entries`].
+    /// Takes over a message of the queue's old home, and its reference: the loose ones first, then the
+    /// fresh ones by place.
     ///
     /// # Errors
     /// [`OutOfPlace`]: a place comes twice, or the fresh ones have a gap. The reference stays the caller's.
@@ -135,6 +152,13 @@ impl Queue {
     /// Every ready message counts as delivered before: another home had them, and may have given them out.
     pub fn return_all(&mut self) {
         self.ready.return_all();
+    }
+
+    /// Consumers of this shard are offered messages again: whoever had room meanwhile could not say so.
+    pub fn wake_here(&mut self, own: ShardAddress) {
+        for key in self.consumers.subscribed_where(|key| key.at == own) {
+            self.wake(&key);
+        }
     }
 
     /// Consumers of other shards take nothing until their shards name them ([`Queue::reconcile`]).

@@ -178,6 +178,12 @@ impl Ready {
         self.bug.requeued(position, &mut self.returned, &mut self.fresh);
     }
 
+    /// The oldest of each row: one that came back is older than those that never left.
+    pub(super) fn heads(&self) -> impl Iterator<Item = Entry> + '_ {
+        let plain = self.first().map(|(_, entry, _)| entry);
+        plain.into_iter().chain(self.ruled().into_iter().flat_map(Ruled::heads))
+    }
+
     /// Those that came back, in order.
     pub(super) fn returned(&self) -> impl Iterator<Item = (Position, &Entry)> {
         self.returned.iter().map(|(position, entry)| (*position, entry))
@@ -187,9 +193,16 @@ impl Ready {
         self.returned.contains_key(&position)
     }
 
-    /// Those never delivered, in order.
-    pub(super) fn all_fresh(&self) -> impl Iterator<Item = (Position, &Entry)> {
-        (self.first_fresh().0..).map(Position).zip(&self.fresh)
+    /// One that came back.
+    pub(super) fn returned_at(&self, position: Position) -> Option<Entry> {
+        self.returned.get(&position).copied()
+    }
+
+    /// The first from that place on that was never delivered.
+    pub(super) fn fresh_from(&self, from: Position) -> Option<(Position, Entry)> {
+        let position = from.max(self.first_fresh());
+        let at = position.0 - self.first_fresh().0;
+        self.fresh.get(usize::try_from(at).ok()?).map(|entry| (position, *entry))
     }
 
     pub(super) fn fresh_is_empty(&self) -> bool {

@@ -199,6 +199,11 @@ impl Ruled {
         self.levels[self.highest()?].first()
     }
 
+    /// The oldest of each level.
+    pub(super) fn heads(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.levels.iter().filter_map(|level| level.first().map(|item| item.entry))
+    }
+
     /// Takes what [`Ruled::first`] shows, which is delivered: the consumer is to settle it if it is `held`.
     pub(super) fn take_first(&mut self, held: bool) -> Option<Item> {
         let item = self.pop(self.highest()?)?;
@@ -257,12 +262,25 @@ impl Ruled {
         (self.from, Position(self.next))
     }
 
-    /// Every ready message, level by level: those that came back, then the others in their order.
-    pub(super) fn entries(&self, now: Instant) -> impl Iterator<Item = (Position, Entry, MessageRule, bool)> {
-        self.levels.iter().flat_map(move |level| {
-            let items = level.returned.values().chain(&level.fresh);
-            items.map(move |item| (item.position, item.entry, item.kept.rule(now), item.redelivered))
-        })
+    /// Those that came back.
+    pub(super) fn returned_places(&self) -> impl Iterator<Item = Position> {
+        self.levels.iter().flat_map(|level| level.returned.keys().copied())
+    }
+
+    /// One that came back.
+    pub(super) fn returned_at(&self, position: Position, now: Instant) -> Option<(Entry, MessageRule)> {
+        let item = self.levels.iter().find_map(|level| level.returned.get(&position))?;
+        Some((item.entry, item.kept.rule(now)))
+    }
+
+    /// The first from that place on that was never delivered, whatever its level.
+    pub(super) fn fresh_from(&self, from: Position, now: Instant) -> Option<(Position, Entry, MessageRule)> {
+        let first = |level: &Level| {
+            let at = level.fresh.partition_point(|item| item.position < from);
+            level.fresh.get(at).copied()
+        };
+        let item = self.levels.iter().filter_map(first).min_by_key(|item| item.position)?;
+        Some((item.position, item.entry, item.kept.rule(now)))
     }
 
     /// How often a ready message came back.

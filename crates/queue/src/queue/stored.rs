@@ -1,6 +1,7 @@
 //! What a durable queue says to the store of its messages, and how they come back from it after a restart.
 
 use alloc::vec::Vec;
+use core::iter;
 use core::time::Duration;
 
 use leveret_model::{Instant, MessageRule, MessageState, Position, Terms};
@@ -41,11 +42,17 @@ impl Queue {
         self.ready.ruled().map_or(0, |ruled| ruled.returns_of(position))
     }
 
+    /// Every message: those that somebody holds or held, then those that were never delivered, by place.
+    pub fn entries(&self, now: Instant) -> impl Iterator<Item = QueueEntry> + '_ {
+        let loose = self.loose_places().into_iter().filter_map(move |place| self.loose_entry(place, now));
+        let behind = move |entry: &QueueEntry| self.next_fresh(Position(entry.position.0 + 1), now);
+        loose.chain(iter::successors(self.next_fresh(Position(0), now), behind))
+    }
+
     /// The ready messages with their places, in no order that means anything.
     #[must_use]
     pub fn ready_places(&self, now: Instant) -> Vec<(Position, MessageRef)> {
-        let ready = self.entries(now).into_iter();
-        let ready = ready.filter(|entry| !matches!(entry.state, MessageState::Held(_)));
+        let ready = self.entries(now).filter(|entry| !matches!(entry.state, MessageState::Held(_)));
         ready.map(|entry| (entry.position, entry.message)).collect()
     }
 

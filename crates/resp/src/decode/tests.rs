@@ -46,7 +46,7 @@ fn a_command_that_comes_byte_by_byte_is_the_same() {
 fn garbage_is_named_as_redis_names_it() {
     for (bytes, text) in [
         (&b"*x\r\n"[..], "Protocol error: invalid multibulk length"),
-        (b"*1025\r\n", "Protocol error: invalid multibulk length"),
+        (b"*4097\r\n", "Protocol error: invalid multibulk length"),
         (b"*1\r\n:3\r\n", "Protocol error: expected '$', got ':'"),
         (b"*1\r\n$-1\r\n", "Protocol error: invalid bulk length"),
         (b"*1\r\n$16777217\r\n", "Protocol error: invalid bulk length"),

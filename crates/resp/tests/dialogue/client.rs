@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 use leveret_model::session::{Answer, Database, KeptAnswer, KeyCommand};
-use leveret_resp::host::{Figures, Host, Ticket, Walk};
+use leveret_resp::host::{Figures, Host, Rename, Ticket, Walk};
 use leveret_resp::{Config, Connection, Right, State};
 
 /// The wall clock of every dialogue, ms since 1970.
@@ -69,6 +69,12 @@ impl Host for Script {
     ) -> Option<Answer<'_>> {
         let key = String::from_utf8_lossy(key).into_owned();
         self.note(ticket, format!("{} {key} block of {}", database.number(), commands.len()))
+    }
+
+    fn rename(&mut self, ticket: Ticket, _: Database, rename: &Rename<'_>) {
+        let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        self.log.push(format!("rename {} {} {:?}", shown(rename.old), shown(rename.new), rename.form));
+        self.asked.push_back(ticket);
     }
 
     fn walk(&mut self, ticket: Ticket, _: Database, walk: &Walk<'_>) {

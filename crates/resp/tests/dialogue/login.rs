@@ -60,3 +60,14 @@ fn a_right_that_is_missing_is_named_with_its_command() {
         "-NOPERM this user has no permissions to run the 'scan' command\r\n"
     );
 }
+
+#[test]
+fn a_load_that_touches_needs_the_right_to_write() {
+    let mut dialogue = Dialogue::new(true);
+    dialogue.host.forbidden.push(Right::Write);
+    assert_eq!(
+        dialogue.send("SESSION.LOAD k TOUCH 1000\r\n"),
+        "-NOPERM this user has no permissions to run the 'session.load' command\r\n"
+    );
+    assert_eq!(dialogue.host.log, Vec::<String>::new(), "nothing was loaded");
+}

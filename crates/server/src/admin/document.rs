@@ -14,6 +14,7 @@ use leveret_model::{Instant, NodeId, QueueId};
 use leveret_shard::{Pressure, QueueCounts, ShardReport, Traffic};
 use serde_json::{Value, json};
 
+use super::load::Load;
 use super::settings_json::of_queue;
 use super::{NodeState, Overview};
 use crate::clock;
@@ -38,7 +39,7 @@ pub(crate) struct NodeFacts {
 
 pub(super) fn of(
     facts: &NodeFacts,
-    memory: &NodeMemory,
+    (memory, load): (&NodeMemory, Load),
     reports: &[ShardReport],
     overview: &Overview,
     registries: &[RegistryStatus],
@@ -60,6 +61,7 @@ pub(super) fn of(
         "nodes": nodes(facts, &overview.nodes, clock::now()),
         "queues": queues(facts, reports, overview),
         "connections": connections(reports),
+        "load": load.to_json(),
         "memory": { "used": memory.used(), "limit": memory.limit() },
         "messages": {
             "routed": sum(|traffic| traffic.published_here + traffic.published_away),
@@ -156,7 +158,8 @@ pub(super) fn queues(facts: &NodeFacts, reports: &[ShardReport], overview: &Over
         json!({
             "name": queue.name.as_str(), "vhost": queue.vhost.as_str(), "home": whole(queue.home.node),
             "shard": queue.home.shard.0, "ready": queue.ready, "unacked": queue.unacked,
-            "consumers": queue.consumers, "durable": queue.durable, "away": false,
+            "consumers": queue.consumers, "durable": queue.durable, "away": false, "bytes": queue.bytes,
+            "oldest_ready_ms": queue.oldest_ready.map(|age| age.as_millis() as u64),
             "policy": policy, "effective_policy_definition": effective,
             "counts": counts(&queue.counts),
         })

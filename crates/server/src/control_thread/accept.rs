@@ -1,12 +1,17 @@
 //! Sockets that come: other nodes at the cluster port. Clients are for a shard, once the node is ready.
 
 use std::io;
+use std::sync::Arc;
 
+use crossbeam_channel::bounded;
 use leveret_model::{Instant, limits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tracing::{info, warn};
 
 use super::ControlThread;
 use crate::accept::{self, ACCEPTOR, Listening};
+use crate::client_ports::SessionPort;
+use crate::session_image::USED_FILE;
 use crate::session_sockets::ToSessions;
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
@@ -68,13 +73,30 @@ impl ControlThread {
             listeners.push(Listening::new(port)?);
         }
         self.shards[usize::from(ACCEPTOR.0)].send(ToShardThread::Listeners(listeners));
-        if let Some((socket, address)) = self.session_socket.take() {
+        if let Some(SessionPort { socket, address, image }) = self.session_port.take() {
             let (what, flag) = ("session", "--session-listen");
             let wrong = |error| StartError::Listen { what, address, flag, error };
             let listener = accept::listen(socket).map_err(wrong)?;
+            if let Some(image) = image {
+                self.give_image(&image);
+            }
             self.shards[usize::from(ACCEPTOR.0)]
                 .send(ToShardThread::Sessions(ToSessions::Listener(listener)));
         }
         Ok(())
+    }
+
+    /// Shards take the sessions of an earlier start, unless other nodes have sessions.
+    fn give_image(&self, image: &Arc<[u8]>) {
+        if !self.peers().is_empty() {
+            return warn!("{USED_FILE} is set aside: other nodes are there, and their sessions count");
+        }
+        let (to, told) = bounded(self.shards.len());
+        for shard in &self.shards {
+            let (image, to) = (Arc::clone(image), to.clone());
+            shard.send(ToShardThread::Sessions(ToSessions::TakeImage { image, to }));
+        }
+        drop(to);
+        info!(sessions = told.iter().sum::<usize>(), "sessions of the last stop are here again");
     }
 }

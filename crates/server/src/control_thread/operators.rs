@@ -25,6 +25,17 @@ impl Operators {
         request
     }
 
+    /// The leave is over. A node that stays does not leave any more.
+    pub(super) fn tell_left(&mut self, left: Left) {
+        let to = match left {
+            Left::TakenBack { .. } => self.left.take(),
+            Left::Empty | Left::Alone { .. } | Left::Late { .. } => self.left.clone(),
+        };
+        if let Some(to) = to {
+            let _ = to.try_send(left);
+        }
+    }
+
     pub(super) fn answer(&mut self, request: RequestId, reply: Reply) {
         if let Some(to) = self.waiting.remove(&request) {
             // nobody listens any more if it took too long

@@ -1,4 +1,4 @@
-//! What the admin socket is told of the cluster.
+//! What the thread tells the admin socket of the node.
 
 use leveret_model::{QueueId, limits};
 

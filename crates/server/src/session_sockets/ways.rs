@@ -1,11 +1,12 @@
 //! What the sockets of RESP clients are given by their thread, and what they want of it.
 
 use std::io;
+use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 use leveret_model::session::KeptAnswer;
 use leveret_model::{Instant, ShardId};
-use leveret_sessions::{Bucket, HeldSession};
+use leveret_sessions::{Bucket, Handover, HeldSession};
 use leveret_shard::{Caller, SessionMail, SessionTarget, Shard};
 use mio::Registry;
 use mio::net::{TcpListener, TcpStream};
@@ -23,6 +24,16 @@ pub(crate) enum ToSessions {
     Mail(SessionMail),
     /// Tell the admin socket of the sessions of a bucket.
     Held { bucket: Bucket, to: Sender<Vec<HeldSession>> },
+    /// This node leaves: hand over what is at home here, and say when that is over.
+    Leave { to: Sender<Handover> },
+    /// It stays after all: nothing more is handed over.
+    Stay,
+    /// As [`Self::Leave`]; before it clients are ended between two commands.
+    EndClients { to: Sender<Handover> },
+    /// Give what is here for the image of the last node, with the number of its records.
+    Image { to: Sender<(Vec<u8>, u64)> },
+    /// Take what this shard keeps of an image, which was looked at before; say how many sessions that were.
+    TakeImage { image: Arc<[u8]>, to: Sender<usize> },
     /// End a session for the admin socket.
     Kill { target: SessionTarget, to: Sender<KeptAnswer> },
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use leveret_model::{ConnectionKey, Instant, ShardId};
+use leveret_sessions::Image;
 use leveret_shard::{Effects, SESSION_SLOTS};
 
 use super::{ShardThread, ToShardThread, Ways};
@@ -42,6 +43,28 @@ impl ShardThread {
                 self.with_sessions(now, |sessions, carrier, _| sessions.take_client(carrier, stream, caller));
             }
             ToSessions::Mail(mail) => self.shard.on_session_mail(mail),
+            ToSessions::Leave { to } => {
+                self.shard.leave_sessions();
+                self.sessions.on_leave(to);
+            }
+            ToSessions::Stay => {
+                self.shard.stay_sessions();
+                self.sessions.on_stay();
+            }
+            ToSessions::EndClients { to } => {
+                self.sessions.stop(self.poll.registry());
+                self.sessions.on_leave(to);
+            }
+            ToSessions::Image { to } => {
+                let mut records = Vec::new();
+                let count = self.shard.append_session_image(&mut records);
+                let _ = to.try_send((records, count));
+            }
+            ToSessions::TakeImage { image, to } => {
+                let image = Image::read(&image).expect("it was read before");
+                let taken = self.shard.take_session_image(&image).expect("it was read before");
+                let _ = to.try_send(taken);
+            }
             ToSessions::Held { bucket, to } => {
                 // nobody listens any more if it took too long
                 let _ = to.try_send(self.shard.held_sessions(bucket));

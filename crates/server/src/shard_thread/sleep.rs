@@ -6,11 +6,10 @@ use std::time::Duration;
 use leveret_model::Instant;
 
 use super::ShardThread;
-use crate::clock;
 
 impl ShardThread {
     /// Until something is due, if nothing comes before; `None` for ever.
-    pub(super) fn timeout(&self, more: bool) -> Option<Duration> {
+    pub(super) fn timeout(&self, more: bool, now: Instant) -> Option<Duration> {
         if more
             || !self.to_read.is_empty()
             || self.links.has_unread()
@@ -24,12 +23,10 @@ impl ShardThread {
         if let Some(acceptor) = &self.acceptor {
             deadline = deadline.min(acceptor.watch_at);
         }
-        if let Some(end) = self.stopping {
-            deadline = deadline.min(end);
-        }
+        deadline = deadline.min(self.stopping.next_deadline());
         if let Some(Reverse((at, _))) = self.trickling.peek() {
             deadline = deadline.min(*at);
         }
-        (deadline < Instant::FAR).then(|| deadline.since(clock::now()))
+        (deadline < Instant::FAR).then(|| deadline.since(now))
     }
 }

@@ -45,7 +45,10 @@ impl Table {
     pub(super) fn refuse(&mut self, key: &RowKey, user: &str, why: String, effects: &mut Vec<TableEffect>) {
         // At the bound nothing more is said: who has so many users is not helped by the thousandth line.
         let room = self.refused_users.len() < INSTANCES_PER_USER_MAX;
-        if room && self.refused_users.insert(user.into(), ()).is_none() {
+        if let Some((_, still)) = self.refused_users.get_mut(user).filter(|(refused, _)| refused == key) {
+            *still = Some(why);
+        } else if room && !self.refused_users.contains_key(user) {
+            self.refused_users.insert(user.into(), (key.clone(), Some(why.clone())));
             effects.push(TableEffect::Note(TableNote::Refused(key.clone(), why)));
         }
     }

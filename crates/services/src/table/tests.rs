@@ -267,6 +267,31 @@ fn one_user_cannot_fill_the_table() {
 }
 
 #[test]
+fn a_refusal_is_shown_until_its_instance_is_taken() {
+    let mut door = Door::new();
+    let mut far = announced("a", 1, 1, State::Ready);
+    far.address = Some(([8, 8, 8, 8], 80).into());
+    door.hears_this(far);
+    let shown = |door: &Door| door.table.refusals().map(|(_, key, _)| key.clone()).collect::<Vec<_>>();
+    assert_eq!(shown(&door), [key("a")]);
+    door.hears("a", 1, 2, State::Ready);
+    assert!(shown(&door).is_empty());
+}
+
+#[test]
+fn a_full_instance_says_why_it_gets_nothing() {
+    let mut door = Door::new();
+    let mut small = announced("a", 1, 1, State::Ready);
+    small.terms.max_inflight = 1;
+    door.hears_this(small);
+    let why = |door: &Door| door.table.rows().next().and_then(|(_, row)| row.why_not());
+    assert_eq!(why(&door), None);
+    let slot = door.table.rows().next().map(|(_, row)| row.slot().clone()).expect("a row");
+    assert!(slot.enter(false, 1));
+    assert_eq!(why(&door), Some(WhyNot::Full));
+}
+
+#[test]
 fn a_service_without_instances_keeps_its_claims_for_a_while() {
     let mut door = Door::new();
     door.hears("a", 1, 1, State::Ready);

@@ -29,6 +29,8 @@ pub enum WhyNot {
     Suspect,
     /// It is silent and its address is being asked (T3).
     Silent,
+    /// It has as many requests as it takes at a time; others wait.
+    Full,
 }
 
 impl fmt::Display for WhyNot {
@@ -38,6 +40,7 @@ impl fmt::Display for WhyNot {
             Self::Worker => f.write_str("a worker has no port"),
             Self::Suspect => f.write_str("it does not answer"),
             Self::Silent => f.write_str("it is silent, its address is asked"),
+            Self::Full => f.write_str("it has as many requests as it takes"),
         }
     }
 }
@@ -74,13 +77,25 @@ impl Row {
             _ if self.announcement.kind == Kind::Worker => Some(WhyNot::Worker),
             State::Ready if self.slot.is_suspect() => Some(WhyNot::Suspect),
             State::Ready if self.freshness == Freshness::Asked => Some(WhyNot::Silent),
+            State::Ready if self.is_full() => Some(WhyNot::Full),
             State::Ready => None,
             state => Some(WhyNot::State(state)),
         }
     }
+
+    fn is_full(&self) -> bool {
+        let most = self.announcement.terms.max_inflight;
+        most != 0 && self.slot.inflight() >= most
+    }
 }
 
 impl Table {
+    /// Announcements that are refused now: of each user the first one, and why.
+    pub fn refusals(&self) -> impl Iterator<Item = (&str, &RowKey, &str)> {
+        let still = self.refused_users.iter();
+        still.filter_map(|(user, (key, why))| Some((user.as_str(), key, why.as_deref()?)))
+    }
+
     /// Every row, in the order of names.
     pub fn rows(&self) -> impl Iterator<Item = (&RowKey, &Row)> {
         self.rows.iter()

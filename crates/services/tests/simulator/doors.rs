@@ -259,7 +259,7 @@ impl World {
         let tried = |candidate: &leveret_services::Candidate| request.tried.contains(&candidate.boot);
         let tried: Vec<usize> =
             (0..view.candidates.len()).filter(|at| tried(&view.candidates[*at])).collect();
-        let wanted = Wanted { session: None, tried: &tried, now };
+        let wanted = Wanted { session: None, by_name: false, tried: &tried, now };
         match view.choose(&wanted, &mut door.rng) {
             Choice::Candidate { at: candidate, .. } => {
                 let candidate = view.candidates[candidate].clone();

@@ -3,8 +3,12 @@ use leveret_model::Instant;
 
 const CLOCK: Clock = Clock { now: Instant::from_nanos(5_000_000_000), unix_origin_ms: 1_000_000 };
 
+fn there(deadline: Deadline) -> Found<'static> {
+    Found::Alive { content: Content::String(b"old"), deadline, id: StateId::default() }
+}
+
 fn alive(left: i64) -> Found<'static> {
-    Found::Alive { value: b"old", deadline: Deadline::from_left(CLOCK.ms(), left) }
+    there(Deadline::from_left(CLOCK.ms(), left))
 }
 
 fn draft(rule: Rule, found: Found<'static>) -> Draft<'static, 'static> {
@@ -34,10 +38,11 @@ fn equal_bytes_with_a_deadline_that_grows_are_a_touch() {
     let touch = one(alive(1_000), &plain(b"old", Expiry::In(2_000)));
     assert_eq!(touch, (KeptAnswer::Ok, Verdict::Touch(deadline(2_000))));
     let shrunk = one(alive(1_000), &plain(b"old", Expiry::In(500)));
-    let commit = Verdict::Commit { value: Some(&b"old"[..]), deadline: deadline(500) };
+    let commit = Verdict::Commit { content: Some(NewContent::String(&b"old"[..])), deadline: deadline(500) };
     assert_eq!(shrunk, (KeptAnswer::Ok, commit));
     assert_eq!(one(alive(-1), &plain(b"old", Expiry::Unsaid)).1, Verdict::Nothing);
-    let changed = Verdict::Commit { value: Some(&b"new"[..]), deadline: Deadline::NEVER };
+    let changed =
+        Verdict::Commit { content: Some(NewContent::String(&b"new"[..])), deadline: Deadline::NEVER };
     assert_eq!(one(alive(1_000), &plain(b"new", Expiry::Unsaid)).1, changed);
 }
 
@@ -79,7 +84,7 @@ fn on_a_gone_key_late_writes_are_answered_as_if_they_had_come_before() {
 #[test]
 fn who_may_begin_a_new_life_does() {
     let gone = Found::Gone { may_begin: true };
-    let birth = Verdict::Birth { value: b"x", deadline: Deadline::NEVER };
+    let birth = Verdict::Birth { content: NewContent::String(b"x"), deadline: Deadline::NEVER };
     assert_eq!(one(gone, &plain(b"x", Expiry::Unsaid)), (KeptAnswer::Ok, birth));
 }
 
@@ -89,7 +94,7 @@ fn a_block_is_one_commit_or_one_birth() {
     block.take(&plain(b"a", Expiry::Keep));
     block.take(&KeyCommand::Persist);
     assert_eq!(block.take(&KeyCommand::Get), KeptAnswer::Bytes(b"a"[..].into()));
-    let commit = Verdict::Commit { value: Some(&b"a"[..]), deadline: Deadline::NEVER };
+    let commit = Verdict::Commit { content: Some(NewContent::String(&b"a"[..])), deadline: Deadline::NEVER };
     assert_eq!(block.verdict(), commit);
 
     let mut block = draft(Rule::Stays, alive(1_000));
@@ -100,7 +105,10 @@ fn a_block_is_one_commit_or_one_birth() {
     let mut block = draft(Rule::Free, alive(1_000));
     block.take(&KeyCommand::Destroy);
     block.take(&plain(b"a", Expiry::Unsaid));
-    assert_eq!(block.verdict(), Verdict::Birth { value: b"a", deadline: Deadline::NEVER });
+    assert_eq!(
+        block.verdict(),
+        Verdict::Birth { content: NewContent::String(b"a"), deadline: Deadline::NEVER }
+    );
 }
 
 #[test]
@@ -119,9 +127,9 @@ fn conditions_of_expire_are_those_of_redis() {
 
 #[test]
 fn what_is_over_is_missing_and_what_is_too_large_is_refused() {
-    let over = Found::Alive { value: b"old", deadline: Deadline::after(Ms(0), 4_999) };
+    let over = there(Deadline::after(Ms(0), 4_999));
     assert_eq!(one(over, &KeyCommand::Get).0, KeptAnswer::Nil);
-    let birth = Verdict::Birth { value: b"x", deadline: Deadline::NEVER };
+    let birth = Verdict::Birth { content: NewContent::String(b"x"), deadline: Deadline::NEVER };
     assert_eq!(one(over, &plain(b"x", Expiry::Unsaid)).1, birth);
     let large = plain(&[0; 101], Expiry::Unsaid);
     let refused = KeptAnswer::Refused(SessionRefusal::TooLarge);

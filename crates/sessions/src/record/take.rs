@@ -7,7 +7,7 @@ use crate::fields::{Damage, Take};
 use crate::hid::Bucket;
 use crate::list::{Flags, Row};
 use crate::record::{ClaimKind, Ended, Forwarded, Loaded, Record, Winner, WriteId, kind};
-use crate::stamp::Epoch;
+use crate::stamp::{Epoch, Version};
 
 fn take_row(take: &mut Take<'_>) -> Result<Row, Damage> {
     Ok(Row {
@@ -41,11 +41,16 @@ fn take_fields<'a>(kind: u8, take: &mut Take<'a>) -> Result<Option<Record<'a>>, 
         kind::LEFT => Record::Left { hid: take.hid()?, life: take.stamp()? },
         kind::GONE => Record::Gone(take_ended(take)?),
         kind::HAVE_GONE => Record::HaveGone { hid: take.hid()?, life: take.stamp()? },
+        kind::RENAMED => {
+            let (hid, life) = (take.hid()?, take.stamp()?);
+            Record::Renamed { hid, life, to: take.short()?, id: take.short()? }
+        }
         kind::COPY => {
             let (copy, writes) = (CopyOf::take(take)?, take.long()?);
             Record::Copy { copy, writes, keeps: take.u8()? != 0, epoch: Epoch(take.u32()?) }
         }
         kind::COPIED => Record::Copied { hid: take.hid()?, id: take.state()? },
+        kind::LACKS => Record::Lacks { hid: take.hid()? },
         kind::TOUCHED => Record::Touched { hid: take.hid()?, life: take.stamp()?, left: take.i64()? },
         kind::RETIRE => Record::Retire,
         kind::RETIRED => Record::Retired,
@@ -85,9 +90,15 @@ fn take_claim<'a>(kind: u8, take: &mut Take<'a>) -> Result<Option<Record<'a>>, D
     Ok(Some(match kind {
         kind::CLAIM => {
             let (hid, life, epoch) = (take.hid()?, take.stamp()?, Epoch(take.u32()?));
-            let kind = if take.u8()? == 0 { ClaimKind::Birth } else { ClaimKind::Takeover };
+            let kind = match take.u8()? {
+                0 => ClaimKind::Birth,
+                1 => ClaimKind::Takeover,
+                2 => ClaimKind::Move,
+                _ => return Err(Damage::Value("kind of a claim")),
+            };
             let (flags, has_state) = (Flags::from_byte(take.u8()?), take.u8()? != 0);
-            Record::Claim { kind, hid, life, epoch, flags, has_state }
+            let state = if has_state { Some((Epoch(take.u32()?), Version(take.u64()?))) } else { None };
+            Record::Claim { kind, hid, life, epoch, flags, state }
         }
         kind::VOTE => {
             let (hid, life, epoch) = (take.hid()?, take.stamp()?, Epoch(take.u32()?));
@@ -106,6 +117,9 @@ fn take_claim<'a>(kind: u8, take: &mut Take<'a>) -> Result<Option<Record<'a>>, D
         kind::ORPHAN => {
             Record::Orphan { row: take_row(take)?, copy: CopyOf::take(take)?, writes: take.long()? }
         }
+        kind::GIVE => Record::Give { hid: take.hid()?, life: take.stamp()?, epoch: Epoch(take.u32()?) },
+        kind::COPIES_ASK => Record::CopiesAsk { number: take.u64()? },
+        kind::COPIES_DONE => Record::CopiesDone { number: take.u64()? },
         _ => return Ok(None),
     }))
 }

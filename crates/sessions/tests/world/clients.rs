@@ -57,6 +57,8 @@ pub(crate) struct Clients {
     /// Keys in use: a key that was destroyed is replaced by a new one.
     keys: Vec<u32>,
     next_key: u32,
+    /// A browser follows the answer to a write to another node at once.
+    follow: Vec<u32>,
 }
 
 impl Clients {
@@ -67,6 +69,7 @@ impl Clients {
             open: BTreeMap::new(),
             keys: (0..6).collect(),
             next_key: 6,
+            follow: Vec::new(),
         }
     }
 
@@ -83,18 +86,20 @@ impl Clients {
     }
 
     pub(crate) fn ask(&mut self, nodes: &mut Nodes) {
-        if self.random.below(6) > 0 {
+        let follow = self.follow.pop();
+        if follow.is_none() && self.random.below(6) > 0 {
             return;
         }
         let at = self.random.below(NODES as u64) as usize;
-        if !nodes.runs(at) {
+        if !nodes.accepts(at) {
             return;
         }
         let slot = self.random.below(self.keys.len() as u64) as usize;
-        let key = self.keys[slot];
+        let key = follow.unwrap_or(self.keys[slot]);
         let number = self.record.len() as u64;
         let text = number.to_string();
         let op = match self.random.below(40) {
+            _ if follow.is_some() => Op::Get,
             0..=21 => Op::Get,
             22..=31 => Op::Set,
             32..=35 => Op::SetNx,
@@ -153,6 +158,9 @@ impl Clients {
             entry.alone |= nodes.is_cut(entry.node);
             if let (Op::Get, KeptAnswer::Bytes(bytes)) = (entry.op, &answer) {
                 entry.value = core::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+            }
+            if matches!(entry.op, Op::Set | Op::SetNx) && self.random.below(3) == 0 {
+                self.follow.push(entry.key);
             }
             entry.answer = Some(answer);
         }

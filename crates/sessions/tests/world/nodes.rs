@@ -1,11 +1,14 @@
 //! Nodes, links and faults, by a clock of their own.
 
+mod leaves;
+mod membership;
+
 use std::collections::VecDeque;
 
 use leveret_model::session::{KeptAnswer, KeyCommand};
 use leveret_model::{Boot, Instant, NodeId, Seed, ShardId, SplitMix};
 use leveret_sessions::{
-    Asker, Clock, Config, Effects, Home, Member, MemberState, Place, Request, Rules, Sessions,
+    Asker, Clock, Config, Effects, Home, Member, Place, Planted, Request, Rules, Sessions,
 };
 
 pub(crate) const NODES: usize = 3;
@@ -26,6 +29,8 @@ pub(crate) enum What {
     Kill,
     Restart,
     Break,
+    /// It hands over what it has, stops, and comes back later as another start.
+    Leave,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +42,12 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn draw(random: &mut SplitMix) -> Self {
-        let what = match random.below(5) {
+        let what = match random.below(7) {
             0 => What::Cut,
             1 => What::Pause,
             2 => What::Kill,
             3 => What::Restart,
+            4 | 5 => What::Leave,
             _ => What::Break,
         };
         let lasts_ms = 100 + random.below(4_000);
@@ -63,6 +69,16 @@ struct Node {
     ran: u64,
 }
 
+/// How far a node that leaves is with its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    /// They are served.
+    Open,
+    /// What they asked is answered, and no more.
+    Asked,
+    Closed,
+}
+
 /// On its way: when it arrives, and the boots between which it was sent.
 type Parcel = (u64, u64, u64, Vec<u8>);
 
@@ -76,6 +92,11 @@ pub(crate) struct Nodes {
     /// Answers with the node that gave them.
     pub(crate) answers: Vec<(usize, u64, Asker, KeptAnswer)>,
     pub(crate) log: Vec<String>,
+    /// Of each leave that came to its end: what it took, ms, and the rows that still name the node as home.
+    pub(crate) left: Vec<(u64, usize)>,
+    leave_began: u64,
+    closing: Closing,
+    bug: Option<Planted>,
 }
 
 fn home(node: usize, boot: u64) -> Home {
@@ -83,7 +104,7 @@ fn home(node: usize, boot: u64) -> Home {
 }
 
 impl Nodes {
-    pub(crate) fn new(seed: Seed) -> Self {
+    pub(crate) fn new(seed: Seed, bug: Option<Planted>) -> Self {
         let links = (0..NODES * NODES).map(|_| VecDeque::new()).collect();
         let mut nodes = Self {
             now: 10_000,
@@ -94,6 +115,10 @@ impl Nodes {
             seed,
             answers: Vec::new(),
             log: Vec::new(),
+            left: Vec::new(),
+            leave_began: 0,
+            closing: Closing::Open,
+            bug,
         };
         for at in 0..NODES {
             nodes.nodes.push(Node {
@@ -142,6 +167,9 @@ impl Nodes {
             seed: self.seed,
         };
         let mut sessions = Sessions::new(config);
+        if let Some(bug) = self.bug {
+            sessions.plant(bug);
+        }
         // no lease before somebody was heard
         sessions.on_lease(self.clock(at), false, &mut self.nodes[at].effects);
         let now = self.now;
@@ -162,22 +190,41 @@ impl Nodes {
         let at = fault.node;
         match fault.what {
             What::Cut => self.drop_parcels(at),
-            What::Break => {
-                let other = (at + 1) % NODES;
-                self.links[at * NODES + other].clear();
-                self.links[other * NODES + at].clear();
-                self.link(at, other);
-                return;
-            }
+            What::Break => return self.break_link(at, (at + 1) % NODES),
             What::Kill | What::Restart => {
                 self.drop_parcels(at);
                 self.nodes[at].sessions = None;
                 self.nodes[at].died_at = self.now;
             }
             What::Pause => {}
+            What::Leave => {
+                let clock = self.clock(at);
+                let node = &mut self.nodes[at];
+                if let Some(sessions) = &mut node.sessions {
+                    sessions.leave(clock, &mut node.effects);
+                }
+                self.flush(at);
+                self.leave_began = self.now;
+                self.closing = Closing::Open;
+            }
         }
         let lasts = if fault.what == What::Restart { 0 } else { fault.lasts_ms };
         self.fault = Some((fault, self.now + lasts));
+    }
+
+    /// The link of any two nodes breaks and is there again, unless another fault is under way.
+    pub(crate) fn break_a_link(&mut self, random: &mut SplitMix) {
+        let at = random.below(NODES as u64) as usize;
+        if self.fault.is_none() {
+            self.break_link(at, (at + 1) % NODES);
+        }
+    }
+
+    /// What is on its way between two nodes is lost, and the link is new.
+    fn break_link(&mut self, a: usize, b: usize) {
+        self.links[a * NODES + b].clear();
+        self.links[b * NODES + a].clear();
+        self.link(a, b);
     }
 
     fn drop_parcels(&mut self, at: usize) {
@@ -206,7 +253,7 @@ impl Nodes {
         }
         self.fault = None;
         let at = fault.node;
-        if matches!(fault.what, What::Kill | What::Restart) {
+        if matches!(fault.what, What::Kill | What::Restart | What::Leave) {
             self.nodes[at].boot += 1;
             self.start(at);
         }
@@ -240,6 +287,7 @@ impl Nodes {
     /// Goes on by one step of the clock.
     pub(crate) fn step(&mut self) {
         self.now += STEP_MS;
+        self.end_leave();
         self.end_fault();
         // who wakes looks at its clock before it hears anything
         for at in 0..NODES {
@@ -257,53 +305,6 @@ impl Nodes {
                 }
             }
         }
-    }
-
-    fn membership(&mut self, at: usize) {
-        let now = self.now;
-        if now - self.nodes[at].ran > LATE_MS {
-            self.nodes[at].gave = [now; NODES];
-        }
-        self.nodes[at].ran = now;
-        let others = (0..NODES).filter(|&other| other != at);
-        let members: Vec<Member> = others
-            .map(|other| {
-                let died = self.nodes[other].sessions.is_none() && !self.is_cut(at);
-                let killed = died && now - self.nodes[other].died_at >= KILLED_MS;
-                let silent = now - self.nodes[at].gave[other] >= AWAITED_MS;
-                let state = if killed || silent { MemberState::Down } else { MemberState::Counted };
-                // what it last said its boot is
-                let known =
-                    self.nodes[at].members.iter().find(|member| member.home.node.0 == other as u128 + 1);
-                let fresh = self.linked(at, other) && self.runs(other);
-                let boot = match known {
-                    Some(member) if !fresh => member.home.boot.0,
-                    _ => self.nodes[other].boot,
-                };
-                Member { home: home(other, boot), state }
-            })
-            .collect();
-        let counted = |member: &&Member| member.state == MemberState::Counted;
-        let lease = members
-            .iter()
-            .filter(counted)
-            .all(|member| now - self.nodes[at].heard[member.home.node.0 as usize - 1] < LEASE_MS);
-        let clock = self.clock(at);
-        let node = &mut self.nodes[at];
-        let Some(sessions) = &mut node.sessions else { return };
-        if lease != node.lease && !lease {
-            node.lease = false;
-            sessions.on_lease(clock, false, &mut node.effects);
-        }
-        if members != node.members {
-            sessions.on_members(clock, &members, &mut node.effects);
-            node.members = members;
-        }
-        if lease != node.lease {
-            node.lease = lease;
-            sessions.on_lease(clock, lease, &mut node.effects);
-        }
-        self.flush(at);
     }
 
     fn receive(&mut self, at: usize) {

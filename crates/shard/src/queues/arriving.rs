@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use leveret_link::record::{MovePart, MovedConsumer, MovedLane, Record};
+use leveret_link::record::{MovePart, MoveRefused, MovedConsumer, MovedLane, Record};
 use leveret_model::directory::{MoveReport, QueueRecord};
 use leveret_model::{
     Instant, Message, MessageRule, MessageState, MoveAttempt, Position, QueueId, ShardAddress, StoreMark,
@@ -17,6 +17,7 @@ use leveret_model::{
 use leveret_queue::{LaneKey, QueueEntry};
 
 use super::Queues;
+use super::copied_messages::CopiedMessages;
 use super::home::Home;
 use super::moving::Arriving;
 use super::places::{Entry, Place};
@@ -35,6 +36,7 @@ impl Queues {
             attempt,
             from,
             home: Box::new(home),
+            copies: CopiedMessages::default(),
             messages: 0,
             awaits: BTreeSet::new(),
             mark: None,
@@ -47,7 +49,7 @@ impl Queues {
         self.arriving.by_id.insert(record.id, arriving);
     }
 
-    fn arriving_of(
+    pub(super) fn arriving_of(
         &mut self,
         from: ShardAddress,
         id: QueueId,
@@ -80,13 +82,16 @@ impl Queues {
         arriving.messages += 1;
         if arriving.home.restore(entry, now).is_err() {
             self.arena.release(kept);
-            return self.refuse_arriving(queue);
+            return self.refuse_arriving(queue, MoveRefused::Unfit);
         }
         if message.terms.persistent() && arriving.home.queue().is_durable() {
             let expires = rule.and_then(|rule| rule.left).map_or(Instant::FAR, |left| now + left);
             match self.commits.append((queue, position), (kept, expires), &mut self.arena) {
                 Stored::At(mark) => arriving.mark = Some(mark),
                 Stored::Now => {}
+            }
+            if let Some(rule) = rule.filter(|rule| rule.returns > 0) {
+                self.commits.returned(queue, position, rule.returns);
             }
         }
     }
@@ -104,6 +109,10 @@ impl Queues {
             MovePart::Fenced => self.on_fenced(from, queue, attempt),
             MovePart::Unfence => self.on_unfence(from, queue, attempt),
             MovePart::Taken => self.on_taken(from, queue, attempt),
+            MovePart::Piece(piece) => self.on_piece(from, queue, attempt, piece),
+            MovePart::PieceTaken(through) => self.on_piece_taken(from, queue, attempt, through),
+            MovePart::Refused(_) => self.on_move_refused(from, queue, attempt),
+            MovePart::Listed(runs) => self.on_listed(from, queue, attempt, &runs),
             MovePart::Ruled(place) => {
                 let Some(arriving) = self.arriving_of(from, queue, attempt) else { return };
                 arriving.home.queue_mut().restore_ruled(place);
@@ -120,7 +129,11 @@ impl Queues {
                 let restored = arriving.home.restore_next(next);
                 arriving.whole = true;
                 if restored.is_err() || arriving.messages != messages {
-                    return self.refuse_arriving(queue);
+                    return self.refuse_arriving(queue, MoveRefused::Unfit);
+                }
+                if let Some(arriving) = self.arriving.by_id.get_mut(&queue) {
+                    let Arriving { copies, home, .. } = arriving;
+                    copies.drop_all(home.queue(), &mut self.commits, &mut self.arena);
                 }
                 self.say_taken(queue);
             }
@@ -155,8 +168,12 @@ impl Queues {
         }
     }
 
-    /// The store has synced up to a mark.
+    /// The store has synced up to a mark: old homes hear of pieces, and of queues that are whole.
     pub(super) fn arriving_synced(&mut self, through: StoreMark) {
+        let pieces = self.arriving.by_id.iter_mut();
+        let pieces: Vec<_> =
+            pieces.filter_map(|(id, arriving)| Some((*id, arriving.copies.synced(through)?))).collect();
+        pieces.into_iter().for_each(|(id, piece)| self.say_piece_taken(id, piece));
         let stored: Vec<QueueId> = self
             .arriving
             .by_id
@@ -172,8 +189,14 @@ impl Queues {
         stored.into_iter().for_each(|id| self.say_taken(id));
     }
 
-    /// What came does not fit: it is not taken, and the old home serves again when its time is over.
-    fn refuse_arriving(&mut self, id: QueueId) {
+    /// What came is not taken. An old home that copies hears so; one of an older version, which would take the
+    /// word for damage, serves again when its time is over.
+    pub(super) fn refuse_arriving(&mut self, id: QueueId, why: MoveRefused) {
+        let Some(arriving) = self.arriving.by_id.get(&id) else { return };
+        if arriving.copies.any {
+            let (to, attempt, part) = (arriving.from, arriving.attempt, MovePart::Refused(why));
+            self.peers.push(to, &Record::Move { queue: id, attempt, part });
+        }
         self.forget_arriving(id);
     }
 
@@ -186,6 +209,8 @@ impl Queues {
 
     fn forget_arriving(&mut self, id: QueueId) {
         if let Some(mut arriving) = self.arriving.by_id.remove(&id) {
+            let Arriving { copies, home, .. } = &mut arriving;
+            copies.drop_all(home.queue(), &mut self.commits, &mut self.arena);
             arriving.home.drop_messages(&mut self.arena);
             if arriving.home.queue().is_durable() {
                 self.commits.forget_copy(id);

@@ -117,6 +117,8 @@ impl Commits {
     pub(super) fn forget_copy(&mut self, queue: QueueId) {
         if self.store == Store::Driver {
             self.appends.retain(|append| append.queue != queue);
+            // the same places are used again by the next try, which may begin in this turn
+            self.left.retain(|left| left.queue() != queue);
             self.forgotten.push(queue);
         }
     }

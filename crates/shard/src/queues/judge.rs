@@ -2,6 +2,7 @@
 //! (the simulator's oracle, tests).
 
 use core::ops::Range;
+use core::time::Duration;
 
 use leveret_model::{ConnectionKey, Message, QueueHandle, QueueId, ShardAddress};
 use leveret_queue::{MessageRef, Queue};
@@ -16,6 +17,8 @@ pub(crate) struct QueueAtHome<'a> {
     pub(crate) id: QueueId,
     /// Its counts and consumers.
     pub(crate) queue: &'a Queue,
+    /// For how long its oldest ready message has been here.
+    pub(crate) oldest_ready: Option<Duration>,
     /// The connection of this shard that alone may use it.
     pub(crate) owner: Option<ConnectionKey>,
     /// Messages that became dead letters.
@@ -38,6 +41,7 @@ impl Queues {
             Place::Home(home) => Some(QueueAtHome {
                 id: entry.id,
                 queue: home.queue(),
+                oldest_ready: home.queue().oldest_ready(&self.arena),
                 owner: home.owner,
                 dead_lettered: home.dead_letters.as_deref().map(Outlet::counts).unwrap_or_default(),
                 closed: home.closed,

@@ -23,6 +23,7 @@ use leveret_model::{
 
 use super::Queues;
 use super::away::Away;
+use super::copied_places::CopiedPlaces;
 use super::moving::{Fence, Leaving, Stage};
 use super::places::{Entry, Place};
 use super::publisher::{Answered, Owed};
@@ -36,8 +37,9 @@ impl Queues {
         attempt: MoveAttempt,
         only_if_short: bool,
     ) {
+        let copied = self.take_copied(id, attempt);
         let begun = self.places.handle(id).is_some_and(|handle| {
-            (!only_if_short || self.is_short(handle)) && self.freeze(handle, to, attempt)
+            (!only_if_short || self.is_short(handle)) && self.freeze(handle, (to, attempt), copied)
         });
         if !begun {
             self.report_move(id, attempt, MoveReport::Failed);
@@ -52,7 +54,12 @@ impl Queues {
     }
 
     /// False if it cannot move now.
-    fn freeze(&mut self, handle: QueueHandle, to: ShardAddress, attempt: MoveAttempt) -> bool {
+    fn freeze(
+        &mut self,
+        handle: QueueHandle,
+        (to, attempt): (ShardAddress, MoveAttempt),
+        copied: CopiedPlaces,
+    ) -> bool {
         self.flush_stored();
         let Some(Entry { id, place: Place::Home(home) }) = self.places.get(handle) else { return false };
         let (id, own) = (*id, self.own);
@@ -86,7 +93,7 @@ impl Queues {
             self.peers.push(*shard, &Record::Move { queue: id, attempt, part: MovePart::Fence });
         }
         let stage = Stage::Fencing(fenced.iter().copied().collect());
-        let leaving = Leaving { home: *home, to, attempt, fenced, stage };
+        let leaving = Leaving { home: *home, to, attempt, fenced, copied, stage };
         if let Some((_, away)) = self.places.away(handle) {
             away.leaving = Some(Box::new(leaving));
         }
@@ -104,35 +111,6 @@ impl Queues {
         self.begin_sending(handle);
     }
 
-    /// Once nobody can change it any more the queue is sent.
-    pub(super) fn begin_sending(&mut self, handle: QueueHandle) {
-        let Self { places, lifetimes, arena, out, commits, .. } = self;
-        let Some((queue, away)) = places.away(handle) else { return };
-        let Some(leaving) = &mut away.leaving else { return };
-        let fenced = matches!(&leaving.stage, Stage::Fencing(missing) if missing.is_empty());
-        if !fenced || !leaving.home.lanes_are_stored() {
-            return;
-        }
-        // what died since the freeze, and before it
-        leaving.home.end_turn(handle, &mut lifetimes.timers, arena, (&mut out.departed, commits));
-        if self.sends_letters_of(queue) {
-            return;
-        }
-        let Self { places, lifetimes, peers, .. } = self;
-        if let Some((_, away)) = places.away(handle)
-            && let Some(leaving) = &mut away.leaving
-        {
-            lifetimes.timers.set(handle, &mut leaving.home.timer_at, Instant::FAR);
-            if let Some(from) = leaving.home.queue().ruled_from() {
-                let (attempt, part) = (leaving.attempt, MovePart::Ruled(from));
-                peers.at(away.outbox).push(&Record::Move { queue, attempt, part });
-            }
-            let entries = leaving.home.queue().entries(lifetimes.now);
-            let count = entries.len() as u64;
-            leaving.stage = Stage::Sending(entries.into_iter(), count);
-        }
-    }
-
     /// The new home has everything: it may serve, this one does not any more.
     pub(super) fn on_taken(&mut self, from: ShardAddress, queue: QueueId, attempt: MoveAttempt) {
         let Some((_, leaving)) = self.leaving_of(queue, attempt) else { return };
@@ -142,56 +120,22 @@ impl Queues {
         }
     }
 
-    /// Sends as much as may wait at the outbox; at the end of a turn.
-    pub(super) fn send_leaving(&mut self) {
-        for at in 0..self.lists.leaving.len() {
-            let handle = self.lists.leaving[at];
-            // its letters may be out now
-            self.begin_sending(handle);
-            self.send_some_of(handle);
+    /// The new home does not take what comes: this one goes on, unless the other said before that it has all.
+    pub(super) fn on_move_refused(&mut self, from: ShardAddress, queue: QueueId, attempt: MoveAttempt) {
+        self.fail_copies(|_, copying| copying.is_try(queue, attempt, from));
+        if let Some((handle, leaving)) = self.leaving_of(queue, attempt)
+            && leaving.to == from
+            && !leaving.is_yielded()
+        {
+            self.serve_again(handle);
+            self.report_move(queue, attempt, MoveReport::Failed);
         }
-    }
-
-    fn send_some_of(&mut self, handle: QueueHandle) {
-        let Some((queue, away)) = self.places.away(handle) else { return };
-        let Some(leaving) = &mut away.leaving else { return };
-        let Stage::Sending(entries, count) = &mut leaving.stage else { return };
-        let attempt = leaving.attempt;
-        let outbox = self.peers.at(away.outbox);
-        while outbox.waiting_bytes() < limits::MOVE_BYTES_AHEAD {
-            let Some(entry) = entries.next() else {
-                let messages = *count;
-                for part in leaving.last_parts(messages) {
-                    outbox.push(&Record::Move { queue, attempt, part });
-                }
-                leaving.stage = Stage::Sent;
-                return;
-            };
-            outbox.push(&Record::MoveMessage {
-                queue,
-                attempt,
-                position: entry.position,
-                state: entry.state,
-                rule: entry.rule,
-                message: self.arena.get(entry.message),
-            });
-        }
-    }
-
-    /// More could be sent in the next turn.
-    pub(super) fn has_more_to_send(&self) -> bool {
-        self.lists.leaving.iter().any(|handle| match self.places.get(*handle) {
-            Some(Entry { place: Place::Away(away), .. }) => {
-                let sending = away.leaving.as_ref().is_some_and(|at| matches!(at.stage, Stage::Sending(..)));
-                sending && self.peers.waiting_bytes_at(away.outbox) < limits::MOVE_BYTES_AHEAD
-            }
-            _ => false,
-        })
     }
 
     /// Control gives the move up: this home serves again, or forgets what came.
     pub(crate) fn cancel_move(&mut self, id: QueueId, attempt: MoveAttempt) {
         self.cancel_arriving(id, attempt);
+        self.cancel_copy(id, attempt);
         if let Some((handle, leaving)) = self.leaving_of(id, attempt)
             && !leaving.is_yielded()
         {
@@ -210,6 +154,7 @@ impl Queues {
     /// Links to a node come or go, or it is Down: what moves there, or holds deliveries there, is not as it
     /// was.
     pub(super) fn fail_moves_with(&mut self, node: NodeId) {
+        self.fail_copies_to(node);
         for handle in self.lists.leaving.clone() {
             let Some((id, away)) = self.places.away(handle) else { continue };
             let Some(leaving) = &away.leaving else { continue };
@@ -234,6 +179,7 @@ impl Queues {
             // the other home may have delivered any of them
             home.queue_mut().return_all();
         }
+        home.queue_mut().wake_here(own);
         home.queue_mut().unlist();
         home.throttles = false;
         let lanes: Vec<_> = home.lanes_through().collect();

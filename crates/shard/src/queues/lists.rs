@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use leveret_model::{Instant, QueueHandle};
 
+use super::copy_rounds::Copying;
 use super::exclusive::Exclusive;
 use super::home::RememberedEntries;
 use super::timers::QueueTimers;
@@ -19,6 +20,8 @@ pub(super) struct Lists {
     pub(super) throttling: Vec<QueueHandle>,
     /// Queues that are frozen here and go to another home, each once.
     pub(super) leaving: Vec<QueueHandle>,
+    /// Queues that are copied to their next homes, each once.
+    pub(super) copying: Vec<Copying>,
     /// All queues, after a change of policies.
     pub(super) policies: PolicyWalk,
 }

@@ -3,13 +3,14 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::vec;
 use alloc::vec::Vec;
 
 use leveret_link::record::{MovePart, MovedConsumer, MovedLane, Record, RemoteConsumer};
 use leveret_model::{Boot, MoveAttempt, NodeId, QueueId, ShardAddress, StoreMark, limits};
-use leveret_queue::QueueEntry;
 
+use super::contents::Contents;
+use super::copied_messages::CopiedMessages;
+use super::copied_places::CopiedPlaces;
 use super::home::Home;
 
 /// A frozen queue on its way to another home.
@@ -20,6 +21,8 @@ pub(super) struct Leaving {
     pub(super) attempt: MoveAttempt,
     /// Shards that were told to hold back settlements.
     pub(super) fenced: Vec<ShardAddress>,
+    /// What the new home has copies of, until the contents are sent.
+    pub(super) copied: CopiedPlaces,
     pub(super) stage: Stage,
 }
 
@@ -28,8 +31,8 @@ pub(super) struct Leaving {
 pub(super) enum Stage {
     /// These have not said yet that they hold back.
     Fencing(BTreeSet<ShardAddress>),
-    /// What is left to send, and how many there are.
-    Sending(vec::IntoIter<QueueEntry>, u64),
+    /// What is left to send.
+    Sending(Box<Contents>),
     /// The new home has not said that it has everything.
     Sent,
     /// It has. This one serves no more, and keeps its copy until the directory says that the other serves.
@@ -83,7 +86,9 @@ pub(super) struct Arriving {
     pub(super) attempt: MoveAttempt,
     pub(super) from: ShardAddress,
     pub(super) home: Box<Home>,
-    /// Messages so far.
+    /// Copies of messages that the old home had when it sent them.
+    pub(super) copies: CopiedMessages,
+    /// Messages so far, copies that are listed included.
     pub(super) messages: u64,
     /// Shards elsewhere with consumers or deliveries.
     pub(super) awaits: BTreeSet<ShardAddress>,

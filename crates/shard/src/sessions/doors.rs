@@ -36,7 +36,7 @@ impl Shard {
     pub fn on_session_bytes(&mut self, key: ConnectionKey, received: &mut BytesMut) -> SessionInterest {
         let Some(room) = self.sessions.as_deref_mut() else { return SessionInterest::Ended };
         let clock = room.clock();
-        let SessionRoom { own, clients, parts, gatherings, shared, mail, started, .. } = room;
+        let SessionRoom { own, clients, parts, gatherings, renames, shared, mail, started, .. } = room;
         let Some(client) = clients.get_mut(key) else { return SessionInterest::Ended };
         let mut host = SessionHost {
             own: own.shard,
@@ -47,6 +47,7 @@ impl Shard {
             asked: &mut client.asked,
             parts,
             gatherings,
+            renames,
             shared,
             mail,
         };
@@ -124,6 +125,7 @@ impl Shard {
         let mut report = SessionReport {
             connections: room.clients.count(),
             unknown_commands: room.parts.unknown_commands(),
+            handover: room.parts.handover(),
             ..SessionReport::default()
         };
         for sizes in room.parts.machines().iter().map(Sessions::sizes) {

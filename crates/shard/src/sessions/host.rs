@@ -6,14 +6,15 @@ use alloc::vec::Vec;
 use leveret_model::session::{Answer, Database, KeyCommand};
 use leveret_model::{ConnectionKey, Instant, ShardId};
 use leveret_resp::Right;
-use leveret_resp::host::{Figures, Host, Ticket, Walk};
-use leveret_sessions::{Asker, Clock, Place, Request, encode_request};
+use leveret_resp::host::{Figures, Host, Rename, Ticket, Walk};
+use leveret_sessions::{Asker, Clock, Place, Renaming, Request, encode_request};
 
 use super::clients::Asked;
 use super::gathering::{Gatherings, WalkStep};
 use super::identity::Identity;
 use super::mail::SessionMail;
 use super::parts::{Parts, part_of};
+use super::renames::{RENAME_PART, Renames};
 use super::shared::SessionShared;
 
 /// The room, as one connection sees it while its bytes are taken.
@@ -26,6 +27,7 @@ pub(super) struct SessionHost<'a> {
     pub(super) asked: &'a mut Asked,
     pub(super) parts: &'a mut Parts,
     pub(super) gatherings: &'a mut Gatherings,
+    pub(super) renames: &'a mut Renames,
     pub(super) shared: &'a Arc<SessionShared>,
     pub(super) mail: &'a mut Vec<(ShardId, SessionMail)>,
 }
@@ -49,7 +51,14 @@ impl SessionHost<'_> {
         let shard = self.parts.shard_of(part);
         if shard == self.own {
             let request = Request { asker, place, commands, block };
-            return self.parts.on_request(self.clock, part, &request);
+            let answer = self.parts.on_request(self.clock, part, &request)?;
+            if let Answer::Moved(_) = answer {
+                // it goes on under another key, as an answer that came later does
+                let answer = answer.keep();
+                self.mail.push((self.own, SessionMail::Answer { asker, answer }));
+                return None;
+            }
+            return Some(answer);
         }
         self.asked.note(shard);
         let request = encode_request(place, commands, block).into();
@@ -99,6 +108,19 @@ impl Host for SessionHost<'_> {
         commands: &[KeyCommand<'_>],
     ) -> Option<Answer<'_>> {
         self.request(ticket, (database, key), commands, true)
+    }
+
+    fn rename(&mut self, ticket: Ticket, database: Database, rename: &Rename<'_>) {
+        let place = Place { vhost: self.identity.vhost(), database, key: rename.old };
+        let (renaming, first) = Renaming::begin(place, rename.new, rename.id, rename.form);
+        let asker = Asker { part: RENAME_PART, ..self.asker(ticket) };
+        self.renames.begin(asker, renaming);
+        let part = part_of(first.bucket);
+        let shard = self.parts.shard_of(part);
+        if shard != self.own {
+            self.asked.note(shard);
+        }
+        self.mail.push((shard, SessionMail::Request { asker, part, request: first.bytes.into() }));
     }
 
     fn walk(&mut self, ticket: Ticket, database: Database, walk: &Walk<'_>) {

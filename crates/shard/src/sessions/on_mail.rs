@@ -17,7 +17,7 @@ impl SessionRoom {
                 let taken = self.parts.on_request_bytes(clock, part, asker, &request);
                 taken.expect("another shard of this process wrote it");
             }
-            SessionMail::Answer { asker, answer } => self.clients.on_answer(asker, &answer),
+            SessionMail::Answer { asker, answer } => self.on_answer(asker, &answer),
             SessionMail::Count { asker, database } => {
                 let number = Some(self.parts.count(database));
                 self.mail.push((asker.shard, SessionMail::Part { asker, number }));
@@ -71,7 +71,7 @@ impl SessionRoom {
     /// A login was checked.
     pub(super) fn on_login(&mut self, key: ConnectionKey, allowed: bool) {
         let clock = self.clock();
-        let Self { own, clients, parts, gatherings, shared, mail, started, .. } = self;
+        let Self { own, clients, parts, gatherings, renames, shared, mail, started, .. } = self;
         let Some(client) = clients.get_mut(key) else { return };
         let mut host = SessionHost {
             own: own.shard,
@@ -82,6 +82,7 @@ impl SessionRoom {
             asked: &mut client.asked,
             parts,
             gatherings,
+            renames,
             shared,
             mail,
         };

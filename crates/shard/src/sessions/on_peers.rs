@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use leveret_link::record::Record;
 use leveret_model::directory::SessionPeer;
 use leveret_model::{Boot, NodeId, ShardAddress, limits};
-use leveret_sessions::{Home, Member, MemberState};
+use leveret_sessions::{Handover, Home, Image, ImageError, Member, MemberState};
 
 use crate::peers::Outboxes;
 use crate::records::BatchError;
@@ -19,7 +19,7 @@ impl SessionRoom {
         self.peers.known = peers.iter().map(|peer| (peer.node, *peer)).collect();
         let member = |peer: &SessionPeer| Member {
             home: Home { node: peer.node, boot: peer.boot },
-            state: MemberState::Counted,
+            state: if peer.leaves { MemberState::Leaving } else { MemberState::Counted },
         };
         let members: Vec<Member> = peers.iter().map(member).collect();
         self.parts.on_members(self.clock(), &members);
@@ -115,6 +115,42 @@ impl Shard {
         room.parts.on_records(room.clock(), home, part, records)?;
         room.give_answers();
         Ok(())
+    }
+
+    /// This node leaves: what is at home here goes to others. [`Shard::session_handover`] tells how far it is.
+    pub fn leave_sessions(&mut self) {
+        if let Some(room) = &mut self.sessions {
+            room.parts.leave(room.clock());
+            room.give_answers();
+        }
+    }
+
+    /// It stays after all: what is at home here stays too.
+    pub fn stay_sessions(&mut self) {
+        if let Some(room) = &mut self.sessions {
+            room.parts.stay();
+        }
+    }
+
+    /// How far a leave is; `None` while sessions are off.
+    #[must_use]
+    pub fn session_handover(&self) -> Option<Handover> {
+        self.sessions.as_ref().map(|room| room.parts.handover())
+    }
+
+    /// Appends what this shard keeps to the image of the last node; gives the records.
+    #[must_use]
+    pub fn append_session_image(&self, out: &mut Vec<u8>) -> u64 {
+        self.sessions.as_ref().map_or(0, |room| room.parts.append_image(room.clock(), out))
+    }
+
+    /// Takes what this shard keeps of an image; gives the sessions. To be called before any client is let in.
+    ///
+    /// # Errors
+    /// None that reading the image did not find before.
+    pub fn take_session_image(&mut self, image: &Image<'_>) -> Result<usize, ImageError> {
+        let Some(room) = &mut self.sessions else { return Ok(0) };
+        room.parts.take_image(room.clock(), image)
     }
 
     /// True once the sessions of this shard may be asked for.

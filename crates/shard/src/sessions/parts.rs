@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use leveret_model::session::{Answer, Database, KeptAnswer};
 use leveret_model::{ConnectionKey, Instant, Name, Seed, ShardId, limits};
 use leveret_sessions::{
-    Asker, Bucket, Clock, Config, Counters, Damage, Effects, HeldSession, Hid, Home, Member, Outgoing,
-    Request, Sessions, Slot, Wanted,
+    Asker, Bucket, Clock, Config, Counters, Damage, Effects, Handover, HeldSession, Hid, Home, Image,
+    ImageError, Member, Outgoing, Request, Sessions, Slot, Wanted,
 };
 
 use super::config::SessionConfig;
@@ -135,6 +135,35 @@ impl Parts {
     /// Records for other nodes, in order.
     pub(super) fn take_records(&mut self) -> Vec<Outgoing> {
         core::mem::take(&mut self.effects.records)
+    }
+
+    /// This node leaves.
+    pub(super) fn leave(&mut self, clock: Clock) {
+        self.machines.iter_mut().for_each(|machine| machine.leave(clock, &mut self.effects));
+    }
+
+    /// It stays after all.
+    pub(super) fn stay(&mut self) {
+        self.machines.iter_mut().for_each(Sessions::stay);
+    }
+
+    /// How far a leave is, of all machines.
+    pub(super) fn handover(&self) -> Handover {
+        let none = Handover { over: true, alone: true, ..Handover::default() };
+        self.machines.iter().map(Sessions::handover).fold(none, |mut sum, part| {
+            sum += part;
+            sum
+        })
+    }
+
+    /// Appends what is here to an image; gives the records.
+    pub(super) fn append_image(&self, clock: Clock, out: &mut Vec<u8>) -> u64 {
+        self.machines.iter().map(|machine| machine.append_image(clock, out)).sum()
+    }
+
+    /// Takes what these machines keep of an image; gives the sessions.
+    pub(super) fn take_image(&mut self, clock: Clock, image: &Image<'_>) -> Result<usize, ImageError> {
+        self.machines.iter_mut().map(|machine| machine.take_image(clock, image)).sum()
     }
 
     /// True once all machines may answer: they hold the lease, and every peer has told its map.

@@ -1,6 +1,6 @@
 //! What the sessions of a shard tell of themselves, for `status`.
 
-use leveret_sessions::Counters;
+use leveret_sessions::{Counters, Handover};
 
 /// Sizes and counters of the sessions of a shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct SessionReport {
     pub waiting: usize,
     /// Commands that are none of ours.
     pub unknown_commands: u64,
+    /// How far its leave is; nothing while it does not leave.
+    pub handover: Handover,
     /// Since the start.
     pub counters: Counters,
 }
@@ -33,6 +35,7 @@ impl SessionReport {
         self.gone += other.gone;
         self.waiting += other.waiting;
         self.unknown_commands += other.unknown_commands;
+        self.handover += other.handover;
         self.counters += other.counters;
     }
 }

@@ -16,6 +16,7 @@ use super::mail::SessionMail;
 use super::parts::Parts;
 use super::peers::SessionPeers;
 use super::questions::Questions;
+use super::renames::Renames;
 use super::shared::SessionShared;
 use super::target::OPERATOR;
 
@@ -26,6 +27,7 @@ pub(crate) struct SessionRoom {
     pub(super) clients: SessionClients,
     pub(super) parts: Parts,
     pub(super) gatherings: Gatherings,
+    pub(super) renames: Renames,
     pub(super) peers: SessionPeers,
     pub(super) questions: Questions,
     pub(super) shared: Arc<SessionShared>,
@@ -48,6 +50,7 @@ impl SessionRoom {
             clients: SessionClients::new(own.shard, config.shards),
             parts: Parts::new(own.shard, seed, config),
             gatherings: Gatherings::default(),
+            renames: Renames::default(),
             peers: SessionPeers::default(),
             questions: Questions::default(),
             shared,
@@ -114,7 +117,7 @@ impl SessionRoom {
             if asker.connection == OPERATOR {
                 self.killed.push((asker.reply, answer));
             } else if asker.shard == self.own.shard {
-                self.clients.on_answer(asker, &answer);
+                self.on_answer(asker, &answer);
             } else {
                 self.mail.push((asker.shard, SessionMail::Answer { asker, answer }));
             }
@@ -125,6 +128,7 @@ impl SessionRoom {
         let Some(asked) = self.clients.remove(key) else { return };
         self.parts.on_closed(self.own.shard, key);
         self.gatherings.forget(key);
+        self.renames.forget(key);
         for shard in asked.others() {
             self.mail.push((shard, SessionMail::Closed { shard: self.own.shard, connection: key }));
         }

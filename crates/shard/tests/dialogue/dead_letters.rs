@@ -12,7 +12,7 @@ use crate::rig::{ClientId, Rig, at};
 
 const PLACES: [(u128, u8); 3] = [(1, 0), (1, 1), (2, 0)];
 
-fn table(entries: &[(&str, Value)]) -> Vec<u8> {
+pub(crate) fn table(entries: &[(&str, Value)]) -> Vec<u8> {
     let entries = entries.iter().map(|(key, value)| (RoutingKey::new(key.as_bytes()), value.clone()));
     let mut table = Vec::new();
     encode_arguments(&Arguments(entries.collect()), &mut table);

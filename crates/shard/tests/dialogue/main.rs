@@ -5,6 +5,7 @@
 mod bounds;
 mod confirms;
 mod consuming;
+mod copying;
 mod dead_letters;
 mod declaring;
 mod deduplication;

@@ -43,8 +43,14 @@ pub(crate) struct Control {
     moving: BTreeMap<QueueId, QueueRecord>,
     /// What shards said of moves.
     pub(crate) reports: Vec<(ShardAddress, MoveReport)>,
+    /// Queues whose copies were done, in order.
+    pub(crate) copied: Vec<QueueId>,
     /// The new home is not told to serve.
     pub(crate) slow_to_open: bool,
+    /// Queues are copied while they serve.
+    pub(crate) copies: bool,
+    /// A queue that is copied is not told to freeze.
+    pub(crate) slow_to_freeze: bool,
     /// Queues move for the sake of balance.
     pub(crate) only_if_short: bool,
     /// Commands are kept and not answered.
@@ -88,7 +94,11 @@ impl Control {
         let record = QueueRecord { home: to, epoch: record.epoch + 1, ..record };
         self.moving.insert(id, record.clone());
         let expect = MoveOrder::Expect { record: Box::new(record), from };
-        let hand_over = MoveOrder::HandOver { to, only_if_short: self.only_if_short };
+        let hand_over = if self.copies {
+            MoveOrder::Copy { to }
+        } else {
+            MoveOrder::HandOver { to, only_if_short: self.only_if_short }
+        };
         vec![
             (to, ToShard::Move { id, attempt, order: expect }),
             (from, ToShard::Move { id, attempt, order: hand_over }),
@@ -105,11 +115,19 @@ impl Control {
 
     fn on_move(&mut self, from: ShardAddress, id: QueueId, attempt: MoveAttempt, report: MoveReport) -> Mail {
         self.reports.push((from, report));
+        if report == MoveReport::Copied {
+            self.copied.push(id);
+        }
         let record = self.moving[&id].clone();
         match report {
             MoveReport::Yielded if self.slow_to_open => Vec::new(),
             MoveReport::Yielded => vec![(record.home, ToShard::Move { id, attempt, order: MoveOrder::Open })],
             MoveReport::Failed => Vec::new(),
+            MoveReport::Copied if self.slow_to_freeze => Vec::new(),
+            MoveReport::Copied => {
+                let order = MoveOrder::HandOver { to: record.home, only_if_short: false };
+                vec![(from, ToShard::Move { id, attempt, order })]
+            }
             MoveReport::Opened => {
                 self.queues.insert(record.definition.name.clone(), record.clone());
                 self.announce(&Change::PutQueue(record))

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use leveret_auth::{Credential, PasswordHash, Permissions, User, Users};
+use leveret_link::record::Record;
 use leveret_link::{Batch, frame};
 use leveret_model::directory::ToShard;
 use leveret_model::{Boot, Instant, Name, NodeId, Seed, ShardAddress, ShardId};
@@ -218,6 +219,14 @@ impl Rig {
         }
         self.now = end;
         self.run();
+    }
+
+    /// A record that no shard of ours would send.
+    pub(crate) fn forge(&mut self, from: ShardAddress, to: ShardAddress, record: &Record<'_>) {
+        let mut batch = Batch::new();
+        batch.push(record);
+        let batch = over_link(from, to, batch);
+        self.wires.entry((from, to)).or_default().push_back(batch);
     }
 
     /// One turn of one shard; true if something was done.

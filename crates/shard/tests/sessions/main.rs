@@ -1,5 +1,7 @@
 //! Sessions: bytes of RESP clients in, bytes out, mail and batches between shards carried by hand.
 
+mod attributes;
+mod leaving;
 mod one_node;
 mod rig;
 mod several_nodes;

@@ -9,7 +9,7 @@ use leveret_auth::{Credential, Password, Permissions, Salt, User, Users};
 use leveret_link::Batch;
 use leveret_model::directory::{SessionPeer, ToShard};
 use leveret_model::{Boot, ConnectionKey, Instant, Name, NodeId, Seed, ShardAddress, ShardId};
-use leveret_sessions::{Home, Rules};
+use leveret_sessions::{Bucket, Home, Rules};
 use leveret_shard::{
     Caller, Effects, SessionConfig, SessionInterest, SessionMail, SessionReport, SessionShared, Shard,
     ShardConfig, Store,
@@ -27,6 +27,7 @@ pub(crate) struct Rig {
     shared: Vec<Arc<SessionShared>>,
     counts: Vec<u8>,
     dead: BTreeSet<NodeId>,
+    leaving: BTreeSet<NodeId>,
     pub(crate) now: Instant,
 }
 
@@ -91,6 +92,7 @@ impl Rig {
             shared: Vec::new(),
             counts: counts.to_vec(),
             dead: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             now: Instant::from_nanos(1_000_000_000),
         };
         for (index, &count) in counts.iter().enumerate() {
@@ -141,6 +143,7 @@ impl Rig {
                     node,
                     boot: home(node).boot,
                     shards: self.counts[node.0 as usize - 1],
+                    leaves: self.leaving.contains(&node),
                 })
                 .collect();
             self.each_of(node, |shard| shard.on_control(ToShard::SessionPeers { peers: peers.clone() }));
@@ -156,6 +159,40 @@ impl Rig {
         }
         self.tell_peers();
         self.settle();
+    }
+
+    /// A node begins to leave, and everybody hears of it.
+    pub(crate) fn leave(&mut self, node: NodeId) {
+        self.begin_turn();
+        self.leaving.insert(node);
+        self.tell_peers();
+        self.each_of(node, Shard::leave_sessions);
+    }
+
+    /// It stays after all.
+    pub(crate) fn stay(&mut self, node: NodeId) {
+        self.begin_turn();
+        self.leaving.remove(&node);
+        self.tell_peers();
+        self.each_of(node, Shard::stay_sessions);
+        self.settle();
+    }
+
+    /// Every shard of a node says that nothing is left there, and that everything has its copy.
+    pub(crate) fn has_left(&mut self, node: NodeId) -> bool {
+        let mut over = true;
+        self.each_of(node, |shard| over &= shard.session_handover().expect("sessions are on").over);
+        over
+    }
+
+    /// Sessions whose home is there.
+    pub(crate) fn at_home(&mut self, node: NodeId) -> usize {
+        let mut found = 0;
+        self.each_of(node, |shard| {
+            let held = (0..=u8::MAX).flat_map(|bucket| shard.held_sessions(Bucket(bucket)));
+            found += held.filter(|session| session.home.node == node).count();
+        });
+        found
     }
 
     pub(crate) fn begin_turn(&mut self) {

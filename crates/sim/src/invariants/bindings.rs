@@ -82,16 +82,10 @@ fn holds(oracle: &Oracle, truth: &Truth, bound: &Bound, sent: &Sent, confirmed_a
         && life.renamed.is_none()
         && life.dropped.is_none()
         && life.died.is_empty()
-        && !oracle.ended.contains_key(&home)
-        && runs(oracle, sent.ingress.0, from, read_at)
+        && oracle.lifetimes.ended_after(home, life.born).is_none()
+        && oracle.lifetimes.ran(sent.ingress.0, from, read_at)
         // whoever had the queue, and whoever told of it, was in reach
         && life.homes.iter().all(|home| in_reach(oracle, truth, *home, sent.ingress.0, (from, read_at)))
-}
-
-/// The node's process ran all that time.
-fn runs(oracle: &Oracle, node: NodeId, from: Instant, to: Instant) -> bool {
-    let began = oracle.began.get(&node).is_some_and(|began| *began <= from);
-    began && oracle.ended.get(&node).is_none_or(|ended| *ended > to)
 }
 
 fn in_reach(
@@ -110,7 +104,7 @@ fn in_reach(
     oracle.hosts.iter().any(|(node, through)| {
         *through != a
             && *through != b
-            && runs(oracle, *node, from, to)
+            && oracle.lifetimes.ran(*node, from, to)
             && direct(a, *through)
             && direct(*through, b)
     })

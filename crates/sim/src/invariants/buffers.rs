@@ -92,8 +92,11 @@ const SMALL: Bounds = Bounds {
     lane_bytes: limits::LANE_BYTES_MAX,
     consumer_messages: 24,
     consumer_bytes: 8 * 1024,
+    freeze_messages: FREEZE_MESSAGES,
     long: SHORT,
 };
+/// So few that most queues that move are copied first.
+const FREEZE_MESSAGES: u64 = 1;
 /// Queues of the simulator are short: so few make one long.
 const SHORT: Long = Long { bytes: 4 * 1024, unacked_bytes: 8 * 1024, messages: 24 };
 /// The largest message of a publisher here, with what is around it: one may overshoot the bytes of a bound.
@@ -104,7 +107,8 @@ const REPLY_BYTES_MAX: usize = 16 * 1024;
 impl Buffers {
     /// `more`: dice for what was not drawn from the beginning.
     pub(crate) fn draw(dice: &mut Dice, more: &mut Dice) -> Self {
-        let mut bounds = if dice.chance(500) { SMALL } else { Bounds::default() };
+        let large = Bounds { freeze_messages: FREEZE_MESSAGES, ..Bounds::default() };
+        let mut bounds = if dice.chance(500) { SMALL } else { large };
         if more.chance(500) {
             bounds.long = SHORT;
         }

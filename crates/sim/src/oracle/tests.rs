@@ -17,7 +17,8 @@ fn an_ok_that_a_dead_home_may_have_said_binds_no_other_life_of_the_name() {
         oracle.on_change(at(1), home.node, &Change::PutQueue(record));
         id
     });
-    oracle.ended.insert(oracle.lives[&dead].home.node, at(20));
+    let home = oracle.lives[&dead].home.node;
+    oracle.process_ended(at(20), home);
     let mut bound = |now: Instant| {
         oracle.bound(now, Exchange::Direct, "k", Base(4));
         oracle.bounds[&(Exchange::Direct, "k".to_owned(), Base(4))].last().and_then(|bound| bound.queue)

@@ -7,7 +7,7 @@ use leveret_model::{
 };
 
 use super::*;
-use crate::record::{MovePart, MovedConsumer, MovedLane};
+use crate::record::{ListedRun, MovePart, MoveRefused, MovedConsumer, MovedLane};
 
 fn shard() -> impl Strategy<Value = ShardAddress> {
     any::<(u128, u8)>().prop_map(|(node, shard)| ShardAddress { node: NodeId(node), shard: ShardId(shard) })
@@ -27,6 +27,11 @@ fn rule() -> impl Strategy<Value = MessageRule> {
     })
 }
 
+fn run() -> impl Strategy<Value = ListedRun> {
+    (any::<(u64, u32)>(), state(), prop::option::of(any::<u32>()))
+        .prop_map(|((from, count), state, returns)| ListedRun { from: Position(from), count, state, returns })
+}
+
 fn part() -> impl Strategy<Value = MovePart> {
     let consumer = (shard(), remote()).prop_map(|(at, consumer)| MovedConsumer { at, consumer });
     let lane = (shard(), any::<(u64, u64)>()).prop_map(|(ingress, (boot, last))| MovedLane {
@@ -42,6 +47,10 @@ fn part() -> impl Strategy<Value = MovePart> {
         any::<u64>().prop_map(|from| MovePart::Ruled(Position(from))),
         prop::collection::vec(consumer, 0..4).prop_map(MovePart::Consumers),
         prop::collection::vec(lane, 0..4).prop_map(MovePart::Lanes),
+        any::<u64>().prop_map(MovePart::Piece),
+        any::<u64>().prop_map(MovePart::PieceTaken),
+        prop_oneof![Just(MoveRefused::Unfit), Just(MoveRefused::NoMemory)].prop_map(MovePart::Refused),
+        prop::collection::vec(run(), 0..4).prop_map(MovePart::Listed),
         any::<(u64, u64)>().prop_map(|(messages, next)| MovePart::End { messages, next: Position(next) }),
     ]
 }
@@ -51,6 +60,15 @@ pub(super) fn move_record() -> impl Strategy<Value = Record<'static>> {
     prop_oneof![
         (queue(), attempt(), part()).prop_map(|(queue, attempt, part)| Record::Move { queue, attempt, part }),
         queue().prop_map(|queue| Record::ResubscribeQueueEnd { queue }),
+        (queue(), attempt(), any::<u64>(), prop::option::of(rule()), message()).prop_map(
+            |(queue, attempt, position, rule, message)| Record::CopyMessage {
+                queue,
+                attempt,
+                position: Position(position),
+                rule,
+                message,
+            }
+        ),
         (queue(), attempt(), any::<u64>(), state(), prop::option::of(rule()), message()).prop_map(
             |(queue, attempt, position, state, rule, message)| Record::MoveMessage {
                 queue,

@@ -14,6 +14,7 @@ pub(super) fn of(sessions: Option<(SocketAddr, u64)>, reports: &[ShardReport]) -
     json!({
         "listen": listen.to_string(), "connections": all.connections, "sessions": all.sessions,
         "held": all.states, "gone": all.gone, "waiting": all.waiting,
+        "handover": { "left": all.handover.left, "given": all.handover.given },
         "memory": { "used": all.bytes, "limit": bytes_max },
         "since_start": {
             "created": counters.created, "commits": counters.commits, "touches": counters.touches,

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use leveret_client::{Event, Message};
 
-use super::ledger::{Label, Ledger};
 use crate::client::{Client, ClientError};
+use crate::demo::ledger::{Label, Ledger};
 
 /// How long a consumer waits for a message before it looks whether it is to stop.
 const LOOK_UP: Duration = Duration::from_millis(20);

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use leveret_client::{Event, Origin};
 
-use super::ledger::{Label, Ledger, StreamId};
 use crate::client::Client;
+use crate::demo::ledger::{Label, Ledger, StreamId};
 
 /// Time between two messages of one publisher.
 const PACE: Duration = Duration::from_millis(2);
