@@ -315,7 +315,7 @@ options! {
     /// moved stays for ten minutes. `leveret rebalance` does it once, whatever stands here.
     rebalance: bool = one(values::boolean), "true|false", Fallback::Is("true");
 
-    /// What SIGTERM does: `ephemeral` hands every queue to other nodes first, `persistent` stops at once.
+    /// What SIGTERM does: `ephemeral` hands queues over first, `persistent` stops at once.
     ///
     /// A persistent node comes back with its durable queues and their persistent messages, which stay on its
     /// disk, and stays a member meanwhile; what is transient is gone. `leveret leave` hands everything over all
