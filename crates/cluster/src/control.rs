@@ -214,6 +214,7 @@ impl Control {
     /// Moves what is to be done to `effects`, behind what is in there.
     pub fn drain(&mut self, effects: &mut Effects) {
         let done = mem::take(&mut self.effects);
+        effects.store.extend(done.store);
         effects.sessions.extend(done.sessions);
         effects.to_shards.extend(done.to_shards);
         effects.to_operators.extend(done.to_operators);

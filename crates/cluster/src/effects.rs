@@ -10,6 +10,7 @@ use leveret_model::{Boot, Name, NodeId, RequestId};
 use crate::directory::unknown::UnknownKind;
 use crate::membership::TurnAway;
 use crate::moves::Left;
+use crate::stored::StoreStep;
 
 /// A control link, numbered by the driver; never reused in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +19,9 @@ pub struct LinkKey(pub u64);
 /// What to do after an input, part by part in this order. Frames of one link keep their order.
 #[derive(Debug, Default)]
 pub struct Effects {
+    /// For the store, if the node has one: to be handed over before anything else here, and what is said to
+    /// clients and peers below is not to leave before it is on the disk.
+    pub store: Vec<StoreStep>,
     /// With whom data links are wanted, and with whom not (`leveret_link::sessions`).
     pub sessions: Vec<SessionWish>,
     /// To the shards of this node, in order.

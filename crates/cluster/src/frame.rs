@@ -4,10 +4,10 @@
 //! is closed: the peer has a bug.
 
 mod convert;
-mod entry;
+pub(crate) mod entry;
 mod message;
 mod moves;
-mod record;
+pub(crate) mod record;
 
 use alloc::string::ToString;
 use alloc::vec::Vec;

@@ -29,9 +29,11 @@ mod moves;
 mod peers;
 mod planted;
 mod refusal;
+mod restored;
 mod settle_inputs;
 mod shard_changes;
 mod status;
+mod stored;
 
 pub use control::{Config, Control};
 pub use directory::map::Version;
@@ -47,3 +49,4 @@ pub use peers::forgetting::ForgetRefusal;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 pub use status::{NodeStatus, QueueStatus, Status};
+pub use stored::{StoreStep, stored_shard};

@@ -208,6 +208,7 @@ impl Control {
     /// Sends what was written to the own map, in frames of bounded size.
     fn push_delta(&mut self) {
         let Some((mut from, to, ops)) = self.directory.take_delta() else { return };
+        self.store_steps(&ops);
         let node = self.own();
         let linked = self.peers();
         let rests_on = self.directory.rests_on(node);

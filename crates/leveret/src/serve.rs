@@ -14,13 +14,13 @@ use crossbeam_channel::{Receiver, bounded, select};
 use leveret_model::limits;
 use leveret_server::{
     ClientRules, DefaultUser, Discovery, DnsUpdate, Ending, JoinReport, LeaveBy, Left, Node, NodeConfig,
-    Peer, SessionRules, SessionSettings,
+    Peer, ProcessWays, SessionRules, SessionSettings,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::config::{self, ServeArgs, Settings};
+use crate::config::{self, Lifetime, ServeArgs, Settings};
 use crate::output::print;
 use crate::{allocator, logging};
 
@@ -28,6 +28,9 @@ use crate::{allocator, logging};
 const LEFT_ALONE: u8 = 3;
 /// The time was over before every queue had gone to another node.
 const LEFT_LATE: u8 = 4;
+
+/// A write or a sync failed.
+const DISK_FAILED: i32 = 5;
 
 /// Loads the settings, starts the node, and waits for SIGTERM, SIGINT or `leveret leave`. The exit code says
 /// what became of its queues (docs/elasticity.md).
@@ -60,17 +63,17 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         );
     }
     let data_dir = absolute(&settings.data_dir);
-    let seeds = settings.seed.clone();
+    let (seeds, lifetime) = (settings.seed.clone(), settings.lifetime);
     // Before any other thread: a signal must find its handler from the first moment.
     let stop = stop_signal().context("signals cannot be handled")?;
     let leave_window = settings.leave_window;
     let node = Node::start(&node_config(settings, default_user, secret, dns_update))?;
-    let mut served = serve_until_left(&node, &data_dir, &seeds, &stop);
-    if let Ok(Some(_)) = served {
+    let mut served = serve_until_left(&node, &data_dir, &seeds, lifetime, &stop);
+    if let Ok(Served::Left(Some(_))) = served {
         node.close_clients(leave_window, &stop);
     }
-    if let Ok(Some(Left::Empty)) = served {
-        served = Ok(node.leave_rest(&stop));
+    if let Ok(Served::Left(Some(Left::Empty))) = served {
+        served = Ok(Served::Left(node.leave_rest(&stop)));
     }
     let waiters = node.waiters();
     // also after an error: the node's threads log nothing any more when its reason is said
@@ -83,8 +86,12 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// What became of what the node held. `lost` are messages that went with it.
-fn ending(left: Option<Left>, lost: u64) -> Ending {
+fn ending(served: Served, lost: u64) -> Ending {
     let alone = if lost > 0 { LEFT_ALONE } else { 0 };
+    let Served::Left(left) = served else {
+        let text = "stopped: durable queues and their persistent messages are on the disk and come back with this node";
+        return Ending { code: 0, text, queues: 0, lost };
+    };
     let (code, queues, text) = match left {
         Some(Left::Empty | Left::TakenBack { .. }) => (0, 0, "stopped: no queue is left here"),
         Some(Left::Alone { queues: 0 }) => (0, 0, "stopped"),
@@ -108,20 +115,32 @@ fn log_ending(&Ending { code, text, queues, lost }: &Ending) {
     }
 }
 
+/// How a node that served ends.
+enum Served {
+    /// It has left; `None`: it is to stop at once.
+    Left(Option<Left>),
+    /// It comes back with its disk.
+    ComesBack,
+}
+
 /// Serves until the node has left, or is to stop at once. A leave that was taken back changes nothing.
 fn serve_until_left(
     node: &Node,
     data_dir: &Path,
     seeds: &[SocketAddr],
+    lifetime: Lifetime,
     stop: &Receiver<()>,
-) -> anyhow::Result<Option<Left>> {
+) -> anyhow::Result<Served> {
     if !tell_where(node, data_dir, seeds, stop)? {
-        return Ok(None);
+        return Ok(Served::Left(None));
     }
     loop {
         // both senders live as long as the node
         let (within, by) = select! {
-            recv(stop) -> _ => (limits::LEAVE_WITHIN, LeaveBy::Signal),
+            recv(stop) -> _ => match lifetime {
+                Lifetime::Persistent => return Ok(Served::ComesBack),
+                Lifetime::Ephemeral => (limits::LEAVE_WITHIN, LeaveBy::Signal),
+            },
             recv(node.leave_asked()) -> within => (within?, LeaveBy::Operator),
         };
         let seconds = within.as_secs();
@@ -130,7 +149,7 @@ fn serve_until_left(
             Some(Left::TakenBack { queues }) => {
                 tracing::info!(queues, "the leave was taken back: clients are let in again");
             }
-            left => return Ok(left),
+            left => return Ok(Served::Left(left)),
         }
     }
 }
@@ -151,7 +170,7 @@ fn tell_where(
     }
     print(&format!("admin socket {}\n", absolute(node.admin()).display()))?;
     print(&format!(
-        "data in {}; durable queues and persistent messages are kept in memory\n",
+        "data in {}; durable queues and their persistent messages are kept there\n",
         data_dir.display()
     ))?;
     let Some(found) = node.wait_ready(stop)? else { return Ok(false) };
@@ -284,8 +303,20 @@ fn node_config(
             substitute_queue_types: settings.substitute_queue_types,
             consumer_timeout: Some(settings.consumer_timeout).filter(|timeout| !timeout.is_zero()),
         },
-        give_memory_back: allocator::give_free_memory_back,
+        process: ProcessWays {
+            give_memory_back: allocator::give_free_memory_back,
+            on_disk_failure: end_at_once,
+        },
     }
+}
+
+/// What the disk has is not known any more, so nothing is done again and nothing is cleaned up.
+fn end_at_once(what: &str) {
+    tracing::error!(
+        "the disk failed: {what}; this process ends at once, and what it confirmed is on the disk"
+    );
+    logging::flush();
+    std::process::exit(DISK_FAILED);
 }
 
 fn session_settings(settings: &Settings) -> Option<SessionSettings> {

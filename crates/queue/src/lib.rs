@@ -30,5 +30,5 @@ pub use out_lane::OutLane;
 pub use planted::Planted;
 pub use queue::{
     Cause, Delivered, Departure, DispatchOutcome, Egress, HeldPlace, Left, OutOfPlace, Queue, QueueCounts,
-    QueueEntry, SubscribeRefused, Subscription, Taken, Window,
+    QueueEntry, StoredEntry, SubscribeRefused, Subscription, Taken, Window,
 };

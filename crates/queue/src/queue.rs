@@ -23,6 +23,7 @@ mod resubscribe;
 mod ruled;
 mod rules;
 mod single_active;
+mod stored;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
 pub use self::entry::{OutOfPlace, QueueEntry};
 pub use self::resubscribe::HeldPlace;
 pub use self::rules::{Cause, Departure};
+pub use self::stored::StoredEntry;
 pub use self::subscription::{SubscribeRefused, Subscription, Window};
 
 use self::consumers::Consumers;
@@ -117,7 +119,8 @@ impl Queue {
         Self {
             id: record.id,
             seed,
-            durable: record.definition.durable,
+            // an exclusive queue ends with its connection, so nothing of it outlives the process
+            durable: record.definition.durable && record.definition.exclusive.is_none(),
             ready: Ready::new(Rules::of(settings), seed.part(2)),
             unacked: HashMap::with_hasher(FixedState::with_seed(seed.0)),
             unacked_bytes: 0,
@@ -135,7 +138,8 @@ impl Queue {
         self.id
     }
 
-    /// Persistent messages must be stored before their publishers hear that they are here. hot.
+    /// It outlives its process: persistent messages must be stored before their publishers hear that they are
+    /// here. hot.
     #[inline]
     #[must_use]
     pub fn is_durable(&self) -> bool {

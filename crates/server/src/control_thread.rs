@@ -1,8 +1,11 @@
 //! The control thread: accepts other nodes, keeps the links, and drives the control machine.
 
 mod accept;
+mod cluster_port;
 mod operators;
 mod overview;
+mod said;
+mod stored;
 
 use std::io;
 use std::net::TcpListener as StdTcpListener;
@@ -22,16 +25,18 @@ use tracing::{error, warn};
 use crate::admin::Overview;
 use crate::client_ports::{ClientPort, SessionPort};
 use crate::clock;
+use crate::disk::{FoundQueue, StoreGate};
 use crate::events::Teller;
 use crate::join_report::{JoinReport, Peer};
 use crate::links::{Identity, LinkEvent, Links};
-use crate::log_limits::LogLimit;
 use crate::mailbox::{MailTo, Mailbox, mailbox};
 use crate::registries::{Registries, ToRegistry};
 use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
+use self::cluster_port::ClusterPort;
 use self::operators::Operators;
+use self::stored::{UntilStored, restored};
 
 /// Mail to the control thread.
 #[derive(Debug)]
@@ -62,6 +67,8 @@ pub(crate) enum ToControl {
     Holding { to: Sender<Holding> },
     /// Give queues to nodes that have fewer of them.
     Rebalance,
+    /// So many turns of control are on the disk.
+    Stored(u64),
     /// End.
     Stop,
 }
@@ -91,6 +98,9 @@ pub(crate) struct ControlParts {
     pub(crate) seed: Seed,
     pub(crate) ready: Sender<Result<JoinReport, StartError>>,
     pub(crate) registries: Registries,
+    /// What the disk had of the own map: queues, and everything else.
+    pub(crate) restored: (Vec<FoundQueue>, Vec<Vec<u8>>),
+    pub(crate) store: StoreGate,
 }
 
 /// An event loop that is not running yet.
@@ -110,17 +120,12 @@ pub(crate) struct ControlThread {
     shards: Vec<MailTo<ToShardThread>>,
     client_ports: Option<Vec<ClientPort>>,
     session_port: Option<SessionPort>,
-    cluster_listener: TcpListener,
+    port: ClusterPort,
     ready: Sender<Result<JoinReport, StartError>>,
     registries: Registries,
     operators: Operators,
-    /// Another node may be at the cluster port.
-    called: bool,
-    /// When the listener is asked again after it failed.
-    accept_at: Instant,
+    stored: UntilStored,
     teller: Teller,
-    /// Lines about sockets that could not be accepted.
-    complaints: LogLimit,
 }
 
 impl ControlThread {
@@ -134,9 +139,9 @@ impl ControlThread {
     pub(crate) fn new(prepared: Prepared, parts: ControlParts) -> Self {
         let Prepared { poll, mailbox } = prepared;
         let registry = poll.registry();
-        let mut cluster_listener = TcpListener::from_std(parts.cluster_listener);
+        let mut listener = TcpListener::from_std(parts.cluster_listener);
         registry
-            .register(&mut cluster_listener, CLUSTER, Interest::READABLE)
+            .register(&mut listener, CLUSTER, Interest::READABLE)
             .expect("a fresh listener can be watched by a fresh event loop");
         let links_registry =
             registry.try_clone().expect("an event loop's descriptor can be doubled at start");
@@ -154,21 +159,20 @@ impl ControlThread {
             unix_ms_at_zero: clock::unix_ms().saturating_sub(now.as_nanos() / 1_000_000),
         };
         let shards = parts.shards;
+        let control = restored(Control::new(now, config), now, &parts.restored);
         Self {
-            control: Control::new(now, config),
+            control,
             effects: Effects::default(),
             links: Links::new(parts.identity, links_registry, LINKS),
             shards,
             client_ports: Some(parts.client_ports),
             session_port: parts.session_port,
-            cluster_listener,
+            port: ClusterPort::new(listener),
             ready: parts.ready,
             registries: parts.registries,
             operators: Operators::default(),
-            called: false,
-            accept_at: Instant::FAR,
+            stored: UntilStored::new(parts.store),
             teller: Teller::default(),
-            complaints: LogLimit::default(),
             poll,
             mailbox,
         }
@@ -180,8 +184,9 @@ impl ControlThread {
         let mut turn = clock::now();
         self.carry(turn);
         loop {
-            let deadline = self.control.next_deadline().min(self.links.next_deadline()).min(self.accept_at);
-            let timeout = if self.called || !self.mailbox.may_sleep() {
+            let deadline =
+                self.control.next_deadline().min(self.links.next_deadline()).min(self.port.accept_at);
+            let timeout = if self.port.called || !self.mailbox.may_sleep() {
                 Some(Duration::ZERO)
             } else {
                 (deadline < Instant::FAR).then(|| deadline.since(clock::now()))
@@ -251,6 +256,7 @@ impl ControlThread {
                     let _ = to.try_send(Holding { queues, is_last });
                 }
                 ToControl::Rebalance => self.control.on_rebalance(now),
+                ToControl::Stored(turns) => self.release_stored(turns),
                 ToControl::Stop => return false,
             }
         }
@@ -260,7 +266,7 @@ impl ControlThread {
     fn on_event(&mut self, event: &mio::event::Event) {
         match event.token() {
             MAILBOX => {}
-            CLUSTER => self.called = true,
+            CLUSTER => self.port.called = true,
             Token(token) if token >= LINKS => self.links.on_event(token - LINKS, event),
             Token(_) => {}
         }
@@ -290,6 +296,7 @@ impl ControlThread {
     }
 
     fn carry_effects(&mut self, now: Instant, effects: &mut Effects) {
+        self.stored.hand_over(&mut effects.store);
         for wish in effects.sessions.drain(..) {
             self.links.on_session_wish(now, &wish);
         }
@@ -297,15 +304,19 @@ impl ControlThread {
         // afterwards
         self.carry_links(now);
         for (shard, mail) in effects.to_shards.drain(..) {
-            if let Some(address) = self.shards.get(usize::from(shard.0)) {
-                address.send(ToShardThread::Control(mail));
+            if let Some(mail) = self.stored.hold_mail(shard, mail) {
+                self.mail(shard, mail);
             }
         }
         for (request, reply) in effects.to_operators.drain(..) {
-            self.operators.answer(request, reply);
+            if let Some(reply) = self.stored.hold_answer(request, reply) {
+                self.operators.answer(request, reply);
+            }
         }
         for (link, frame) in effects.frames.drain(..) {
-            self.links.send(link, &frame);
+            if let Some(frame) = self.stored.hold_frame(link, frame) {
+                self.links.send(link, &frame);
+            }
         }
         for address in effects.dials.drain(..) {
             self.links.dial(now, &address);

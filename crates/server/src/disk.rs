@@ -5,6 +5,10 @@
 
 mod files;
 mod log_thread;
+mod messages;
+mod node_store;
 
 pub use files::Files;
 pub use log_thread::{LogInput, LogOutput, LogThread, SenderNumber, machine_time, open, recover};
+pub(crate) use messages::{control_turn, shard_turn};
+pub(crate) use node_store::{FoundQueue, NodeStore, StoreGate, StoreReports, close};

@@ -50,6 +50,7 @@ mod session_sockets;
 mod shard_thread;
 mod source_network;
 mod start_error;
+mod start_shards;
 mod tsig_key;
 
 pub use default_user::DefaultUser;
@@ -58,7 +59,7 @@ pub use leave_desk::{Ending, Waiters};
 pub use leveret_cluster::Left;
 pub use leveret_sessions::{RuleError as SessionRuleError, Rules as SessionRules};
 pub use node::{LeaveBy, Node};
-pub use node_config::{ClientRules, Discovery, DnsUpdate, NodeConfig, SessionSettings};
+pub use node_config::{ClientRules, Discovery, DnsUpdate, NodeConfig, ProcessWays, SessionSettings};
 pub use source_network::SourceNetwork;
 pub use start_error::StartError;
 pub use tsig_key::TsigKey;

@@ -13,34 +13,29 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, bounded, select};
 use leveret_link::handshake::{Capabilities, Capability, Hello, PROTOCOL, Purpose, Secret};
-use leveret_model::{Boot, Name, NodeId, Seed, ShardAddress, ShardId, limits};
-use leveret_sessions::Home;
-use leveret_shard::{SessionConfig, SessionShared, Shard, ShardConfig, Store};
+use leveret_model::{Boot, Name, NodeId, Seed, limits};
+use socket2::Socket;
 
-use crate::accept::ClientCounts;
 use crate::admin::{Admin, NodeFacts};
 use crate::busy::BusyShares;
 use crate::client_ports::{SessionPort, bind, bind_client_ports, local, warn_if_nobody_gets_in};
 use crate::clock;
 use crate::control_thread::{ControlParts, ControlThread, ToControl};
 use crate::data_dir::{AdminSocket, lock_data_dir, open_admin};
-use crate::default_user::users_of_shard;
-use crate::half_open::HalfOpen;
+use crate::disk::{self, LogThread, StoreReports};
 use crate::identity::{NodeIdentity, count_start};
 use crate::join_report::JoinReport;
 use crate::leave_desk::{LeaveStage, Leaves, leaves};
 use crate::links::Identity;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
-use crate::node_config::{NodeConfig, SessionSettings};
-use crate::passwords::Passwords;
+use crate::node_config::NodeConfig;
 use crate::registries::{Registries, ToRegistry};
 use crate::registry::{self, Itself};
 use crate::session_image;
-use crate::session_sockets::SessionSockets;
-use crate::shard_thread::{self, ShardThread, ToShardThread, Ways};
-use crate::source_network::SourceNetwork;
+use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
+use crate::start_shards::{Started, random, start_shards};
 
 /// A running node.
 #[derive(Debug)]
@@ -58,6 +53,7 @@ pub struct Node {
     ready: Receiver<Result<JoinReport, StartError>>,
     leaves: Leaves,
     registries: Registries,
+    log: Option<LogThread>,
     image: session_image::Place,
     _lock: File,
 }
@@ -81,9 +77,7 @@ impl Node {
         let cluster_listen = local(&cluster_socket)?;
         let mut session_port = bind_sessions(config)?;
         let session_listen = session_port.as_ref().map(|port| port.address);
-        let (what, address, flag) = ("cluster", cluster_listen, "--cluster-listen");
-        let wrong = |error| StartError::Listen { what, address, flag, error };
-        cluster_socket.listen(limits::LISTEN_BACKLOG).map_err(wrong)?;
+        listen_cluster(&cluster_socket, cluster_listen)?;
         let (admin, admin_listener) = open_admin(&config.data_dir)?;
 
         let hello = hello(config, cluster_listen)?;
@@ -92,13 +86,15 @@ impl Node {
         session_port.iter_mut().for_each(|port| port.image = image.take());
         let itself = Itself { node: id, cluster: cluster_listen, clients: listen.clone() };
         registry::check(config, &itself).map_err(StartError::Registration)?;
-        let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
+        let memory =
+            Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.process.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
         let busy = Arc::new(BusyShares::new(config.shards));
-        let (shards, threads) = start_shards(config, &hello, &control, (&memory, &busy))?;
+        let started = start_shards(config, &hello, &control, (&memory, &busy))?;
+        let Started { shards, threads, log, gate, restored, reports } = started;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
-        let facts = Arc::new(facts(config, &hello, listen.clone(), session_listen));
+        let facts = Arc::new(facts(config, &hello, listen.clone(), session_listen, reports));
         let registries = registry::start(config, &itself, control.clone())?;
         let statuses = Arc::clone(&registries.statuses);
         let (leaves, leave) = leaves();
@@ -115,6 +111,8 @@ impl Node {
             seed: Seed(u64::from_le_bytes(random())),
             ready: ready_sender,
             registries: registries.clone(),
+            restored,
+            store: gate,
         };
         let work = move || ControlThread::new(control_loop, parts).run();
         let control_thread = Some(thread::Builder::new().name("control".into()).spawn(work)?);
@@ -132,6 +130,7 @@ impl Node {
             ready,
             leaves,
             registries,
+            log: Some(log),
             image,
             _lock: lock,
         })
@@ -197,6 +196,9 @@ impl Node {
         if let Some(thread) = self.control_thread.take() {
             let _ = thread.join();
         }
+        if let Some(log) = self.log.take() {
+            disk::close(log);
+        }
         let _ = rustix::net::shutdown(&self.admin_door, rustix::net::Shutdown::Both);
         messages
     }
@@ -225,6 +227,7 @@ fn facts(
     hello: &Hello,
     listen: Vec<SocketAddr>,
     session_listen: Option<SocketAddr>,
+    store: StoreReports,
 ) -> NodeFacts {
     NodeFacts {
         id: hello.node,
@@ -234,77 +237,9 @@ fn facts(
         sessions: session_listen.zip(config.sessions.as_ref().map(|sessions| sessions.memory_bytes)),
         // for people, who may be in another directory
         data_dir: std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone()),
+        store,
         started: clock::now(),
     }
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the kernel gives random bytes: without them no identity is unique");
-    bytes
-}
-
-type ShardThreads = (Vec<MailTo<ToShardThread>>, Vec<JoinHandle<u64>>);
-
-/// Starts the shards' threads; all addresses are there before the first one runs.
-fn start_shards(
-    config: &NodeConfig,
-    hello: &Hello,
-    control: &MailTo<ToControl>,
-    (memory, busy): (&Arc<NodeMemory>, &Arc<BusyShares>),
-) -> Result<ShardThreads, StartError> {
-    let mut prepared = Vec::new();
-    let mut shards = Vec::new();
-    for _ in 0..config.shards {
-        let (event_loop, address) = shard_thread::prepare()?;
-        prepared.push(event_loop);
-        shards.push(address);
-    }
-    let passwords = Passwords::new();
-    let half_open = Arc::new(HalfOpen::default());
-    let clients = Arc::new(ClientCounts::new(config.shards));
-    passwords.answer_to(shards.clone());
-    let mut protocol = leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group);
-    protocol.substitute_queue_types = config.clients.substitute_queue_types;
-    protocol.consumer_timeout = config.clients.consumer_timeout;
-    let protocol = Arc::new(protocol);
-    let process_key: [u8; 32] = random();
-    let user = config.default_user.to_user(&random(), &config.loopback_users);
-    let proxies: Arc<[SourceNetwork]> = config.proxy_protocol_from.as_slice().into();
-    let shared = config.sessions.as_ref();
-    let shared = shared.map(|sessions| Arc::new(SessionShared::new(config.shards, sessions.memory_bytes)));
-    let mut threads = Vec::new();
-    for (index, event_loop) in prepared.into_iter().enumerate() {
-        let own = ShardAddress { node: hello.node, shard: ShardId(index as u8) };
-        let mut shard = Shard::new(ShardConfig {
-            own,
-            boot: hello.boot,
-            seed: Seed(u64::from_le_bytes(random())),
-            protocol: Arc::clone(&protocol),
-            users: users_of_shard(process_key, user.clone()),
-            store: Store::Memory,
-            reply_key: random(),
-        });
-        if let Some((sessions, shared)) = config.sessions.as_ref().zip(shared.as_ref()) {
-            let seed = Seed(u64::from_le_bytes(random()));
-            shard.open_sessions(seed, &session_config(sessions, hello, shared));
-        }
-        let sessions = SessionSockets::new(shared.clone());
-        let ways = Ways {
-            shards: shards.clone(),
-            control: control.clone(),
-            passwords: passwords.clone(),
-            memory: Arc::clone(memory),
-            half_open: Arc::clone(&half_open),
-            clients: Arc::clone(&clients),
-            busy: Arc::clone(busy),
-            proxies: Arc::clone(&proxies),
-        };
-        let boot = hello.boot;
-        let work = move || ShardThread::new(event_loop, (shard, own), boot, ways, sessions).run();
-        threads.push(thread::Builder::new().name(format!("shard-{index}")).spawn(work)?);
-    }
-    Ok((shards, threads))
 }
 
 fn capabilities(config: &NodeConfig) -> Capabilities {
@@ -314,17 +249,13 @@ fn capabilities(config: &NodeConfig) -> Capabilities {
     }
 }
 
-fn session_config(settings: &SessionSettings, hello: &Hello, shared: &Arc<SessionShared>) -> SessionConfig {
-    SessionConfig {
-        home: Home { node: hello.node, boot: hello.boot },
-        shards: hello.shards,
-        memory_bytes: settings.memory_bytes,
-        value_bytes_max: settings.value_bytes_max,
-        gone_for_ms: settings.gone_for.as_millis() as u64,
-        rules: settings.rules.clone(),
-        copies: settings.copies,
-        shared: Arc::clone(shared),
-    }
+fn listen_cluster(socket: &Socket, address: SocketAddr) -> Result<(), StartError> {
+    socket.listen(limits::LISTEN_BACKLOG).map_err(|error| StartError::Listen {
+        what: "cluster",
+        address,
+        flag: "--cluster-listen",
+        error,
+    })
 }
 
 fn bind_sessions(config: &NodeConfig) -> Result<Option<SessionPort>, StartError> {

@@ -43,8 +43,17 @@ pub struct NodeConfig {
     pub clients: ClientRules,
     /// Sessions, if this node serves them.
     pub sessions: Option<SessionSettings>,
+    /// What the node asks of its process.
+    pub process: ProcessWays,
+}
+
+/// What only the program around a node can do.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessWays {
     /// Asks the allocator to give its free memory back to the system.
     pub give_memory_back: fn(),
+    /// The disk failed, as the line says: the process ends at once.
+    pub on_disk_failure: fn(&str),
 }
 
 /// What holds for all clients of a node.

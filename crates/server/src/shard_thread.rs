@@ -8,6 +8,7 @@ mod batches;
 mod closing;
 mod sessions;
 mod sleep;
+mod stored;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -19,7 +20,9 @@ use crossbeam_channel::Sender;
 use leveret_link::Batch;
 use leveret_link::sessions::{Arrivals, SessionNumber};
 use leveret_model::directory::{FromShard, ToShard};
-use leveret_model::{Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, limits};
+use leveret_model::{
+    Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, StoreMark, limits,
+};
 use leveret_shard::{Effects, Pressure, ReportFrom, SESSION_SLOTS, Shard};
 use mio::{Events, Poll, Token};
 use tracing::warn;
@@ -33,6 +36,7 @@ use crate::clock;
 use crate::closing::Stopping;
 use crate::control_thread::ToControl;
 use crate::data_link::DataLinks;
+use crate::disk::StoreGate;
 use crate::half_open::{HalfOpen, Handshakes};
 use crate::links::DataLink;
 use crate::log_limits::LogLimit;
@@ -62,6 +66,8 @@ pub(crate) enum ToShardThread {
     Ring { from: ShardId, batch: Batch },
     /// A batch that came over another shard's link.
     Relayed { from: ShardAddress, session: SessionNumber, batch: Batch },
+    /// So many turns of this shard are on the disk.
+    Stored(u64),
     /// A password was hashed.
     Password { connection: ConnectionKey, mechanism: String, hashed: leveret_auth::Hashed },
     /// Another shard has a better hash of a user's password.
@@ -97,6 +103,7 @@ pub(crate) struct Ways {
     pub(crate) busy: Arc<BusyShares>,
     /// Whose connections begin with a PROXY header.
     pub(crate) proxies: Arc<[SourceNetwork]>,
+    pub(crate) store: StoreGate,
 }
 
 /// An event loop that is not running yet, so that its address can be given to the others first.
@@ -221,7 +228,7 @@ impl ShardThread {
             more |= self.carry_effects(now);
             more |= self.note_clients();
             if self.stopping.at.is_some_and(|end| now >= end || self.open == 0 && self.sessions.is_empty()) {
-                return self.shard.messages();
+                return self.end(now);
             }
         }
     }
@@ -263,6 +270,8 @@ impl ShardThread {
                     }
                     self.shard.on_password(connection, &mechanism, hashed);
                 }
+                // each turn with something for the store is one request, and they are counted alike
+                ToShardThread::Stored(turns) => self.shard.on_stored(StoreMark(turns)),
                 ToShardThread::HashUpgrade(upgrade) => self.shard.on_hash_upgrade(upgrade),
                 // looked at in each turn
                 ToShardThread::MemoryChanged => {}
@@ -337,6 +346,7 @@ impl ShardThread {
         self.tell_refusals(now);
         self.tell_unknown_records();
         self.tell_substituted();
+        self.carry_to_store(now);
         let mut more = false;
         let mut touched = std::mem::take(&mut self.effects.touched);
         let each = limits::TURN_WRITE_BYTES_MAX / touched.len().max(1);

@@ -46,6 +46,9 @@ pub enum StartError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// What the store of the data directory holds cannot be read.
+    #[error("the store in {0}")]
+    Store(String),
     /// The names under which the node would register itself.
     #[error("--dns-update: {0}")]
     Registration(String),

@@ -102,7 +102,7 @@ impl Machine {
                 seed: Seed(u64::from(shard)),
                 protocol: Arc::clone(&protocol),
                 users: users(),
-                store: Store::Memory,
+                store: Store::Driver,
                 reply_key: [shard; 32],
             };
             let mut machine = Shard::new(config);

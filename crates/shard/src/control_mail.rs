@@ -128,6 +128,9 @@ impl Machines {
         let known = self.view.table.queue_by_id(record.id).map(|known| &known.record);
         let renamed = known.is_some_and(|known| known.definition.name != record.definition.name);
         let moved = known.is_some_and(|known| known.epoch != record.epoch);
+        if record.home != self.own {
+            self.forget_stale_copy(record.id);
+        }
         let Self { clients, queues, view, .. } = &mut *self;
         queues.open(record, view, |connection| clients.may_own_queues(connection));
         if moved {
@@ -143,10 +146,21 @@ impl Machines {
         }
     }
 
+    /// The queue lives elsewhere. If this shard serves it, it has what the disk had of it before it moved.
+    fn forget_stale_copy(&mut self, id: QueueId) {
+        self.queues.forget_recovered(id);
+        let served = |handle: &QueueHandle| !self.queues.is_away(*handle);
+        if let Some(handle) = self.queues.handle(id).filter(served) {
+            self.end_queue(handle, true, false);
+            self.queues.remove(handle);
+        }
+    }
+
     fn on_drop_queue(&mut self, change: &Change, id: QueueId, withdrawn: bool) {
         let deleted = !withdrawn && self.view.table.queue_by_id(id).is_none_or(|queue| !queue.masked);
         self.view.apply(change);
         self.queues.answer_lane_of(id, deleted);
+        self.queues.forget_recovered(id);
         let Some(handle) = self.queues.handle(id) else { return };
         self.end_queue(handle, true, false);
         self.queues.remove(handle);

@@ -7,7 +7,8 @@ use leveret_link::Batch;
 use leveret_model::directory::FromShard;
 use leveret_model::session::KeptAnswer;
 use leveret_model::{
-    ChannelNumber, ConnectionKey, Name, Position, QueueId, ReplyCode, ShardAddress, ShardId, StoreMark,
+    ChannelNumber, ConnectionKey, Instant, Name, Position, QueueId, ReplyCode, ShardAddress, ShardId,
+    StoreMark,
 };
 use leveret_queue::MessageRef;
 
@@ -77,6 +78,38 @@ pub struct StoreAppend {
     pub position: Position,
     /// The message in the shard's arena (`Shard::stored_message`), until its mark is answered.
     pub message: MessageRef,
+    /// When it expires; [`Instant::FAR`] for never.
+    pub expires: Instant,
+}
+
+/// What leaves the store, or changes there; it is durable later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreLeft {
+    /// A message left its queue: acknowledged, expired, dropped, purged.
+    Message {
+        /// The queue.
+        queue: QueueId,
+        /// Its place there.
+        position: Position,
+    },
+    /// A message came back to its queue so often.
+    Returned {
+        /// The queue.
+        queue: QueueId,
+        /// Its place there.
+        position: Position,
+        /// How often.
+        count: u32,
+    },
+}
+
+impl StoreLeft {
+    /// Whose message it was.
+    pub(crate) fn queue(&self) -> QueueId {
+        match *self {
+            Self::Message { queue, .. } | Self::Returned { queue, .. } => queue,
+        }
+    }
 }
 
 /// What a turn hands to the store; the driver answers by `Shard::on_stored`, in the order of the marks.
@@ -86,6 +119,10 @@ pub struct StoreRequest {
     pub mark: StoreMark,
     /// The messages, in the order in which they were appended.
     pub appends: Vec<StoreAppend>,
+    /// Queues of which the store forgets all that it has, in front of what is appended.
+    pub forgotten: Vec<QueueId>,
+    /// What leaves, behind all that is appended.
+    pub left: Vec<StoreLeft>,
 }
 
 /// The effects of a turn, reused from turn to turn: one buffer per destination.

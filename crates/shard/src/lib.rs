@@ -68,11 +68,11 @@ pub use planted::Planted;
 
 pub use bounds::{Bounds, Long};
 pub use effects::{
-    ChannelRefusal, ChannelRefusals, Effects, HeldBack, PasswordJob, StoreAppend, StoreRequest,
+    ChannelRefusal, ChannelRefusals, Effects, HeldBack, PasswordJob, StoreAppend, StoreLeft, StoreRequest,
     SubstitutedQueue,
 };
 pub use pressure::Pressure;
-pub use queues::{DeadLettered, Store};
+pub use queues::{DeadLettered, Store, StoredMessage};
 pub use records::BatchError;
 pub use report::{
     ConnectionReport, ExclusiveReport, QueueCounts, QueueReport, ReportFrom, Routes, ShardReport, Traffic,

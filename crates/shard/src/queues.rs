@@ -43,6 +43,7 @@ mod policies;
 mod publisher;
 mod purges;
 mod question;
+mod recovered;
 mod resubscribe;
 mod sending;
 mod stored;
@@ -73,6 +74,7 @@ pub(crate) use self::departures::Departed;
 pub(crate) use self::judge::QueueAtHome;
 pub(crate) use self::publisher::{Answered, Appended, OneAppended, Publisher};
 pub(crate) use self::question::{Asked, Asker, GotMessage, HomeAnswer, Question};
+pub use self::recovered::StoredMessage;
 
 use self::away::Away;
 use self::commit::Commits;

@@ -156,12 +156,11 @@ pub struct Routes {
 }
 
 impl Shard {
-    /// Messages in its queues, those that consumers hold and dead letters on their way included.
+    /// Messages that are lost when the process ends: in its queues, with consumers, or on their way as dead
+    /// letters, and not in the store.
     #[must_use]
     pub fn messages(&self) -> u64 {
-        let queues = &self.machines.queues;
-        let held = queues.at_home().map(|home| home.queue.ready() + home.queue.unacked());
-        held.sum::<u64>() + queues.dead_letters_waiting()
+        self.machines.queues.transient()
     }
 
     /// What the shard routes by, copied.

@@ -10,19 +10,21 @@ use bytes::Bytes;
 use leveret_amqp::{Connection, Ended, State};
 use leveret_auth::{HashUpgrade, Hashed, Users};
 use leveret_model::{
-    Boot, ConnectionKey, Instant, Message, NodeId, ReplyCode, Seed, ShardAddress, StoreMark, limits,
+    Boot, ConnectionKey, Instant, Message, NodeId, Position, QueueId, ReplyCode, Seed, ShardAddress,
+    StoreMark, limits,
 };
 use leveret_queue::MessageRef;
 use leveret_wire::Output;
 
 use crate::bounds::Bounds;
 use crate::clients::{ClientConnection, ClientMemory, Clients, Connections};
+use crate::effects::StoreRequest;
 use crate::egress::Egress;
 use crate::host::Broker;
 use crate::ingress::Ingress;
 use crate::machines::Machines;
 use crate::pressure::Throttled;
-use crate::queues::{Queues, Store};
+use crate::queues::{Queues, Store, StoredMessage};
 use crate::replies::Replies;
 use crate::requests::Requests;
 use crate::sessions::{SESSION_SLOTS, SessionRoom};
@@ -275,6 +277,19 @@ impl Shard {
     /// The store has synced all that it was handed up to a mark ([`Effects::store`](crate::Effects::store)).
     pub fn on_stored(&mut self, through: StoreMark) {
         self.enter(|shard| shard.machines.queues.on_synced(through));
+    }
+
+    /// What the disk has of a queue, before anything else is done: it goes into the queue once the directory
+    /// says that it lives here. May be called again for more of the same queue.
+    pub fn recover(&mut self, queue: QueueId, last: Position, messages: &[StoredMessage<'_>]) {
+        self.machines.queues.recover(queue, last, messages);
+    }
+
+    /// The node stops: what the store is to know of deliveries, so that a later start says `redelivered` of
+    /// those alone. Nothing comes after it.
+    #[must_use]
+    pub fn last_words(&mut self) -> Option<StoreRequest> {
+        self.machines.queues.last_words()
     }
 
     /// A message that a store request names, until its mark is answered.

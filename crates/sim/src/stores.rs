@@ -64,6 +64,10 @@ pub(crate) struct ShardStore {
 impl ShardStore {
     /// The shard hands over a request; it is answered behind all that came before.
     pub(crate) fn take(&mut self, request: &StoreRequest, shard: &Shard, now: Instant, stores: &mut Stores) {
+        if request.appends.is_empty() {
+            // what leaves a store is waited for by nobody
+            return;
+        }
         let id = |message| match shard.stored_message(message).body {
             leveret_model::Body::Flat(bytes) => body::read(bytes),
             leveret_model::Body::Chunks(chunks) => body::read(&chunks.concat()),

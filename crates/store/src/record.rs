@@ -37,6 +37,10 @@ pub(crate) mod kind {
 pub(crate) const RECORD_VERSION: u8 = 1;
 /// In a message's flags: it was delivered before.
 const DELIVERED_BEFORE: u8 = 1;
+/// It is a dead letter of the broker's.
+const DEAD_LETTER: u8 = 2;
+/// Its CC header does not route it any more.
+const COPIES_SPENT: u8 = 4;
 /// Bytes of a message's meta in front of its targets.
 const MESSAGE_FIXED_BYTES: usize = 34;
 /// Bytes of a target.
@@ -57,6 +61,10 @@ pub struct MessageTerms {
     pub priority: u8,
     /// It was delivered before it was stored here.
     pub delivered_before: bool,
+    /// It is a dead letter: its `x-death` is the broker's.
+    pub dead_letter: bool,
+    /// Its CC header is history.
+    pub copies_spent: bool,
 }
 
 /// A message's meta.
@@ -78,8 +86,15 @@ impl<'a> MessageMeta<'a> {
         let (address_bytes, header_bytes) = (usize::from(take.u16()?), take.u32()? as usize);
         let targets = take.bytes(count * TARGET_BYTES)?;
         take.end()?;
-        let delivered_before = flags & DELIVERED_BEFORE != 0;
-        let terms = MessageTerms { stored, expires, due, priority, delivered_before };
+        let terms = MessageTerms {
+            stored,
+            expires,
+            due,
+            priority,
+            delivered_before: flags & DELIVERED_BEFORE != 0,
+            dead_letter: flags & DEAD_LETTER != 0,
+            copies_spent: flags & COPIES_SPENT != 0,
+        };
         Ok(Self { terms, address_bytes, header_bytes, targets })
     }
 
@@ -106,7 +121,10 @@ pub(crate) fn put_message(
     out.u64(terms.expires.map_or(0, |time| time.0.max(1)));
     out.u64(terms.due.map_or(0, |time| time.0.max(1)));
     out.u8(terms.priority);
-    out.u8(if terms.delivered_before { DELIVERED_BEFORE } else { 0 });
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    out.u8(flag(terms.delivered_before, DELIVERED_BEFORE)
+        | flag(terms.dead_letter, DEAD_LETTER)
+        | flag(terms.copies_spent, COPIES_SPENT));
     out.u16(targets.len() as u16);
     out.u16(address_bytes as u16);
     out.u32(header_bytes as u32);

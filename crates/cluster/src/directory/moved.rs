@@ -95,6 +95,12 @@ impl Directory {
         self.maps[&self.own].bindings_of(id).map(|(_, record)| record.clone()).collect()
     }
 
+    /// Another home has a queue of this node's map, by a later epoch.
+    pub(crate) fn is_superseded(&self, id: QueueId) -> bool {
+        let seen = self.queues.epochs.get(&id).copied().unwrap_or(0);
+        self.own_queue(id).is_some_and(|record| record.epoch < seen)
+    }
+
     /// The new home serves, for everyone: this node's record goes.
     pub(crate) fn drop_moved(&mut self, id: QueueId) {
         self.drop_bindings(id);

@@ -17,6 +17,7 @@ use super::register::{Registers, Stamp};
 use super::size::Size;
 use super::unknown::{UnknownKind, UnknownRecords};
 use crate::membership::Standing;
+use crate::stored::Stored;
 
 /// Writes of one start of a node, as a power of two: a billion a second for four seconds, or one each ms for
 /// seven weeks.
@@ -38,6 +39,8 @@ pub(crate) struct Directory {
     pub(super) contested: Contested,
     pub(super) published: PublishedState,
     pub(super) output: Output,
+    /// What the store has of the own map.
+    pub(crate) stored: Stored,
     /// Bindings derived so far: the work that tests count.
     #[cfg(test)]
     pub(super) derived: usize,
@@ -73,6 +76,7 @@ impl Directory {
             dirty: Dirty::default(),
             contested: Contested::default(),
             published: PublishedState::default(),
+            stored: Stored::default(),
             output: Output { steps_from: version, ..Output::default() },
             #[cfg(test)]
             derived: 0,

@@ -22,7 +22,7 @@ use crate::directory::names::ObjectName;
 use crate::directory::register::{self, RegisterKey, RegisterKind, Stamp};
 use crate::encoding::{self, messages};
 
-pub(super) fn op_out(op: Op) -> Entry {
+pub(crate) fn op_out(op: Op) -> Entry {
     let form = match op {
         Op::Put(Record::Register(register)) => EntryForm::Register(register_out(register)),
         Op::Put(record) => EntryForm::Owned(record_out(record)),
@@ -77,7 +77,7 @@ fn record_out(record: Record) -> Owned {
     Owned { kind, key, value: Some(value) }
 }
 
-pub(super) fn op_in(entry: Entry) -> Result<Op, Damage> {
+pub(crate) fn op_in(entry: Entry) -> Result<Op, Damage> {
     match entry.form.ok_or(Damage::Value("form of entry"))? {
         EntryForm::Register(register) => register_in(register),
         EntryForm::Owned(owned) => owned_in(owned),

@@ -234,7 +234,10 @@ impl Control {
     /// The process that the queue goes to is gone for good: its node has another start, or its port refuses.
     fn is_gone(&self, outgoing: &Outgoing) -> bool {
         self.members.get(&outgoing.to).is_some_and(|member| {
-            member.hello.boot != outgoing.boot || member.standing.is_down() && member.is_refused()
+            // another start may have the queue on its disk: its map says so, and has to be here
+            let map = self.directory.version_of(outgoing.to);
+            let restarted = member.hello.boot != outgoing.boot && map.incarnation >= member.hello.incarnation;
+            restarted || member.standing.is_down() && member.is_refused()
         })
     }
 

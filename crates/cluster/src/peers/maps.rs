@@ -70,6 +70,7 @@ impl Control {
             self.want(now, from, other, version, false);
         }
         self.directory.rest_on(node, versions);
+        self.drop_superseded();
         self.applied.on_stored(node);
         self.transfers.on_stored(node);
     }

@@ -13,7 +13,7 @@ use leveret_model::limits;
 use leveret_server::SourceNetwork;
 use tracing_subscriber::filter::Targets;
 
-use super::values::{self, DnsName, LogFormat};
+use super::values::{self, DnsName, Lifetime, LogFormat};
 
 /// What holds when no source says anything.
 #[derive(Debug)]
@@ -314,6 +314,13 @@ options! {
     /// 1 MiB) to those below it, a few at a time, once nodes have been the same for five seconds; a queue that
     /// moved stays for ten minutes. `leveret rebalance` does it once, whatever stands here.
     rebalance: bool = one(values::boolean), "true|false", Fallback::Is("true");
+
+    /// What SIGTERM does: `ephemeral` hands queues over first, `persistent` stops at once.
+    ///
+    /// A persistent node comes back with its durable queues and their persistent messages, which stay on its
+    /// disk, and stays a member meanwhile; what is transient is gone. `leveret leave` hands everything over all
+    /// the same. See `docs/persistence.md`.
+    lifetime: Lifetime = one(values::lifetime), "LIFETIME", Fallback::Is("ephemeral");
 
     /// Time over which a node that leaves closes its clients, one after the other.
     ///

@@ -19,6 +19,15 @@ pub(crate) struct DnsName {
     pub(crate) port: u16,
 }
 
+/// What a stop means for what a node holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// It comes back with it.
+    Persistent,
+    /// Others get it.
+    Ephemeral,
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -188,6 +197,14 @@ pub(crate) fn session_rule(text: &str) -> Result<String, String> {
 /// `true` or `false`.
 pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| "it is `true` or `false`".to_owned())
+}
+
+pub(crate) fn lifetime(text: &str) -> Result<Lifetime, String> {
+    match text {
+        "persistent" => Ok(Lifetime::Persistent),
+        "ephemeral" => Ok(Lifetime::Ephemeral),
+        _ => Err("is none of persistent, ephemeral".to_owned()),
+    }
 }
 
 pub(crate) fn log_format(text: &str) -> Result<LogFormat, String> {

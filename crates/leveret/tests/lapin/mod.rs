@@ -52,7 +52,8 @@ pub(crate) fn status(node: &Node) -> serde_json::Value {
     node.process.status()
 }
 
-fn own_group(directory: &TempDir) -> String {
+/// Tests run side by side, each with a group of its own.
+pub(crate) fn own_group(directory: &TempDir) -> String {
     let name = directory.path().file_name().expect("a name").to_string_lossy();
     format!("group{}", name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"))
 }

@@ -83,10 +83,10 @@ impl Ready {
             && let (len, bytes) = (self.len(), self.bytes())
             && let Some(ruled) = self.ruled.as_deref()
             && ruled.drops_head(len, bytes)
-            && let Some((_, entry, _)) = self.take_first()
+            && let Some((position, entry, _)) = self.take_first()
             && let Some(ruled) = self.ruled.as_deref_mut()
         {
-            ruled.drop_plain(entry);
+            ruled.drop_plain(position, entry);
             left -= 1;
         }
         if let Some(ruled) = self.ruled_in_front() {

@@ -129,9 +129,8 @@ impl Ruled {
     }
 
     /// A message of the plain row leaves, because the queue is over its length.
-    pub(super) fn drop_plain(&mut self, entry: Entry) {
-        self.touched = true;
-        self.departures.push(Departure { message: entry.message, cause: Cause::MaxLength });
+    pub(super) fn drop_plain(&mut self, position: Position, entry: Entry) {
+        self.leave(Some(position), entry, Cause::MaxLength);
     }
 
     /// Would a queue of this length refuse so many bytes more? `could_take` says how many of so many messages
@@ -161,8 +160,12 @@ impl Ruled {
             Overflow::RejectPublishDeadLetter => Cause::MaxLength,
             Overflow::DropHead | Overflow::RejectPublish => Cause::Refused,
         };
+        self.leave(None, entry, cause);
+    }
+
+    fn leave(&mut self, position: Option<Position>, entry: Entry, cause: Cause) {
         self.touched = true;
-        self.departures.push(Departure { message: entry.message, cause });
+        self.departures.push(Departure { message: entry.message, position, cause });
     }
 
     /// A message joins the end of its level.
@@ -184,9 +187,7 @@ impl Ruled {
             kept.returns += 1;
         }
         if self.rules.is_spent(kept.returns) {
-            self.touched = true;
-            self.departures.push(Departure { message: entry.message, cause: Cause::DeliveryLimit });
-            return;
+            return self.leave(Some(position), entry, Cause::DeliveryLimit);
         }
         let item = Item { position, entry, kept, redelivered: true };
         self.count(&item);
@@ -227,7 +228,7 @@ impl Ruled {
     /// The first message leaves, for `cause`.
     pub(super) fn drop_first(&mut self, cause: Cause) {
         if let Some(item) = self.highest().and_then(|level| self.pop(level)) {
-            self.departures.push(Departure { message: item.entry.message, cause });
+            self.leave(Some(item.position), item.entry, cause);
         }
     }
 
@@ -238,7 +239,7 @@ impl Ruled {
         for level in 0..self.levels.len() {
             while left > 0 && self.levels[level].first().is_some_and(|item| item.kept.deadline <= now) {
                 if let Some(item) = self.pop(level) {
-                    self.departures.push(Departure { message: item.entry.message, cause: Cause::Expired });
+                    self.leave(Some(item.position), item.entry, Cause::Expired);
                 }
                 left -= 1;
             }
@@ -280,6 +281,22 @@ impl Ruled {
         };
         let item = self.levels.iter().filter_map(first).min_by_key(|item| item.position)?;
         Some((item.position, item.entry, item.kept.rule(now)))
+    }
+
+    /// How often a ready message came back.
+    pub(super) fn returns_of(&self, position: Position) -> u32 {
+        let item = self.levels.iter().find_map(|level| level.returned.get(&position));
+        item.map_or(0, |item| item.kept.returns)
+    }
+
+    /// When a message of these terms expires that comes now.
+    pub(super) fn deadline(&self, terms: Terms, now: Instant) -> Instant {
+        self.rules.deadline(terms, now)
+    }
+
+    /// A returned message of these terms, as it was restored from a disk.
+    pub(super) fn level_of(&self, terms: Terms) -> u8 {
+        self.rules.level(terms)
     }
 
     /// What a delivered message keeps, if that is anything.

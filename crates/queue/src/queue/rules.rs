@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use leveret_model::settings::{Overflow, QueueSettings};
-use leveret_model::{Instant, Terms};
+use leveret_model::{Instant, Position, Terms};
 
 use crate::MessageRef;
 
@@ -29,6 +29,8 @@ pub enum Cause {
 pub struct Departure {
     /// The message.
     pub message: MessageRef,
+    /// The place that it had; `None` if the queue never took it.
+    pub position: Option<Position>,
     /// Why it left.
     pub cause: Cause,
 }

@@ -18,6 +18,7 @@ use super::load::Load;
 use super::settings_json::of_queue;
 use super::{NodeState, Overview};
 use crate::clock;
+use crate::disk::StoreReports;
 use crate::memory::NodeMemory;
 use crate::registries::RegistryStatus;
 
@@ -31,6 +32,8 @@ pub(crate) struct NodeFacts {
     /// Where RESP clients connect, and `session_memory`, if sessions are on.
     pub(crate) sessions: Option<(SocketAddr, u64)>,
     pub(crate) data_dir: PathBuf,
+    /// Damage, repairs, and what is kept.
+    pub(crate) store: StoreReports,
     pub(crate) started: Instant,
 }
 
@@ -82,7 +85,8 @@ pub(super) fn of(
         },
         "registries": registries.iter().map(registry).collect::<Vec<Value>>(),
         "sessions": sessions::of(facts.sessions, reports),
-        "warnings": warnings(memory, overview, registries),
+        "store": { "reports": facts.store.all() },
+        "warnings": warnings(facts, memory, overview, registries),
     })
 }
 
@@ -199,12 +203,14 @@ fn connections(reports: &[ShardReport]) -> Vec<Value> {
 }
 
 fn warnings(
+    facts: &NodeFacts,
     memory: &NodeMemory,
     overview: &Overview,
     registries: &[RegistryStatus],
 ) -> Vec<Cow<'static, str>> {
+    let reports = facts.store.all().into_iter();
     let mut warnings: Vec<Cow<'static, str>> =
-        vec!["durable queues and persistent messages are kept in memory only".into()];
+        reports.map(|report| Cow::from(format!("store: {report}"))).collect();
     if overview.state == NodeState::Stopped {
         warnings.push(
             "another process has this node's identity, so it serves nothing: stop both, give each a data directory of its own, and start the right one"
@@ -268,6 +274,7 @@ mod tests {
             cluster_listen,
             sessions: None,
             data_dir: PathBuf::new(),
+            store: StoreReports::default(),
             started: Instant::ZERO,
         }
     }

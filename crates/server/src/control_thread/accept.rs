@@ -18,11 +18,11 @@ use crate::start_error::StartError;
 
 impl ControlThread {
     pub(super) fn accept(&mut self, now: Instant) {
-        if self.accept_at <= now {
-            self.accept_at = Instant::FAR;
-            self.called = true;
+        if self.port.accept_at <= now {
+            self.port.accept_at = Instant::FAR;
+            self.port.called = true;
         }
-        self.called = self.called && self.accept_nodes(now);
+        self.port.called = self.port.called && self.accept_nodes(now);
     }
 
     /// True if there may be more.
@@ -34,11 +34,11 @@ impl ControlThread {
                 }
                 if !self.links.drop_stale(now) {
                     // it stays in the kernel's queue, and the listener does not tell of it again
-                    self.accept_at = now + limits::ACCEPT_AGAIN;
+                    self.port.accept_at = now + limits::ACCEPT_AGAIN;
                     return false;
                 }
             }
-            match self.cluster_listener.accept() {
+            match self.port.listener.accept() {
                 Ok((stream, from)) => self.links.accept(now, stream, from),
                 Err(error) => {
                     self.cannot_accept(now, &error);
@@ -50,7 +50,7 @@ impl ControlThread {
     }
 
     fn somebody_waits(&self) -> bool {
-        let mut listener = [PollFd::new(&self.cluster_listener, PollFlags::IN)];
+        let mut listener = [PollFd::new(&self.port.listener, PollFlags::IN)];
         poll(&mut listener, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
@@ -60,8 +60,8 @@ impl ControlThread {
         if error.kind() == io::ErrorKind::WouldBlock {
             return;
         }
-        accept::warn_not_accepted(&mut self.complaints, now, error);
-        self.accept_at = now + limits::ACCEPT_AGAIN;
+        accept::warn_not_accepted(&mut self.port.complaints, now, error);
+        self.port.accept_at = now + limits::ACCEPT_AGAIN;
     }
 
     /// The node is ready: clients are let in. Another process that bound the port beside us may have opened it

@@ -21,12 +21,15 @@ use leveret_model::limits::{DISK_ROOM_EVERY, LOG_INPUTS_MAX};
 use leveret_model::{Instant, Position, QueueId, SplitMix};
 use leveret_store::{
     DiskDone, DiskOp, Effect, Effects, Lane, MachineTime, Mark, ReadRequest, Recovered, Recovery,
-    RecoveryTerms, Refusal, SealedTurn, Spill, Store, StoreConfig,
+    RecoveryTerms, Refusal, SealedTurn, Spill, Store, StoreConfig, Turn,
 };
 use rustix::time::{ClockId, clock_gettime};
 
 use super::Files;
 use crate::clock;
+
+/// A mark of the node: it was the last record before a stop, so what the store knows of deliveries is all.
+pub(super) const CLEAN: &[u8] = b"clean";
 
 /// Who hands turns over: a shard, or control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,34 +79,40 @@ impl LogThread {
         output: impl FnMut(LogOutput) + Send + 'static,
     ) -> io::Result<Self> {
         let (inputs, from_shards) = bounded(LOG_INPUTS_MAX);
-        let (done, answers) = unbounded();
-        let worker = |name: &str| -> io::Result<Sender<DiskOp>> {
-            // as many as the store has under way, which bounds them
-            let (ops, work) = unbounded::<DiskOp>();
-            let (files, done) = (files.clone(), done.clone());
-            let execute = move || {
-                for op in work {
-                    if done.send(files.execute(&op)).is_err() {
-                        return;
-                    }
-                }
-            };
-            thread::Builder::new().name(name.into()).spawn(execute)?;
-            Ok(ops)
-        };
-        let (bulk, read) = (worker("store bulk")?, worker("store reads")?);
-        let running = Running {
-            store,
-            files,
-            bulk,
-            read,
-            answers,
-            from_shards,
-            senders: (0..senders).map(|_| OfSender::default()).collect(),
-            room_at: Instant::ZERO,
-            output,
-        };
+        let running = Running::new((store, files), from_shards, senders, output)?;
         let thread = thread::Builder::new().name("log".into()).spawn(move || running.run())?;
+        Ok(Self { inputs, thread })
+    }
+
+    /// The same for a node that has no store yet: `open` makes one when there is something to keep. Until then
+    /// there is neither a file nor a thread beside this one. `open` gives a line for people if it cannot.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start_when_needed(
+        open: impl FnOnce() -> Result<(Store, Files), String> + Send + 'static,
+        senders: usize,
+        mut output: impl FnMut(LogOutput) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (inputs, from_shards) = bounded(LOG_INPUTS_MAX);
+        let work = move || {
+            let Ok(first) = from_shards.recv() else { return };
+            if matches!(first, LogInput::Close) {
+                return output(LogOutput::Effect(Effect::Closed));
+            }
+            match open() {
+                Err(what) => output(LogOutput::Effect(Effect::Fatal { what })),
+                Ok(opened) => match Running::new(opened, from_shards, senders, output) {
+                    Ok(mut running) => {
+                        running.input(first, clock::now());
+                        running.run();
+                    }
+                    // its threads: without them nothing is written
+                    Err(error) => panic!("the store has no threads: {error}"),
+                },
+            }
+        };
+        let thread = thread::Builder::new().name("log".into()).spawn(work)?;
         Ok(Self { inputs, thread })
     }
 
@@ -142,6 +151,41 @@ struct Running<F> {
 }
 
 impl<F: FnMut(LogOutput)> Running<F> {
+    fn new(
+        (store, files): (Store, Files),
+        from_shards: Receiver<LogInput>,
+        senders: usize,
+        output: F,
+    ) -> io::Result<Self> {
+        let (done, answers) = unbounded();
+        let worker = |name: &str| -> io::Result<Sender<DiskOp>> {
+            // as many as the store has under way, which bounds them
+            let (ops, work) = unbounded::<DiskOp>();
+            let (files, done) = (files.clone(), done.clone());
+            let execute = move || {
+                for op in work {
+                    if done.send(files.execute(&op)).is_err() {
+                        return;
+                    }
+                }
+            };
+            thread::Builder::new().name(name.into()).spawn(execute)?;
+            Ok(ops)
+        };
+        let (bulk, read) = (worker("store bulk")?, worker("store reads")?);
+        Ok(Self {
+            store,
+            files,
+            bulk,
+            read,
+            answers,
+            from_shards,
+            senders: (0..senders).map(|_| OfSender::default()).collect(),
+            room_at: Instant::ZERO,
+            output,
+        })
+    }
+
     fn run(mut self) {
         let mut effects = Effects::default();
         loop {
@@ -231,7 +275,12 @@ impl<F: FnMut(LogOutput)> Running<F> {
             LogInput::Read(request) => self.store.read(request),
             LogInput::Spill(spill) => self.store.spill(spill),
             LogInput::DropSpilled(queue, first, last) => self.store.drop_spilled(queue, first, last),
-            LogInput::Close => self.store.close(),
+            LogInput::Close => {
+                let mut turn = Turn::new();
+                turn.mark(None, CLEAN, b"1");
+                self.store.append(turn.seal(), now);
+                self.store.close();
+            }
         }
     }
 

@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 use leveret_link::record::{MovePart, MoveRefused, MovedConsumer, MovedLane, Record};
 use leveret_model::directory::{MoveReport, QueueRecord};
 use leveret_model::{
-    Message, MessageRule, MessageState, MoveAttempt, NodeId, Position, QueueId, ShardAddress, StoreMark,
-    Stored,
+    Instant, Message, MessageRule, MessageState, MoveAttempt, NodeId, Position, QueueId, ShardAddress,
+    StoreMark, Stored,
 };
 use leveret_queue::{LaneKey, QueueEntry};
 
@@ -42,6 +42,10 @@ impl Queues {
             mark: None,
             whole: false,
         };
+        if arriving.home.queue().is_durable() {
+            // the rest of a try that a restart ended
+            self.commits.forget_copy(record.id);
+        }
         self.arriving.by_id.insert(record.id, arriving);
     }
 
@@ -81,9 +85,13 @@ impl Queues {
             return self.refuse_arriving(queue, MoveRefused::Unfit);
         }
         if message.terms.persistent() && arriving.home.queue().is_durable() {
-            match self.commits.append(queue, position, kept, &mut self.arena) {
+            let expires = rule.and_then(|rule| rule.left).map_or(Instant::FAR, |left| now + left);
+            match self.commits.append((queue, position), (kept, expires), &mut self.arena) {
                 Stored::At(mark) => arriving.mark = Some(mark),
                 Stored::Now => {}
+            }
+            if let Some(rule) = rule.filter(|rule| rule.returns > 0) {
+                self.commits.returned(queue, position, rule.returns);
             }
         }
     }
@@ -124,7 +132,8 @@ impl Queues {
                     return self.refuse_arriving(queue, MoveRefused::Unfit);
                 }
                 if let Some(arriving) = self.arriving.by_id.get_mut(&queue) {
-                    arriving.copies.drop_all(&mut self.arena);
+                    let Arriving { copies, home, .. } = arriving;
+                    copies.drop_all(home.queue(), &mut self.commits, &mut self.arena);
                 }
                 self.say_taken(queue);
             }
@@ -200,8 +209,12 @@ impl Queues {
 
     fn forget_arriving(&mut self, id: QueueId) {
         if let Some(mut arriving) = self.arriving.by_id.remove(&id) {
-            arriving.copies.drop_all(&mut self.arena);
+            let Arriving { copies, home, .. } = &mut arriving;
+            copies.drop_all(home.queue(), &mut self.commits, &mut self.arena);
             arriving.home.drop_messages(&mut self.arena);
+            if arriving.home.queue().is_durable() {
+                self.commits.forget_copy(id);
+            }
         }
     }
 

@@ -8,14 +8,14 @@
 //! A store in memory has stored what is appended ([`Store::Memory`]): nothing waits, and this machine stays
 //! empty.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use leveret_model::{Position, QueueHandle, QueueId, StoreMark, Stored};
-use leveret_queue::{Arena, MessageRef};
+use leveret_model::{Instant, Position, QueueHandle, QueueId, StoreMark, Stored, Terms};
+use leveret_queue::{Arena, MessageRef, StoredEntry};
 
 use super::publisher::Answered;
-use crate::effects::{StoreAppend, StoreRequest};
+use crate::effects::{StoreAppend, StoreLeft, StoreRequest};
 
 /// Who keeps the messages that are to survive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,14 @@ pub enum Store {
     Driver,
 }
 
+/// What the disk has of a queue.
+#[derive(Debug, Default)]
+pub(super) struct RecoveredQueue {
+    /// The last place that was ever given to a message there.
+    pub(super) last: Position,
+    pub(super) entries: Vec<StoredEntry>,
+}
+
 /// What is appended and not stored.
 #[derive(Debug)]
 pub(super) struct Commits {
@@ -34,6 +42,11 @@ pub(super) struct Commits {
     /// The mark of what is appended in this turn.
     next: StoreMark,
     appends: Vec<StoreAppend>,
+    /// What leaves for the store in this turn: nobody waits for that.
+    left: Vec<StoreLeft>,
+    forgotten: Vec<QueueId>,
+    /// What it had of queues at the start that have not opened yet.
+    recovered: BTreeMap<QueueId, RecoveredQueue>,
     /// Messages that the store may still read, each with a reference of its own.
     held: VecDeque<(StoreMark, MessageRef)>,
     /// Publishes of this shard whose answer waits, in the order of their marks.
@@ -56,6 +69,9 @@ impl Commits {
             store,
             next: StoreMark(1),
             appends: Vec::new(),
+            left: Vec::new(),
+            forgotten: Vec::new(),
+            recovered: BTreeMap::new(),
             held: VecDeque::new(),
             waiting: VecDeque::new(),
             lanes: Vec::new(),
@@ -67,9 +83,8 @@ impl Commits {
     #[inline]
     pub(super) fn append(
         &mut self,
-        queue: QueueId,
-        position: Position,
-        message: MessageRef,
+        (queue, position): (QueueId, Position),
+        (message, expires): (MessageRef, Instant),
         arena: &mut Arena,
     ) -> Stored {
         if self.store == Store::Memory {
@@ -77,8 +92,52 @@ impl Commits {
         }
         arena.retain(message, 1);
         self.held.push_back((self.next, message));
-        self.appends.push(StoreAppend { queue, position, message });
+        self.appends.push(StoreAppend { queue, position, message, expires });
         Stored::At(self.next)
+    }
+
+    /// A message leaves a durable queue for whatever reason. Its removal is durable later, and never undone.
+    /// hot: for queues that are durable.
+    #[inline]
+    pub(super) fn left(&mut self, queue: QueueId, position: Position, terms: Terms) {
+        if self.store == Store::Driver && terms.persistent() {
+            self.left.push(StoreLeft::Message { queue, position });
+        }
+    }
+
+    /// A message came back to its queue, which counts that. The store knows whether it has that message.
+    pub(super) fn returned(&mut self, queue: QueueId, position: Position, count: u32) {
+        if self.store == Store::Driver {
+            self.left.push(StoreLeft::Returned { queue, position, count });
+        }
+    }
+
+    /// A copy of a queue that is on its way here is void: what the store has of it, of this try or of one
+    /// before a restart, is forgotten.
+    pub(super) fn forget_copy(&mut self, queue: QueueId) {
+        if self.store == Store::Driver {
+            self.appends.retain(|append| append.queue != queue);
+            // the same places are used again by the next try, which may begin in this turn
+            self.left.retain(|left| left.queue() != queue);
+            self.forgotten.push(queue);
+        }
+    }
+
+    /// What the disk has of a queue, until the directory says that it lives here.
+    pub(super) fn recover(&mut self, queue: QueueId, last: Position, entries: Vec<StoredEntry>) {
+        let recovered = self.recovered.entry(queue).or_default();
+        recovered.last = last;
+        recovered.entries.extend(entries);
+    }
+
+    /// The queue opens, or is deleted.
+    pub(super) fn take_recovered(&mut self, queue: QueueId) -> Option<RecoveredQueue> {
+        if self.recovered.is_empty() { None } else { self.recovered.remove(&queue) }
+    }
+
+    /// Messages are kept by a store that outlives the process.
+    pub(super) fn has_store(&self) -> bool {
+        self.store == Store::Driver
     }
 
     /// The answer to a publish waits for a mark.
@@ -112,10 +171,15 @@ impl Commits {
     /// What the turn appended, for the store. hot.
     #[inline]
     pub(super) fn end_turn(&mut self) -> Option<StoreRequest> {
-        if self.appends.is_empty() {
+        if self.appends.is_empty() && self.left.is_empty() && self.forgotten.is_empty() {
             return None;
         }
-        let request = StoreRequest { mark: self.next, appends: core::mem::take(&mut self.appends) };
+        let request = StoreRequest {
+            mark: self.next,
+            appends: core::mem::take(&mut self.appends),
+            forgotten: core::mem::take(&mut self.forgotten),
+            left: core::mem::take(&mut self.left),
+        };
         self.next = StoreMark(self.next.0 + 1);
         Some(request)
     }

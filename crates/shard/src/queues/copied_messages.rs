@@ -8,7 +8,9 @@ use alloc::collections::{BTreeMap, VecDeque};
 
 use leveret_link::record::ListedRun;
 use leveret_model::{Instant, MessageRule, Position, StoreMark};
-use leveret_queue::{Arena, MessageRef, QueueEntry};
+use leveret_queue::{Arena, MessageRef, Queue, QueueEntry};
+
+use super::commit::Commits;
 
 /// A message that the old home had.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +51,12 @@ impl CopiedMessages {
         }
     }
 
-    /// What is left is not in the queue any more.
-    pub(super) fn drop_all(&mut self, arena: &mut Arena) {
-        for copy in core::mem::take(&mut self.by_place).into_values() {
+    /// What is left is not in the queue any more: the store is told of each, because the copies were stored.
+    pub(super) fn drop_all(&mut self, queue: &Queue, commits: &mut Commits, arena: &mut Arena) {
+        for (place, copy) in core::mem::take(&mut self.by_place) {
+            if queue.is_durable() {
+                commits.left(queue.id(), place, arena.get(copy.message).terms);
+            }
             arena.release(copy.message);
         }
     }
@@ -71,6 +76,11 @@ impl CopiedMessage {
         let left = rule.and_then(|rule| rule.left);
         let deadline = left.map_or(Instant::FAR, |left| now + left);
         Self { message, body_bytes, deadline, level: rule.map_or(0, |rule| rule.level) }
+    }
+
+    /// When it expires; [`Instant::FAR`] for never.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     pub(super) fn entry(self, position: Position, run: &ListedRun, now: Instant) -> QueueEntry {

@@ -87,6 +87,9 @@ impl Queues {
             return;
         }
         self.out.departed.letters.traffic.delivered += u64::from(!dead.reached.is_empty());
+        if let Some(position) = dead.stored_at {
+            self.commits.left(dead.queue, position, self.arena.get(dead.message).terms);
+        }
         self.arena.release(dead.message);
     }
 

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use leveret_model::QueueId;
 use leveret_queue::{Arena, Cause, Departure, Queue};
 
+use super::commit::Commits;
 use super::dead_letters::outlet::{Dead, Outlet, bury};
 use super::dead_letters::rows::DeadLetters;
 
@@ -64,9 +65,19 @@ impl Departures {
         (queue, outlet): (QueueId, Option<&mut Box<Outlet>>),
         departure: Departure,
         arena: &mut Arena,
+        commits: Option<&mut Commits>,
     ) {
         self.counts.count(departure.cause);
-        bury(outlet, (queue, departure), (&mut self.dead, self.unix_s), arena);
+        let Some(mut letter) = bury(outlet, (queue, departure), self.unix_s) else {
+            // a refused one has no place, and was never stored
+            if let (Some(commits), Some(position)) = (commits, departure.position) {
+                commits.left(queue, position, arena.get(departure.message).terms);
+            }
+            return arena.release(departure.message);
+        };
+        // its source keeps it on the disk until all that it goes to have it
+        letter.stored_at = departure.position.filter(|_| commits.is_some());
+        self.dead.push(letter);
     }
 
     /// A queue with rules had its turn: what left it is gone.
@@ -76,9 +87,11 @@ impl Departures {
         queue: &mut Queue,
         outlet: &mut Option<Box<Outlet>>,
         arena: &mut Arena,
+        commits: &mut Commits,
     ) {
         for departure in queue.take_departures() {
-            self.leave((queue.id(), outlet.as_mut()), departure, arena);
+            let commits = queue.is_durable().then_some(&mut *commits);
+            self.leave((queue.id(), outlet.as_mut()), departure, arena, commits);
         }
     }
 }

@@ -35,6 +35,11 @@ impl Queues {
         if let Some(owner) = owner {
             self.lifetimes.exclusive.insert(owner, handle);
         }
+        if let Some(recovered) = self.commits.take_recovered(id)
+            && let Some(mut home) = self.home(handle)
+        {
+            home.restore_stored(recovered);
+        }
         if let Some(mut home) = self.home(handle) {
             home.on_use();
             if owner.is_some_and(|owner| !lives(owner)) {

@@ -4,6 +4,7 @@ use leveret_model::{ConsumerKey, Message, Paused, Position, QueueHandle, QueueId
 use leveret_queue::{Delivered, Egress};
 
 use super::Queues;
+use super::commit::Commits;
 use super::delivery::LocalConsumers;
 use super::places::{Entry, Place};
 use crate::peers::{OutboxIndex, Outboxes};
@@ -34,6 +35,30 @@ impl<L: LocalConsumers> Egress for Outlet<'_, L> {
             return self.deliver_elsewhere(consumer, position, redelivered, &message);
         }
         self.local.deliver(self.handle, consumer, position, redelivered, &message)
+    }
+}
+
+/// The same of a durable queue: what is delivered without an acknowledgement leaves the store.
+struct StoredOutlet<'a, L> {
+    outlet: Outlet<'a, L>,
+    commits: &'a mut Commits,
+}
+
+impl<L: LocalConsumers> Egress for StoredOutlet<'_, L> {
+    /// hot.
+    fn deliver(
+        &mut self,
+        consumer: &ConsumerKey,
+        no_ack: bool,
+        position: Position,
+        redelivered: bool,
+        message: Message<'_>,
+    ) -> Delivered {
+        let delivered = self.outlet.deliver(consumer, no_ack, position, redelivered, message);
+        if no_ack && delivered == Delivered::Taken {
+            self.commits.left(self.outlet.id, position, message.terms);
+        }
+        delivered
     }
 }
 
@@ -94,8 +119,16 @@ impl Queues {
                 // as if all of its messages were of one size
                 most = most.min((left_bytes * home.queue().ready() / before) as usize + 1);
             }
-            let outcome = home.dispatch(most, self.lifetimes.now, &mut self.arena, &mut outlet);
-            home.end_turn(*handle, &mut self.lifetimes.timers, &mut self.arena, &mut self.out.departed);
+            let now = self.lifetimes.now;
+            let outcome = if home.queue().is_durable() && self.commits.has_store() {
+                // a copy of the loop that looks for what leaves the disk with a delivery
+                let mut stored = StoredOutlet { outlet, commits: &mut self.commits };
+                home.dispatch(most, now, &mut self.arena, &mut stored)
+            } else {
+                home.dispatch(most, now, &mut self.arena, &mut outlet)
+            };
+            let leaving = (&mut self.out.departed, &mut self.commits);
+            home.end_turn(*handle, &mut self.lifetimes.timers, &mut self.arena, leaving);
             left -= outcome.delivered + outcome.dropped;
             left_bytes = left_bytes.saturating_sub(before - home.queue().ready_bytes());
             if outcome.more {

@@ -9,6 +9,7 @@ mod deduplication;
 mod moving;
 mod nodes;
 mod ruled;
+mod stored;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -110,10 +111,10 @@ impl Home {
         handle: QueueHandle,
         timers: &mut QueueTimers,
         arena: &mut Arena,
-        departed: &mut Departures,
+        (departed, commits): (&mut Departures, &mut Commits),
     ) {
         if self.queue.is_ruled() {
-            departed.end_turn(&mut self.queue, &mut self.dead_letters, arena);
+            departed.end_turn(&mut self.queue, &mut self.dead_letters, arena, commits);
             let due = self.queue.message_deadline();
             if due < self.timer_at {
                 timers.set(handle, &mut self.timer_at, due);
@@ -178,14 +179,14 @@ impl AtHome<'_> {
             return self.append_ruled(message, body_bytes, terms);
         }
         let position = self.home.queue.append(message, body_bytes);
-        Some(self.keep(position, message, terms))
+        Some(self.keep(position, message, terms, Instant::FAR))
     }
 
     /// hot.
     #[inline(always)]
-    fn keep(&mut self, position: Position, message: MessageRef, terms: Terms) -> Stored {
+    fn keep(&mut self, position: Position, message: MessageRef, terms: Terms, expires: Instant) -> Stored {
         if terms.persistent() && self.home.queue.is_durable() {
-            return self.commits.append(self.id, position, message, self.arena);
+            return self.commits.append((self.id, position), (message, expires), self.arena);
         }
         Stored::Now
     }
@@ -250,12 +251,23 @@ impl AtHome<'_> {
     #[inline(always)]
     pub(super) fn settle(&mut self, holder: &ConsumerKey, position: Position, how: Settlement) {
         match self.home.queue.settle(holder, position, how) {
-            Left::Acked(message) => self.arena.release(message),
-            Left::Rejected(message) => {
-                let source = (self.id, self.home.dead_letters.as_mut());
-                self.departed.leave(source, Departure { message, cause: Cause::Rejected }, self.arena);
+            Left::Acked(message) => {
+                if self.home.queue.is_durable() {
+                    self.commits.left(self.id, position, self.arena.get(message).terms);
+                }
+                self.arena.release(message);
             }
-            Left::Requeued | Left::NotHeld => {}
+            Left::Rejected(message) => {
+                let position = Some(position);
+                self.departed.leave(
+                    (self.id, self.home.dead_letters.as_mut()),
+                    Departure { message, position, cause: Cause::Rejected },
+                    self.arena,
+                    self.home.queue.is_durable().then_some(&mut *self.commits),
+                );
+            }
+            Left::Requeued => self.note_return(position),
+            Left::NotHeld => {}
         }
     }
 
@@ -296,6 +308,9 @@ impl AtHome<'_> {
         let taken = self.home.queue.get(&holder, no_ack, self.lifetimes.now)?;
         let message = OwnedMessage::from(&self.arena.get(taken.message));
         if no_ack {
+            if self.home.queue.is_durable() {
+                self.commits.left(self.id, taken.position, message.borrow().terms);
+            }
             self.arena.release(taken.message);
         }
         Some(GotMessage {
@@ -309,6 +324,7 @@ impl AtHome<'_> {
     /// Drops what is ready, and says how much that was.
     pub(super) fn purge(&mut self) -> u64 {
         self.home.queue.enforce(self.lifetimes.now);
+        self.note_purged();
         self.home.queue.purge(self.arena)
     }
 

@@ -14,7 +14,7 @@ use super::places::{Entry, Place};
 impl Queues {
     /// Once nobody can change it any more the queue is sent.
     pub(super) fn begin_sending(&mut self, handle: QueueHandle) {
-        let Self { places, lifetimes, arena, out, .. } = self;
+        let Self { places, lifetimes, arena, out, commits, .. } = self;
         let Some((queue, away)) = places.away(handle) else { return };
         let Some(leaving) = &mut away.leaving else { return };
         let fenced = matches!(&leaving.stage, Stage::Fencing(missing) if missing.is_empty());
@@ -22,7 +22,7 @@ impl Queues {
             return;
         }
         // what died since the freeze, and before it
-        leaving.home.end_turn(handle, &mut lifetimes.timers, arena, &mut out.departed);
+        leaving.home.end_turn(handle, &mut lifetimes.timers, arena, (&mut out.departed, commits));
         if self.sends_letters_of(queue) {
             return;
         }

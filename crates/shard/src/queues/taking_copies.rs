@@ -29,6 +29,7 @@ impl Queues {
         let is_durable = arriving.home.queue().is_durable();
         let kept = self.arena.insert(message, 1);
         let copy = CopiedMessage::new(kept, message.body.len() as u32, rule, now);
+        let expires = copy.deadline();
         let Some(arriving) = self.arriving.by_id.get_mut(&queue) else { return };
         if let Some(twice) = arriving.copies.insert(position, copy) {
             self.arena.release(twice);
@@ -36,7 +37,7 @@ impl Queues {
         }
         if message.terms.persistent()
             && is_durable
-            && let Stored::At(mark) = self.commits.append(queue, position, kept, &mut self.arena)
+            && let Stored::At(mark) = self.commits.append((queue, position), (kept, expires), &mut self.arena)
         {
             arriving.mark = Some(mark);
         }
@@ -88,6 +89,19 @@ impl Queues {
                     self.arena.release(message);
                     return self.refuse_arriving(queue, MoveRefused::Unfit);
                 }
+            }
+        }
+        if arriving.home.queue().is_durable() {
+            self.note_returns(queue, runs);
+        }
+    }
+
+    /// Listed messages came back so often, which may have been after they were copied.
+    fn note_returns(&mut self, queue: QueueId, runs: &[ListedRun]) {
+        for run in runs {
+            let Some(returns) = run.returns.filter(|returns| *returns > 0) else { continue };
+            for at in 0..u64::from(run.count) {
+                self.commits.returned(queue, Position(run.from.0 + at), returns);
             }
         }
     }

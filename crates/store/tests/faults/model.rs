@@ -35,6 +35,8 @@ impl Content {
             due: some(self.number / 2),
             priority: self.number as u8,
             delivered_before: self.number.is_multiple_of(2),
+            dead_letter: self.number.is_multiple_of(5),
+            copies_spent: self.number.is_multiple_of(7),
         }
     }
 

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use leveret_model::definition::QueueDefinition;
 use leveret_model::settings::DeadLetterTarget;
-use leveret_model::{Name, QueueId};
-use leveret_queue::{Arena, Cause, Departure, MessageRef};
+use leveret_model::{Name, Position, QueueId};
+use leveret_queue::{Cause, Departure, MessageRef};
 
 /// Where messages die, and where they go then: one value, which stands until another takes its place.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Outlet {
             Cause::Refused => return None,
         };
         *count += 1;
-        let Departure { message, cause } = departure;
+        let Departure { message, cause, .. } = departure;
         Some(Dead {
             queue,
             source,
@@ -83,6 +83,7 @@ impl Outlet {
             reached: Vec::new(),
             owed: 0,
             again: false,
+            stored_at: None,
         })
     }
 }
@@ -105,17 +106,15 @@ pub(in crate::queues) struct Dead {
     pub(super) owed: u32,
     /// One of them was that the queue is not there any more: it is to be routed again.
     pub(super) again: bool,
+    /// Its place in its source, which has it on the disk until this letter is done.
+    pub(in crate::queues) stored_at: Option<Position>,
 }
 
-/// A message leaves a queue here otherwise than by an acknowledgement.
+/// A message leaves a queue here otherwise than by an acknowledgement: `None` if it is dropped.
 pub(in crate::queues) fn bury(
     outlet: Option<&mut Box<Outlet>>,
     (queue, departure): (QueueId, Departure),
-    (dead, at_s): (&mut Vec<Dead>, u64),
-    arena: &mut Arena,
-) {
-    match outlet.and_then(|outlet| outlet.take(queue, departure, at_s)) {
-        Some(letter) => dead.push(letter),
-        None => arena.release(departure.message),
-    }
+    at_s: u64,
+) -> Option<Dead> {
+    outlet.and_then(|outlet| outlet.take(queue, departure, at_s))
 }

@@ -25,10 +25,11 @@ impl AtHome<'_> {
             // its publisher hears that the queue has it, which is so
             return Some(Stored::Now);
         }
+        let expires = self.home.queue.deadline_of(terms, now);
         let position = self.home.queue.append_ruled(message, body_bytes, terms, now)?;
         if let (Some(duplicates), Some(candidate)) = (&mut self.home.duplicates, candidate) {
             duplicates.remember(candidate, &self.lifetimes.remembered);
         }
-        Some(self.keep(position, message, terms))
+        Some(self.keep(position, message, terms, expires))
     }
 }
