@@ -46,6 +46,9 @@ final class Participant {
     private long nextLoad;
     private boolean linkWasUp;
     private boolean noBrokerSaid;
+    /** Why the last link was lost, and whether links are lost again and again for it: then it is not said each second. */
+    private String lastWhy;
+    private boolean flapping;
     private boolean closed;
 
     Participant(List<Broker> brokers, Place place, Instance.StopRules stopRules, Function<String, Terms> termsOf,
@@ -216,7 +219,9 @@ final class Participant {
         @Override
         public void onUp(String broker, InetAddress local) {
             post(() -> {
-                LOG.info("linked to a broker broker=" + broker);
+                if (!flapping) {
+                    LOG.info("linked to a broker broker=" + broker);
+                }
                 String host = place.address() == null ? numeric(local) : place.address();
                 link.address = (host.contains(":") ? "[" + host + "]" : host) + ":" + place.port();
                 link.up = true;
@@ -231,11 +236,15 @@ final class Participant {
         public void onDown(String why) {
             post(() -> {
                 if (link.up) {
+                    flapping = now() - link.since < Limits.YOUNG_LINK && why.equals(lastWhy);
+                    lastWhy = why;
+                    if (!flapping) {
+                        LOG.warn("link lost: Tomcat runs on, and is announced again when there is a broker"
+                                + " why=\"" + why + "\"");
+                    }
                     link.up = false;
                     link.since = now();
                     doors.linkIsGone(now());
-                    LOG.warn("link lost: Tomcat runs on, and is announced again when there is a broker"
-                            + " why=\"" + why + "\"");
                 } else if (!linkWasUp && !noBrokerSaid) {
                     LOG.warn("no broker: Tomcat runs, and is announced when there is one why=\"" + why + "\"");
                 }
