@@ -203,7 +203,8 @@ final class AnnouncedServer implements ContextWatcher.Contexts {
     private boolean isAnnounced(Context context, String path) {
         if (settings.serviceOf(path).isEmpty() || !Names.isPath(path)) {
             if (settings.contexts.isEmpty()) {
-                LOG.warn("context not announced path=" + path + " reason=\"no name fits it; use contexts=PATH=SERVICE\"");
+                LOG.warn("context not announced path=" + path
+                        + " reason=\"its path makes no name; give it one in the attribute contexts\"");
             }
             return false;
         }

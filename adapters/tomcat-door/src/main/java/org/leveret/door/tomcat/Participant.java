@@ -46,7 +46,7 @@ final class Participant {
     private long nextLoad;
     private boolean linkWasUp;
     private boolean noBrokerSaid;
-    /** Why the last link was lost, and whether links are lost again and again for it: then it is not said each second. */
+    /** Why the last link was lost, and whether links are lost for it again and again: that is not said each time. */
     private String lastWhy;
     private boolean flapping;
     private boolean closed;
