@@ -28,6 +28,8 @@ pub enum Planted {
     NoResubscription,
     /// The new home of a queue loses its first ready message.
     LostOnMove,
+    /// A queue that was taken back waits for every shard that was told to hold back.
+    EndlessWait,
 }
 
 impl Planted {

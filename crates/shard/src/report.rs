@@ -280,6 +280,12 @@ impl Shard {
         })
     }
 
+    /// Queues of this shard whose last move some shard has not answered: they do not move until it does.
+    pub fn awaiting_queues(&self) -> impl Iterator<Item = (QueueId, &[ShardAddress])> + '_ {
+        let awaiting = self.machines.queues.at_home().filter(|home| !home.awaits.is_empty());
+        awaiting.map(|home| (home.id, home.awaits))
+    }
+
     fn traffic(&self) -> Traffic {
         let (copies, ingress) = (self.machines.queues.copies(), &self.machines.ingress);
         let departed = self.machines.queues.departed();

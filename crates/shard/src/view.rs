@@ -133,6 +133,11 @@ impl ClusterView {
         }
     }
 
+    /// The node was said to be Down, and no link to it has begun since.
+    pub(crate) fn is_down(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|known| known.down)
+    }
+
     /// May replies go to that shard?
     pub(crate) fn reply_way(&self, to: ShardAddress) -> ReplyWay {
         match self.nodes.get(&to.node) {

@@ -46,6 +46,7 @@ impl Planted {
         (Self::InShard(leveret_shard::Planted::ConfirmOnAppend), "confirm-on-append", "stored_first"),
         (Self::InShard(leveret_shard::Planted::NoResubscription), "no-resubscription", "liveness"),
         (Self::InShard(leveret_shard::Planted::LostOnMove), "lost-on-move", "confirmed_kept"),
+        (Self::InShard(leveret_shard::Planted::EndlessWait), "endless-wait", "liveness"),
         (Self::InControl(leveret_cluster::Planted::LeftEarly), "left-early", "left_empty"),
     ];
 

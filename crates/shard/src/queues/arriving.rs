@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 use leveret_link::record::{MovePart, MoveRefused, MovedConsumer, MovedLane, Record};
 use leveret_model::directory::{MoveReport, QueueRecord};
 use leveret_model::{
-    Message, MessageRule, MessageState, MoveAttempt, Position, QueueId, ShardAddress, StoreMark, Stored,
+    Message, MessageRule, MessageState, MoveAttempt, NodeId, Position, QueueId, ShardAddress, StoreMark,
+    Stored,
 };
 use leveret_queue::{LaneKey, QueueEntry};
 
@@ -204,6 +205,14 @@ impl Queues {
         }
     }
 
+    /// A node is Down: what it held of a queue that comes is nobody's, and nothing is awaited from it.
+    pub(super) fn release_arriving(&mut self, node: NodeId) {
+        for arriving in self.arriving.by_id.values_mut() {
+            arriving.awaits.retain(|shard| shard.node != node);
+            arriving.home.queue_mut().release_node(node);
+        }
+    }
+
     /// The old home has yielded: this one serves.
     pub(crate) fn open_arrived(&mut self, id: QueueId, attempt: MoveAttempt, view: &ClusterView) {
         let is_it = |arriving: &Arriving| arriving.attempt == attempt && arriving.whole;
@@ -248,6 +257,10 @@ impl Queues {
         if let Some(mut home) = self.home(handle) {
             // its time without use begins anew, which is never too early
             home.on_use();
+            // the old home may have listed deliveries there after this shard had heard that the node is Down
+            for node in home.awaited_nodes().filter(|node| view.is_down(*node)).collect::<BTreeSet<_>>() {
+                home.release_node(node);
+            }
         }
         self.out.new_homes.push(handle);
         self.report_move(id, attempt, MoveReport::Opened);

@@ -173,8 +173,14 @@ impl Queues {
         let Some(leaving) = away.leaving.take() else { return };
         let Leaving { mut home, attempt, fenced, stage, .. } = *leaving;
         if matches!(stage, Stage::Yielded) {
-            // whoever has deliveries has looked for the other home meanwhile: it says anew what it has
-            home.awaits.clone_from(&fenced);
+            // Whoever has deliveries or consumes has looked for the other home meanwhile: it says anew what it
+            // has. Others that were told to hold back may never have heard of the queue, and say nothing.
+            home.awaits = home.queue().served_shards();
+            home.awaits.retain(|shard| *shard != own);
+            #[cfg(feature = "planted")]
+            if self.planted == Some(crate::planted::Planted::EndlessWait) {
+                home.awaits.clone_from(&fenced);
+            }
             home.queue_mut().sleep_elsewhere(own);
             // the other home may have delivered any of them
             home.queue_mut().return_all();

@@ -46,6 +46,7 @@ impl Queues {
     pub(crate) fn on_node_down(&mut self, node: NodeId) {
         self.fail_moves_with(node);
         self.release_leaving(node);
+        self.release_arriving(node);
         self.forget_link(node);
         for handle in self.home_handles() {
             if let Some(mut home) = self.home(handle) {

@@ -1,7 +1,7 @@
 //! A queue moves to another home: its clients notice nothing, whichever shard they are at.
 
-use leveret_model::directory::{MoveOrder, MoveReport};
-use leveret_model::limits;
+use leveret_model::directory::{MoveOrder, MoveReport, ToShard};
+use leveret_model::{NodeId, limits};
 
 use crate::rig::client::Heard;
 use crate::rig::{ClientId, Rig, at};
@@ -256,6 +256,61 @@ fn a_queue_that_was_given_to_nobody_is_taken_back() {
         rig.ack(reader, 2);
         rig.run();
         assert_eq!(rig.bodies(reader), ["c"], "{place:?}");
+    }
+}
+
+/// A shard that had other records to read when the queue froze may never have heard of the queue.
+#[test]
+fn a_queue_that_was_taken_back_moves_again() {
+    let (mut rig, owner) = with_queue();
+    rig.declare(owner, "beside");
+    let reader = rig.connect(at(3, 0));
+    rig.consume(reader, "beside", "c", true);
+    rig.publish(owner, "q", "a");
+    rig.run();
+    rig.control.slow_to_open = true;
+    rig.publish(owner, "beside", "b");
+    rig.turn(at(OLD.0, OLD.1));
+    begins_to_move(&mut rig);
+    rig.run();
+    rig.takes_back("q");
+    rig.control.slow_to_open = false;
+    moves(&mut rig);
+    assert_eq!(rig.counts(owner, "q"), (1, 0));
+}
+
+/// Before the old home hears of it and freezes nothing any more, or once it has yielded.
+#[test]
+fn what_a_node_held_that_is_down_before_the_queue_opens_is_given_to_others() {
+    for is_early in [true, false] {
+        let (mut rig, owner) = with_queue();
+        let gone = rig.connect(at(3, 0));
+        rig.consume(gone, "q", "c", false);
+        rig.publish(owner, "q", "a");
+        rig.run();
+        assert_eq!(rig.bodies(gone), ["a"]);
+        rig.control.slow_to_open = true;
+        let down = ToShard::NodeDown { node: NodeId(3) };
+        if is_early {
+            rig.tell_node(2, &down);
+        }
+        begins_to_move(&mut rig);
+        rig.run();
+        rig.cut(2, 3);
+        rig.cut(1, 3);
+        if !is_early {
+            rig.tell_node(2, &down);
+        }
+        orders(&mut rig, &MoveOrder::Open);
+        assert_eq!(rig.counts(owner, "q"), (1, 0), "{is_early}");
+        let reader = rig.connect(at(2, 0));
+        rig.consume(reader, "q", "c", false);
+        assert_eq!(rig.deliveries(reader), [(1, true, "a".into())], "{is_early}");
+        rig.control.slow_to_open = false;
+        let moved_on = rig.control.move_queue("q", at(1, 1));
+        moved_on.into_iter().for_each(|(to, mail)| rig.tell(to, mail));
+        rig.run();
+        assert_eq!(rig.control.queues["q"].home, at(1, 1), "{is_early}");
     }
 }
 

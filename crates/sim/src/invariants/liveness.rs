@@ -1,6 +1,7 @@
 //! 10 s after the last fault: every publish and request is answered, every client's consumer is known to its
-//! home or was cancelled, no message waits for nobody, and no client is said not to read; a minute later, when
-//! those with little credit had their time, no message waits at all.
+//! home or was cancelled, no message waits for nobody, no queue waits for a shard that is to say what it has of
+//! it, and no client is said not to read; a minute later, when those with little credit had their time, no
+//! message waits at all.
 //!
 //! A message does not wait for a consumer with credit, at any time: a shard at rest (nothing in its mailbox, no
 //! turn due) has given whatever it could give, whichever faults there are. A consumer whose channel holds as
@@ -44,6 +45,12 @@ pub(crate) fn check<'a>(
     for connection in shards.flat_map(|host| host.shard.report().connections) {
         if connection.state == "not reading" {
             let text = format!("{} is said not to read, and all do", connection.name);
+            oracle.violation(now, "liveness", text);
+        }
+    }
+    for host in processes.clone().flat_map(|p| &p.shards) {
+        for (queue, awaits) in host.shard.awaiting_queues() {
+            let text = format!("{queue:?} waits for {awaits:?}, and cannot move");
             oracle.violation(now, "liveness", text);
         }
     }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::{ConsumerKey, Instant, LaneSequence, Position, ShardAddress};
+use leveret_model::{ConsumerKey, Instant, LaneSequence, NodeId, Position, ShardAddress};
 use leveret_queue::{Arena, LaneKey, OutOfPlace, QueueEntry};
 
 use super::{AtHome, Home};
@@ -55,5 +55,10 @@ impl AtHome<'_> {
     /// does not concern this one.
     pub(in super::super) fn awaits(&self, from: ShardAddress) -> bool {
         self.home.awaits.contains(&from)
+    }
+
+    /// The nodes of shards that it waits for.
+    pub(in super::super) fn awaited_nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.home.awaits.iter().map(|shard| shard.node)
     }
 }
