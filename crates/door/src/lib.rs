@@ -16,6 +16,7 @@ mod haproxy;
 mod httpd;
 mod inbound;
 mod metrics;
+mod predecessors;
 mod proxy;
 mod question;
 mod shared;
