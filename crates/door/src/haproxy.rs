@@ -3,6 +3,7 @@
 //!
 //! Read first: [`crate::driver`], and [`plan`], which compares what is with what should be.
 
+pub(crate) mod fuzzing;
 mod plan;
 mod replies;
 

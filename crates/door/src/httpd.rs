@@ -4,6 +4,7 @@
 //! Read first: [`crate::driver`]; [`page`] reads what is, [`plan`] compares it with what should be. httpd never
 //! deletes a member: one that nobody wants is disabled, and enabled again when its address returns.
 
+pub(crate) mod fuzzing;
 mod page;
 mod plan;
 

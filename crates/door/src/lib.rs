@@ -12,6 +12,7 @@ mod config;
 mod control;
 mod dns;
 mod driver;
+pub mod fuzzing;
 mod haproxy;
 mod httpd;
 mod inbound;
