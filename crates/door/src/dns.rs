@@ -4,6 +4,7 @@
 //! ttl is over, so an instance keeps its place, and a drain waits, for that time and two seconds more.
 
 mod answer;
+pub(crate) mod fuzzing;
 mod zone;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@
 //! leaves it when the proxy has no request there any more; so the door's acknowledgement of a drain counts the
 //! proxy's requests too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ pub(crate) trait Driver {
     /// Compares and acts once; gives what the status shows.
     async fn turn(&mut self, places: &mut Places) -> io::Result<String>;
 
-    /// The proxy's process is gone.
-    fn forget(&mut self);
+    /// The proxy listens no more. Places that no process of it can use are left.
+    fn on_gone(&mut self, places: &mut Places);
 }
 
 /// A member of the proxy as it should be.
@@ -122,6 +122,15 @@ impl Places {
         }
     }
 
+    /// Leaves every slot, unless something else may have requests there.
+    pub(crate) fn leave_unless(&mut self, busy: impl Fn(&str) -> bool) {
+        self.held.retain(|name, _| busy(name));
+    }
+
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.held.keys().cloned().collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.held.len()
     }
@@ -169,9 +178,7 @@ async fn turn(driver: &mut impl Driver, places: &mut Places, trouble: &mut Strin
         }
         Err(error) => {
             if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
-                // Its process is gone, and its requests with it.
-                places.held.clear();
-                driver.forget();
+                driver.on_gone(places);
             }
             let now = error.to_string();
             if now != *trouble {

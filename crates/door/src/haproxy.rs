@@ -3,6 +3,7 @@
 //!
 //! Read first: [`crate::driver`], and [`plan`], which compares what is with what should be.
 
+pub(crate) mod fuzzing;
 mod plan;
 mod replies;
 
@@ -16,17 +17,39 @@ use tokio::net::UnixStream;
 use self::replies::Server;
 use crate::config::HaproxyConfig;
 use crate::driver::{Driver, Places, in_time};
+use crate::predecessors::{Predecessors, Process};
+
+/// What `/proc` calls HAProxy.
+const PROGRAMS: &[&str] = &["haproxy"];
 
 /// One backend of one HAProxy.
 pub(crate) struct Haproxy {
     config: HaproxyConfig,
     /// Of HAProxy's process; another one starts afresh.
     pid: Option<u32>,
+    /// The same, if it can be watched from here.
+    process: Option<Process>,
+    predecessors: Predecessors,
 }
 
 impl Haproxy {
     pub(crate) fn new(config: HaproxyConfig) -> Self {
-        Self { config, pid: None }
+        Self { config, pid: None, process: None, predecessors: Predecessors::default() }
+    }
+
+    async fn pid(&self) -> io::Result<u32> {
+        replies::pid(&self.ask("show info").await?)
+    }
+
+    /// A reload leaves the old process with its requests, and nobody's counters show them.
+    fn notice_reload(&mut self, pid: u32, places: &Places) {
+        match self.pid.replace(pid) {
+            Some(before) if before == pid => return,
+            Some(_) => tracing::info!(pid, "HAProxy was reloaded: its servers are added again"),
+            None => {}
+        }
+        self.predecessors.add(self.process.take(), &places.names());
+        self.process = Process::find(pid, PROGRAMS);
     }
 
     async fn servers(&self) -> io::Result<Vec<Server>> {
@@ -58,10 +81,8 @@ impl Driver for Haproxy {
     }
 
     async fn turn(&mut self, places: &mut Places) -> io::Result<String> {
-        let pid = replies::pid(&self.ask("show info").await?)?;
-        if self.pid.replace(pid).is_some_and(|before| before != pid) {
-            tracing::info!(pid, "HAProxy was reloaded: its servers are added again");
-        }
+        let pid = self.pid().await?;
+        self.notice_reload(pid, places);
         let servers = self.servers().await?;
         places.enter_new(|candidate| self.member_name(candidate));
         let commands = plan::plan(&self.config.backend, &servers, &places.wanted());
@@ -71,14 +92,28 @@ impl Driver for Haproxy {
         }
         // Read again: what has no session now had its last one before the maintenance took effect.
         let servers = self.servers().await?;
-        places.leave_drained(|name| {
-            let server = servers.iter().find(|server| server.name == name);
-            server.is_none_or(|server| server.maint && server.sessions == 0)
-        });
-        Ok(format!("{} servers at process {pid}", places.len()))
+        // If it was reloaded meanwhile, the look was at a process that knows nothing of the requests.
+        self.notice_reload(self.pid().await?, places);
+        if self.pid == Some(pid) {
+            self.predecessors.look();
+            places.leave_drained(|name| {
+                let server = servers.iter().find(|server| server.name == name);
+                server.is_none_or(|server| server.maint && server.sessions == 0)
+                    && !self.predecessors.know(name)
+            });
+        }
+        let mut said = format!("{} servers at process {pid}", places.len());
+        if self.predecessors.len() > 0 {
+            said.push_str(&format!("; {} before it still ends", self.predecessors.len()));
+        }
+        Ok(said)
     }
 
-    fn forget(&mut self) {
+    fn on_gone(&mut self, places: &mut Places) {
+        // After a soft stop nobody listens, and the requests that were there go on.
+        self.predecessors.add(self.process.take(), &places.names());
         self.pid = None;
+        self.predecessors.look();
+        places.leave_unless(|name| self.predecessors.know(name));
     }
 }

@@ -4,11 +4,13 @@
 //! Read first: [`crate::driver`]; [`page`] reads what is, [`plan`] compares it with what should be. httpd never
 //! deletes a member: one that nobody wants is disabled, and enabled again when its address returns.
 
+pub(crate) mod fuzzing;
 mod page;
 mod plan;
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -23,6 +25,10 @@ use self::page::Balancer;
 use self::plan::Command;
 use crate::config::HttpdConfig;
 use crate::driver::{Driver, Places, in_time};
+use crate::predecessors::{Predecessors, Process};
+
+/// What `/proc` calls httpd: Debian's name, and Apache's own.
+const PROGRAMS: &[&str] = &["apache2", "httpd"];
 
 /// One balancer of one httpd.
 pub(crate) struct Httpd {
@@ -33,11 +39,21 @@ pub(crate) struct Httpd {
     /// Members that had no request at the last look. One look is not enough: httpd chooses a member a moment
     /// before it counts the request.
     quiet: BTreeSet<String>,
+    /// Processes that serve, if httpd runs on this machine. A graceful restart replaces them.
+    children: BTreeSet<Process>,
+    predecessors: Predecessors,
 }
 
 impl Httpd {
     pub(crate) fn new(config: HttpdConfig) -> Self {
-        Self { config, nonce: None, restarted: None, quiet: BTreeSet::new() }
+        Self {
+            config,
+            nonce: None,
+            restarted: None,
+            quiet: BTreeSet::new(),
+            children: BTreeSet::new(),
+            predecessors: Predecessors::default(),
+        }
     }
 
     async fn balancer(&self) -> io::Result<Balancer> {
@@ -96,15 +112,30 @@ impl Httpd {
     }
 
     /// A restart forgets what the processes before it still do.
-    fn notice_restart(&mut self, nonce: &str) {
+    fn notice_restart(&mut self, nonce: &str, places: &Places) {
         match &self.nonce {
             Some(before) if before != nonce => {
                 tracing::info!(url = %self.config.url, "httpd was restarted: its members are added again");
                 self.restarted = Some(Instant::now());
+                self.predecessors.add(std::mem::take(&mut self.children), &places.names());
             }
             _ => {}
         }
         self.nonce = Some(nonce.to_owned());
+    }
+
+    /// The processes that serve now. httpd says nothing about them, so all on this machine are taken for its
+    /// own: another httpd's make a drain after a restart wait longer, and never too short.
+    fn look_at_children(&mut self) {
+        let host = self.config.url.host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        if is_here {
+            self.children = Process::children_of(PROGRAMS);
+        }
+    }
+
+    fn is_restarting(&self) -> bool {
+        self.restarted.is_some_and(|at| at.elapsed() < HTTPD_RESTART_GRACE)
     }
 }
 
@@ -123,7 +154,7 @@ impl Driver for Httpd {
 
     async fn turn(&mut self, places: &mut Places) -> io::Result<String> {
         let mut balancer = self.balancer().await?;
-        self.notice_restart(&balancer.nonce);
+        self.notice_restart(&balancer.nonce, places);
         places.enter_new(|candidate| self.member_name(candidate));
         let mut trouble = None;
         for command in plan::plan(&balancer, &places.wanted()) {
@@ -134,23 +165,40 @@ impl Driver for Httpd {
         }
         // httpd answers 200 to what it ignores: only a second look proves anything.
         balancer = self.balancer().await?;
-        self.notice_restart(&balancer.nonce);
+        self.notice_restart(&balancer.nonce, places);
         // Those that were added are enabled now.
         for command in plan::plan(&balancer, &places.wanted()).iter().filter(|command| !command.adds()) {
             self.tell(&balancer, command).await?;
         }
         let quiet = plan::quiet(&balancer, &places.wanted());
-        let restarting = self.restarted.is_some_and(|at| at.elapsed() < HTTPD_RESTART_GRACE);
-        if !restarting {
-            places.leave_drained(|name| quiet.contains(name) && self.quiet.contains(name));
+        self.predecessors.look();
+        if !self.is_restarting() {
+            places.leave_drained(|name| {
+                quiet.contains(name) && self.quiet.contains(name) && !self.predecessors.know(name)
+            });
         }
         self.quiet = quiet;
-        trouble.map_or_else(|| Ok(plan::said(&balancer, places.len())), Err)
+        self.look_at_children();
+        let mut said = plan::said(&balancer, places.len());
+        if self.is_restarting() {
+            said.push_str("; it was restarted: drains wait a little");
+        }
+        if self.predecessors.len() > 0 {
+            said.push_str(&format!("; {} processes before it still end", self.predecessors.len()));
+        }
+        trouble.map_or(Ok(said), Err)
     }
 
-    fn forget(&mut self) {
-        self.nonce = None;
-        self.restarted = None;
+    fn on_gone(&mut self, places: &mut Places) {
+        // After a graceful stop nobody listens, and the requests that were there go on.
+        if self.nonce.take().is_some() {
+            self.restarted = Some(Instant::now());
+        }
+        self.predecessors.add(std::mem::take(&mut self.children), &places.names());
+        self.predecessors.look();
         self.quiet.clear();
+        if !self.is_restarting() {
+            places.leave_unless(|name| self.predecessors.know(name));
+        }
     }
 }

@@ -3,17 +3,18 @@
 
 mod body_end;
 mod opening;
+mod streams;
 mod watched_stream;
 
-use std::cell::Cell;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use hyper::StatusCode;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use leveret_model::limits::{DOOR_QUEUED_GRACE, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP2_STREAMS_MAX};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::body_end::Ending;
 use self::opening::Expected;
+use self::streams::Streams;
 use self::watched_stream::{Phase, WatchedStream};
 use crate::proxy::{self, Client, Proxy};
 use crate::shared::stopped;
@@ -96,62 +98,46 @@ async fn open(proxy: &Rc<Proxy>, mut stream: TcpStream, peer: SocketAddr, tls: O
     }
 }
 
-/// Ends if nothing was asked in that time. The pings of HTTP/2 begin with its preface, which may never come.
-async fn owes_a_request(asked: &Cell<bool>, within: Duration) {
-    tokio::time::sleep(within).await;
-    if asked.get() {
-        std::future::pending::<()>().await;
-    }
-}
-
 async fn speak<S>(proxy: &Rc<Proxy>, stream: S, client: Client, phase: Phase, is_http2: bool)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let client = Rc::new(client);
     let of_requests = (Rc::clone(proxy), phase.clone());
-    let asked = Rc::new(Cell::new(false));
-    let asks = Rc::clone(&asked);
+    let streams = is_http2.then(Rc::<Streams>::default);
+    let counts = streams.clone();
     let service = service_fn(move |request| {
         let ((proxy, phase), client) = (of_requests.clone(), Rc::clone(&client));
         phase.request_begins();
-        asks.set(true);
+        let stream = counts.as_ref().map(Streams::begin);
         async move {
             let response = proxy::serve(proxy, client, request).await;
             response.map(|response| {
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     phase.becomes_tunnel();
                 }
-                response.map(|body| Ending::new(body, phase))
+                response.map(|body| Ending::new(body, phase, stream))
             })
         }
     });
-    let timeouts = &proxy.shared.config.timeouts;
-    let stopping = stopped(proxy.shared.stopping());
-    if is_http2 {
-        let connection = http2::Builder::new(OnThisThread)
-            .timer(TokioTimer::new())
-            // A client that is gone is found out; one that is idle and answers may stay.
-            .keep_alive_interval(timeouts.client_idle)
-            .keep_alive_timeout(timeouts.client_head)
-            .max_concurrent_streams(HTTP2_STREAMS_MAX)
-            .max_header_list_size(HTTP_HEAD_BYTES_MAX as u32)
-            .serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        tokio::select! {
-            biased;
-            _ = connection.as_mut() => {}
-            () = owes_a_request(&asked, timeouts.client_head) => {}
-            () = stopping => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
-            }
-        }
-        return;
+    match streams {
+        Some(streams) => serve_http2(proxy, stream, &streams, service).await,
+        None => serve_http1(proxy, stream, service).await,
     }
+}
+
+/// One at a time; idle clients have hyper's time-out for heads.
+async fn serve_http1<S, B, H>(proxy: &Proxy, stream: S, service: H)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    H: HttpService<Incoming, ResBody = B>,
+    H::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(timeouts.client_idle)
+        .header_read_timeout(proxy.shared.config.timeouts.client_idle)
         .max_headers(HTTP_HEADERS_MAX)
         .max_buf_size(HTTP_HEAD_BYTES_MAX)
         .half_close(true)
@@ -163,7 +149,47 @@ where
         biased;
         // A client that goes away is no event for anyone.
         _ = connection.as_mut() => {}
-        () = stopping => {
+        () = stopped(proxy.shared.stopping()) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+/// Many at a time; a client with none for too long is sent away.
+async fn serve_http2<S, B, H>(proxy: &Proxy, stream: S, streams: &Streams, service: H)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    B: Body + 'static,
+    B::Data: 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    H: HttpService<Incoming, ResBody = B>,
+    H::Future: 'static,
+    H::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let timeouts = &proxy.shared.config.timeouts;
+    let connection = http2::Builder::new(OnThisThread)
+        .timer(TokioTimer::new())
+        // A client that is gone is found out even while it has a request.
+        .keep_alive_interval(timeouts.client_idle)
+        .keep_alive_timeout(timeouts.client_head)
+        .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .max_header_list_size(HTTP_HEAD_BYTES_MAX as u32)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => {}
+        () = streams.idleness(timeouts.client_head, timeouts.client_idle) => {
+            connection.as_mut().graceful_shutdown();
+            // A request that crossed the farewell is finished; a client that does not read it is not waited
+            // for.
+            tokio::select! {
+                _ = connection => {}
+                () = streams.idleness(timeouts.client_head, timeouts.client_head) => {}
+            }
+        }
+        () = stopped(proxy.shared.stopping()) => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }

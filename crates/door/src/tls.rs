@@ -31,6 +31,9 @@ struct Certificates {
 pub(crate) struct Keyring {
     files: Vec<CertificateConfig>,
     current: ArcSwap<Certificates>,
+    /// Of the files before they were read the first time: what changes later is noticed, however long the
+    /// start takes.
+    at_start: Stamp,
 }
 
 /// What tells a changed file.
@@ -42,8 +45,9 @@ impl Keyring {
     /// # Errors
     /// What is wrong with which file.
     pub(crate) fn open(files: Vec<CertificateConfig>) -> Result<Arc<Self>, String> {
+        let at_start = stamp(&files);
         let certificates = load(&files)?;
-        Ok(Arc::new(Self { files, current: ArcSwap::from_pointee(certificates) }))
+        Ok(Arc::new(Self { files, current: ArcSwap::from_pointee(certificates), at_start }))
     }
 
     /// What a TLS listener needs.
@@ -58,11 +62,11 @@ impl Keyring {
 
     /// Reads the files again when they change. Connections that there are keep what they have.
     pub(crate) async fn follow(self: Arc<Self>, shared: Arc<Shared>) {
-        let mut seen = self.stamp();
+        let mut seen = self.at_start.clone();
         let look = async {
             loop {
                 tokio::time::sleep(CERTIFICATES_LOOK_EVERY).await;
-                let now = self.stamp();
+                let now = stamp(&self.files);
                 if now == seen {
                     continue;
                 }
@@ -84,14 +88,14 @@ impl Keyring {
             () = stopped(shared.stopping()) => {}
         }
     }
+}
 
-    fn stamp(&self) -> Stamp {
-        let of = |path: &PathBuf| {
-            let metadata = std::fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        };
-        self.files.iter().flat_map(|files| [of(&files.chain), of(&files.key)]).collect()
-    }
+fn stamp(files: &[CertificateConfig]) -> Stamp {
+    let of = |path: &PathBuf| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    files.iter().flat_map(|files| [of(&files.chain), of(&files.key)]).collect()
 }
 
 impl ResolvesServerCert for Keyring {

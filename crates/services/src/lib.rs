@@ -14,6 +14,7 @@ mod announcement;
 mod choice;
 mod claims;
 mod fence;
+pub mod fuzzing;
 pub mod hold;
 mod latency;
 mod message;

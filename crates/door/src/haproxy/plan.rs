@@ -50,13 +50,18 @@ pub(super) fn plan(backend: &str, servers: &[Server], wanted: &[Wanted]) -> Vec<
             (Some(_), _) | (None, Mode::Sessions | Mode::Stop) => {}
         }
     }
-    let unwanted = |server: &&Server| {
-        server.name.starts_with(PREFIX) && !wanted.iter().any(|wanted| wanted.name == server.name)
-    };
+    let unwanted =
+        |server: &&Server| is_ours(&server.name) && !wanted.iter().any(|wanted| wanted.name == server.name);
     for server in servers.iter().filter(unwanted) {
         commands.extend(removal(&format!("{backend}/{}", server.name), server));
     }
     commands
+}
+
+/// A name that a driver could have given. Another one could end a command and begin the next.
+fn is_ours(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    name.starts_with(PREFIX) && name.bytes().all(plain)
 }
 
 /// `del server` works only in maintenance and without sessions: it is said again until it does.

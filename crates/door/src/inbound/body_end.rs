@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 
+use super::streams::OpenStream;
 use super::watched_stream::Phase;
 use crate::proxy::{BodyError, ResponseBody};
 
@@ -12,11 +13,13 @@ use crate::proxy::{BodyError, ResponseBody};
 pub(crate) struct Ending {
     body: ResponseBody,
     phase: Phase,
+    /// Of HTTP/2; its drop counts the stream out.
+    _stream: Option<OpenStream>,
 }
 
 impl Ending {
-    pub(crate) fn new(body: ResponseBody, phase: Phase) -> Self {
-        Self { body, phase }
+    pub(crate) fn new(body: ResponseBody, phase: Phase, stream: Option<OpenStream>) -> Self {
+        Self { body, phase, _stream: stream }
     }
 }
 

@@ -8,6 +8,7 @@ mod admit;
 mod affinity;
 mod attempt;
 mod client;
+pub(crate) mod fuzzing;
 mod headers;
 mod lease;
 mod pool;

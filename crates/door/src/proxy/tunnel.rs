@@ -2,7 +2,8 @@
 //!
 //! A tunnel does not delay a drain: the application closes its tunnels itself when it gets SIGTERM.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -62,7 +63,18 @@ pub(super) fn open(
         if let (Ok(client), Ok(instance)) = (client.await, instance.await) {
             let (client_read, client_write) = tokio::io::split(TokioIo::new(client));
             let (instance_read, instance_write) = tokio::io::split(TokioIo::new(instance));
-            tokio::join!(carry(client_read, instance_write, idle), carry(instance_read, client_write, idle));
+            // One moment for both directions: a client that only listens keeps its tunnel.
+            let last = Cell::new(Instant::now());
+            let both = async {
+                tokio::join!(
+                    carry(client_read, instance_write, &last),
+                    carry(instance_read, client_write, &last)
+                )
+            };
+            tokio::select! {
+                _ = both => {}
+                () = silence(&last, idle) => {}
+            }
         }
         slot.tunnel_ends();
     });
@@ -74,13 +86,27 @@ pub(super) fn open(
 }
 
 /// One direction; its end is passed on.
-async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, idle: Duration) {
+async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, last: &Cell<Instant>) {
     let mut chunk = vec![0; CHUNK_BYTES];
-    while let Ok(Ok(read @ 1..)) = tokio::time::timeout(idle, from.read(&mut chunk)).await {
+    while let Ok(read @ 1..) = from.read(&mut chunk).await {
+        last.set(Instant::now());
         if to.write_all(&chunk[..read]).await.is_err() {
             break;
         }
+        // A slow receiver is no silence.
+        last.set(Instant::now());
     }
     // The other side may be gone already.
     let _ = to.shutdown().await;
+}
+
+/// Ends when no byte came from either side for `idle`.
+async fn silence(last: &Cell<Instant>, idle: Duration) {
+    loop {
+        let before = last.get();
+        tokio::time::sleep_until((before + idle).into()).await;
+        if last.get() == before {
+            return;
+        }
+    }
 }

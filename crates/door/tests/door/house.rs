@@ -52,9 +52,18 @@ pub(crate) fn config() -> DoorConfig {
 
 impl House {
     pub(crate) fn open(config: DoorConfig) -> Self {
+        Self::open_late(config, || {})
+    }
+
+    /// Something happens while the door starts: after it opened its files, before it follows them.
+    pub(crate) fn open_late(config: DoorConfig, meanwhile: impl FnOnce() + Send + 'static) -> Self {
         let (to_door, incoming) = mpsc::channel(100);
         let (outgoing, from_door) = mpsc::channel(1_000);
-        let door = Door::start_on(config, |_| Bus { outgoing, incoming }).expect("a door");
+        let link = |_| {
+            meanwhile();
+            Bus { outgoing, incoming }
+        };
+        let door = Door::start_on(config, link).expect("a door");
         let up = Incoming::Up { broker: "channels".to_owned(), user: "guest".to_owned() };
         to_door.blocking_send(up).expect("the door listens");
         let (listen, admin) = (door.listen(), door.admin());

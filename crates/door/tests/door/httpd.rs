@@ -75,7 +75,8 @@ impl Apache {
         .concat();
         format!(
             "ServerRoot {root}\nServerName localhost\nListen {}\nPidFile {root}/pid\nDefaultRuntimeDir {root}\n\
-             ErrorLog {root}/error.log\n{modules}User nobody\nGroup nogroup\nStartServers 1\n\
+             ErrorLog {root}/error.log\n{modules}User nobody\nGroup nogroup\n\
+             StartServers 1\nServerLimit 3\nMaxRequestWorkers 25\n\
              ProxyPass /balancer-manager !\nProxyPass /forbidden !\nProxyPass / balancer://web/\n\
              <Proxy balancer://web>\nBalancerMember http://{standby} status=+H\n\
              ProxySet growth={growth} lbmethod=bybusyness stickysession=JSESSIONID|jsessionid maxattempts=3\n</Proxy>\n\
@@ -214,6 +215,34 @@ fn a_restart_of_httpd_brings_the_members_back() {
     while !restarted() {}
     while a.received.try_recv().is_ok() {}
     apache.reaches(&a);
+}
+
+/// The processes before a graceful restart are in no counter of httpd's; they are watched until they end.
+#[test]
+fn a_drain_waits_for_the_requests_that_a_graceful_restart_left_behind() {
+    let Some(mut apache) = Apache::prepare() else { return };
+    let house = House::open(DoorConfig { httpd: vec![apache.driver("/balancer-manager")], ..config() });
+    let (a, b) = (Toy::start("a"), Toy::start("b"));
+    apache.start(house.listen, 5);
+    announce(&house, "a", 1, a.address, State::Ready);
+    apache.reaches(&a);
+    a.set(Deed::Wait);
+    let mut client = Client::connect(apache.address);
+    client.write("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 1\r\n\r\nx");
+    while a.next().body != "x" {}
+    a.set(Deed::Answer);
+    announce(&house, "b", 3, b.address, State::Ready);
+    apache.reaches(&b);
+    apache.restart_gracefully();
+    while !said(&house).contains("it was restarted") {}
+    let draining = announce(&house, "a", 1, a.address, State::Draining);
+    // The grace is over, and the one process that is left has the request.
+    while said(&house).contains("it was restarted") || !said(&house).contains("before it still end") {}
+    apache.reaches(&b);
+    assert!(house.ack(&draining).inflight > 0, "the old process still has a request there");
+    a.go.send(()).expect("it waits");
+    assert_eq!(client.answer().body, "a");
+    while house.ack(&draining).inflight > 0 {}
 }
 
 #[test]

@@ -90,6 +90,22 @@ fn the_name_chooses_the_certificate_and_a_changed_file_is_read_again() {
 }
 
 #[test]
+fn a_certificate_that_changes_while_the_door_starts_is_read_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("shop.pem");
+    certificate(&file, &["shop.example"]);
+    let certificates = vec![CertificateConfig { chain: file.clone(), key: file.clone() }];
+    let tls = Some(TlsConfig { listen: ([127, 0, 0, 1], 0).into(), certificates });
+    let (sender, renewed) = std::sync::mpsc::channel();
+    let house = House::open_late(DoorConfig { tls, ..config() }, move || {
+        sender.send(certificate(&file, &["shop.example"])).expect("the test waits");
+    });
+    let tls = house.door.as_ref().and_then(leveret_door::Door::tls_listen).expect("it listens");
+    let renewed = renewed.recv_timeout(PATIENCE).expect("a certificate");
+    while block_on(shake(tls, "shop.example", &renewed, &[])).is_err() {}
+}
+
+#[test]
 fn http2_comes_by_tls_and_without_and_goes_on_as_http1() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("shop.pem");

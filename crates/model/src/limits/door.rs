@@ -176,3 +176,8 @@ pub const DRIVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Answer of another proxy, bytes: some 10,000 servers. The rest is not read, and the answer is a damaged
 /// one.
 pub const DRIVER_REPLY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// A drain waits for a proxy's process that a reload has replaced for this at most: as long as a request may
+/// take. What is still open then is a tunnel or a download, or another proxy's process that looks alike.
+pub const PREDECESSOR_WAIT: Duration = Duration::from_secs(60);
+/// Processes of a proxy that were replaced and are watched. At the bound the oldest is forgotten.
+pub const PREDECESSORS_MAX: usize = 1_024;
