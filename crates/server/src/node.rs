@@ -95,7 +95,7 @@ impl Node {
         let memory = Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
         let busy = Arc::new(BusyShares::new(config.shards));
-        let (shards, threads) = start_shards(config, &hello, &control, (&memory, &busy))?;
+        let (shards, threads) = start_shards(config, (&hello, session_listen), &control, (&memory, &busy))?;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
         let facts = Arc::new(facts(config, &hello, listen.clone(), session_listen));
@@ -249,7 +249,7 @@ type ShardThreads = (Vec<MailTo<ToShardThread>>, Vec<JoinHandle<u64>>);
 /// Starts the shards' threads; all addresses are there before the first one runs.
 fn start_shards(
     config: &NodeConfig,
-    hello: &Hello,
+    (hello, session_listen): (&Hello, Option<SocketAddr>),
     control: &MailTo<ToControl>,
     (memory, busy): (&Arc<NodeMemory>, &Arc<BusyShares>),
 ) -> Result<ShardThreads, StartError> {
@@ -287,7 +287,7 @@ fn start_shards(
         });
         if let Some((sessions, shared)) = config.sessions.as_ref().zip(shared.as_ref()) {
             let seed = Seed(u64::from_le_bytes(random()));
-            shard.open_sessions(seed, &session_config(sessions, hello, shared));
+            shard.open_sessions(seed, &session_config(sessions, (hello, session_listen), shared));
         }
         let sessions = SessionSockets::new(shared.clone());
         let ways = Ways {
@@ -314,9 +314,15 @@ fn capabilities(config: &NodeConfig) -> Capabilities {
     }
 }
 
-fn session_config(settings: &SessionSettings, hello: &Hello, shared: &Arc<SessionShared>) -> SessionConfig {
+fn session_config(
+    settings: &SessionSettings,
+    (hello, listen): (&Hello, Option<SocketAddr>),
+    shared: &Arc<SessionShared>,
+) -> SessionConfig {
     SessionConfig {
         home: Home { node: hello.node, boot: hello.boot },
+        name: hello.name.clone(),
+        address: Name::new(&session_address(hello, listen.unwrap_or(settings.listen)).to_string()),
         shards: hello.shards,
         memory_bytes: settings.memory_bytes,
         value_bytes_max: settings.value_bytes_max,
@@ -325,6 +331,17 @@ fn session_config(settings: &SessionSettings, hello: &Hello, shared: &Arc<Sessio
         copies: settings.copies,
         shared: Arc::clone(shared),
     }
+}
+
+/// Where clients reach the session listener. One that listens on all addresses is reached where other nodes
+/// reach this one.
+fn session_address(hello: &Hello, mut listen: SocketAddr) -> SocketAddr {
+    if listen.ip().is_unspecified()
+        && let Ok(cluster) = hello.address.parse::<SocketAddr>()
+    {
+        listen.set_ip(cluster.ip());
+    }
+    listen
 }
 
 fn bind_sessions(config: &NodeConfig) -> Result<Option<SessionPort>, StartError> {

@@ -26,6 +26,16 @@ impl Client {
         assert_eq!(String::from_utf8_lossy(&got), answer);
     }
 
+    /// Reads until these bytes have come.
+    pub(crate) fn read_until(&mut self, end: &str) {
+        let mut got = Vec::new();
+        while !got.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).expect("it answers");
+            got.push(byte[0]);
+        }
+    }
+
     /// What comes until the node closes.
     pub(crate) fn rest(mut self) -> String {
         let mut rest = Vec::new();
