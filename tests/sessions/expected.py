@@ -4,5 +4,14 @@
 # brings the session back with its user. Leveret drops that write. Django's save uses SET XX and finds nothing.
 UNDONE = {
     "redis": {"express": True, "flask": True, "django": False, "django-redis": False, "phpredis": True},
-    "leveret": {"express": False, "flask": False, "django": False, "django-redis": False, "phpredis": False},
+    "leveret": {"express": False, "flask": False, "django": False, "django-redis": False, "phpredis": False, "express-merging": False, "tower-sessions": False},
 }
+
+# A slow request and a fast one change different attributes. Stores that write a session as one string lose what the fast
+# one wrote; those that change attributes one by one keep both. Applications of the other stores lack the route.
+KEEPS_BOTH = {"express": False, "express-merging": True, "tower-sessions": True}
+
+# Stores that need commands of Leveret.
+NATIVE = ("express-merging", "tower-sessions")
+
+STORES = tuple(UNDONE["leveret"])
