@@ -1,6 +1,7 @@
 """The processes of the checks: redis-server, leveret, and the applications; and how their parts are installed."""
 
 import functools
+import hashlib
 import os
 import pathlib
 import queue
@@ -173,6 +174,9 @@ class Application(Process):
             return self.php(environment)
         if self.store == "tower-sessions":
             return self.listening([str(built_example())], environment)
+        if self.store == "spring":
+            jar = packaged_spring(modules.parent.parent)
+            return self.listening(["java", "-Xmx256m", "-jar", str(jar)], {**environment, "SPRING_DATA_REDIS_URL": self.url})
         programs = {
             "express": ["node", str(HERE / "express_app.js")],
             "express-merging": ["node", str(HERE / "express_app.js"), "merging"],
@@ -234,6 +238,20 @@ def built_example():
     folder = ROOT / "adapters" / "tower-sessions"
     subprocess.run(["cargo", "build", "--quiet", "--example", "application"], cwd=folder, check=True)
     return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", folder / "target")) / "debug" / "examples" / "application"
+
+
+@functools.cache
+def packaged_spring(cache):
+    """The application of spring/, packaged anew when its source changes."""
+    source, copy = HERE / "spring", cache / "spring"
+    files = {path.relative_to(source): path.read_bytes() for path in source.rglob("*") if path.is_file()}
+    mark, wanted = copy / "packaged.txt", hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+    if not mark.exists() or mark.read_text() != wanted:
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(source, copy)
+        subprocess.run(["mvn", "--batch-mode", "--quiet", "package"], cwd=copy, check=True)
+        mark.write_text(wanted)
+    return copy / "target" / "application.jar"
 
 
 def installed(cache):
