@@ -5,6 +5,8 @@ const session = require('express-session')
 const { RedisStore } = require('connect-redis')
 const { createClient } = require('redis')
 
+// `merging`: the store of adapters/express instead of connect-redis
+const merging = process.argv[2] === 'merging'
 const wait = (path) => new Promise((done) => {
   const look = () => (fs.existsSync(path) ? done() : setTimeout(look, 10))
   look()
@@ -16,13 +18,18 @@ async function main () {
   await client.connect()
   const app = express()
   app.use(session({
-    store: new RedisStore({ client }), secret: 'a test', resave: false, saveUninitialized: false, name: 'sid'
+    store: merging ? new (require('../../adapters/express/leveret-store.js').LeveretStore)({ client }) : new RedisStore({ client }),
+    secret: 'a test', resave: false, saveUninitialized: false, name: 'sid'
   }))
   const show = (request, response) =>
-    response.json({ user: request.session.user ?? null, count: request.session.count ?? 0, id: request.sessionID })
+    response.json({ user: request.session.user ?? null, count: request.session.count ?? 0, note: request.session.note ?? null, id: request.sessionID })
   app.get('/show', show)
   app.get('/add', (request, response) => {
     request.session.count = (request.session.count ?? 0) + 1
+    show(request, response)
+  })
+  app.get('/note', (request, response) => {
+    request.session.note = request.query.text
     show(request, response)
   })
   app.get('/login', (request, response, next) => {

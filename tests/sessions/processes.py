@@ -1,5 +1,7 @@
 """The processes of the checks: redis-server, leveret, and the applications; and how their parts are installed."""
 
+import functools
+import hashlib
 import os
 import pathlib
 import queue
@@ -150,6 +152,9 @@ class RoundRobin:
         self.turn += 1
         return self.instances[self.turn % len(self.instances)].port
 
+    def own_tests(self):
+        self.instances[0].own_tests()
+
     def __exit__(self, *error):
         for instance in self.instances:
             instance.__exit__(*error)
@@ -167,16 +172,39 @@ class Application(Process):
         environment = {"STORE_URL": self.url, "PYTHONDONTWRITEBYTECODE": "1", "NODE_PATH": str(modules)}
         if self.store == "phpredis":
             return self.php(environment)
+        if self.store == "tower-sessions":
+            return self.listening([str(built_example())], environment)
+        if self.store == "spring":
+            jar = packaged_spring(modules.parent.parent)
+            return self.listening(["java", "-Xmx256m", "-jar", str(jar)], {**environment, "SPRING_DATA_REDIS_URL": self.url})
         programs = {
             "express": ["node", str(HERE / "express_app.js")],
+            "express-merging": ["node", str(HERE / "express_app.js"), "merging"],
             "flask": [str(python), str(HERE / "flask_app.py")],
             "django": [str(python), str(HERE / "django_app.py"), "django.core.cache.backends.redis.RedisCache"],
             "django-redis": [str(python), str(HERE / "django_app.py"), "django_redis.cache.RedisCache"],
         }
-        self.start(programs[self.store], environment)
+        return self.listening(programs[self.store], environment)
+
+    def listening(self, program, environment):
+        self.start(program, environment)
         found, _ = self.until(r"^listening (\d+)$")
         self.port = int(found[1])
         return self
+
+    def own_tests(self):
+        """Of an adapter, against the server that the application has."""
+        environment = {**os.environ, "LEVERET_URL": self.url, "NODE_PATH": str(self.installs[1])}
+        folder, command = {
+            "express-merging": ("express", ["node", "--test"]),
+            "tower-sessions": ("tower-sessions", ["cargo", "test", "--quiet"]),
+        }[self.store]
+        done = subprocess.run(
+            command, cwd=ROOT / "adapters" / folder, env=environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        if done.returncode:
+            raise AssertionError(done.stdout[-3000:])
 
     def php(self, environment):
         """PHP's own server: several workers, so that one slow request does not hold up the others."""
@@ -202,6 +230,28 @@ def build():
     subprocess.run(["cargo", "build", "--release", "--package", "leveret"], cwd=ROOT, check=True)
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
     return ROOT / target / "release" / "leveret"
+
+
+@functools.cache
+def built_example():
+    """The application of adapters/tower-sessions."""
+    folder = ROOT / "adapters" / "tower-sessions"
+    subprocess.run(["cargo", "build", "--quiet", "--example", "application"], cwd=folder, check=True)
+    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", folder / "target")) / "debug" / "examples" / "application"
+
+
+@functools.cache
+def packaged_spring(cache):
+    """The application of spring/, packaged anew when its source changes."""
+    source, copy = HERE / "spring", cache / "spring"
+    files = {path.relative_to(source): path.read_bytes() for path in source.rglob("*") if path.is_file()}
+    mark, wanted = copy / "packaged.txt", hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+    if not mark.exists() or mark.read_text() != wanted:
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(source, copy)
+        subprocess.run(["mvn", "--batch-mode", "--quiet", "package"], cwd=copy, check=True)
+        mark.write_text(wanted)
+    return copy / "target" / "application.jar"
 
 
 def installed(cache):

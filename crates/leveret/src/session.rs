@@ -16,8 +16,8 @@ pub(crate) enum SessionCommand {
     Ls(LsArgs),
     /// Show one session, by its key or its id in the list
     Show(TargetArgs),
-    /// End one session on every node, by its key or its id in the list
-    Kill(TargetArgs),
+    /// End one session on every node, by its key or its id in the list, or those of a user
+    Kill(KillArgs),
 }
 
 #[derive(Debug, Args)]
@@ -55,6 +55,25 @@ pub(crate) struct TargetArgs {
     database: u8,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct KillArgs {
+    /// Key, or 32 hexadecimal digits of the list
+    #[arg(value_name = "KEY|HID", required_unless_present = "user", conflicts_with = "user")]
+    target: Option<String>,
+    /// All sessions of that user that the node holds, as `SESSION.COMMIT … USER` named it
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Data directory of the node to ask
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Vhost of the key
+    #[arg(long, value_name = "VHOST", default_value = "/")]
+    vhost: String,
+    /// Database of the key
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    database: u8,
+}
+
 /// A session as the node tells of it.
 #[derive(Debug, Default, Deserialize, serde::Serialize)]
 #[serde(default)]
@@ -67,6 +86,7 @@ struct Session {
     left_s: Option<u64>,
     bytes: u64,
     used: bool,
+    user: Option<String>,
 }
 
 /// Does it.
@@ -117,13 +137,17 @@ fn show(args: &TargetArgs) -> anyhow::Result<()> {
     output::print(&format!("{:#}\n", json!(found)))
 }
 
-fn kill(args: &TargetArgs) -> anyhow::Result<()> {
+fn kill(args: &KillArgs) -> anyhow::Result<()> {
     let data_dir = config::data_dir(args.data_dir.as_deref(), &config::environment())?;
-    let is_hid = args.target.len() == 32 && args.target.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let by_key = json!({ "vhost": args.vhost, "database": args.database, "key": args.target });
+    if let Some(user) = &args.user {
+        return kill_user(args, &data_dir, user);
+    }
+    let target = args.target.as_deref().unwrap_or_default();
+    let is_hid = target.len() == 32 && target.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let by_key = json!({ "vhost": args.vhost, "database": args.database, "key": target });
     let mut killed = 0;
     // a key may look like an id: then it is tried as one only if nothing has that key
-    for target in [Some(by_key), is_hid.then(|| json!({ "hid": args.target }))].into_iter().flatten() {
+    for target in [Some(by_key), is_hid.then(|| json!({ "hid": target }))].into_iter().flatten() {
         let answer = read(&ask(&data_dir, &format!("session kill {target}"), SESSION_ADMIN_WAIT)?)?;
         killed = answer["killed"].as_u64().unwrap_or(0);
         if killed > 0 {
@@ -132,4 +156,17 @@ fn kill(args: &TargetArgs) -> anyhow::Result<()> {
     }
     anyhow::ensure!(killed > 0, "there is no such session");
     output::print("ended\n")
+}
+
+/// Every session of a user, one by one: each is as gone as after a logout.
+fn kill_user(args: &KillArgs, data_dir: &std::path::Path, user: &str) -> anyhow::Result<()> {
+    let sessions = held(args.data_dir.as_deref())?;
+    let mut killed = 0;
+    for session in sessions.iter().filter(|session| session.user.as_deref() == Some(user)) {
+        let target = json!({ "hid": session.hid });
+        let answer = read(&ask(data_dir, &format!("session kill {target}"), SESSION_ADMIN_WAIT)?)?;
+        killed += answer["killed"].as_u64().unwrap_or(0);
+    }
+    anyhow::ensure!(killed > 0, "this node holds no session of that user: ask the other nodes too");
+    output::print(&format!("ended {killed}\n"))
 }

@@ -73,6 +73,23 @@ fn an_operator_sees_no_key_and_ends_a_session_by_key_or_id() {
 }
 
 #[test]
+fn an_operator_ends_every_session_of_a_user() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let node = start(directory.path(), &["--shards", "2"]);
+    let mut client = Client::of(&node);
+    for (key, user) in [("n:a", "hare"), ("n:b", "hare"), ("n:c", "fox")] {
+        let begin = format!("SESSION.COMMIT {key} \"\" {key} NEW USER {user} SET 1 a 1\r\nEXISTS {key}\r\n");
+        let end = client.ask_end(begin.as_bytes(), "*2\r\n$72\r\n".len() + 72 + 2, "*0\r\n:1\r\n");
+        assert!(end, "{key}");
+    }
+    let (good, said) = leveret(&node, &["kill", "--user", "hare"]);
+    assert!(good && said.contains("ended 2"), "{said}");
+    client.ask(b"EXISTS n:a n:b n:c\r\nSESSION.LOAD n:a\r\n", ":1\r\n$-1\r\n");
+    let (good, said) = leveret(&node, &["kill", "--user", "hare"]);
+    assert!(!good && said.contains("no session of that user"), "{said}");
+}
+
+#[test]
 fn without_the_option_sessions_are_off() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let node = Node::start(directory.path(), &[]);

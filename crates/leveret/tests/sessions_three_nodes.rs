@@ -120,3 +120,25 @@ fn a_node_that_joins_serves_every_session_from_its_first_answer_on() {
         get(&mut client, 0, "again");
     });
 }
+
+#[test]
+fn a_client_learns_where_all_nodes_are_and_what_expired_anywhere() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let nodes = three(directory.path());
+    let names = ["hare", "hedgehog", "fox"];
+    let row = |at: usize| {
+        let (name, address) = (names[at], nodes[at].sessions());
+        let (name_bytes, address_bytes) = (name.len(), address.len());
+        format!("*3\r\n${name_bytes}\r\n{name}\r\n${address_bytes}\r\n{address}\r\n$7\r\nserving\r\n")
+    };
+    Client::of(&nodes[0]).ask(b"SESSION.NODES\r\n", &format!("*3\r\n{}{}{}", row(0), row(2), row(1)));
+    let mut attached = Client::of(&nodes[1]);
+    let hello = "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n";
+    attached.ask(b"HELLO 3\r\n", hello);
+    attached.read_until("*0\r\n");
+    attached.ask(b"SESSION.ATTACH sess:*\r\n", "+OK\r\n");
+    // whoever voted for this birth has had what node 1 said before
+    Client::of(&nodes[1]).ask(b"SET mark 1\r\n", "+OK\r\n");
+    Client::of(&nodes[2]).ask(b"HSET sess:e user anna\r\nPEXPIRE sess:e 1000\r\n", ":1\r\n:1\r\n");
+    attached.ask(b"", ">3\r\n$7\r\nexpired\r\n$6\r\nsess:e\r\n%1\r\n$4\r\nuser\r\n$4\r\nanna\r\n");
+}

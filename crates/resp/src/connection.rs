@@ -55,6 +55,8 @@ pub struct Connection {
     pub(crate) login: LoginState,
     pub(crate) block: Option<Block>,
     pub(crate) client: ClientInfo,
+    /// It is told of expired sessions.
+    pub(crate) attached: bool,
     pub(crate) ended: bool,
 }
 
@@ -79,6 +81,7 @@ impl Connection {
             login: LoginState::new(config.guest),
             block: None,
             client: ClientInfo::default(),
+            attached: false,
             ended: false,
         }
     }
@@ -290,6 +293,11 @@ impl Connection {
             }
             Id::Flushdb => self.flush(arguments, step),
             Id::Rename | Id::Renamenx | Id::SessionRename => self.rename(id, arguments, step),
+            Id::SessionNodes => {
+                step.host.nodes(self.replies.next_ticket());
+                self.replies.wait(Plan::One, self.protocol);
+            }
+            Id::SessionAttach => self.attach(arguments.get(1), step),
             _ => {
                 let mut bytes = Vec::new();
                 self.local(id, arguments, step.host, &mut bytes);

@@ -66,6 +66,11 @@ pub(crate) fn map(out: &mut Vec<u8>, protocol: Protocol, pairs: usize) {
     }
 }
 
+/// `>count`: so many items follow that answer no command (RESP 3).
+pub(crate) fn push(out: &mut Vec<u8>, count: usize) {
+    head(out, b'>', count as i64);
+}
+
 /// Nothing. hot.
 pub(crate) fn nil(out: &mut Vec<u8>, protocol: Protocol) {
     out.extend_from_slice(match protocol {

@@ -105,6 +105,13 @@ pub trait Host {
     /// Destroy all keys; `Connection::on_answer` follows.
     fn flush(&mut self, ticket: Ticket, database: Database);
 
+    /// List the nodes that keep sessions; `Connection::on_answer` follows.
+    fn nodes(&mut self, ticket: Ticket);
+
+    /// Tell this connection of expired sessions by `Connection::push_expired`: of keys that match the pattern,
+    /// or of none any more. False if too many connections are told already.
+    fn attach(&mut self, database: Database, pattern: Option<&[u8]>) -> bool;
+
     /// For `INFO` and `CONFIG GET`.
     fn figures(&mut self) -> Figures;
 

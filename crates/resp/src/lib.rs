@@ -17,6 +17,7 @@ extern crate alloc;
 extern crate std;
 
 mod arguments;
+mod attach;
 mod block;
 mod client_info;
 mod command;

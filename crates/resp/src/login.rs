@@ -67,6 +67,9 @@ impl Connection {
             return self.error(step.out, &texts::HELLO_NOAUTH);
         }
         self.protocol = protocol.unwrap_or(self.protocol);
+        if self.protocol == Protocol::Resp2 {
+            self.detach(step.host);
+        }
         let (protocol, number) = (self.protocol, self.config.number);
         self.replies.ready(step.out, |out| write_hello(out, protocol, number));
     }
@@ -74,6 +77,7 @@ impl Connection {
     /// `RESET`: as after the connect (Redis 7.0: `resetCommand`).
     pub(crate) fn reset<H: Host>(&mut self, step: &mut Step<'_, H>) {
         self.block = None;
+        self.detach(step.host);
         self.protocol = Protocol::default();
         self.database = leveret_model::session::Database::default();
         // Redis forgets the name alone; the library stays what it is

@@ -129,6 +129,10 @@ pub enum Id {
     SessionDestroy,
     /// `session.rename`
     SessionRename,
+    /// `session.nodes`
+    SessionNodes,
+    /// `session.attach`
+    SessionAttach,
     /// `multi`
     Multi,
     /// `exec`
@@ -142,7 +146,7 @@ pub enum Id {
 }
 
 /// All of them, in the order of [`Id`].
-pub const COMMANDS: [Entry; 67] = [
+pub const COMMANDS: [Entry; 69] = [
     Entry {
         name: "hello",
         arity: -1,
@@ -764,6 +768,26 @@ pub const COMMANDS: [Entry; 67] = [
         container: false,
     },
     Entry {
+        name: "session.nodes",
+        arity: 1,
+        keys: Keys::None,
+        right: Some(Right::Read),
+        early: false,
+        nomulti: true,
+        now: false,
+        container: false,
+    },
+    Entry {
+        name: "session.attach",
+        arity: 2,
+        keys: Keys::None,
+        right: Some(Right::Configure),
+        early: false,
+        nomulti: true,
+        now: false,
+        container: false,
+    },
+    Entry {
         name: "multi",
         arity: 1,
         keys: Keys::None,
@@ -880,6 +904,8 @@ pub(crate) fn find(name: &[u8]) -> Option<Id> {
         b"session.commit" => Id::SessionCommit,
         b"session.destroy" => Id::SessionDestroy,
         b"session.rename" => Id::SessionRename,
+        b"session.nodes" => Id::SessionNodes,
+        b"session.attach" => Id::SessionAttach,
         b"multi" => Id::Multi,
         b"exec" => Id::Exec,
         b"discard" => Id::Discard,

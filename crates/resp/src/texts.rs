@@ -46,6 +46,8 @@ texts! {
     BLOCK_TOO_LONG "ERR a transaction holds at most 64 commands and 32 MiB"
     COMMIT_ID_TOO_LONG "ERR an id has at most 128 bytes"
     KEY_TOO_LONG "ERR a key of a session has at most 512 bytes"
+    ATTACH_NEEDS_RESP3 "ERR SESSION.ATTACH needs RESP 3: send HELLO 3 first"
+    TOO_MANY_ATTACHED "ERR too many connections are attached on this node"
     ANSWER_TOO_LARGE "ERR the answer is over 16 MiB: ask for less at once"
 }
 

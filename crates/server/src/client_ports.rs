@@ -7,7 +7,7 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, Socket, Type};
 use tracing::{info, warn};
 
-use crate::default_user::DefaultUser;
+use crate::node_config::NodeConfig;
 use crate::start_error::StartError;
 
 /// The option that sets them.
@@ -104,17 +104,14 @@ pub(crate) fn local(socket: &Socket) -> Result<SocketAddr, StartError> {
 }
 
 /// A node that other machines can reach and that lets none of their users in is a mistake that is found last.
-pub(crate) fn warn_if_nobody_gets_in(
-    ports: &[ClientPort],
-    user: &DefaultUser,
-    loopback_users: &[String],
-    behind_proxies: bool,
-) {
+pub(crate) fn warn_if_nobody_gets_in(ports: &[ClientPort], config: &NodeConfig) {
+    let user = &config.default_user;
+    let behind_proxies = !config.proxy_protocol_from.is_empty();
     let is_open = |ip: IpAddr| !ip.to_canonical().is_loopback();
     let outside = ports.iter().map(|port| port.address).find(|address| is_open(address.ip()));
     let reached = outside.map(|address| format!("listens on {address}"));
     let reached = reached.or_else(|| behind_proxies.then(|| "stands behind a proxy".to_owned()));
-    let Some(reached) = reached.filter(|_| user.is_loopback_only(loopback_users)) else { return };
+    let Some(reached) = reached.filter(|_| user.is_loopback_only(&config.loopback_users)) else { return };
     warn!(
         user = user.name(),
         "this node {reached}, but its only user may log in from this machine alone: nobody else gets in; \

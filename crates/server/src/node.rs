@@ -72,8 +72,7 @@ impl Node {
         let client_ports = bind_client_ports(&config.listen)?;
         let cluster_socket = bind(config.cluster_listen, "cluster", "--cluster-listen", false)?;
         let listen: Vec<SocketAddr> = client_ports.iter().map(|port| port.address).collect();
-        let behind_proxies = !config.proxy_protocol_from.is_empty();
-        warn_if_nobody_gets_in(&client_ports, &config.default_user, &config.loopback_users, behind_proxies);
+        warn_if_nobody_gets_in(&client_ports, config);
         let cluster_listen = local(&cluster_socket)?;
         let mut session_port = bind_sessions(config)?;
         let session_listen = session_port.as_ref().map(|port| port.address);
@@ -90,7 +89,7 @@ impl Node {
             Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.process.give_memory_back));
         let (control_loop, control) = ControlThread::prepare()?;
         let busy = Arc::new(BusyShares::new(config.shards));
-        let started = start_shards(config, &hello, &control, (&memory, &busy))?;
+        let started = start_shards(config, (&hello, session_listen), &control, (&memory, &busy))?;
         let Started { shards, threads, log, gate, restored, reports } = started;
         let (ready_sender, ready) = bounded(1);
         let admin_door = admin_listener.try_clone()?;
@@ -98,8 +97,7 @@ impl Node {
         let registries = registry::start(config, &itself, control.clone())?;
         let statuses = Arc::clone(&registries.statuses);
         let (leaves, leave) = leaves();
-        let (to_control, to_shards) = (control.clone(), shards.clone());
-        Admin { facts, memory, busy, control: to_control, shards: to_shards, statuses, leave }
+        Admin { facts, memory, busy, control: control.clone(), shards: shards.clone(), statuses, leave }
             .start(admin_listener)?;
         let parts = ControlParts {
             identity: Identity { hello, secret },

@@ -1,11 +1,12 @@
 //! The shards of a node and its log, from what the disk holds to threads that run.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use leveret_cluster::stored_shard;
 use leveret_link::handshake::Hello;
-use leveret_model::{Seed, ShardAddress, ShardId};
+use leveret_model::{Name, Seed, ShardAddress, ShardId};
 use leveret_sessions::Home;
 use leveret_shard::{SessionConfig, SessionShared, Shard, ShardConfig, Store};
 use leveret_store::Effect;
@@ -58,7 +59,7 @@ fn tell_stored(
 /// Starts the shards' threads; all addresses are there before the first one runs.
 pub(crate) fn start_shards(
     config: &NodeConfig,
-    hello: &Hello,
+    (hello, session_listen): (&Hello, Option<SocketAddr>),
     control: &MailTo<ToControl>,
     (memory, busy): (&Arc<NodeMemory>, &Arc<BusyShares>),
 ) -> Result<Started, StartError> {
@@ -79,7 +80,10 @@ pub(crate) fn start_shards(
     let mut store = NodeStore::open(&config.data_dir, hello.node, Seed(u64::from_le_bytes(random())))?;
     let (reports, clock) = (store.reports.clone(), store.clock());
     let restored = store.definitions();
-    let machines = machines(config, hello, shared.as_ref(), (&mut store, &restored.0))?;
+    let sessions = config.sessions.as_ref().zip(shared.as_ref());
+    let sessions =
+        sessions.map(|(settings, shared)| session_config(settings, (hello, session_listen), shared));
+    let machines = machines(config, hello, sessions.as_ref(), (&mut store, &restored.0))?;
     let senders = machines.len() + 1;
     let output = tell_stored(shards.clone(), control.clone(), config.process.on_disk_failure);
     let log = store.start(senders, output)?;
@@ -110,7 +114,7 @@ pub(crate) fn start_shards(
 fn machines(
     config: &NodeConfig,
     hello: &Hello,
-    shared: Option<&Arc<SessionShared>>,
+    sessions: Option<&SessionConfig>,
     (store, queues): (&mut NodeStore, &[FoundQueue]),
 ) -> Result<Vec<(Shard, ShardAddress)>, StartError> {
     let mut protocol = leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group);
@@ -131,9 +135,8 @@ fn machines(
             store: Store::Driver,
             reply_key: random(),
         });
-        if let Some((sessions, shared)) = config.sessions.as_ref().zip(shared) {
-            let seed = Seed(u64::from_le_bytes(random()));
-            shard.open_sessions(seed, &session_config(sessions, hello, shared));
+        if let Some(sessions) = sessions {
+            shard.open_sessions(Seed(u64::from_le_bytes(random())), sessions);
         }
         for queue in queues {
             if stored_shard(&queue.definition, config.shards) == Some(own.shard) {
@@ -145,9 +148,15 @@ fn machines(
     Ok(machines)
 }
 
-fn session_config(settings: &SessionSettings, hello: &Hello, shared: &Arc<SessionShared>) -> SessionConfig {
+fn session_config(
+    settings: &SessionSettings,
+    (hello, listen): (&Hello, Option<SocketAddr>),
+    shared: &Arc<SessionShared>,
+) -> SessionConfig {
     SessionConfig {
         home: Home { node: hello.node, boot: hello.boot },
+        name: hello.name.clone(),
+        address: Name::new(&session_address(hello, listen.unwrap_or(settings.listen)).to_string()),
         shards: hello.shards,
         memory_bytes: settings.memory_bytes,
         value_bytes_max: settings.value_bytes_max,
@@ -162,4 +171,15 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the kernel gives random bytes: without them no identity is unique");
     bytes
+}
+
+/// Where clients reach the session listener. One that listens on all addresses is reached where other nodes
+/// reach this one.
+fn session_address(hello: &Hello, mut listen: SocketAddr) -> SocketAddr {
+    if listen.ip().is_unspecified()
+        && let Ok(cluster) = hello.address.parse::<SocketAddr>()
+    {
+        listen.set_ip(cluster.ip());
+    }
+    listen
 }

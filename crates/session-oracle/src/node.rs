@@ -181,6 +181,15 @@ impl Host for Turn<'_> {
         self.later.push((ticket, Later::Flushed));
     }
 
+    fn nodes(&mut self, _: Ticket) {
+        unreachable!("Redis has no such command");
+    }
+
+    fn attach(&mut self, _: Database, _: Option<&[u8]>) -> bool {
+        // RESET and HELLO end what was never begun
+        false
+    }
+
     fn figures(&mut self) -> Figures {
         Figures::default()
     }

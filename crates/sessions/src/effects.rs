@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use leveret_model::session::{Database, KeptAnswer, KeyCommand};
 use leveret_model::{ConnectionKey, NodeId, ShardId};
 
+use crate::expired::Expired;
 use crate::hid::{Bucket, Hid, Place};
 use crate::record::{self, Record};
 
@@ -87,6 +88,8 @@ pub struct Effects {
     pub records: Vec<Outgoing>,
     /// What happened, while somebody wants to know (`Sessions::want_events`).
     pub events: Vec<Event>,
+    /// What expired here, while somebody wants to know (`Sessions::want_expired`).
+    pub expired: Vec<Expired>,
 }
 
 impl Effects {

@@ -286,6 +286,7 @@ impl Sessions {
         let over = self.states.get(key).deadline().is_over(clock.ms());
         let here = self.list.get(hid).is_some_and(|row| row.home == self.config.own && !row.flags.waits());
         if over && here && self.has_lease() {
+            self.tell_expired(key, effects);
             self.destroy(clock, hid, EventKind::Expired, effects);
         }
     }

@@ -55,6 +55,7 @@ mod copy;
 mod draft;
 mod effects;
 mod election;
+mod expired;
 mod expiry;
 mod fields;
 pub mod fuzzing;
@@ -91,6 +92,7 @@ mod walk;
 mod writes;
 
 pub use effects::{Asker, Effects, Event, EventKind, Outgoing, Request};
+pub use expired::Expired;
 pub use fields::Damage;
 pub use held::HeldSession;
 pub use hid::{Bucket, Hid, Place, Slot};

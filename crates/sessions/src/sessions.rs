@@ -106,6 +106,7 @@ pub struct Sessions {
     /// The next place that eviction looks at.
     pub(crate) eviction_hand: usize,
     pub(crate) wants_events: bool,
+    pub(crate) wants_expired: bool,
     pub(crate) cluster: Cluster,
     pub(crate) bug: Bug,
     /// Of the turn at hand.
@@ -131,6 +132,7 @@ impl Sessions {
             counter: 0,
             eviction_hand: 0,
             wants_events: false,
+            wants_expired: false,
             cluster: Cluster::new(config.own),
             bug: Bug::default(),
             now: Ms(0),

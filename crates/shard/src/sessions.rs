@@ -12,6 +12,7 @@
 //!   is.
 //! - *Order*: answers leave in the order of their commands, because `resp` holds those that come early.
 
+mod attached;
 mod clients;
 mod config;
 mod doors;
@@ -20,6 +21,8 @@ mod host;
 mod identity;
 mod logins;
 mod mail;
+mod nodes;
+mod on_attached;
 mod on_mail;
 mod on_peers;
 mod on_questions;

@@ -26,6 +26,24 @@ impl Client {
         assert_eq!(String::from_utf8_lossy(&got), answer);
     }
 
+    /// Reads until these bytes have come.
+    pub(crate) fn read_until(&mut self, end: &str) {
+        let mut got = Vec::new();
+        while !got.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).expect("it answers");
+            got.push(byte[0]);
+        }
+    }
+
+    /// The same for an answer whose first bytes are not known: true if the others are these.
+    pub(crate) fn ask_end(&mut self, bytes: &[u8], unknown: usize, end: &str) -> bool {
+        self.0.write_all(bytes).expect("it reads");
+        let mut got = vec![0; unknown + end.len()];
+        self.0.read_exact(&mut got).expect("it answers");
+        got.ends_with(end.as_bytes())
+    }
+
     /// What comes until the node closes.
     pub(crate) fn rest(mut self) -> String {
         let mut rest = Vec::new();

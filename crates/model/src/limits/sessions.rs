@@ -112,6 +112,9 @@ pub const SESSION_LIST_PAGE: usize = 2_000;
 pub const SESSION_ADMIN_WAIT: Duration = Duration::from_secs(8);
 /// Set in the part of a record whose bytes are a question between nodes about all keys, or its answer.
 pub const SESSION_QUESTION: u8 = 0x80;
+/// Connections of a shard that are told of expired sessions, and patterns of a node that others are told of:
+/// application servers attach once each, and each pattern has up to 512 bytes.
+pub const SESSION_ATTACHED_MAX: usize = 64;
 /// Sessions of a part that a leaving node gives away at once: each is at rest for a few ms meanwhile.
 pub const SESSION_MOVES_AT_ONCE: usize = 512;
 /// A session that was given away and did not arrive is given away again after this, perhaps to another node.

@@ -90,6 +90,16 @@ impl Host for Script {
         self.asked.push_back(ticket);
     }
 
+    fn nodes(&mut self, ticket: Ticket) {
+        self.asked.push_back(ticket);
+    }
+
+    fn attach(&mut self, database: Database, pattern: Option<&[u8]>) -> bool {
+        let shown = pattern.map(|pattern| String::from_utf8_lossy(pattern).into_owned());
+        self.log.push(format!("attach {} {shown:?}", database.number()));
+        pattern != Some(b"one too many")
+    }
+
     fn figures(&mut self) -> Figures {
         Figures { max_bytes: 1_000, lines: vec![("session_nodes", "3".into())], ..Figures::default() }
     }

@@ -3,6 +3,7 @@
 mod client;
 
 mod answers;
+mod attach;
 mod introspection;
 mod login;
 mod transactions;

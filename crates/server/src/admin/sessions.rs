@@ -75,6 +75,7 @@ fn entry(held: &HeldSession, home: &str, home_id: &str) -> Value {
         "hid": held.hid.to_string(), "vhost": &*held.vhost, "database": held.database.number(),
         "prefix": String::from_utf8_lossy(&held.prefix), "home": home, "home_id": home_id,
         "left_s": held.left_ms.map(|left| left / 1_000), "bytes": held.bytes, "used": held.is_used,
+        "user": held.user.as_ref().map(|user| String::from_utf8_lossy(user).into_owned()),
     })
 }
 

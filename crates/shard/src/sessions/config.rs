@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 
+use leveret_model::Name;
 use leveret_sessions::{Home, Rules};
 
 use super::shared::SessionShared;
@@ -11,6 +12,10 @@ use super::shared::SessionShared;
 pub struct SessionConfig {
     /// This node and its process.
     pub home: Home,
+    /// The node's name for people.
+    pub name: Name,
+    /// Where clients of sessions reach it, `ADDR:PORT`.
+    pub address: Name,
     /// Shards of the node.
     pub shards: u8,
     /// `session_memory`: bytes that the sessions of the whole node may take.

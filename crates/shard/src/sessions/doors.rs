@@ -36,7 +36,8 @@ impl Shard {
     pub fn on_session_bytes(&mut self, key: ConnectionKey, received: &mut BytesMut) -> SessionInterest {
         let Some(room) = self.sessions.as_deref_mut() else { return SessionInterest::Ended };
         let clock = room.clock();
-        let SessionRoom { own, clients, parts, gatherings, renames, shared, mail, started, .. } = room;
+        let SessionRoom { own, clients, parts, gatherings, renames, attached, shared, mail, started, .. } =
+            room;
         let Some(client) = clients.get_mut(key) else { return SessionInterest::Ended };
         let mut host = SessionHost {
             own: own.shard,
@@ -48,6 +49,7 @@ impl Shard {
             parts,
             gatherings,
             renames,
+            attached,
             shared,
             mail,
         };

@@ -9,10 +9,12 @@ use leveret_resp::Right;
 use leveret_resp::host::{Figures, Host, Rename, Ticket, Walk};
 use leveret_sessions::{Asker, Clock, Place, Renaming, Request, encode_request};
 
+use super::attached::{Attached, Interest};
 use super::clients::Asked;
 use super::gathering::{Gatherings, WalkStep};
 use super::identity::Identity;
 use super::mail::SessionMail;
+use super::nodes::PRESENCE_SHARD;
 use super::parts::{Parts, part_of};
 use super::renames::{RENAME_PART, Renames};
 use super::shared::SessionShared;
@@ -28,6 +30,7 @@ pub(super) struct SessionHost<'a> {
     pub(super) parts: &'a mut Parts,
     pub(super) gatherings: &'a mut Gatherings,
     pub(super) renames: &'a mut Renames,
+    pub(super) attached: &'a mut Attached,
     pub(super) shared: &'a Arc<SessionShared>,
     pub(super) mail: &'a mut Vec<(ShardId, SessionMail)>,
 }
@@ -135,6 +138,21 @@ impl Host for SessionHost<'_> {
     fn flush(&mut self, ticket: Ticket, database: Database) {
         let vhost = self.identity.vhost().clone();
         self.ask_all(ticket, |asker| SessionMail::Flush { asker, vhost: vhost.clone(), database });
+    }
+
+    fn nodes(&mut self, ticket: Ticket) {
+        let asker = self.asker(ticket);
+        self.mail.push((PRESENCE_SHARD, SessionMail::Nodes { asker }));
+    }
+
+    fn attach(&mut self, database: Database, pattern: Option<&[u8]>) -> bool {
+        let vhost = self.identity.vhost().clone();
+        let interest = pattern.map(|pattern| Interest { vhost, database, pattern: pattern.into() });
+        let done = self.attached.set(self.key, interest);
+        if done {
+            self.attached.announce(self.own, self.parts.shards(), self.mail);
+        }
+        done
     }
 
     fn figures(&mut self) -> Figures {

@@ -1,11 +1,13 @@
 //! What shards of one node tell each other about sessions.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use leveret_model::session::{Database, KeptAnswer};
-use leveret_model::{ConnectionKey, Name, ShardId};
-use leveret_sessions::Asker;
+use leveret_model::{ConnectionKey, Name, NodeId, ShardId};
+use leveret_sessions::{Asker, Expired};
 
+use super::attached::Interest;
 use super::gathering::WalkStep;
 use super::parts::Part;
 
@@ -51,6 +53,27 @@ pub enum SessionMail {
         /// The number.
         number: Option<u64>,
     },
+    /// List the nodes.
+    Nodes {
+        /// Who waits for the list.
+        asker: Asker,
+    },
+    /// All that connections of a shard want to be told of.
+    Attached {
+        /// The shard.
+        shard: ShardId,
+        /// What they want.
+        interests: Vec<Interest>,
+    },
+    /// All that connections of another node want to be told of.
+    AttachedThere {
+        /// The node.
+        node: NodeId,
+        /// What they want.
+        interests: Vec<Interest>,
+    },
+    /// A session that expired, for a connection there.
+    Expired(Box<Expired>),
     /// A walk that goes on here, or is over and goes back to its connection.
     Walk(WalkStep),
     /// A connection that has asked something is gone.

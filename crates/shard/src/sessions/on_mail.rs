@@ -34,6 +34,13 @@ impl SessionRoom {
                 }
             }
             SessionMail::Walk(step) => self.on_walk(step),
+            SessionMail::Nodes { asker } => self.list_nodes(asker),
+            SessionMail::Attached { shard, interests } => self.on_attached_here(shard, interests),
+            SessionMail::AttachedThere { node, interests } => self.on_attached_there(node, interests),
+            SessionMail::Expired(expired) => {
+                // at most once: if that connection has gone meanwhile, nobody is told
+                self.push_here(&expired);
+            }
             SessionMail::Closed { shard, connection } => self.parts.on_closed(shard, connection),
         }
         self.give_answers();
@@ -71,7 +78,7 @@ impl SessionRoom {
     /// A login was checked.
     pub(super) fn on_login(&mut self, key: ConnectionKey, allowed: bool) {
         let clock = self.clock();
-        let Self { own, clients, parts, gatherings, renames, shared, mail, started, .. } = self;
+        let Self { own, clients, parts, gatherings, renames, attached, shared, mail, started, .. } = self;
         let Some(client) = clients.get_mut(key) else { return };
         let mut host = SessionHost {
             own: own.shard,
@@ -83,6 +90,7 @@ impl SessionRoom {
             parts,
             gatherings,
             renames,
+            attached,
             shared,
             mail,
         };

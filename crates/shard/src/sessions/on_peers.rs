@@ -39,6 +39,7 @@ impl SessionRoom {
     fn tell_of_link(&mut self, node: NodeId) {
         if let Some(home) = self.peers.untold(node) {
             self.parts.on_link(self.clock(), home);
+            self.say_present(&[node], true);
         }
     }
 
@@ -74,6 +75,7 @@ impl Shard {
     pub(crate) fn on_session_link_down(&mut self, node: NodeId) {
         if let Some(room) = &mut self.sessions {
             room.peers.links.remove(&node);
+            room.on_attached_gone(node);
             room.give_up_questions();
         }
     }
@@ -120,6 +122,7 @@ impl Shard {
     /// This node leaves: what is at home here goes to others. [`Shard::session_handover`] tells how far it is.
     pub fn leave_sessions(&mut self) {
         if let Some(room) = &mut self.sessions {
+            room.presences.leaves = true;
             room.parts.leave(room.clock());
             room.give_answers();
         }
@@ -128,6 +131,7 @@ impl Shard {
     /// It stays after all: what is at home here stays too.
     pub fn stay_sessions(&mut self) {
         if let Some(room) = &mut self.sessions {
+            room.presences.leaves = false;
             room.parts.stay();
         }
     }

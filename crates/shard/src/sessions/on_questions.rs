@@ -118,6 +118,8 @@ impl SessionRoom {
                     self.reach(goal);
                 }
             }
+            kind::PRESENT => self.on_present(from.node, number != 0, &mut take)?,
+            kind::EXPIRED => self.on_expired_elsewhere(take.rest())?,
             // of a later version, which does not wait for an answer to what we cannot know
             _ => {}
         }

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use leveret_model::session::{Answer, Database, KeptAnswer};
 use leveret_model::{ConnectionKey, Instant, Name, Seed, ShardId, limits};
 use leveret_sessions::{
-    Asker, Bucket, Clock, Config, Counters, Damage, Effects, Handover, HeldSession, Hid, Home, Image,
-    ImageError, Member, Outgoing, Request, Sessions, Slot, Wanted,
+    Asker, Bucket, Clock, Config, Counters, Damage, Effects, Expired, Handover, HeldSession, Hid, Home,
+    Image, ImageError, Member, Outgoing, Request, Sessions, Slot, Wanted,
 };
 
 use super::config::SessionConfig;
@@ -189,6 +189,16 @@ impl Parts {
 
     pub(super) fn take_answers(&mut self) -> Vec<(Asker, KeptAnswer)> {
         core::mem::take(&mut self.effects.answers)
+    }
+
+    /// Whether anybody is to be told what expires.
+    pub(super) fn want_expired(&mut self, wanted: bool) {
+        self.machines.iter_mut().for_each(|machine| machine.want_expired(wanted));
+    }
+
+    /// What expired here.
+    pub(super) fn take_expired(&mut self) -> Vec<Expired> {
+        core::mem::take(&mut self.effects.expired)
     }
 
     /// Keys from a slot on, if its part is here; gives the slot where to go on.

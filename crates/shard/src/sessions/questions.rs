@@ -22,6 +22,8 @@ pub(super) mod kind {
     pub(crate) const WALKED: u8 = 2;
     pub(crate) const FLUSH: u8 = 3;
     pub(crate) const FLUSHED: u8 = 4;
+    pub(crate) const PRESENT: u8 = 5;
+    pub(crate) const EXPIRED: u8 = 6;
 }
 
 /// What waits for other nodes.

@@ -9,10 +9,12 @@ use leveret_sessions::Clock;
 
 use crate::effects::Effects;
 
+use super::attached::Attached;
 use super::clients::SessionClients;
 use super::config::SessionConfig;
 use super::gathering::Gatherings;
 use super::mail::SessionMail;
+use super::nodes::Presences;
 use super::parts::Parts;
 use super::peers::SessionPeers;
 use super::questions::Questions;
@@ -28,6 +30,8 @@ pub(crate) struct SessionRoom {
     pub(super) parts: Parts,
     pub(super) gatherings: Gatherings,
     pub(super) renames: Renames,
+    pub(super) attached: Attached,
+    pub(super) presences: Presences,
     pub(super) peers: SessionPeers,
     pub(super) questions: Questions,
     pub(super) shared: Arc<SessionShared>,
@@ -51,6 +55,8 @@ impl SessionRoom {
             parts: Parts::new(own.shard, seed, config),
             gatherings: Gatherings::default(),
             renames: Renames::default(),
+            attached: Attached::default(),
+            presences: Presences::new(config),
             peers: SessionPeers::default(),
             questions: Questions::default(),
             shared,
@@ -113,6 +119,7 @@ impl SessionRoom {
 
     /// Answers that the machines did not give at once go to their connections, here or on another shard.
     pub(super) fn give_answers(&mut self) {
+        self.give_expired();
         for (asker, answer) in self.parts.take_answers() {
             if asker.connection == OPERATOR {
                 self.killed.push((asker.reply, answer));
@@ -129,6 +136,9 @@ impl SessionRoom {
         self.parts.on_closed(self.own.shard, key);
         self.gatherings.forget(key);
         self.renames.forget(key);
+        if self.attached.forget(key) {
+            self.attached.announce(self.own.shard, self.parts.shards(), &mut self.mail);
+        }
         for shard in asked.others() {
             self.mail.push((shard, SessionMail::Closed { shard: self.own.shard, connection: key }));
         }

@@ -1,5 +1,6 @@
 //! Sessions: bytes of RESP clients in, bytes out, mail and batches between shards carried by hand.
 
+mod attach;
 mod attributes;
 mod leaving;
 mod one_node;

@@ -63,6 +63,8 @@ fn start(own: ShardAddress, shards: u8, shared: &Arc<SessionShared>) -> Shard {
     });
     let config = SessionConfig {
         home: home(own.node),
+        name: Name::new(&format!("n{}", own.node.0)),
+        address: Name::new(&format!("10.0.0.{}:6379", own.node.0)),
         shards,
         memory_bytes: shared.bytes_max(),
         value_bytes_max: 1 << 20,
