@@ -35,6 +35,7 @@ use crate::shard_thread::ToShardThread;
 use crate::start_error::StartError;
 
 use self::cluster_port::ClusterPort;
+pub(crate) use self::operators::Holding;
 use self::operators::Operators;
 use self::stored::{UntilStored, restored};
 
@@ -71,13 +72,6 @@ pub(crate) enum ToControl {
     Stored(u64),
     /// End.
     Stop,
-}
-
-/// What a leave would be about.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Holding {
-    pub(crate) queues: usize,
-    pub(crate) is_last: bool,
 }
 
 const MAILBOX: Token = Token(0);

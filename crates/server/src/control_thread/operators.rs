@@ -8,6 +8,13 @@ use leveret_cluster::Left;
 use leveret_model::RequestId;
 use leveret_model::directory::Reply;
 
+/// What a leave would be about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holding {
+    pub(crate) queues: usize,
+    pub(crate) is_last: bool,
+}
+
 /// Who waits for what.
 #[derive(Debug, Default)]
 pub(super) struct Operators {
