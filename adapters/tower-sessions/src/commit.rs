@@ -7,8 +7,7 @@ use time::OffsetDateTime;
 use tower_sessions_core::session::{Id, Record};
 use tower_sessions_core::session_store::{Error, Result};
 
-use crate::RESERVED_KEY;
-use crate::loaded::{Loaded, digest, text};
+use crate::loaded::{Loaded, RESERVED_KEY, digest, text};
 
 /// The changes of a record since it was loaded.
 pub(crate) struct Commit {

@@ -1,8 +1,8 @@
 //! A session store for [tower-sessions](https://docs.rs/tower-sessions) that merges.
 //!
-//! Each value of a session is an attribute of its own in Leveret: two requests that change different ones at the
-//! same time keep both, on whichever nodes, and a request that ends after the logout does not bring the session
-//! back. It speaks `SESSION.` commands over the stock client `redis`.
+//! Each value of a session is an attribute of its own in Leveret: two requests that change different ones at
+//! the same time keep both, on whichever nodes, and a request that ends after the logout does not bring the
+//! session back. It speaks `SESSION.` commands over the stock client `redis`.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,9 +30,7 @@ mod loaded;
 
 use commit::Commit;
 use loaded::Loaded;
-
-/// The key of a session's data that is the store's own.
-pub const RESERVED_KEY: &str = "leveret.loaded";
+pub use loaded::RESERVED_KEY;
 
 /// Ids that are drawn for a new session before it is given up: two random ids of 128 bits are never equal.
 const CREATES_MAX: usize = 8;

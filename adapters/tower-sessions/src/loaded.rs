@@ -8,7 +8,8 @@ use serde_json::json;
 use tower_sessions_core::session::Record;
 use tower_sessions_core::session_store::{Error, Result};
 
-use crate::RESERVED_KEY;
+/// The key of a session's data that is the store's own.
+pub const RESERVED_KEY: &str = "leveret.loaded";
 
 /// Names and values of a session.
 type Data = HashMap<String, serde_json::Value>;

@@ -154,7 +154,7 @@ impl Host for Turn<'_> {
                 .expect("ours");
             match renaming.on_answer(&answer.expect("one node answers at once")) {
                 RenameStep::Ask(next) => request = next,
-                RenameStep::Done(answer) => break answer,
+                RenameStep::Done(answer) | RenameStep::GoOn(answer, _) => break answer,
             }
         };
         self.later.push((ticket, Later::Answered(answer)));

@@ -10,11 +10,9 @@ use leveret_model::session::{Database, KeptAnswer};
 
 use crate::command_bytes::{put_answer, take_answer};
 use crate::content::Content;
-use crate::effects::Effects;
 use crate::fields::{Damage, Put, Take};
 use crate::hid::Place;
-use crate::sessions::Sessions;
-use crate::states::StateKey;
+use crate::states::State;
 
 /// A session that has expired, with what it held.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +28,20 @@ pub struct Expired {
 }
 
 impl Expired {
+    pub(crate) fn of(state: &State) -> Self {
+        let bytes = |bytes: &[u8]| KeptAnswer::Bytes(bytes.into());
+        let content = match state.content() {
+            Content::String(value) => bytes(value),
+            Content::Attributes(all) => {
+                let pairs =
+                    all.visible().flat_map(|attribute| [bytes(attribute.name), bytes(attribute.value)]);
+                KeptAnswer::Map(pairs.collect())
+            }
+        };
+        let (vhost, key) = (state.vhost().into(), state.key().into());
+        Self { vhost, database: state.database(), key, content }
+    }
+
     /// For another node.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -50,34 +62,5 @@ impl Expired {
         let place = take.place()?;
         let content = take_answer(take.long()?)?;
         Ok(Self { vhost: place.vhost.into(), database: place.database, key: place.key.into(), content })
-    }
-}
-
-impl Sessions {
-    /// Whether [`Effects::expired`] is filled: only while a connection is attached somewhere.
-    pub fn want_expired(&mut self, wanted: bool) {
-        self.wants_expired = wanted;
-    }
-
-    pub(crate) fn tell_expired(&self, key: StateKey, effects: &mut Effects) {
-        if !self.wants_expired {
-            return;
-        }
-        let state = self.states.get(key);
-        let bytes = |bytes: &[u8]| KeptAnswer::Bytes(bytes.into());
-        let content = match state.content() {
-            Content::String(value) => bytes(value),
-            Content::Attributes(all) => {
-                let pairs =
-                    all.visible().flat_map(|attribute| [bytes(attribute.name), bytes(attribute.value)]);
-                KeptAnswer::Map(pairs.collect())
-            }
-        };
-        effects.expired.push(Expired {
-            vhost: state.vhost().into(),
-            database: state.database(),
-            key: state.key().into(),
-            content,
-        });
     }
 }

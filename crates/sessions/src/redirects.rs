@@ -35,6 +35,8 @@ impl Sessions {
         let gone = self.gone.get(call.hid)?;
         let renamed = self.renames.get(call.hid).filter(|renamed| renamed.life == gone.life)?;
         let command = match *command {
+            // a repeat: the home that did it has died before its answer was heard
+            KeyCommand::EndRenamed { to, .. } if *to == *renamed.to => return Some(KeptAnswer::Integer(1)),
             KeyCommand::Commit { arguments, .. } => KeyCommand::Commit { arguments, redirected: true },
             KeyCommand::Export { id } if !id.is_empty() && *id == *renamed.id => {
                 KeyCommand::Export { id: b"" }

@@ -7,7 +7,8 @@
 //! ```
 //! The new key is there before the old one ends, so the session is never missing. A change of the old key
 //! between the steps is not lost: the home compares the token at the end. A logout of the old key between the
-//! steps ends the new one too.
+//! steps ends the new one too. Once the new key is there, the last step is asked for until it is answered, also
+//! if the client has gone or was told to try again.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -22,6 +23,9 @@ use crate::requests::encode_request;
 
 /// How often the old key may change under a rename before the client is asked to try again.
 const TRIES: u8 = 8;
+/// How often the last step is asked for again after nobody could say: each takes up to 4 s, and a home that
+/// has died is taken over in less than one.
+const LAST_STEPS: u8 = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -50,6 +54,8 @@ pub enum RenameStep {
     Ask(RenameRequest),
     /// The answer for the client.
     Done(KeptAnswer),
+    /// The client has waited for long enough and gets this; the rename goes on with that request.
+    GoOn(KeptAnswer, RenameRequest),
 }
 
 /// A rename under way.
@@ -62,6 +68,7 @@ pub struct Renaming {
     form: RenameForm,
     phase: Phase,
     tries: u8,
+    last_steps: u8,
     /// Of the state that was exported.
     exported: Box<[u8]>,
     /// Of the state under the new key.
@@ -91,6 +98,7 @@ impl Renaming {
             form,
             phase: Phase::Export,
             tries: 0,
+            last_steps: 0,
             exported: Box::default(),
             token: Box::default(),
         };
@@ -109,6 +117,13 @@ impl Renaming {
     /// The answer to the step at hand.
     pub fn on_answer(&mut self, answer: &KeptAnswer) -> RenameStep {
         match (self.phase, answer) {
+            (Phase::End | Phase::Undo, KeptAnswer::Refused(SessionRefusal::TryAgain))
+                if self.last_steps < LAST_STEPS =>
+            {
+                self.last_steps += 1;
+                let next = if self.phase == Phase::End { self.ask_end() } else { self.ask_undo() };
+                RenameStep::GoOn(answer.clone(), next)
+            }
             (_, KeptAnswer::Refused(SessionRefusal::TryAgain)) => RenameStep::Done(answer.clone()),
             (Phase::Export, KeptAnswer::List(items)) => self.on_exported(items),
             (Phase::Export, KeptAnswer::Moved(_)) => {
@@ -127,8 +142,7 @@ impl Renaming {
                     self.token.clone_from(token);
                 }
                 self.phase = Phase::End;
-                let command = KeyCommand::EndRenamed { token: &self.exported, to: &self.new, id: &self.id };
-                RenameStep::Ask(self.request(&self.old, &command))
+                RenameStep::Ask(self.ask_end())
             }
             (Phase::Restore, KeptAnswer::Refused(SessionRefusal::Exists))
                 if self.form == RenameForm::IfMissing =>
@@ -151,9 +165,36 @@ impl Renaming {
         }
     }
 
+    /// True once the new key may stand beside the old one: from then on the rename is ended whatever becomes of
+    /// its client.
+    #[must_use]
+    pub fn is_half_done(&self) -> bool {
+        matches!(self.phase, Phase::End | Phase::Undo) || self.tries > 0
+    }
+
+    /// The client is gone while the new key is written, and nobody hears any more whether it was. `RENAME` may
+    /// do that twice, so it begins anew; the others must not, because what is there may be somebody else's.
+    pub fn begin_again(&mut self) -> Option<RenameRequest> {
+        if self.phase != Phase::Restore || self.form != RenameForm::Plain {
+            return None;
+        }
+        self.tries = 1;
+        self.phase = Phase::Export;
+        Some(self.request(&self.old, &KeyCommand::Export { id: b"" }))
+    }
+
+    fn ask_end(&self) -> RenameRequest {
+        let command = KeyCommand::EndRenamed { token: &self.exported, to: &self.new, id: &self.id };
+        self.request(&self.old, &command)
+    }
+
+    fn ask_undo(&self) -> RenameRequest {
+        self.request(&self.new, &KeyCommand::Destroy)
+    }
+
     fn undo(&mut self) -> RenameStep {
         self.phase = Phase::Undo;
-        RenameStep::Ask(self.request(&self.new, &KeyCommand::Destroy))
+        RenameStep::Ask(self.ask_undo())
     }
 
     fn on_exported(&mut self, items: &[KeptAnswer]) -> RenameStep {

@@ -10,6 +10,7 @@ use leveret_model::{NodeId, Seed, ShardId, SplitMix, limits};
 
 use crate::cluster::Cluster;
 use crate::effects::{Effects, Event, EventKind, prefix};
+use crate::expired::Expired;
 use crate::expiry::Expiry;
 use crate::gone::GoneSet;
 use crate::hid::Hid;
@@ -222,6 +223,17 @@ impl Sessions {
     /// Whether [`Effects::events`] is filled: only while something is bound to the exchange.
     pub fn want_events(&mut self, wanted: bool) {
         self.wants_events = wanted;
+    }
+
+    /// Whether [`Effects::expired`] is filled: only while a connection is attached somewhere.
+    pub fn want_expired(&mut self, wanted: bool) {
+        self.wants_expired = wanted;
+    }
+
+    pub(crate) fn tell_expired(&self, key: StateKey, effects: &mut Effects) {
+        if self.wants_expired {
+            effects.expired.push(Expired::of(self.states.get(key)));
+        }
     }
 
     pub(crate) fn tell(&self, kind: EventKind, key: StateKey, effects: &mut Effects) {

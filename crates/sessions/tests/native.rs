@@ -105,7 +105,7 @@ impl Node {
                 self.sessions.on_request_bytes(CLOCK, Asker::default(), &request.bytes, &mut self.effects);
             match renaming.on_answer(&answer.expect("ours").expect("at once")) {
                 RenameStep::Ask(next) => request = next,
-                RenameStep::Done(answer) => return answer,
+                RenameStep::Done(answer) | RenameStep::GoOn(answer, _) => return answer,
             }
         }
         panic!("a rename without end");

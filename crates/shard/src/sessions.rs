@@ -30,6 +30,7 @@ mod on_renames;
 mod parts;
 mod peers;
 mod people;
+mod presences;
 mod questions;
 mod renames;
 mod report;

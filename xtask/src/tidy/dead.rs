@@ -25,8 +25,8 @@ pub(super) fn check(tree: &Tree<'_>) -> Result<Vec<Problem>> {
 /// Files that cargo takes as the root of a target.
 fn is_target(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
-    // Behind the package's directory: `crates/NAME`, `xtask`, `fuzz`.
-    let inside = if parts[0] == "crates" { parts.get(2..) } else { parts.get(1..) };
+    // Behind the package's directory: `crates/NAME`, `adapters/NAME`, `xtask`, `fuzz`.
+    let inside = if matches!(parts[0], "crates" | "adapters") { parts.get(2..) } else { parts.get(1..) };
     matches!(
         inside.unwrap_or_default(),
         ["build.rs"]

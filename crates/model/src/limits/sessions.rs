@@ -112,6 +112,9 @@ pub const SESSION_LIST_PAGE: usize = 2_000;
 pub const SESSION_ADMIN_WAIT: Duration = Duration::from_secs(8);
 /// Set in the part of a record whose bytes are a question between nodes about all keys, or its answer.
 pub const SESSION_QUESTION: u8 = 0x80;
+/// Renames of a shard that are ended without their clients: each takes two keys of up to 512 bytes, and half a
+/// minute at most.
+pub const SESSION_RENAMES_ALONE_MAX: usize = 1_024;
 /// Connections of a shard that are told of expired sessions, and patterns of a node that others are told of:
 /// application servers attach once each, and each pattern has up to 512 bytes.
 pub const SESSION_ATTACHED_MAX: usize = 64;

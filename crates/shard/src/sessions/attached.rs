@@ -13,7 +13,6 @@ use leveret_model::session::Database;
 use leveret_model::{ConnectionKey, Name, NodeId, ShardId, glob_matches, limits};
 use leveret_sessions::Expired;
 
-use super::mail::SessionMail;
 use super::questions::{put_optional, take_database, take_name, take_optional};
 
 /// What a connection wants to be told of.
@@ -59,12 +58,9 @@ impl Attached {
         self.here.len() < before
     }
 
-    /// Tells every shard of the node, this one too: what it does about that, it does in a later turn.
-    pub(super) fn announce(&self, own: ShardId, shards: u8, mail: &mut Vec<(ShardId, SessionMail)>) {
-        let interests: Vec<Interest> = self.here.iter().map(|(_, interest)| interest.clone()).collect();
-        for shard in (0..shards).map(ShardId) {
-            mail.push((shard, SessionMail::Attached { shard: own, interests: interests.clone() }));
-        }
+    /// What connections of this shard want.
+    pub(super) fn interests(&self) -> Vec<Interest> {
+        self.here.iter().map(|(_, interest)| interest.clone()).collect()
     }
 
     pub(super) fn on_sibling(&mut self, shard: ShardId, interests: Vec<Interest>) {

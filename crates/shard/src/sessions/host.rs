@@ -13,10 +13,10 @@ use super::attached::{Attached, Interest};
 use super::clients::Asked;
 use super::gathering::{Gatherings, WalkStep};
 use super::identity::Identity;
-use super::mail::SessionMail;
-use super::nodes::PRESENCE_SHARD;
+use super::mail::{SessionMail, announce};
 use super::parts::{Parts, part_of};
-use super::renames::{RENAME_PART, Renames};
+use super::presences::PRESENCE_SHARD;
+use super::renames::Renames;
 use super::shared::SessionShared;
 
 /// The room, as one connection sees it while its bytes are taken.
@@ -116,8 +116,7 @@ impl Host for SessionHost<'_> {
     fn rename(&mut self, ticket: Ticket, database: Database, rename: &Rename<'_>) {
         let place = Place { vhost: self.identity.vhost(), database, key: rename.old };
         let (renaming, first) = Renaming::begin(place, rename.new, rename.id, rename.form);
-        let asker = Asker { part: RENAME_PART, ..self.asker(ticket) };
-        self.renames.begin(asker, renaming);
+        let asker = self.renames.begin(self.asker(ticket), renaming);
         let part = part_of(first.bucket);
         let shard = self.parts.shard_of(part);
         if shard != self.own {
@@ -150,7 +149,7 @@ impl Host for SessionHost<'_> {
         let interest = pattern.map(|pattern| Interest { vhost, database, pattern: pattern.into() });
         let done = self.attached.set(self.key, interest);
         if done {
-            self.attached.announce(self.own, self.parts.shards(), self.mail);
+            announce(self.attached, self.own, self.parts.shards(), self.mail);
         }
         done
     }

@@ -7,7 +7,7 @@ use leveret_model::session::{Database, KeptAnswer};
 use leveret_model::{ConnectionKey, Name, NodeId, ShardId};
 use leveret_sessions::{Asker, Expired};
 
-use super::attached::Interest;
+use super::attached::{Attached, Interest};
 use super::gathering::WalkStep;
 use super::parts::Part;
 
@@ -83,4 +83,17 @@ pub enum SessionMail {
         /// Which one.
         connection: ConnectionKey,
     },
+}
+
+/// Tells every shard of the node what connections of this one want to be told of; what a shard does about that,
+/// this one too, it does in a later turn.
+pub(super) fn announce(
+    attached: &Attached,
+    own: ShardId,
+    shards: u8,
+    mail: &mut Vec<(ShardId, SessionMail)>,
+) {
+    for shard in (0..shards).map(ShardId) {
+        mail.push((shard, SessionMail::Attached { shard: own, interests: attached.interests() }));
+    }
 }

@@ -4,50 +4,24 @@
 //! believe in a link at different moments, and what comes before that is dropped; so whoever begins to believe
 //! in it also asks for an answer.
 
-use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use leveret_link::Damage;
 use leveret_link::fields::{Put as _, Take};
 use leveret_model::session::KeptAnswer;
-use leveret_model::{Boot, Name, NodeId, ShardId};
+use leveret_model::{NodeId, ShardId};
 use leveret_sessions::Asker;
 
 use super::attached::Attached;
-use super::config::SessionConfig;
 use super::mail::SessionMail;
 use super::parts::Part;
+use super::presences::{PRESENCE_SHARD, Presence};
 use super::questions::{kind, put_optional, take_name};
 use super::room::SessionRoom;
 
-/// The shard that knows where nodes are: the one that keeps [`PRESENCE_PART`].
-pub(super) const PRESENCE_SHARD: ShardId = ShardId(0);
 /// Presences travel as records of this part.
 const PRESENCE_PART: Part = Part(0);
-
-/// A node's name and the address for its clients.
-#[derive(Debug)]
-struct Presence {
-    name: Name,
-    address: Name,
-}
-
-/// Where this node and others are.
-#[derive(Debug)]
-pub(super) struct Presences {
-    own: Presence,
-    others: BTreeMap<NodeId, (Boot, Presence)>,
-    /// This node hands its sessions over.
-    pub(super) leaves: bool,
-}
-
-impl Presences {
-    pub(super) fn new(config: &SessionConfig) -> Self {
-        let own = Presence { name: config.name.clone(), address: config.address.clone() };
-        Self { own, others: BTreeMap::new(), leaves: false }
-    }
-}
 
 impl SessionRoom {
     /// Says to nodes who this one is and what its connections want to be told of.

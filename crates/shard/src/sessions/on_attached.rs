@@ -11,8 +11,8 @@ use leveret_sessions::{Expired, Place};
 
 use super::attached::Interest;
 use super::mail::SessionMail;
-use super::nodes::PRESENCE_SHARD;
 use super::parts::part_of;
+use super::presences::PRESENCE_SHARD;
 use super::questions::kind;
 use super::room::SessionRoom;
 

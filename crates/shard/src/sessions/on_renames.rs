@@ -22,16 +22,24 @@ impl SessionRoom {
 
     fn on_rename_step(&mut self, asker: Asker, answer: &KeptAnswer) {
         let Some(renaming) = self.renames.get_mut(asker) else { return };
-        match renaming.on_answer(answer) {
-            RenameStep::Ask(request) => self.ask_step(asker, request),
-            RenameStep::Done(answer) => {
-                self.renames.end(asker);
-                self.clients.on_answer(Asker { part: 0, ..asker }, &answer);
+        let (client, answer) = match renaming.on_answer(answer) {
+            RenameStep::Ask(request) => {
+                let step = self.renames.next_step(asker);
+                return self.ask_step(step, request);
             }
+            RenameStep::GoOn(answer, request) => {
+                let step = self.renames.next_step(asker);
+                self.ask_step(step, request);
+                (self.renames.take_client(asker), answer)
+            }
+            RenameStep::Done(answer) => (self.renames.end(asker), answer),
+        };
+        if let Some(client) = client {
+            self.clients.on_answer(client, &answer);
         }
     }
 
-    fn ask_step(&mut self, asker: Asker, request: RenameRequest) {
+    pub(super) fn ask_step(&mut self, asker: Asker, request: RenameRequest) {
         let part = part_of(request.bucket);
         let shard = self.parts.shard_of(part);
         if shard != self.own.shard

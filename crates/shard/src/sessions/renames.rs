@@ -1,32 +1,90 @@
 //! Renames under way: each goes from the home of one key to that of another, step by step.
+//!
+//! The first steps are asked for in the name of the client's connection, so that they keep their place behind
+//! its earlier commands and are dropped with it. What ends a rename is asked for in the name of nobody, because
+//! it is to be done without the client too.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
-use leveret_model::ConnectionKey;
-use leveret_sessions::{Asker, Renaming};
+use leveret_model::{ConnectionKey, limits};
+use leveret_sessions::{Asker, RenameRequest, Renaming};
 
-/// The part of an asker's ticket whose answers are those of a step.
+/// The part of an asker's ticket whose answers are those of a step; its reply is the number of the rename.
 pub(super) const RENAME_PART: u32 = u32::MAX;
+/// Who asks for the steps that end a rename: no connection has this slot.
+const RENAMER: ConnectionKey = ConnectionKey { slot: u32::MAX, generation: 1 };
 
-/// By connection and the number of its command. A connection has one at most, because nothing behind a rename
-/// is taken before it is done.
+#[derive(Debug)]
+struct Entry {
+    renaming: Renaming,
+    /// Who waits for the answer; nobody any more if it has gone or was answered.
+    client: Option<Asker>,
+    /// Who asked for the step at hand: an answer to anybody else is one to a step that was given up.
+    asking: ConnectionKey,
+}
+
+/// By number. A connection has one at most, because nothing behind a rename is taken before it is done.
 #[derive(Debug, Default)]
-pub(super) struct Renames(BTreeMap<(ConnectionKey, u64), Renaming>);
+pub(super) struct Renames {
+    next: u64,
+    all: BTreeMap<u64, Entry>,
+}
 
 impl Renames {
-    pub(super) fn begin(&mut self, asker: Asker, renaming: Renaming) {
-        self.0.insert((asker.connection, asker.reply), renaming);
+    /// Gives the asker of its first step.
+    pub(super) fn begin(&mut self, client: Asker, renaming: Renaming) -> Asker {
+        self.next += 1;
+        self.all.insert(self.next, Entry { renaming, client: Some(client), asking: client.connection });
+        Asker { reply: self.next, part: RENAME_PART, ..client }
     }
 
-    pub(super) fn get_mut(&mut self, asker: Asker) -> Option<&mut Renaming> {
-        self.0.get_mut(&(asker.connection, asker.reply))
+    pub(super) fn get_mut(&mut self, step: Asker) -> Option<&mut Renaming> {
+        let entry = self.all.get_mut(&step.reply).filter(|entry| entry.asking == step.connection);
+        entry.map(|entry| &mut entry.renaming)
     }
 
-    pub(super) fn end(&mut self, asker: Asker) {
-        self.0.remove(&(asker.connection, asker.reply));
+    /// The asker of the next step.
+    pub(super) fn next_step(&mut self, step: Asker) -> Asker {
+        let Some(entry) = self.all.get_mut(&step.reply) else { return step };
+        if entry.renaming.is_half_done() {
+            entry.asking = RENAMER;
+        }
+        Asker { connection: entry.asking, ..step }
     }
 
-    pub(super) fn forget(&mut self, connection: ConnectionKey) {
-        self.0.retain(|(asker, _), _| *asker != connection);
+    /// Who is to be answered, once.
+    pub(super) fn take_client(&mut self, step: Asker) -> Option<Asker> {
+        self.all.get_mut(&step.reply)?.client.take()
+    }
+
+    /// It is over.
+    pub(super) fn end(&mut self, step: Asker) -> Option<Asker> {
+        self.all.remove(&step.reply)?.client
+    }
+
+    /// A connection is gone. What it had begun and nobody can tell of is given back to be asked again.
+    pub(super) fn forget(&mut self, connection: ConnectionKey) -> Vec<(Asker, RenameRequest)> {
+        let alone = self.all.values().filter(|entry| entry.client.is_none()).count();
+        let mut again = Vec::new();
+        self.all.retain(|number, entry| {
+            let Some(client) = entry.client.filter(|client| client.connection == connection) else {
+                return true;
+            };
+            entry.client = None;
+            if alone >= limits::SESSION_RENAMES_ALONE_MAX {
+                return false;
+            }
+            if entry.renaming.is_half_done() {
+                return true;
+            }
+            let request = entry.renaming.begin_again();
+            entry.asking = RENAMER;
+            let step = Asker { connection: RENAMER, reply: *number, part: RENAME_PART, ..client };
+            let goes_on = request.is_some();
+            again.extend(request.map(|request| (step, request)));
+            goes_on
+        });
+        again
     }
 }

@@ -13,10 +13,10 @@ use super::attached::Attached;
 use super::clients::SessionClients;
 use super::config::SessionConfig;
 use super::gathering::Gatherings;
-use super::mail::SessionMail;
-use super::nodes::Presences;
+use super::mail::{SessionMail, announce};
 use super::parts::Parts;
 use super::peers::SessionPeers;
+use super::presences::Presences;
 use super::questions::Questions;
 use super::renames::Renames;
 use super::shared::SessionShared;
@@ -135,9 +135,11 @@ impl SessionRoom {
         let Some(asked) = self.clients.remove(key) else { return };
         self.parts.on_closed(self.own.shard, key);
         self.gatherings.forget(key);
-        self.renames.forget(key);
+        for (step, request) in self.renames.forget(key) {
+            self.ask_step(step, request);
+        }
         if self.attached.forget(key) {
-            self.attached.announce(self.own.shard, self.parts.shards(), &mut self.mail);
+            announce(&self.attached, self.own.shard, self.parts.shards(), &mut self.mail);
         }
         for shard in asked.others() {
             self.mail.push((shard, SessionMail::Closed { shard: self.own.shard, connection: key }));

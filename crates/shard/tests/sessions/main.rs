@@ -4,5 +4,6 @@ mod attach;
 mod attributes;
 mod leaving;
 mod one_node;
+mod renames;
 mod rig;
 mod several_nodes;

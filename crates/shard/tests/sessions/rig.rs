@@ -213,6 +213,18 @@ impl Rig {
         Client { shard, key }
     }
 
+    /// Sends bytes and lets nothing come of them yet.
+    pub(crate) fn send(&mut self, client: Client, bytes: &str) {
+        self.begin_turn();
+        let mut received = BytesMut::from(bytes.as_bytes());
+        self.shards[client.shard].on_session_bytes(client.key, &mut received);
+    }
+
+    /// The client's socket is gone.
+    pub(crate) fn lose(&mut self, client: Client) {
+        self.shards[client.shard].on_session_lost(client.key);
+    }
+
     /// Sends bytes, and gives what comes back once all is quiet.
     pub(crate) fn ask(&mut self, client: Client, bytes: &str) -> String {
         self.begin_turn();
@@ -232,37 +244,41 @@ impl Rig {
 
     /// Ends turns, and carries mail, batches and password jobs until there is nothing.
     pub(crate) fn settle(&mut self) {
-        loop {
-            let mut mail: Vec<(ShardAddress, SessionMail)> = Vec::new();
-            let mut batches: Vec<(ShardAddress, ShardAddress, Batch)> = Vec::new();
-            let mut jobs = Vec::new();
-            for (index, at) in self.at.clone().into_iter().enumerate() {
-                if self.dead.contains(&at.node) {
-                    continue;
-                }
-                let mut effects = Effects::default();
-                self.shards[index].end_turn(&mut effects);
-                let to = |shard| ShardAddress { node: at.node, shard };
-                mail.extend(effects.session_mail.into_iter().map(|(shard, mail)| (to(shard), mail)));
-                batches.extend(effects.batches.into_iter().map(|(to, batch)| (at, to, batch)));
-                jobs.extend(effects.passwords.into_iter().map(|job| (index, job)));
+        while self.step() {}
+    }
+
+    /// Ends one turn of each shard and carries what it gave; false if that was nothing.
+    pub(crate) fn step(&mut self) -> bool {
+        let mut mail: Vec<(ShardAddress, SessionMail)> = Vec::new();
+        let mut batches: Vec<(ShardAddress, ShardAddress, Batch)> = Vec::new();
+        let mut jobs = Vec::new();
+        for (index, at) in self.at.clone().into_iter().enumerate() {
+            if self.dead.contains(&at.node) {
+                continue;
             }
-            if mail.is_empty() && jobs.is_empty() && batches.is_empty() {
-                return;
-            }
-            for (to, mail) in mail {
-                self.shard(to).on_session_mail(mail);
-            }
-            for (from, to, batch) in batches {
-                if !self.dead.contains(&to.node) {
-                    self.shard(to).on_batch(from, home(from.node).boot, &batch).expect("it is believed");
-                }
-            }
-            for (index, job) in jobs {
-                let hashed = job.job.run(&Salt::default());
-                self.shards[index].on_password(job.connection, &job.mechanism, hashed);
+            let mut effects = Effects::default();
+            self.shards[index].end_turn(&mut effects);
+            let to = |shard| ShardAddress { node: at.node, shard };
+            mail.extend(effects.session_mail.into_iter().map(|(shard, mail)| (to(shard), mail)));
+            batches.extend(effects.batches.into_iter().map(|(to, batch)| (at, to, batch)));
+            jobs.extend(effects.passwords.into_iter().map(|job| (index, job)));
+        }
+        if mail.is_empty() && jobs.is_empty() && batches.is_empty() {
+            return false;
+        }
+        for (to, mail) in mail {
+            self.shard(to).on_session_mail(mail);
+        }
+        for (from, to, batch) in batches {
+            if !self.dead.contains(&to.node) {
+                self.shard(to).on_batch(from, home(from.node).boot, &batch).expect("it is believed");
             }
         }
+        for (index, job) in jobs {
+            let hashed = job.job.run(&Salt::default());
+            self.shards[index].on_password(job.connection, &job.mechanism, hashed);
+        }
+        true
     }
 
     fn shard(&mut self, at: ShardAddress) -> &mut Shard {
