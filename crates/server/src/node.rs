@@ -86,14 +86,12 @@ impl Node {
         session_port.iter_mut().for_each(|port| port.image = image.take());
         let itself = Itself { node: id, cluster: cluster_listen, clients: listen.clone() };
         registry::check(config, &itself).map_err(StartError::Registration)?;
-        let memory =
-            Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.process.give_memory_back));
+        let memory = memory(config);
         let (control_loop, control) = ControlThread::prepare()?;
         let busy = Arc::new(BusyShares::new(config.shards));
-        let started = start_shards(config, &hello, &control, (&memory, &busy))?;
-        let Started { shards, threads, log, gate, restored, reports } = started;
-        let (ready_sender, ready) = bounded(1);
-        let admin_door = admin_listener.try_clone()?;
+        let Started { shards, threads, log, gate, restored, reports } =
+            start_shards(config, &hello, &control, (&memory, &busy))?;
+        let ((ready_sender, ready), admin_door) = (bounded(1), admin_listener.try_clone()?);
         let facts = Arc::new(facts(config, &hello, listen.clone(), session_listen, reports));
         let registries = registry::start(config, &itself, control.clone())?;
         let statuses = Arc::clone(&registries.statuses);
@@ -220,6 +218,10 @@ fn hello(config: &NodeConfig, cluster_listen: SocketAddr) -> Result<Hello, Start
         purpose: Purpose::Control,
         capabilities: capabilities(config),
     })
+}
+
+fn memory(config: &NodeConfig) -> Arc<NodeMemory> {
+    Arc::new(NodeMemory::new(config.shards, config.memory_bytes, config.process.give_memory_back))
 }
 
 fn facts(

@@ -25,8 +25,8 @@ impl ShardThread {
         }
     }
 
-    /// Reads what peers sent. A peer may send a batch because of what this node's control thread told it after it
-    /// had told this shard, so mail that is there when a batch has been read is taken before the batch.
+    /// Reads what peers sent. A peer may send a batch because of what this node's control thread told it after
+    /// it had told this shard, so mail that is there when a batch has been read is taken before the batch.
     pub(super) fn read_links(&mut self, now: Instant, waits: &Waits) {
         let own = self.own;
         while let Some(arrived) = self.links.read() {
