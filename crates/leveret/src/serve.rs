@@ -78,7 +78,7 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let waiters = node.waiters();
     // also after an error: the node's threads log nothing any more when its reason is said
     let lost = node.stop();
-    let ending = ending(served?, lost);
+    let ending = ending(&served?, lost);
     log_ending(&ending);
     let code = ExitCode::from(ending.code);
     waiters.tell(ending);
@@ -86,9 +86,9 @@ fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// What became of what the node held. `lost` are messages that went with it.
-fn ending(served: Served, lost: u64) -> Ending {
+fn ending(served: &Served, lost: u64) -> Ending {
     let alone = if lost > 0 { LEFT_ALONE } else { 0 };
-    let Served::Left(left) = served else {
+    let Served::Left(left) = *served else {
         let text = "stopped: durable queues and their persistent messages are on the disk and come back with this node";
         return Ending { code: 0, text, queues: 0, lost };
     };

@@ -344,11 +344,6 @@ impl ControlThread {
         peers
     }
 
-    /// Said while no other node is known, dead or alive.
-    fn why_alone(&self) -> Option<String> {
-        self.links.why_alone().filter(|_| self.control.nodes().is_empty())
-    }
-
     fn on_link_event(&mut self, now: Instant, event: LinkEvent) {
         match event {
             LinkEvent::Up { link, hello, dialled } => {

@@ -10,6 +10,8 @@
 //!   (RabbitMQ: a message behind a longer-lived one stays, and counts).
 //! - *deadline*: it is fixed at the append; neither a delivery nor a return changes it.
 
+mod stored;
+
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
@@ -281,27 +283,6 @@ impl Ruled {
         };
         let item = self.levels.iter().filter_map(first).min_by_key(|item| item.position)?;
         Some((item.position, item.entry, item.kept.rule(now)))
-    }
-
-    /// How often a ready message came back.
-    pub(super) fn returns_of(&self, position: Position) -> u32 {
-        let item = self.levels.iter().find_map(|level| level.returned.get(&position));
-        item.map_or(0, |item| item.kept.returns)
-    }
-
-    /// When a message of these terms expires that comes now.
-    pub(super) fn deadline(&self, terms: Terms, now: Instant) -> Instant {
-        self.rules.deadline(terms, now)
-    }
-
-    /// A returned message of these terms, as it was restored from a disk.
-    pub(super) fn level_of(&self, terms: Terms) -> u8 {
-        self.rules.level(terms)
-    }
-
-    /// What a delivered message keeps, if that is anything.
-    pub(super) fn held_rule(&self, position: Position, now: Instant) -> Option<MessageRule> {
-        self.held.get(&position).map(|kept| kept.rule(now))
     }
 
     /// A message of the queue's old home, ready.

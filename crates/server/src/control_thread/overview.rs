@@ -18,6 +18,11 @@ impl ControlThread {
         }
     }
 
+    /// Said while no other node is known, dead or alive.
+    pub(super) fn why_alone(&self) -> Option<String> {
+        self.links.why_alone().filter(|_| self.control.nodes().is_empty())
+    }
+
     pub(super) fn overview(&self, after: Option<QueueId>) -> Overview {
         Overview {
             state: self.state(),
