@@ -1,7 +1,7 @@
 //! The memory bound of the whole node: each shard notes what it holds, everyone sees the sum. And the share of
 //! it for what connections keep at their clients' will (`shard/kept.rs`).
 
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use leveret_model::{Instant, ShardId, limits};
 use leveret_shard::Pressure;
@@ -9,6 +9,9 @@ use tracing::{info, warn};
 
 use crate::release::Release;
 use crate::shard_thread::{ShardThread, ToShardThread};
+
+/// What people hear of it.
+pub(crate) const DISK_IS_LOW: &str = "the disk is nearly full: all publishers wait";
 
 /// What the shards of a node hold for clients.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(crate) struct NodeMemory {
     /// What connections keep at their clients' will, of each shard.
     clients: Vec<AtomicU64>,
     client_pressure: AtomicU8,
+    /// The disk is nearly full, which makes publishers wait as full memory does.
+    disk_is_low: AtomicBool,
     release: Release,
 }
 
@@ -55,11 +60,13 @@ impl NodeMemory {
             waste: (0..shards).map(|_| AtomicI64::new(0)).collect(),
             clients: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             client_pressure: AtomicU8::new(ClientPressure::Low as u8),
+            disk_is_low: AtomicBool::new(false),
             release: Release::new(give_back),
         }
     }
 
-    /// Notes what a shard holds; gives how short the node is of memory. Each stage ends lower than it began.
+    /// Notes what a shard holds; gives how short the node is of memory, or of disk. Each stage ends lower than
+    /// it began.
     pub(crate) fn note(&self, shard: ShardId, bytes: u64) -> Pressure {
         self.shards[usize::from(shard.0)].store(bytes, Ordering::Relaxed);
         let used = self.used();
@@ -82,7 +89,21 @@ impl NodeMemory {
         if pressure != was {
             self.pressure.store(pressure as u8, Ordering::Relaxed);
         }
-        pressure
+        if self.disk_is_low() { pressure.max(Pressure::Full) } else { pressure }
+    }
+
+    /// The disk is nearly full, or is not any more: a line for people.
+    pub(crate) fn note_disk(&self, is_low: bool) {
+        self.disk_is_low.store(is_low, Ordering::Relaxed);
+        if is_low {
+            warn!("{DISK_IS_LOW}");
+        } else {
+            info!("the disk has room again: publishers go on");
+        }
+    }
+
+    pub(crate) fn disk_is_low(&self) -> bool {
+        self.disk_is_low.load(Ordering::Relaxed)
     }
 
     /// Notes what receive blocks of a shard hold, and what its queues have in chunks; true if the blocks of the
@@ -320,6 +341,16 @@ mod tests {
         assert_eq!(memory.note(ShardId(0), 33 << 20), Pressure::Tight);
         assert_eq!(memory.note(ShardId(0), 30 << 20), Pressure::Tight);
         assert_eq!(memory.note(ShardId(0), 28 << 20), Pressure::Calm);
+    }
+
+    #[test]
+    fn a_disk_that_is_nearly_full_counts_as_full_memory() {
+        let memory = NodeMemory::new(1, 1_000, || {});
+        memory.note_disk(true);
+        assert_eq!(memory.note(ShardId(0), 10), Pressure::Full);
+        assert_eq!(memory.pressure(), Pressure::Calm, "memory itself is not short");
+        memory.note_disk(false);
+        assert_eq!(memory.note(ShardId(0), 10), Pressure::Calm);
     }
 
     #[test]

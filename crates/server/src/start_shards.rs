@@ -37,10 +37,11 @@ pub(crate) struct Started {
     pub(crate) reports: StoreReports,
 }
 
-/// Each hears how far its own turns are on the disk.
+/// Each hears how far its own turns are on the disk, and all that the disk is nearly full.
 fn tell_stored(
     shards: Vec<MailTo<ToShardThread>>,
     control: MailTo<ToControl>,
+    memory: Arc<NodeMemory>,
     on_failure: fn(&str),
 ) -> impl FnMut(LogOutput) + Send + 'static {
     move |output| match output {
@@ -52,6 +53,10 @@ fn tell_stored(
             shards.iter().skip(sender).take(1).for_each(|shard| shard.send(ToShardThread::Stored(turns)));
         }
         LogOutput::Effect(Effect::Fatal { what }) => on_failure(&what),
+        LogOutput::Effect(Effect::DiskLow(low)) => {
+            memory.note_disk(low);
+            shards.iter().for_each(|shard| shard.send(ToShardThread::MemoryChanged));
+        }
         LogOutput::Effect(_) => {}
     }
 }
@@ -85,7 +90,8 @@ pub(crate) fn start_shards(
         sessions.map(|(settings, shared)| session_config(settings, (hello, session_listen), shared));
     let machines = machines(config, hello, sessions.as_ref(), (&mut store, &restored.0))?;
     let senders = machines.len() + 1;
-    let output = tell_stored(shards.clone(), control.clone(), config.process.on_disk_failure);
+    let output =
+        tell_stored(shards.clone(), control.clone(), Arc::clone(memory), config.process.on_disk_failure);
     let log = store.start(senders, output)?;
     let gate = |sender| StoreGate { sender: SenderNumber(sender), inputs: log.inputs(), clock };
     let mut threads = Vec::new();

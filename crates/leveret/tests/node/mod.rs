@@ -90,7 +90,11 @@ impl Node {
 
     /// The same with an address for other nodes.
     pub(crate) fn start_at(cluster: &str, directory: &Path, more: &[&str]) -> Self {
-        let mut command = Command::new(LEVERET);
+        Self::start_by(Command::new(LEVERET), cluster, directory, more)
+    }
+
+    /// The same by a command that runs the program with what comes behind.
+    pub(crate) fn start_by(mut command: Command, cluster: &str, directory: &Path, more: &[&str]) -> Self {
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LEVERET_"))
         {

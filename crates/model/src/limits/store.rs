@@ -64,6 +64,13 @@ pub const RECOVERY_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// Room that is given up when the disk is full, so that acknowledgements and recovery go on, bytes.
 pub const BALLAST_BYTES: u64 = 64 * 1024 * 1024;
+/// With fewer free bytes on the disk publishers wait: as much as two more log segments, in which
+/// acknowledgements go on.
+pub const DISK_LOW_BYTES: u64 = 2 * LOG_SEGMENT_BYTES;
+/// A file of the store is at most this part of its disk, so that a small disk has some of each kind.
+pub const DISK_FILE_PART: u64 = 8;
+/// Files are not made smaller than this for a small disk, bytes.
+pub const DISK_FILE_BYTES_MIN: u64 = 1024 * 1024;
 /// Above the low mark of the disk by so much, percent, publishers go on again.
 pub const DISK_EASY_PERCENT: u64 = 10;
 /// Reports of damage, unknown things and repairs that are kept word by word; the rest is counted.

@@ -19,7 +19,7 @@ use super::settings_json::of_queue;
 use super::{NodeState, Overview};
 use crate::clock;
 use crate::disk::StoreReports;
-use crate::memory::NodeMemory;
+use crate::memory::{DISK_IS_LOW, NodeMemory};
 use crate::registries::RegistryStatus;
 
 /// What does not change while the node runs.
@@ -246,6 +246,9 @@ fn warnings(
             "nodes of a later version wrote {count} times what this one cannot act on ({kind}): it is kept and handed on"
         );
         warnings.push(text.into());
+    }
+    if memory.disk_is_low() {
+        warnings.push(DISK_IS_LOW.into());
     }
     match memory.pressure() {
         Pressure::Calm => {}

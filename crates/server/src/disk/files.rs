@@ -69,6 +69,25 @@ impl Files {
         Ok(room.f_bavail.saturating_mul(room.f_frsize))
     }
 
+    /// Bytes that the disk has in all.
+    ///
+    /// # Errors
+    /// The file system does not say.
+    pub fn disk_bytes(&self) -> io::Result<u64> {
+        let room = rustix::fs::fstatvfs(&self.shared.directory)?;
+        Ok(room.f_blocks.saturating_mul(room.f_frsize))
+    }
+
+    /// The file system is memory: what is synced survives the process, and no reboot.
+    #[must_use]
+    pub fn is_memory(&self) -> bool {
+        // statfs(2)
+        const TMPFS_MAGIC: u64 = 0x0102_1994;
+        const RAMFS_MAGIC: u64 = 0x8584_58f6;
+        let room = rustix::fs::fstatfs(&self.shared.directory);
+        room.is_ok_and(|room| [TMPFS_MAGIC, RAMFS_MAGIC].contains(&(room.f_type.cast_unsigned())))
+    }
+
     fn act(&self, action: &DiskAction) -> io::Result<DiskAnswer> {
         let reads = matches!(action, DiskAction::List | DiskAction::Read { .. });
         assert!(reads || !self.shared.read_only, "a directory that is only read is never changed");

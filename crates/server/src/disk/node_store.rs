@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
-use leveret_model::limits::LOG_SEGMENT_BYTES;
+use leveret_model::limits::{DISK_FILE_BYTES_MIN, DISK_FILE_PART, DISK_LOW_BYTES, LOG_SEGMENT_BYTES};
 use leveret_model::{Instant, NodeId, Position, QueueId, Seed, SplitMix};
 use leveret_shard::Shard;
 use leveret_store::{
@@ -210,11 +210,28 @@ fn make(
 ) -> Result<(Store, Files), String> {
     let said = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let files = Files::open(path, false).map_err(|error| said(&error))?;
+    if files.is_memory() {
+        tracing::warn!(path = %path.display(), "the store is in a file system in memory: nothing survives a reboot");
+    }
+    let config = sizes(files.disk_bytes().unwrap_or(u64::MAX));
+    let terms = RecoveryTerms { log_segment_bytes: config.log_segment_bytes, ..terms };
     let recovered = recover(&files, terms, false).map_err(|refusal| said(&refusal))?;
     let mut nonces = [0; 8];
     getrandom::fill(&mut nonces).map_err(|error| said(&error))?;
     let nonces = SplitMix::new(Seed(u64::from_le_bytes(nonces)));
-    Ok((Store::open(recovered, StoreConfig::new(0), nonces, machine, opened), files))
+    Ok((Store::open(recovered, config, nonces, machine, opened), files))
+}
+
+/// Sizes of the files, and the low mark, on a disk of so many bytes.
+fn sizes(disk_bytes: u64) -> StoreConfig {
+    let file_max = (disk_bytes / DISK_FILE_PART).max(DISK_FILE_BYTES_MIN);
+    let usual = StoreConfig::new(DISK_LOW_BYTES.min(2 * file_max));
+    StoreConfig {
+        log_segment_bytes: usual.log_segment_bytes.min(file_max),
+        segment_bytes: usual.segment_bytes.min(file_max),
+        ballast_bytes: usual.ballast_bytes.min(file_max),
+        ..usual
+    }
 }
 
 /// Messages of a queue, on this thread: nobody else runs yet.
