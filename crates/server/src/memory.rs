@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_is_nearly_full_counts_as_full_memory() {
-        let memory = NodeMemory::new(1, 1_000, || {});
+        let memory = NodeMemory::new(1, 1 << 30, || {});
         memory.note_disk(true);
         assert_eq!(memory.note(ShardId(0), 10), Pressure::Full);
         assert_eq!(memory.pressure(), Pressure::Calm, "memory itself is not short");

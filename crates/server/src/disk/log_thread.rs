@@ -145,7 +145,7 @@ struct Running<F> {
     answers: Receiver<DiskDone>,
     from_shards: Receiver<LogInput>,
     senders: Vec<OfSender>,
-    /// When to look at the disk's room next.
+    /// When to look at the disk's room next: each second, and after work on files.
     room_at: Instant,
     output: F,
 }
@@ -242,6 +242,8 @@ impl<F: FnMut(LogOutput)> Running<F> {
             recv(self.answers) -> done => {
                 if let Ok(done) = done {
                     self.store.on_done(&done);
+                    // a file may have come or gone: a fast publisher fills a small disk within a second
+                    self.room_at = Instant::ZERO;
                 }
                 None
             }
@@ -257,6 +259,7 @@ impl<F: FnMut(LogOutput)> Running<F> {
         }
         while let Ok(done) = self.answers.try_recv() {
             self.store.on_done(&done);
+            self.room_at = Instant::ZERO;
         }
         while !self.store.is_full()
             && let Ok(input) = self.from_shards.try_recv()
