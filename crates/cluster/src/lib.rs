@@ -49,4 +49,4 @@ pub use peers::forgetting::ForgetRefusal;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 pub use status::{NodeStatus, QueueStatus, Status};
-pub use stored::{StoreStep, stored_shard};
+pub use stored::{StoreStep, stored_name, stored_shard};

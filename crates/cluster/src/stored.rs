@@ -11,7 +11,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use leveret_model::definition::DestinationKind;
-use leveret_model::{QueueId, ShardId, limits};
+use leveret_model::{Name, QueueId, ShardId, limits};
 use prost::Message as _;
 
 use crate::directory::known_registers::{self, Subject};
@@ -197,6 +197,13 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Record> {
 pub fn stored_shard(definition: &[u8], shards: u8) -> Option<ShardId> {
     let Record::Queue { record, .. } = read(definition)? else { return None };
     Some(shard_among(record.home.shard, shards))
+}
+
+/// Vhost and name of a stored queue; `None` if the record cannot be read.
+#[must_use]
+pub fn stored_name(definition: &[u8]) -> Option<(Name, Name)> {
+    let Record::Queue { record, .. } = read(definition)? else { return None };
+    Some((record.definition.vhost.clone(), record.definition.name.clone()))
 }
 
 /// The same one, unless the node has fewer shards than before.

@@ -44,8 +44,19 @@ fn start(directory: TempDir) -> Node {
 }
 
 fn declare(session: &Session) {
+    declare_named(session, "burrow");
+}
+
+fn declare_named(session: &Session, name: &str) {
     let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    session.done(session.channel.queue_declare("burrow".into(), options, FieldTable::default()));
+    session.done(session.channel.queue_declare(name.into(), options, FieldTable::default()));
+}
+
+/// What `leveret store` prints about a directory that no process holds.
+fn store(command: &str, data_dir: &Path, more: &[&str]) -> String {
+    let output = Command::new(LEVERET).args(["store", command]).arg(data_dir).args(more).output();
+    let output = output.expect("it runs");
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Publishes messages with these bodies, each confirmed; an error if the node ends.
@@ -147,6 +158,25 @@ fn a_damaged_message_is_told_of_and_the_rest_of_its_queue_is_served() {
             .is_some_and(|text| text.contains("messages 3..=3") || text.contains("messages 4..=4"))
     };
     assert_eq!(warnings.iter().filter(told).count(), 1, "{warnings:?}");
+}
+
+#[test]
+fn queues_on_the_disk_are_called_by_their_names() {
+    let node = start(tempfile::tempdir().expect("a temporary directory"));
+    let session = Session::open(&node);
+    declare(&session);
+    declare_named(&session, "burrow beside it");
+    publish(&session, (0..2).map(large)).expect("the node runs");
+    let Node { process, directory } = node;
+    drop(process);
+    let table = store("check", directory.path(), &[]);
+    for row in ["  /      burrow            2 ", "  /      burrow beside it  0 "] {
+        assert!(table.contains(row), "{table}");
+    }
+    let lines = store("export", directory.path(), &["--queue", "burrow"]);
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    let several = store("export", directory.path(), &["--queue", "burr"]);
+    assert!(several.contains("2 queues are called so"), "{several}");
 }
 
 #[test]

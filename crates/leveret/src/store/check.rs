@@ -8,13 +8,13 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use leveret_model::Position;
 
-use super::directory::{Directory, readable};
+use super::directory::{Directory, name_of};
 use crate::output;
 
 /// How often progress is shown on a terminal.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
-/// Characters of a definition in the table.
-const DEFINITION_CHARACTERS: usize = 40;
+/// Characters of a name in the table.
+const NAME_CHARACTERS: usize = 60;
 
 /// What was read so far.
 #[derive(Default)]
@@ -30,15 +30,9 @@ pub(super) fn run(mut directory: Directory) -> anyhow::Result<ExitCode> {
     let expected: u64 = queues.iter().map(|queue| queue.messages).sum();
     let mut progress = Progress::default();
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header([
-        "queue",
-        "definition",
-        "messages",
-        "MiB",
-        "first",
-        "last",
-        "damaged",
-    ]);
+    table
+        .load_style(NOTHING)
+        .set_header(["queue", "vhost", "name", "messages", "MiB", "first", "last", "damaged"]);
     for queue in &queues {
         let (mut messages, mut bytes, mut damaged) = (0u64, 0u64, 0u64);
         let mut next = queue.first;
@@ -58,12 +52,12 @@ pub(super) fn run(mut directory: Directory) -> anyhow::Result<ExitCode> {
         // what an earlier start found is out of the queue already
         damaged += queue.damaged.iter().map(|(first, last)| last.0 - first.0 + 1).sum::<u64>();
         progress.bytes += bytes;
-        let definition = queue.definition.as_deref().map_or_else(|| "unknown".to_owned(), readable);
-        let definition: String = definition.chars().take(DEFINITION_CHARACTERS).collect();
+        let (vhost, name) = name_of(queue);
         let first = queue.first.map_or_else(String::new, |first| first.0.to_string());
         table.add_row([
             queue.queue.ulid.to_string(),
-            definition,
+            vhost,
+            name.chars().take(NAME_CHARACTERS).collect(),
             messages.to_string(),
             (bytes >> 20).to_string(),
             first,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use leveret_model::limits::LOG_SEGMENT_BYTES;
 use leveret_model::{Position, QueueId, Seed};
-use leveret_server::disk::{Files, recover};
+use leveret_server::disk::{Files, recover, stored_name};
 use leveret_store::{Inspection, QueueOnDisk, ReadAnswer, ReadId, ReadRequest, RecoveryTerms};
 use rustix::fs::{FlockOperation, flock};
 
@@ -102,8 +102,18 @@ fn is_locked(data_dir: &Path) -> bool {
     flock(&lock, FlockOperation::NonBlockingLockShared).is_err()
 }
 
-/// The part of a definition that a person can read.
-pub(super) fn readable(definition: &[u8]) -> String {
+/// Vhost and name of a queue for people. Of a definition that this version cannot read, what is text in it
+/// stands for the name.
+pub(super) fn name_of(queue: &QueueOnDisk) -> (String, String) {
+    let Some(definition) = queue.definition.as_deref() else { return (String::new(), "unknown".to_owned()) };
+    let name = |name: &str| name.escape_debug().to_string();
+    stored_name(definition).map_or_else(
+        || (String::new(), readable(definition)),
+        |(vhost, queue)| (name(vhost.as_str()), name(queue.as_str())),
+    )
+}
+
+fn readable(definition: &[u8]) -> String {
     let text: String = definition
         .iter()
         .map(|&byte| if (b' '..=b'~').contains(&byte) { char::from(byte) } else { ' ' })

@@ -11,7 +11,7 @@ use data_encoding::BASE64;
 use leveret_store::{ColdMessage, QueueOnDisk};
 use serde_json::{Map, Value, json};
 
-use super::directory::{Directory, readable};
+use super::directory::{Directory, name_of};
 
 pub(super) fn run(mut directory: Directory, wanted: &str) -> anyhow::Result<ExitCode> {
     for report in directory.reports() {
@@ -51,19 +51,22 @@ pub(super) fn run(mut directory: Directory, wanted: &str) -> anyhow::Result<Exit
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The queue of that id, or the only one whose definition contains the text.
+/// The queue of that id, or the only one of that name, or else the only one whose name contains the text.
 fn find(queues: &[QueueOnDisk], wanted: &str) -> anyhow::Result<QueueOnDisk> {
     let by_id = queues.iter().find(|queue| queue.queue.ulid.to_string() == wanted);
-    let has = |queue: &&QueueOnDisk| {
-        queue.definition.as_deref().is_some_and(|definition| readable(definition).contains(wanted))
+    let named = |is_it: &dyn Fn(&str) -> bool| -> Vec<&QueueOnDisk> {
+        queues.iter().filter(|queue| is_it(&name_of(queue).1)).collect()
     };
-    let by_text: Vec<&QueueOnDisk> = queues.iter().filter(has).collect();
-    match (by_id, &by_text[..]) {
+    let mut by_name = named(&|name| name == wanted);
+    if by_name.is_empty() {
+        by_name = named(&|name| name.contains(wanted));
+    }
+    match (by_id, &by_name[..]) {
         (Some(queue), _) => Ok(queue.clone()),
         (None, [queue]) => Ok((*queue).clone()),
         (None, []) => bail!("no queue is called {wanted}; `leveret store check` lists what there is"),
         (None, several) => {
-            bail!("{} queues contain {wanted}; name one by its id from `leveret store check`", several.len())
+            bail!("{} queues are called so; name one by its id from `leveret store check`", several.len())
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct ExportArgs {
     /// Data directory of the node
     #[arg(value_name = "DIR")]
     directory: std::path::PathBuf,
-    /// The queue: its id as `check` shows it, or a text that is in the definition of one queue only
+    /// The queue: its name, its id as `check` shows it, or a part of one name only
     #[arg(long, value_name = "QUEUE")]
     queue: String,
 }
