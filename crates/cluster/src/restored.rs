@@ -14,6 +14,7 @@ impl Control {
     /// Steps of the own map, for the store.
     pub(crate) fn store_steps(&mut self, ops: &[Op]) {
         let mut stored = core::mem::take(&mut self.directory.stored);
+        stored.expect(ops);
         let steps = ops.iter().filter_map(|op| stored.step_of(op, self.directory.published()));
         self.effects.store.extend(steps);
         self.directory.stored = stored;

@@ -11,6 +11,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use leveret_model::definition::DestinationKind;
+use leveret_model::directory::QueueRecord;
 use leveret_model::{Name, QueueId, ShardId, limits};
 use prost::Message as _;
 
@@ -69,16 +70,22 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    /// Queues among these steps are known from now on: the bindings of one that moved here are in front of it.
+    pub(crate) fn expect(&mut self, ops: &[Op]) {
+        let lasting = ops.iter().filter_map(|op| match op {
+            Op::Put(Record::Queue { record, .. }) if outlives(record) => Some(record.id),
+            _ => None,
+        });
+        self.queues.extend(lasting);
+    }
+
     /// What the store keeps of a step of the own map; `None`: nothing.
     pub(crate) fn step_of(&mut self, op: &Op, published: &PublishedState) -> Option<StoreStep> {
         match op {
-            Op::Put(Record::Queue { record, .. }) => {
-                let lasts = record.definition.durable && record.definition.exclusive.is_none();
-                lasts.then(|| {
-                    self.queues.insert(record.id);
-                    StoreStep::Queue { id: record.id, definition: bytes_of(op.clone()) }
-                })
-            }
+            Op::Put(Record::Queue { record, .. }) => outlives(record).then(|| {
+                self.queues.insert(record.id);
+                StoreStep::Queue { id: record.id, definition: bytes_of(op.clone()) }
+            }),
             Op::Drop(Dropped::Queue(id)) => {
                 self.queues.remove(id).then_some(StoreStep::QueueGone { id: *id })
             }
@@ -170,6 +177,11 @@ fn binding_key(queue: QueueId, binding: &BindingKey) -> Vec<u8> {
     key.extend_from_slice(&binding.key);
     key.extend_from_slice(&binding.arguments);
     short(key)
+}
+
+/// The queue outlives its node's process.
+fn outlives(record: &QueueRecord) -> bool {
+    record.definition.durable && record.definition.exclusive.is_none()
 }
 
 /// A key that the store takes: of a longer one its front and a hash of all of it (FNV-1a, 128 bits).

@@ -258,6 +258,41 @@ fn a_queue_that_was_deleted_or_purged_does_not_come_back() {
 }
 
 /// `leveret store ...` on the data directory of a node that is not running.
+/// A delivery that is held comes to the new home in front of messages with lower places, and bindings in front
+/// of their queue.
+#[test]
+fn a_queue_that_moved_outlives_a_kill_of_its_new_home_with_its_bindings() {
+    let mut old = Node::start(&[]);
+    let new = Node::start(&[&old]);
+    old.process.wait_for_members(vec![old.process.cluster(), new.process.cluster()]);
+    let session = Session::open(&old);
+    declare(&session, "burrow", &[("x-max-priority", AMQPValue::ShortShortUInt(9))]);
+    let bind = QueueBindOptions::default();
+    session.done(session.channel.queue_bind(
+        "burrow".into(),
+        "amq.direct".into(),
+        "key".into(),
+        bind,
+        FieldTable::default(),
+    ));
+    for number in 0..6_u32 {
+        let priority = u8::from(number == 5) * 9;
+        publish(&session, "", "burrow", &number.to_be_bytes(), persistent().with_priority(priority));
+    }
+    assert_eq!(number(&get(&session, "burrow", false).expect("the first")), 5);
+    assert_eq!(old.process.terminate(), Some(0), "{}", old.process.log());
+
+    let Node { process, directory } = new;
+    drop(process);
+    let group = own_group(&old.directory);
+    let process = Process::start(directory.path(), &["--shards", "2", "--group", &group]);
+    let new = Node { process, directory };
+    let session = Session::open(&new);
+    publish(&session, "amq.direct", "key", &6_u32.to_be_bytes(), persistent());
+    let numbers: Vec<u32> = drain(&session, "burrow").into_iter().map(|(number, _)| number).collect();
+    assert_eq!(numbers, [5, 0, 1, 2, 3, 4, 6]);
+}
+
 fn store(words: &[&str], directory: &Path, more: &[&str]) -> String {
     let output = Command::new(LEVERET).arg("store").args(words).arg(directory).args(more).output();
     let output = output.expect("it runs");

@@ -1,10 +1,10 @@
 //! The stores of the simulated nodes: in half of the seeds each answers 1 to 50 ms late, or dies first with its
 //! process.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use leveret_model::{Instant, QueueId, Seed, StoreMark};
+use leveret_model::{Instant, Position, QueueId, Seed, StoreMark};
 use leveret_shard::{Shard, Store, StoreRequest};
 
 use crate::body;
@@ -59,11 +59,20 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct ShardStore {
     waiting: VecDeque<Waiting>,
+    /// The highest place of each queue: a real store ends the process that gives it a lower one.
+    highest: BTreeMap<QueueId, Position>,
 }
 
 impl ShardStore {
     /// The shard hands over a request; it is answered behind all that came before.
     pub(crate) fn take(&mut self, request: &StoreRequest, shard: &Shard, now: Instant, stores: &mut Stores) {
+        for forgotten in &request.forgotten {
+            self.highest.remove(forgotten);
+        }
+        for append in &request.appends {
+            let before = self.highest.insert(append.queue, append.position);
+            assert!(before < Some(append.position), "{append:?} is not behind {before:?}");
+        }
         if request.appends.is_empty() {
             // what leaves a store is waited for by nobody
             return;

@@ -91,12 +91,13 @@ impl Queue {
     }
 }
 
-/// The plain row of a queue can hold them: none expires, and those never delivered have no gap up to the last
-/// place, as they have if others between them were acknowledged or not kept.
+/// The plain row of a queue can hold them: none expires, none has a count of returns to keep for a policy that
+/// comes later, and those never delivered have no gap up to the last place, as they have if others between
+/// them were acknowledged or not kept.
 fn is_plain(stored: &[StoredEntry], last: Position) -> bool {
     let fresh: Vec<u64> =
         stored.iter().filter(|entry| !entry.redelivered).map(|entry| entry.position.0).collect();
     let whole = fresh.windows(2).all(|pair| pair[0] + 1 == pair[1]);
     let ends = fresh.last().is_none_or(|end| *end == last.0);
-    whole && ends && stored.iter().all(|entry| entry.left.is_none())
+    whole && ends && stored.iter().all(|entry| entry.left.is_none() && entry.returns == 0)
 }

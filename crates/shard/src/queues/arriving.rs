@@ -14,7 +14,7 @@ use leveret_model::{
     Instant, Message, MessageRule, MessageState, MoveAttempt, NodeId, Position, QueueId, ShardAddress,
     StoreMark, Stored,
 };
-use leveret_queue::{LaneKey, QueueEntry};
+use leveret_queue::{LaneKey, MessageRef, QueueEntry};
 
 use super::Queues;
 use super::copied_messages::CopiedMessages;
@@ -40,6 +40,8 @@ impl Queues {
             messages: 0,
             awaits: BTreeSet::new(),
             mark: None,
+            stored: Position(0),
+            unsorted: false,
             whole: false,
         };
         if arriving.home.queue().is_durable() {
@@ -86,10 +88,7 @@ impl Queues {
         }
         if message.terms.persistent() && arriving.home.queue().is_durable() {
             let expires = rule.and_then(|rule| rule.left).map_or(Instant::FAR, |left| now + left);
-            match self.commits.append((queue, position), (kept, expires), &mut self.arena) {
-                Stored::At(mark) => arriving.mark = Some(mark),
-                Stored::Now => {}
-            }
+            self.store_arriving((queue, position), (kept, expires));
             if let Some(rule) = rule.filter(|rule| rule.returns > 0) {
                 self.commits.returned(queue, position, rule.returns);
             }
@@ -135,7 +134,49 @@ impl Queues {
                     let Arriving { copies, home, .. } = arriving;
                     copies.drop_all(home.queue(), &mut self.commits, &mut self.arena);
                 }
+                self.sort_stored(queue);
                 self.say_taken(queue);
+            }
+        }
+    }
+
+    /// A persistent message of it is to be stored. A store takes the places of a queue in rising order; what was
+    /// delivered, and what is copied in a later round, comes in another.
+    pub(super) fn store_arriving(
+        &mut self,
+        (queue, position): (QueueId, Position),
+        (message, expires): (MessageRef, Instant),
+    ) {
+        let Some(arriving) = self.arriving.by_id.get_mut(&queue) else { return };
+        arriving.unsorted |= position <= arriving.stored;
+        if arriving.unsorted {
+            return;
+        }
+        arriving.stored = position;
+        if let Stored::At(mark) = self.commits.append((queue, position), (message, expires), &mut self.arena)
+        {
+            arriving.mark = Some(mark);
+        }
+    }
+
+    /// Everything is here. If it came in another order than the store takes, it is stored once more.
+    fn sort_stored(&mut self, id: QueueId) {
+        let now = self.lifetimes.now;
+        let Some(arriving) = self.arriving.by_id.get_mut(&id).filter(|arriving| arriving.unsorted) else {
+            return;
+        };
+        self.commits.forget_copy(id);
+        let mut entries: Vec<QueueEntry> = arriving.home.queue().entries(now).collect();
+        entries.retain(|entry| self.arena.get(entry.message).terms.persistent());
+        entries.sort_unstable_by_key(|entry| entry.position);
+        for QueueEntry { position, message, rule, .. } in entries {
+            let expires = rule.and_then(|rule| rule.left).map_or(Instant::FAR, |left| now + left);
+            if let Stored::At(mark) = self.commits.append((id, position), (message, expires), &mut self.arena)
+            {
+                arriving.mark = Some(mark);
+            }
+            if let Some(rule) = rule.filter(|rule| rule.returns > 0) {
+                self.commits.returned(id, position, rule.returns);
             }
         }
     }

@@ -6,7 +6,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use leveret_link::record::{MovePart, MovedConsumer, MovedLane, Record, RemoteConsumer};
-use leveret_model::{Boot, MoveAttempt, NodeId, QueueId, ShardAddress, StoreMark, limits};
+use leveret_model::{Boot, MoveAttempt, NodeId, Position, QueueId, ShardAddress, StoreMark, limits};
 
 use super::contents::Contents;
 use super::copied_messages::CopiedMessages;
@@ -94,6 +94,10 @@ pub(super) struct Arriving {
     pub(super) awaits: BTreeSet<ShardAddress>,
     /// The last mark of what is to be stored.
     pub(super) mark: Option<StoreMark>,
+    /// The highest place that the store was given.
+    pub(super) stored: Position,
+    /// A lower place came behind it, which a store does not take: all is stored anew at the end.
+    pub(super) unsorted: bool,
     /// The end came; the old home hears of it once all is stored.
     pub(super) whole: bool,
 }

@@ -2,9 +2,7 @@
 //! queue that the old one lists at the freeze.
 
 use leveret_link::record::{ListedRun, MovePart, MoveRefused, Record};
-use leveret_model::{
-    Message, MessageRule, MessageState, MoveAttempt, Position, QueueId, ShardAddress, Stored,
-};
+use leveret_model::{Message, MessageRule, MessageState, MoveAttempt, Position, QueueId, ShardAddress};
 
 use super::Queues;
 use super::copied_messages::CopiedMessage;
@@ -35,11 +33,8 @@ impl Queues {
             self.arena.release(twice);
             return self.refuse_arriving(queue, MoveRefused::Unfit);
         }
-        if message.terms.persistent()
-            && is_durable
-            && let Stored::At(mark) = self.commits.append((queue, position), (kept, expires), &mut self.arena)
-        {
-            arriving.mark = Some(mark);
+        if message.terms.persistent() && is_durable {
+            self.store_arriving((queue, position), (kept, expires));
         }
     }
 
