@@ -140,8 +140,8 @@ impl Queues {
         }
     }
 
-    /// A persistent message of it is to be stored. A store takes the places of a queue in rising order; what was
-    /// delivered, and what is copied in a later round, comes in another.
+    /// A persistent message of it is to be stored. A store takes the places of a queue in rising order; what
+    /// was delivered, and what is copied in a later round, comes in another.
     pub(super) fn store_arriving(
         &mut self,
         (queue, position): (QueueId, Position),
