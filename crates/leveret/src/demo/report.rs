@@ -129,7 +129,7 @@ time without the mark.
 const LEGEND: &str = "\
 confirmed: the broker promised them. refused: nacked or returned, nothing was promised. delivered: different messages
 that arrived; redelivered: deliveries marked as perhaps a second one. gone: in the memory of the node that was killed,
-and confirmed before the others knew of its death (queues are kept in memory for now). lost: confirmed, and never seen
+and confirmed before the others knew of its death (these queues are transient). lost: confirmed, and never seen
 again.
 ";
 
