@@ -29,6 +29,7 @@ impl Control {
             unread += usize::from(record.is_none());
             record
         };
+        let queues = &queues[usize::from(self.bug.forgets_a_queue()).min(queues.len())..];
         let records: Vec<Record> = queues.iter().chain(registers).filter_map(read).collect();
         // bindings last: they look at the others
         let (first, then): (Vec<_>, Vec<_>) = records
@@ -46,21 +47,31 @@ impl Control {
         unread
     }
 
-    /// A map is here. A queue that this node had before a restart, and that another home has with a later
-    /// epoch, moved there before: the copy on this disk goes.
+    /// Of a queue that moved, for the store.
+    pub(crate) fn store_shared(&mut self) {
+        let Self { directory, effects, .. } = self;
+        effects.store.extend(directory.stored.take_shared());
+    }
+
+    /// A shard has nothing any more of a queue that this node had before a restart, and that another home has
+    /// with a later epoch: it moved there before, and what came here since is there too.
+    pub(crate) fn on_drained(&mut self, id: QueueId) {
+        self.directory.stored.drained.insert(id);
+    }
+
+    /// The copies on this disk of what was drained go.
     pub(crate) fn drop_superseded(&mut self) {
         let Self { directory, moves, .. } = self;
-        let superseded: Vec<QueueId> = directory
-            .stored
-            .restored
-            .iter()
-            .filter(|id| directory.is_superseded(**id) && !moves.is_outgoing(**id))
-            .copied()
-            .collect();
-        for id in superseded {
-            self.directory.stored.restored.remove(&id);
-            self.directory.drop_moved(id);
-            self.desk.recheck();
+        let drained = core::mem::take(&mut directory.stored.drained);
+        let (over, wait): (Vec<QueueId>, Vec<QueueId>) =
+            drained.into_iter().partition(|id| !moves.is_outgoing(*id));
+        directory.stored.drained.extend(wait);
+        for id in over {
+            // one that is home again is served again
+            if self.directory.is_superseded(id) {
+                self.directory.drop_moved(id);
+                self.desk.recheck();
+            }
         }
     }
 

@@ -33,6 +33,7 @@ impl Control {
             self.settle_directory(now);
             self.settle_moves(now);
             self.push_delta();
+            self.store_shared();
             self.update_lease(now, true);
             if !(self.directory.is_dirty() || self.desk.is_recheck_due() && self.has_lease_or_stopped(now)) {
                 break;

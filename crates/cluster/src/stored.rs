@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use leveret_model::definition::DestinationKind;
 use leveret_model::directory::QueueRecord;
-use leveret_model::{Name, QueueId, ShardId, limits};
+use leveret_model::{Name, Position, QueueId, ShardId, limits};
 use prost::Message as _;
 
 use crate::directory::known_registers::{self, Subject};
@@ -42,6 +42,14 @@ pub enum StoreStep {
         /// Which one.
         id: QueueId,
     },
+    /// Another home has had all messages of a durable queue below a place: they moved there, or came from
+    /// there.
+    Shared {
+        /// Which queue.
+        id: QueueId,
+        /// That place.
+        below: Position,
+    },
     /// A register of the store is so.
     Register {
         /// Its kind there.
@@ -65,8 +73,10 @@ pub enum StoreStep {
 pub(crate) struct Stored {
     queues: BTreeSet<QueueId>,
     registers: BTreeSet<RegisterKey>,
-    /// Queues that were on the disk at the start.
-    pub(crate) restored: BTreeSet<QueueId>,
+    /// Queues that other homes serve, and of which nothing is left here that those do not have.
+    pub(crate) drained: BTreeSet<QueueId>,
+    /// Of queues that moved, since the last steps.
+    shared: Vec<(QueueId, Position)>,
 }
 
 impl Stored {
@@ -77,6 +87,18 @@ impl Stored {
             _ => None,
         });
         self.queues.extend(lasting);
+    }
+
+    /// A queue moved, with all messages below that place.
+    pub(crate) fn note_shared(&mut self, id: QueueId, below: Position) {
+        self.shared.push((id, below));
+    }
+
+    /// That, for the store: behind the step that says that the queue is here.
+    pub(crate) fn take_shared(&mut self) -> impl Iterator<Item = StoreStep> + '_ {
+        let shared = core::mem::take(&mut self.shared);
+        let lasting = shared.into_iter().filter(|(id, _)| self.queues.contains(id));
+        lasting.map(|(id, below)| StoreStep::Shared { id, below })
     }
 
     /// What the store keeps of a step of the own map; `None`: nothing.
@@ -133,7 +155,6 @@ impl Stored {
         match record {
             Record::Queue { record, .. } => {
                 self.queues.insert(record.id);
-                self.restored.insert(record.id);
             }
             Record::Register(register) => {
                 self.registers.insert(register.key.clone());
@@ -180,7 +201,7 @@ fn binding_key(queue: QueueId, binding: &BindingKey) -> Vec<u8> {
 }
 
 /// The queue outlives its node's process.
-fn outlives(record: &QueueRecord) -> bool {
+pub(crate) fn outlives(record: &QueueRecord) -> bool {
     record.definition.durable && record.definition.exclusive.is_none()
 }
 

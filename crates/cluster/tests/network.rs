@@ -1,6 +1,8 @@
 //! Clusters of control machines on virtual time: join, directory, verdicts, leases, cuts, merges.
 #![allow(unreachable_pub, reason = "modules of one test binary")]
 
+#[path = "network/asking.rs"]
+mod asking;
 #[path = "network/bad_frames.rs"]
 mod bad_frames;
 #[path = "network/chaos.rs"]

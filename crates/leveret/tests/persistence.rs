@@ -1,6 +1,8 @@
 //! What was confirmed is on the disk: nodes as processes that are killed, and started again on their directory
 //! (docs/persistence.md).
 
+#[path = "persistence/homes.rs"]
+mod homes;
 #[allow(dead_code, reason = "its dialogues are for tests of one node or two")]
 mod lapin;
 mod node;

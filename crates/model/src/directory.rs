@@ -16,7 +16,9 @@ use alloc::vec::Vec;
 
 use crate::definition::{Binding, ExchangeDefinition, QueueDefinition};
 use crate::policy::{Policy, PolicyDefinition};
-use crate::{Boot, Instant, MoveAttempt, Name, NodeId, QueueId, Refusal, RequestId, ShardAddress, ShardId};
+use crate::{
+    Boot, Instant, MoveAttempt, Name, NodeId, Position, QueueId, Refusal, RequestId, ShardAddress, ShardId,
+};
 
 /// A queue, as everyone knows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -277,12 +279,15 @@ pub enum MoveOrder {
 pub enum MoveReport {
     /// The old home: little is left to send, so the queue may freeze.
     Copied,
-    /// The old home: the new one has everything, and nothing is served here any more.
-    Yielded,
+    /// The old home: the new one has everything, all messages below this place, and nothing is served here any
+    /// more.
+    Yielded(Position),
     /// The old home: a link broke, or it was told to; it serves again. The new home: it has nothing whole.
     Failed,
-    /// The new home serves.
-    Opened,
+    /// The new home serves; the old one has had all messages below this place.
+    Opened(Position),
+    /// What was left here of a queue that another home serves is there. It is about no try.
+    Drained,
 }
 
 /// Another node that keeps sessions.

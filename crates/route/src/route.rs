@@ -46,6 +46,21 @@ impl Table {
         masked
     }
 
+    /// The masked queues that the message would go to, were they not.
+    pub fn each_masked(
+        &self,
+        exchange: ExchangeId,
+        key: &[u8],
+        headers: &dyn Headers,
+        mut each: impl FnMut(QueueId),
+    ) {
+        self.walk(exchange, key, headers, |entry| {
+            if entry.masked {
+                each(entry.record.id);
+            }
+        });
+    }
+
     /// Shows the queue of each name that the message reaches: the one that serves, or a masked one if none does. hot.
     #[inline]
     fn walk(

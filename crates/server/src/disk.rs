@@ -4,6 +4,7 @@
 //! decides: what failed is the store's to judge, and what is durable the store says.
 
 mod files;
+mod given_places;
 mod log_thread;
 mod messages;
 mod node_store;

@@ -146,9 +146,10 @@ impl Machines {
         }
     }
 
-    /// The queue lives elsewhere. If this shard serves it, it has what the disk had of it before it moved.
+    /// The queue lives elsewhere. If this shard serves it, it has what the disk had of it before it moved, and
+    /// what it confirmed since.
     fn forget_stale_copy(&mut self, id: QueueId) {
-        self.queues.forget_recovered(id);
+        self.queues.keep_remains(id);
         let served = |handle: &QueueHandle| !self.queues.is_away(*handle);
         if let Some(handle) = self.queues.handle(id).filter(served) {
             self.end_queue(handle, true, false);
@@ -161,6 +162,9 @@ impl Machines {
         self.view.apply(change);
         self.queues.answer_lane_of(id, deleted);
         self.queues.forget_recovered(id);
+        if deleted {
+            self.queues.drop_remains(id);
+        }
         let Some(handle) = self.queues.handle(id) else { return };
         self.end_queue(handle, true, false);
         self.queues.remove(handle);

@@ -101,13 +101,20 @@ pub enum StoreLeft {
         /// How often.
         count: u32,
     },
+    /// The node stops: places up to this one were given.
+    Given {
+        /// The queue.
+        queue: QueueId,
+        /// The last place.
+        last: Position,
+    },
 }
 
 impl StoreLeft {
     /// Whose message it was.
     pub(crate) fn queue(&self) -> QueueId {
         match *self {
-            Self::Message { queue, .. } | Self::Returned { queue, .. } => queue,
+            Self::Message { queue, .. } | Self::Returned { queue, .. } | Self::Given { queue, .. } => queue,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod cache;
 mod copies;
+mod missing;
 mod owed;
 mod publish;
 mod replies;

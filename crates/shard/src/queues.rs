@@ -44,10 +44,12 @@ mod publisher;
 mod purges;
 mod question;
 mod recovered;
+mod remains;
 mod resubscribe;
 mod sending;
 mod stored;
 mod subscription;
+mod superseded;
 mod taking_copies;
 mod throttle;
 mod timers;
@@ -85,6 +87,7 @@ use self::lists::{Lifetimes, Lists};
 use self::moving::{Arrivals, Leaving};
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
+use self::remains::Superseded;
 
 /// Copies of publishes that went to queues.
 #[derive(Clone, Copy, Debug, Default)]
@@ -133,6 +136,7 @@ pub(crate) struct Queues {
     early: Early,
     purges: Purges,
     arriving: Arrivals,
+    superseded: Superseded,
     pressure: Pressure,
     bounds: Bounds,
     /// When a publish on some lane has waited for long enough.
@@ -156,6 +160,7 @@ impl Queues {
             early: Early::default(),
             purges: Purges::default(),
             arriving: Arrivals::new(boot),
+            superseded: Superseded::default(),
             pressure: Pressure::Calm,
             bounds: Bounds::default(),
             lanes_due: Instant::FAR,

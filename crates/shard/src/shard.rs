@@ -280,9 +280,15 @@ impl Shard {
     }
 
     /// What the disk has of a queue, before anything else is done: it goes into the queue once the directory
-    /// says that it lives here. May be called again for more of the same queue.
-    pub fn recover(&mut self, queue: QueueId, last: Position, messages: &[StoredMessage<'_>]) {
-        self.machines.queues.recover(queue, last, messages);
+    /// says that it lives here. `last` is the last place that counts as given; another home has had all below
+    /// `shared_below`. May be called again for more of the same queue.
+    pub fn recover(
+        &mut self,
+        queue: QueueId,
+        (last, shared_below): (Position, Position),
+        messages: &[StoredMessage<'_>],
+    ) {
+        self.machines.queues.recover(queue, (last, shared_below), messages);
     }
 
     /// The node stops: what the store is to know of deliveries, so that a later start says `redelivered` of

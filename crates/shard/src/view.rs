@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 
 use leveret_model::directory::{Change, QueueRecord};
-use leveret_model::{Instant, Name, NodeId, Refusal, Seed, ShardAddress, refusals};
+use leveret_model::{Instant, Name, NodeId, QueueId, Refusal, Seed, ShardAddress, limits, refusals};
 use leveret_route::{Table, VhostId};
 
 /// A node of which queues may be in the map.
@@ -41,6 +41,10 @@ pub(crate) struct ClusterView {
     /// last left. Publishes that were held then are looked at again (`ingress/publish.rs`).
     masked_at: Instant,
     unbound_at: Instant,
+    /// Durable queues that are masked, and when that began: their homes may be back soon.
+    homes_away: BTreeMap<QueueId, Instant>,
+    /// Publishes that came before are looked at one by one: there may be a home that they miss.
+    look_until: Instant,
     /// Bindings that end stay.
     #[cfg(feature = "planted")]
     stale: bool,
@@ -55,6 +59,8 @@ impl ClusterView {
             nodes: BTreeMap::new(),
             masked_at: Instant::ZERO,
             unbound_at: Instant::ZERO,
+            homes_away: BTreeMap::new(),
+            look_until: Instant::ZERO,
             #[cfg(feature = "planted")]
             stale: false,
         }
@@ -92,16 +98,41 @@ impl ClusterView {
             return;
         }
         match change {
-            Change::MaskQueue { .. } => self.masked_at = self.now,
+            Change::MaskQueue { id } => self.note_masked(*id),
+            Change::UnmaskQueue { id } | Change::DropQueue { id } => drop(self.homes_away.remove(id)),
             // its bindings went with it: nobody knows any more what missed it
-            Change::WithdrawQueue { .. } => (self.masked_at, self.unbound_at) = (self.now, self.now),
+            Change::WithdrawQueue { id } => {
+                self.homes_away.remove(id);
+                (self.masked_at, self.unbound_at) = (self.now, self.now);
+                self.look_until = self.look_until.max(self.now);
+            }
             Change::DropBinding(_) => self.unbound_at = self.now,
             _ => {}
         }
         self.table.apply(change);
     }
 
-    /// A queue was masked since. hot.
+    fn note_masked(&mut self, id: QueueId) {
+        self.masked_at = self.now;
+        self.look_until = self.look_until.max(self.now);
+        if self.table.queue_by_id(id).is_some_and(|queue| queue.record.definition.durable) {
+            self.homes_away.insert(id, self.now);
+            self.look_until = self.now + limits::HOME_BACK_WAIT;
+        }
+    }
+
+    /// A publish that came then may miss a home. hot.
+    #[inline]
+    pub(crate) fn may_miss_a_home(&self, arrived: Instant) -> bool {
+        arrived < self.look_until
+    }
+
+    /// The home of this queue may be back soon.
+    pub(crate) fn is_home_awaited(&self, id: QueueId) -> bool {
+        self.homes_away.get(&id).is_some_and(|since| self.now < *since + limits::HOME_BACK_WAIT)
+    }
+
+    /// A queue was masked since.
     pub(crate) fn was_masked_since(&self, at: Instant) -> bool {
         at < self.masked_at
     }

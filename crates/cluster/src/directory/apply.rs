@@ -47,7 +47,8 @@ impl Directory {
         if node == self.own || to <= have {
             return true;
         }
-        if from != have && !(have == Version::default() && from.counter == 0) {
+        let begins = have == Version::default() && from.counter == 0;
+        if self.is_of_former_start(node) || from != have && !begins {
             return false;
         }
         for op in ops {
@@ -64,7 +65,8 @@ impl Directory {
         if node == self.own || version <= have {
             return;
         }
-        let started_again = have.incarnation < version.incarnation && have != Version::default();
+        let started_again = self.is_of_former_start(node)
+            || have.incarnation < version.incarnation && have != Version::default();
         let mut gone: BTreeSet<RecordKey> =
             self.maps.get(&node).map(|map| map.records.keys().cloned().collect()).unwrap_or_default();
         for record in records {
@@ -85,8 +87,13 @@ impl Directory {
                 self.remove(node, &key);
             }
         }
-        self.maps.entry(node).or_default().version = version;
+        let map = self.maps.entry(node).or_default();
+        (map.version, map.is_of_former_start) = (version, false);
         self.take_postponed();
+    }
+
+    fn is_of_former_start(&self, node: NodeId) -> bool {
+        self.maps.get(&node).is_some_and(|map| map.is_of_former_start)
     }
 
     fn step(&mut self, node: NodeId, op: Op) {

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use leveret_model::directory::QueueRecord;
-use leveret_model::{NodeId, QueueId};
+use leveret_model::{NodeId, Position, QueueId};
 
 use super::map::{Dropped, Op, Record, RecordKey};
 use super::names::ObjectName;
@@ -105,6 +105,11 @@ impl Directory {
     pub(crate) fn drop_moved(&mut self, id: QueueId) {
         self.drop_bindings(id);
         self.write(Op::Drop(Dropped::Queue(id)));
+    }
+
+    /// Another home has had all messages of a queue below that place.
+    pub(crate) fn note_shared(&mut self, id: QueueId, below: Position) {
+        self.stored.note_shared(id, below);
     }
 
     /// This node serves a queue again that it had yielded: under an epoch that beats the one it gave away.

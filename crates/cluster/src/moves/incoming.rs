@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use leveret_model::Instant;
 use leveret_model::directory::{MoveOrder, QueueRecord, ToShard};
-use leveret_model::{MoveAttempt, NodeId, QueueId, ShardAddress, ShardId, limits};
+use leveret_model::{MoveAttempt, NodeId, Position, QueueId, ShardAddress, ShardId, limits};
 
 use super::{Incoming, IncomingStage, MoveStep};
 use crate::control::Control;
@@ -34,7 +34,7 @@ impl Control {
         if known || self.moves.leave.is_some() || !self.lease.is_ready() || self.lease.is_stopped() {
             return self.say(peer, id, attempt, MoveStep::Decline);
         }
-        let shard = self.shard_for_moved();
+        let shard = self.shard_for_moved(id);
         let home = ShardAddress { node: self.own(), shard };
         let from = offered.home;
         let record = QueueRecord { home, epoch: offered.epoch + 1, ..offered };
@@ -68,10 +68,12 @@ impl Control {
         self.moves.incoming.values().any(|at| !settled(at))
     }
 
-    /// Shards take turns.
-    fn shard_for_moved(&mut self) -> ShardId {
-        let shards = u64::from(self.config.shards.max(1));
-        ShardId((self.random.next_u128() as u64 % shards) as u8)
+    /// The same one for each try of a queue. A shard that forgets a try takes what came of it from the disk,
+    /// which has one place for the queue: if the next try were on another shard, whose turns reach the log in
+    /// no order with these, what it has stored would go too. The low bits of an id are random.
+    fn shard_for_moved(&self, id: QueueId) -> ShardId {
+        let shards = u128::from(self.config.shards.max(1));
+        ShardId((id.ulid.0 % shards) as u8)
     }
 
     fn order_arriving(&mut self, shard: ShardId, id: QueueId, attempt: MoveAttempt, order: MoveOrder) {
@@ -119,7 +121,7 @@ impl Control {
     }
 
     /// The shard serves: from now on everyone is to know.
-    pub(super) fn on_opened(&mut self, now: Instant, id: QueueId, attempt: MoveAttempt) {
+    pub(super) fn on_opened(&mut self, now: Instant, id: QueueId, attempt: MoveAttempt, below: Position) {
         let Some(incoming) = self.moves.incoming.get_mut(&id) else { return };
         if incoming.attempt != attempt {
             return;
@@ -138,6 +140,7 @@ impl Control {
             }
         }
         self.directory.write(Op::Put(Record::Queue { record, standing: true }));
+        self.directory.note_shared(id, below);
         self.tell_down_nodes(id);
         let key = self.desk.draw_key();
         self.moves.visible.insert(key, id);

@@ -17,9 +17,10 @@ impl Control {
     ) {
         match report {
             MoveReport::Copied => self.on_copied(now, id, attempt),
-            MoveReport::Yielded => self.on_yielded(id, attempt),
+            MoveReport::Yielded(below) => self.on_yielded(id, attempt, below),
             MoveReport::Failed => self.on_move_failed(now, id, attempt),
-            MoveReport::Opened => self.on_opened(now, id, attempt),
+            MoveReport::Opened(below) => self.on_opened(now, id, attempt, below),
+            MoveReport::Drained => self.on_drained(id),
         }
     }
 
@@ -54,6 +55,7 @@ impl Control {
     pub(crate) fn settle_moves(&mut self, now: Instant) {
         self.expire_moves(now);
         self.forget_moves();
+        self.drop_superseded();
         self.drive_leave(now);
         self.drive_rebalance(now);
     }

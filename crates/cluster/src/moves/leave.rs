@@ -66,6 +66,7 @@ impl Control {
     pub(crate) fn on_node_leaving(&mut self, node: NodeId) {
         if !self.moves.leaving_nodes.contains(&node) {
             self.moves.leaving_nodes.push(node);
+            self.adopt_from_leaving(node);
         }
     }
 

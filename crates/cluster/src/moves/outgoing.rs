@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use leveret_link::handshake::Capability;
 use leveret_model::directory::{MoveOrder, ToShard};
-use leveret_model::{Instant, MoveAttempt, NodeId, QueueId, ShardAddress, ShardId, limits};
+use leveret_model::{Instant, MoveAttempt, NodeId, Position, QueueId, ShardAddress, ShardId, limits};
 
 use super::{MoveStep, Outgoing, OutgoingStage, Why};
 use crate::control::Control;
@@ -135,8 +135,10 @@ impl Control {
         self.on_opening_failed(id, attempt);
     }
 
-    /// The new home has all, and the shard serves no more.
-    pub(super) fn on_yielded(&mut self, id: QueueId, attempt: MoveAttempt) {
+    /// The new home has all, and the shard serves no more. That is on the disk here before the new home serves:
+    /// if both end, what comes here afterwards is known to be nowhere else.
+    pub(super) fn on_yielded(&mut self, id: QueueId, attempt: MoveAttempt, below: Position) {
+        self.directory.note_shared(id, below);
         let Some(outgoing) = self.moves.outgoing.get_mut(&id) else { return };
         if outgoing.attempt == attempt {
             outgoing.stage = OutgoingStage::Yielded;

@@ -96,10 +96,7 @@ impl Control {
     fn forget(&mut self, now: Instant, node: NodeId, anyone: bool) {
         let orphans = self.directory.orphans(node);
         if !orphans.is_empty() {
-            let own = self.own();
-            let alive = |member: &&Member| member.standing == Standing::Alive && member.counted;
-            let first = self.members.values().find(alive).is_none_or(|member| own < member.hello.node);
-            if !first && !anyone {
+            if !self.is_first_that_stays() && !anyone {
                 return;
             }
             self.directory.adopt(orphans);
@@ -115,8 +112,28 @@ impl Control {
         }
     }
 
+    /// A node said that it leaves, or is Down after that: it takes its disk with it, so its registers go into
+    /// the map, and onto the disk, of the smallest node that stays. What it writes while it leaves is adopted
+    /// when it is Down.
+    pub(crate) fn adopt_from_leaving(&mut self, node: NodeId) {
+        if self.moves.is_leaving(node) && self.is_first_that_stays() {
+            let orphans = self.directory.orphans(node);
+            self.directory.adopt(orphans);
+        }
+    }
+
+    /// No smaller node is there that could do what one node is to do.
+    fn is_first_that_stays(&self) -> bool {
+        let stays = |member: &&Member| {
+            let alive = member.standing == Standing::Alive && member.counted;
+            alive && !self.moves.is_leaving(member.hello.node)
+        };
+        self.members.values().find(stays).is_none_or(|member| self.own() < member.hello.node)
+    }
+
     /// A later start of a member is here, so its former start is gone, with everything that it had in memory:
-    /// what follows is what follows from a verdict, and then its map goes. The new start sends its own.
+    /// what follows is what follows from a verdict, and then its map goes, but for what a disk keeps. The new
+    /// start sends its own.
     pub(super) fn end_former_start(&mut self, now: Instant, node: NodeId) {
         let Some(member) = self.members.get_mut(&node) else { return };
         let link = member.link.take();
@@ -135,7 +152,8 @@ impl Control {
         let orphans = self.directory.orphans(node);
         self.directory.adopt(orphans);
         self.erase(node);
-        self.directory.forget(node);
+        // what is durable is on its disk: whoever publishes to it waits for the map of the new start
+        self.directory.end_life(node);
         self.desk.recheck();
         for shard in 0..self.config.shards {
             self.effects.to_shards.push((ShardId(shard), ToShard::NodeForgotten { node }));

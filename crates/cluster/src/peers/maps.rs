@@ -70,7 +70,6 @@ impl Control {
             self.want(now, from, other, version, false);
         }
         self.directory.rest_on(node, versions);
-        self.drop_superseded();
         self.applied.on_stored(node);
         self.transfers.on_stored(node);
     }

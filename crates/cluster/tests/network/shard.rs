@@ -7,7 +7,7 @@ use leveret_cluster::Control;
 use leveret_model::definition::Binding;
 use leveret_model::directory::{Change, MoveOrder, MoveReport, QueueRecord};
 use leveret_model::policy::Policy;
-use leveret_model::{Instant, Name, NodeId, QueueId};
+use leveret_model::{Instant, Name, NodeId, Position, QueueId};
 
 /// What one shard knows.
 #[derive(Default)]
@@ -43,8 +43,8 @@ impl Shard {
     pub fn follow(&mut self, order: MoveOrder) -> Option<MoveReport> {
         let report = match order {
             MoveOrder::Copy { .. } => (!self.copies_on).then_some(MoveReport::Copied),
-            MoveOrder::HandOver { .. } => Some(MoveReport::Yielded),
-            MoveOrder::Open => Some(MoveReport::Opened),
+            MoveOrder::HandOver { .. } => Some(MoveReport::Yielded(Position(0))),
+            MoveOrder::Open => Some(MoveReport::Opened(Position(0))),
             MoveOrder::Cancel => Some(MoveReport::Failed),
             MoveOrder::Expect { .. } | MoveOrder::TakeBack => None,
         };

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use leveret_cluster::{Config, Control, DialFailure, Effects, Event, LinkKey, PeerHello};
+use leveret_cluster::{Config, Control, DialFailure, Effects, Event, LinkKey, PeerHello, StoreStep};
 use leveret_link::handshake::Capabilities;
 use leveret_model::directory::{Command, FromShard, Reply, ToShard};
 use leveret_model::{Boot, Incarnation, Instant, Name, NodeId, RequestId, Seed, ShardId, SplitMix};
@@ -29,9 +29,11 @@ pub struct Node {
     pub shards: Vec<Shard>,
     pub listening: bool,
     pub events: Vec<(Instant, Event)>,
+    /// What its store was given, in order.
+    pub stored: Vec<StoreStep>,
     pub replies: BTreeMap<RequestId, (Instant, Reply)>,
     pub asked: BTreeMap<RequestId, (Instant, Command)>,
-    next_request: u64,
+    pub next_request: u64,
     timer: Instant,
     /// What came while it was paused.
     backlog: VecDeque<What>,
@@ -131,14 +133,22 @@ impl World {
     /// Starts a node that says of itself that it is at `claimed`.
     pub fn start_as(&mut self, address: &str, claimed: &str, seeds: &[&str]) -> At {
         let id = NodeId(self.random.next_u128());
-        self.start_with((id, Incarnation(1)), address, claimed, seeds)
+        self.start_with((id, Incarnation(1)), address, claimed, seeds, &[])
     }
 
     /// Starts a node again under its identity, so many incarnations later (`u64::MAX`: one before).
     pub fn start_again(&mut self, of: At, later: u64, address: &str, seeds: &[&str]) -> At {
         let hello = &self.nodes[of].hello;
         let identity = (hello.node, Incarnation(hello.incarnation.0.wrapping_add(later)));
-        self.start_with(identity, address, address, seeds)
+        self.start_with(identity, address, address, seeds, &[])
+    }
+
+    /// The same with what the disk of the former start has.
+    pub fn start_on_disk(&mut self, of: At, address: &str, seeds: &[&str]) -> At {
+        let Node { hello, stored, .. } = &self.nodes[of];
+        let identity = (hello.node, Incarnation(hello.incarnation.0 + 1));
+        let disk = stored.clone();
+        self.start_with(identity, address, address, seeds, &disk)
     }
 
     fn start_with(
@@ -147,6 +157,7 @@ impl World {
         address: &str,
         claimed: &str,
         seeds: &[&str],
+        disk: &[StoreStep],
     ) -> At {
         let at = self.nodes.len();
         let (name, boot) = (Name::new(&format!("n{at}")), Boot(self.random.next_u64()));
@@ -182,6 +193,7 @@ impl World {
             shards,
             listening: false,
             events: Vec::new(),
+            stored: Vec::new(),
             replies: BTreeMap::new(),
             asked: BTreeMap::new(),
             next_request: 0,
@@ -193,6 +205,7 @@ impl World {
         }
         self.live.push(at);
         let seeds: Vec<String> = seeds.iter().map(|&seed| seed.into()).collect();
+        self.nodes[at].read_disk(self.now, disk);
         self.nodes[at].control.on_seeds(self.now, &seeds);
         self.drain(at);
         at
@@ -203,34 +216,6 @@ impl World {
         let until = self.now + time;
         let paused = &mut self.nodes[at].paused_until;
         *paused = (*paused).max(until);
-    }
-
-    /// A client of a node wants something.
-    pub fn ask(&mut self, at: At, command: Command) -> RequestId {
-        let node = &mut self.nodes[at];
-        node.next_request += 1;
-        let request = RequestId(node.next_request);
-        node.asked.insert(request, (self.now, command.clone()));
-        let shard = ShardId((node.next_request % u64::from(SHARDS)) as u8);
-        self.push(self.now, What::FromShard { at, shard, mail: FromShard::Command { request, command } });
-        request
-    }
-
-    /// The client that asked will be gone then.
-    pub fn forget(&mut self, at: At, request: RequestId, after: Duration) {
-        let shard = ShardId((request.0 % u64::from(SHARDS)) as u8);
-        self.push(self.now + after, What::FromShard { at, shard, mail: FromShard::Forget { request } });
-    }
-
-    pub fn reply(&self, at: At, request: RequestId) -> Option<&Reply> {
-        self.nodes[at].replies.get(&request).map(|(_, reply)| reply)
-    }
-
-    /// Asks and runs until the answer.
-    pub fn ask_now(&mut self, at: At, command: Command) -> Reply {
-        let request = self.ask(at, command);
-        self.run_until(ms(10_000), |world| world.reply(at, request).is_some());
-        self.reply(at, request).expect("is answered within 10 s").clone()
     }
 
     pub fn run(&mut self, time: Duration) {
@@ -391,6 +376,7 @@ impl World {
         }
         let now = self.now;
         let node = &mut self.nodes[at];
+        node.stored.extend(effects.store);
         node.events.extend(effects.events.into_iter().map(|event| (now, event)));
         node.listening |= effects.ready.is_some();
         node.timer = node.control.next_deadline().max(now + Duration::from_nanos(1));

@@ -55,6 +55,9 @@ pub const LANES_PER_QUEUE_MAX: usize = 2 * NODES_MAX * SHARDS_MAX as usize;
 /// counted. One behind an operation of its channel waits with that, and has only what is left of this then.
 /// Time that an operation may wait for a lease to say what is not there. Then 405 (`refusals::no_view`).
 pub const PUBLISH_WAIT: Duration = Duration::from_secs(2);
+/// Time after the end of a node in which publishes to its durable queues wait, each for [`PUBLISH_WAIT`]: a
+/// start on its disk takes so long at most. Then they go to no queue, as to one that is not there.
+pub const HOME_BACK_WAIT: Duration = Duration::from_secs(10);
 /// Time that an operation may wait for the control machine or for a home elsewhere. Then it is refused with
 /// 405, which closes its channel alone (`refusals::no_answer`).
 pub const OPERATION_WAIT: Duration = Duration::from_secs(8);

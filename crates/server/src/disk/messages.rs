@@ -12,6 +12,8 @@ use leveret_shard::{Shard, StoreLeft, StoreRequest, StoredMessage};
 use leveret_store::{ColdMessage, MessageTerms, SealedTurn, StoreClock, StoreTime, Turn, TurnBody};
 use leveret_wire::ContentHeader;
 
+use super::given_places::{mark_given, mark_shared};
+
 /// What a turn of a shard says to the store.
 pub(crate) fn shard_turn(
     request: &StoreRequest,
@@ -53,6 +55,7 @@ pub(crate) fn shard_turn(
             StoreLeft::Message { queue, position } => turn.acked(queue, position),
             // one more than it came back: it was delivered so often
             StoreLeft::Returned { queue, position, count } => turn.deliveries(queue, position, count + 1),
+            StoreLeft::Given { queue, last } => mark_given(&mut turn, queue, last),
         }
     }
     turn.seal()
@@ -69,6 +72,7 @@ pub(crate) fn control_turn(steps: &[StoreStep]) -> SealedTurn {
         match step {
             StoreStep::Queue { id, definition } => turn.queue_created(*id, definition),
             StoreStep::QueueGone { id } => turn.queue_deleted(*id),
+            StoreStep::Shared { id, below } => mark_shared(&mut turn, *id, *below),
             // the order of two writes is in the record
             StoreStep::Register { kind, key, value } => turn.register(*kind, key, &[], value),
             StoreStep::RegisterGone { kind, key } => turn.forgotten(*kind, key),

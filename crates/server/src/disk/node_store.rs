@@ -14,9 +14,10 @@ use leveret_model::{Instant, NodeId, Position, QueueId, Seed, SplitMix};
 use leveret_shard::Shard;
 use leveret_store::{
     Effect, Effects, MachineTime, ReadAnswer, ReadId, ReadRequest, RecoveryTerms, Store, StoreClock,
-    StoreConfig, StoreId, StoreTime, Turn,
+    StoreConfig, StoreId, StoreTime,
 };
 
+use super::given_places::{begin_life, last_given, shared_below};
 use super::log_thread::CLEAN;
 use super::messages::from_disk;
 use super::{Files, LogInput, LogOutput, LogThread, SenderNumber, machine_time, recover};
@@ -130,15 +131,16 @@ impl NodeStore {
     pub(crate) fn give(&mut self, id: QueueId, shard: &mut Shard) -> Result<(), StartError> {
         let Some((store, files)) = &mut self.store else { return Ok(()) };
         let Some(found) = store.queue(id) else { return Ok(()) };
+        let known = (last_given(&found, self.clean), shared_below(&found));
         // a queue without messages goes on behind the last place, too
-        shard.recover(id, found.last, &[]);
+        shard.recover(id, known, &[]);
         let mut next = Some(Position(0));
         while let Some(first) = next {
             let answer = read(store, files, id, first).map_err(StartError::Store)?;
             let now = self.clock.at(clock::now());
             let messages: Vec<_> =
                 answer.messages.iter().map(|cold| from_disk(cold, now, self.clean)).collect();
-            shard.recover(id, found.last, &messages);
+            shard.recover(id, known, &messages);
             next = answer.next;
         }
         Ok(())
@@ -154,7 +156,10 @@ impl NodeStore {
         mut output: impl FnMut(LogOutput) + Send + 'static,
     ) -> io::Result<LogThread> {
         let terms = self.terms();
-        let Self { path, machine, opened, store, reports, clean, .. } = self;
+        let Self { path, machine, opened, mut store, reports, clean, .. } = self;
+        if let Some((store, files)) = &mut store {
+            begin_life(store, files, clean, CLEAN).map_err(io::Error::other)?;
+        }
         if let Some((store, _)) = &store {
             // what reading the messages has shown
             let known = reports.all();
@@ -173,22 +178,9 @@ impl NodeStore {
             output(out);
         };
         let Some((store, files)) = store else {
-            return LogThread::start_when_needed(
-                move || make(&path, terms, machine, opened),
-                senders + 1,
-                carry,
-            );
+            return LogThread::start_when_needed(move || make(&path, terms, machine, opened), senders, carry);
         };
-        // one sender more than there are others, for what is said here
-        let log = LogThread::start(store, files, senders + 1, carry)?;
-        if clean {
-            // from now on it does not know all deliveries
-            let mut turn = Turn::new();
-            turn.mark(None, CLEAN, b"");
-            turn.hurry();
-            let _ = log.inputs().send(LogInput::Turn(SenderNumber(senders), turn.seal()));
-        }
-        Ok(log)
+        LogThread::start(store, files, senders, carry)
     }
 }
 

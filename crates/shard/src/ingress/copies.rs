@@ -8,7 +8,7 @@ use core::iter;
 use leveret_amqp::host::{Publish, Published};
 use leveret_model::{ChannelKey, Refusal, RoutingKey};
 
-use super::publish::{Ingress, lost_a_home};
+use super::publish::Ingress;
 use super::rooms::Routing;
 
 impl Ingress {
@@ -22,12 +22,10 @@ impl Ingress {
     ) -> Result<Published, Refusal> {
         let keys = || iter::once(publish.routing_key).chain(copies.iter().map(|key| &key[..]));
         let (view, clients) = (routing.view, routing.clients);
-        if publish.number.is_some()
-            && view.was_masked_since(publish.arrived)
-            && keys().any(|key| lost_a_home(view, clients, channel, publish, key))
+        if view.may_miss_a_home(publish.arrived)
+            && let Some(published) = self.miss_a_home(view, clients, channel, publish, &mut keys())
         {
-            self.given_up += 1;
-            return Ok(Published::GivenUp);
+            return Ok(published);
         }
         let route = self.routes.look_up_all(channel, publish, keys(), &mut routing)?;
         let rooms = routing.reborrow();

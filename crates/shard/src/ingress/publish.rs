@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use leveret_amqp::host::{Publish, Published};
 use leveret_auth::Access;
 use leveret_model::{ChannelKey, ConnectionKey, Instant, QueueHandle, Refusal, Seed, limits};
-use leveret_route::MessageHeaders;
 
 use super::cache::{self, ChannelState, Route};
 use super::owed::OwedAnswers;
@@ -62,12 +61,11 @@ impl Ingress {
     ) -> Result<Published, Refusal> {
         // taken apart, and put together again only where the way is long
         let Routing { view, clients, queues, throttled, replies } = routing;
-        if publish.number.is_some()
-            && view.was_masked_since(publish.arrived)
-            && lost_a_home(view, clients, channel, publish, publish.routing_key)
+        if view.may_miss_a_home(publish.arrived)
+            && let Some(published) =
+                self.miss_a_home(view, clients, channel, publish, &mut [publish.routing_key].into_iter())
         {
-            self.given_up += 1;
-            return Ok(Published::GivenUp);
+            return Ok(published);
         }
         let cache = state.cache.get_or_insert_with(Box::default);
         let (cached, found) = cache::find(cache, publish.message.address, view);
@@ -272,25 +270,4 @@ pub(crate) fn may_publish(
         return Ok(());
     }
     exchange_of_publish(view, vhost, exchange).map(drop)
-}
-
-/// The publish was held, and a home that was in reach when it came may be Down by now: routed now it would miss
-/// queues of that home, and be confirmed all the same. (Bindings of a masked queue leave the map with it if
-/// another one of its name is masked too: then nobody knows any more.)
-#[cold]
-pub(super) fn lost_a_home(
-    view: &ClusterView,
-    clients: &Clients,
-    channel: ChannelKey,
-    publish: &Publish<'_>,
-    key: &[u8],
-) -> bool {
-    if view.was_unbound_since(publish.arrived) {
-        return true;
-    }
-    let vhost = clients.get(channel.connection).vhost;
-    let Some(exchange) = vhost.and_then(|vhost| view.table.exchange(vhost, publish.exchange)) else {
-        return false;
-    };
-    view.table.reaches_masked(exchange, key, &MessageHeaders::new(publish.message.header))
 }

@@ -278,6 +278,8 @@ impl Queues {
         let own_lane = home.lanes_through().find(|(lane, _)| *lane == own).map(|(_, through)| through);
         home.forget_lanes_of(self.own);
         home.awaits = awaits.into_iter().collect();
+        let below = home.queue().next_position();
+        home.shared_below = below;
         let known = self.places.handle(id);
         let handle = match known {
             None => self.places.insert(id, Place::Home(home)),
@@ -317,6 +319,6 @@ impl Queues {
             }
         }
         self.out.new_homes.push(handle);
-        self.report_move(id, attempt, MoveReport::Opened);
+        self.report_move(id, attempt, MoveReport::Opened(below));
     }
 }

@@ -32,6 +32,8 @@ pub enum Store {
 pub(super) struct RecoveredQueue {
     /// The last place that was ever given to a message there.
     pub(super) last: Position,
+    /// Another home has had all below this place.
+    pub(super) shared_below: Position,
     pub(super) entries: Vec<StoredEntry>,
 }
 
@@ -53,14 +55,19 @@ pub(super) struct Commits {
     waiting: VecDeque<(StoreMark, Answered)>,
     /// Queues with lanes whose answers wait, each once (`Lanes::appended`).
     lanes: Vec<QueueHandle>,
+    /// The planted bug: nobody waits for the store.
+    #[cfg(feature = "planted")]
+    hasty: bool,
 }
 
 impl Commits {
     /// The planted bug: everything counts as stored when it is appended.
     #[cfg(feature = "planted")]
     pub(super) fn plant(&mut self, bug: crate::planted::Planted) {
-        if bug == crate::planted::Planted::ConfirmOnAppend {
-            self.store = Store::Memory;
+        match bug {
+            crate::planted::Planted::ConfirmOnAppend => self.store = Store::Memory,
+            crate::planted::Planted::ConfirmBeforeSync => self.hasty = true,
+            _ => {}
         }
     }
 
@@ -75,6 +82,8 @@ impl Commits {
             held: VecDeque::new(),
             waiting: VecDeque::new(),
             lanes: Vec::new(),
+            #[cfg(feature = "planted")]
+            hasty: false,
         }
     }
 
@@ -93,6 +102,10 @@ impl Commits {
         arena.retain(message, 1);
         self.held.push_back((self.next, message));
         self.appends.push(StoreAppend { queue, position, message, expires });
+        #[cfg(feature = "planted")]
+        if self.hasty {
+            return Stored::Now;
+        }
         Stored::At(self.next)
     }
 
@@ -112,6 +125,13 @@ impl Commits {
         }
     }
 
+    /// The node stops, and a queue has given places up to this one.
+    pub(super) fn given(&mut self, queue: QueueId, last: Position) {
+        if self.store == Store::Driver && last > Position(0) {
+            self.left.push(StoreLeft::Given { queue, last });
+        }
+    }
+
     /// A copy of a queue that is on its way here is void: what the store has of it, of this try or of one
     /// before a restart, is forgotten.
     pub(super) fn forget_copy(&mut self, queue: QueueId) {
@@ -124,9 +144,14 @@ impl Commits {
     }
 
     /// What the disk has of a queue, until the directory says that it lives here.
-    pub(super) fn recover(&mut self, queue: QueueId, last: Position, entries: Vec<StoredEntry>) {
+    pub(super) fn recover(
+        &mut self,
+        queue: QueueId,
+        (last, shared_below): (Position, Position),
+        entries: Vec<StoredEntry>,
+    ) {
         let recovered = self.recovered.entry(queue).or_default();
-        recovered.last = last;
+        (recovered.last, recovered.shared_below) = (last, shared_below);
         recovered.entries.extend(entries);
     }
 

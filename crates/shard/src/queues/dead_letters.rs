@@ -41,7 +41,7 @@ impl Queues {
     /// More may go without any input.
     #[inline]
     pub(super) fn has_dead_letters(&self) -> bool {
-        !self.out.departed.dead.is_empty() || self.out.departed.letters.is_due()
+        !self.out.departed.dead.is_empty() || self.out.departed.letters.is_due() || self.superseded.is_due()
     }
 
     #[cold]
@@ -53,6 +53,9 @@ impl Queues {
         for _ in 0..limits::DEAD_LETTERS_PER_TURN_MAX {
             let Some(dead) = self.out.departed.letters.pop() else { break };
             self.send_one(dead, view);
+        }
+        if self.superseded.is_due() {
+            self.send_remains(view);
         }
     }
 
@@ -162,6 +165,9 @@ impl Queues {
 
     /// A home answered for a letter, or its queue is gone: `stored` as in [`Answered`].
     pub(crate) fn on_dead_letter_answered(&mut self, send: DeadLetterSend, stored: bool) {
+        if self.on_remaining_answered(send, stored) {
+            return;
+        }
         let Some((number, queue)) = self.out.departed.letters.owed.remove(&send) else { return };
         let Some(dead) = self.out.departed.letters.sent.get_mut(&number) else { return };
         dead.owed -= 1;
@@ -184,6 +190,7 @@ impl Queues {
     /// A change of the map, a lease, or room in a lane: what was held back may go.
     pub(crate) fn retry_dead_letters(&mut self) {
         self.out.departed.letters.retry();
+        self.superseded.retry();
     }
 
     /// Letters of a queue that moves are on their way to targets that can be reached: its old home, which

@@ -63,6 +63,8 @@ pub(crate) struct Home {
     duplicates: Option<Box<Duplicates>>,
     /// It moved here, and these shards have not said yet what they have of it: nothing is delivered there.
     pub(super) awaits: Vec<ShardAddress>,
+    /// Another home has had all messages below this place: they moved there, or came from there.
+    pub(super) shared_below: Position,
 }
 
 impl Home {
@@ -79,6 +81,7 @@ impl Home {
             throttled_shards: Vec::new(),
             duplicates: Duplicates::of(&record.definition.arguments.settings().deduplication, seed),
             awaits: Vec::new(),
+            shared_below: Position(0),
         }
     }
 

@@ -116,7 +116,9 @@ impl Queues {
         let Some((_, leaving)) = self.leaving_of(queue, attempt) else { return };
         if leaving.to == from && matches!(leaving.stage, Stage::Sent) {
             leaving.stage = Stage::Yielded;
-            self.report_move(queue, attempt, MoveReport::Yielded);
+            let below = leaving.home.queue().next_position();
+            leaving.home.shared_below = below;
+            self.report_move(queue, attempt, MoveReport::Yielded(below));
         }
     }
 

@@ -26,8 +26,13 @@ pub struct StoredMessage<'a> {
 
 impl Queues {
     /// Keeps messages of a queue until the directory says that it lives here. `last` is the last place that it
-    /// ever gave to one that was stored.
-    pub(crate) fn recover(&mut self, queue: QueueId, last: Position, messages: &[StoredMessage<'_>]) {
+    /// counts as given; another home has had all below `shared_below`.
+    pub(crate) fn recover(
+        &mut self,
+        queue: QueueId,
+        (last, shared_below): (Position, Position),
+        messages: &[StoredMessage<'_>],
+    ) {
         let keep = |stored: &StoredMessage<'_>| StoredEntry {
             position: stored.position,
             message: self.arena.insert(&stored.message, 1),
@@ -38,7 +43,7 @@ impl Queues {
             redelivered: stored.redelivered,
         };
         let entries: Vec<StoredEntry> = messages.iter().map(keep).collect();
-        self.commits.recover(queue, last, entries);
+        self.commits.recover(queue, (last, shared_below), entries);
     }
 
     /// The directory says that the queue is gone: so is what the disk had of it.
@@ -48,7 +53,7 @@ impl Queues {
         }
     }
 
-    /// Which messages were delivered, for the store.
+    /// Which messages were delivered, and which places were given, for the store.
     pub(crate) fn last_words(&mut self) -> Option<StoreRequest> {
         let Self { places, commits, lifetimes, .. } = self;
         let durable = places.homes().filter(|(_, _, home)| home.queue().is_durable());
@@ -57,6 +62,8 @@ impl Queues {
             for entry in entries.filter(|entry| entry.state != MessageState::Fresh) {
                 commits.returned(id, entry.position, entry.rule.map_or(0, |rule| rule.returns));
             }
+            let next = home.queue().next_position();
+            commits.given(id, Position(next.0.saturating_sub(1)));
         }
         commits.end_turn()
     }

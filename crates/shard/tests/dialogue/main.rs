@@ -13,6 +13,7 @@ mod early;
 mod exchanges;
 mod flow;
 mod holding;
+mod homes_away;
 mod kept;
 mod lifetimes;
 mod limits;
@@ -30,4 +31,5 @@ mod replies;
 mod report;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod superseded;
 mod topology;

@@ -105,6 +105,14 @@ impl Control {
         ]
     }
 
+    /// Another home has the queue by a later epoch: its node was away.
+    pub(crate) fn supersede(&mut self, name: &str, home: ShardAddress) -> Mail {
+        let record = self.queues[name].clone();
+        let record = QueueRecord { home, epoch: record.epoch + 1, ..record };
+        self.queues.insert(record.definition.name.clone(), record.clone());
+        self.announce(&Change::PutQueue(record))
+    }
+
     /// The same order to both homes of the last move.
     pub(crate) fn order_move(&mut self, name: &str, order: &MoveOrder) -> Mail {
         let (id, from, attempt) = (self.queues[name].id, self.queues[name].home, MoveAttempt(self.next));
@@ -118,17 +126,22 @@ impl Control {
         if report == MoveReport::Copied {
             self.copied.push(id);
         }
+        if report == MoveReport::Drained {
+            return Vec::new();
+        }
         let record = self.moving[&id].clone();
         match report {
-            MoveReport::Yielded if self.slow_to_open => Vec::new(),
-            MoveReport::Yielded => vec![(record.home, ToShard::Move { id, attempt, order: MoveOrder::Open })],
-            MoveReport::Failed => Vec::new(),
+            MoveReport::Yielded(_) if self.slow_to_open => Vec::new(),
+            MoveReport::Yielded(_) => {
+                vec![(record.home, ToShard::Move { id, attempt, order: MoveOrder::Open })]
+            }
+            MoveReport::Failed | MoveReport::Drained => Vec::new(),
             MoveReport::Copied if self.slow_to_freeze => Vec::new(),
             MoveReport::Copied => {
                 let order = MoveOrder::HandOver { to: record.home, only_if_short: false };
                 vec![(from, ToShard::Move { id, attempt, order })]
             }
-            MoveReport::Opened => {
+            MoveReport::Opened(_) => {
                 self.queues.insert(record.definition.name.clone(), record.clone());
                 self.announce(&Change::PutQueue(record))
             }

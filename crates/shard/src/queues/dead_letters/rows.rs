@@ -160,7 +160,7 @@ impl DeadLetters {
         }
     }
 
-    pub(super) fn next_number(&mut self) -> u64 {
+    pub(in crate::queues) fn next_number(&mut self) -> u64 {
         self.last += 1;
         self.last
     }

@@ -20,7 +20,8 @@ impl AtHome<'_> {
 
     /// The queue was here before a restart: what the disk has of it is in it again.
     pub(in crate::queues) fn restore_stored(&mut self, recovered: RecoveredQueue) {
-        let RecoveredQueue { last, entries } = recovered;
+        let RecoveredQueue { last, shared_below, entries } = recovered;
+        self.home.shared_below = shared_below;
         for message in self.home.queue.restore_stored(entries, last, self.lifetimes.now) {
             self.arena.release(message);
         }
