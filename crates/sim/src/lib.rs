@@ -13,6 +13,7 @@ mod client;
 mod clients;
 mod control_host;
 mod dials;
+mod disks;
 mod event;
 mod faults;
 mod handshakes;

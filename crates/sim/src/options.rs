@@ -13,6 +13,8 @@ pub struct Options {
     pub planted: Planted,
     /// Every second process is of a later version.
     pub later_version: bool,
+    /// A host's disk outlives its processes, which are one node then; more of them end.
+    pub disks: bool,
     /// Where to write what happens.
     pub trace: Option<Box<dyn Write + Send>>,
 }

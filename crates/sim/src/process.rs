@@ -75,7 +75,8 @@ impl Process {
     fn identity(host: HostId, planted: Planted, ways: &mut Ways<'_>) -> (NodeId, Incarnation) {
         let fresh = NodeId(ways.schedule.dice.wide());
         let directory = ways.oracle.lifetimes.directory(host);
-        let again = directory.filter(|_| planted == Planted::Nothing && fresh.0 & 1 == 1);
+        let on_disk = ways.oracle.stores.disks.on;
+        let again = directory.filter(|_| on_disk || planted == Planted::Nothing && fresh.0 & 1 == 1);
         again.map_or((fresh, Incarnation(1)), |(node, last)| (node, Incarnation(last.0 + 1)))
     }
 
@@ -130,12 +131,17 @@ impl Process {
             shard.set_bounds(ways.oracle.buffers.bounds);
             shard.watch_routes();
             planted.in_shard(&mut shard);
-            ShardHost::new(shard, id, own, hello.boot)
+            ShardHost::new(shard, (id, host), own, hello.boot)
         };
+        let mut shards: Vec<ShardHost> = (0..SHARDS).map(shard).collect();
+        if ways.oracle.stores.disks.on {
+            let machines = shards.iter_mut().map(|host| &mut host.shard);
+            ways.oracle.stores.disks.restore(now, host, &mut control, machines);
+        }
         Self {
             id,
             host,
-            shards: (0..SHARDS).map(shard).collect(),
+            shards,
             control: ControlHost::new(control, id, host, hello.clone()),
             clock,
             turns: vec![Turns::default(); usize::from(SHARDS) + 1],

@@ -17,7 +17,7 @@ use leveret_shard::{Effects, Pressure, Shard};
 
 use self::clients::{Crowd, Socket};
 use crate::control_host::ControlMail;
-use crate::event::{Actor, End, ProcessId};
+use crate::event::{Actor, End, HostId, ProcessId};
 use crate::faults::FaultKind;
 use crate::network::{Item, Owner};
 use crate::stores::ShardStore;
@@ -90,7 +90,12 @@ pub(crate) struct ShardHost {
 }
 
 impl ShardHost {
-    pub(crate) fn new(shard: Shard, process: ProcessId, own: ShardAddress, boot: Boot) -> Self {
+    pub(crate) fn new(
+        shard: Shard,
+        (process, host): (ProcessId, HostId),
+        own: ShardAddress,
+        boot: Boot,
+    ) -> Self {
         Self {
             shard,
             mail: VecDeque::new(),
@@ -104,7 +109,7 @@ impl ShardHost {
             links: BTreeMap::new(),
             nodes: BTreeMap::new(),
             effects: Effects::default(),
-            store: ShardStore::default(),
+            store: ShardStore::new(host),
             now: Instant::ZERO,
             pressure: PressureHere::default(),
             stopped: false,

@@ -8,6 +8,8 @@ use leveret_model::{Instant, Position, QueueId, Seed, StoreMark};
 use leveret_shard::{Shard, Store, StoreRequest};
 
 use crate::body;
+use crate::disks::Disks;
+use crate::event::HostId;
 use crate::message_id::MessageId;
 use crate::scheduler::Dice;
 
@@ -20,6 +22,8 @@ pub(crate) struct Stores {
     stored: BTreeSet<(QueueId, MessageId)>,
     /// Requests that were answered.
     pub(crate) answered: u64,
+    /// Of all hosts.
+    pub(crate) disks: Disks,
 }
 
 impl Default for Stores {
@@ -33,7 +37,13 @@ impl Stores {
     pub(crate) fn draw(seed: Seed) -> Self {
         let mut dice = Dice::new(seed.part(0x53));
         let late = dice.chance(500);
-        Self { dice, late, stored: BTreeSet::new(), answered: 0 }
+        Self { dice, late, stored: BTreeSet::new(), answered: 0, disks: Disks::default() }
+    }
+
+    /// Hosts have disks.
+    pub(crate) fn with_disks(mut self) -> Self {
+        (self.late, self.disks.on) = (true, true);
+        self
     }
 
     /// Who stores for a shard.
@@ -53,17 +63,24 @@ struct Waiting {
     answered_at: Instant,
     mark: StoreMark,
     messages: Vec<(QueueId, MessageId)>,
+    /// The length of the host's log with it.
+    log: usize,
 }
 
 /// What one shard handed to its store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ShardStore {
+    host: HostId,
     waiting: VecDeque<Waiting>,
     /// The highest place of each queue: a real store ends the process that gives it a lower one.
     highest: BTreeMap<QueueId, Position>,
 }
 
 impl ShardStore {
+    pub(crate) fn new(host: HostId) -> Self {
+        Self { host, waiting: VecDeque::new(), highest: BTreeMap::new() }
+    }
+
     /// The shard hands over a request; it is answered behind all that came before.
     pub(crate) fn take(&mut self, request: &StoreRequest, shard: &Shard, now: Instant, stores: &mut Stores) {
         for forgotten in &request.forgotten {
@@ -73,6 +90,7 @@ impl ShardStore {
             let before = self.highest.insert(append.queue, append.position);
             assert!(before < Some(append.position), "{append:?} is not behind {before:?}");
         }
+        let log = if stores.disks.on { stores.disks.take(self.host, request, shard) } else { 0 };
         if request.appends.is_empty() {
             // what leaves a store is waited for by nobody
             return;
@@ -85,7 +103,7 @@ impl ShardStore {
         let messages = appends.filter_map(|append| Some((append.queue, id(append.message)?))).collect();
         let before = self.waiting.back().map_or(Instant::ZERO, |last| last.answered_at);
         let at = before.max(now + stores.dice.between(Duration::from_millis(1), Duration::from_millis(50)));
-        self.waiting.push_back(Waiting { answered_at: at, mark: request.mark, messages });
+        self.waiting.push_back(Waiting { answered_at: at, mark: request.mark, messages, log });
     }
 
     /// When the next answer is due.
@@ -96,9 +114,12 @@ impl ShardStore {
     /// The last mark that is synced by now, if there is a new one.
     pub(crate) fn synced(&mut self, now: Instant, stores: &mut Stores) -> Option<StoreMark> {
         let mut synced = None;
-        while let Some(Waiting { mark, messages, .. }) =
+        while let Some(Waiting { mark, messages, log, .. }) =
             self.waiting.pop_front_if(|first| first.answered_at <= now)
         {
+            if stores.disks.on {
+                stores.disks.synced(self.host, log);
+            }
             stores.stored.extend(messages);
             stores.answered += 1;
             synced = Some(mark);

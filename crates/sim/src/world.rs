@@ -15,7 +15,7 @@ use crate::dials::Dialled;
 use crate::event::{End, Event, HostId, ProcessId, Schedule};
 use crate::faults::{FaultCounts, FaultKind, FaultPlan, Lasting};
 use crate::invariants::{
-    bindings, confirmed_kept, exclusive, liveness, order, unacked_returns, unknown_kept,
+    bindings, confirmed_kept, disk_kept, exclusive, liveness, order, unacked_returns, unknown_kept,
 };
 use crate::invariants::{buffers::Buffers, directories::Directories, one_home::OneHome};
 use crate::later_version::{LaterVersion, is_later};
@@ -43,6 +43,8 @@ const JUDGE_AT: Duration = Duration::from_secs(60);
 const DRAINED_BY: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const PUBLISHERS: usize = 5;
+/// Of a run with disks.
+const MORE_CRASHES: u32 = 6;
 
 /// What a machine's thread or a client may touch of the world.
 pub(crate) struct Ways<'a> {
@@ -112,9 +114,12 @@ impl World {
             1 | 2 => (Duration::from_micros(200), Duration::from_millis(3)),
             _ => (Duration::from_millis(1), Duration::from_millis(30)),
         };
-        let plan = FaultPlan::draw(dice);
+        let mut plan = FaultPlan::draw(dice);
         let bounds = Buffers::draw(dice, &mut Dice::new(Seed(options.seed).part(0x52)));
-        let oracle = Oracle::new(bounds, Stores::draw(Seed(options.seed)));
+        let stores = Stores::draw(Seed(options.seed));
+        let stores = if options.disks { stores.with_disks() } else { stores };
+        plan.crashes_left += if options.disks { MORE_CRASHES } else { 0 };
+        let oracle = Oracle::new(bounds, stores);
         Self {
             seed: options.seed,
             planted: options.planted,
@@ -157,7 +162,13 @@ impl World {
         let (now, oracle) = (self.schedule.now, &mut self.oracle);
         liveness::check_drained(now, self.processes.values(), oracle);
         oracle.excused = oracle.losses.excused(oracle, &self.network.truth);
-        let kept_judged = confirmed_kept::check(now, oracle);
+        let kept_judged = if oracle.stores.disks.on {
+            let views = self.processes.values().map(|process| process.view().status);
+            let served = views.flat_map(|view| view.queues).map(|queue| queue.record.id).collect();
+            disk_kept::check(now, &served, oracle)
+        } else {
+            confirmed_kept::check(now, oracle)
+        };
         unacked_returns::check(now, oracle);
         order::check(now, oracle);
         let bindings_judged = bindings::check(now, &self.network.truth, oracle);
@@ -283,6 +294,7 @@ impl World {
             Event::ClientActs(client) => self.act(client),
             Event::Start(host) => self.start(host),
             Event::Left(process) => self.left(process),
+            Event::PowerCut => self.power_cut(),
             Event::Fault => self.next_fault(),
             Event::FaultEnds(index) => self.end_fault(index),
             Event::Look => self.look(),
@@ -343,6 +355,7 @@ impl World {
         let state = if silent { HostState::Off } else { HostState::Idle };
         self.network.hosts[process.host.index()] = state;
         self.network.end_process(&mut self.schedule, id, silent);
+        self.oracle.stores.disks.cut(process.host);
         self.oracle.process_ended(self.schedule.now, process.hello.node);
         let (name, now) = (&process.hello.name, self.schedule.now);
         self.trace.say(now, || format!("{name} ends{}", if silent { " without a word" } else { "" }));

@@ -19,7 +19,8 @@ fn every_planted_bug_is_found_by_the_invariant_that_names_it() {
             missed += &format!("{name}: no seed in seeds/planted.txt\n");
             continue;
         };
-        let outcome = run(Options { seed, planted: *planted, later_version: false, trace: None });
+        let disks = *invariant == "disk_kept";
+        let outcome = run(Options { seed, planted: *planted, later_version: false, disks, trace: None });
         if !outcome.violations.iter().any(|violation| violation.invariant == *invariant) {
             missed += &format!("{name}: `{invariant}` saw nothing with seed {seed}\n");
         }

@@ -71,8 +71,13 @@ fn run_all(seeds: &[u64], later_version: bool) -> Vec<Outcome> {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let options =
-                        Options { seed: *seed, planted: Planted::Nothing, later_version, trace: None };
+                    let options = Options {
+                        seed: *seed,
+                        planted: Planted::Nothing,
+                        later_version,
+                        disks: false,
+                        trace: None,
+                    };
                     let outcome = catch_unwind(AssertUnwindSafe(|| run(options)));
                     outcomes.lock().unwrap().insert(*seed, outcome);
                 }
@@ -176,10 +181,13 @@ fn a_cluster_of_two_versions_keeps_every_promise() {
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in [3, 17, 4_711] {
-        let outcome = || run(Options { seed, planted: Planted::Nothing, later_version: false, trace: None });
+        let outcome = || {
+            run(Options { seed, planted: Planted::Nothing, later_version: false, disks: false, trace: None })
+        };
         assert_eq!(outcome(), outcome(), "seed {seed}");
     }
-    let hash =
-        |seed| run(Options { seed, planted: Planted::Nothing, later_version: false, trace: None }).hash;
+    let hash = |seed| {
+        run(Options { seed, planted: Planted::Nothing, later_version: false, disks: false, trace: None }).hash
+    };
     assert_ne!(hash(3), hash(4));
 }

@@ -13,7 +13,8 @@ use leveret_sim::{FaultCounts, Options, Outcome, Planted, commit, run};
 
 const USAGE: &str =
     "usage: sim --seed N [--trace] | sim --from N --count M | sim soak --hours H | sim planted --hours H
-       with the feature `planted`: --planted NAME; with nodes of a later version: --later-version";
+       with the feature `planted`: --planted NAME; with nodes of a later version: --later-version;
+       with disks that outlive processes: --disks";
 /// The first seed that finds each planted bug, and what to read above them.
 const PLANTED_SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds/planted.txt");
 /// Violations that are shown of one seed.
@@ -49,12 +50,13 @@ fn work(arguments: &[String]) -> Result<bool, String> {
         None => Planted::Nothing,
     };
     let later_version = arguments.iter().any(|argument| argument == "--later-version");
+    let disks = arguments.iter().any(|argument| argument == "--disks");
     if let Some(seed) = seed("--seed")? {
         let lines: Option<Box<dyn Write + Send>> = arguments
             .iter()
             .any(|argument| argument == "--trace")
             .then(|| Box::new(std::io::BufWriter::new(std::io::stdout())) as _);
-        let outcome = run(Options { seed, planted, later_version, trace: lines });
+        let outcome = run(Options { seed, planted, later_version, disks, trace: lines });
         println!("{:#?}\n{:#?}", outcome.faults, outcome.traffic);
         return Ok(show(&outcome, planted));
     }
@@ -65,14 +67,14 @@ fn work(arguments: &[String]) -> Result<bool, String> {
         let time = Duration::from_secs_f64(hours * 3600.0);
         return match arguments.first().map(String::as_str) {
             Some("planted") => find_planted(time).map_err(|error| format!("{PLANTED_SEEDS}: {error}")),
-            _ => Ok(soak(time, planted, later_version)),
+            _ => Ok(soak(time, planted, (later_version, disks))),
         };
     }
     let from = seed("--from")?.ok_or("nothing to do")?;
     let count = seed("--count")?.unwrap_or(1);
     let mut ok = true;
     for seed in from..from.saturating_add(count) {
-        ok &= show(&run(Options { seed, planted, later_version, trace: None }), planted);
+        ok &= show(&run(Options { seed, planted, later_version, disks, trace: None }), planted);
     }
     Ok(ok)
 }
@@ -86,7 +88,9 @@ fn find_planted(time: Duration) -> std::io::Result<bool> {
     let (mut found, mut missed) = (String::new(), 0);
     for (planted, name, invariant) in Planted::ALL {
         let finds = |seed: &u64| {
-            let outcome = run(Options { seed: *seed, planted: *planted, later_version: false, trace: None });
+            let disks = *invariant == "disk_kept";
+            let (seed, planted) = (*seed, *planted);
+            let outcome = run(Options { seed, planted, later_version: false, disks, trace: None });
             outcome.violations.iter().any(|violation| violation.invariant == *invariant)
         };
         let Some(seed) = (1..).take_while(|_| began.elapsed() < time).find(finds) else {
@@ -106,13 +110,13 @@ fn find_planted(time: Duration) -> std::io::Result<bool> {
 }
 
 /// Seeds after seeds, from one that the commit and the time choose.
-fn soak(time: Duration, planted: Planted, later_version: bool) -> bool {
+fn soak(time: Duration, planted: Planted, (later_version, disks): (bool, bool)) -> bool {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let first = since_epoch.map_or(0, |since| since.as_secs()) << 20;
     let (began, mut seed, mut failed) = (Instant::now(), first, 0u64);
     let (mut simulated, mut published, mut faults) = (Duration::ZERO, 0, FaultCounts::new());
     while began.elapsed() < time {
-        let outcome = run(Options { seed, planted, later_version, trace: None });
+        let outcome = run(Options { seed, planted, later_version, disks, trace: None });
         failed += u64::from(!outcome.violations.is_empty());
         if !outcome.violations.is_empty() {
             show(&outcome, planted);

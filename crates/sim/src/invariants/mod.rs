@@ -7,6 +7,7 @@
 //! | `order` | first deliveries come in publish order, what was given back before what stands behind it |
 //! | `unacked_returns` | what a channel held when it died is delivered again |
 //! | `confirmed_kept` | each queue that a confirmed message was routed to delivers it, unless its home died |
+//! | `disk_kept` | with disks: what is confirmed and persistent was delivered or is on one |
 //! | `stored_first` | a confirmed persistent message is stored by each durable queue that has it |
 //! | `one_home` | a queue incarnation has one home always, a name one while views agree |
 //! | `exclusive` | an exclusive queue has one user and ends with its connection |
@@ -24,6 +25,7 @@ pub(crate) mod bindings;
 pub(crate) mod buffers;
 pub(crate) mod confirmed_kept;
 pub(crate) mod directories;
+pub(crate) mod disk_kept;
 pub(crate) mod exclusive;
 pub(crate) mod left_empty;
 pub(crate) mod liveness;
