@@ -18,8 +18,6 @@ pub enum Planted {
     DownWithoutVeto,
     /// A node says that it has left when its last queue is handed over, and not when the new home serves.
     LeftEarly,
-    /// A start on a disk forgets its first queue.
-    ForgottenQueue,
 }
 
 /// The bug of this machine, if it has one.
@@ -40,10 +38,6 @@ impl Bug {
         is_left
     }
 
-    pub(crate) const fn forgets_a_queue(self) -> bool {
-        false
-    }
-
     pub(crate) const fn verdict(self, _: Instant, _: &Member, standing: Standing) -> Standing {
         standing
     }
@@ -59,11 +53,6 @@ impl Bug {
     /// Nothing is left here; `is_handed_over` is all that the planted bug asks.
     pub(crate) fn left(self, is_left: bool, is_handed_over: impl FnOnce() -> bool) -> bool {
         is_left || self.planted == Some(Planted::LeftEarly) && is_handed_over()
-    }
-
-    /// The first queue of the disk is forgotten.
-    pub(crate) fn forgets_a_queue(self) -> bool {
-        self.planted == Some(Planted::ForgottenQueue)
     }
 
     pub(crate) fn verdict(self, now: Instant, member: &Member, standing: Standing) -> Standing {

@@ -29,7 +29,6 @@ impl Control {
             unread += usize::from(record.is_none());
             record
         };
-        let queues = &queues[usize::from(self.bug.forgets_a_queue()).min(queues.len())..];
         let records: Vec<Record> = queues.iter().chain(registers).filter_map(read).collect();
         // bindings last: they look at the others
         let (first, then): (Vec<_>, Vec<_>) = records

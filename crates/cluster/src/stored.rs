@@ -201,7 +201,7 @@ fn binding_key(queue: QueueId, binding: &BindingKey) -> Vec<u8> {
 }
 
 /// The queue outlives its node's process.
-pub(crate) fn outlives(record: &QueueRecord) -> bool {
+fn outlives(record: &QueueRecord) -> bool {
     record.definition.durable && record.definition.exclusive.is_none()
 }
 

@@ -26,8 +26,6 @@ pub enum Planted {
     ConfirmOnAppend,
     /// The same, and the store has it later all the same.
     ConfirmBeforeSync,
-    /// A home that another one supersedes drops what it confirmed.
-    SupersededDropped,
     /// A new link does not say what this shard consumes and holds.
     NoResubscription,
     /// The new home of a queue loses its first ready message.

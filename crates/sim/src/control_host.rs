@@ -342,10 +342,7 @@ impl ControlHost {
     }
 
     fn carry_effects(&mut self, now: Instant, effects: &mut Effects, ways: &mut Ways<'_>) {
-        if ways.oracle.stores.disks.steps(self.host, &mut effects.store) && ways.schedule.dice.chance(60) {
-            let late = ways.schedule.dice.micros(0, 100_000);
-            ways.schedule.after(late, Event::PowerCut);
-        }
+        ways.oracle.stores.disks.steps(self.host, effects.store.drain(..));
         for wish in effects.sessions.drain(..) {
             self.on_session_wish(now, wish, ways);
         }

@@ -133,18 +133,17 @@ impl Disks {
         disk.synced = disk.synced.max(entries);
     }
 
-    /// Control's steps are synced at once, and with them all that was handed over before. True if a queue has
-    /// two homes that know it: the worst time for a power cut.
-    pub(crate) fn steps(&mut self, host: HostId, steps: &mut Vec<StoreStep>) -> bool {
-        if !self.on || steps.is_empty() {
-            steps.clear();
-            return false;
+    /// Control's steps are synced at once, and with them all that was handed over before.
+    pub(crate) fn steps(&mut self, host: HostId, steps: impl Iterator<Item = StoreStep>) {
+        if !self.on {
+            return;
         }
-        let moves = steps.iter().any(|step| matches!(step, StoreStep::Shared { .. }));
         let disk = self.by_host.entry(host).or_default();
-        disk.log.extend(steps.drain(..).map(Entry::Step));
-        disk.synced = disk.log.len();
-        moves
+        let before = disk.log.len();
+        disk.log.extend(steps.map(Entry::Step));
+        if disk.log.len() > before {
+            disk.synced = disk.log.len();
+        }
     }
 
     /// The process ends with all that it had not synced.

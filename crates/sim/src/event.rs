@@ -88,8 +88,6 @@ pub(crate) enum Event {
     Start(HostId),
     /// A process says that its leave is over.
     Left(ProcessId),
-    /// The power of all hosts goes.
-    PowerCut,
     /// The next fault.
     Fault,
     /// The fault with this number ends.

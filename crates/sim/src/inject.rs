@@ -188,17 +188,6 @@ impl World {
         true
     }
 
-    /// The power of all hosts goes; it is back soon. For runs with disks.
-    pub(crate) fn power_cut(&mut self) {
-        if self.plan.crashes_left == 0 || self.schedule.now > Instant::ZERO + LAST_CRASH {
-            return;
-        }
-        self.plan.crashes_left -= 1;
-        self.trace.say(self.schedule.now, || "the power goes".into());
-        let all: Vec<ProcessId> = self.processes.keys().copied().collect();
-        all.into_iter().for_each(|process| self.end_process(process, true));
-    }
-
     /// Counted when the node has left.
     fn leave(&mut self) -> bool {
         let too_late = self.schedule.now > Instant::ZERO + LAST_CRASH;

@@ -49,8 +49,6 @@ impl Planted {
         (Self::InShard(leveret_shard::Planted::EndlessWait), "endless-wait", "liveness"),
         (Self::InControl(leveret_cluster::Planted::LeftEarly), "left-early", "left_empty"),
         (Self::InShard(leveret_shard::Planted::ConfirmBeforeSync), "confirm-before-sync", "disk_kept"),
-        (Self::InControl(leveret_cluster::Planted::ForgottenQueue), "forgotten-queue", "disk_kept"),
-        (Self::InShard(leveret_shard::Planted::SupersededDropped), "superseded-dropped", "disk_kept"),
     ];
 
     #[cfg(feature = "planted")]

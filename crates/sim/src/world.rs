@@ -162,13 +162,9 @@ impl World {
         let (now, oracle) = (self.schedule.now, &mut self.oracle);
         liveness::check_drained(now, self.processes.values(), oracle);
         oracle.excused = oracle.losses.excused(oracle, &self.network.truth);
-        let kept_judged = if oracle.stores.disks.on {
-            let views = self.processes.values().map(|process| process.view().status);
-            let served = views.flat_map(|view| view.queues).map(|queue| queue.record.id).collect();
-            disk_kept::check(now, &served, oracle)
-        } else {
-            confirmed_kept::check(now, oracle)
-        };
+        let on_disk = oracle.stores.disks.on;
+        let judge = if on_disk { disk_kept::check } else { confirmed_kept::check };
+        let kept_judged = judge(now, oracle);
         unacked_returns::check(now, oracle);
         order::check(now, oracle);
         let bindings_judged = bindings::check(now, &self.network.truth, oracle);
@@ -294,7 +290,6 @@ impl World {
             Event::ClientActs(client) => self.act(client),
             Event::Start(host) => self.start(host),
             Event::Left(process) => self.left(process),
-            Event::PowerCut => self.power_cut(),
             Event::Fault => self.next_fault(),
             Event::FaultEnds(index) => self.end_fault(index),
             Event::Look => self.look(),

@@ -47,8 +47,7 @@ impl Directory {
         if node == self.own || to <= have {
             return true;
         }
-        let begins = have == Version::default() && from.counter == 0;
-        if self.is_of_former_start(node) || from != have && !begins {
+        if from != have && !(have == Version::default() && from.counter == 0) {
             return false;
         }
         for op in ops {
@@ -65,8 +64,7 @@ impl Directory {
         if node == self.own || version <= have {
             return;
         }
-        let started_again = self.is_of_former_start(node)
-            || have.incarnation < version.incarnation && have != Version::default();
+        let started_again = have.incarnation < version.incarnation && have != Version::default();
         let mut gone: BTreeSet<RecordKey> =
             self.maps.get(&node).map(|map| map.records.keys().cloned().collect()).unwrap_or_default();
         for record in records {
@@ -87,13 +85,8 @@ impl Directory {
                 self.remove(node, &key);
             }
         }
-        let map = self.maps.entry(node).or_default();
-        (map.version, map.is_of_former_start) = (version, false);
+        self.maps.entry(node).or_default().version = version;
         self.take_postponed();
-    }
-
-    fn is_of_former_start(&self, node: NodeId) -> bool {
-        self.maps.get(&node).is_some_and(|map| map.is_of_former_start)
     }
 
     fn step(&mut self, node: NodeId, op: Op) {

@@ -2,12 +2,11 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::{NodeId, QueueId};
+use leveret_model::NodeId;
 
-use super::map::{Op, Record, RecordKey, Version};
+use super::map::{Op, Record, RecordKey};
 use super::register::Register;
 use super::state::Directory;
-use crate::stored::outlives;
 
 impl Directory {
     /// Registers of a node's map that would be gone with it: no other map says the same or later.
@@ -43,31 +42,6 @@ impl Directory {
         self.standings.remove(&node);
         for map in self.maps.values_mut() {
             map.rests_on.remove(&node);
-        }
-    }
-
-    /// The start that wrote a map is over: what no disk keeps goes with it. The rest stands until the map of
-    /// the next start says otherwise.
-    pub(crate) fn end_life(&mut self, node: NodeId) {
-        let Some(map) = self.maps.get(&node) else { return };
-        let lasts = |id: &QueueId| match map.records.get(&RecordKey::Queue(*id)) {
-            Some(Record::Queue { record, .. }) => outlives(record),
-            _ => false,
-        };
-        let gone = map.records.iter().filter(|(_, record)| match record {
-            Record::Queue { record, .. } => !outlives(record),
-            Record::Binding { queue, .. } => !lasts(queue),
-            Record::Register(_) => false,
-            Record::Proposal { .. } | Record::Unknown { .. } => true,
-        });
-        let gone: Vec<RecordKey> = gone.map(|(key, _)| key.clone()).collect();
-        for key in gone {
-            self.lose(node, &key);
-        }
-        if let Some(map) = self.maps.get_mut(&node) {
-            map.version = Version::default();
-            map.rests_on.clear();
-            map.is_of_former_start = true;
         }
     }
 

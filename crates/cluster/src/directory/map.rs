@@ -153,9 +153,6 @@ pub(crate) struct NodeMap {
     pub records: BTreeMap<RecordKey, Record>,
     /// Versions of other maps that its writer had when it wrote them. Unused for the own map.
     pub rests_on: BTreeMap<NodeId, Version>,
-    /// What a disk keeps of a start that is over. The map of the next one is not here yet, so nothing is known
-    /// of that: the version is the default.
-    pub is_of_former_start: bool,
 }
 
 impl NodeMap {

@@ -132,8 +132,7 @@ impl Control {
     }
 
     /// A later start of a member is here, so its former start is gone, with everything that it had in memory:
-    /// what follows is what follows from a verdict, and then its map goes, but for what a disk keeps. The new
-    /// start sends its own.
+    /// what follows is what follows from a verdict, and then its map goes. The new start sends its own.
     pub(super) fn end_former_start(&mut self, now: Instant, node: NodeId) {
         let Some(member) = self.members.get_mut(&node) else { return };
         let link = member.link.take();
@@ -152,8 +151,7 @@ impl Control {
         let orphans = self.directory.orphans(node);
         self.directory.adopt(orphans);
         self.erase(node);
-        // what is durable is on its disk: whoever publishes to it waits for the map of the new start
-        self.directory.end_life(node);
+        self.directory.forget(node);
         self.desk.recheck();
         for shard in 0..self.config.shards {
             self.effects.to_shards.push((ShardId(shard), ToShard::NodeForgotten { node }));

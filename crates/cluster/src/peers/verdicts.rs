@@ -41,10 +41,7 @@ impl Control {
     /// What shards call a member when they say that it is away; until it is forgotten.
     fn name_to_shards(&mut self, node: NodeId) {
         let Some(member) = self.members.get_mut(&node) else { return };
-        // of a node that starts again the durable queues are in the map all the time
-        let has_map = self.directory.map(node).is_some();
-        let known =
-            has_map || member.counted || member.announced.is_some() || member.standing == Standing::Alive;
+        let known = member.counted || member.announced.is_some() || member.standing == Standing::Alive;
         if !known || core::mem::replace(&mut member.named, true) {
             return;
         }

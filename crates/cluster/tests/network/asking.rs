@@ -1,43 +1,11 @@
-//! What clients ask of nodes, and what nodes read from their disks.
+//! What clients ask of nodes.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use leveret_cluster::StoreStep;
 use leveret_model::directory::{Command, FromShard, Reply};
-use leveret_model::{Instant, RequestId, ShardId};
+use leveret_model::{RequestId, ShardId};
 
-use crate::world::{At, Node, SHARDS, What, World, ms};
-
-impl Node {
-    /// What these steps have left on a disk, for a start that knows nobody yet.
-    pub fn read_disk(&mut self, now: Instant, steps: &[StoreStep]) {
-        let (mut queues, mut registers) = (BTreeMap::new(), BTreeMap::new());
-        for step in steps {
-            match step {
-                StoreStep::Queue { id, definition } => {
-                    queues.insert(*id, definition.clone());
-                }
-                StoreStep::QueueGone { id } => {
-                    queues.remove(id);
-                }
-                StoreStep::Register { kind, key, value } => {
-                    registers.insert((*kind, key.clone()), value.clone());
-                }
-                StoreStep::RegisterGone { kind, key } => {
-                    registers.remove(&(*kind, key.clone()));
-                }
-                StoreStep::Shared { .. } => {}
-            }
-        }
-        let (queues, registers): (Vec<_>, Vec<_>) =
-            (queues.into_values().collect(), registers.into_values().collect());
-        if !queues.is_empty() || !registers.is_empty() {
-            assert_eq!(self.control.restore(now, &queues, &registers), 0, "all can be read");
-        }
-        self.stored = steps.to_vec();
-    }
-}
+use crate::world::{At, SHARDS, What, World, ms};
 
 impl World {
     /// A client of a node wants something.

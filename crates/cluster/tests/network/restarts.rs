@@ -2,11 +2,11 @@
 //! new id.
 
 use leveret_cluster::{Event, Standing};
-use leveret_model::definition::{ExchangeKind, QueueDefinition};
-use leveret_model::directory::{Command, Reply};
+use leveret_model::definition::ExchangeKind;
+use leveret_model::directory::Reply;
 use leveret_model::limits;
 
-use crate::commands::{binding, exchange, queue};
+use crate::commands::{exchange, queue};
 use crate::world::{At, World, ms};
 use crate::{cluster, views};
 
@@ -163,40 +163,5 @@ fn a_newcomer_that_goes_before_it_is_a_member_everywhere_and_comes_again_is_leas
         let now = world.now;
         let leased = |at: At| world.nodes[at].shards.iter().all(|shard| shard.lease > now);
         assert!((0..4).all(leased), "{seed}: {:#?}", views(&world));
-    }
-}
-
-/// Between the end of a start and the map of the next one a durable queue is away, and not gone.
-#[test]
-fn a_durable_queue_is_never_gone_for_others_while_its_node_starts_again() {
-    let queue = |name: &str, home, durable| {
-        let Command::DeclareQueue { definition, home, server_named } = queue(name, home, false) else {
-            unreachable!("it declares a queue")
-        };
-        let definition = QueueDefinition { durable, ..(*definition).clone() };
-        Command::DeclareQueue { definition: definition.into(), home, server_named }
-    };
-    for (seed, pause) in (0..40).zip([0, 30, 300, 1_500].into_iter().cycle()) {
-        let mut world = cluster(seed, 3);
-        let home = world.home(2);
-        let [kept, lost] = [("kept", true), ("lost", false)].map(|(name, durable)| {
-            let Reply::Queue { record, .. } = world.ask_now(2, queue(name, home, durable)) else {
-                panic!("not created")
-            };
-            record.id
-        });
-        world.ask_now(2, Command::Bind(binding("amq.direct", "kept", "key")));
-        world.kill(2);
-        world.run(ms(pause));
-        world.start_on_disk(2, "n2", &["n0", "n1", "n2"]);
-        assert!(world.run_until(ms(3_000), World::agrees), "seed {seed}: {:#?}", views(&world));
-        for at in [0, 1] {
-            for shard in &world.nodes[at].shards {
-                assert!(!shard.gone.contains_key(&kept), "seed {seed}: it was gone for {at}");
-                assert!(shard.gone.contains_key(&lost), "seed {seed}: {at} believes in what was in memory");
-                assert!(shard.serving("kept").is_some(), "seed {seed}");
-                assert_eq!(shard.bindings.len(), 1, "seed {seed}");
-            }
-        }
     }
 }

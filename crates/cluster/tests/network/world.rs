@@ -133,22 +133,14 @@ impl World {
     /// Starts a node that says of itself that it is at `claimed`.
     pub fn start_as(&mut self, address: &str, claimed: &str, seeds: &[&str]) -> At {
         let id = NodeId(self.random.next_u128());
-        self.start_with((id, Incarnation(1)), address, claimed, seeds, &[])
+        self.start_with((id, Incarnation(1)), address, claimed, seeds)
     }
 
     /// Starts a node again under its identity, so many incarnations later (`u64::MAX`: one before).
     pub fn start_again(&mut self, of: At, later: u64, address: &str, seeds: &[&str]) -> At {
         let hello = &self.nodes[of].hello;
         let identity = (hello.node, Incarnation(hello.incarnation.0.wrapping_add(later)));
-        self.start_with(identity, address, address, seeds, &[])
-    }
-
-    /// The same with what the disk of the former start has.
-    pub fn start_on_disk(&mut self, of: At, address: &str, seeds: &[&str]) -> At {
-        let Node { hello, stored, .. } = &self.nodes[of];
-        let identity = (hello.node, Incarnation(hello.incarnation.0 + 1));
-        let disk = stored.clone();
-        self.start_with(identity, address, address, seeds, &disk)
+        self.start_with(identity, address, address, seeds)
     }
 
     fn start_with(
@@ -157,7 +149,6 @@ impl World {
         address: &str,
         claimed: &str,
         seeds: &[&str],
-        disk: &[StoreStep],
     ) -> At {
         let at = self.nodes.len();
         let (name, boot) = (Name::new(&format!("n{at}")), Boot(self.random.next_u64()));
@@ -205,7 +196,6 @@ impl World {
         }
         self.live.push(at);
         let seeds: Vec<String> = seeds.iter().map(|&seed| seed.into()).collect();
-        self.nodes[at].read_disk(self.now, disk);
         self.nodes[at].control.on_seeds(self.now, &seeds);
         self.drain(at);
         at

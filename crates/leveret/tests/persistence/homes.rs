@@ -7,7 +7,7 @@ use super::lapin::{Node, Session, number, own_group};
 use super::node::Node as Process;
 use super::{declare, get, persistent, publish};
 use ::lapin::BasicProperties;
-use ::lapin::options::{BasicAckOptions, BasicPublishOptions};
+use ::lapin::options::BasicAckOptions;
 
 fn members(nodes: [&Node; 2]) {
     for node in nodes {
@@ -91,39 +91,4 @@ fn what_an_old_home_confirmed_alone_is_there_when_the_new_one_is_back() {
     }
     found.dedup();
     assert!(found.ends_with(&[0, 1, 2, 3]), "{found:?}\n{}", old.process.log());
-}
-
-/// Nobody hears that a message went to no queue because its queue's node starts again.
-#[test]
-fn what_is_confirmed_while_a_home_starts_again_is_in_its_queue() {
-    let home = Node::start(&[]);
-    let other = Node::start(&[&home]);
-    members([&home, &other]);
-    declare(&Session::open(&home), "burrow", &[]);
-    let session = Session::open(&other);
-    let send = |number: u32| {
-        let (options, body) = (BasicPublishOptions::default(), number.to_be_bytes());
-        let publish = session.channel.basic_publish("".into(), "burrow".into(), options, &body, persistent());
-        session.done(publish)
-    };
-    let (cluster, group) = (home.process.cluster().to_owned(), own_group(&home.directory));
-    let Node { process, directory } = home;
-    drop(process);
-    other.process.wait_for_lines(&["a node is down"], 1);
-    // the answer waits for the home, or says that the message is nowhere
-    let mut answers = vec![(0, send(0))];
-    let words = ["--shards", "2", "--group", &group, "--seed", other.process.cluster()];
-    let home = Node { process: Process::start_at(&cluster, directory.path(), &words), directory };
-    members([&home, &other]);
-    answers.push((1, send(1)));
-    let mut confirmed = Vec::new();
-    for (number, answer) in answers {
-        if session.done(answer).is_ack() {
-            confirmed.push(number);
-        }
-    }
-    assert_eq!(confirmed.last(), Some(&1), "its home is back");
-    let at_home = Session::open(&home);
-    let found: Vec<u32> = super::drain(&at_home, "burrow").into_iter().map(|(number, _)| number).collect();
-    assert_eq!(found, confirmed, "{}", other.process.log());
 }

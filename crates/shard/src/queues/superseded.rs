@@ -65,10 +65,6 @@ impl Queues {
         let remains = self.superseded.by_queue.entry(id).or_default();
         remains.waiting.extend(kept.into_iter().map(|(position, message)| Remaining { position, message }));
         self.superseded.due = true;
-        #[cfg(feature = "planted")]
-        if self.planted == Some(crate::planted::Planted::SupersededDropped) {
-            self.drop_remains(id);
-        }
     }
 
     /// Sends what waits, as far as lanes have room.

@@ -1,27 +1,23 @@
-//! In runs with disks: a persistent message that was confirmed was delivered from each durable queue that it
-//! was routed to, or is on a disk, whatever ended in between.
+//! In runs with disks: a persistent message that was confirmed was delivered from each durable queue that it was
+//! routed to, or is on a disk, whatever ended in between.
 //!
-//! A disk counts for queues that some node has: what nobody serves is as good as lost. A queue that lost its
-//! name to another one keeps its messages, and counts. Exempt: queues that somebody asked to delete or to
-//! purge, and those with consumers without acknowledgements.
+//! A queue that lost its name to another one keeps its messages, and counts. Exempt: queues that somebody asked
+//! to delete or to purge, and those with consumers without acknowledgements.
 
 use std::collections::BTreeSet;
 
-use leveret_model::{Instant, QueueId};
+use leveret_model::Instant;
 
 use crate::message_id::MessageId;
 use crate::oracle::{Answer, Oracle};
 use crate::topology::Base;
 
 /// Judges after all queues were drained; answers how many pairs of message and queue were judged.
-pub(crate) fn check(now: Instant, served: &BTreeSet<QueueId>, oracle: &mut Oracle) -> u64 {
+pub(crate) fn check(now: Instant, oracle: &mut Oracle) -> u64 {
     let base_of = |queue| oracle.lives.get(&queue).map(|life| life.base);
     let stored = oracle.stores.disks.messages();
-    let stored: BTreeSet<(MessageId, Base)> = stored
-        .into_iter()
-        .filter(|(queue, _)| served.contains(queue))
-        .filter_map(|(queue, id)| Some((id, base_of(queue)?)))
-        .collect();
+    let stored: BTreeSet<(MessageId, Base)> =
+        stored.into_iter().filter_map(|(queue, id)| Some((id, base_of(queue)?))).collect();
     let (mut lost, mut judged) = (Vec::new(), 0);
     for (publisher, all) in oracle.sent.iter().enumerate() {
         for (at, sent) in all.iter().enumerate() {
