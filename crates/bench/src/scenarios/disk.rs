@@ -2,8 +2,8 @@
 //! log has them, and 4 KiB at a time.
 //!
 //! A batch of the log begins at a multiple of 4 KiB (docs/formats/store.md §2); what is read of it here is
-//! where it ends and how many of its records are messages. The node need not be stopped: what it writes meanwhile is
-//! not looked at.
+//! where it ends and how many of its records are messages. The node need not be stopped: what it writes
+//! meanwhile is not looked at.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
