@@ -28,7 +28,8 @@ usage: cargo xtask COMMAND
                               --circles prints each crate's import circles with the uses that close them
   gen [--check [LEVERET]]     write (or compare) the files that are generated; LEVERET is a built one that prints its page
   icount [--write] [NAME ...] count instructions per message under callgrind; compare with docs/proof/icount.md
-  soak NAME [--hours N]       run a long test; names: sim, planted, cycles, leaves, chaos, door, side-by-side
+  soak NAME [--hours N|--count N]
+                              run a long test; names: sim, planted, cycles, leaves, chaos, door, side-by-side, powercut, kill, mutations
   ci                          what continuous integration runs (.ci/run)
 ";
 

@@ -40,6 +40,8 @@ pub(super) enum Scenario {
     Churn(ChurnArgs),
     /// Start a broker's process again and again: time until the first completed handshake, and its memory.
     Start(StartArgs),
+    /// Append and sync, without a broker: what a disk can do, in the batches of a node's log.
+    Disk(DiskArgs),
     /// Serve as the relay.
     Relay(RelayArgs),
 }
@@ -247,6 +249,22 @@ pub(super) struct StartArgs {
     /// Show progress even if stderr is not a terminal.
     #[arg(long)]
     pub(super) progress: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct DiskArgs {
+    /// Directory on the disk; a file of 64 MiB is made there, and removed.
+    #[arg(value_name = "DIR")]
+    pub(super) directory: PathBuf,
+    /// Data directory of a leveret node: what its log has is written again in the same batches, beside 4 KiB
+    /// at a time. The log keeps the newest 128 MiB or so.
+    #[arg(long, value_name = "DATA_DIR")]
+    pub(super) like: Option<PathBuf>,
+    /// Seconds of a round.
+    #[arg(long, default_value = "2", value_parser = parse_seconds, value_name = "S")]
+    pub(super) seconds: Duration,
+    #[command(flatten)]
+    pub(super) reporting: Reporting,
 }
 
 #[derive(Args, Clone, Debug)]

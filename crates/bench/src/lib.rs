@@ -41,7 +41,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 pub use args::{BenchArgs, given_in_vain};
-use args::{PeerArgs, RelayArgs, Scenario, StartArgs};
+use args::{DiskArgs, PeerArgs, RelayArgs, Scenario, StartArgs};
 use peer::Peer;
 use progress::Progress;
 use report::Roll;
@@ -66,6 +66,7 @@ pub fn run(args: BenchArgs) -> Result<ExitCode> {
         Scenario::Idle(args) => measured("idle", &args.peers, |p, s| idle::run(&args, p, s)),
         Scenario::Churn(args) => measured("churn", &args.peers, |p, s| churn::run(&args, p, s)),
         Scenario::Start(args) => started(&args),
+        Scenario::Disk(args) => disk_measured(&args),
         Scenario::Relay(args) => relayed(&args),
     }
 }
@@ -87,6 +88,13 @@ fn started(args: &StartArgs) -> Result<ExitCode> {
     let starters = scenarios::start::starters(args)?;
     let results = scenarios::start::run(args, &starters, &mut console)?;
     conclude("start", args.json, &scenarios::start::roll(&starters), &results)
+}
+
+fn disk_measured(args: &DiskArgs) -> Result<ExitCode> {
+    let mut console = Console::new(Progress::new(args.reporting.progress))?;
+    let results = scenarios::disk::run(args, &mut console)?;
+    let place = args.directory.display().to_string();
+    conclude("disk", args.reporting.json, &vec![("disk", place, "append and sync".to_owned())], &results)
 }
 
 fn conclude(scenario: &str, json: bool, roll: &Roll, results: &[CaseResult]) -> Result<ExitCode> {

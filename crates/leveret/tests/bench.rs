@@ -79,3 +79,21 @@ fn measures_a_join() {
     );
     assert!(0.0 < handshake && handshake < serving, "{handshake} {serving}");
 }
+
+#[test]
+fn the_batches_of_a_nodes_log_are_written_again_as_the_floor_of_its_disk() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data_dir = directory.path().join("data");
+    let node = Node::start(&data_dir, &["--lifetime", "persistent"]);
+    let url = node.url();
+    let load = ["--ack", "confirm", "--persistent", "--body", "1KiB", "--messages", "500", "--warmup", "0"];
+    bench(&[&["throughput", "--rounds", "1", "--no-relay", "--url", &url], &load[..]].concat());
+    let [place, like] = [directory.path(), &data_dir].map(|path| path.to_str().expect("UTF-8"));
+    let document = bench(&["disk", place, "--like", like, "--seconds", "0.05", "--rounds", "1"]);
+    let figure = |name| median(&document, "disk", name);
+    // several messages share a batch
+    assert!(figure("messages/s") > figure("batches/s"), "{document:#}");
+    assert!(figure("append and sync p99, µs") > 0.0);
+    let left = std::fs::read_dir(directory.path()).expect("it is there").count();
+    assert_eq!(left, 1, "only the data directory is left");
+}

@@ -1,5 +1,5 @@
 //! What was confirmed is on the disk: nodes as processes that are killed, and started again on their directory
-//! (docs/persistence.md).
+//! (docs/persistence.md). Kills under load, and power cuts, are in `crashes`.
 
 #[path = "persistence/homes.rs"]
 mod homes;
@@ -7,28 +7,21 @@ mod homes;
 mod lapin;
 mod node;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::mpsc::channel;
-use std::thread;
 
 use ::lapin::message::BasicGetMessage;
 use ::lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, ExchangeDeclareOptions,
-    QueueBindOptions, QueueDeclareOptions,
+    BasicGetOptions, BasicNackOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions,
+    QueueDeclareOptions,
 };
 use ::lapin::types::{AMQPValue, FieldTable, ShortString};
 use ::lapin::{BasicProperties, ExchangeKind};
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use lapin::{Node, Session, own_group};
 use node::{LEVERET, Node as Process};
-
-/// Publishes that wait for their confirm at once.
-const WINDOW: usize = 64;
-const ROUNDS: u32 = 6;
 
 fn start(directory: TempDir) -> Node {
     start_with(directory, &[])
@@ -85,67 +78,6 @@ fn number(message: &BasicGetMessage) -> u32 {
 fn drain(session: &Session, queue: &str) -> Vec<(u32, bool)> {
     let all = std::iter::from_fn(|| get(session, queue, true));
     all.map(|message| (number(&message), message.redelivered)).collect()
-}
-
-/// Publishes until the node is gone, which it is soon after `enough` confirms; gives what was confirmed, and
-/// the first number that was not published.
-fn publish_until_killed(node: &Node, session: &Session, from: u32, enough: usize) -> (Vec<u32>, u32) {
-    let pid = Pid::from_raw(node.process.pid().parse().expect("a number")).expect("a process");
-    let (told, tell) = channel::<()>();
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            tell.recv().expect("enough was confirmed");
-            kill_process(pid, Signal::KILL).expect("it runs");
-        });
-        let (mut confirmed, mut waiting, mut next) = (Vec::new(), VecDeque::new(), from);
-        loop {
-            while waiting.len() < WINDOW {
-                let (options, body) = (BasicPublishOptions::default(), next.to_be_bytes());
-                let channel = &session.channel;
-                let publish = channel.basic_publish("".into(), "burrow".into(), options, &body, persistent());
-                let Ok(answer) = session.wait(publish) else { return (confirmed, next + 1) };
-                waiting.push_back((next, answer));
-                next += 1;
-            }
-            let Some((number, answer)) = waiting.pop_front() else { unreachable!("the window is full") };
-            match session.wait(answer) {
-                Ok(answer) if answer.is_ack() => confirmed.push(number),
-                _ => return (confirmed, next + 1),
-            }
-            if confirmed.len() == enough {
-                told.send(()).expect("somebody waits");
-            }
-        }
-    })
-}
-
-#[test]
-fn what_was_confirmed_under_load_is_there_after_each_of_several_kills() {
-    let mut node = start(tempfile::tempdir().expect("a temporary directory"));
-    declare(&Session::open(&node), "burrow", &[]);
-    let (mut confirmed, mut acked, mut next) = (Vec::new(), Vec::new(), 0);
-    for round in 0..ROUNDS {
-        let session = Session::open(&node);
-        for _ in 0..round * 20 {
-            let message = get(&session, "burrow", false).expect("a message");
-            session.done(session.channel.basic_ack(message.delivery_tag, BasicAckOptions::default()));
-            acked.push(number(&message));
-        }
-        // what is confirmed behind the acknowledgements was synced with them
-        let (more, after) = publish_until_killed(&node, &session, next, 200 + 150 * round as usize);
-        assert!(more.len() >= 200, "{}", node.process.log());
-        confirmed.extend(more);
-        next = after;
-        node = killed_and_started(node);
-    }
-    let left: Vec<u32> =
-        drain(&Session::open(&node), "burrow").into_iter().map(|(number, _)| number).collect();
-    assert!(left.is_sorted_by(|one, next| one < next), "in order, and none twice");
-    let lost: Vec<&u32> =
-        confirmed.iter().filter(|number| !left.contains(number) && !acked.contains(number)).collect();
-    assert!(lost.is_empty(), "confirmed and lost: {lost:?}");
-    let back: Vec<&u32> = acked.iter().filter(|number| left.contains(number)).collect();
-    assert!(back.is_empty(), "acknowledged and back: {back:?}");
 }
 
 fn declare_all(session: &Session) {

@@ -117,7 +117,8 @@ impl Catalog {
         let mut taken = 0;
         for (queue, position) in message.targets() {
             let stored = self.queues.entry(queue).or_default();
-            if position.0 <= stored.index.last() {
+            // the highest number of all has none behind it, and nobody gives it to a message
+            if position.0 <= stored.index.last() || position.0 == u64::MAX {
                 refused(NotApplied::Repeated { queue, position });
                 continue;
             }

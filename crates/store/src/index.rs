@@ -210,6 +210,14 @@ impl QueueIndex {
         self.runs.push_back(Run::Log(LogRun { log, first: position, offsets: alloc::vec![offset], live: 1 }));
     }
 
+    /// Whether a message at that place of the log may come next.
+    pub(crate) fn ends_before(&self, log: LogNumber, offset: u32) -> bool {
+        match self.runs.back() {
+            Some(Run::Log(run)) => (run.log, run.offsets.last().copied().unwrap_or(0)) < (log, offset),
+            _ => true,
+        }
+    }
+
     /// An extent joins the end.
     pub(crate) fn append_extent(&mut self, extent: Extent) {
         self.last = self.last.max(extent.last);

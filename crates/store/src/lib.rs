@@ -77,6 +77,9 @@ mod disk;
 mod extents;
 mod fields;
 mod frame;
+#[cfg(feature = "simdisk")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod inspection;
 mod live_set;

@@ -92,7 +92,7 @@ fn put(out: &mut Vec<u8>, kind: u8, meta: impl FnOnce(&mut Vec<u8>)) {
     frame::write(out, kind, RECORD_VERSION, meta, &[]);
 }
 
-fn begin(out: &mut Vec<u8>, head: &SnapshotHead, catalog: &Catalog) {
+pub(crate) fn begin(out: &mut Vec<u8>, head: &SnapshotHead, catalog: &Catalog) {
     put(out, kind::SNAPSHOT_BEGIN, |out| {
         out.u32(FORMAT_VERSION);
         out.u128(head.store.0);
@@ -113,7 +113,7 @@ fn begin(out: &mut Vec<u8>, head: &SnapshotHead, catalog: &Catalog) {
 }
 
 /// How many frames there are, and their digest.
-fn end(out: &mut Vec<u8>) {
+pub(crate) fn end(out: &mut Vec<u8>) {
     let (mut frames, mut digest, mut at) = (0u32, 0, 0);
     while at < out.len() {
         let Ok((head, _)) = frame::FrameHead::read(&out[at..]) else { unreachable!("just written") };
@@ -234,12 +234,17 @@ pub(crate) fn decode(bytes: &[u8], seed: Seed) -> Result<(SnapshotHead, Catalog)
         frames += 1;
         if frame.head.kind < kind::SNAPSHOT_BEGIN {
             let record = Record::parse(&frame).map_err(|_| SnapshotError::Damaged)?;
-            if matches!(record, Record::Message(_)) {
+            // what changes queues is of the log: a snapshot says how they are
+            let of_snapshot = matches!(
+                record,
+                Record::Register { .. } | Record::Mark { .. } | Record::Deliveries { .. } | Record::Time(_)
+            );
+            if !of_snapshot {
                 return Err(SnapshotError::Damaged);
             }
             catalog.apply(&record);
         } else {
-            read_frame(&frame, body, &mut catalog, &mut lasts)?;
+            read_frame(&frame, body, &head, &mut catalog, &mut lasts)?;
         }
     }
     for (queue, last) in lasts {
@@ -280,6 +285,7 @@ fn read_begin(frame: &Frame<'_>, catalog: &mut Catalog) -> Result<(SnapshotHead,
 fn read_frame(
     frame: &Frame<'_>,
     body: &[u8],
+    head: &SnapshotHead,
     catalog: &mut Catalog,
     lasts: &mut Vec<(QueueId, u64)>,
 ) -> Result<(), SnapshotError> {
@@ -287,11 +293,14 @@ fn read_frame(
     match frame.head.kind {
         kind::SNAPSHOT_QUEUE => {
             let (queue, last, known) = (take.queue()?, take.u64()?, take.u8()? != 0);
+            if last == u64::MAX {
+                return Err(SnapshotError::Damaged);
+            }
             lasts.push((queue, last));
             let definition = known.then(|| Bytes::copy_from_slice(body));
             catalog.queues.insert(queue, StoredQueue { definition, ..StoredQueue::default() });
         }
-        kind::SNAPSHOT_IN_LOG => read_in_log(&mut take, catalog)?,
+        kind::SNAPSHOT_IN_LOG => read_in_log(&mut take, head, catalog)?,
         kind::SNAPSHOT_EXTENT => {
             let queue = take.queue()?;
             let extent = read_extent(&mut take)?;
@@ -322,10 +331,11 @@ fn read_frame(
 /// The index that the next run of a queue belongs to, whose positions begin at `first`.
 fn index_of(catalog: &mut Catalog, queue: QueueId, first: u64) -> Result<&mut QueueIndex, SnapshotError> {
     let index = &mut catalog.queues.get_mut(&queue).ok_or(SnapshotError::Damaged)?.index;
-    if first > index.last() { Ok(index) } else { Err(SnapshotError::Damaged) }
+    // a position of the highest number has none behind it
+    if first > index.last() && first != u64::MAX { Ok(index) } else { Err(SnapshotError::Damaged) }
 }
 
-fn read_in_log(take: &mut Take<'_>, catalog: &mut Catalog) -> Result<(), SnapshotError> {
+fn read_in_log(take: &mut Take<'_>, head: &SnapshotHead, catalog: &mut Catalog) -> Result<(), SnapshotError> {
     let (queue, log, count) = (take.queue()?, LogNumber(take.u64()?), take.u32()?);
     let (mut position, mut offset) = (0u64, 0u64);
     for _ in 0..count {
@@ -333,10 +343,13 @@ fn read_in_log(take: &mut Take<'_>, catalog: &mut Catalog) -> Result<(), Snapsho
         let step = take.varint()?.checked_mul(frame::ALIGN_BYTES as u64).ok_or(SnapshotError::Damaged)?;
         offset = offset.checked_add(step).ok_or(SnapshotError::Damaged)?;
         let offset = u32::try_from(offset).map_err(|_| SnapshotError::Damaged)?;
-        if offset == 0 {
+        // places rise with positions, and those in the log behind the snapshot come after all of them
+        let is_before = (log, u64::from(offset)) < (head.log, head.offset);
+        let index = index_of(catalog, queue, position)?;
+        if offset == 0 || !is_before || !index.ends_before(log, offset) {
             return Err(SnapshotError::Damaged);
         }
-        index_of(catalog, queue, position)?.append_in_log(position, log, offset);
+        index.append_in_log(position, log, offset);
     }
     Ok(())
 }
@@ -345,7 +358,10 @@ fn read_extent(take: &mut Take<'_>) -> Result<Extent, SnapshotError> {
     let file = FileNumber(take.u64()?);
     let (offset, bytes, messages) = (take.u32()?, take.u32()?, take.u32()?);
     let (first, last) = (take.u64()?, take.u64()?);
-    if first > last || last - first > leveret_model::limits::EXTENT_SPAN_MAX {
+    if first > last || last == u64::MAX || last - first > leveret_model::limits::EXTENT_SPAN_MAX {
+        return Err(SnapshotError::Damaged);
+    }
+    if offset.checked_add(bytes).is_none() {
         return Err(SnapshotError::Damaged);
     }
     let mut live = LiveSet::empty(first, last);

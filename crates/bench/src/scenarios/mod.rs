@@ -1,6 +1,7 @@
 //! What can be measured. Each scenario turns its arguments into cases and measures one round of one.
 
 pub(super) mod churn;
+pub(super) mod disk;
 pub(super) mod fanout;
 pub(super) mod idle;
 pub(super) mod latency;

@@ -137,7 +137,9 @@ pub(super) fn origin_form(uri: &Uri) -> Uri {
     path.map_or_else(|| Uri::from_static("/"), Uri::from)
 }
 
-/// Route and session id of the first of these cookies that has both: `JSESSIONID=ID.ROUTE`.
+/// Route and session id of the first of these cookies that has both: `JSESSIONID=ID.ROUTE`, in quotes or not.
+///
+/// A cookie with a blank or a quote in its value is nobody's session (RFC 6265 §4.1.1).
 pub(super) fn session<'a>(headers: &'a HeaderMap, cookies: &[String]) -> Option<(&'a str, &'a str)> {
     let pairs = headers
         .get_all(header::COOKIE)
@@ -147,7 +149,9 @@ pub(super) fn session<'a>(headers: &'a HeaderMap, cookies: &[String]) -> Option<
         .filter_map(|pair| pair.trim().split_once('='));
     let routed = |(name, value): (&'a str, &'a str)| {
         let known = cookies.iter().any(|cookie| cookie == name);
-        let (session, route) = value.trim_matches('"').rsplit_once('.').filter(|_| known)?;
+        let value = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+        let plain = value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
+        let (session, route) = value.rsplit_once('.').filter(|_| known && plain)?;
         (!session.is_empty() && !route.is_empty()).then_some((route, session))
     };
     pairs.filter_map(routed).next()
@@ -225,6 +229,11 @@ mod tests {
             ("JSESSIONID=abc", None),
             ("JSESSIONID=.n1", None),
             ("jsessionid=a.n1", None),
+            ("JSESSIONID=\"abc.n1\"", Some(("n1", "abc"))),
+            ("JSESSIONID=\"\"abc.n1\"\"", None),
+            ("JSESSIONID=abc.\"  ", None),
+            ("JSESSIONID=abc.n1 \"   ", None),
+            ("JSESSIONID=a b.n1; JSESSIONID=c.n2", Some(("n2", "c"))),
         ] {
             let map: HeaderMap = [(header::COOKIE, HeaderValue::from_static(value))].into_iter().collect();
             assert_eq!(session(&map, &cookies), expected, "{value}");

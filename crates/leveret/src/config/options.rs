@@ -193,7 +193,7 @@ options! {
     /// Anything but loopback needs `secret_file`; without one the start is refused.
     cluster_listen: SocketAddr = one(values::address), "ADDR:PORT", Fallback::Is("127.0.0.1:25672");
 
-    /// Directory of this node: its identity, its durable queues and messages, its lock and its admin socket.
+    /// Directory of this node: identity, durable queues and messages, lock, admin socket.
     ///
     /// Made if it is missing, for the user only. A node that comes back with it is the same member, one without
     /// is a new one. Two nodes cannot share one: the second says so and ends with exit code 1. A copy of one

@@ -317,7 +317,8 @@ fn the_manual_on_disk_is_current() {
 #[test]
 fn every_option_says_what_it_is() {
     for option in options::all() {
-        assert!(option.help().len() > 3 && option.help().len() < 90, "{}", option.key);
+        let help = option.help();
+        assert!((4..90).contains(&help.len()), "{}: {} bytes: {help}", option.key, help.len());
         assert!(!option.manual().is_empty(), "{} has no manual", option.key);
     }
 }

@@ -88,11 +88,13 @@ fn no_mutation_of_a_directory_is_silent() {
     assert!(exact > 100 && reported > 100 && refused > 20 && cut < 10, "{outcomes:?}");
 }
 
-/// The same for a soak: `cargo test -p leveret-store --test faults -- --ignored`.
+/// The same for `cargo xtask soak mutations`, which says how many.
 #[test]
 #[ignore = "minutes: a soak"]
+#[expect(clippy::disallowed_methods, reason = "the soak's length")]
 fn no_mutation_of_many_directories_is_silent() {
-    let outcomes = mutations::run(0..400, 250);
+    let mutations: u64 = std::env::var("MUTATIONS").map_or(100_000, |text| text.parse().expect("a number"));
+    let outcomes = mutations::run(0..mutations.div_ceil(250), 250);
     eprintln!("exact, reported, refused, cut: {outcomes:?}");
     assert!(outcomes[3] < 500, "{outcomes:?}");
 }
