@@ -30,4 +30,6 @@ mod replies;
 mod report;
 #[path = "../rig/mod.rs"]
 mod rig;
+mod stopping;
+mod storing;
 mod topology;
