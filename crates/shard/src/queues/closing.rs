@@ -1,6 +1,6 @@
 //! Deletions that wait for the dead letters of their queue.
 //!
-//! The store forgets a queue with all that it has of it, the letters that some target does not have yet included.
+//! The store forgets a queue with all that it has of it, letters that some target does not have yet included.
 //! So a durable queue that is closed stays in the directory until its letters are out: for a client that
 //! deletes it, and when it ends by itself. As for a move, what goes to a target that cannot be reached is not
 //! waited for; then it is in memory alone.
