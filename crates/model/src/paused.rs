@@ -16,6 +16,8 @@ pub enum Paused {
     LongQueue,
     /// Publishers are not read because memory is full.
     MemoryFull,
+    /// Publishers are not read because the disk is nearly full.
+    DiskLow,
     /// A consumer gets nothing because its channel has as many unacked messages as it may, or because its
     /// client stopped the flow of the channel.
     Unacked,

@@ -1,12 +1,15 @@
 //! The memory bound of the whole node: each shard notes what it holds, everyone sees the sum. And the share of
 //! it for what connections keep at their clients' will (`shard/kept.rs`).
 
+mod disk_log;
+
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use leveret_model::{Instant, ShardId, limits};
 use leveret_shard::Pressure;
 use tracing::{info, warn};
 
+use self::disk_log::DiskLog;
 use crate::release::Release;
 use crate::shard_thread::{ShardThread, ToShardThread};
 
@@ -89,17 +92,12 @@ impl NodeMemory {
         if pressure != was {
             self.pressure.store(pressure as u8, Ordering::Relaxed);
         }
-        if self.disk_is_low() { pressure.max(Pressure::Full) } else { pressure }
+        if self.disk_is_low() { pressure.max(Pressure::Disk) } else { pressure }
     }
 
-    /// The disk is nearly full, or is not any more: a line for people.
+    /// The disk is nearly full, or is not any more.
     pub(crate) fn note_disk(&self, is_low: bool) {
         self.disk_is_low.store(is_low, Ordering::Relaxed);
-        if is_low {
-            warn!("{DISK_IS_LOW}");
-        } else {
-            info!("the disk has room again: publishers go on");
-        }
     }
 
     pub(crate) fn disk_is_low(&self) -> bool {
@@ -183,9 +181,14 @@ impl ShardThread {
         }
     }
 
-    /// A line for people when the node's memory comes under pressure, and when that is over. The first shard
-    /// tells for all: it hears of each change.
+    /// A line for people when the node's memory or its disk comes under pressure, and when that is over. The
+    /// first shard tells for all: it hears of each change.
     pub(crate) fn tell_memory(&mut self, now: Instant) {
+        match self.memory_log.disk.take(now, self.ways.memory.disk_is_low()) {
+            Some(true) => warn!("{DISK_IS_LOW}"),
+            Some(false) => info!("the disk has room again: publishers go on"),
+            None => {}
+        }
         let pressure = self.ways.memory.pressure();
         let Some((ease, what)) = self.memory_log.take(now, pressure) else { return };
         let [used, limit] = [self.ways.memory.used(), self.ways.memory.limit()].map(bytes_for_people);
@@ -245,6 +248,7 @@ pub(crate) struct MemoryLog {
     next: Instant,
     /// A change that waits for its time.
     waits: bool,
+    disk: DiskLog,
 }
 
 impl MemoryLog {
@@ -263,6 +267,8 @@ impl MemoryLog {
                 "memory is not full any more, and still tight: only publishers of long queues wait"
             }
             Pressure::Tight => "memory is tight: publishers of long queues wait, all others go on",
+            // the disk has lines of its own, and is no stage of memory's
+            Pressure::Disk => DISK_IS_LOW,
             Pressure::Full if before > pressure => {
                 "memory is not over its bound any more, and still full: all publishers wait"
             }
@@ -274,7 +280,8 @@ impl MemoryLog {
 
     /// When a change that waits is told.
     pub(crate) fn next_deadline(&self) -> Instant {
-        if self.waits { self.next } else { Instant::FAR }
+        let memory = if self.waits { self.next } else { Instant::FAR };
+        memory.min(self.disk.next_deadline())
     }
 }
 
@@ -344,10 +351,12 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_is_nearly_full_counts_as_full_memory() {
+    fn a_disk_that_is_nearly_full_makes_publishers_wait_as_full_memory_does() {
         let memory = NodeMemory::new(1, 1 << 30, || {});
         memory.note_disk(true);
-        assert_eq!(memory.note(ShardId(0), 10), Pressure::Full);
+        assert_eq!(memory.note(ShardId(0), 10), Pressure::Disk);
+        assert_eq!(memory.note(ShardId(0), 1 << 30 | 1), Pressure::Full);
+        assert_eq!(memory.note(ShardId(0), 10), Pressure::Disk);
         assert_eq!(memory.pressure(), Pressure::Calm, "memory itself is not short");
         memory.note_disk(false);
         assert_eq!(memory.note(ShardId(0), 10), Pressure::Calm);

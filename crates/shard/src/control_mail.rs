@@ -77,7 +77,10 @@ impl Machines {
             ToShard::Move { id, attempt, order } => self.on_move(id, attempt, order),
             ToShard::CloseQueue { request, id, if_unused, if_empty } => {
                 let result = self.queues.close(id, (if_unused, if_empty), &self.view);
-                self.requests.control().push(FromShard::QueueClosed { request, result });
+                let ready = result.as_ref().copied().unwrap_or(0);
+                if result.is_err() || self.queues.answer_closed(request, (id, ready), &self.view) {
+                    self.requests.control().push(FromShard::QueueClosed { request, result });
+                }
             }
         }
     }

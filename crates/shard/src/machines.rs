@@ -30,7 +30,7 @@ pub(crate) struct Machines {
 impl Machines {
     /// The records of queues that have closed by themselves are deleted.
     pub(crate) fn delete_over(&mut self) {
-        for (id, owner) in self.queues.take_over() {
+        for (id, owner) in self.queues.take_over(&self.view) {
             self.requests.delete_record(id, owner);
         }
     }

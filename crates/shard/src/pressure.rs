@@ -20,7 +20,7 @@ use crate::bounds::Long;
 
 pub(crate) use self::throttle::Throttled;
 
-/// How short the node is of memory for messages.
+/// How short the node is of memory for messages, or of disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pressure {
     /// Everyone publishes.
@@ -28,6 +28,8 @@ pub enum Pressure {
     Calm,
     /// Publishers of long queues wait.
     Tight,
+    /// The disk is nearly full, memory is not: all publishers wait.
+    Disk,
     /// All publishers wait.
     Full,
     /// And it grows all the same: who publishes on while it waits is closed sooner.
@@ -41,7 +43,7 @@ impl Pressure {
         match self {
             Self::Calm => false,
             Self::Tight => is_long(queue, long, 1),
-            Self::Full | Self::Over => true,
+            Self::Disk | Self::Full | Self::Over => true,
         }
     }
 
@@ -56,7 +58,7 @@ impl Pressure {
         match self {
             Self::Calm => false,
             Self::Tight => is_long(queue, long, 2),
-            Self::Full | Self::Over => true,
+            Self::Disk | Self::Full | Self::Over => true,
         }
     }
 

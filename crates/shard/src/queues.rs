@@ -16,6 +16,7 @@ mod append;
 mod arriving;
 mod asking;
 mod away;
+mod closing;
 mod commit;
 mod contents;
 mod copied_messages;

@@ -30,17 +30,19 @@ impl Shard {
         self.release_waiting();
         let Machines { view, clients, queues, requests, .. } = &mut self.machines;
         queues.send_dead_letters(view);
+        queues.end_closing(view);
         if let Some(room) = &mut self.sessions {
             room.send_records(queues.peers());
         }
         queues.end_turn(&mut effects.batches, &mut effects.store);
         queues.peers().take_unknown(&mut effects.unknown);
         self.connections.end_turn(&mut effects.touched);
-        for (id, owner) in queues.take_over() {
+        for (id, owner) in queues.take_over(view) {
             requests.delete_record(id, owner);
         }
-        effects.control.append(requests.control());
+        // A queue that is over when it opens here is to be in this node's map before it is taken out.
         effects.control.append(&mut queues.out().moves);
+        effects.control.append(requests.control());
         clients.end_turn(effects);
         if let Some(room) = &mut self.sessions {
             room.end_turn(effects);

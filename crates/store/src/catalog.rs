@@ -168,7 +168,9 @@ impl Catalog {
                 if let Some(stored) = self.queues.get_mut(queue)
                     && stored.index.contains(position.0)
                 {
-                    stored.deliveries.insert(position.0, *count);
+                    // it only grows: a count of one says no more than that somebody had it
+                    let known = stored.deliveries.entry(position.0).or_default();
+                    *known = (*known).max(*count);
                 }
             }
             Record::Time(machine) => self.time_mark = TimeMark { store: self.clock, machine: *machine },

@@ -24,6 +24,8 @@ pub const LINK_SETTLES: Duration = Duration::from_secs(1);
 pub const STOOD_STILL: Duration = Duration::from_secs(1);
 /// From one line about the node's memory to the next: what changes faster is told when it has come to rest.
 pub const MEMORY_SAID_EVERY: Duration = Duration::from_secs(5);
+/// From one line about the room on the disk to the next, while that swings.
+pub const DISK_SAID_EVERY: Duration = Duration::from_secs(60);
 /// From one line about clients that wait to be accepted to the next, while handshakes are at their bound.
 pub const FULL_SAID_EVERY: Duration = Duration::from_secs(10);
 /// A client whose socket took nothing for so long, with output waiting, does not read: that is said once, and

@@ -253,7 +253,9 @@ fn warnings(
     match memory.pressure() {
         Pressure::Calm => {}
         Pressure::Tight => warnings.push("memory is tight: publishers of long queues wait".into()),
-        Pressure::Full | Pressure::Over => warnings.push("memory is full: all publishers wait".into()),
+        Pressure::Disk | Pressure::Full | Pressure::Over => {
+            warnings.push("memory is full: all publishers wait".into())
+        }
     }
     warnings
 }

@@ -11,7 +11,9 @@ use crate::clients::{ClientConnection, ClientMemory, Connections};
 use crate::queues::Queues;
 
 /// The reason in connection.blocked (RabbitMQ's words).
-const ALARM: &str = "low on memory";
+fn alarm(pressure: Pressure) -> &'static str {
+    if pressure == Pressure::Disk { "low on disk" } else { "low on memory" }
+}
 
 /// Of one connection.
 #[derive(Debug, Default)]
@@ -73,8 +75,9 @@ impl Throttled {
     /// Why the connection waits for memory. A client that only consumes does not (RabbitMQ: blocked
     /// connections).
     pub(crate) fn paused(&self, key: ConnectionKey, connection: &ClientConnection) -> Option<Paused> {
-        if self.pressure >= Pressure::Full && connection.published_bytes() > 0 {
-            return Some(Paused::MemoryFull);
+        if self.pressure >= Pressure::Disk && connection.published_bytes() > 0 {
+            let is_disk = self.pressure == Pressure::Disk;
+            return Some(if is_disk { Paused::DiskLow } else { Paused::MemoryFull });
         }
         (!self.waits[key.slot as usize].queues.is_empty()).then_some(Paused::LongQueue)
     }
@@ -105,10 +108,11 @@ impl Throttled {
         match (waits, *before) {
             (true, None) => {
                 *before = Some(published);
-                connection.block(ALARM);
+                connection.block(alarm(self.pressure));
             }
             (true, Some(before)) if published - before > published_max => {
-                return Some(format!("published {published_max} bytes while the broker was low on memory"));
+                let alarm = alarm(self.pressure);
+                return Some(format!("published {published_max} bytes while the broker was {alarm}"));
             }
             (false, Some(_)) => {
                 *before = None;

@@ -188,7 +188,7 @@ impl Queues {
         attempt: MoveAttempt,
         consumers: &[MovedConsumer],
     ) {
-        let (own, bounds) = (self.own, self.bounds);
+        let (own, bounds, now) = (self.own, self.bounds, self.lifetimes.now);
         let Some(arriving) = self.arriving_of(from, queue, attempt) else { return };
         for MovedConsumer { at, consumer } in consumers {
             let subscription = subscription(own, *at, *consumer, &bounds);
@@ -198,6 +198,9 @@ impl Queues {
                 arriving.awaits.insert(*at);
             }
         }
+        // They may all be gone before the queue opens: an auto-delete queue has had consumers all the same. It
+        // is over when it opens, not now.
+        let _ = arriving.home.queue_mut().on_use(now);
     }
 
     /// The old home hears that everything is here, once it is stored.

@@ -43,6 +43,10 @@ pub(super) struct Commits {
     store: Store,
     /// The mark of what is appended in this turn.
     next: StoreMark,
+    /// The last mark with messages that was handed over.
+    appended: StoreMark,
+    /// Up to which mark all is synced.
+    synced: StoreMark,
     appends: Vec<StoreAppend>,
     /// What leaves for the store in this turn: nobody waits for that.
     left: Vec<StoreLeft>,
@@ -75,6 +79,8 @@ impl Commits {
         Self {
             store,
             next: StoreMark(1),
+            appended: StoreMark(0),
+            synced: StoreMark(0),
             appends: Vec::new(),
             left: Vec::new(),
             forgotten: Vec::new(),
@@ -107,6 +113,17 @@ impl Commits {
             return Stored::Now;
         }
         Stored::At(self.next)
+    }
+
+    /// When all is stored that was appended so far.
+    pub(super) fn all_stored(&self) -> Stored {
+        if !self.appends.is_empty() {
+            Stored::At(self.next)
+        } else if self.appended > self.synced {
+            Stored::At(self.appended)
+        } else {
+            Stored::Now
+        }
     }
 
     /// A message leaves a durable queue for whatever reason. Its removal is durable later, and never undone.
@@ -160,6 +177,19 @@ impl Commits {
         if self.recovered.is_empty() { None } else { self.recovered.remove(&queue) }
     }
 
+    /// What waits for the directory still: the next start is to know which of them were delivered.
+    pub(super) fn note_recovered(&mut self) {
+        let recovered = self.recovered.iter().flat_map(|(queue, found)| {
+            let delivered = found.entries.iter().filter(|entry| entry.redelivered);
+            delivered.map(|entry| StoreLeft::Returned {
+                queue: *queue,
+                position: entry.position,
+                count: entry.returns,
+            })
+        });
+        self.left.extend(recovered);
+    }
+
     /// Messages are kept by a store that outlives the process.
     pub(super) fn has_store(&self) -> bool {
         self.store == Store::Driver
@@ -184,6 +214,7 @@ impl Commits {
 
     /// Answers that waited for a mark up to this.
     pub(super) fn synced(&mut self, through: StoreMark) -> impl Iterator<Item = Answered> + '_ {
+        self.synced = self.synced.max(through);
         let count = self.waiting.partition_point(|(mark, _)| *mark <= through);
         self.waiting.drain(..count).map(|(_, answered)| answered)
     }
@@ -198,6 +229,9 @@ impl Commits {
     pub(super) fn end_turn(&mut self) -> Option<StoreRequest> {
         if self.appends.is_empty() && self.left.is_empty() && self.forgotten.is_empty() {
             return None;
+        }
+        if !self.appends.is_empty() {
+            self.appended = self.next;
         }
         let request = StoreRequest {
             mark: self.next,

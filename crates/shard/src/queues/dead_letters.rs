@@ -218,9 +218,4 @@ impl Queues {
     pub(crate) fn dead_letter_traffic(&self) -> DeadLetterTraffic {
         self.out.departed.letters.traffic()
     }
-
-    /// Letters that some queue does not have yet.
-    pub(crate) fn dead_letters_waiting(&self) -> u64 {
-        self.out.departed.letters.len() + self.out.departed.dead.len() as u64
-    }
 }

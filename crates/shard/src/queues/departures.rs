@@ -59,6 +59,11 @@ impl Departures {
         self.counts.duplicates += 1;
     }
 
+    /// Dead letters that some queue does not have yet.
+    pub(super) fn letters_under_way(&self) -> impl Iterator<Item = &Dead> {
+        self.dead.iter().chain(self.letters.iter())
+    }
+
     /// A message left a queue.
     pub(super) fn leave(
         &mut self,

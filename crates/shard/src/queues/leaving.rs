@@ -174,7 +174,8 @@ impl Queues {
         let (id, Place::Away(away)) = (*id, &mut *place) else { return };
         let Some(leaving) = away.leaving.take() else { return };
         let Leaving { mut home, attempt, fenced, stage, .. } = *leaving;
-        if matches!(stage, Stage::Yielded) {
+        let was_yielded = matches!(stage, Stage::Yielded);
+        if was_yielded {
             // Whoever has deliveries or consumes has looked for the other home meanwhile: it says anew what it
             // has. Others that were told to hold back may never have heard of the queue, and say nothing.
             home.awaits = home.queue().served_shards();
@@ -224,7 +225,12 @@ impl Queues {
         self.out.throttle_ended = true;
         // what its clients asked meanwhile is asked here
         self.out.new_homes.push(handle);
-        drop(self.home(handle));
+        if let Some(mut home) = self.home(handle)
+            && was_yielded
+        {
+            // nodes may have gone with its consumers while it was frozen
+            home.on_use();
+        }
     }
 
     /// A shard says anew what it has of a frozen queue: that is not what was frozen, so this home serves again,

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use leveret_model::{Instant, QueueHandle};
 
+use super::closing::Closing;
 use super::copy_rounds::Copying;
 use super::exclusive::Exclusive;
 use super::home::RememberedEntries;
@@ -22,6 +23,8 @@ pub(super) struct Lists {
     pub(super) leaving: Vec<QueueHandle>,
     /// Queues that are copied to their next homes, each once.
     pub(super) copying: Vec<Copying>,
+    /// Queues that are deleted once their dead letters are out, each once.
+    pub(super) closing: Vec<Closing>,
     /// All queues, after a change of policies.
     pub(super) policies: PolicyWalk,
 }

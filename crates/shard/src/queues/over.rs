@@ -9,7 +9,8 @@ use alloc::vec::Vec;
 use leveret_model::{ConnectionKey, Instant, QueueId, limits};
 
 use super::Queues;
-use super::places::Place;
+use super::places::{Entry, Place};
+use crate::view::ClusterView;
 
 impl Queues {
     /// When the first queue is to be told the time.
@@ -37,13 +38,25 @@ impl Queues {
         }
     }
 
-    /// Queues that have closed by themselves since the last time, and whose they were alone.
-    pub(crate) fn take_over(&mut self) -> Vec<(QueueId, Option<ConnectionKey>)> {
-        let over = core::mem::take(&mut self.lifetimes.over);
-        let closed = |handle| match self.places.get(handle).map(|entry| (entry.id, &entry.place)) {
-            Some((id, Place::Home(home))) => Some((id, home.owner)),
-            Some((_, Place::Away(_))) | None => None,
-        };
-        over.into_iter().filter_map(closed).collect()
+    /// Queues that have closed by themselves since the last time, and whose they were alone. Those whose dead
+    /// letters are on their way from the disk come later.
+    #[inline]
+    pub(crate) fn take_over(&mut self, view: &ClusterView) -> Vec<(QueueId, Option<ConnectionKey>)> {
+        if self.lifetimes.over.is_empty() { Vec::new() } else { self.take_some_over(view) }
+    }
+
+    #[cold]
+    fn take_some_over(&mut self, view: &ClusterView) -> Vec<(QueueId, Option<ConnectionKey>)> {
+        let mut closed = Vec::new();
+        for handle in core::mem::take(&mut self.lifetimes.over) {
+            let Some(Entry { id, place: Place::Home(home) }) = self.places.get(handle) else { continue };
+            let (id, owner) = (*id, home.owner);
+            if self.waits_for_letters(id, view) {
+                self.lifetimes.over.push(handle);
+            } else {
+                closed.push((id, owner));
+            }
+        }
+        closed
     }
 }

@@ -8,6 +8,7 @@ use core::ops::Range;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_model::{LaneSequence, QueueHandle, QueueId, Seed};
+use leveret_queue::Queue;
 
 use super::away::Away;
 use super::home::Home;
@@ -26,6 +27,20 @@ fn recent_slot(id: QueueId) -> usize {
 pub(super) enum Place {
     Home(alloc::boxed::Box<Home>),
     Away(alloc::boxed::Box<Away>),
+}
+
+impl Place {
+    /// The queue, if this shard answers for what is in it: it is at home here, or frozen and not taken yet by
+    /// the next home.
+    pub(super) fn answers_for(&self) -> Option<&Queue> {
+        match self {
+            Self::Home(home) => Some(home.queue()),
+            Self::Away(away) => {
+                let leaving = away.leaving.as_ref().filter(|leaving| !leaving.is_yielded())?;
+                Some(leaving.home.queue())
+            }
+        }
+    }
 }
 
 /// A queue's entry.

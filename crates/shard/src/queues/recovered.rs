@@ -7,6 +7,8 @@ use leveret_model::{Message, MessageState, Position, QueueId};
 use leveret_queue::{Queue, StoredEntry};
 
 use super::Queues;
+use super::dead_letters::outlet::Dead;
+use super::places::{Entry, Place};
 use crate::effects::StoreRequest;
 
 /// A message of a durable queue, as the disk has it.
@@ -55,31 +57,61 @@ impl Queues {
 
     /// Which messages were delivered, and which places were given, for the store.
     pub(crate) fn last_words(&mut self) -> Option<StoreRequest> {
-        let Self { places, commits, lifetimes, .. } = self;
-        let durable = places.homes().filter(|(_, _, home)| home.queue().is_durable());
-        for (_, id, home) in durable {
-            let entries = home.queue().entries(lifetimes.now);
-            for entry in entries.filter(|entry| entry.state != MessageState::Fresh) {
-                commits.returned(id, entry.position, entry.rule.map_or(0, |rule| rule.returns));
+        let Self { places, commits, lifetimes, out, .. } = self;
+        for (_, Entry { id, place }) in places.iter() {
+            let (queue, all) = match place {
+                Place::Home(home) => (home.queue(), false),
+                Place::Away(away) => match &away.leaving {
+                    // the next home has taken it, and may have delivered any of them
+                    Some(leaving) => (leaving.home.queue(), leaving.is_yielded()),
+                    None => continue,
+                },
+            };
+            if !queue.is_durable() {
+                continue;
+            }
+            for entry in queue.entries(lifetimes.now) {
+                if all || entry.state != MessageState::Fresh {
+                    commits.returned(*id, entry.position, entry.rule.map_or(0, |rule| rule.returns));
+                }
             }
             let next = home.queue().next_position();
             commits.given(id, Position(next.0.saturating_sub(1)));
         }
+        // they come back to their source, where a consumer rejected most of them; how often they came back
+        // before that the store knows better
+        for letter in out.departed.letters_under_way() {
+            if let Some(position) = letter.stored_at {
+                commits.returned(letter.queue, position, 0);
+            }
+        }
+        commits.note_recovered();
         commits.end_turn()
     }
 
     /// Messages that end with the process: all that the store does not have.
     pub(crate) fn transient(&self) -> u64 {
-        let has_store = self.commits.has_store();
-        let of_home = |queue: &Queue| {
-            if !has_store || !queue.is_durable() {
-                return queue.ready() + queue.unacked();
-            }
-            let all = queue.entries(self.lifetimes.now);
-            all.filter(|entry| !self.arena.get(entry.message).terms.persistent()).count() as u64
-        };
-        // a letter of a durable queue is on the disk in its source
-        let letters = if has_store { 0 } else { self.dead_letters_waiting() };
-        self.at_home().map(|home| of_home(home.queue)).sum::<u64>() + letters
+        let queues = self.places.iter().filter_map(|(_, entry)| entry.place.answers_for());
+        let letters = self.out.departed.letters_under_way();
+        queues.map(|queue| self.transient_in(queue)).sum::<u64>()
+            + letters.filter(|letter| !self.is_stored(letter)).count() as u64
+    }
+
+    fn transient_in(&self, queue: &Queue) -> u64 {
+        if !self.commits.has_store() || !queue.is_durable() {
+            return queue.ready() + queue.unacked();
+        }
+        let all = queue.entries(self.lifetimes.now);
+        all.filter(|entry| !self.arena.get(entry.message).terms.persistent()).count() as u64
+    }
+
+    /// A letter is on the disk in its source, for as long as that is here: the store forgets a queue that moved
+    /// or was deleted with all that it had.
+    fn is_stored(&self, letter: &Dead) -> bool {
+        let place = self.places.handle(letter.queue).and_then(|handle| self.places.get(handle));
+        self.commits.has_store()
+            && letter.stored_at.is_some()
+            && self.arena.get(letter.message).terms.persistent()
+            && place.is_some_and(|entry| entry.place.answers_for().is_some())
     }
 }

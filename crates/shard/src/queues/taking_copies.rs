@@ -18,7 +18,7 @@ impl Queues {
         message: &Message<'_>,
     ) {
         let now = self.lifetimes.now;
-        let is_full = self.pressure >= Pressure::Full;
+        let is_full = self.pressure >= Pressure::Disk;
         let Some(arriving) = self.arriving_of(from, queue, attempt) else { return };
         arriving.copies.any = true;
         if is_full {

@@ -32,4 +32,6 @@ mod report;
 #[path = "../rig/mod.rs"]
 mod rig;
 mod superseded;
+mod stopping;
+mod storing;
 mod topology;

@@ -43,6 +43,23 @@ fn full_memory_stops_publishers_and_nobody_else() {
     assert_eq!(rig.heard(both).len(), 2);
 }
 
+#[test]
+fn publishers_hear_what_is_short() {
+    for (pressure, reason) in [(Pressure::Disk, "low on disk"), (Pressure::Full, "low on memory")] {
+        let mut rig = Rig::new(&[1]);
+        let publisher = rig.connect(at(1, 0));
+        rig.declare(publisher, "q");
+        rig.publish(publisher, "q", "m");
+        rig.run();
+        rig.shard(at(1, 0)).on_memory(pressure);
+        rig.hears(publisher, &Heard::Blocked);
+        assert_eq!(rig.client(publisher).last_blocked, reason);
+        assert_eq!(interest(&mut rig, publisher), ReadInterest::Stop);
+        rig.shard(at(1, 0)).on_memory(Pressure::Tight);
+        rig.hears(publisher, &Heard::Unblocked);
+    }
+}
+
 /// Wherever the queue and its publishers are.
 #[test]
 fn tight_memory_stops_publishers_of_long_queues_and_nobody_else() {

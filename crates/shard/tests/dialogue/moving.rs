@@ -2,6 +2,7 @@
 
 use leveret_model::directory::{MoveOrder, MoveReport, ToShard};
 use leveret_model::{NodeId, limits};
+use leveret_wire::method::QueueDeclare;
 
 use crate::rig::client::Heard;
 use crate::rig::{ClientId, Rig, at};
@@ -312,6 +313,34 @@ fn what_a_node_held_that_is_down_before_the_queue_opens_is_given_to_others() {
         moved_on.into_iter().for_each(|(to, mail)| rig.tell(to, mail));
         rig.run();
         assert_eq!(rig.control.queues["q"].home, at(1, 1), "{is_early}");
+    }
+}
+
+/// At the new home, which has never seen its consumer, and at the old one if it takes the queue back.
+#[test]
+fn an_auto_delete_queue_whose_consumer_goes_with_its_node_during_the_move_ends() {
+    for (is_early, back) in [(true, false), (false, false), (false, true)] {
+        let mut rig = Rig::new(&[2, 2, 1]);
+        let owner = rig.connect(at(OLD.0, OLD.1));
+        rig.client(owner).says(1, QueueDeclare { queue: b"q", auto_delete: true, ..Default::default() });
+        rig.hears(owner, &Heard::Declared { messages: 0, consumers: 0 });
+        let gone = rig.connect(at(3, 0));
+        rig.consume(gone, "q", "c", false);
+        rig.control.slow_to_open = true;
+        let down = ToShard::NodeDown { node: NodeId(3) };
+        if is_early {
+            rig.tell_node(2, &down);
+        }
+        begins_to_move(&mut rig);
+        rig.run();
+        rig.cut(2, 3);
+        rig.cut(1, 3);
+        rig.tell_node(if back { 1 } else { 2 }, &down);
+        rig.run();
+        assert!(rig.control.queues.contains_key("q"));
+        orders(&mut rig, if back { &MoveOrder::TakeBack } else { &MoveOrder::Open });
+        rig.run();
+        assert!(!rig.control.queues.contains_key("q"), "early {is_early}, back {back}");
     }
 }
 

@@ -78,6 +78,8 @@ pub(crate) struct Client {
     pub(crate) last_header: Vec<u8>,
     /// `reply_to` of the last message.
     pub(crate) last_reply_to: String,
+    /// The reason of the last connection.blocked.
+    pub(crate) last_blocked: String,
 }
 
 /// A method whose content is on its way.
@@ -113,6 +115,7 @@ impl Client {
             last_queue: String::new(),
             last_header: Vec::new(),
             last_reply_to: String::new(),
+            last_blocked: String::new(),
         }
     }
 
@@ -192,7 +195,10 @@ impl Client {
                 Heard::ChannelClose(m.reply_code, text(m.reply_text))
             }
             Method::ConnectionClose(m) => Heard::ConnectionClose(m.reply_code, text(m.reply_text)),
-            Method::ConnectionBlocked(_) => Heard::Blocked,
+            Method::ConnectionBlocked(blocked) => {
+                self.last_blocked = text(blocked.reason);
+                Heard::Blocked
+            }
             Method::ConnectionUnblocked(_) => Heard::Unblocked,
             other => Heard::Method(other.name()),
         };

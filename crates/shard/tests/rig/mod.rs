@@ -7,6 +7,7 @@
 
 pub(crate) mod client;
 pub(crate) mod control;
+mod stores;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use leveret_link::record::Record;
 use leveret_link::{Batch, frame};
 use leveret_model::directory::ToShard;
 use leveret_model::{Boot, Instant, Name, NodeId, Seed, ShardAddress, ShardId};
-use leveret_shard::{Caller, Effects, ReadInterest, Shard, ShardConfig, Store};
+use leveret_shard::{Caller, Effects, ReadInterest, Shard, ShardConfig, Store, StoreRequest};
 
 use client::Client;
 use control::Control;
@@ -52,6 +53,8 @@ pub(crate) struct Rig {
     cut: BTreeSet<(NodeId, NodeId)>,
     /// Hashes that became better so far.
     pub(crate) hash_upgrades: usize,
+    /// What shards handed to their stores and those have not answered.
+    stores: BTreeMap<ShardAddress, Vec<StoreRequest>>,
 }
 
 fn users() -> Users {
@@ -74,16 +77,22 @@ impl Rig {
     }
 
     pub(crate) fn with(shards: &[u8], protocol: leveret_amqp::Config) -> Self {
-        Self::with_users(shards, protocol, users)
+        Self::with_users(shards, protocol, Store::Memory, users)
     }
 
     /// The same with a hash of `guest`'s password that RabbitMQ made.
     pub(crate) fn with_a_hash_of_rabbitmq(shards: &[u8]) -> Self {
         let hash = || PasswordHash::from_rabbitmq_sha256(GUEST_OF_RABBITMQ).expect("it is one");
-        Self::with_users(shards, leveret_amqp::Config::new("0.1.0", "rig"), || users_with(hash()))
+        let protocol = leveret_amqp::Config::new("0.1.0", "rig");
+        Self::with_users(shards, protocol, Store::Memory, || users_with(hash()))
     }
 
-    fn with_users(shards: &[u8], protocol: leveret_amqp::Config, users: impl Fn() -> Users) -> Self {
+    fn with_users(
+        shards: &[u8],
+        protocol: leveret_amqp::Config,
+        store: Store,
+        users: impl Fn() -> Users,
+    ) -> Self {
         let mut rig = Self {
             now: Instant::ZERO + Duration::from_secs(100),
             shards: BTreeMap::new(),
@@ -95,6 +104,7 @@ impl Rig {
             held_wires: BTreeSet::new(),
             cut: BTreeSet::new(),
             hash_upgrades: 0,
+            stores: BTreeMap::new(),
         };
         let protocol = Arc::new(protocol);
         for (index, count) in shards.iter().enumerate() {
@@ -107,7 +117,7 @@ impl Rig {
                     seed,
                     protocol: Arc::clone(&protocol),
                     users: users(),
-                    store: Store::Memory,
+                    store,
                     reply_key: [shard + 16 * index as u8; 32],
                 };
                 let mut machine = Shard::new(config);
@@ -272,6 +282,7 @@ impl Rig {
                 self.tell(to, mail);
             }
         }
+        self.stores.entry(at).or_default().extend(effects.store);
         for upgrade in effects.hash_upgrades {
             self.hash_upgrades += 1;
             let others = self.shards.iter_mut().filter(|(other, _)| other.node == at.node && **other != at);

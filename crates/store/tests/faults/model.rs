@@ -111,7 +111,7 @@ impl Model {
                 if let Some(message) =
                     self.queues.get_mut(queue).and_then(|queue| queue.messages.get_mut(position))
                 {
-                    message.1 = *count;
+                    message.1 = message.1.max(*count);
                 }
             }
         }

@@ -91,10 +91,10 @@ impl Outlet {
 /// A message that died.
 #[derive(Debug)]
 pub(in crate::queues) struct Dead {
-    pub(super) queue: QueueId,
+    pub(in crate::queues) queue: QueueId,
     pub(super) source: Arc<Source>,
     /// The source's reference.
-    pub(super) message: MessageRef,
+    pub(in crate::queues) message: MessageRef,
     pub(super) cause: Cause,
     /// Seconds since 1970.
     pub(super) at_s: u64,

@@ -77,8 +77,8 @@ impl DeadLetters {
     }
 
     /// Letters that some queue does not have yet.
-    pub(super) fn len(&self) -> u64 {
-        (self.sent.len() + self.rows.values().map(|row| row.waiting.len()).sum::<usize>()) as u64
+    pub(in crate::queues) fn iter(&self) -> impl Iterator<Item = &Dead> {
+        self.rows.values().flat_map(|row| &row.waiting).chain(self.sent.values())
     }
 
     /// The source moves once its letters are out: they wait for no target that is away. True if some wait.

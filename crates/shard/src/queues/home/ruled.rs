@@ -22,8 +22,7 @@ impl AtHome<'_> {
         {
             self.arena.release(message);
             self.departed.drop_duplicate();
-            // its publisher hears that the queue has it, which is so
-            return Some(Stored::Now);
+            return Some(self.first_stored(terms));
         }
         let expires = self.home.queue.deadline_of(terms, now);
         let position = self.home.queue.append_ruled(message, body_bytes, terms, now)?;
@@ -31,5 +30,16 @@ impl AtHome<'_> {
             duplicates.remember(candidate, &self.lifetimes.remembered);
         }
         Some(self.keep(position, message, terms, expires))
+    }
+
+    /// When the publisher of a duplicate hears that the queue has its message: not before that is true of the
+    /// first one, which may still be on its way to the disk. Which mark that one has is not kept; it is stored
+    /// at the latest with all that was appended so far.
+    fn first_stored(&self, terms: Terms) -> Stored {
+        if terms.persistent() && self.home.queue.is_durable() {
+            self.commits.all_stored()
+        } else {
+            Stored::Now
+        }
     }
 }
