@@ -135,9 +135,7 @@ impl SessionRoom {
         let Some(asked) = self.clients.remove(key) else { return };
         self.parts.on_closed(self.own.shard, key);
         self.gatherings.forget(key);
-        for (step, request) in self.renames.forget(key) {
-            self.ask_step(step, request);
-        }
+        self.renames.forget(key);
         if self.attached.forget(key) {
             announce(&self.attached, self.own.shard, self.parts.shards(), &mut self.mail);
         }
