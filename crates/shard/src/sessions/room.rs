@@ -19,7 +19,9 @@ use super::peers::SessionPeers;
 use super::presences::Presences;
 use super::questions::Questions;
 use super::renames::Renames;
+use super::selection::SessionTally;
 use super::shared::SessionShared;
+use super::surveys::{SURVEYOR, Surveys};
 use super::target::OPERATOR;
 
 /// RESP connections and sessions of one shard.
@@ -34,9 +36,11 @@ pub(crate) struct SessionRoom {
     pub(super) presences: Presences,
     pub(super) peers: SessionPeers,
     pub(super) questions: Questions,
+    pub(super) surveys: Surveys,
     pub(super) shared: Arc<SessionShared>,
     /// Answers to an operator, by the number of the question.
     pub(super) killed: Vec<(u64, KeptAnswer)>,
+    pub(super) surveyed: Vec<(u64, SessionTally)>,
     /// For other shards of the node.
     pub(super) mail: Vec<(ShardId, SessionMail)>,
     pub(super) now: Instant,
@@ -59,8 +63,10 @@ impl SessionRoom {
             presences: Presences::new(config),
             peers: SessionPeers::default(),
             questions: Questions::default(),
+            surveys: Surveys::default(),
             shared,
             killed: Vec::new(),
+            surveyed: Vec::new(),
             mail: Vec::new(),
             now,
             unix_origin_ms: 0,
@@ -106,6 +112,7 @@ impl SessionRoom {
         self.clients.end_turn(&mut effects.session_touched);
         effects.session_mail.append(&mut self.mail);
         effects.session_killed.append(&mut self.killed);
+        effects.session_surveyed.append(&mut self.surveyed);
         if self.now >= self.noted_at + limits::SESSION_FIGURES_EVERY {
             self.note_figures();
         }
@@ -123,12 +130,15 @@ impl SessionRoom {
         for (asker, answer) in self.parts.take_answers() {
             if asker.connection == OPERATOR {
                 self.killed.push((asker.reply, answer));
+            } else if asker.connection == SURVEYOR {
+                self.on_surveyed_end(asker.reply, &answer);
             } else if asker.shard == self.own.shard {
                 self.on_answer(asker, &answer);
             } else {
                 self.mail.push((asker.shard, SessionMail::Answer { asker, answer }));
             }
         }
+        self.give_tallies();
     }
 
     pub(super) fn on_lost(&mut self, key: ConnectionKey) {
