@@ -5,7 +5,6 @@ mod survey;
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -124,13 +123,14 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let by_key = leveret_server::session_id(&args.vhost, args.database, &args.target);
     let by_hid = survey::is_hid(&args.target).then(|| args.target.clone());
     // a key may look like an id: then it is tried as one only if nothing has that key
+    let mut silent = None;
     for hid in [by_key, by_hid].into_iter().flatten() {
         let selection = Selection { hid: Some(&hid), ..Selection::default() };
         let found = survey(&data_dir, "ls", &selection, 1)?;
         if let Some(session) = found.sessions.first() {
             return output::print(&format!("{:#}\n", json!(session)));
         }
-        found.fail_if_silent("may have that session")?;
+        silent = found.fail_if_silent("has that session").err();
     }
-    None::<()>.context("there is no such session")
+    Err(silent.unwrap_or_else(|| anyhow::anyhow!("there is no such session")))
 }

@@ -7,6 +7,7 @@
 //! of answers that the socket has not taken.
 
 mod accepting;
+mod operators;
 mod waiting;
 mod ways;
 
@@ -31,7 +32,7 @@ use crate::clock;
 use crate::log_limits::LogLimit;
 use crate::receive::{Filled, fill};
 
-use self::waiting::Operators;
+use self::operators::Operators;
 pub(crate) use self::ways::{Carrier, SessionWays, ToSessions};
 
 /// What the event loop shows when a RESP client waits to be accepted: below what it shows for AMQP's listeners.

@@ -1,8 +1,8 @@
 //! That a session is used, because one that never was gives way first when memory is short.
 //!
 //! Home and replicator answer loads, each out of its own copy, and each may become the one that evicts. So
-//! whichever sees the first load or commit tells the other by `TOUCHED`: once for a session, because from then on it is
-//! one in use.
+//! whichever sees the first load or commit tells the other by `TOUCHED`: once for a session, because from then
+//! on it is one in use.
 
 use crate::effects::Effects;
 use crate::hid::Hid;

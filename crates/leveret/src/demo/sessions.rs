@@ -1,7 +1,8 @@
 //! `leveret demo sessions`: browsers without sticky sessions, while one node is killed, one joins and one
 //! leaves; at the end it is counted what was lost.
 //!
-//! Exit code 0: every answered write was read again, also of two that changed one session at once, and nobody who logged out was logged in again.
+//! Exit code 0: every answered write was read again, also of two that changed one session at once, and nobody
+//! who logged out was logged in again.
 
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};

@@ -9,7 +9,7 @@
 use crossbeam_channel::bounded;
 use leveret_cluster::{NodeStatus, Standing};
 use leveret_model::limits;
-use leveret_sessions::Bucket;
+use leveret_sessions::{Bucket, Hid};
 use leveret_shard::{SessionSelection, SessionSurvey, SessionTally, session_shard};
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ fn question(text: &str, ends: bool) -> Result<(Vec<Bucket>, SessionSurvey), Stri
     let part = question["part"].as_u64().unwrap_or_default();
     let parts = u64::from(limits::SESSION_PARTS);
     let of_part = |bucket: &Bucket| hid.is_none() && u64::from(bucket.0) % parts == part;
-    let buckets = (0..=u8::MAX).map(Bucket).filter(of_part).chain(hid.map(|hid| hid.bucket()));
+    let buckets = (0..=u8::MAX).map(Bucket).filter(of_part).chain(hid.map(Hid::bucket));
     let selection = SessionSelection {
         hid,
         prefix: bytes("prefix"),

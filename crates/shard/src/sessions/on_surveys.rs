@@ -30,7 +30,7 @@ impl SessionRoom {
         let asker = SurveyAsker::Operator(number);
         let Some(under_way) = self.surveys.begin(asker, asked.clone(), tally) else {
             let failed = SessionTally { failed: 1, ..SessionTally::default() };
-            return self.surveyed.push((number, failed));
+            return self.surveys.told.push((number, failed));
         };
         let mut bytes = Vec::new();
         bytes.u8(kind::SURVEY);
@@ -125,7 +125,7 @@ impl SessionRoom {
 
     fn tell_tally(&mut self, asker: SurveyAsker, tally: SessionTally) {
         match asker {
-            SurveyAsker::Operator(number) => self.surveyed.push((number, tally)),
+            SurveyAsker::Operator(number) => self.surveys.told.push((number, tally)),
             SurveyAsker::Node(to, part, number) => {
                 let mut bytes = Vec::new();
                 bytes.u8(kind::SURVEYED);

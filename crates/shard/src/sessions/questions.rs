@@ -1,4 +1,5 @@
-//! SCAN, FLUSHDB and an operator's surveys over all nodes: what the shard that keeps a part asks the same part of every other node.
+//! SCAN, FLUSHDB and an operator's surveys over all nodes: what the shard that keeps a part asks the same part
+//! of every other node.
 //!
 //! A node whose link breaks, or that is Down, is no longer waited for: its sessions are taken over, and a later
 //! step of the walk finds them there.

@@ -1,8 +1,8 @@
 //! Renames under way: each goes from the home of one key to that of another, step by step.
 //!
 //! The first steps are asked for in the name of the client's connection, so that they keep their place behind
-//! its earlier commands. What ends a rename is asked for in the name of nobody, because it is to be done without
-//! the client too.
+//! its earlier commands. What ends a rename is asked for in the name of nobody, because it is to be done
+//! without the client too.
 
 use alloc::collections::BTreeMap;
 

@@ -3,7 +3,6 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use leveret_model::session::KeptAnswer;
 use leveret_model::{ConnectionKey, Instant, Seed, ShardAddress, ShardId, limits};
 use leveret_sessions::Clock;
 
@@ -19,7 +18,6 @@ use super::peers::SessionPeers;
 use super::presences::Presences;
 use super::questions::Questions;
 use super::renames::Renames;
-use super::selection::SessionTally;
 use super::shared::SessionShared;
 use super::surveys::{SURVEYOR, Surveys};
 use super::target::OPERATOR;
@@ -38,9 +36,6 @@ pub(crate) struct SessionRoom {
     pub(super) questions: Questions,
     pub(super) surveys: Surveys,
     pub(super) shared: Arc<SessionShared>,
-    /// Answers to an operator, by the number of the question.
-    pub(super) killed: Vec<(u64, KeptAnswer)>,
-    pub(super) surveyed: Vec<(u64, SessionTally)>,
     /// For other shards of the node.
     pub(super) mail: Vec<(ShardId, SessionMail)>,
     pub(super) now: Instant,
@@ -65,8 +60,6 @@ impl SessionRoom {
             questions: Questions::default(),
             surveys: Surveys::default(),
             shared,
-            killed: Vec::new(),
-            surveyed: Vec::new(),
             mail: Vec::new(),
             now,
             unix_origin_ms: 0,
@@ -111,8 +104,8 @@ impl SessionRoom {
         self.give_answers();
         self.clients.end_turn(&mut effects.session_touched);
         effects.session_mail.append(&mut self.mail);
-        effects.session_killed.append(&mut self.killed);
-        effects.session_surveyed.append(&mut self.surveyed);
+        effects.session_killed.append(&mut self.surveys.killed);
+        effects.session_surveyed.append(&mut self.surveys.told);
         if self.now >= self.noted_at + limits::SESSION_FIGURES_EVERY {
             self.note_figures();
         }
@@ -129,7 +122,7 @@ impl SessionRoom {
         self.give_expired();
         for (asker, answer) in self.parts.take_answers() {
             if asker.connection == OPERATOR {
-                self.killed.push((asker.reply, answer));
+                self.surveys.killed.push((asker.reply, answer));
             } else if asker.connection == SURVEYOR {
                 self.on_surveyed_end(asker.reply, &answer);
             } else if asker.shard == self.own.shard {

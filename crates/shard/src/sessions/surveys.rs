@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use leveret_model::session::KeptAnswer;
 use leveret_model::{ConnectionKey, NodeId, ShardAddress, limits};
 
 use super::parts::Part;
@@ -35,6 +36,10 @@ pub(super) struct Underway {
 pub(super) struct Surveys {
     next: u64,
     all: BTreeMap<u64, Underway>,
+    /// Tallies for operators, by the number of their question.
+    pub(super) told: Vec<(u64, SessionTally)>,
+    /// Answers to operators who ended one session, by the same.
+    pub(super) killed: Vec<(u64, KeptAnswer)>,
 }
 
 impl Surveys {
