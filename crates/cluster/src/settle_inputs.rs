@@ -240,6 +240,7 @@ impl Control {
             boot: member.hello.boot,
             shards: member.hello.shards,
             leaves: self.moves.is_leaving(member.hello.node),
+            surveys: member.hello.capabilities.has(Capability::SESSION_SURVEYS),
         });
         let peers: Vec<SessionPeer> = peers.collect();
         if self.shards.on_session_peers(&peers) {

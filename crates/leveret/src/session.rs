@@ -1,23 +1,27 @@
-//! `leveret session`: lists and ends sessions of applications, over the admin socket of a node.
+//! `leveret session`: lists and ends sessions of applications, over the admin socket of any node.
 
-use anyhow::Context as _;
+mod end;
+mod survey;
+
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
-use leveret_model::limits::{SESSION_ADMIN_WAIT, STATUS_ANSWER_WAIT};
-use serde::Deserialize;
 use serde_json::json;
 
-use crate::status::{ask, read, tame};
+use self::end::EndArgs;
+use self::survey::{Selection, Session, survey};
+use crate::status::tame;
 use crate::{config, output};
 
 /// What to do with sessions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SessionCommand {
-    /// List the sessions whose state a node holds; keys and values are never shown
+    /// List the sessions of the cluster; keys and values are never shown
     Ls(LsArgs),
     /// Show one session, by its key or its id in the list
-    Show(TargetArgs),
-    /// End one session on every node, by its key or its id in the list, or those of a user
-    Kill(KillArgs),
+    Show(ShowArgs),
+    /// End one session on every node, by its key or its id in the list, or those of a user or prefix
+    Kill(EndArgs),
 }
 
 #[derive(Debug, Args)]
@@ -31,6 +35,12 @@ pub(crate) struct LsArgs {
     /// Only sessions whose home is the node of that name
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
+    /// Only sessions of that user, as `SESSION.COMMIT … USER` named it
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Only sessions that nobody has used for so long, such as 1h
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    idle: Option<Duration>,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
@@ -40,7 +50,7 @@ pub(crate) struct LsArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct TargetArgs {
+pub(crate) struct ShowArgs {
     /// Key, or 32 hexadecimal digits of the list
     #[arg(value_name = "KEY|HID")]
     target: String,
@@ -55,118 +65,72 @@ pub(crate) struct TargetArgs {
     database: u8,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct KillArgs {
-    /// Key, or 32 hexadecimal digits of the list
-    #[arg(value_name = "KEY|HID", required_unless_present = "user", conflicts_with = "user")]
-    target: Option<String>,
-    /// All sessions of that user that the node holds, as `SESSION.COMMIT … USER` named it
-    #[arg(long, value_name = "USER")]
-    user: Option<String>,
-    /// Data directory of the node to ask
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<String>,
-    /// Vhost of the key
-    #[arg(long, value_name = "VHOST", default_value = "/")]
-    vhost: String,
-    /// Database of the key
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    database: u8,
-}
-
-/// A session as the node tells of it.
-#[derive(Debug, Default, Deserialize, serde::Serialize)]
-#[serde(default)]
-struct Session {
-    hid: String,
-    vhost: String,
-    database: u8,
-    prefix: String,
-    home: String,
-    left_s: Option<u64>,
-    bytes: u64,
-    used: bool,
-    user: Option<String>,
-}
-
 /// Does it.
 pub(crate) fn run(command: &SessionCommand) -> anyhow::Result<()> {
     match command {
         SessionCommand::Ls(args) => list(args),
         SessionCommand::Show(args) => show(args),
-        SessionCommand::Kill(args) => kill(args),
+        SessionCommand::Kill(args) => end::run(args),
     }
-}
-
-fn held(data_dir: Option<&str>) -> anyhow::Result<Vec<Session>> {
-    let data_dir = config::data_dir(data_dir, &config::environment())?;
-    let mut document = read(&ask(&data_dir, "session ls", STATUS_ANSWER_WAIT)?)?;
-    serde_json::from_value(document["sessions"].take()).context("the node's answer is no list of sessions")
 }
 
 fn list(args: &LsArgs) -> anyhow::Result<()> {
-    let mut sessions = held(args.data_dir.as_deref())?;
-    sessions.retain(|session| {
-        args.prefix.as_ref().is_none_or(|prefix| session.prefix == *prefix)
-            && args.node.as_ref().is_none_or(|node| session.home == *node)
-    });
-    let count = sessions.len();
-    sessions.truncate(args.limit);
-    if args.json {
-        return output::print(&format!("{:#}\n", json!({ "count": count, "sessions": sessions })));
+    let data_dir = config::data_dir(args.data_dir.as_deref(), &config::environment())?;
+    let selection = Selection {
+        prefix: args.prefix.as_deref(),
+        user: args.user.as_deref(),
+        idle_s: args.idle.map(|idle| idle.as_secs()),
+        ..Selection::default()
+    };
+    // the homes are known by name only once the rows are here
+    let rows = if args.node.is_some() { usize::MAX } else { args.limit };
+    let mut found = survey(&data_dir, "ls", &selection, rows)?;
+    let mut count = found.found;
+    if let Some(node) = &args.node {
+        found.sessions.retain(|session| session.home == *node);
+        count = found.sessions.len() as u64;
     }
-    let mut text =
-        format!("{:<32}  {:<16}  {:<16}  {:>8}  {:>8}\n", "id", "prefix", "home", "left s", "bytes");
-    for Session { hid, prefix, home, left_s, bytes, .. } in &sessions {
+    found.sessions.truncate(args.limit);
+    let (sessions, silent) = (&found.sessions, &found.silent);
+    if args.json {
+        let document = json!({ "count": count, "sessions": sessions, "silent": silent });
+        output::print(&format!("{document:#}\n"))?;
+    } else {
+        output::print(&table(sessions, count))?;
+    }
+    found.fail_if_silent("has sessions that are not listed")
+}
+
+fn table(sessions: &[Session], count: u64) -> String {
+    let mut text = format!(
+        "{:<32}  {:<16}  {:<16}  {:>8}  {:>8}  {:>8}\n",
+        "id", "prefix", "home", "left s", "idle s", "bytes"
+    );
+    for Session { hid, prefix, home, left_s, idle_s, bytes, .. } in sessions {
         let left = left_s.map_or_else(|| "-".to_owned(), |left| left.to_string());
         let (prefix, home) = (tame(prefix), tame(home));
-        text.push_str(&format!("{hid:<32}  {prefix:<16}  {home:<16}  {left:>8}  {bytes:>8}\n"));
+        text.push_str(&format!("{hid:<32}  {prefix:<16}  {home:<16}  {left:>8}  {idle_s:>8}  {bytes:>8}\n"));
     }
-    if count > sessions.len() {
-        text.push_str(&format!("and {} more\n", count - sessions.len()));
+    let shown = sessions.len() as u64;
+    if count > shown {
+        text.push_str(&format!("and {} more\n", count - shown));
     }
-    output::print(&text)
+    text
 }
 
-fn show(args: &TargetArgs) -> anyhow::Result<()> {
-    let wanted = leveret_server::session_id(&args.vhost, args.database, &args.target);
-    let sessions = held(args.data_dir.as_deref())?;
-    let found =
-        sessions.iter().find(|session| session.hid == args.target || Some(&session.hid) == wanted.as_ref());
-    let found = found.context("this node does not hold that session: it is gone, or another node has it")?;
-    output::print(&format!("{:#}\n", json!(found)))
-}
-
-fn kill(args: &KillArgs) -> anyhow::Result<()> {
+fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let data_dir = config::data_dir(args.data_dir.as_deref(), &config::environment())?;
-    if let Some(user) = &args.user {
-        return kill_user(args, &data_dir, user);
-    }
-    let target = args.target.as_deref().unwrap_or_default();
-    let is_hid = target.len() == 32 && target.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let by_key = json!({ "vhost": args.vhost, "database": args.database, "key": target });
-    let mut killed = 0;
+    let by_key = leveret_server::session_id(&args.vhost, args.database, &args.target);
+    let by_hid = survey::is_hid(&args.target).then(|| args.target.clone());
     // a key may look like an id: then it is tried as one only if nothing has that key
-    for target in [Some(by_key), is_hid.then(|| json!({ "hid": target }))].into_iter().flatten() {
-        let answer = read(&ask(&data_dir, &format!("session kill {target}"), SESSION_ADMIN_WAIT)?)?;
-        killed = answer["killed"].as_u64().unwrap_or(0);
-        if killed > 0 {
-            break;
+    let mut silent = None;
+    for hid in [by_key, by_hid].into_iter().flatten() {
+        let selection = Selection { hid: Some(&hid), ..Selection::default() };
+        let found = survey(&data_dir, "ls", &selection, 1)?;
+        if let Some(session) = found.sessions.first() {
+            return output::print(&format!("{:#}\n", json!(session)));
         }
+        silent = found.fail_if_silent("has that session").err();
     }
-    anyhow::ensure!(killed > 0, "there is no such session");
-    output::print("ended\n")
-}
-
-/// Every session of a user, one by one: each is as gone as after a logout.
-fn kill_user(args: &KillArgs, data_dir: &std::path::Path, user: &str) -> anyhow::Result<()> {
-    let sessions = held(args.data_dir.as_deref())?;
-    let mut killed = 0;
-    for session in sessions.iter().filter(|session| session.user.as_deref() == Some(user)) {
-        let target = json!({ "hid": session.hid });
-        let answer = read(&ask(data_dir, &format!("session kill {target}"), SESSION_ADMIN_WAIT)?)?;
-        killed += answer["killed"].as_u64().unwrap_or(0);
-    }
-    anyhow::ensure!(killed > 0, "this node holds no session of that user: ask the other nodes too");
-    output::print(&format!("ended {killed}\n"))
+    Err(silent.unwrap_or_else(|| anyhow::anyhow!("there is no such session")))
 }

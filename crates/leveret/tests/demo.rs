@@ -174,4 +174,11 @@ fn sessions_outlive_a_kill_and_a_leave_and_no_logout_is_undone() {
     let logouts = stdout.lines().find(|line| line.contains("logouts")).expect("a line about logouts");
     let logouts: u64 = logouts.trim().split(' ').next().and_then(|word| word.parse().ok()).expect("a count");
     assert!(logouts > 20, "{stdout}");
+    assert!(
+        stdout.contains("changed one session at once, each another attribute: 0 changes were lost"),
+        "{stdout}"
+    );
+    let merges = stdout.lines().find(|line| line.contains("changed one session at once")).expect("a line");
+    let merges: u64 = merges.trim().split(' ').next().and_then(|word| word.parse().ok()).expect("a count");
+    assert!(merges > 20, "{stdout}");
 }

@@ -87,6 +87,10 @@ fn an_operator_ends_every_session_of_a_user() {
     client.ask(b"EXISTS n:a n:b n:c\r\nSESSION.LOAD n:a\r\n", ":1\r\n$-1\r\n");
     let (good, said) = leveret(&node, &["kill", "--user", "hare"]);
     assert!(!good && said.contains("no session of that user"), "{said}");
+    // nobody is there to be asked
+    let (good, said) = leveret(&node, &["kill", "--all"]);
+    assert!(!good && said.contains("ends 1 sessions") && said.contains("--yes"), "{said}");
+    client.ask(b"EXISTS n:c\r\n", ":1\r\n");
 }
 
 #[test]

@@ -301,6 +301,8 @@ pub struct SessionPeer {
     pub shards: u8,
     /// It said that it leaves.
     pub leaves: bool,
+    /// It answers an operator's surveys of sessions.
+    pub surveys: bool,
 }
 
 /// A shard to the control machine of its node.

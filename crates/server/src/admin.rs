@@ -8,6 +8,7 @@ mod leaving;
 mod load;
 mod policies;
 mod queues;
+mod session_surveys;
 mod sessions;
 mod settings_json;
 

@@ -242,7 +242,7 @@ fn facts(
 
 fn capabilities(config: &NodeConfig) -> Capabilities {
     match config.sessions {
-        Some(_) => Capabilities::own().with(Capability::SESSIONS),
+        Some(_) => Capabilities::own().with(Capability::SESSIONS).with(Capability::SESSION_SURVEYS),
         None => Capabilities::own(),
     }
 }

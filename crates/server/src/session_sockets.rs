@@ -7,10 +7,11 @@
 //! of answers that the socket has not taken.
 
 mod accepting;
+mod operators;
 mod waiting;
 mod ways;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
@@ -18,7 +19,6 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use crossbeam_channel::Sender;
-use leveret_model::session::KeptAnswer;
 use leveret_model::{ConnectionKey, Instant, limits};
 use leveret_sessions::Handover;
 use leveret_shard::{Caller, Effects, SESSION_SLOTS, SessionInterest, SessionShared};
@@ -32,6 +32,7 @@ use crate::clock;
 use crate::log_limits::LogLimit;
 use crate::receive::{Filled, fill};
 
+use self::operators::Operators;
 pub(crate) use self::ways::{Carrier, SessionWays, ToSessions};
 
 /// What the event loop shows when a RESP client waits to be accepted: below what it shows for AMQP's listeners.
@@ -90,9 +91,7 @@ pub(crate) struct SessionSockets {
     /// `waiting.rs`
     leave: Option<Sender<Handover>>,
     complaints: LogLimit,
-    /// Operators that wait for a session to end, by the number of their question.
-    operators: BTreeMap<u64, Sender<KeptAnswer>>,
-    asked: u64,
+    operators: Operators,
 }
 
 impl SessionSockets {
@@ -297,12 +296,7 @@ impl SessionSockets {
         for (shard, mail) in effects.session_mail.drain(..) {
             carrier.ways.send(shard, ToSessions::Mail(mail));
         }
-        for (number, answer) in effects.session_killed.drain(..) {
-            if let Some(to) = self.operators.remove(&number) {
-                // nobody listens any more if it took too long
-                let _ = to.try_send(answer);
-            }
-        }
+        self.operators.answer(effects);
         for key in effects.session_touched.drain(..) {
             self.write_socket(carrier, key);
         }

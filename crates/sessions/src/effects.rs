@@ -23,6 +23,10 @@ pub struct Asker {
     pub part: u32,
 }
 
+/// [`Asker::part`] of a step of a rename, whose reply is the number of the rename. A step is
+/// not dropped with its connection.
+pub const RENAME_PART: u32 = u32::MAX;
+
 /// Commands on one key.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {

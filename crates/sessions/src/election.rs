@@ -255,7 +255,7 @@ impl Sessions {
                     // nobody could tell the home of touches meanwhile
                     let grown = limits::SESSION_TOUCH_INTERVAL.as_millis() as u64;
                     let deadline = self.states.get(key).deadline().grown(grown);
-                    self.states.touch(key, deadline);
+                    self.states.set_deadline(key, deadline);
                 }
                 self.cluster.moves.note_moved(hid, self.now);
                 self.counters.moved += 1;

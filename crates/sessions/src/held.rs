@@ -10,7 +10,7 @@ use crate::effects::prefix;
 use crate::hid::{Bucket, Hid, Place};
 use crate::sessions::Sessions;
 use crate::stamp::Home;
-use crate::time::Clock;
+use crate::time::{Clock, Ms};
 
 /// A session whose state a node holds, as home or as replicator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +31,19 @@ pub struct HeldSession {
     pub bytes: usize,
     /// It was asked for after its creation.
     pub is_used: bool,
+    /// Since it was used last, ms; whole seconds count.
+    pub idle_ms: u64,
     /// Whom `SESSION.COMMIT … USER` named.
     pub user: Option<Box<[u8]>>,
+    /// This node is its home, or may answer for it out of a copy.
+    pub may_tell: bool,
 }
 
 impl Sessions {
     /// Those of a bucket whose state is here.
     pub fn held(&self, clock: Clock, bucket: Bucket) -> impl Iterator<Item = HeldSession> + '_ {
         let now = clock.ms();
-        self.states.of_bucket(bucket).filter_map(move |(_, state)| {
+        self.states.of_bucket(bucket).filter_map(move |(key, state)| {
             let row = self.list.get(state.hid())?;
             Some(HeldSession {
                 hid: state.hid(),
@@ -50,10 +54,12 @@ impl Sessions {
                 left_ms: state.deadline().point().map(|at| at.since(now)),
                 bytes: state.value().len(),
                 is_used: state.is_used(),
+                idle_ms: now.since(Ms(u64::from(state.used_at()) * 1_000)),
                 user: match state.content() {
                     Content::Attributes(attributes) => attributes.get(USER).map(|user| user.value.into()),
                     Content::String(_) => None,
                 },
+                may_tell: row.home == self.config.own || self.may_answer(key, row),
             })
         })
     }

@@ -33,8 +33,7 @@ impl Sessions {
     ) -> Answer<'_> {
         match key {
             Some(key) => {
-                self.states.mark_used(key);
-                self.counters.loads += 1;
+                self.note_load(key, clock.ms());
             }
             None => self.note_reader(asker, place),
         }
@@ -151,13 +150,13 @@ impl Sessions {
                 Ok(After::Nothing)
             }
             (Verdict::Touch(deadline), Some(key)) => {
-                self.states.touch(key, deadline);
+                self.states.touch(key, deadline, clock.ms());
                 self.counters.touches += 1;
                 Ok(After::Touch)
             }
             (Verdict::Commit { content, deadline }, Some(key)) => {
                 let (before, had) = (self.states.id(key), self.states.get(key).flags().has_attributes());
-                self.commit(key, content.as_ref(), deadline)?;
+                self.commit(clock, key, content.as_ref(), deadline)?;
                 let has = self.states.get(key).flags().has_attributes();
                 Ok(After::Commit((had && has).then_some(before)))
             }
@@ -175,6 +174,7 @@ impl Sessions {
 
     fn commit(
         &mut self,
+        clock: Clock,
         key: StateKey,
         content: Option<&NewContent<'_>>,
         deadline: Deadline,
@@ -189,6 +189,10 @@ impl Sessions {
         let Changed { epoch, version } = self.next_commit(key);
         // a deadline alone keeps the epoch, so that after a cut it does not beat what the other side wrote (S8)
         let epoch = if content.is_some() { epoch } else { self.states.id(key).epoch };
+        // stores that begin with HSET and EXPIRE: the first expiry belongs to the creation, and is no use
+        if content.is_some() || self.states.get(key).deadline() != Deadline::NEVER {
+            self.note_used(key, clock.ms());
+        }
         self.states.commit(key, version, content, deadline);
         self.states.set_id(key, epoch, version);
         self.expiry.file(&mut self.states, key);
@@ -305,7 +309,7 @@ impl Sessions {
             let unused = self
                 .states
                 .at(self.eviction_hand)
-                .filter(|(_, state)| !state.is_used() && u64::from(state.created()) < old)
+                .filter(|(_, state)| !state.is_used() && u64::from(state.used_at()) < old)
                 .filter(|(_, state)| {
                     self.list.get(state.hid()).is_some_and(|row| row.home == self.config.own)
                 })

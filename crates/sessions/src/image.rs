@@ -251,6 +251,8 @@ impl Sessions {
         let Some(key) = self.states.insert(copy.hid, NewState { id, ..new }, clock.ms()) else {
             return false;
         };
+        // the image does not say whether it was: no user is to lose by that
+        self.states.mark_used(key, clock.ms());
         debug_assert!(self.states.get(key).deadline() >= Deadline::after(clock.ms(), 0));
         self.expiry.file(&mut self.states, key);
         true

@@ -88,10 +88,11 @@ mod sync;
 mod takeover;
 mod time;
 mod token;
+mod uses;
 mod walk;
 mod writes;
 
-pub use effects::{Asker, Effects, Event, EventKind, Outgoing, Request};
+pub use effects::{Asker, Effects, Event, EventKind, Outgoing, RENAME_PART, Request};
 pub use expired::Expired;
 pub use fields::Damage;
 pub use held::HeldSession;

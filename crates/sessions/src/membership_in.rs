@@ -123,14 +123,6 @@ impl Sessions {
         self.expiry.next().min(gone).min(tick)
     }
 
-    fn tell_touch(&self, hid: Hid, now: Ms, effects: &mut Effects) {
-        let Some(key) = self.states.find(hid) else { return };
-        let (life, left) = (self.states.id(key).life, self.states.get(key).deadline().left(now));
-        for keeper in self.cluster.copies.keepers(hid.bucket()) {
-            effects.send(keeper, hid.bucket(), &Record::Touched { hid, life, left });
-        }
-    }
-
     /// A node is Down, or has another boot: nobody waits for it, and it waits for nobody. Gives the commits
     /// that waited for it alone.
     fn on_lost(&mut self, clock: Clock, home: Home, effects: &mut Effects) -> Vec<Hid> {
@@ -274,6 +266,10 @@ impl Sessions {
             if own {
                 self.cluster.copies.begin_fill(hid, keeper);
                 self.send_copy(hid, keeper, clock.ms(), effects);
+                // a copy does not say whether its session was ever used
+                if state.is_used() {
+                    self.cluster.touched.insert(hid);
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use leveret_model::ConnectionKey;
 use leveret_model::ShardId;
 use leveret_model::session::KeptAnswer;
 
-use crate::effects::Asker;
+use crate::effects::{Asker, RENAME_PART};
 use crate::hid::Hid;
 use crate::record::WriteId;
 use crate::stamp::{Home, Stamp, StateId};
@@ -153,8 +153,12 @@ impl Pending {
 
     /// Requests of a connection that is closed and that nobody has applied: they are dropped, never applied
     /// later.
+    /// Those that are dropped with their connection: not steps of its rename.
     pub(crate) fn of_connection(&self, shard: ShardId, connection: ConnectionKey) -> Vec<u64> {
-        let of = |waiting: &Waiting| matches!(waiting.caller, Caller::Client(asker) if asker.shard == shard && asker.connection == connection);
+        let of = |waiting: &Waiting| {
+            let Caller::Client(asker) = waiting.caller else { return false };
+            asker.shard == shard && asker.connection == connection && asker.part != RENAME_PART
+        };
         self.requests.iter().filter(|(_, waiting)| of(waiting)).map(|(number, _)| *number).collect()
     }
 }

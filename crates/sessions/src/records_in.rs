@@ -223,7 +223,12 @@ impl Sessions {
         let of_home = self.list.get(hid).is_some_and(|row| row.home == from && row.life == life);
         if let Some(key) = self.states.find(hid).filter(|_| of_home || claims) {
             let deadline = Deadline::from_left(clock.ms(), left).max(self.states.get(key).deadline());
-            self.states.touch(key, deadline);
+            self.states.touch(key, deadline, clock.ms());
+        } else if let Some(key) = self.states.find(hid)
+            && self.list.get(hid).is_some_and(|row| row.home == self.config.own && row.life == life)
+        {
+            // the replicator has answered loads out of its copy
+            self.states.mark_used(key, clock.ms());
         }
     }
 
@@ -250,10 +255,11 @@ impl Sessions {
                 alive.map_or(Loaded::NotHere, |key| Loaded::Found(CopyOf::whole(&self.states, key, now)))
             }
         };
-        if let (Loaded::Found(_), Some(_)) = (loaded, key) {
-            self.counters.loads += 1;
-        }
+        let found = key.filter(|_| matches!(loaded, Loaded::Found(_)));
         effects.send(from.node, hid.bucket(), &Record::Loaded { number, loaded });
+        if let Some(key) = found {
+            self.note_load(key, now);
+        }
     }
 
     fn on_loaded(

@@ -8,7 +8,7 @@
 //! The new key is there before the old one ends, so the session is never missing. A change of the old key
 //! between the steps is not lost: the home compares the token at the end. A logout of the old key between the
 //! steps ends the new one too. Once the new key is there, the last step is asked for until it is answered, also
-//! if the client has gone or was told to try again.
+//! if the client has gone or was told to try again; and once the new key is being written, that is awaited.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -172,15 +172,11 @@ impl Renaming {
         matches!(self.phase, Phase::End | Phase::Undo) || self.tries > 0
     }
 
-    /// The client is gone while the new key is written, and nobody hears any more whether it was. `RENAME` may
-    /// do that twice, so it begins anew; the others must not, because what is there may be somebody else's.
-    pub fn begin_again(&mut self) -> Option<RenameRequest> {
-        if self.phase != Phase::Restore || self.form != RenameForm::Plain {
-            return None;
-        }
-        self.tries = 1;
-        self.phase = Phase::Export;
-        Some(self.request(&self.old, &KeyCommand::Export { id: b"" }))
+    /// True once the new key is being written: whether it was, only the answer says, so it is awaited even if
+    /// the client is gone.
+    #[must_use]
+    pub fn writes_new(&self) -> bool {
+        self.phase == Phase::Restore || self.is_half_done()
     }
 
     fn ask_end(&self) -> RenameRequest {

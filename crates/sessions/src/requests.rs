@@ -349,8 +349,9 @@ impl Sessions {
             if state.place() == call.place && !state.deadline().is_over(clock.ms()) {
                 let (content, deadline, id) = (state.content(), state.deadline(), self.states.id(key));
                 let found = Found::Alive { content, deadline, id };
-                let draft = Draft::new(clock, call.arrived, Rule::Stays, 0, found);
-                return Attempt::Done(draft.read_kept(command));
+                let answer = Draft::new(clock, call.arrived, Rule::Stays, 0, found).read_kept(command);
+                self.note_load(key, clock.ms());
+                return Attempt::Done(answer);
             }
         }
         let keeper = self.cluster.members.replicator(row.home.node, call.hid.bucket());

@@ -41,8 +41,8 @@ pub(crate) struct State {
     epoch: Epoch,
     /// Second of the monotonic clock under which expiry looks for it.
     filed: u32,
-    /// Second of its creation here.
-    created: u32,
+    /// Second of its latest use that is known here; of its creation before the first one.
+    used_at: u32,
     born_at: u16,
     key_bytes: u16,
     flags: Flags,
@@ -100,8 +100,12 @@ impl State {
         self.filed
     }
 
-    pub(crate) fn created(&self) -> u32 {
-        self.created
+    pub(crate) fn used_at(&self) -> u32 {
+        self.used_at
+    }
+
+    fn note_used(&mut self, now: Ms) {
+        (self.used, self.used_at) = (true, second(now));
     }
 
     pub(crate) fn is_fresh(&self) -> bool {
@@ -213,12 +217,12 @@ impl States {
     /// Keeps a state. One of the same session is replaced whole. `None` if too many nodes have been seen.
     pub(crate) fn insert(&mut self, hid: Hid, new: NewState<'_>, now: Ms) -> Option<StateKey> {
         let born_at = self.nodes.number(new.id.life.node)?;
-        let created = self.remove(hid).map(|state| (state.created, state.used));
+        let before = self.remove(hid).map(|state| (state.used_at, state.used));
         let mut bytes = Vec::with_capacity(new.place.vhost.len() + new.place.key.len() + new.value.len());
         bytes.extend_from_slice(new.place.vhost.as_bytes());
         bytes.extend_from_slice(new.place.key);
         bytes.extend_from_slice(new.value);
-        let (created, used) = created.unwrap_or(((now.0 / 1_000) as u32, false));
+        let (used_at, used) = before.unwrap_or((second(now), false));
         let state = State {
             hid,
             bytes: bytes.into(),
@@ -227,7 +231,7 @@ impl States {
             version: new.id.version,
             epoch: new.id.epoch,
             filed: 0,
-            created,
+            used_at,
             born_at,
             key_bytes: new.place.key.len() as u16,
             flags: new.flags,
@@ -294,20 +298,27 @@ impl States {
         }
         state.version = version;
         state.deadline = deadline;
-        state.used = true;
         self.bytes += weight(state);
     }
 
     /// A touch: a deadline that grew. hot.
-    pub(crate) fn touch(&mut self, key: StateKey, deadline: Deadline) {
+    pub(crate) fn touch(&mut self, key: StateKey, deadline: Deadline, now: Ms) {
         let state = self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there");
         state.deadline = deadline;
-        state.used = true;
+        state.note_used(now);
     }
 
-    /// It was asked for. hot.
-    pub(crate) fn mark_used(&mut self, key: StateKey) {
-        self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there").used = true;
+    /// Another deadline that no client asked for.
+    pub(crate) fn set_deadline(&mut self, key: StateKey, deadline: Deadline) {
+        self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there").deadline = deadline;
+    }
+
+    /// It was asked for; true if that was the first time after its creation. hot.
+    pub(crate) fn mark_used(&mut self, key: StateKey, now: Ms) -> bool {
+        let state = self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there");
+        let first = !state.used;
+        state.note_used(now);
+        first
     }
 
     /// A commit or touch came through that node, `None`: a client of ours. Gives the node through which most
@@ -345,6 +356,11 @@ impl States {
     pub(crate) fn file(&mut self, key: StateKey, second: u32) {
         self.slab[key.0 as usize].as_mut().expect("a key is of a state that is there").filed = second;
     }
+}
+
+/// What the clock of uses counts in.
+fn second(now: Ms) -> u32 {
+    (now.0 / 1_000) as u32
 }
 
 fn weight(state: &State) -> u64 {

@@ -12,7 +12,7 @@ use leveret_model::{
 };
 use leveret_queue::MessageRef;
 
-use crate::sessions::SessionMail;
+use crate::sessions::{SessionMail, SessionTally};
 
 /// A password to be hashed off the shard; the outcome comes back through `Shard::on_password`.
 #[derive(Debug)]
@@ -157,6 +157,8 @@ pub struct Effects {
     pub session_mail: Vec<(ShardId, SessionMail)>,
     /// Answers to an operator who ended a session (`Shard::kill_session`).
     pub session_killed: Vec<(u64, KeptAnswer)>,
+    /// What came of an operator's surveys (`Shard::survey_sessions`).
+    pub session_surveyed: Vec<(u64, SessionTally)>,
     /// Channels that were closed in this turn; those of the turn before are gone.
     pub refused: ChannelRefusals,
     /// Channels whose consumers began to pause in this turn.

@@ -78,8 +78,8 @@ pub use report::{
     ConnectionReport, ExclusiveReport, QueueCounts, QueueReport, ReportFrom, Routes, ShardReport, Traffic,
 };
 pub use sessions::{
-    SESSION_SLOTS, SessionConfig, SessionInterest, SessionMail, SessionReport, SessionShared, SessionTarget,
-    session_shard,
+    SESSION_SLOTS, SessionConfig, SessionInterest, SessionMail, SessionReport, SessionSelection,
+    SessionShared, SessionSurvey, SessionTally, SessionTarget, session_shard,
 };
 pub use shard::{Caller, ReadInterest, Shard, ShardConfig};
 pub use watch::{Fullest, Routed};

@@ -33,7 +33,7 @@ pub(crate) use flags::{ServeArgs, augment, given};
 pub(crate) use options::Settings;
 pub(crate) use page::render as render_page;
 pub(crate) use sources::{ConfigError, Environment};
-pub(crate) use values::{Lifetime, LogFormat};
+pub(crate) use values::{Lifetime, LogFormat, duration};
 
 /// Variables of every command: one that another command reads is no typing error.
 fn every_variable() -> Vec<String> {

@@ -21,6 +21,9 @@ const USES: u64 = 5;
 /// A request that is refused or cut off is sent again, so long at most.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
+/// What two tabs change of one session.
+const ATTRIBUTES: [&str; 2] = ["cart", "theme"];
+
 /// What all browsers share.
 #[derive(Debug, Default)]
 pub(super) struct Balancer {
@@ -55,6 +58,10 @@ pub(super) struct Seen {
     pub(super) lost: u64,
     /// A session was there after its logout.
     pub(super) undone: u64,
+    /// Sessions that two requests changed at the same time, each another attribute.
+    pub(super) merges: u64,
+    /// Changes of these that were not there afterwards.
+    pub(super) changes_lost: u64,
     /// Refused with TRYAGAIN, and sent again.
     pub(super) refused: u64,
     /// Cut off, and sent again to another node.
@@ -69,6 +76,8 @@ impl std::ops::AddAssign for Seen {
         self.late_writes += other.late_writes;
         self.lost += other.lost;
         self.undone += other.undone;
+        self.merges += other.merges;
+        self.changes_lost += other.changes_lost;
         self.refused += other.refused;
         self.cut_off += other.cut_off;
         self.slowest = self.slowest.max(other.slowest);
@@ -104,6 +113,7 @@ impl<'a> Browser<'a> {
             match (self.random.below(50), self.values[session]) {
                 (0, Some(_)) => self.log_out(session)?,
                 (1..20, Some(_)) => self.write(session)?,
+                (20..23, Some(_)) => self.change_in_two_tabs()?,
                 _ => self.check(session)?,
             }
             if self.seen.requests - reported >= REPORT_EVERY {
@@ -150,6 +160,31 @@ impl<'a> Browser<'a> {
         self.check(session)
     }
 
+    /// Two tabs change one session at the same time, each another attribute, through whichever nodes.
+    fn change_in_two_tabs(&mut self) -> io::Result<()> {
+        let (key, value) = (format!("tabs:{}", self.number), self.seen.requests);
+        let commands = ATTRIBUTES.map(|attribute| format!("HSET {key} {attribute} {value}"));
+        let tabs = commands.each_ref().map(|command| {
+            let mut tab = self.connect()?;
+            send(&mut tab, command).map(|()| tab)
+        });
+        // both are under way by now
+        for (tab, command) in tabs.into_iter().zip(&commands) {
+            let answered: io::Result<_> = tab.and_then(|mut tab| receive(&mut tab));
+            if !matches!(answered, Ok(Ok(_))) {
+                self.seen.cut_off += 1;
+                self.ask(command)?;
+            }
+        }
+        self.seen.merges += 1;
+        self.seen.requests += 2;
+        for attribute in ATTRIBUTES {
+            let read = self.ask(&format!("HGET {key} {attribute}"))?;
+            self.seen.changes_lost += u64::from(read != Some(value.to_string()));
+        }
+        Ok(())
+    }
+
     /// Gives what was read, if it was a read. Sent again to another node after a refusal, or a connection that
     /// ended.
     fn ask(&mut self, command: &str) -> io::Result<Option<String>> {
@@ -178,29 +213,42 @@ impl<'a> Browser<'a> {
         if self.seen.requests.is_multiple_of(USES) {
             self.connection = None;
         }
-        let connection = match &mut self.connection {
+        let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            none => {
-                let node = self.balancer.draw(self.random.next_u64() >> 32);
-                let stream = TcpStream::connect(node.ok_or(io::ErrorKind::NotConnected)?)?;
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(GIVE_UP))?;
-                none.insert(BufReader::new(stream))
-            }
+            None => self.connect()?,
         };
-        connection.get_mut().write_all(format!("{command}\r\n").as_bytes())?;
-        let mut line = String::new();
-        if connection.read_line(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let line = line.trim_end();
-        if line.starts_with('-') {
-            return Ok(Err(line.to_owned()));
-        }
-        let Some(Ok(length)) = line.strip_prefix('$').map(str::parse::<usize>) else { return Ok(Ok(None)) };
-        let mut bytes = vec![0; length + 2];
-        connection.read_exact(&mut bytes)?;
-        bytes.truncate(length);
-        Ok(Ok(Some(String::from_utf8_lossy(&bytes).into_owned())))
+        send(&mut connection, command)?;
+        let answer = receive(&mut connection)?;
+        self.connection = Some(connection);
+        Ok(answer)
     }
+
+    fn connect(&mut self) -> io::Result<BufReader<TcpStream>> {
+        let node = self.balancer.draw(self.random.next_u64() >> 32);
+        let stream = TcpStream::connect(node.ok_or(io::ErrorKind::NotConnected)?)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(GIVE_UP))?;
+        Ok(BufReader::new(stream))
+    }
+}
+
+fn send(connection: &mut BufReader<TcpStream>, command: &str) -> io::Result<()> {
+    connection.get_mut().write_all(format!("{command}\r\n").as_bytes())
+}
+
+/// The answer: what was read, if it was a read, or a refusal.
+fn receive(connection: &mut BufReader<TcpStream>) -> io::Result<Result<Option<String>, String>> {
+    let mut line = String::new();
+    if connection.read_line(&mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let line = line.trim_end();
+    if line.starts_with('-') {
+        return Ok(Err(line.to_owned()));
+    }
+    let Some(Ok(length)) = line.strip_prefix('$').map(str::parse::<usize>) else { return Ok(Ok(None)) };
+    let mut bytes = vec![0; length + 2];
+    connection.read_exact(&mut bytes)?;
+    bytes.truncate(length);
+    Ok(Ok(Some(String::from_utf8_lossy(&bytes).into_owned())))
 }

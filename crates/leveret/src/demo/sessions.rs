@@ -1,7 +1,8 @@
 //! `leveret demo sessions`: browsers without sticky sessions, while one node is killed, one joins and one
 //! leaves; at the end it is counted what was lost.
 //!
-//! Exit code 0: every answered write was read again, and nobody who logged out was logged in again.
+//! Exit code 0: every answered write was read again, also of two that changed one session at once, and nobody
+//! who logged out was logged in again.
 
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, channel};
@@ -169,15 +170,19 @@ fn judge(seen: Seen) -> Result<()> {
     output::print(&format!(
         "\n{:>9}  requests, the slowest took {}\n{:>9}  cut off by a kill or a stop, or refused meanwhile, and sent again\n\
          {:>9}  logouts, and after each a late write through another node: {} of them came back\n\
+         {:>9}  times two requests changed one session at once, each another attribute: {} changes were lost\n\
          {:>9}  answered writes that were lost\n",
         seen.requests,
         ms(seen.slowest),
         seen.cut_off + seen.refused,
         seen.logouts,
         seen.undone,
+        seen.merges,
+        seen.changes_lost,
         seen.lost,
     ))?;
     ensure!(seen.lost == 0, "{} answered writes are lost", seen.lost);
+    ensure!(seen.changes_lost == 0, "{} of 2 × {} changes at once are lost", seen.changes_lost, seen.merges);
     ensure!(seen.undone == 0, "{} of {} logouts were undone", seen.undone, seen.late_writes);
     Ok(())
 }

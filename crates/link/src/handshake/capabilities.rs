@@ -28,6 +28,8 @@ impl Capability {
     pub const COPIES: Self = Self(6);
     /// Control frame `Staying`.
     pub const STAYING: Self = Self(7);
+    /// Questions of an operator about sessions of every node.
+    pub const SESSION_SURVEYS: Self = Self(10);
 }
 
 /// All that a node can be asked for; numbers that only later versions know are kept.

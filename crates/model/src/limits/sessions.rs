@@ -108,6 +108,11 @@ pub const SESSION_GONE_FOR_MIN: Duration = Duration::from_secs(10);
 pub const SESSION_GONE_FOR_MAX: Duration = Duration::from_secs(3_600);
 /// Sessions of a bucket that one page of `leveret session ls` has at most.
 pub const SESSION_LIST_PAGE: usize = 2_000;
+/// Rows that a node gives of one bucket to `leveret session ls`: some 100 bytes each.
+pub const SESSION_SURVEY_ROWS_MAX: usize = 256;
+/// Questions of operators about sessions that a shard has under way, its own and other nodes': each of them is
+/// over after [`SESSION_REQUEST_WAIT`]. At the bound one is told that nobody could say.
+pub const SESSION_SURVEYS_MAX: usize = 64;
 /// How long `leveret session kill` waits for its node: as long as a request may take, and a little.
 pub const SESSION_ADMIN_WAIT: Duration = Duration::from_secs(8);
 /// Set in the part of a record whose bytes are a question between nodes about all keys, or its answer.

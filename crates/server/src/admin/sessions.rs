@@ -1,9 +1,11 @@
-//! `leveret session` at the admin socket: `session ls`, and `session kill {"hid": …}` or
+//! `leveret session` at the admin socket: `session ls` for what is held here, `session ls {…}` and `session end
+//! {…}` for what every node has (`session_surveys.rs`), and `session kill {"hid": …}` or
 //! `session kill {"vhost": …, "database": …, "key": …}`.
 
 use crossbeam_channel::bounded;
-use leveret_model::limits;
+use leveret_cluster::NodeStatus;
 use leveret_model::session::{Database, KeptAnswer};
+use leveret_model::{NodeId, limits};
 use leveret_sessions::{Bucket, HeldSession, Hid};
 use leveret_shard::{SessionTarget, session_shard};
 use serde_json::{Value, json};
@@ -19,12 +21,14 @@ impl Admin {
         }
         match question.split_once(' ').unwrap_or((question, "")) {
             ("ls", "") => self.list(),
+            ("ls", text) => self.survey(text, false),
+            ("end", text) => self.survey(text, true),
             ("kill", text) => match target(text) {
                 Ok(target) => self.kill(target),
                 Err(why) => json!({ "error": why }),
             },
             _ => {
-                json!({ "error": format!("unknown request 'session {question}'; this node knows: ls, kill") })
+                json!({ "error": format!("unknown request 'session {question}'; this node knows: ls, end, kill") })
             }
         }
     }
@@ -35,10 +39,7 @@ impl Admin {
             Some(overview) => overview.nodes,
             None => return no_answer("the control machine"),
         };
-        let name_of = |held: &HeldSession| {
-            let other = names.iter().find(|node| node.node == held.home.node);
-            other.map_or_else(|| self.facts.name.clone(), |node| node.name.to_string())
-        };
+        let name_of = |held: &HeldSession| self.name_of(held.home.node, &names);
         let mut sessions = Vec::new();
         for bucket in (0..=u8::MAX).map(Bucket) {
             let (to, answer) = bounded(1);
@@ -52,6 +53,11 @@ impl Admin {
             );
         }
         json!({ "sessions": sessions })
+    }
+
+    pub(super) fn name_of(&self, node: NodeId, others: &[NodeStatus]) -> String {
+        let other = others.iter().find(|other| other.node == node);
+        other.map_or_else(|| self.facts.name.clone(), |node| node.name.to_string())
     }
 
     fn kill(&self, target: SessionTarget) -> Value {
@@ -70,11 +76,12 @@ impl Admin {
     }
 }
 
-fn entry(held: &HeldSession, home: &str, home_id: &str) -> Value {
+pub(super) fn entry(held: &HeldSession, home: &str, home_id: &str) -> Value {
     json!({
         "hid": held.hid.to_string(), "vhost": &*held.vhost, "database": held.database.number(),
         "prefix": String::from_utf8_lossy(&held.prefix), "home": home, "home_id": home_id,
         "left_s": held.left_ms.map(|left| left / 1_000), "bytes": held.bytes, "used": held.is_used,
+        "idle_s": held.idle_ms / 1_000,
         "user": held.user.as_ref().map(|user| String::from_utf8_lossy(user).into_owned()),
     })
 }
@@ -92,7 +99,7 @@ fn target(text: &str) -> Result<SessionTarget, String> {
     Ok(SessionTarget::Key { vhost: vhost.into(), database, key: key.as_bytes().into() })
 }
 
-fn parse_hid(text: &str) -> Option<Hid> {
+pub(super) fn parse_hid(text: &str) -> Option<Hid> {
     let bits = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32)?;
     Some(Hid::from_bytes(bits.to_be_bytes()))
 }

@@ -3,6 +3,7 @@
 use crossbeam_channel::Sender;
 use leveret_model::session::KeptAnswer;
 use leveret_sessions::Handover;
+use leveret_shard::SessionTally;
 
 use super::SessionSockets;
 use super::ways::Carrier;
@@ -10,9 +11,12 @@ use super::ways::Carrier;
 impl SessionSockets {
     /// An operator waits for an answer; gives the number of the question.
     pub(crate) fn operator_waits(&mut self, to: Sender<KeptAnswer>) -> u64 {
-        self.asked += 1;
-        self.operators.insert(self.asked, to);
-        self.asked
+        self.operators.wait_for_end(to)
+    }
+
+    /// The same for a survey.
+    pub(crate) fn survey_waits(&mut self, to: Sender<SessionTally>) -> u64 {
+        self.operators.wait_for_tally(to)
     }
 
     /// Somebody waits until everything is handed over; if clients are ended, until they are gone too.

@@ -7,7 +7,7 @@ use crossbeam_channel::Sender;
 use leveret_model::session::KeptAnswer;
 use leveret_model::{Instant, ShardId};
 use leveret_sessions::{Bucket, Handover, HeldSession};
-use leveret_shard::{Caller, SessionMail, SessionTarget, Shard};
+use leveret_shard::{Caller, SessionMail, SessionSurvey, SessionTally, SessionTarget, Shard};
 use mio::Registry;
 use mio::net::{TcpListener, TcpStream};
 
@@ -36,6 +36,8 @@ pub(crate) enum ToSessions {
     TakeImage { image: Arc<[u8]>, to: Sender<usize> },
     /// End a session for the admin socket.
     Kill { target: SessionTarget, to: Sender<KeptAnswer> },
+    /// List or end sessions of a bucket on every node for the admin socket.
+    Survey { bucket: Bucket, survey: SessionSurvey, to: Sender<SessionTally> },
 }
 
 /// The ways out of the thread, and what the whole node counts.

@@ -73,6 +73,10 @@ impl ShardThread {
                 let number = self.sessions.operator_waits(to);
                 self.shard.kill_session(number, &target);
             }
+            ToSessions::Survey { bucket, survey, to } => {
+                let number = self.sessions.survey_waits(to);
+                self.shard.survey_sessions(number, bucket, &survey);
+            }
         }
     }
 

@@ -68,6 +68,7 @@ impl SessionRoom {
     /// Nodes are Down, or their links broke.
     pub(super) fn give_up_questions(&mut self) {
         let linked = self.peers.linked();
+        self.surveys.give_up(|node| !linked.contains(&node));
         for goal in self.questions.give_up(|node| !linked.contains(&node)) {
             self.reach(goal);
         }
@@ -119,6 +120,8 @@ impl SessionRoom {
                 }
             }
             kind::PRESENT => self.on_present(from.node, number != 0, &mut take)?,
+            kind::SURVEY => self.on_survey(from, part, number, &mut take)?,
+            kind::SURVEYED => self.on_surveyed(from.node, number, &mut take)?,
             kind::EXPIRED => self.on_expired_elsewhere(take.rest())?,
             // of a later version, which does not wait for an answer to what we cannot know
             _ => {}

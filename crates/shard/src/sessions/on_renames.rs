@@ -1,11 +1,10 @@
 //! Answers to renames' steps, and commits that go on under another key.
 
 use leveret_model::session::{KeptAnswer, SessionRefusal};
-use leveret_sessions::{Asker, RenameRequest, RenameStep, request_place};
+use leveret_sessions::{Asker, RENAME_PART, RenameRequest, RenameStep, request_place};
 
 use super::mail::SessionMail;
 use super::parts::part_of;
-use super::renames::RENAME_PART;
 use super::room::SessionRoom;
 
 impl SessionRoom {

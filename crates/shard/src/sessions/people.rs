@@ -24,12 +24,12 @@ impl SessionRoom {
                     found = (vhost, key);
                     Place { vhost: &found.0, database, key: &found.1 }
                 }
-                None => return self.killed.push((number, KeptAnswer::Nil)),
+                None => return self.surveys.killed.push((number, KeptAnswer::Nil)),
             },
         };
         let request = Request { asker, place, commands: &[KeyCommand::Destroy], block: false };
         if let Some(answer) = self.parts.on_request(clock, part, &request) {
-            self.killed.push((number, answer.keep()));
+            self.surveys.killed.push((number, answer.keep()));
         }
         self.give_answers();
     }

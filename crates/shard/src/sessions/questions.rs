@@ -1,4 +1,5 @@
-//! SCAN and FLUSHDB over all nodes: what the shard that keeps a part asks the same part of every other node.
+//! SCAN, FLUSHDB and an operator's surveys over all nodes: what the shard that keeps a part asks the same part
+//! of every other node.
 //!
 //! A node whose link breaks, or that is Down, is no longer waited for: its sessions are taken over, and a later
 //! step of the walk finds them there.
@@ -24,6 +25,8 @@ pub(super) mod kind {
     pub(crate) const FLUSHED: u8 = 4;
     pub(crate) const PRESENT: u8 = 5;
     pub(crate) const EXPIRED: u8 = 6;
+    pub(crate) const SURVEY: u8 = 7;
+    pub(crate) const SURVEYED: u8 = 8;
 }
 
 /// What waits for other nodes.

@@ -1,17 +1,14 @@
 //! Renames under way: each goes from the home of one key to that of another, step by step.
 //!
 //! The first steps are asked for in the name of the client's connection, so that they keep their place behind
-//! its earlier commands and are dropped with it. What ends a rename is asked for in the name of nobody, because
-//! it is to be done without the client too.
+//! its earlier commands. What ends a rename is asked for in the name of nobody, because it is to be done
+//! without the client too.
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
 use leveret_model::{ConnectionKey, limits};
-use leveret_sessions::{Asker, RenameRequest, Renaming};
+use leveret_sessions::{Asker, RENAME_PART, Renaming};
 
-/// The part of an asker's ticket whose answers are those of a step; its reply is the number of the rename.
-pub(super) const RENAME_PART: u32 = u32::MAX;
 /// Who asks for the steps that end a rename: no connection has this slot.
 const RENAMER: ConnectionKey = ConnectionKey { slot: u32::MAX, generation: 1 };
 
@@ -63,28 +60,15 @@ impl Renames {
         self.all.remove(&step.reply)?.client
     }
 
-    /// A connection is gone. What it had begun and nobody can tell of is given back to be asked again.
-    pub(super) fn forget(&mut self, connection: ConnectionKey) -> Vec<(Asker, RenameRequest)> {
+    /// A connection is gone. What it had begun is ended without it, unless nothing was written yet.
+    pub(super) fn forget(&mut self, connection: ConnectionKey) {
         let alone = self.all.values().filter(|entry| entry.client.is_none()).count();
-        let mut again = Vec::new();
-        self.all.retain(|number, entry| {
-            let Some(client) = entry.client.filter(|client| client.connection == connection) else {
+        self.all.retain(|_, entry| {
+            if entry.client.is_none_or(|client| client.connection != connection) {
                 return true;
-            };
+            }
             entry.client = None;
-            if alone >= limits::SESSION_RENAMES_ALONE_MAX {
-                return false;
-            }
-            if entry.renaming.is_half_done() {
-                return true;
-            }
-            let request = entry.renaming.begin_again();
-            entry.asking = RENAMER;
-            let step = Asker { connection: RENAMER, reply: *number, part: RENAME_PART, ..client };
-            let goes_on = request.is_some();
-            again.extend(request.map(|request| (step, request)));
-            goes_on
+            alone < limits::SESSION_RENAMES_ALONE_MAX && entry.renaming.writes_new()
         });
-        again
     }
 }

@@ -3,7 +3,6 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use leveret_model::session::KeptAnswer;
 use leveret_model::{ConnectionKey, Instant, Seed, ShardAddress, ShardId, limits};
 use leveret_sessions::Clock;
 
@@ -20,6 +19,7 @@ use super::presences::Presences;
 use super::questions::Questions;
 use super::renames::Renames;
 use super::shared::SessionShared;
+use super::surveys::{SURVEYOR, Surveys};
 use super::target::OPERATOR;
 
 /// RESP connections and sessions of one shard.
@@ -34,9 +34,8 @@ pub(crate) struct SessionRoom {
     pub(super) presences: Presences,
     pub(super) peers: SessionPeers,
     pub(super) questions: Questions,
+    pub(super) surveys: Surveys,
     pub(super) shared: Arc<SessionShared>,
-    /// Answers to an operator, by the number of the question.
-    pub(super) killed: Vec<(u64, KeptAnswer)>,
     /// For other shards of the node.
     pub(super) mail: Vec<(ShardId, SessionMail)>,
     pub(super) now: Instant,
@@ -59,8 +58,8 @@ impl SessionRoom {
             presences: Presences::new(config),
             peers: SessionPeers::default(),
             questions: Questions::default(),
+            surveys: Surveys::default(),
             shared,
-            killed: Vec::new(),
             mail: Vec::new(),
             now,
             unix_origin_ms: 0,
@@ -105,7 +104,8 @@ impl SessionRoom {
         self.give_answers();
         self.clients.end_turn(&mut effects.session_touched);
         effects.session_mail.append(&mut self.mail);
-        effects.session_killed.append(&mut self.killed);
+        effects.session_killed.append(&mut self.surveys.killed);
+        effects.session_surveyed.append(&mut self.surveys.told);
         if self.now >= self.noted_at + limits::SESSION_FIGURES_EVERY {
             self.note_figures();
         }
@@ -122,22 +122,23 @@ impl SessionRoom {
         self.give_expired();
         for (asker, answer) in self.parts.take_answers() {
             if asker.connection == OPERATOR {
-                self.killed.push((asker.reply, answer));
+                self.surveys.killed.push((asker.reply, answer));
+            } else if asker.connection == SURVEYOR {
+                self.on_surveyed_end(asker.reply, &answer);
             } else if asker.shard == self.own.shard {
                 self.on_answer(asker, &answer);
             } else {
                 self.mail.push((asker.shard, SessionMail::Answer { asker, answer }));
             }
         }
+        self.give_tallies();
     }
 
     pub(super) fn on_lost(&mut self, key: ConnectionKey) {
         let Some(asked) = self.clients.remove(key) else { return };
         self.parts.on_closed(self.own.shard, key);
         self.gatherings.forget(key);
-        for (step, request) in self.renames.forget(key) {
-            self.ask_step(step, request);
-        }
+        self.renames.forget(key);
         if self.attached.forget(key) {
             announce(&self.attached, self.own.shard, self.parts.shards(), &mut self.mail);
         }

@@ -2,6 +2,7 @@
 
 mod attach;
 mod attributes;
+mod eviction;
 mod leaving;
 mod one_node;
 mod renames;

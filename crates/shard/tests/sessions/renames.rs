@@ -29,6 +29,12 @@ fn begin(rig: &mut Rig, client: Client, words: &[&str], turns: usize) -> bool {
 
 #[test]
 fn a_rename_is_whole_though_its_client_goes_at_any_turn() {
+    for form in ["RENAME", "RENAMENX", "SESSION.RENAME"] {
+        its_client_goes_at_any_turn(form);
+    }
+}
+
+fn its_client_goes_at_any_turn(form: &str) {
     let mut rig = Rig::new(&COUNTS);
     let other = rig.connect(4, true);
     let (mut kept, mut renamed, mut over) = (0, 0, false);
@@ -36,14 +42,31 @@ fn a_rename_is_whole_though_its_client_goes_at_any_turn() {
         let client = rig.connect(turns % 3, true);
         let (old, new) = (format!("sess:old{turns}"), format!("sess:new{turns}"));
         set(&mut rig, other, &old);
-        over = begin(&mut rig, client, &["RENAME", &old, &new], turns);
+        let words = [form, &old, &new, "1"];
+        let words = if form == "SESSION.RENAME" { &words[..] } else { &words[..3] };
+        over = begin(&mut rig, client, words, turns);
         rig.lose(client);
         rig.settle();
         let left = (has(&mut rig, other, &old), has(&mut rig, other, &new));
-        assert!(left.0 != left.1, "after {turns} turns: {left:?}");
+        assert!(left.0 != left.1, "{form} after {turns} turns: {left:?}");
         (kept, renamed) = (kept + usize::from(left.0), renamed + usize::from(left.1));
     }
-    assert!(over && kept > 0 && renamed > 0, "{kept} {renamed}: every turn was tried");
+    assert!(over && kept > 0 && renamed > 0, "{form} {kept} {renamed}: every turn was tried");
+}
+
+#[test]
+fn a_renamenx_whose_client_goes_takes_no_key_of_somebody_else() {
+    for turns in 0..TURNS {
+        let mut rig = Rig::new(&COUNTS);
+        let (other, client) = (rig.connect(4, true), rig.connect(turns % 3, true));
+        set(&mut rig, other, "sess:old");
+        assert_eq!(rig.ask(other, &command(&["HSET", "sess:new", "user", "fox"])), ":1\r\n");
+        begin(&mut rig, client, &["RENAMENX", "sess:old", "sess:new"], turns);
+        rig.lose(client);
+        rig.settle();
+        assert!(has(&mut rig, other, "sess:old"), "after {turns} turns");
+        assert_eq!(rig.ask(other, &command(&["HGET", "sess:new", "user"])), "$3\r\nfox\r\n");
+    }
 }
 
 #[test]

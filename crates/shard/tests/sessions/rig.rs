@@ -146,6 +146,7 @@ impl Rig {
                     boot: home(node).boot,
                     shards: self.counts[node.0 as usize - 1],
                     leaves: self.leaving.contains(&node),
+                    surveys: true,
                 })
                 .collect();
             self.each_of(node, |shard| shard.on_control(ToShard::SessionPeers { peers: peers.clone() }));
