@@ -254,7 +254,7 @@ fn warnings(
         Pressure::Calm => {}
         Pressure::Tight => warnings.push("memory is tight: publishers of long queues wait".into()),
         Pressure::Disk | Pressure::Full | Pressure::Over => {
-            warnings.push("memory is full: all publishers wait".into())
+            warnings.push("memory is full: all publishers wait".into());
         }
     }
     warnings

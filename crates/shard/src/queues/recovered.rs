@@ -75,8 +75,8 @@ impl Queues {
                     commits.returned(*id, entry.position, entry.rule.map_or(0, |rule| rule.returns));
                 }
             }
-            let next = home.queue().next_position();
-            commits.given(id, Position(next.0.saturating_sub(1)));
+            let next = queue.next_position();
+            commits.given(*id, Position(next.0.saturating_sub(1)));
         }
         // they come back to their source, where a consumer rejected most of them; how often they came back
         // before that the store knows better

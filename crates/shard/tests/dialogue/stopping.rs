@@ -192,6 +192,6 @@ fn what_was_recovered_and_never_opened_stays_redelivered() {
         returns: 0,
         redelivered,
     };
-    rig.shard(at(1, 0)).recover(queue, Position(2), &[stored(1, true), stored(2, false)]);
+    rig.shard(at(1, 0)).recover(queue, (Position(2), Position(0)), &[stored(1, true), stored(2, false)]);
     assert_eq!(delivered_at_stop(&mut rig), [1]);
 }
