@@ -18,6 +18,7 @@ mod entry;
 mod kept;
 mod lifetime;
 mod limits;
+mod paging;
 mod ready;
 mod resubscribe;
 mod ruled;
@@ -42,6 +43,7 @@ use leveret_model::{ConsumerKey, Instant, NodeId, Position, QueueId, Seed, Settl
 pub use self::counts::QueueCounts;
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
 pub use self::entry::{OutOfPlace, QueueEntry};
+pub use self::paging::WaitsForDisk;
 pub use self::resubscribe::HeldPlace;
 pub use self::rules::{Cause, Departure};
 pub use self::stored::StoredEntry;
@@ -109,6 +111,8 @@ pub struct Queue {
     named: Vec<Named>,
     /// On the shard's list for the end of this turn.
     listed: bool,
+    /// Some messages may be on the disk alone.
+    paged: bool,
 }
 
 impl Queue {
@@ -129,6 +133,7 @@ impl Queue {
             counts: Counts::default(),
             named: Vec::new(),
             listed: false,
+            paged: false,
         }
     }
 
@@ -244,6 +249,11 @@ impl Queue {
     /// settlement.
     pub fn get(&mut self, holder: &ConsumerKey, no_ack: bool, now: Instant) -> Option<Taken> {
         self.enforce(now);
+        self.take_for(holder, no_ack, now)
+    }
+
+    /// The first message goes to a channel.
+    fn take_for(&mut self, holder: &ConsumerKey, no_ack: bool, now: Instant) -> Option<Taken> {
         let (position, entry, redelivered) = match self.ready.ruled_in_front() {
             None => self.ready.take_first()?,
             Some(ruled) => {
