@@ -38,6 +38,7 @@ mod links;
 mod lists;
 mod moving;
 mod over;
+mod paging;
 mod places;
 mod policies;
 mod publisher;
@@ -64,6 +65,7 @@ use leveret_model::{
 use leveret_queue::Arena;
 
 use crate::bounds::Bounds;
+use crate::effects::{StoreRead, StoreRequest};
 use crate::peers::Outboxes;
 use crate::pressure::Pressure;
 
@@ -83,6 +85,7 @@ use self::early::Early;
 use self::home::AtHome;
 use self::lists::{Lifetimes, Lists};
 use self::moving::{Arrivals, Leaving};
+use self::paging::Paging;
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
 
@@ -128,6 +131,7 @@ pub(crate) struct Queues {
     arena: Arena,
     peers: Outboxes,
     commits: Commits,
+    paging: Paging,
     lists: Lists,
     lifetimes: Lifetimes,
     early: Early,
@@ -151,6 +155,7 @@ impl Queues {
             arena: Arena::new(),
             peers: Outboxes::new(own.node, seed.part(3)),
             commits: Commits::new(store),
+            paging: Paging::default(),
             lists: Lists::default(),
             lifetimes: Lifetimes::default(),
             early: Early::default(),
@@ -339,7 +344,7 @@ impl Queues {
     pub(crate) fn end_turn(
         &mut self,
         batches: &mut Vec<(ShardAddress, Batch)>,
-        store: &mut Option<crate::effects::StoreRequest>,
+        (store, reads): (&mut Option<StoreRequest>, &mut Vec<StoreRead>),
     ) {
         self.flush_stored();
         // what is frozen goes first
@@ -348,6 +353,7 @@ impl Queues {
         self.arena.compact(limits::ARENA_BLOCK_BYTES);
         self.peers.flush(batches);
         *store = self.commits.end_turn();
+        self.paging.take_asked(reads);
     }
 
     /// Records of unknown kinds that other shards sent.

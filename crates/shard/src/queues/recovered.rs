@@ -28,9 +28,14 @@ impl Queues {
     /// Keeps messages of a queue until the directory says that it lives here. `last` is the last place that it
     /// ever gave to one that was stored.
     pub(crate) fn recover(&mut self, queue: QueueId, last: Position, messages: &[StoredMessage<'_>]) {
+        let within = self.paging.recover_within;
+        let mut insert = |message: &Message<'_>| match self.arena.bytes_held() > within {
+            true if message.terms.persistent() => self.arena.insert_paged(message),
+            _ => self.arena.insert(message, 1),
+        };
         let keep = |stored: &StoredMessage<'_>| StoredEntry {
             position: stored.position,
-            message: self.arena.insert(&stored.message, 1),
+            message: insert(&stored.message),
             body_bytes: stored.message.body.len() as u32,
             terms: stored.message.terms,
             left: stored.left,
@@ -69,7 +74,7 @@ impl Queues {
                 return queue.ready() + queue.unacked();
             }
             let all = queue.entries(self.lifetimes.now);
-            all.filter(|entry| !self.arena.get(entry.message).terms.persistent()).count() as u64
+            all.filter(|entry| !self.arena.terms(entry.message).persistent()).count() as u64
         };
         // a letter of a durable queue is on the disk in its source
         let letters = if has_store { 0 } else { self.dead_letters_waiting() };

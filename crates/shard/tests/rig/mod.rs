@@ -7,6 +7,7 @@
 
 pub(crate) mod client;
 pub(crate) mod control;
+pub(crate) mod disk;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub(crate) struct Rig {
     /// Wires whose batches wait.
     pub(crate) held_wires: BTreeSet<(ShardAddress, ShardAddress)>,
     cut: BTreeSet<(NodeId, NodeId)>,
+    /// Of shards that have one.
+    pub(crate) disks: BTreeMap<ShardAddress, disk::Disk>,
     /// Hashes that became better so far.
     pub(crate) hash_upgrades: usize,
 }
@@ -84,6 +87,15 @@ impl Rig {
     }
 
     fn with_users(shards: &[u8], protocol: leveret_amqp::Config, users: impl Fn() -> Users) -> Self {
+        Self::with_store(shards, protocol, users, Store::Memory)
+    }
+
+    fn with_store(
+        shards: &[u8],
+        protocol: leveret_amqp::Config,
+        users: impl Fn() -> Users,
+        store: Store,
+    ) -> Self {
         let mut rig = Self {
             now: Instant::ZERO + Duration::from_secs(100),
             shards: BTreeMap::new(),
@@ -94,6 +106,7 @@ impl Rig {
             held_mail: BTreeSet::new(),
             held_wires: BTreeSet::new(),
             cut: BTreeSet::new(),
+            disks: BTreeMap::new(),
             hash_upgrades: 0,
         };
         let protocol = Arc::new(protocol);
@@ -107,7 +120,7 @@ impl Rig {
                     seed,
                     protocol: Arc::clone(&protocol),
                     users: users(),
-                    store: Store::Memory,
+                    store,
                     reply_key: [shard + 16 * index as u8; 32],
                 };
                 let mut machine = Shard::new(config);
@@ -250,12 +263,19 @@ impl Rig {
         for client in self.clients.iter_mut().filter(|client| client.at == at && !client.lost) {
             busy |= read(shard, client);
         }
+        if let Some(disk) = self.disks.get_mut(&at) {
+            busy |= disk.answer(shard);
+        }
         if shard.next_deadline() <= self.now {
             busy = true;
             shard.on_timer();
         }
         let mut effects = Effects::default();
         busy |= shard.end_turn(&mut effects);
+        if let Some(disk) = self.disks.get_mut(&at) {
+            busy |= effects.store.is_some() || !effects.reads.is_empty();
+            disk.take(&mut effects, shard);
+        }
         self.carry(at, effects) | busy
     }
 

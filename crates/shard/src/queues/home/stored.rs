@@ -21,6 +21,9 @@ impl AtHome<'_> {
     /// The queue was here before a restart: what the disk has of it is in it again.
     pub(in crate::queues) fn restore_stored(&mut self, recovered: RecoveredQueue) {
         let RecoveredQueue { last, entries } = recovered;
+        if entries.iter().any(|entry| self.arena.is_paged_out(entry.message)) {
+            self.home.queue.set_paged();
+        }
         for message in self.home.queue.restore_stored(entries, last, self.lifetimes.now) {
             self.arena.release(message);
         }
@@ -32,7 +35,7 @@ impl AtHome<'_> {
             return;
         }
         for (position, message) in self.home.queue.ready_places(self.lifetimes.now) {
-            self.commits.left(self.id, position, self.arena.get(message).terms);
+            self.commits.left(self.id, position, self.arena.terms(message));
         }
     }
 }
