@@ -21,6 +21,7 @@ mod limits;
 mod paging;
 mod ready;
 mod resubscribe;
+mod room;
 mod ruled;
 mod rules;
 mod single_active;
@@ -43,8 +44,8 @@ use leveret_model::{ConsumerKey, Instant, NodeId, Position, QueueId, Seed, Settl
 pub use self::counts::QueueCounts;
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
 pub use self::entry::{OutOfPlace, QueueEntry};
-pub use self::paging::WaitsForDisk;
 pub use self::resubscribe::HeldPlace;
+pub use self::room::WaitsForDisk;
 pub use self::rules::{Cause, Departure};
 pub use self::stored::StoredEntry;
 pub use self::subscription::{SubscribeRefused, Subscription, Window};

@@ -44,6 +44,7 @@ mod policies;
 mod publisher;
 mod purges;
 mod question;
+mod reads;
 mod recovered;
 mod resubscribe;
 mod sending;
@@ -85,7 +86,6 @@ use self::early::Early;
 use self::home::AtHome;
 use self::lists::{Lifetimes, Lists};
 use self::moving::{Arrivals, Leaving};
-use self::paging::Paging;
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
 
@@ -131,7 +131,6 @@ pub(crate) struct Queues {
     arena: Arena,
     peers: Outboxes,
     commits: Commits,
-    paging: Paging,
     lists: Lists,
     lifetimes: Lifetimes,
     early: Early,
@@ -155,7 +154,6 @@ impl Queues {
             arena: Arena::new(),
             peers: Outboxes::new(own.node, seed.part(3)),
             commits: Commits::new(store),
-            paging: Paging::default(),
             lists: Lists::default(),
             lifetimes: Lifetimes::default(),
             early: Early::default(),
@@ -353,7 +351,7 @@ impl Queues {
         self.arena.compact(limits::ARENA_BLOCK_BYTES);
         self.peers.flush(batches);
         *store = self.commits.end_turn();
-        self.paging.take_asked(reads);
+        self.lists.paging.take_asked(reads);
     }
 
     /// Records of unknown kinds that other shards sent.

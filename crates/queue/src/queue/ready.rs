@@ -11,7 +11,7 @@ use leveret_model::limits::TABLE_KEEP_ENTRIES;
 use leveret_model::{Instant, Position, Seed, Terms};
 
 use super::entry::{Entry, OutOfPlace};
-use super::paging::{LookedAt, Room};
+use super::room::{LookedAt, Room};
 use super::ruled::Ruled;
 use super::rules::Rules;
 use crate::Arena;

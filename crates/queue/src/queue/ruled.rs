@@ -24,7 +24,7 @@ use leveret_model::{Instant, MessageRule, Position, Seed, Terms};
 
 use super::entry::{Entry, OutOfPlace};
 use super::kept::Kept;
-use super::paging::LookedAt;
+use super::room::LookedAt;
 use super::rules::{Cause, Departure, Rules};
 use crate::Arena;
 

@@ -90,7 +90,8 @@ impl Queues {
         if message.terms.persistent() && arriving.home.queue().is_durable() {
             let expires = rule.and_then(|rule| rule.left).map_or(Instant::FAR, |left| now + left);
             self.store_arriving((queue, position), (kept, expires));
-            if let Some(rule) = rule.filter(|rule| rule.returns > 0) {
+            let is_refused = !self.arriving.by_id.contains_key(&queue);
+            if let Some(rule) = rule.filter(|rule| rule.returns > 0 && !is_refused) {
                 self.commits.returned(queue, position, rule.returns);
             }
         }

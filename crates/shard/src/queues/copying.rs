@@ -21,8 +21,8 @@ use leveret_queue::QueueEntry;
 use super::Queues;
 use super::copied_places::CopiedPlaces;
 use super::copy_rounds::Copying;
-use super::paging::{Reader, wanted_of};
 use super::places::{Entry, Place};
+use super::reads::{Reader, wanted_of};
 
 impl Queues {
     /// Control wants a queue copied to its next home.
@@ -100,7 +100,7 @@ impl Queues {
                 }
                 copying.put_back(&entry);
                 let wanted = wanted_of(copying.ahead(home.queue(), now), &self.arena);
-                self.paging.read((queue, Reader::Move), wanted, &mut self.arena);
+                self.lists.paging.read((queue, Reader::Move), wanted, &mut self.arena);
                 waits = true;
                 break;
             }

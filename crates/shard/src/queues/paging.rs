@@ -11,130 +11,22 @@
 //! Invariants: each reader of a queue has one read under way at most; a message that is read has a reference
 //! of the read, so its slot is there when the answer comes.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use leveret_model::limits::{
-    PAGE_EVERY, PAGE_LOOSE_EVERY, PAGED_GAP_MAX, READ_AHEAD_BYTES, READ_AHEAD_MESSAGES,
-};
-use leveret_model::{Instant, Position, QueueHandle, QueueId};
-use leveret_queue::{Arena, MessageRef, QueueEntry};
+use leveret_model::limits::{PAGE_EVERY, PAGE_LOOSE_EVERY, READ_AHEAD_BYTES};
+use leveret_model::{Position, QueueHandle, QueueId};
 
 use super::places::{Entry, Place};
+use super::reads::{Reader, Reading};
 use super::{Queues, StoredMessage};
-use crate::effects::StoreRead;
-
-/// Who waits for messages of a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reader {
-    /// Its consumers, and who gets from it.
-    Front,
-    /// Those that died in it.
-    Letters,
-    /// Its next home.
-    Move,
-}
-
-/// Messages that are to come back.
-pub(super) type Wanted = Vec<(Position, MessageRef)>;
-
-#[derive(Debug)]
-struct Reading {
-    queue: QueueId,
-    reader: Reader,
-    wanted: Wanted,
-}
-
-/// The reads of a shard.
-#[derive(Debug)]
-pub(super) struct Paging {
-    last: u64,
-    under_way: BTreeMap<u64, Reading>,
-    readers: BTreeSet<(QueueId, Reader)>,
-    asked: Vec<StoreRead>,
-    /// Queues that a client of this shard gets from, and that have to be read first.
-    gets: BTreeSet<QueueId>,
-    /// Messages that were on the disk at the start stay there when the shard holds so much.
-    pub(super) recover_within: u64,
-    /// Nothing is paged out before, unless the store has more since.
-    next_at: Instant,
-    pub(super) has_more: bool,
-    /// Messages that consumers hold, and those that came back, are looked through not before.
-    loose_at: Instant,
-}
-
-impl Default for Paging {
-    fn default() -> Self {
-        Self {
-            last: 0,
-            under_way: BTreeMap::new(),
-            readers: BTreeSet::new(),
-            asked: Vec::new(),
-            gets: BTreeSet::new(),
-            recover_within: u64::MAX,
-            next_at: Instant::ZERO,
-            has_more: false,
-            loose_at: Instant::ZERO,
-        }
-    }
-}
-
-impl Paging {
-    pub(super) fn is_reading(&self, queue: QueueId, reader: Reader) -> bool {
-        self.readers.contains(&(queue, reader))
-    }
-
-    /// Messages of a queue are wanted, by rising places, unless the reader waits already.
-    pub(super) fn read(&mut self, (queue, reader): (QueueId, Reader), wanted: Wanted, arena: &mut Arena) {
-        let (Some((first, _)), Some((last, _))) = (wanted.first().copied(), wanted.last().copied()) else {
-            return;
-        };
-        if !self.readers.insert((queue, reader)) {
-            return;
-        }
-        wanted.iter().for_each(|(_, message)| arena.retain(*message, 1));
-        self.last += 1;
-        self.asked.push(StoreRead { id: self.last, queue, first, last });
-        self.under_way.insert(self.last, Reading { queue, reader, wanted });
-    }
-
-    /// What the store is asked for in this turn. hot.
-    #[inline]
-    pub(super) fn take_asked(&mut self, reads: &mut Vec<StoreRead>) {
-        reads.append(&mut self.asked);
-    }
-}
-
-/// What of these is to be read at once.
-pub(super) fn wanted_of(entries: impl Iterator<Item = QueueEntry>, arena: &Arena) -> Wanted {
-    within_reach(entries.map(|entry| (entry.position, entry.message)), arena)
-}
-
-/// The same of messages at their places: as far as one read goes.
-pub(super) fn within_reach(all: impl Iterator<Item = (Position, MessageRef)>, arena: &Arena) -> Wanted {
-    let mut wanted = Wanted::new();
-    let mut bytes = 0;
-    for (position, message) in all.take(READ_AHEAD_MESSAGES) {
-        let far =
-            |(last, _): &(Position, MessageRef)| position <= *last || position.0 - last.0 > PAGED_GAP_MAX;
-        if wanted.last().is_some_and(far) || bytes >= READ_AHEAD_BYTES {
-            break;
-        }
-        if arena.is_paged_out(message) && !arena.is_lost(message) {
-            bytes += arena.weight_bytes(message) as u64;
-            wanted.push((position, message));
-        }
-    }
-    wanted
-}
 
 impl Queues {
     /// Memory is short: bytes of stored messages go, the longest queues first, until about so many are free or
     /// no more can go. Gives how many are.
     pub(crate) fn page_out(&mut self, bytes: u64) -> u64 {
         let now = self.lifetimes.now;
-        let is_due = core::mem::take(&mut self.paging.has_more) || now >= self.paging.next_at;
+        let is_due = core::mem::take(&mut self.lists.paging.has_more) || now >= self.lists.paging.next_at;
         if !self.commits.has_store() || !is_due {
             return 0;
         }
@@ -163,12 +55,12 @@ impl Queues {
             }
         }
         if freed < bytes {
-            self.paging.next_at = now + PAGE_EVERY;
+            self.lists.paging.next_at = now + PAGE_EVERY;
         }
-        if freed >= bytes || now < self.paging.loose_at {
+        if freed >= bytes || now < self.lists.paging.loose_at {
             return freed;
         }
-        self.paging.loose_at = now + PAGE_LOOSE_EVERY;
+        self.lists.paging.loose_at = now + PAGE_LOOSE_EVERY;
         for (_, handle) in &longest {
             if let Some(Entry { place: Place::Home(home), .. }) = self.places.get_mut(*handle) {
                 freed += home.queue_mut().page_out_loose(bytes.saturating_sub(freed), &mut self.arena);
@@ -180,16 +72,16 @@ impl Queues {
     /// A queue whose next messages are not here reads them, and some ahead of its consumers.
     pub(super) fn read_ahead(&mut self, handle: QueueHandle) {
         let Some(Entry { id, place: Place::Home(home) }) = self.places.get(handle) else { return };
-        if !self.paging.is_reading(*id, Reader::Front) {
+        if !self.lists.paging.is_reading(*id, Reader::Front) {
             let wanted = home.queue().wanted(&self.arena);
-            self.paging.read((*id, Reader::Front), wanted, &mut self.arena);
+            self.lists.paging.read((*id, Reader::Front), wanted, &mut self.arena);
         }
     }
 
     /// A client gets from a queue whose next message is not here; of this shard, it is answered when that came.
     pub(super) fn read_for_get(&mut self, handle: QueueHandle, id: QueueId, is_own: bool) {
         if is_own {
-            self.paging.gets.insert(id);
+            self.lists.paging.gets.insert(id);
         }
         self.read_ahead(handle);
     }
@@ -202,8 +94,7 @@ impl Queues {
         messages: &[StoredMessage<'_>],
         next: Option<Position>,
     ) -> Option<QueueHandle> {
-        let Reading { queue, reader, wanted } = self.paging.under_way.remove(&id)?;
-        self.paging.readers.remove(&(queue, reader));
+        let Reading { queue, reader, wanted } = self.lists.paging.end_read(id)?;
         let mut found = messages.iter().peekable();
         for (position, message) in wanted {
             while found.next_if(|found| found.position < position).is_some() {}
@@ -227,7 +118,7 @@ impl Queues {
     }
 
     fn note_front_read(&mut self, queue: QueueId, through: Option<Position>) -> Option<QueueHandle> {
-        let waits = self.paging.gets.remove(&queue);
+        let waits = self.lists.paging.gets.remove(&queue);
         let home = self.home_of(queue)?;
         through.into_iter().for_each(|through| home.home.queue_mut().note_read(through));
         let handle = home.handle;
@@ -243,6 +134,6 @@ impl Queues {
 
     /// What the disk has at the start stays there once this shard holds so many bytes.
     pub(crate) fn recover_within(&mut self, bytes: u64) {
-        self.paging.recover_within = bytes;
+        self.lists.paging.recover_within = bytes;
     }
 }

@@ -28,7 +28,7 @@ impl Queues {
     /// Keeps messages of a queue until the directory says that it lives here. `last` is the last place that it
     /// ever gave to one that was stored.
     pub(crate) fn recover(&mut self, queue: QueueId, last: Position, messages: &[StoredMessage<'_>]) {
-        let within = self.paging.recover_within;
+        let within = self.lists.paging.recover_within;
         let mut insert = |message: &Message<'_>| match self.arena.bytes_held() > within {
             true if message.terms.persistent() => self.arena.insert_paged(message),
             _ => self.arena.insert(message, 1),

@@ -9,8 +9,8 @@ use leveret_model::{Instant, QueueHandle, limits};
 use super::Queues;
 use super::contents::{Contents, Said};
 use super::moving::Stage;
-use super::paging::{Reader, wanted_of};
 use super::places::{Entry, Place};
+use super::reads::{Reader, wanted_of};
 
 impl Queues {
     /// Once nobody can change it any more the queue is sent.
@@ -76,7 +76,7 @@ impl Queues {
                 Some(Said::Message(entry)) if self.arena.is_paged_out(entry.message) => {
                     contents.put_back(entry);
                     let wanted = wanted_of(contents.ahead(leaving.home.queue(), now), &self.arena);
-                    self.paging.read((queue, Reader::Move), wanted, &mut self.arena);
+                    self.lists.paging.read((queue, Reader::Move), wanted, &mut self.arena);
                     return false;
                 }
                 Some(Said::Message(entry)) => {
@@ -117,7 +117,7 @@ impl Queues {
     pub(super) fn has_more_to_send(&self) -> bool {
         self.lists.leaving.iter().any(|handle| match self.places.get(*handle) {
             Some(Entry { id, place: Place::Away(away) }) => {
-                let waits = self.paging.is_reading(*id, Reader::Move);
+                let waits = self.lists.paging.is_reading(*id, Reader::Move);
                 let sending = away.leaving.as_ref().is_some_and(|at| matches!(at.stage, Stage::Sending(..)));
                 sending && !waits && self.peers.waiting_bytes_at(away.outbox) < limits::MOVE_BYTES_AHEAD
             }

@@ -1,5 +1,5 @@
-//! The disks of the rig: what a shard stores is there at once, what it reads comes in its next turn, or when the
-//! test says so.
+//! The disks of the rig: what a shard stores is there at once, what it reads comes in its next turn, or when
+//! the test says so.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -5,7 +5,7 @@ use leveret_model::Position;
 use super::{Item, Ruled};
 use crate::Arena;
 use crate::queue::entry::Entry;
-use crate::queue::paging::Room;
+use crate::queue::room::Room;
 
 impl Ruled {
     /// Ready messages in the order in which they go, with their places.

@@ -357,7 +357,8 @@ impl Pair {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// Any deeds, with messages paged out at any time: the same deliveries in the same order, the same answers, the same counts after each.
+    /// Any deeds, with messages paged out at any time: the same deliveries in the same order, the same answers,
+    /// the same counts after each.
     #[test]
     fn the_queue_does_what_a_list_would_do(deeds in prop::collection::vec(deed(), 1..150)) {
         let mut pair = Pair { bench: Bench::new(), model: Model::default() };

@@ -321,7 +321,8 @@ impl Pair {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
 
-    /// Any settings and deeds, with messages paged out at any time: the same deliveries, departures and deadlines, the same counts after each.
+    /// Any settings and deeds, with messages paged out at any time: the same deliveries, departures and
+    /// deadlines, the same counts after each.
     #[test]
     fn a_queue_with_rules_does_what_lists_would_do(
         settings in settings(),

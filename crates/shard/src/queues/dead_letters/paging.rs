@@ -2,7 +2,7 @@
 
 use super::Queues;
 use super::outlet::Dead;
-use crate::queues::paging::{Reader, Wanted};
+use crate::queues::reads::{Reader, Wanted, within_reach};
 
 impl Queues {
     /// The front of a row is read, and some behind it; all wait. What the disk cannot give back, and has
@@ -18,8 +18,8 @@ impl Queues {
             let Some(position) = behind.stored_at else { break };
             wanted.push((position, behind.message));
         }
-        let wanted = super::super::paging::within_reach(wanted.into_iter(), &self.arena);
+        let wanted = within_reach(wanted.into_iter(), &self.arena);
         self.out.departed.letters.hold(dead);
-        self.paging.read((queue, Reader::Letters), wanted, &mut self.arena);
+        self.lists.paging.read((queue, Reader::Letters), wanted, &mut self.arena);
     }
 }
