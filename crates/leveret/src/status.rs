@@ -109,6 +109,7 @@ struct Connection {
 struct Memory {
     used: u64,
     limit: u64,
+    paged_out: u64,
 }
 
 /// Asks and prints.
@@ -183,11 +184,16 @@ pub(crate) fn read(answer: &str) -> anyhow::Result<serde_json::Value> {
     }
 }
 
+/// What the memory of a node has no part in.
+fn on_disk(paged_out: u64) -> String {
+    if paged_out > 0 { format!(", {paged_out} more on the disk alone") } else { String::new() }
+}
+
 fn render(report: &Report) -> String {
     let node = &report.node;
     let [name, data_dir] = [&node.name, &node.data_dir].map(|text| tame(text));
     let mut text = format!(
-        "node {} ({}) version {}, up {}\n  AMQP on {}, cluster on {}, data in {}\n  messages {} of {} MiB\n",
+        "node {} ({}) version {}, up {}\n  AMQP on {}, cluster on {}, data in {}\n  messages {} of {} MiB{}\n",
         name,
         short(&node.id),
         tame(&node.version),
@@ -197,6 +203,7 @@ fn render(report: &Report) -> String {
         data_dir,
         report.memory.used >> 20,
         report.memory.limit >> 20,
+        on_disk(report.memory.paged_out),
     );
     text.extend(report.sessions.iter().map(Sessions::line));
     for warning in &report.warnings {

@@ -216,7 +216,8 @@ pub const KNOWN_ARGUMENTS: &[KnownArgument] = &[
         settings.kind = value.as_bytes().and_then(QueueKind::from_name).unwrap_or_default();
     })
     .note("classic; quorum and stream are refused with 406"),
-    queue("x-queue-mode", Ignored, Any).note("all messages are in memory, durable ones on the disk too"),
+    queue("x-queue-mode", Ignored, Any)
+        .note("what is stored leaves memory when that is short, in every mode"),
     queue("x-queue-version", Ignored, Integer(1, 2)).note("there is one version"),
     setting("x-message-ttl", Here, Integer(0, TIMER_MS_MAX), |settings, value| {
         settings.message_ttl = milliseconds(value);

@@ -13,6 +13,7 @@
 
 mod chunks;
 mod coarse_time;
+mod paged;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,8 @@ use leveret_model::{Body, Instant, Message, Terms};
 
 use self::chunks::Chunks;
 use self::coarse_time::CoarseTime;
-use self::slots::{NO_CHUNKS, Slot, Slots};
+pub use self::paged::PageOut;
+use self::slots::{NO_CHUNKS, OWNER, Slot, Slots};
 
 /// Bytes in front of each record: its slot and its length, head included, little endian; the message's terms.
 const RECORD_HEAD_BYTES: usize = 8 + Terms::BYTES;
@@ -93,6 +95,8 @@ pub struct Arena {
     chunks: Chunks,
     /// Capacity of all blocks and spares.
     block_bytes: u64,
+    /// Messages whose bytes are on the disk alone.
+    paged: u64,
     now: CoarseTime,
 }
 
@@ -115,6 +119,7 @@ impl Arena {
             sparse: VecDeque::new(),
             chunks: Chunks::default(),
             block_bytes: 0,
+            paged: 0,
             now: CoarseTime::default(),
         }
     }
@@ -155,18 +160,14 @@ impl Arena {
         let record = &mut open.bytes[open.used..][..record_bytes];
         open.used += record_bytes;
         open.live += record_bytes;
-        let (head, record) = record.split_first_chunk_mut::<RECORD_HEAD_BYTES>().expect("room for the head");
-        head[..8].copy_from_slice(&(u64::from(index) | (record_bytes as u64) << 32).to_le_bytes());
-        head[8..].copy_from_slice(&terms.to_bytes());
-        let (place, record) = record.split_at_mut(address.len());
-        place.copy_from_slice(address);
-        let (place, record) = record.split_at_mut(header.len());
-        place.copy_from_slice(header);
-        record.copy_from_slice(flat);
+        fill(record, (index, terms), [address, header, flat]);
         MessageRef(index)
     }
 
     /// The message. hot.
+    ///
+    /// # Panics
+    /// Its bytes are on the disk alone ([`Arena::is_paged_out`]).
     #[must_use]
     #[inline(always)]
     pub fn get(&self, message: MessageRef) -> Message<'_> {
@@ -194,10 +195,22 @@ impl Arena {
     /// An owner less; without any the message leaves. hot.
     #[inline(always)]
     pub fn release(&mut self, message: MessageRef) {
-        let Some((index, record_bytes, chunks)) = self.slots.release(message.0) else { return };
-        if chunks != NO_CHUNKS {
-            self.chunks.drop_set(chunks);
+        self.release_one::<OWNER>(message);
+    }
+
+    /// hot.
+    #[inline(always)]
+    fn release_one<const ONE: u32>(&mut self, message: MessageRef) {
+        let Some((index, record_bytes, chunks)) = self.slots.release::<ONE>(message.0) else { return };
+        if chunks != NO_CHUNKS && !self.drop_apart(chunks) {
+            return;
         }
+        self.drop_record(index, record_bytes);
+    }
+
+    /// hot.
+    #[inline(always)]
+    fn drop_record(&mut self, index: u32, record_bytes: u32) {
         let block = &mut self.blocks[index as usize];
         block.live -= record_bytes as usize;
         if block.live < block.thin_below {
@@ -354,6 +367,20 @@ impl Arena {
         block.bytes = from;
         self.vacate(index);
     }
+}
+
+/// Writes the record of a slot. hot.
+#[inline(always)]
+fn fill(record: &mut [u8], (index, terms): (u32, Terms), [address, header, flat]: [&[u8]; 3]) {
+    let record_bytes = record.len() as u64;
+    let (head, record) = record.split_first_chunk_mut::<RECORD_HEAD_BYTES>().expect("room for the head");
+    head[..8].copy_from_slice(&(u64::from(index) | record_bytes << 32).to_le_bytes());
+    head[8..].copy_from_slice(&terms.to_bytes());
+    let (place, record) = record.split_at_mut(address.len());
+    place.copy_from_slice(address);
+    let (place, record) = record.split_at_mut(header.len());
+    place.copy_from_slice(header);
+    record.copy_from_slice(flat);
 }
 
 /// Slot and length of the record at the front, if there is one.

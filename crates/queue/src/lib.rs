@@ -23,12 +23,12 @@ mod out_lane;
 mod planted;
 mod queue;
 
-pub use arena::{Arena, MessageRef};
+pub use arena::{Arena, MessageRef, PageOut};
 pub use lane::{LaneKey, LaneVerdict, Lanes};
 pub use out_lane::OutLane;
 #[cfg(feature = "planted")]
 pub use planted::Planted;
 pub use queue::{
     Cause, Delivered, Departure, DispatchOutcome, Egress, HeldPlace, Left, OutOfPlace, Queue, QueueCounts,
-    QueueEntry, StoredEntry, SubscribeRefused, Subscription, Taken, Window,
+    QueueEntry, StoredEntry, SubscribeRefused, Subscription, Taken, WaitsForDisk, Window,
 };

@@ -18,8 +18,10 @@ mod entry;
 mod kept;
 mod lifetime;
 mod limits;
+mod paging;
 mod ready;
 mod resubscribe;
+mod room;
 mod ruled;
 mod rules;
 mod single_active;
@@ -43,6 +45,7 @@ pub use self::counts::QueueCounts;
 pub use self::dispatch::{Delivered, DispatchOutcome, Egress};
 pub use self::entry::{OutOfPlace, QueueEntry};
 pub use self::resubscribe::HeldPlace;
+pub use self::room::WaitsForDisk;
 pub use self::rules::{Cause, Departure};
 pub use self::stored::StoredEntry;
 pub use self::subscription::{SubscribeRefused, Subscription, Window};
@@ -109,6 +112,8 @@ pub struct Queue {
     named: Vec<Named>,
     /// On the shard's list for the end of this turn.
     listed: bool,
+    /// Some messages may be on the disk alone.
+    paged: bool,
 }
 
 impl Queue {
@@ -129,6 +134,7 @@ impl Queue {
             counts: Counts::default(),
             named: Vec::new(),
             listed: false,
+            paged: false,
         }
     }
 
@@ -244,6 +250,11 @@ impl Queue {
     /// settlement.
     pub fn get(&mut self, holder: &ConsumerKey, no_ack: bool, now: Instant) -> Option<Taken> {
         self.enforce(now);
+        self.take_for(holder, no_ack, now)
+    }
+
+    /// The first message goes to a channel.
+    fn take_for(&mut self, holder: &ConsumerKey, no_ack: bool, now: Instant) -> Option<Taken> {
         let (position, entry, redelivered) = match self.ready.ruled_in_front() {
             None => self.ready.take_first()?,
             Some(ruled) => {

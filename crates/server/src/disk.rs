@@ -12,5 +12,5 @@ mod node_store;
 pub use files::Files;
 pub use leveret_cluster::stored_name;
 pub use log_thread::{LogInput, LogOutput, LogThread, SenderNumber, machine_time, open, recover};
-pub(crate) use messages::{control_turn, shard_turn};
+pub(crate) use messages::{control_turn, of_shard, read_request, shard_turn, stored_messages};
 pub(crate) use node_store::{FoundQueue, NodeStore, StoreGate, StoreReports, close};

@@ -2,6 +2,7 @@
 //! it for what connections keep at their clients' will (`shard/kept.rs`).
 
 mod disk_log;
+mod paging;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
@@ -31,6 +32,8 @@ pub(crate) struct NodeMemory {
     /// The disk is nearly full, which makes publishers wait as full memory does.
     disk_is_low: AtomicBool,
     release: Release,
+    /// More is in use than is to be; shards that are idle were told so.
+    pages: AtomicBool,
 }
 
 /// What a shard's thread was told last.
@@ -65,6 +68,7 @@ impl NodeMemory {
             client_pressure: AtomicU8::new(ClientPressure::Low as u8),
             disk_is_low: AtomicBool::new(false),
             release: Release::new(give_back),
+            pages: AtomicBool::new(false),
         }
     }
 
@@ -76,10 +80,9 @@ impl NodeMemory {
         self.release.note(used);
         let percent = |share: u64| self.bytes_max / 100 * share;
         let was = self.pressure();
+        let tight_above = self.tight_above();
         let full = used
             > if was >= Pressure::Full { percent(limits::MEMORY_RESUME_PERCENT) } else { self.bytes_max };
-        let gap = percent(100 - limits::MEMORY_TIGHT_PERCENT).max(limits::MEMORY_TIGHT_GAP_BYTES);
-        let tight_above = self.bytes_max.saturating_sub(gap);
         let easy = if was == Pressure::Calm { 0 } else { percent(limits::MEMORY_EASY_PERCENT) };
         let over_above =
             if was == Pressure::Over { self.bytes_max } else { percent(limits::MEMORY_OVER_PERCENT) };
@@ -93,6 +96,11 @@ impl NodeMemory {
             self.pressure.store(pressure as u8, Ordering::Relaxed);
         }
         if self.disk_is_low() { pressure.max(Pressure::Disk) } else { pressure }
+    }
+
+    fn tight_above(&self) -> u64 {
+        let share = self.bytes_max / 100 * (100 - limits::MEMORY_TIGHT_PERCENT);
+        self.bytes_max.saturating_sub(share.max(limits::MEMORY_TIGHT_GAP_BYTES))
     }
 
     /// The disk is nearly full, or is not any more.
@@ -167,6 +175,7 @@ impl ShardThread {
     /// What this shard holds is noted; publishers wait or go on.
     pub(crate) fn note_memory(&mut self) {
         let bytes = self.shard.memory_bytes() + self.links.output_bytes();
+        let bytes = self.page_out_surplus(bytes);
         let pressure = self.ways.memory.note(self.own.shard, bytes);
         if pressure != self.seen_pressure.messages {
             self.seen_pressure.messages = pressure;

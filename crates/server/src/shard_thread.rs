@@ -24,6 +24,7 @@ use leveret_model::{
     Boot, ConnectionKey, Instant, NodeId, ReplyCode, ShardAddress, ShardId, StoreMark, limits,
 };
 use leveret_shard::{Effects, Pressure, ReportFrom, SESSION_SLOTS, Shard};
+use leveret_store::ReadAnswer;
 use mio::{Events, Poll, Token};
 use tracing::warn;
 
@@ -68,6 +69,8 @@ pub(crate) enum ToShardThread {
     Relayed { from: ShardAddress, session: SessionNumber, batch: Batch },
     /// So many turns of this shard are on the disk.
     Stored(u64),
+    /// Messages that were paged out.
+    Read(ReadAnswer),
     /// A password was hashed.
     Password { connection: ConnectionKey, mechanism: String, hashed: leveret_auth::Hashed },
     /// Another shard has a better hash of a user's password.
@@ -272,6 +275,7 @@ impl ShardThread {
                 }
                 // each turn with something for the store is one request, and they are counted alike
                 ToShardThread::Stored(turns) => self.shard.on_stored(StoreMark(turns)),
+                ToShardThread::Read(answer) => self.take_read(&answer, now),
                 ToShardThread::HashUpgrade(upgrade) => self.shard.on_hash_upgrade(upgrade),
                 // looked at in each turn
                 ToShardThread::MemoryChanged => {}

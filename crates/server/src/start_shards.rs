@@ -15,7 +15,9 @@ use crate::accept::ClientCounts;
 use crate::busy::BusyShares;
 use crate::control_thread::ToControl;
 use crate::default_user::users_of_shard;
-use crate::disk::{FoundQueue, LogOutput, LogThread, NodeStore, SenderNumber, StoreGate, StoreReports};
+use crate::disk::{
+    FoundQueue, LogOutput, LogThread, NodeStore, SenderNumber, StoreGate, StoreReports, of_shard,
+};
 use crate::half_open::HalfOpen;
 use crate::mailbox::MailTo;
 use crate::memory::NodeMemory;
@@ -57,6 +59,10 @@ fn tell_stored(
             memory.note_disk(low);
             shards.iter().for_each(|shard| shard.send(ToShardThread::MemoryChanged));
         }
+        LogOutput::Effect(Effect::Read(answer)) => {
+            let shard = usize::from(of_shard(answer.id).0.0);
+            shards.iter().skip(shard).take(1).for_each(|to| to.send(ToShardThread::Read(answer.clone())));
+        }
         LogOutput::Effect(_) => {}
     }
 }
@@ -88,7 +94,8 @@ pub(crate) fn start_shards(
     let sessions = config.sessions.as_ref().zip(shared.as_ref());
     let sessions =
         sessions.map(|(settings, shared)| session_config(settings, (hello, session_listen), shared));
-    let machines = machines(config, hello, sessions.as_ref(), (&mut store, &restored.0))?;
+    let recover_within = memory.recovered_part();
+    let machines = machines(config, hello, sessions.as_ref(), (&mut store, &restored.0, recover_within))?;
     let senders = machines.len() + 1;
     let output =
         tell_stored(shards.clone(), control.clone(), Arc::clone(memory), config.process.on_disk_failure);
@@ -121,7 +128,7 @@ fn machines(
     config: &NodeConfig,
     hello: &Hello,
     sessions: Option<&SessionConfig>,
-    (store, queues): (&mut NodeStore, &[FoundQueue]),
+    (store, queues, recover_within): (&mut NodeStore, &[FoundQueue], u64),
 ) -> Result<Vec<(Shard, ShardAddress)>, StartError> {
     let mut protocol = leveret_amqp::Config::new(env!("CARGO_PKG_VERSION"), &config.group);
     protocol.substitute_queue_types = config.clients.substitute_queue_types;
@@ -144,6 +151,7 @@ fn machines(
         if let Some(sessions) = sessions {
             shard.open_sessions(Seed(u64::from_le_bytes(random())), sessions);
         }
+        shard.recover_within(recover_within);
         for queue in queues {
             if stored_shard(&queue.definition, config.shards) == Some(own.shard) {
                 store.give(queue.id, &mut shard)?;

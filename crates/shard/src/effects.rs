@@ -132,6 +132,19 @@ pub struct StoreRequest {
     pub left: Vec<StoreLeft>,
 }
 
+/// Messages of a queue that are wanted from the store, in order; the driver answers by `Shard::on_read`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreRead {
+    /// To be repeated in the answer.
+    pub id: u64,
+    /// The queue.
+    pub queue: QueueId,
+    /// The first that is wanted.
+    pub first: Position,
+    /// The last that is wanted.
+    pub last: Position,
+}
+
 /// The effects of a turn, reused from turn to turn: one buffer per destination.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -145,6 +158,8 @@ pub struct Effects {
     pub unknown: Vec<(ShardAddress, u8)>,
     /// What is to be stored.
     pub store: Option<StoreRequest>,
+    /// What is wanted back from it.
+    pub reads: Vec<StoreRead>,
     /// Passwords to hash.
     pub passwords: Vec<PasswordJob>,
     /// Better hashes of passwords, for each other shard of the node (`Shard::on_hash_upgrade`).

@@ -68,8 +68,8 @@ pub use planted::Planted;
 
 pub use bounds::{Bounds, Long};
 pub use effects::{
-    ChannelRefusal, ChannelRefusals, Effects, HeldBack, PasswordJob, StoreAppend, StoreLeft, StoreRequest,
-    SubstitutedQueue,
+    ChannelRefusal, ChannelRefusals, Effects, HeldBack, PasswordJob, StoreAppend, StoreLeft, StoreRead,
+    StoreRequest, SubstitutedQueue,
 };
 pub use pressure::Pressure;
 pub use queues::{DeadLettered, Store, StoredMessage};

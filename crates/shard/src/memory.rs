@@ -4,10 +4,11 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use leveret_model::{ConnectionKey, ReplyCode};
+use leveret_model::{ConnectionKey, Position, ReplyCode};
 
 use crate::machines::Machines;
 use crate::pressure::Pressure;
+use crate::queues::StoredMessage;
 use crate::shard::{ReadInterest, Shard};
 
 impl Shard {
@@ -118,6 +119,35 @@ impl Shard {
     pub fn memory_bytes(&self) -> u64 {
         let Machines { memory, queues, egress, replies, .. } = &self.machines;
         queues.bytes_held() + memory.bytes() + egress.subscribed.bytes() + replies.bytes()
+    }
+
+    /// Memory is short: of stored messages the bytes go, and come back from the store
+    /// ([`Effects::reads`](crate::Effects::reads)) when they are next. Gives about how many bytes are free.
+    pub fn page_out(&mut self, bytes: u64) -> u64 {
+        self.machines.queues.page_out(bytes)
+    }
+
+    /// Messages whose bytes are on the disk alone.
+    #[must_use]
+    pub fn paged_out(&self) -> u64 {
+        self.machines.queues.paged_out()
+    }
+
+    /// The store answered a read: these messages are there, and nothing else up to `next`; `None`: nothing else
+    /// of what was asked for.
+    pub fn on_read(&mut self, id: u64, messages: &[StoredMessage<'_>], next: Option<Position>) {
+        self.enter(|shard| {
+            if let Some(queue) = shard.machines.queues.on_read(id, messages, next) {
+                let (requests, mut rooms) = shard.machines.requests();
+                requests.ask_again(queue, &mut rooms);
+            }
+        });
+    }
+
+    /// What the disk has at the start stays there once the shard holds so many bytes; to be called before
+    /// [`Shard::recover`].
+    pub fn recover_within(&mut self, bytes: u64) {
+        self.machines.queues.recover_within(bytes);
     }
 
     /// Of that, bodies of queues and lanes that may lie in blocks with others, bytes.

@@ -39,11 +39,13 @@ mod links;
 mod lists;
 mod moving;
 mod over;
+mod paging;
 mod places;
 mod policies;
 mod publisher;
 mod purges;
 mod question;
+mod reads;
 mod recovered;
 mod remains;
 mod resubscribe;
@@ -67,6 +69,7 @@ use leveret_model::{
 use leveret_queue::Arena;
 
 use crate::bounds::Bounds;
+use crate::effects::{StoreRead, StoreRequest};
 use crate::peers::Outboxes;
 use crate::pressure::Pressure;
 
@@ -345,7 +348,7 @@ impl Queues {
     pub(crate) fn end_turn(
         &mut self,
         batches: &mut Vec<(ShardAddress, Batch)>,
-        store: &mut Option<crate::effects::StoreRequest>,
+        (store, reads): (&mut Option<StoreRequest>, &mut Vec<StoreRead>),
     ) {
         self.flush_stored();
         // what is frozen goes first
@@ -354,6 +357,7 @@ impl Queues {
         self.arena.compact(limits::ARENA_BLOCK_BYTES);
         self.peers.flush(batches);
         *store = self.commits.end_turn();
+        self.lists.paging.take_asked(reads);
     }
 
     /// Records of unknown kinds that other shards sent.

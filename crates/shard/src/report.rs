@@ -140,6 +140,8 @@ pub struct ShardReport {
     pub traffic: Traffic,
     /// What it holds for clients, as [`Shard::memory_bytes`] counts it.
     pub memory_bytes: u64,
+    /// Messages whose bytes are on the disk alone.
+    pub paged_out: u64,
     /// Its sessions, if they are on.
     pub sessions: Option<SessionReport>,
 }
@@ -192,6 +194,7 @@ impl Shard {
         let mut report = ShardReport {
             traffic: self.traffic(),
             memory_bytes: self.memory_bytes(),
+            paged_out: self.paged_out(),
             sessions: self.session_report(),
             ..Default::default()
         };

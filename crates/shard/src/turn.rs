@@ -34,7 +34,7 @@ impl Shard {
         if let Some(room) = &mut self.sessions {
             room.send_records(queues.peers());
         }
-        queues.end_turn(&mut effects.batches, &mut effects.store);
+        queues.end_turn(&mut effects.batches, (&mut effects.store, &mut effects.reads));
         queues.peers().take_unknown(&mut effects.unknown);
         self.connections.end_turn(&mut effects.touched);
         for (id, owner) in queues.take_over(view) {

@@ -32,6 +32,16 @@ pub const PUBLISHED_WHILE_WAITING_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// percent. More, and those bodies, messages that are begun and output are copied out of them. This, and what a
 /// socket was just read for, come on top of [`MEMORY_BYTES_MAX`].
 pub const MEMORY_WASTE_PERCENT: u64 = 12;
+/// Share of what is not tight above which bytes of stored messages are paged out, percent: before anybody
+/// waits.
+pub const MEMORY_PAGE_PERCENT: u64 = 75;
+/// Until so much of it is in use, percent.
+pub const MEMORY_PAGED_PERCENT: u64 = 60;
+/// Time after all was paged out that could be, before the queues are looked through again; what the store has
+/// meanwhile may go at once.
+pub const PAGE_EVERY: Duration = Duration::from_millis(5);
+/// How often messages that consumers hold, and those that came back, are looked through for some to page out.
+pub const PAGE_LOOSE_EVERY: Duration = Duration::from_millis(100);
 /// Bytes of bodies that a shard copies out of receive blocks in one turn.
 pub const OWN_BYTES_MAX: usize = 1024 * 1024;
 /// Share of the memory bound for what connections keep at their clients' will, percent: messages that are begun

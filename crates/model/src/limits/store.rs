@@ -60,6 +60,13 @@ pub const COMPACTED_FILES_MAX: usize = 4;
 pub const READ_WINDOW_BYTES: u32 = 256 * 1024;
 /// Reads of messages that may be under way at once; more wait their turn.
 pub const READS_UNDER_WAY_MAX: usize = 16;
+/// Bodies that a queue whose messages are on the disk alone reads ahead of its consumers, bytes. It asks for
+/// more when half of them are given away.
+pub const READ_AHEAD_BYTES: u64 = 1024 * 1024;
+/// The same in messages.
+pub const READ_AHEAD_MESSAGES: usize = 4_096;
+/// Places between two messages that one read brings: what lies between them is read too, and in vain.
+pub const PAGED_GAP_MAX: u64 = 16;
 /// Bytes that recovery reads at once.
 pub const RECOVERY_WINDOW_BYTES: u32 = 1024 * 1024;
 

@@ -35,7 +35,17 @@ impl Chunks {
         let bytes = list.iter().map(|chunk| chunk.len() as u64).sum::<u64>() + handles as u64;
         self.bytes += bytes;
         self.in_blocks += bytes;
-        let set = ChunkSet { list, bytes, owned: false };
+        self.put(ChunkSet { list, bytes, owned: false })
+    }
+
+    /// Keeps one piece of memory that is this body's alone.
+    pub(super) fn keep_owned(&mut self, body: Bytes) -> u32 {
+        let bytes = (body.len() + size_of::<Bytes>()) as u64;
+        self.bytes += bytes;
+        self.put(ChunkSet { list: vec![body], bytes, owned: true })
+    }
+
+    fn put(&mut self, set: ChunkSet) -> u32 {
         if let Some(index) = self.free.pop() {
             self.sets[index as usize] = set;
             index

@@ -21,6 +21,11 @@ const PAGES_KEPT: u64 = 4;
 const NONE: u32 = u32::MAX;
 /// [`Slot::chunks`] of a flat body.
 pub(super) const NO_CHUNKS: u32 = u32::MAX;
+/// [`Slot::refs`] of an owner.
+pub(super) const OWNER: u32 = 1;
+/// [`Slot::refs`] of a store that has not stored it for one of its queues yet: above as many owners as there
+/// may be.
+pub(super) const HOLD: u32 = 1 << 16;
 
 /// One message. Of a free slot only `refs` (0) and `offset` (the next free slot) mean something. Aligned, so
 /// that two share a cache line and an index is a shift.
@@ -40,7 +45,7 @@ pub(super) struct Slot {
     pub(super) came: CoarseTime,
 }
 
-const FREE: Slot = Slot {
+pub(super) const FREE: Slot = Slot {
     block: 0,
     offset: NONE,
     record_bytes: 0,
@@ -87,14 +92,14 @@ impl Slots {
         index
     }
 
-    /// An owner less. If that was the last one the slot is free, and its block, record bytes and chunks are
-    /// returned. hot.
+    /// One less of [`OWNER`] or [`HOLD`]. If that was the last one the slot is free, and its block, record
+    /// bytes and chunks are returned. hot.
     #[inline(always)]
-    pub(super) fn release(&mut self, index: u32) -> Option<(u32, u32, u32)> {
+    pub(super) fn release<const ONE: u32>(&mut self, index: u32) -> Option<(u32, u32, u32)> {
         let next = self.free;
         let slot = self.at_mut(index);
-        assert!(slot.refs > 0, "released more often than retained");
-        slot.refs -= 1;
+        assert!(slot.refs >= ONE, "released more often than retained");
+        slot.refs -= ONE;
         if slot.refs > 0 {
             return None;
         }

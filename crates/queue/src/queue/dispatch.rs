@@ -45,6 +45,7 @@ pub struct DispatchOutcome {
     /// Messages that expired, or were over the length.
     pub dropped: usize,
     /// Only the budget ended it: the queue stays on the shard's list, and is dispatched again in the next turn.
+    /// A queue whose next message is to be read from the disk has no more.
     pub more: bool,
 }
 
@@ -73,7 +74,8 @@ impl Queue {
         arena: &mut Arena,
         egress: &mut E,
     ) -> DispatchOutcome {
-        let mut left = budget;
+        let plain = if self.paged { self.plain_here(budget, arena) } else { budget };
+        let mut left = plain;
         // nobody wakes up during a dispatch, so a line that was passed stays empty
         let mut line = 0;
         while left > 0 && self.ready.plain_len() > 0 {
@@ -94,14 +96,14 @@ impl Queue {
             }
         }
         self.ready.shrink();
-        let delivered = budget - left;
+        let delivered = plain - left;
         if self.is_ruled() {
-            let outcome = self.dispatch_ruled(delivered, left, now, arena, egress);
+            let outcome = self.dispatch_ruled(delivered, budget - delivered, now, arena, egress);
             self.counts.deliver(outcome.delivered);
             return outcome;
         }
         self.counts.deliver(delivered);
-        self.listed = self.wants_dispatch();
+        self.listed = self.wants_dispatch() && !(self.paged && self.front_waits(arena));
         DispatchOutcome { delivered, dropped: 0, more: self.listed }
     }
 
@@ -128,6 +130,9 @@ impl Queue {
                 continue;
             }
             let Some(item) = ruled.first().copied() else { break };
+            if self.paged && arena.is_paged_out(item.entry.message) {
+                break;
+            }
             let Some((number, index, _)) = self.consumers.first_awake(line) else { break };
             line = number;
             let Self { ready, unacked, unacked_bytes, consumers, counts, .. } = self;
@@ -161,7 +166,8 @@ impl Queue {
             // more may be to drop
             self.call();
         }
-        self.listed = self.wants_dispatch() || self.is_ruled_touched();
+        let waits = self.paged && self.front_waits(arena);
+        self.listed = (self.wants_dispatch() && !waits) || self.is_ruled_touched();
         DispatchOutcome { delivered, dropped, more: self.listed }
     }
 

@@ -11,6 +11,7 @@ use leveret_model::limits::TABLE_KEEP_ENTRIES;
 use leveret_model::{Instant, Position, Seed, Terms};
 
 use super::entry::{Entry, OutOfPlace};
+use super::room::{LookedAt, Room};
 use super::ruled::Ruled;
 use super::rules::Rules;
 use crate::Arena;
@@ -22,6 +23,8 @@ pub(super) struct Ready {
     returned: BTreeMap<Position, Entry>,
     next: u64,
     bytes: u64,
+    /// What of `fresh` was looked at to be paged out.
+    looked_at: LookedAt,
     /// Of a queue with rules, or with messages that expire.
     ruled: Option<Box<Ruled>>,
     pub(super) bug: Bug,
@@ -34,6 +37,7 @@ impl Ready {
             returned: BTreeMap::new(),
             next: 1,
             bytes: 0,
+            looked_at: LookedAt::default(),
             ruled: rules.map(|rules| Box::new(Ruled::new(rules, 1, seed))),
             bug: Bug::default(),
         }
@@ -251,6 +255,38 @@ impl Ready {
         }
         self.next = next.0;
         Ok(())
+    }
+
+    /// Those of the plain row in the order in which they go, with their places.
+    pub(super) fn plain(&self) -> impl Iterator<Item = (Position, Entry)> + '_ {
+        let fresh = (self.first_fresh().0..).map(Position).zip(self.fresh.iter().copied());
+        self.returned().map(|(position, entry)| (position, *entry)).chain(fresh)
+    }
+
+    /// The bytes of messages that were never delivered go, from the back.
+    pub(super) fn page_out_fresh(&mut self, room: &mut Room, arena: &mut Arena) {
+        let first = self.first_fresh().0;
+        let position = |at: usize, _: &Entry| first + at as u64;
+        self.looked_at.page_out(&mut self.fresh, (position, |entry| entry), room, arena);
+        if let Some(ruled) = self.ruled.as_deref_mut() {
+            ruled.page_out_fresh(room, arena);
+        }
+    }
+
+    /// The bytes of those that came back go.
+    pub(super) fn page_out_returned(&mut self, room: &mut Room, arena: &mut Arena) {
+        self.returned.values_mut().rev().for_each(|entry| room.page_out(entry, arena));
+        if let Some(ruled) = self.ruled.as_deref_mut() {
+            ruled.page_out_returned(room, arena);
+        }
+    }
+
+    /// What was paged out is here again up to a place.
+    pub(super) fn note_read(&mut self, through: Position) {
+        self.looked_at.forget(through);
+        if let Some(ruled) = self.ruled.as_deref_mut() {
+            ruled.note_read(through);
+        }
     }
 
     pub(super) fn clear(&mut self, arena: &mut Arena) -> u64 {

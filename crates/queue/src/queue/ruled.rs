@@ -10,6 +10,7 @@
 //!   (RabbitMQ: a message behind a longer-lived one stays, and counts).
 //! - *deadline*: it is fixed at the append; neither a delivery nor a return changes it.
 
+mod paging;
 mod stored;
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -23,6 +24,7 @@ use leveret_model::{Instant, MessageRule, Position, Seed, Terms};
 
 use super::entry::{Entry, OutOfPlace};
 use super::kept::Kept;
+use super::room::LookedAt;
 use super::rules::{Cause, Departure, Rules};
 use crate::Arena;
 
@@ -39,6 +41,8 @@ pub(super) struct Item {
 struct Level {
     fresh: VecDeque<Item>,
     returned: BTreeMap<Position, Item>,
+    /// What of `fresh` was looked at to be paged out.
+    looked_at: LookedAt,
 }
 
 impl Level {

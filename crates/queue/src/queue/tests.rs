@@ -2,6 +2,7 @@
 
 mod contents;
 mod model;
+mod paging;
 mod resubscribe;
 mod ruled;
 mod ruled_model;
@@ -122,7 +123,7 @@ impl Bench {
         self.appended += 1;
         let mut body = self.appended.to_le_bytes().to_vec();
         body.resize(8 + padding, 0);
-        let message = self.arena.insert(&Message::new(b"", b"", Body::Flat(&body)), 1);
+        let message = self.arena.insert(&paging::persistent(&body), 1);
         self.queue.append(message, body.len())
     }
 

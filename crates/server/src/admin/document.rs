@@ -62,7 +62,7 @@ pub(super) fn of(
         "queues": queues(facts, reports, overview),
         "connections": connections(reports),
         "load": load.to_json(),
-        "memory": { "used": memory.used(), "limit": memory.limit() },
+        "memory": { "used": memory.used(), "limit": memory.limit(), "paged_out": paged_out(reports) },
         "messages": {
             "routed": sum(|traffic| traffic.published_here + traffic.published_away),
             "crossed_shards": sum(|traffic| traffic.published_away),
@@ -200,6 +200,11 @@ fn connections(reports: &[ShardReport]) -> Vec<Value> {
         })
     });
     each.collect()
+}
+
+/// Messages whose bytes are on the disk alone.
+fn paged_out(reports: &[ShardReport]) -> u64 {
+    reports.iter().map(|report| report.paged_out).sum()
 }
 
 fn warnings(

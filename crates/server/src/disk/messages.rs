@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use leveret_cluster::StoreStep;
 use leveret_model::limits::SLICE_BYTES_MIN;
-use leveret_model::{Body, Instant, Message, Position, QueueId, Terms};
-use leveret_shard::{Shard, StoreLeft, StoreRequest, StoredMessage};
-use leveret_store::{ColdMessage, MessageTerms, SealedTurn, StoreClock, StoreTime, Turn, TurnBody};
+use leveret_model::{Body, Instant, Message, Position, QueueId, ShardId, Terms};
+use leveret_shard::{Shard, StoreLeft, StoreRead, StoreRequest, StoredMessage};
+use leveret_store::{
+    ColdMessage, MessageTerms, ReadAnswer, ReadId, ReadRequest, SealedTurn, StoreClock, StoreTime, Turn,
+    TurnBody,
+};
 use leveret_wire::ContentHeader;
 
 use super::given_places::{mark_given, mark_shared};
@@ -59,6 +62,26 @@ pub(crate) fn shard_turn(
         }
     }
     turn.seal()
+}
+
+/// Shards number their reads each for itself: a read of the store has the shard above that.
+const SHARD_AT: u32 = 56;
+
+/// A shard wants messages back.
+pub(crate) fn read_request(shard: ShardId, read: StoreRead) -> ReadRequest {
+    let StoreRead { id, queue, first, last } = read;
+    let id = ReadId(u64::from(shard.0) << SHARD_AT | id);
+    ReadRequest { id, queue, spilled: false, first, last }
+}
+
+/// Whose read it was, and which one of its own.
+pub(crate) fn of_shard(ReadId(id): ReadId) -> (ShardId, u64) {
+    (ShardId((id >> SHARD_AT) as u8), id & ((1 << SHARD_AT) - 1))
+}
+
+/// What an answer brings.
+pub(crate) fn stored_messages(answer: &ReadAnswer, now: StoreTime) -> Vec<StoredMessage<'_>> {
+    answer.messages.iter().map(|cold| from_disk(cold, now, true)).collect()
 }
 
 fn later(from: StoreTime, by: Duration) -> StoreTime {

@@ -42,6 +42,7 @@ impl Queues {
             mark: None,
             stored: Position(0),
             unsorted: false,
+            paged: false,
             whole: false,
         };
         if arriving.home.queue().is_durable() {
@@ -89,7 +90,8 @@ impl Queues {
         if message.terms.persistent() && arriving.home.queue().is_durable() {
             let expires = rule.and_then(|rule| rule.left).map_or(Instant::FAR, |left| now + left);
             self.store_arriving((queue, position), (kept, expires));
-            if let Some(rule) = rule.filter(|rule| rule.returns > 0) {
+            let is_refused = !self.arriving.by_id.contains_key(&queue);
+            if let Some(rule) = rule.filter(|rule| rule.returns > 0 && !is_refused) {
                 self.commits.returned(queue, position, rule.returns);
             }
         }
@@ -149,6 +151,10 @@ impl Queues {
     ) {
         let Some(arriving) = self.arriving.by_id.get_mut(&queue) else { return };
         arriving.unsorted |= position <= arriving.stored;
+        if arriving.unsorted && arriving.paged {
+            // all of it would be stored anew, and there is no memory for all
+            return self.refuse_arriving(queue, MoveRefused::NoMemory);
+        }
         if arriving.unsorted {
             return;
         }
@@ -159,6 +165,22 @@ impl Queues {
         }
     }
 
+    /// Bytes of what comes and is stored go; gives how many are free.
+    pub(super) fn page_out_arriving(&mut self, wanted: u64) -> u64 {
+        let mut freed = 0;
+        for arriving in self.arriving.by_id.values_mut() {
+            if arriving.unsorted || !arriving.home.queue().is_durable() {
+                continue;
+            }
+            let before = self.arena.paged_out();
+            freed += arriving.copies.page_out(wanted.saturating_sub(freed), &mut self.arena);
+            let queue = arriving.home.queue_mut();
+            freed += queue.page_out(wanted.saturating_sub(freed), 0, &mut self.arena);
+            arriving.paged |= self.arena.paged_out() > before;
+        }
+        freed
+    }
+
     /// Everything is here. If it came in another order than the store takes, it is stored once more.
     fn sort_stored(&mut self, id: QueueId) {
         let now = self.lifetimes.now;
@@ -167,7 +189,7 @@ impl Queues {
         };
         self.commits.forget_copy(id);
         let mut entries: Vec<QueueEntry> = arriving.home.queue().entries(now).collect();
-        entries.retain(|entry| self.arena.get(entry.message).terms.persistent());
+        entries.retain(|entry| self.arena.terms(entry.message).persistent());
         entries.sort_unstable_by_key(|entry| entry.position);
         for QueueEntry { position, message, rule, .. } in entries {
             let expires = rule.and_then(|rule| rule.left).map_or(Instant::FAR, |left| now + left);

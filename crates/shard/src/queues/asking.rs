@@ -9,6 +9,8 @@ use leveret_model::{
     ShardAddress, refusals,
 };
 
+use leveret_queue::WaitsForDisk;
+
 use super::Queues;
 use super::delivery::FromElsewhere;
 use super::moving::Leaving;
@@ -27,7 +29,10 @@ impl Queues {
     ) -> Asked {
         match self.places.get(handle).map(|entry| &entry.place) {
             Some(Place::Home(home)) if !home.closed => {
-                Asked::Answered(self.ask_home(handle, asker, question, view).unwrap_or(HomeAnswer::Empty))
+                match self.ask_home(handle, asker, question, view).unwrap_or(HomeAnswer::Empty) {
+                    HomeAnswer::NotYet => Asked::Waits { elsewhere: false },
+                    answer => Asked::Answered(answer),
+                }
             }
             // its end, which is near, is the answer
             Some(Place::Home(_)) => Asked::Waits { elsewhere: false },
@@ -141,8 +146,13 @@ impl Queues {
                 HomeAnswer::Done
             }
             Question::Get { no_ack } => match home.get(asker.at, asker.channel, no_ack) {
-                Some(got) => HomeAnswer::Got(got),
-                None => HomeAnswer::Empty,
+                Ok(Some(got)) => HomeAnswer::Got(got),
+                Ok(None) => HomeAnswer::Empty,
+                Err(WaitsForDisk) => {
+                    drop(home);
+                    self.read_for_get(handle, id, asker.at == self.own);
+                    HomeAnswer::NotYet
+                }
             },
             Question::Purge => HomeAnswer::Purged(home.purge()),
             Question::Inspect => {
@@ -217,6 +227,7 @@ impl Queues {
         match answer {
             HomeAnswer::Done => self.peers.push(asker.at, &Record::Done { request }),
             HomeAnswer::Empty => self.peers.push(asker.at, &Record::Empty { request }),
+            HomeAnswer::NotYet => self.peers.push(asker.at, &Record::NotNow { request }),
             HomeAnswer::Got(GotMessage { position, redelivered, remaining, message }) => {
                 let message = message.borrow();
                 self.peers

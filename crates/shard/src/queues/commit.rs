@@ -53,7 +53,7 @@ pub(super) struct Commits {
     forgotten: Vec<QueueId>,
     /// What it had of queues at the start that have not opened yet.
     recovered: BTreeMap<QueueId, RecoveredQueue>,
-    /// Messages that the store may still read, each with a reference of its own.
+    /// Messages that the store may still read; in the arena each has its hold.
     held: VecDeque<(StoreMark, MessageRef)>,
     /// Publishes of this shard whose answer waits, in the order of their marks.
     waiting: VecDeque<(StoreMark, Answered)>,
@@ -105,7 +105,7 @@ impl Commits {
         if self.store == Store::Memory {
             return Stored::Now;
         }
-        arena.retain(message, 1);
+        arena.hold(message);
         self.held.push_back((self.next, message));
         self.appends.push(StoreAppend { queue, position, message, expires });
         #[cfg(feature = "planted")]
@@ -208,7 +208,7 @@ impl Commits {
     /// The store has read what it was handed up to this.
     pub(super) fn release(&mut self, through: StoreMark, arena: &mut Arena) {
         while let Some((_, message)) = self.held.pop_front_if(|(mark, _)| *mark <= through) {
-            arena.release(message);
+            arena.unhold(message);
         }
     }
 

@@ -66,6 +66,29 @@ impl Contents {
         self.next.take().map(Said::Message)
     }
 
+    /// What was said last is said again the next time.
+    pub(super) fn put_back(&mut self, entry: QueueEntry) {
+        self.next = Some(entry);
+    }
+
+    /// What was said last is not to be had: it does not count.
+    pub(super) fn skip(&mut self) {
+        self.messages -= 1;
+    }
+
+    /// What comes next, one behind the other, for whoever reads ahead.
+    pub(super) fn ahead<'a>(
+        &'a self,
+        queue: &'a Queue,
+        now: Instant,
+    ) -> impl Iterator<Item = QueueEntry> + 'a {
+        let loose = self.loose.as_slice().iter().filter_map(move |place| queue.loose_entry(*place, now));
+        let behind = move |entry: &QueueEntry| queue.next_fresh(Position(entry.position.0 + 1), now);
+        let fresh = core::iter::successors(queue.next_fresh(self.fresh, now), behind);
+        let not_copied = move |entry: &QueueEntry| !self.copied.contains(entry.position);
+        self.next.into_iter().chain(loose.chain(fresh).filter(not_copied))
+    }
+
     fn next_entry(&mut self, queue: &Queue, now: Instant) -> Option<QueueEntry> {
         // a frozen queue has each of them still
         for place in self.loose.by_ref() {

@@ -8,7 +8,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 
 use leveret_link::record::ListedRun;
 use leveret_model::{Instant, MessageRule, Position, StoreMark};
-use leveret_queue::{Arena, MessageRef, Queue, QueueEntry};
+use leveret_queue::{Arena, MessageRef, PageOut, Queue, QueueEntry};
 
 use super::commit::Commits;
 
@@ -30,6 +30,8 @@ pub(super) struct CopiedMessages {
     unstored: VecDeque<(u64, StoreMark)>,
     /// Copies came, so the old home knows what a refusal is.
     pub(super) any: bool,
+    /// All before this place are paged out, as far as they can be.
+    paged_to: Position,
 }
 
 impl CopiedMessages {
@@ -41,6 +43,27 @@ impl CopiedMessages {
     /// A piece is stored with that mark.
     pub(super) fn wait(&mut self, piece: u64, mark: StoreMark) {
         self.unstored.push_back((piece, mark));
+    }
+
+    /// The bytes of copies that are stored go, the first ones first; gives how many are free.
+    pub(super) fn page_out(&mut self, wanted: u64, arena: &mut Arena) -> u64 {
+        let mut freed = 0;
+        for (place, copy) in self.by_place.range_mut(self.paged_to..) {
+            if freed >= wanted {
+                break;
+            }
+            match arena.page_out(copy.message) {
+                PageOut::Done(message, bytes) => {
+                    copy.message = message;
+                    freed += bytes;
+                }
+                PageOut::Stays => {}
+                // nor does it have those behind
+                PageOut::Unstored => break,
+            }
+            self.paged_to = *place;
+        }
+        freed
     }
 
     /// Takes the message at a place; messages are mostly asked for in the order in which they lie.
@@ -55,7 +78,7 @@ impl CopiedMessages {
     pub(super) fn drop_all(&mut self, queue: &Queue, commits: &mut Commits, arena: &mut Arena) {
         for (place, copy) in core::mem::take(&mut self.by_place) {
             if queue.is_durable() {
-                commits.left(queue.id(), place, arena.get(copy.message).terms);
+                commits.left(queue.id(), place, arena.terms(copy.message));
             }
             arena.release(copy.message);
         }

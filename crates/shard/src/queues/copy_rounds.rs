@@ -6,7 +6,9 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use leveret_model::{Instant, MoveAttempt, Position, QueueHandle, QueueId, ShardAddress, limits};
+use leveret_model::{
+    Instant, MessageState, MoveAttempt, Position, QueueHandle, QueueId, ShardAddress, limits,
+};
 use leveret_queue::{Queue, QueueEntry};
 
 use super::copied_places::CopiedPlaces;
@@ -23,6 +25,8 @@ pub(super) struct Copying {
     rounds: u32,
     /// Of this round: loose messages, and where the fresh ones end.
     loose: vec::IntoIter<Position>,
+    /// A loose one that was taken, and is to be taken again.
+    again: Option<Position>,
     until: Position,
     /// All fresh ones below are copied, or are not fresh any more.
     fresh: Position,
@@ -43,6 +47,7 @@ impl Copying {
             copied: CopiedPlaces::default(),
             rounds: 0,
             loose: Vec::new().into_iter(),
+            again: None,
             until: Position(0),
             fresh: Position(0),
             pieces: 0,
@@ -58,7 +63,7 @@ impl Copying {
     /// The next message of this round.
     pub(super) fn next(&mut self, queue: &Queue, now: Instant) -> Option<QueueEntry> {
         // one that was settled since the round began is no loose one any more
-        for place in self.loose.by_ref() {
+        for place in self.again.take().into_iter().chain(self.loose.by_ref()) {
             if let Some(entry) = queue.loose_entry(place, now) {
                 return Some(entry);
             }
@@ -66,6 +71,28 @@ impl Copying {
         let entry = queue.next_fresh(self.fresh, now).filter(|entry| entry.position < self.until)?;
         self.fresh = Position(entry.position.0 + 1);
         Some(entry)
+    }
+
+    /// What was taken last is taken again the next time.
+    pub(super) fn put_back(&mut self, entry: &QueueEntry) {
+        if entry.state == MessageState::Fresh {
+            self.fresh = entry.position;
+        } else {
+            self.again = Some(entry.position);
+        }
+    }
+
+    /// What comes next, one behind the other, for whoever reads ahead.
+    pub(super) fn ahead<'a>(
+        &'a self,
+        queue: &'a Queue,
+        now: Instant,
+    ) -> impl Iterator<Item = QueueEntry> + 'a {
+        let loose = self.again.iter().chain(self.loose.as_slice());
+        let loose = loose.filter_map(move |place| queue.loose_entry(*place, now));
+        let behind = move |entry: &QueueEntry| queue.next_fresh(Position(entry.position.0 + 1), now);
+        let fresh = core::iter::successors(queue.next_fresh(self.fresh, now), behind);
+        loose.chain(fresh.take_while(move |entry| entry.position < self.until))
     }
 
     /// Another round begins, unless so little is left that the queue may freeze.

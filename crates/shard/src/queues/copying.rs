@@ -22,6 +22,7 @@ use super::Queues;
 use super::copied_places::CopiedPlaces;
 use super::copy_rounds::Copying;
 use super::places::{Entry, Place};
+use super::reads::{Reader, wanted_of};
 
 impl Queues {
     /// Control wants a queue copied to its next home.
@@ -88,13 +89,29 @@ impl Queues {
             return false;
         }
         let (queue, attempt, mut bytes) = (copying.id, copying.attempt, 0);
+        let mut waits = false;
         while bytes < limits::MOVE_PIECE_BYTES
-            && let Some(QueueEntry { position, message, rule, .. }) = copying.next(home.queue(), now)
+            && let Some(entry) = copying.next(home.queue(), now)
         {
+            let QueueEntry { position, message, rule, .. } = entry;
+            if self.arena.is_paged_out(message) {
+                if self.arena.is_lost(message) {
+                    continue;
+                }
+                copying.put_back(&entry);
+                let wanted = wanted_of(copying.ahead(home.queue(), now), &self.arena);
+                self.lists.paging.read((queue, Reader::Move), wanted, &mut self.arena);
+                waits = true;
+                break;
+            }
+            let kept = message;
             let message = self.arena.get(message);
             bytes += message.weight_bytes() as u64;
             copying.copied.insert(position);
             outbox.push(&Record::CopyMessage { queue, attempt, position, rule, message });
+            if home.queue().is_paged() && self.commits.has_store() {
+                self.arena.page_back_out(kept);
+            }
         }
         if bytes > 0 {
             copying.pieces += 1;
@@ -102,7 +119,7 @@ impl Queues {
             outbox.push(&Record::Move { queue, attempt, part: MovePart::Piece(copying.pieces) });
             return true;
         }
-        if !copying.on_the_way.is_empty() {
+        if waits || !copying.on_the_way.is_empty() {
             return false;
         }
         copying.end_round(home.queue(), now, self.bounds.freeze_messages);

@@ -12,6 +12,7 @@
 mod deaths;
 mod letter;
 pub(super) mod outlet;
+mod paging;
 mod route;
 pub(super) mod rows;
 
@@ -52,6 +53,10 @@ impl Queues {
         }
         for _ in 0..limits::DEAD_LETTERS_PER_TURN_MAX {
             let Some(dead) = self.out.departed.letters.pop() else { break };
+            if self.arena.is_paged_out(dead.message) {
+                self.read_letter(dead);
+                continue;
+            }
             self.send_one(dead, view);
         }
         if self.superseded.is_due() {
@@ -60,7 +65,7 @@ impl Queues {
     }
 
     fn weight_of(&self, dead: &Dead) -> u64 {
-        self.arena.get(dead.message).weight_bytes() as u64
+        self.arena.weight_bytes(dead.message) as u64
     }
 
     fn send_one(&mut self, mut dead: Dead, view: &ClusterView) {
@@ -91,7 +96,7 @@ impl Queues {
         }
         self.out.departed.letters.traffic.delivered += u64::from(!dead.reached.is_empty());
         if let Some(position) = dead.stored_at {
-            self.commits.left(dead.queue, position, self.arena.get(dead.message).terms);
+            self.commits.left(dead.queue, position, self.arena.terms(dead.message));
         }
         self.arena.release(dead.message);
     }

@@ -76,7 +76,7 @@ impl Departures {
         let Some(mut letter) = bury(outlet, (queue, departure), self.unix_s) else {
             // a refused one has no place, and was never stored
             if let (Some(commits), Some(position)) = (commits, departure.position) {
-                commits.left(queue, position, arena.get(departure.message).terms);
+                commits.left(queue, position, arena.terms(departure.message));
             }
             return arena.release(departure.message);
         };

@@ -129,15 +129,27 @@ impl Queues {
             };
             let leaving = (&mut self.out.departed, &mut self.commits);
             home.end_turn(*handle, &mut self.lifetimes.timers, &mut self.arena, leaving);
+            let is_paged = home.queue().is_paged();
             left -= outcome.delivered + outcome.dropped;
             left_bytes = left_bytes.saturating_sub(before - home.queue().ready_bytes());
             if outcome.more {
                 self.lists.dirty.push(*handle);
+            }
+            if is_paged {
+                self.read_for_dispatch(*handle);
             }
         }
         due.drain(..done);
         // those that had no turn yet come first in the next one
         due.append(&mut self.lists.dirty);
         self.lists.dirty = due;
+    }
+
+    #[cold]
+    fn read_for_dispatch(&mut self, handle: QueueHandle) {
+        let Some(Entry { place: Place::Home(home), .. }) = self.places.get(handle) else { return };
+        if home.queue().wants_dispatch() {
+            self.read_ahead(handle);
+        }
     }
 }

@@ -24,6 +24,7 @@ use leveret_model::{
 };
 use leveret_queue::{
     Arena, Cause, Departure, LaneKey, LaneVerdict, Lanes, Left, MessageRef, Queue, SubscribeRefused,
+    WaitsForDisk,
 };
 
 use self::deduplication::Duplicates;
@@ -256,7 +257,7 @@ impl AtHome<'_> {
         match self.home.queue.settle(holder, position, how) {
             Left::Acked(message) => {
                 if self.home.queue.is_durable() {
-                    self.commits.left(self.id, position, self.arena.get(message).terms);
+                    self.commits.left(self.id, position, self.arena.terms(message));
                 }
                 self.arena.release(message);
             }
@@ -305,10 +306,11 @@ impl AtHome<'_> {
         at: ShardAddress,
         channel: leveret_model::ChannelKey,
         no_ack: bool,
-    ) -> Option<GotMessage> {
+    ) -> Result<Option<GotMessage>, WaitsForDisk> {
         self.on_use();
         let holder = ConsumerKey { at, channel, number: ConsumerNumber::OF_GET };
-        let taken = self.home.queue.get(&holder, no_ack, self.lifetimes.now)?;
+        let taken = self.home.queue.get_here(&holder, no_ack, self.lifetimes.now, self.arena)?;
+        let Some(taken) = taken else { return Ok(None) };
         let message = OwnedMessage::from(&self.arena.get(taken.message));
         if no_ack {
             if self.home.queue.is_durable() {
@@ -316,12 +318,12 @@ impl AtHome<'_> {
             }
             self.arena.release(taken.message);
         }
-        Some(GotMessage {
+        Ok(Some(GotMessage {
             position: taken.position,
             redelivered: taken.redelivered,
             remaining: taken.remaining,
             message,
-        })
+        }))
     }
 
     /// Drops what is ready, and says how much that was.

@@ -93,7 +93,7 @@ impl Queues {
         let own = self.own;
         for handle in targets {
             if let Some(mut home) = self.home(*handle) {
-                home.get(own, leveret_model::ChannelKey::default(), true);
+                let _ = home.get(own, leveret_model::ChannelKey::default(), true);
                 break;
             }
         }
@@ -110,7 +110,7 @@ impl Queues {
         if let Some(mut home) = self.home(handle)
             && home.counts().0 % 10 == 1
         {
-            home.get(own, leveret_model::ChannelKey::default(), true);
+            let _ = home.get(own, leveret_model::ChannelKey::default(), true);
         }
     }
 
@@ -121,7 +121,7 @@ impl Queues {
         if self.planted == Some(crate::planted::Planted::LostOnMove)
             && let Some(mut home) = self.home(handle)
         {
-            home.get(own, leveret_model::ChannelKey::default(), true);
+            let _ = home.get(own, leveret_model::ChannelKey::default(), true);
         }
     }
 

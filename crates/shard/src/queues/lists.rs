@@ -8,6 +8,7 @@ use super::closing::Closing;
 use super::copy_rounds::Copying;
 use super::exclusive::Exclusive;
 use super::home::RememberedEntries;
+use super::reads::Paging;
 use super::timers::QueueTimers;
 
 /// Queues that a later step of the turn, or a later turn, comes back to.
@@ -27,6 +28,8 @@ pub(super) struct Lists {
     pub(super) closing: Vec<Closing>,
     /// All queues, after a change of policies.
     pub(super) policies: PolicyWalk,
+    /// Messages that are paged out, and wanted back.
+    pub(super) paging: Paging,
 }
 
 /// The times and the ends of the queues that are at home here.

@@ -98,6 +98,8 @@ pub(super) struct Arriving {
     pub(super) stored: Position,
     /// A lower place came behind it, which a store does not take: all is stored anew at the end.
     pub(super) unsorted: bool,
+    /// Some of it may be on the disk alone.
+    pub(super) paged: bool,
     /// The end came; the old home hears of it once all is stored.
     pub(super) whole: bool,
 }

@@ -57,6 +57,8 @@ pub(crate) struct Asker {
 pub(crate) enum HomeAnswer {
     Done,
     Empty,
+    /// The message is to be read from the disk first: to be asked again.
+    NotYet,
     Got(GotMessage),
     /// Ready messages and consumers.
     Counts(u64, u32),

@@ -35,9 +35,14 @@ impl Queues {
         (last, shared_below): (Position, Position),
         messages: &[StoredMessage<'_>],
     ) {
+        let within = self.lists.paging.recover_within;
+        let mut insert = |message: &Message<'_>| match self.arena.bytes_held() > within {
+            true if message.terms.persistent() => self.arena.insert_paged(message),
+            _ => self.arena.insert(message, 1),
+        };
         let keep = |stored: &StoredMessage<'_>| StoredEntry {
             position: stored.position,
-            message: self.arena.insert(&stored.message, 1),
+            message: insert(&stored.message),
             body_bytes: stored.message.body.len() as u32,
             terms: stored.message.terms,
             left: stored.left,
@@ -102,7 +107,7 @@ impl Queues {
             return queue.ready() + queue.unacked();
         }
         let all = queue.entries(self.lifetimes.now);
-        all.filter(|entry| !self.arena.get(entry.message).terms.persistent()).count() as u64
+        all.filter(|entry| !self.arena.terms(entry.message).persistent()).count() as u64
     }
 
     /// A letter is on the disk in its source, for as long as that is here: the store forgets a queue that moved
@@ -111,7 +116,7 @@ impl Queues {
         let place = self.places.handle(letter.queue).and_then(|handle| self.places.get(handle));
         self.commits.has_store()
             && letter.stored_at.is_some()
-            && self.arena.get(letter.message).terms.persistent()
+            && self.arena.terms(letter.message).persistent()
             && place.is_some_and(|entry| entry.place.answers_for().is_some())
     }
 }

@@ -10,6 +10,7 @@ use super::Queues;
 use super::contents::{Contents, Said};
 use super::moving::Stage;
 use super::places::{Entry, Place};
+use super::reads::{Reader, wanted_of};
 
 impl Queues {
     /// Once nobody can change it any more the queue is sent.
@@ -71,14 +72,26 @@ impl Queues {
         let piece_end = outbox.waiting_bytes() + limits::MOVE_PIECE_BYTES;
         while outbox.waiting_bytes() < piece_end.min(limits::MOVE_BYTES_AHEAD) {
             match contents.next(leaving.home.queue(), now) {
-                Some(Said::Message(entry)) => outbox.push(&Record::MoveMessage {
-                    queue,
-                    attempt,
-                    position: entry.position,
-                    state: entry.state,
-                    rule: entry.rule,
-                    message: self.arena.get(entry.message),
-                }),
+                Some(Said::Message(entry)) if self.arena.is_lost(entry.message) => contents.skip(),
+                Some(Said::Message(entry)) if self.arena.is_paged_out(entry.message) => {
+                    contents.put_back(entry);
+                    let wanted = wanted_of(contents.ahead(leaving.home.queue(), now), &self.arena);
+                    self.lists.paging.read((queue, Reader::Move), wanted, &mut self.arena);
+                    return false;
+                }
+                Some(Said::Message(entry)) => {
+                    outbox.push(&Record::MoveMessage {
+                        queue,
+                        attempt,
+                        position: entry.position,
+                        state: entry.state,
+                        rule: entry.rule,
+                        message: self.arena.get(entry.message),
+                    });
+                    if leaving.home.queue().is_paged() && self.commits.has_store() {
+                        self.arena.page_back_out(entry.message);
+                    }
+                }
                 Some(Said::Listed(runs)) => {
                     let full = runs.iter().map(|run| run.count).sum::<u32>() >= limits::LISTED_MESSAGES_MAX;
                     outbox.push(&Record::Move { queue, attempt, part: MovePart::Listed(runs) });
@@ -103,9 +116,10 @@ impl Queues {
     /// More could be sent in the next turn.
     pub(super) fn has_more_to_send(&self) -> bool {
         self.lists.leaving.iter().any(|handle| match self.places.get(*handle) {
-            Some(Entry { place: Place::Away(away), .. }) => {
+            Some(Entry { id, place: Place::Away(away) }) => {
+                let waits = self.lists.paging.is_reading(*id, Reader::Move);
                 let sending = away.leaving.as_ref().is_some_and(|at| matches!(at.stage, Stage::Sending(..)));
-                sending && self.peers.waiting_bytes_at(away.outbox) < limits::MOVE_BYTES_AHEAD
+                sending && !waits && self.peers.waiting_bytes_at(away.outbox) < limits::MOVE_BYTES_AHEAD
             }
             _ => false,
         })

@@ -8,6 +8,7 @@ impl Queues {
     /// The store has synced what it was handed, up to a mark.
     pub(crate) fn on_synced(&mut self, through: StoreMark) {
         self.commits.release(through, &mut self.arena);
+        self.lists.paging.has_more = true;
         for answered in self.commits.synced(through) {
             self.out.answered.push(answered);
         }

@@ -20,6 +20,7 @@ use super::Queues;
 use super::home::Home;
 use super::places::{Entry, Place};
 use super::publisher::{DeadLetterSend, Owed, Publisher};
+use super::reads::{Reader, within_reach};
 use super::remains::{Remaining, Remains};
 use crate::view::ClusterView;
 
@@ -89,6 +90,17 @@ impl Queues {
             let Some(Entry { id, place: Place::Away(away) }) = self.places.get_mut(handle) else { return };
             let Some(remains) = self.superseded.by_queue.get_mut(id) else { return };
             let Some(next) = remains.waiting.pop_front() else { return };
+            if self.arena.is_lost(next.message) {
+                // the disk could not give it back, and has reported that; it stays in the list of damage
+                self.arena.release(next.message);
+                continue;
+            }
+            if self.arena.is_paged_out(next.message) {
+                remains.waiting.push_front(next);
+                let all = remains.waiting.iter().map(|waiting| (waiting.position, waiting.message));
+                let wanted = within_reach(all, &self.arena);
+                return self.lists.paging.read((*id, Reader::Remains), wanted, &mut self.arena);
+            }
             remains.under_way += 1;
             let send = DeadLetterSend(self.out.departed.letters.next_number());
             self.superseded.owed.insert(send, (*id, next));
@@ -112,7 +124,7 @@ impl Queues {
         let Some(remains) = self.superseded.by_queue.get_mut(&id) else { return true };
         remains.under_way -= 1;
         if stored {
-            self.commits.left(id, remaining.position, self.arena.get(remaining.message).terms);
+            self.commits.left(id, remaining.position, self.arena.terms(remaining.message));
             self.arena.release(remaining.message);
             self.end_remains_if_empty(id);
         } else {
@@ -128,7 +140,7 @@ impl Queues {
     pub(crate) fn drop_remains(&mut self, id: QueueId) {
         if let Some(remains) = self.superseded.by_queue.get_mut(&id) {
             for Remaining { position, message } in core::mem::take(&mut remains.waiting) {
-                self.commits.left(id, position, self.arena.get(message).terms);
+                self.commits.left(id, position, self.arena.terms(message));
                 self.arena.release(message);
             }
             self.end_remains_if_empty(id);

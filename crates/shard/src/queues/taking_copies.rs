@@ -80,6 +80,9 @@ impl Queues {
                 arriving.messages += 1;
                 let entry = copy.entry(position, run, now);
                 let message = entry.message;
+                if arriving.paged {
+                    arriving.home.queue_mut().set_paged();
+                }
                 if arriving.home.restore(entry, now).is_err() {
                     self.arena.release(message);
                     return self.refuse_arriving(queue, MoveRefused::Unfit);

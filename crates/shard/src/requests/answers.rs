@@ -21,7 +21,8 @@ impl OwnedAnswer {
     pub(super) fn of_home(answer: HomeAnswer, queue: QueueHandle, no_ack: bool) -> Self {
         match answer {
             HomeAnswer::Done => Self::Done,
-            HomeAnswer::Empty => Self::Empty,
+            // one that has to wait is none yet (`Asked::Waits`)
+            HomeAnswer::Empty | HomeAnswer::NotYet => Self::Empty,
             HomeAnswer::Got(got) => {
                 let held = Held { queue, position: got.position, consumer: ConsumerNumber::OF_GET };
                 let GotMessage { redelivered, remaining, message, .. } = got;

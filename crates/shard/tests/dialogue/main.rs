@@ -22,6 +22,7 @@ mod many;
 mod memory;
 mod merging;
 mod moving;
+mod paging;
 mod pauses;
 mod policies;
 mod random;

@@ -7,6 +7,7 @@
 
 pub(crate) mod client;
 pub(crate) mod control;
+pub(crate) mod disk;
 mod stores;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -51,6 +52,8 @@ pub(crate) struct Rig {
     /// Wires whose batches wait.
     pub(crate) held_wires: BTreeSet<(ShardAddress, ShardAddress)>,
     cut: BTreeSet<(NodeId, NodeId)>,
+    /// Of shards that have one.
+    pub(crate) disks: BTreeMap<ShardAddress, disk::Disk>,
     /// Hashes that became better so far.
     pub(crate) hash_upgrades: usize,
     /// What shards handed to their stores and those have not answered.
@@ -77,21 +80,25 @@ impl Rig {
     }
 
     pub(crate) fn with(shards: &[u8], protocol: leveret_amqp::Config) -> Self {
-        Self::with_users(shards, protocol, Store::Memory, users)
+        Self::with_users(shards, protocol, users)
     }
 
     /// The same with a hash of `guest`'s password that RabbitMQ made.
     pub(crate) fn with_a_hash_of_rabbitmq(shards: &[u8]) -> Self {
         let hash = || PasswordHash::from_rabbitmq_sha256(GUEST_OF_RABBITMQ).expect("it is one");
         let protocol = leveret_amqp::Config::new("0.1.0", "rig");
-        Self::with_users(shards, protocol, Store::Memory, || users_with(hash()))
+        Self::with_users(shards, protocol, || users_with(hash()))
     }
 
-    fn with_users(
+    fn with_users(shards: &[u8], protocol: leveret_amqp::Config, users: impl Fn() -> Users) -> Self {
+        Self::with_store(shards, protocol, users, Store::Memory)
+    }
+
+    fn with_store(
         shards: &[u8],
         protocol: leveret_amqp::Config,
-        store: Store,
         users: impl Fn() -> Users,
+        store: Store,
     ) -> Self {
         let mut rig = Self {
             now: Instant::ZERO + Duration::from_secs(100),
@@ -103,6 +110,7 @@ impl Rig {
             held_mail: BTreeSet::new(),
             held_wires: BTreeSet::new(),
             cut: BTreeSet::new(),
+            disks: BTreeMap::new(),
             hash_upgrades: 0,
             stores: BTreeMap::new(),
         };
@@ -260,12 +268,19 @@ impl Rig {
         for client in self.clients.iter_mut().filter(|client| client.at == at && !client.lost) {
             busy |= read(shard, client);
         }
+        if let Some(disk) = self.disks.get_mut(&at) {
+            busy |= disk.answer(shard);
+        }
         if shard.next_deadline() <= self.now {
             busy = true;
             shard.on_timer();
         }
         let mut effects = Effects::default();
         busy |= shard.end_turn(&mut effects);
+        if let Some(disk) = self.disks.get_mut(&at) {
+            busy |= effects.store.is_some() || !effects.reads.is_empty();
+            disk.take(&mut effects, shard);
+        }
         self.carry(at, effects) | busy
     }
 

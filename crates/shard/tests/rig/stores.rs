@@ -8,7 +8,8 @@ use super::{Rig, users};
 impl Rig {
     /// Shards whose messages are stored by [`Rig::sync`], not before.
     pub(crate) fn with_stores(shards: &[u8]) -> Self {
-        Self::with_users(shards, leveret_amqp::Config::new("0.1.0", "rig"), Store::Driver, users)
+        let protocol = leveret_amqp::Config::new("0.1.0", "rig");
+        Self::with_store(shards, protocol, users, Store::Driver)
     }
 
     /// What a shard handed to its store since the last [`Rig::sync`].

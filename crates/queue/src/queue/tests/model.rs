@@ -213,14 +213,14 @@ impl Pair {
             Deed::Dispatch(budget) => {
                 bench.outputs.seen.clear();
                 let wanted = bench.queue.wants_dispatch();
-                let outcome =
-                    bench.queue.dispatch(budget, Instant::ZERO, &mut bench.arena, &mut bench.outputs);
+                let outcome = bench.dispatch_reading(budget);
                 prop_assert_eq!(&bench.outputs.seen, &model.dispatch(budget));
                 prop_assert!(wanted || outcome.delivered == 0);
                 prop_assert_eq!(outcome.more, model.best().is_some() && model.first_ready().is_some());
             }
             Deed::Settle { .. } | Deed::SettleWrong(..) | Deed::Get { .. } => self.settle_or_get(&deed)?,
             Deed::Reconcile(said) => self.reconcile(&said)?,
+            Deed::PageOut { bytes, keep, loose } => bench.page_out(bytes, keep, loose),
             Deed::Purge | Deed::DropAll => self.empty(matches!(deed, Deed::DropAll))?,
             Deed::NodeDown(node) => {
                 bench.queue.release_node(NodeId(node));
@@ -260,7 +260,7 @@ impl Pair {
             }
             Deed::Get { channel, no_ack } => {
                 let holder = key(1, 0, channel, 0);
-                let taken = bench.queue.get(&holder, no_ack, Instant::ZERO);
+                let taken = bench.get_reading(&holder, no_ack);
                 let first = model.first_ready().map(|at| (at, model.messages[at]));
                 prop_assert_eq!(
                     taken.map(|taken| (
@@ -357,7 +357,8 @@ impl Pair {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// Any deeds: the same deliveries in the same order, the same answers, the same counts after each.
+    /// Any deeds, with messages paged out at any time: the same deliveries in the same order, the same answers,
+    /// the same counts after each.
     #[test]
     fn the_queue_does_what_a_list_would_do(deeds in prop::collection::vec(deed(), 1..150)) {
         let mut pair = Pair { bench: Bench::new(), model: Model::default() };

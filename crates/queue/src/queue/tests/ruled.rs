@@ -31,6 +31,8 @@ pub(super) struct Ruled {
     pub(super) outputs: Outputs,
     pub(super) now: Instant,
     appended: u64,
+    /// The names of messages by their places.
+    pub(super) disk: BTreeMap<Position, u64>,
 }
 
 impl Ruled {
@@ -45,6 +47,7 @@ impl Ruled {
             outputs: Outputs::default(),
             now: at_ms(1_000),
             appended: 0,
+            disk: BTreeMap::new(),
         }
     }
 
@@ -55,11 +58,15 @@ impl Ruled {
         body.resize(bytes.max(8), 0);
         let message = Message { terms, ..Message::new(b"", b"", Body::Flat(&body)) };
         let kept = self.arena.insert(&message, 1);
-        if self.queue.is_plain_for(terms) {
-            let _ = self.queue.append(kept, body.len());
-            return true;
+        let appended = if self.queue.is_plain_for(terms) {
+            Some(self.queue.append(kept, body.len()))
+        } else {
+            self.queue.append_ruled(kept, body.len(), terms, self.now)
+        };
+        if let Some(position) = appended {
+            self.disk.insert(position, self.appended);
         }
-        self.queue.append_ruled(kept, body.len(), terms, self.now).is_some()
+        appended.is_some()
     }
 
     fn append_plain(&mut self, count: u64) -> Vec<bool> {
@@ -77,7 +84,7 @@ impl Ruled {
     /// Dispatches within a budget; gives consumer and name of each delivery.
     pub(super) fn dispatch_some(&mut self, budget: usize) -> (Vec<(u32, u64)>, DispatchOutcome) {
         self.outputs.seen.clear();
-        let outcome = self.queue.dispatch(budget, self.now, &mut self.arena, &mut self.outputs);
+        let outcome = self.dispatch_reading(budget);
         (self.outputs.seen.iter().map(|(key, _, _, name)| (key.number.0, *name)).collect(), outcome)
     }
 
@@ -90,6 +97,7 @@ impl Ruled {
     /// Names and causes of what left.
     pub(super) fn departed(&mut self) -> Vec<(u64, Cause)> {
         let departures = self.queue.take_departures();
+        departures.iter().for_each(|left| self.read_departed(left));
         let left =
             departures.iter().map(|left| (name_of(self.arena.get(left.message)), left.cause)).collect();
         departures.iter().for_each(|left| self.arena.release(left.message));
@@ -97,7 +105,7 @@ impl Ruled {
     }
 
     pub(super) fn get(&mut self) -> Option<u64> {
-        let taken = self.queue.get(&local(0), true, self.now)?;
+        let taken = self.get_reading()?;
         let name = name_of(self.arena.get(taken.message));
         self.arena.release(taken.message);
         Some(name)

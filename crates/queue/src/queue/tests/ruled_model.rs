@@ -232,7 +232,7 @@ impl Pair {
         let Self { bench, model } = self;
         match *deed {
             Deed::Append { priority, expiration_ms, bytes } => {
-                let terms = Terms::new(false, priority, expiration_ms);
+                let terms = Terms::new(true, priority, expiration_ms);
                 prop_assert_eq!(
                     bench.append(terms, bytes),
                     model.append(priority, expiration_ms, bytes as u64)
@@ -265,6 +265,7 @@ impl Pair {
                     model.enforce_if_idle();
                 }
             }
+            Deed::PageOut { bytes, keep, loose } => bench.page_out(bytes, keep, loose),
             Deed::Purge => {
                 let ready = model.ready().count() as u64;
                 prop_assert_eq!(bench.queue.purge(&mut bench.arena), ready);
@@ -320,7 +321,8 @@ impl Pair {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
 
-    /// Any settings and deeds: the same deliveries, departures and deadlines, the same counts after each.
+    /// Any settings and deeds, with messages paged out at any time: the same deliveries, departures and
+    /// deadlines, the same counts after each.
     #[test]
     fn a_queue_with_rules_does_what_lists_would_do(
         settings in settings(),

@@ -160,6 +160,21 @@ impl DeadLetters {
         }
     }
 
+    /// Those behind the front of a row, which was taken out: as many as one turn may send.
+    pub(super) fn behind(&self, queue: QueueId) -> impl Iterator<Item = &Dead> {
+        let row = self.rows.get(&queue);
+        row.into_iter().flat_map(|row| row.waiting.iter().take(limits::DEAD_LETTERS_PER_TURN_MAX))
+    }
+
+    /// The front of a row waited for the disk.
+    pub(in crate::queues) fn wake(&mut self, queue: QueueId) {
+        if let Some(row) = self.rows.get_mut(&queue)
+            && !core::mem::replace(&mut row.due, true)
+        {
+            self.due.push_back(queue);
+        }
+    }
+
     pub(in crate::queues) fn next_number(&mut self) -> u64 {
         self.last += 1;
         self.last

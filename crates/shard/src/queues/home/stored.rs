@@ -22,6 +22,9 @@ impl AtHome<'_> {
     pub(in crate::queues) fn restore_stored(&mut self, recovered: RecoveredQueue) {
         let RecoveredQueue { last, shared_below, entries } = recovered;
         self.home.shared_below = shared_below;
+        if entries.iter().any(|entry| self.arena.is_paged_out(entry.message)) {
+            self.home.queue.set_paged();
+        }
         for message in self.home.queue.restore_stored(entries, last, self.lifetimes.now) {
             self.arena.release(message);
         }
@@ -33,7 +36,7 @@ impl AtHome<'_> {
             return;
         }
         for (position, message) in self.home.queue.ready_places(self.lifetimes.now) {
-            self.commits.left(self.id, position, self.arena.get(message).terms);
+            self.commits.left(self.id, position, self.arena.terms(message));
         }
     }
 }

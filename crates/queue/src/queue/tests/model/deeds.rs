@@ -6,15 +6,29 @@ use super::*;
 
 #[derive(Clone, Debug)]
 pub(super) enum Deed {
-    Append { padding: usize },
+    Append {
+        padding: usize,
+    },
     Subscribe(Subscription),
     Unsubscribe(ConsumerKey),
     Credit(ConsumerKey, u32, u64),
     Room(ConsumerKey, u32),
     Dispatch(usize),
-    Settle { which: usize, how: Settlement },
+    Settle {
+        which: usize,
+        how: Settlement,
+    },
     SettleWrong(ConsumerKey, u64),
-    Get { channel: u16, no_ack: bool },
+    Get {
+        channel: u16,
+        no_ack: bool,
+    },
+    /// So many bytes go, and at the front so many stay.
+    PageOut {
+        bytes: u64,
+        keep: u64,
+        loose: bool,
+    },
     Purge,
     NodeDown(u128),
     Reconcile(Resubscription),
@@ -79,6 +93,8 @@ pub(super) fn deed() -> impl Strategy<Value = Deed> {
         16 => (any::<usize>(), how()).prop_map(|(which, how)| Deed::Settle { which, how }),
         2 => (some_key(), 0..60_u64).prop_map(|(key, position)| Deed::SettleWrong(key, position)),
         5 => (1..3_u16, any::<bool>()).prop_map(|(channel, no_ack)| Deed::Get { channel, no_ack }),
+        8 => (0..200_u64, 0..60_u64, any::<bool>())
+            .prop_map(|(bytes, keep, loose)| Deed::PageOut { bytes, keep, loose }),
         1 => Just(Deed::Purge),
         1 => (1..3_u128).prop_map(Deed::NodeDown),
         2 => resubscription().prop_map(Deed::Reconcile),

@@ -15,6 +15,7 @@ pub(super) enum Deed {
     Dispatch { budget: usize },
     Settle { which: usize, how: Settlement },
     Get,
+    PageOut { bytes: u64, keep: u64, loose: bool },
     Purge,
 }
 
@@ -31,6 +32,8 @@ pub(super) fn deed() -> impl Strategy<Value = Deed> {
         12 => prop_oneof![1..6_usize, Just(1_000)].prop_map(|budget| Deed::Dispatch { budget }),
         12 => (any::<usize>(), how).prop_map(|(which, how)| Deed::Settle { which, how }),
         4 => Just(Deed::Get),
+        6 => (0..200_u64, 0..60_u64, any::<bool>())
+            .prop_map(|(bytes, keep, loose)| Deed::PageOut { bytes, keep, loose }),
         1 => Just(Deed::Purge),
     ]
 }
