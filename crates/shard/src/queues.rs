@@ -91,7 +91,6 @@ use self::lists::{Lifetimes, Lists};
 use self::moving::{Arrivals, Leaving};
 use self::places::{Entry, Place, Places};
 use self::purges::Purges;
-use self::remains::Superseded;
 
 /// Copies of publishes that went to queues.
 #[derive(Clone, Copy, Debug, Default)]
@@ -140,7 +139,6 @@ pub(crate) struct Queues {
     early: Early,
     purges: Purges,
     arriving: Arrivals,
-    superseded: Superseded,
     pressure: Pressure,
     bounds: Bounds,
     /// When a publish on some lane has waited for long enough.
@@ -164,7 +162,6 @@ impl Queues {
             early: Early::default(),
             purges: Purges::default(),
             arriving: Arrivals::new(boot),
-            superseded: Superseded::default(),
             pressure: Pressure::Calm,
             bounds: Bounds::default(),
             lanes_due: Instant::FAR,

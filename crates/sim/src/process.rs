@@ -108,14 +108,7 @@ impl Process {
         };
         let mut control = Control::new(now, config);
         planted.in_control(&mut control);
-        let bounds = ways.oracle.buffers.protocol;
-        let protocol = Arc::new(leveret_amqp::Config {
-            unacked_per_channel_max: bounds.unacked_max,
-            deferred_bytes_max: bounds.deferred_max,
-            deferred_per_connection_bytes_max: bounds.deferred_all_max,
-            held_publish_bytes_max: bounds.held_max,
-            ..leveret_amqp::Config::new("0.0.0", "sim")
-        });
+        let protocol = Arc::new(protocol(ways));
         let shard = |index: u8| {
             let own = ShardAddress { node, shard: ShardId(index) };
             let (seed, protocol) = (seed.part(u64::from(index) + 1), Arc::clone(&protocol));
@@ -351,4 +344,16 @@ fn users() -> Users {
         User { credential: Credential::Hashed(hash), loopback_only: false, permissions },
     );
     users
+}
+
+/// What clients may have open, as drawn for the seed.
+fn protocol(ways: &Ways<'_>) -> leveret_amqp::Config {
+    let bounds = ways.oracle.buffers.protocol;
+    leveret_amqp::Config {
+        unacked_per_channel_max: bounds.unacked_max,
+        deferred_bytes_max: bounds.deferred_max,
+        deferred_per_connection_bytes_max: bounds.deferred_all_max,
+        held_publish_bytes_max: bounds.held_max,
+        ..leveret_amqp::Config::new("0.0.0", "sim")
+    }
 }

@@ -217,6 +217,7 @@ impl ShardHost {
         if let Some(mark) = self.store.synced(self.now, &mut ways.oracle.stores) {
             self.shard.on_stored(mark);
         }
+        self.store.page(self.now, &mut self.shard, &mut ways.oracle.stores);
         self.tell_unread();
         let news = self.pressure.news();
         if let Some(pressure) = news {
@@ -267,6 +268,7 @@ impl ShardHost {
         if let Some(request) = effects.store.take() {
             self.store.take(&request, &self.shard, self.now, &mut ways.oracle.stores);
         }
+        self.store.ask(&mut effects, self.now, &mut ways.oracle.stores);
         for key in effects.touched.drain(..) {
             more |= self.write_socket(key, ways);
         }

@@ -1,12 +1,15 @@
 //! The stores of the simulated nodes: in half of the seeds each answers 1 to 50 ms late, or dies first with its
-//! process.
+//! process. In half of those the shards page messages out at any time, and read them back.
+
+mod pages;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use leveret_model::{Instant, Position, QueueId, Seed, StoreMark};
-use leveret_shard::{Shard, Store, StoreRequest};
+use leveret_shard::{Effects, Shard, Store, StoreRequest};
 
+use self::pages::Pages;
 use crate::body;
 use crate::disks::Disks;
 use crate::event::HostId;
@@ -19,11 +22,16 @@ pub(crate) struct Stores {
     dice: Dice,
     /// Stores answer late; else each shard's memory is its store.
     late: bool,
+    /// Of their own, so that what is drawn for a seed does not change what it meets besides.
+    page_dice: Dice,
+    pages: bool,
     stored: BTreeSet<(QueueId, MessageId)>,
     /// Requests that were answered.
     pub(crate) answered: u64,
     /// Of all hosts.
     pub(crate) disks: Disks,
+    /// Messages that were paged out and read back.
+    pub(crate) read_back: u64,
 }
 
 impl Default for Stores {
@@ -37,12 +45,24 @@ impl Stores {
     pub(crate) fn draw(seed: Seed) -> Self {
         let mut dice = Dice::new(seed.part(0x53));
         let late = dice.chance(500);
-        Self { dice, late, stored: BTreeSet::new(), answered: 0, disks: Disks::default() }
+        let mut page_dice = Dice::new(seed.part(0x54));
+        let pages = late && page_dice.chance(500);
+        Self {
+            dice,
+            late,
+            page_dice,
+            pages,
+            stored: BTreeSet::new(),
+            answered: 0,
+            read_back: 0,
+            disks: Disks::default(),
+        }
     }
 
     /// Hosts have disks.
     pub(crate) fn with_disks(mut self) -> Self {
-        (self.late, self.disks.on) = (true, true);
+        // what a restart reads from a disk is not among the pages
+        (self.late, self.pages, self.disks.on) = (true, false, true);
         self
     }
 
@@ -74,15 +94,19 @@ pub(crate) struct ShardStore {
     waiting: VecDeque<Waiting>,
     /// The highest place of each queue: a real store ends the process that gives it a lower one.
     highest: BTreeMap<QueueId, Position>,
+    pages: Pages,
 }
 
 impl ShardStore {
     pub(crate) fn new(host: HostId) -> Self {
-        Self { host, waiting: VecDeque::new(), highest: BTreeMap::new() }
+        Self { host, waiting: VecDeque::new(), highest: BTreeMap::new(), pages: Pages::default() }
     }
 
     /// The shard hands over a request; it is answered behind all that came before.
     pub(crate) fn take(&mut self, request: &StoreRequest, shard: &Shard, now: Instant, stores: &mut Stores) {
+        if stores.pages {
+            self.pages.take(request, shard);
+        }
         for forgotten in &request.forgotten {
             self.highest.remove(forgotten);
         }
@@ -108,7 +132,24 @@ impl ShardStore {
 
     /// When the next answer is due.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.waiting.front().map_or(Instant::FAR, |first| first.answered_at)
+        let synced = self.waiting.front().map_or(Instant::FAR, |first| first.answered_at);
+        synced.min(self.pages.next_deadline())
+    }
+
+    /// Takes what a turn asks for.
+    pub(crate) fn ask(&mut self, effects: &mut Effects, now: Instant, stores: &mut Stores) {
+        for read in effects.reads.drain(..) {
+            self.pages.ask(read, now, &mut stores.page_dice);
+        }
+    }
+
+    /// Reads are answered; now and then memory is short.
+    pub(crate) fn page(&mut self, now: Instant, shard: &mut Shard, stores: &mut Stores) {
+        stores.read_back += self.pages.answer(now, shard);
+        if stores.pages && now < Instant::ZERO + crate::world::HEAL_AT && stores.page_dice.chance(100) {
+            let bytes = if stores.page_dice.chance(500) { u64::MAX } else { 2_000 };
+            shard.page_out(bytes);
+        }
     }
 
     /// The last mark that is synced by now, if there is a new one.

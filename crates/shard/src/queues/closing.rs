@@ -9,16 +9,8 @@ use leveret_model::directory::FromShard;
 use leveret_model::{QueueId, RequestId};
 
 use super::Queues;
+use super::lists::Closing;
 use crate::view::ClusterView;
-
-/// A closed queue whose answer to the control machine waits.
-#[derive(Debug)]
-pub(super) struct Closing {
-    request: RequestId,
-    queue: QueueId,
-    /// Messages that were ready.
-    ready: u64,
-}
 
 impl Queues {
     /// The queue may go from the disk when it is closed: false if its answer waits.

@@ -42,7 +42,9 @@ impl Queues {
     /// More may go without any input.
     #[inline]
     pub(super) fn has_dead_letters(&self) -> bool {
-        !self.out.departed.dead.is_empty() || self.out.departed.letters.is_due() || self.superseded.is_due()
+        !self.out.departed.dead.is_empty()
+            || self.out.departed.letters.is_due()
+            || self.lists.superseded.is_due()
     }
 
     #[cold]
@@ -59,7 +61,7 @@ impl Queues {
             }
             self.send_one(dead, view);
         }
-        if self.superseded.is_due() {
+        if self.lists.superseded.is_due() {
             self.send_remains(view);
         }
     }
@@ -195,7 +197,7 @@ impl Queues {
     /// A change of the map, a lease, or room in a lane: what was held back may go.
     pub(crate) fn retry_dead_letters(&mut self) {
         self.out.departed.letters.retry();
-        self.superseded.retry();
+        self.lists.superseded.retry();
     }
 
     /// Letters of a queue that moves are on their way to targets that can be reached: its old home, which

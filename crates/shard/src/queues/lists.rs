@@ -2,13 +2,13 @@
 
 use alloc::vec::Vec;
 
-use leveret_model::{Instant, QueueHandle};
+use leveret_model::{Instant, QueueHandle, QueueId, RequestId};
 
-use super::closing::Closing;
 use super::copy_rounds::Copying;
 use super::exclusive::Exclusive;
 use super::home::RememberedEntries;
 use super::reads::Paging;
+use super::remains::Superseded;
 use super::timers::QueueTimers;
 
 /// Queues that a later step of the turn, or a later turn, comes back to.
@@ -30,6 +30,8 @@ pub(super) struct Lists {
     pub(super) policies: PolicyWalk,
     /// Messages that are paged out, and wanted back.
     pub(super) paging: Paging,
+    /// What is left here of queues that other homes serve.
+    pub(super) superseded: Superseded,
 }
 
 /// The times and the ends of the queues that are at home here.
@@ -52,4 +54,13 @@ pub(super) struct PolicyWalk {
     pub(super) next: usize,
     /// Slots to look at still.
     pub(super) left: usize,
+}
+
+/// A closed queue whose answer to the control machine waits.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) request: RequestId,
+    pub(super) queue: QueueId,
+    /// Messages that were ready.
+    pub(super) ready: u64,
 }

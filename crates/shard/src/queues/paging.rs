@@ -115,7 +115,7 @@ impl Queues {
             // the end of each turn looks at it
             Reader::Move => None,
             Reader::Remains => {
-                self.superseded.retry();
+                self.lists.superseded.retry();
                 None
             }
         }

@@ -63,16 +63,16 @@ impl Queues {
 
     fn add_remains(&mut self, id: QueueId, mut kept: Vec<(Position, MessageRef)>) {
         kept.sort_unstable_by_key(|(position, _)| *position);
-        let remains = self.superseded.by_queue.entry(id).or_default();
+        let remains = self.lists.superseded.by_queue.entry(id).or_default();
         remains.waiting.extend(kept.into_iter().map(|(position, message)| Remaining { position, message }));
-        self.superseded.due = true;
+        self.lists.superseded.due = true;
     }
 
     /// Sends what waits, as far as lanes have room.
     #[cold]
     pub(super) fn send_remains(&mut self, view: &ClusterView) {
-        self.superseded.due = false;
-        let queues: Vec<QueueId> = self.superseded.by_queue.keys().copied().collect();
+        self.lists.superseded.due = false;
+        let queues: Vec<QueueId> = self.lists.superseded.by_queue.keys().copied().collect();
         for id in queues {
             // a masked one takes nothing: its home is away, and comes back
             let home =
@@ -88,7 +88,7 @@ impl Queues {
     fn send_remains_of(&mut self, handle: QueueHandle) {
         while self.lanes_have_room(&[handle]) {
             let Some(Entry { id, place: Place::Away(away) }) = self.places.get_mut(handle) else { return };
-            let Some(remains) = self.superseded.by_queue.get_mut(id) else { return };
+            let Some(remains) = self.lists.superseded.by_queue.get_mut(id) else { return };
             let Some(next) = remains.waiting.pop_front() else { return };
             if self.arena.is_lost(next.message) {
                 // the disk could not give it back, and has reported that; it stays in the list of damage
@@ -103,7 +103,7 @@ impl Queues {
             }
             remains.under_way += 1;
             let send = DeadLetterSend(self.out.departed.letters.next_number());
-            self.superseded.owed.insert(send, (*id, next));
+            self.lists.superseded.owed.insert(send, (*id, next));
             // the lane's reference goes with its answer, this one when that was seen
             self.arena.retain(next.message, 1);
             let message = self.arena.get(next.message);
@@ -120,8 +120,8 @@ impl Queues {
     /// The other home has a message, or its queue is gone (`stored` as in [`super::Answered`]). False if it was
     /// not about one of these.
     pub(super) fn on_remaining_answered(&mut self, send: DeadLetterSend, stored: bool) -> bool {
-        let Some((id, remaining)) = self.superseded.owed.remove(&send) else { return false };
-        let Some(remains) = self.superseded.by_queue.get_mut(&id) else { return true };
+        let Some((id, remaining)) = self.lists.superseded.owed.remove(&send) else { return false };
+        let Some(remains) = self.lists.superseded.by_queue.get_mut(&id) else { return true };
         remains.under_way -= 1;
         if stored {
             self.commits.left(id, remaining.position, self.arena.terms(remaining.message));
@@ -131,14 +131,14 @@ impl Queues {
             // its home went without a deletion: it waits for the next one, in its place
             let at = remains.waiting.partition_point(|other| other.position < remaining.position);
             remains.waiting.insert(at, remaining);
-            self.superseded.due = true;
+            self.lists.superseded.due = true;
         }
         true
     }
 
     /// The queue was deleted, with all that belonged to it.
     pub(crate) fn drop_remains(&mut self, id: QueueId) {
-        if let Some(remains) = self.superseded.by_queue.get_mut(&id) {
+        if let Some(remains) = self.lists.superseded.by_queue.get_mut(&id) {
             for Remaining { position, message } in core::mem::take(&mut remains.waiting) {
                 self.commits.left(id, position, self.arena.terms(message));
                 self.arena.release(message);
@@ -149,8 +149,8 @@ impl Queues {
 
     fn end_remains_if_empty(&mut self, id: QueueId) {
         let is_empty = |remains: &Remains| remains.waiting.is_empty() && remains.under_way == 0;
-        if self.superseded.by_queue.get(&id).is_some_and(is_empty) {
-            self.superseded.by_queue.remove(&id);
+        if self.lists.superseded.by_queue.get(&id).is_some_and(is_empty) {
+            self.lists.superseded.by_queue.remove(&id);
             self.report_move(id, MoveAttempt(0), MoveReport::Drained);
         }
     }

@@ -32,7 +32,7 @@ mod replies;
 mod report;
 #[path = "../rig/mod.rs"]
 mod rig;
-mod superseded;
 mod stopping;
 mod storing;
+mod superseded;
 mod topology;

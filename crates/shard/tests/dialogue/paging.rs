@@ -171,7 +171,8 @@ fn a_queue_moves_with_what_is_paged_out_copied_ahead_or_not() {
             rig.tell(to, mail);
         }
         rig.run();
-        assert_eq!(rig.control.reports.last(), Some(&(new, MoveReport::Opened)), "{copies}");
+        let last = rig.control.reports.last();
+        assert!(matches!(last, Some((at, MoveReport::Opened(_))) if *at == new), "{copies}: {last:?}");
         assert_eq!(rig.shard(at(HOME.0, HOME.1)).paged_out(), 0, "the old home has none any more");
         assert_eq!(rig.disk(new).bodies().len(), COUNT);
         rig.page_out(new);

@@ -74,7 +74,8 @@ fn a_duplicate_is_confirmed_with_its_original() {
     });
 }
 
-/// It is written all the same: what leaves at once may be a dead letter, and a confirm says what it always says.
+/// It is written all the same: what leaves at once may be a dead letter, and a confirm says what it always
+/// says.
 #[test]
 fn a_message_that_leaves_on_arrival_is_confirmed_by_the_store_and_taken_from_it() {
     let none = [("x-max-length", Value::I32(0))];

@@ -1,5 +1,5 @@
-//! In runs with disks: a persistent message that was confirmed was delivered from each durable queue that it was
-//! routed to, or is on a disk, whatever ended in between.
+//! In runs with disks: a persistent message that was confirmed was delivered from each durable queue that it
+//! was routed to, or is on a disk, whatever ended in between.
 //!
 //! A queue that lost its name to another one keeps its messages, and counts. Exempt: queues that somebody asked
 //! to delete or to purge, and those with consumers without acknowledgements.
