@@ -12,7 +12,8 @@ use crate::event::{ClientId, Event, HostId, ProcessId};
 use crate::faults::{FaultKind, Lasting, cut_shape};
 use crate::invariants::left_empty;
 use crate::network::{Purpose, SILENCE};
-use crate::world::{HEAL_AT, LAST_CRASH, Ways, World, ways};
+use crate::scheduler::HEAL_AT;
+use crate::world::{LAST_CRASH, Ways, World, ways};
 
 /// Longest extra delay; more counts as a cut.
 const DELAY_MAX_MS: u64 = 470;

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use leveret_model::{Instant, Seed, SplitMix};
 
+/// From then on nothing fails any more.
+pub(crate) const HEAL_AT: Duration = Duration::from_secs(50);
+
 /// Choices by seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(SplitMix);

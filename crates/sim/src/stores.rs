@@ -14,7 +14,7 @@ use crate::body;
 use crate::disks::Disks;
 use crate::event::HostId;
 use crate::message_id::MessageId;
-use crate::scheduler::Dice;
+use crate::scheduler::{Dice, HEAL_AT};
 
 /// What all stores have stored, for `invariants/stored_first.rs`.
 #[derive(Debug)]
@@ -146,7 +146,7 @@ impl ShardStore {
     /// Reads are answered; now and then memory is short.
     pub(crate) fn page(&mut self, now: Instant, shard: &mut Shard, stores: &mut Stores) {
         stores.read_back += self.pages.answer(now, shard);
-        if stores.pages && now < Instant::ZERO + crate::world::HEAL_AT && stores.page_dice.chance(100) {
+        if stores.pages && now < Instant::ZERO + HEAL_AT && stores.page_dice.chance(100) {
             let bytes = if stores.page_dice.chance(500) { u64::MAX } else { 2_000 };
             shard.page_out(bytes);
         }

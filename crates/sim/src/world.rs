@@ -26,7 +26,7 @@ use crate::outcome::{Outcome, Traffic};
 use crate::planted::Planted;
 use crate::policies::PolicyOperator;
 use crate::process::Process;
-use crate::scheduler::{Dice, Scheduler};
+use crate::scheduler::{Dice, HEAL_AT, Scheduler};
 use crate::stores::Stores;
 use crate::strangers::Stranger;
 use crate::topology::Base;
@@ -35,7 +35,6 @@ use crate::workload::{ADMINS, OWNERS, Role, Season};
 
 /// Faults happen from here to [`HEAL_AT`].
 pub(crate) const FAULTS_FROM: Duration = Duration::from_secs(6);
-pub(crate) const HEAL_AT: Duration = Duration::from_secs(50);
 /// No process ends so shortly before the heal: it must be back by then.
 pub(crate) const LAST_CRASH: Duration = Duration::from_secs(44);
 const DRAIN_AT: Duration = Duration::from_secs(55);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use leveret_model::{Instant, OwnedMessage, Position, QueueId};
 use leveret_shard::{Shard, StoreLeft, StoreRead, StoreRequest, StoredMessage};
 
-use crate::scheduler::Dice;
+use crate::scheduler::{Dice, HEAL_AT};
 
 /// Messages that one read gives.
 const AT_ONCE: usize = 3;
@@ -33,7 +33,7 @@ impl Pages {
 
     pub(super) fn ask(&mut self, read: StoreRead, now: Instant, dice: &mut Dice) {
         let before = self.reads.back().map_or(Instant::ZERO, |(at, _)| *at);
-        let most = if now < Instant::ZERO + crate::world::HEAL_AT { 50 } else { 2 };
+        let most = if now < Instant::ZERO + HEAL_AT { 50 } else { 2 };
         let late = dice.between(Duration::from_millis(1), Duration::from_millis(most));
         self.reads.push_back((before.max(now + late), read));
     }
