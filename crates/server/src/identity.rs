@@ -80,15 +80,19 @@ fn parse(bytes: &[u8]) -> Result<NodeIdentity, &'static str> {
     Ok(NodeIdentity { node, incarnation: Incarnation(incarnation.ok_or("it is damaged")?) })
 }
 
-/// Write, sync, rename, sync of the directory: a crash at any point leaves the old file or the new one whole.
+/// Write, sync, rename, sync of the directory: a crash at any point leaves the old file or the new one whole. An
+/// error says which of these the file system does not do.
 fn write(data_dir: &Path, identity: NodeIdentity) -> io::Result<()> {
     let body = format!("{HEAD}\nnode {:032x}\nincarnation {}\n", identity.node.0, identity.incarnation.0);
     let text = format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()));
     let new: PathBuf = data_dir.join(NEW_FILE);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, data_dir.join(FILE))?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&new).map_err(failed("making", &new))?;
+    file.write_all(text.as_bytes()).map_err(failed("writing", &new))?;
+    file.sync_all().map_err(failed("fsync of", &new))?;
+    let place = data_dir.join(FILE);
+    fs::rename(&new, &place).map_err(failed("renaming a file to", &place))?;
     sync_directory(data_dir)?;
     // the directory may have been made by this start: its own name has to outlive a power cut too
     match data_dir.parent() {
@@ -98,7 +102,12 @@ fn write(data_dir: &Path, identity: NodeIdentity) -> io::Result<()> {
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(failed("fsync of", path))
+}
+
+/// The system's word for what failed, with what that was.
+fn failed(deed: &str, path: &Path) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{deed} {} fails: {error}", path.display()))
 }
 
 #[cfg(test)]

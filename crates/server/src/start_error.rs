@@ -49,6 +49,18 @@ pub enum StartError {
     /// What the store of the data directory holds cannot be read.
     #[error("the store in {0}")]
     Store(String),
+    /// The queues of the data directory are another group's.
+    #[error(
+        "the data directory {path} belongs to the group '{of}', not to '{group}': start it with --group {of}, or choose another with --data-dir"
+    )]
+    OtherGroup {
+        /// Which directory.
+        path: PathBuf,
+        /// Its group.
+        of: String,
+        /// The node's.
+        group: String,
+    },
     /// The names under which the node would register itself.
     #[error("--dns-update: {0}")]
     Registration(String),

@@ -88,7 +88,8 @@ pub(crate) fn start_shards(
     let proxies: Arc<[SourceNetwork]> = config.proxy_protocol_from.as_slice().into();
     let shared = config.sessions.as_ref();
     let shared = shared.map(|sessions| Arc::new(SessionShared::new(config.shards, sessions.memory_bytes)));
-    let mut store = NodeStore::open(&config.data_dir, hello.node, Seed(u64::from_le_bytes(random())))?;
+    let mut store =
+        NodeStore::open(&config.data_dir, (hello.node, &config.group), Seed(u64::from_le_bytes(random())))?;
     let (reports, clock) = (store.reports.clone(), store.clock());
     let restored = store.definitions();
     let sessions = config.sessions.as_ref().zip(shared.as_ref());

@@ -24,6 +24,8 @@ use super::{Files, LogInput, LogOutput, LogThread, SenderNumber, machine_time, r
 use crate::clock;
 use crate::start_error::StartError;
 
+/// A mark of the node: its group. A node of another group would bring its queues among strangers.
+const GROUP: &[u8] = b"group";
 /// Directory of the store in a node's data directory.
 const STORE_DIRECTORY: &str = "store";
 
@@ -63,6 +65,7 @@ pub(crate) struct FoundQueue {
 #[derive(Debug)]
 pub(crate) struct NodeStore {
     node: NodeId,
+    group: String,
     path: PathBuf,
     seed: Seed,
     opened: Instant,
@@ -78,16 +81,28 @@ impl NodeStore {
     /// Recovers what the directory holds. The caller has its lock.
     ///
     /// # Errors
-    /// [`StartError::Store`]: the directory is as it was.
-    pub(crate) fn open(data_dir: &Path, node: NodeId, seed: Seed) -> Result<Self, StartError> {
+    /// [`StartError::Store`] and [`StartError::OtherGroup`]: nothing of it is lost.
+    pub(crate) fn open(
+        data_dir: &Path,
+        (node, group): (NodeId, &str),
+        seed: Seed,
+    ) -> Result<Self, StartError> {
         let path = data_dir.join(STORE_DIRECTORY);
         let (opened, machine) = (clock::now(), machine_time());
         let reports = StoreReports::default();
         let clock = StoreClock::new(StoreTime(0), opened);
-        let mut found = Self { node, path, seed, opened, machine, clock, clean: true, store: None, reports };
+        let group = group.to_owned();
+        let mut found =
+            Self { node, group, path, seed, opened, machine, clock, clean: true, store: None, reports };
         if found.path.try_exists().unwrap_or(true) {
             let (store, files) =
                 make(&found.path, found.terms(), machine, opened).map_err(StartError::Store)?;
+            if let Some((_, of)) = store.marks().find(|(key, _)| &key[..] == GROUP)
+                && of[..] != *found.group.as_bytes()
+            {
+                let of = String::from_utf8_lossy(&of).into_owned();
+                return Err(StartError::OtherGroup { path: data_dir.to_owned(), of, group: found.group });
+            }
             found.reports_of(&store);
             found.clock = store.clock();
             found.clean = store.marks().any(|(key, value)| &key[..] == CLEAN && !value.is_empty());
@@ -156,8 +171,9 @@ impl NodeStore {
         mut output: impl FnMut(LogOutput) + Send + 'static,
     ) -> io::Result<LogThread> {
         let terms = self.terms();
-        let Self { path, machine, opened, mut store, reports, clean, .. } = self;
+        let Self { path, machine, opened, mut store, reports, clean, group, .. } = self;
         if let Some((store, files)) = &mut store {
+            note_group(store, &group);
             begin_life(store, files, clean, CLEAN).map_err(io::Error::other)?;
         }
         if let Some((store, _)) = &store {
@@ -178,9 +194,23 @@ impl NodeStore {
             output(out);
         };
         let Some((store, files)) = store else {
-            return LogThread::start_when_needed(move || make(&path, terms, machine, opened), senders, carry);
+            let open = move || {
+                let (mut store, files) = make(&path, terms, machine, opened)?;
+                note_group(&mut store, &group);
+                Ok((store, files))
+            };
+            return LogThread::start_when_needed(open, senders, carry);
         };
         LogThread::start(store, files, senders, carry)
+    }
+}
+
+/// The store is of this group from now on; it is on the disk with whatever is written next.
+fn note_group(store: &mut Store, group: &str) {
+    if !store.marks().any(|(key, _)| &key[..] == GROUP) {
+        let mut turn = Turn::new();
+        turn.mark(None, GROUP, group.as_bytes());
+        store.append(turn.seal(), clock::now());
     }
 }
 
