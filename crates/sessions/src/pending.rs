@@ -151,9 +151,8 @@ impl Pending {
         })
     }
 
-    /// Requests of a connection that is closed and that nobody has applied: they are dropped, never applied
-    /// later.
-    /// Those that are dropped with their connection: not steps of its rename.
+    /// Requests of a closed connection that nobody has applied: they are dropped, never applied later. Steps of
+    /// a rename are not among them.
     pub(crate) fn of_connection(&self, shard: ShardId, connection: ConnectionKey) -> Vec<u64> {
         let of = |waiting: &Waiting| {
             let Caller::Client(asker) = waiting.caller else { return false };

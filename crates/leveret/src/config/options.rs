@@ -287,8 +287,9 @@ options! {
     /// Bytes, or a number with `kB`, `MB`, `GB` (powers of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024). 64
     /// MiB at least. What counts: messages in queues and on their way between nodes, messages that clients
     /// have begun, and output that they have not read. Above 80 % of it (32 MiB below it, if that is less)
-    /// publishers of long queues wait; above it all publishers do. From three quarters of the former on
-    /// messages of durable queues that are on the disk leave memory. Messages that are begun and unread
+    /// publishers of long queues wait; above it all publishers do. From three quarters of that
+    /// 80 % mark on the bytes of persistent messages of durable queues leave memory once they are on the disk.
+    /// Messages that are begun and unread
     /// output have a quarter of it (32 MiB at least); past that the connections that keep most for longest
     /// are closed with 320. The process takes more: its tables, a share of 12 % for blocks that messages
     /// share, and what is just read and written.

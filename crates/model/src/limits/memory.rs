@@ -70,6 +70,9 @@ pub const MEMORY_OVER_PERCENT: u64 = 110;
 pub const PUBLISHED_WHILE_OVER_BYTES_MAX: u64 = 64 * 1024;
 /// Connections whose slices of receive blocks are looked at so in one turn.
 pub const OWN_CONNECTIONS_MAX: usize = 256;
+/// Queues that share one copy of a message, a power of two. A slot counts its owners and the stores that still
+/// read it in 16 bits each; reads and letters add a few owners.
+pub const MESSAGE_OWNERS_MAX: usize = 32 * 1024;
 /// A block of the message arena, bytes.
 pub const ARENA_BLOCK_BYTES: usize = 256 * 1024;
 /// Values of the deduplication header that one queue may ask to remember (`x-cache-size`), about 60 bytes each.

@@ -113,7 +113,8 @@ pub const SESSION_SURVEY_ROWS_MAX: usize = 256;
 /// Questions of operators about sessions that a shard has under way, its own and other nodes': each of them is
 /// over after [`SESSION_REQUEST_WAIT`]. At the bound one is told that nobody could say.
 pub const SESSION_SURVEYS_MAX: usize = 64;
-/// How long `leveret session kill` waits for its node: as long as a request may take, and a little.
+/// How long `leveret session ls`, `show` and `kill` wait for each answer: as long as a request may take, and
+/// a little.
 pub const SESSION_ADMIN_WAIT: Duration = Duration::from_secs(8);
 /// Set in the part of a record whose bytes are a question between nodes about all keys, or its answer.
 pub const SESSION_QUESTION: u8 = 0x80;

@@ -24,7 +24,7 @@ pub(super) const NO_CHUNKS: u32 = u32::MAX;
 /// [`Slot::refs`] of an owner.
 pub(super) const OWNER: u32 = 1;
 /// [`Slot::refs`] of a store that has not stored it for one of its queues yet: above as many owners as there
-/// may be.
+/// may be (`MESSAGE_OWNERS_MAX`, and some that look at it for a moment).
 pub(super) const HOLD: u32 = 1 << 16;
 
 /// One message. Of a free slot only `refs` (0) and `offset` (the next free slot) mean something. Aligned, so

@@ -14,7 +14,7 @@ use leveret_model::{Instant, NodeId, Position, QueueId, Seed, SplitMix};
 use leveret_shard::Shard;
 use leveret_store::{
     Effect, Effects, MachineTime, ReadAnswer, ReadId, ReadRequest, RecoveryTerms, Store, StoreClock,
-    StoreConfig, StoreId, StoreTime,
+    StoreConfig, StoreId, StoreTime, Turn,
 };
 
 use super::given_places::{begin_life, last_given, shared_below};

@@ -2,6 +2,7 @@
 //! other shards.
 
 use leveret_link::record::{LaneTarget, LaneTargets, Record};
+use leveret_model::limits::MESSAGE_OWNERS_MAX;
 use leveret_model::{Boot, Instant, Message, QueueHandle, QueueId, ShardAddress, Stored, Terms};
 use leveret_queue::{LaneVerdict, MessageRef};
 
@@ -73,11 +74,14 @@ impl Queues {
             return (Appended::NoRoom, false);
         }
         let (body_bytes, terms) = (message.body.len(), message.terms);
-        let kept = self.arena.insert(message, targets.len() as u32);
+        let mut kept = self.arena.insert(message, owners(targets.len()));
         let shared = targets.len() > 1;
         let (mut owed, mut long) = (0, false);
         let serial = self.peers.next_publish();
-        for handle in targets {
+        for (index, handle) in targets.iter().enumerate() {
+            if index > 0 && index.is_multiple_of(MESSAGE_OWNERS_MAX) {
+                kept = self.arena.insert(message, owners(targets.len() - index));
+            }
             match self.places.get_mut(*handle) {
                 Some(Entry { place: Place::Home(home), .. }) if !home.closed => {
                     let here = (kept, body_bytes, terms);
@@ -215,4 +219,10 @@ impl Queues {
             }
         }
     }
+}
+
+/// How many of so many queues share the next copy of their message.
+#[inline]
+pub(super) fn owners(left: usize) -> u32 {
+    left.min(MESSAGE_OWNERS_MAX) as u32
 }

@@ -17,6 +17,7 @@ mod route;
 pub(super) mod rows;
 
 use leveret_link::record::LaneTarget;
+use leveret_model::limits::MESSAGE_OWNERS_MAX;
 use leveret_model::{Body, Instant, Message, QueueHandle, QueueId, Stored, limits};
 use leveret_queue::MessageRef;
 
@@ -25,6 +26,7 @@ use self::outlet::Dead;
 use self::route::Targets;
 use self::rows::DeadLetterTraffic;
 use super::Queues;
+use super::append::owners;
 use super::places::{Entry, Place};
 use super::publisher::{Answered, DeadLetterSend, Owed, Publisher};
 use crate::peers::PublishSerial;
@@ -117,10 +119,13 @@ impl Queues {
             }
         };
         let message = Message { address: &letter.address, header: &letter.header, body, terms: letter.terms };
-        let kept = self.arena.insert(&message, targets.len() as u32);
+        let mut kept = self.arena.insert(&message, owners(targets.len()));
         dead.number = self.out.departed.letters.next_number();
         let serial = self.peers.next_publish();
-        for handle in targets {
+        for (index, handle) in targets.iter().enumerate() {
+            if index > 0 && index.is_multiple_of(MESSAGE_OWNERS_MAX) {
+                kept = self.arena.insert(&message, owners(targets.len() - index));
+            }
             let Some(id) = self.id(*handle) else {
                 self.arena.release(kept);
                 continue;

@@ -18,7 +18,7 @@ pub(super) enum Reader {
     Letters,
     /// Its next home.
     Move,
-    /// The home that took its place without a move.
+    /// The home that it had moved to before this one came back.
     Remains,
 }
 

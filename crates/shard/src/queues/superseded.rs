@@ -1,4 +1,5 @@
-//! What a home had when another one took its place without a move: it goes there, and nothing of it is dropped.
+//! What an old home confirmed after a crash had cut its move short, and the new home does not have: it is sent
+//! there.
 //!
 //! A crash of both homes of a move leaves the queue on two disks. If the old home starts first it serves, and
 //! what it confirms the new one cannot have. Once the map says that the new one counts, the messages behind the
