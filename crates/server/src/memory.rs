@@ -172,10 +172,10 @@ impl NodeMemory {
 }
 
 impl ShardThread {
-    /// What this shard holds is noted; publishers wait or go on.
-    pub(crate) fn note_memory(&mut self) {
+    /// What this shard holds is noted; publishers wait or go on. True if there is more to page out.
+    pub(crate) fn note_memory(&mut self) -> bool {
         let bytes = self.shard.memory_bytes() + self.links.output_bytes();
-        let bytes = self.page_out_surplus(bytes);
+        let (bytes, more) = self.page_out_surplus(bytes);
         let pressure = self.ways.memory.note(self.own.shard, bytes);
         if pressure != self.seen_pressure.messages {
             self.seen_pressure.messages = pressure;
@@ -188,6 +188,7 @@ impl ShardThread {
                 }
             }
         }
+        more
     }
 
     /// A line for people when the node's memory or its disk comes under pressure, and when that is over. The

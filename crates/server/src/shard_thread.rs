@@ -222,11 +222,11 @@ impl ShardThread {
             }
             self.close_some(now);
             self.tell_unread(now);
-            self.note_memory();
+            let pages_more = self.note_memory();
             if self.own.shard == ACCEPTOR {
                 self.tell_memory(now);
             }
-            more = self.leave_blocks();
+            more = pages_more | self.leave_blocks();
             more |= self.shard.end_turn(&mut self.effects);
             more |= self.carry_effects(now);
             more |= self.note_clients();

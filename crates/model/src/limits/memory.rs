@@ -37,6 +37,8 @@ pub const MEMORY_WASTE_PERCENT: u64 = 12;
 pub const MEMORY_PAGE_PERCENT: u64 = 75;
 /// Until so much of it is in use, percent.
 pub const MEMORY_PAGED_PERCENT: u64 = 60;
+/// Bytes that a shard pages out in one turn, so that clients do not wait for the rest; some milliseconds of it.
+pub const PAGE_OUT_BYTES_PER_TURN: u64 = 16 * 1024 * 1024;
 /// Time after all was paged out that could be, before the queues are looked through again; what the store has
 /// meanwhile may go at once.
 pub const PAGE_EVERY: Duration = Duration::from_millis(5);

@@ -63,7 +63,12 @@ pub const READS_UNDER_WAY_MAX: usize = 16;
 /// Bodies that a queue whose messages are on the disk alone reads ahead of its consumers, bytes. It asks for
 /// more when half of them are given away.
 pub const READ_AHEAD_BYTES: u64 = 1024 * 1024;
-/// The same in messages.
+/// What was read for a queue stays for so long, whatever else wants room: who waits for it takes it, or asks
+/// again ([`ASK_AGAIN_EVERY`](super::ASK_AGAIN_EVERY)) and takes it then.
+pub const READ_KEPT_FOR: Duration = Duration::from_millis(250);
+/// Bodies at the front of such a queue that stay, bytes; one message at least.
+pub const READ_KEPT_BYTES: u64 = 64 * 1024;
+/// The same as `READ_AHEAD_BYTES` in messages.
 pub const READ_AHEAD_MESSAGES: usize = 4_096;
 /// Places between two messages that one read brings: what lies between them is read too, and in vain.
 pub const PAGED_GAP_MAX: u64 = 16;

@@ -1,7 +1,7 @@
 //! The arena against a map of owned copies, and its promises about memory.
 
 use bytes::Bytes;
-use leveret_model::{Body, Message};
+use leveret_model::{Body, Message, limits};
 use std::collections::BTreeMap;
 use std::vec::Vec;
 
@@ -206,4 +206,25 @@ fn a_release_too_many_is_a_bug_that_shows() {
     let message = arena.insert(&Message::new(b"", b"", Body::Flat(b"")), 1);
     arena.release(message);
     arena.release(message);
+}
+
+/// What a slot can count.
+#[test]
+fn as_many_owners_as_there_may_be_are_counted_beside_their_stores() {
+    let mut arena = Arena::new();
+    let kept =
+        arena.insert(&Message::new(b"", b"", Body::Flat(b"shared")), limits::MESSAGE_OWNERS_MAX as u32);
+    for _ in 0..limits::MESSAGE_OWNERS_MAX {
+        arena.hold(kept);
+    }
+    // reads and letters
+    arena.retain(kept, 1_000);
+    for _ in 0..limits::MESSAGE_OWNERS_MAX + 1_000 {
+        arena.release(kept);
+    }
+    assert_eq!(arena.get(kept).body, Body::Flat(b"shared"));
+    for _ in 0..limits::MESSAGE_OWNERS_MAX {
+        arena.unhold(kept);
+    }
+    assert_eq!(arena.messages(), 0);
 }

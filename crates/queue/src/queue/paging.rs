@@ -44,7 +44,12 @@ impl Queue {
         let mut room = Room::new(wanted, 0);
         self.ready.page_out_returned(&mut room, arena);
         // the table's order shows in nothing but who is read again
-        self.unacked.values_mut().for_each(|held| room.page_out(&mut held.entry, arena));
+        for held in self.unacked.values_mut() {
+            if room.is_enough() {
+                break;
+            }
+            room.page_out(&mut held.entry, arena);
+        }
         self.paged |= room.has_paged();
         room.freed()
     }

@@ -275,7 +275,12 @@ impl Ready {
 
     /// The bytes of those that came back go.
     pub(super) fn page_out_returned(&mut self, room: &mut Room, arena: &mut Arena) {
-        self.returned.values_mut().rev().for_each(|entry| room.page_out(entry, arena));
+        for entry in self.returned.values_mut().rev() {
+            if room.is_enough() {
+                return;
+            }
+            room.page_out(entry, arena);
+        }
         if let Some(ruled) = self.ruled.as_deref_mut() {
             ruled.page_out_returned(room, arena);
         }

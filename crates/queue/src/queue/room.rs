@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 
 use leveret_model::Position;
+use leveret_model::limits::READ_AHEAD_MESSAGES;
 
 use super::entry::Entry;
 use crate::{Arena, PageOut};
@@ -35,7 +36,7 @@ impl Room {
         self.paged
     }
 
-    fn is_enough(&self) -> bool {
+    pub(super) fn is_enough(&self) -> bool {
         self.freed >= self.wanted
     }
 
@@ -80,7 +81,7 @@ impl LookedAt {
     ) {
         let mut kept = 0;
         let mut keep = 0;
-        while keep < row.len() && kept < room.keep {
+        while keep < row.len().min(READ_AHEAD_MESSAGES) && kept < room.keep {
             kept += u64::from(entry(&mut row[keep]).body_bytes);
             keep += 1;
         }

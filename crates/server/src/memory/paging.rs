@@ -29,16 +29,19 @@ impl NodeMemory {
 }
 
 impl ShardThread {
-    /// Pages out what is too much; gives what the shard holds then.
-    pub(super) fn page_out_surplus(&mut self, bytes: u64) -> u64 {
+    /// Pages out what is too much, as far as one turn goes; gives what the shard holds then, and whether there is
+    /// more to do.
+    pub(super) fn page_out_surplus(&mut self, bytes: u64) -> (u64, bool) {
         let (surplus, news) = self.ways.memory.surplus(self.own.shard, bytes);
         if news {
             self.tell_others();
         }
-        if surplus == 0 || self.shard.page_out(surplus) == 0 {
-            return bytes;
+        let wanted = surplus.min(limits::PAGE_OUT_BYTES_PER_TURN);
+        let freed = if wanted == 0 { 0 } else { self.shard.page_out(wanted) };
+        if freed == 0 {
+            return (bytes, false);
         }
-        self.shard.memory_bytes() + self.links.output_bytes()
+        (self.shard.memory_bytes() + self.links.output_bytes(), freed >= wanted && wanted < surplus)
     }
 }
 

@@ -66,6 +66,8 @@ pub(crate) struct Home {
     pub(super) awaits: Vec<ShardAddress>,
     /// Another home has had all messages below this place: they moved there, or came from there.
     pub(super) shared_below: Position,
+    /// When the disk last gave messages of its front back.
+    pub(super) read_at: Instant,
 }
 
 impl Home {
@@ -83,6 +85,7 @@ impl Home {
             duplicates: Duplicates::of(&record.definition.arguments.settings().deduplication, seed),
             awaits: Vec::new(),
             shared_below: Position(0),
+            read_at: Instant::ZERO,
         }
     }
 

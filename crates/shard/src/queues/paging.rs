@@ -14,9 +14,10 @@
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use leveret_model::limits::{PAGE_EVERY, PAGE_LOOSE_EVERY, READ_AHEAD_BYTES};
-use leveret_model::{Position, QueueHandle, QueueId};
+use leveret_model::limits::{PAGE_EVERY, PAGE_LOOSE_EVERY, READ_AHEAD_BYTES, READ_KEPT_BYTES, READ_KEPT_FOR};
+use leveret_model::{Instant, Position, QueueHandle, QueueId};
 
+use super::home::Home;
 use super::places::{Entry, Place};
 use super::reads::{Reader, Reading};
 use super::{Queues, StoredMessage};
@@ -30,7 +31,7 @@ impl Queues {
         if !self.commits.has_store() || !is_due {
             return 0;
         }
-        let has_stored = |home: &super::home::Home| {
+        let has_stored = |home: &Home| {
             let queue = home.queue();
             queue.is_durable() && !home.closed && queue.ready() + queue.unacked() > 0
         };
@@ -50,6 +51,8 @@ impl Queues {
                     return freed;
                 }
                 if let Some(Entry { place: Place::Home(home), .. }) = self.places.get_mut(*handle) {
+                    // or its consumers would never see what is read for them
+                    let keep = if was_just_read(home, now) { keep.max(READ_KEPT_BYTES) } else { keep };
                     freed += home.queue_mut().page_out(bytes - freed, keep, &mut self.arena);
                 }
             }
@@ -62,7 +65,9 @@ impl Queues {
         }
         self.lists.paging.loose_at = now + PAGE_LOOSE_EVERY;
         for (_, handle) in &longest {
-            if let Some(Entry { place: Place::Home(home), .. }) = self.places.get_mut(*handle) {
+            if let Some(Entry { place: Place::Home(home), .. }) = self.places.get_mut(*handle)
+                && !was_just_read(home, now)
+            {
                 freed += home.queue_mut().page_out_loose(bytes.saturating_sub(freed), &mut self.arena);
             }
         }
@@ -122,9 +127,13 @@ impl Queues {
     }
 
     fn note_front_read(&mut self, queue: QueueId, through: Option<Position>) -> Option<QueueHandle> {
+        let now = self.lifetimes.now;
         let waits = self.lists.paging.gets.remove(&queue);
         let home = self.home_of(queue)?;
-        through.into_iter().for_each(|through| home.home.queue_mut().note_read(through));
+        if let Some(through) = through {
+            home.home.read_at = now;
+            home.home.queue_mut().note_read(through);
+        }
         let handle = home.handle;
         // as it closes, the door lists the queue for its dispatch
         home.done();
@@ -140,4 +149,8 @@ impl Queues {
     pub(crate) fn recover_within(&mut self, bytes: u64) {
         self.lists.paging.recover_within = bytes;
     }
+}
+
+fn was_just_read(home: &Home, now: Instant) -> bool {
+    now.since(home.read_at) < READ_KEPT_FOR
 }

@@ -4,7 +4,6 @@ use leveret_link::Batch;
 use leveret_link::record::LaneTarget;
 use leveret_model::directory::Change;
 use leveret_model::{Body, Boot, LaneSequence, Message, limits};
-use leveret_wire::BasicProperties;
 use leveret_wire::method::*;
 
 use crate::rig::client::Heard;
@@ -89,36 +88,6 @@ fn a_fanout_reaches_very_many_queues_on_two_shards_and_is_confirmed_once() {
         rig.consume(id, &format!("{home}-499"), "c", true);
         assert_eq!(rig.bodies(id), ["\u{1}", "\u{2}", "\u{3}"]);
     }
-}
-
-/// A slot of the arena counts 65,535 owners, and as many that the store still reads it for.
-#[test]
-fn a_persistent_message_goes_to_more_durable_queues_than_one_copy_has_owners() {
-    const QUEUES: usize = 2 * limits::MESSAGE_OWNERS_MAX + 100;
-    let mut rig = Rig::with_stores(&[1]);
-    let client = rig.connect(at(1, 0));
-    for number in 0..QUEUES {
-        let queue = number.to_string();
-        let (queue, exchange) = (queue.as_bytes(), &b"amq.fanout"[..]);
-        let client = rig.client(client);
-        client.says(1, QueueDeclare { queue, durable: true, no_wait: true, ..Default::default() });
-        client.says(1, QueueBind { queue, exchange, no_wait: true, ..Default::default() });
-        if number % BATCH == 0 {
-            rig.run();
-        }
-    }
-    rig.confirms(client);
-    let persistent = BasicProperties { delivery_mode: Some(2), ..Default::default() };
-    rig.client(client).publishes_with(1, ("amq.fanout", ""), false, &persistent, b"m");
-    rig.hears_nothing(client);
-    rig.sync(at(1, 0));
-    assert!(matches!(rig.one(client), Heard::Confirm { number: 1, ok: true, .. }));
-    for number in [0, QUEUES / 2, QUEUES - 1] {
-        rig.consume(client, &number.to_string(), &number.to_string(), true);
-        assert_eq!(rig.bodies(client), ["m"]);
-    }
-    let memory = rig.shard(at(1, 0)).report().queues.iter().map(|queue| queue.ready).sum::<u64>();
-    assert_eq!(memory, QUEUES as u64 - 3);
 }
 
 /// One row of queues: a lane that has the publish already, one that misses one before, one of a queue that was

@@ -5,7 +5,7 @@ use std::time::Duration;
 use leveret_model::Value;
 use leveret_model::directory::MoveReport;
 use leveret_shard::Bounds;
-use leveret_wire::method::{BasicAck, BasicNack, QueuePurge};
+use leveret_wire::method::{BasicAck, BasicCancel, BasicNack, BasicQos, QueuePurge};
 
 use crate::dead_letters::table;
 use crate::rig::client::Heard;
@@ -180,5 +180,35 @@ fn a_queue_moves_with_what_is_paged_out_copied_ahead_or_not() {
         rig.consume(owner, "q", "c", true);
         rig.run();
         assert_eq!(rig.bodies(owner), numbers(), "{copies}");
+    }
+}
+
+/// What was read for somebody is not taken from him again before he has it, however short memory is.
+#[test]
+fn consumers_and_gets_go_on_while_memory_stays_short() {
+    for place in PLACES {
+        let (mut rig, _) = paged(&[]);
+        rig.is_short_of_memory = true;
+        let reader = rig.connect(at(place.0, place.1));
+        rig.client(reader).says(1, BasicQos { prefetch_count: 1, ..Default::default() });
+        rig.hears(reader, &Heard::Method("basic.qos-ok"));
+        rig.consume(reader, "q", "c", false);
+        for number in 0..COUNT / 2 {
+            assert_eq!(rig.bodies(reader), [number.to_string()], "{place:?}");
+            rig.client(reader).says(1, BasicAck { delivery_tag: 0, multiple: true });
+        }
+        assert_eq!(rig.bodies(reader), [(COUNT / 2).to_string()], "{place:?}");
+        rig.client(reader).says(1, BasicCancel { consumer_tag: b"c", no_wait: true });
+        for number in COUNT / 2 + 1..COUNT {
+            rig.says_get(reader, "q", true);
+            // where the home is elsewhere it is asked again after 20 turns
+            let heard =
+                (0..200).map(|_| rig.heard(reader)).find(|heard| !heard.is_empty()).unwrap_or_default();
+            let body = number.to_string().into_bytes();
+            assert!(
+                matches!(&heard[..], [Heard::Got { body: got, .. }] if *got == body),
+                "{place:?}: {heard:?}"
+            );
+        }
     }
 }

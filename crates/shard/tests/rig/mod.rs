@@ -54,6 +54,8 @@ pub(crate) struct Rig {
     cut: BTreeSet<(NodeId, NodeId)>,
     /// Of shards that have one.
     pub(crate) disks: BTreeMap<ShardAddress, disk::Disk>,
+    /// In each turn 5 ms go by, and shards with disks page out all that they can.
+    pub(crate) is_short_of_memory: bool,
     /// Hashes that became better so far.
     pub(crate) hash_upgrades: usize,
     /// What shards handed to their stores and those have not answered.
@@ -111,6 +113,7 @@ impl Rig {
             held_wires: BTreeSet::new(),
             cut: BTreeSet::new(),
             disks: BTreeMap::new(),
+            is_short_of_memory: false,
             hash_upgrades: 0,
             stores: BTreeMap::new(),
         };
@@ -250,6 +253,9 @@ impl Rig {
     /// One turn of one shard; true if something was done.
     pub(crate) fn turn(&mut self, at: ShardAddress) -> bool {
         let mut busy = false;
+        if self.is_short_of_memory {
+            self.now = self.now + Duration::from_millis(5);
+        }
         let shard = self.shards.get_mut(&at).expect("there is such a shard");
         shard.begin_turn(self.now);
         if !self.held_mail.contains(&at) {
@@ -274,6 +280,9 @@ impl Rig {
         if shard.next_deadline() <= self.now {
             busy = true;
             shard.on_timer();
+        }
+        if self.is_short_of_memory {
+            shard.page_out(u64::MAX);
         }
         let mut effects = Effects::default();
         busy |= shard.end_turn(&mut effects);

@@ -24,8 +24,12 @@ impl Ruled {
 
     /// The bytes of those that came back go.
     pub(in crate::queue) fn page_out_returned(&mut self, room: &mut Room, arena: &mut Arena) {
-        let returned = self.levels.iter_mut().flat_map(|level| level.returned.values_mut().rev());
-        returned.for_each(|item| room.page_out(&mut item.entry, arena));
+        for item in self.levels.iter_mut().flat_map(|level| level.returned.values_mut().rev()) {
+            if room.is_enough() {
+                return;
+            }
+            room.page_out(&mut item.entry, arena);
+        }
     }
 
     /// What was paged out is here again up to a place.
