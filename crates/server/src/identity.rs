@@ -80,8 +80,8 @@ fn parse(bytes: &[u8]) -> Result<NodeIdentity, &'static str> {
     Ok(NodeIdentity { node, incarnation: Incarnation(incarnation.ok_or("it is damaged")?) })
 }
 
-/// Write, sync, rename, sync of the directory: a crash at any point leaves the old file or the new one whole. An
-/// error says which of these the file system does not do.
+/// Write, sync, rename, sync of the directory: a crash at any point leaves the old file or the new one whole.
+/// An error says which of these the file system does not do.
 fn write(data_dir: &Path, identity: NodeIdentity) -> io::Result<()> {
     let body = format!("{HEAD}\nnode {:032x}\nincarnation {}\n", identity.node.0, identity.incarnation.0);
     let text = format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()));

@@ -9,13 +9,14 @@ pub(crate) mod client;
 pub(crate) mod control;
 pub(crate) mod disk;
 mod stores;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use leveret_auth::{Credential, PasswordHash, Permissions, User, Users};
+use leveret_auth::{PasswordHash, Users};
 use leveret_link::record::Record;
 use leveret_link::{Batch, frame};
 use leveret_model::directory::ToShard;
@@ -24,9 +25,7 @@ use leveret_shard::{Caller, Effects, ReadInterest, Shard, ShardConfig, Store, St
 
 use client::Client;
 use control::Control;
-
-/// argon2id of "guest", with the least memory and passes that there are: a test logs in often.
-const GUEST: &str = "$argon2id$v=19$m=8,t=1,p=1$bGV2ZXJldC10ZXN0LXJpZw$50+0b+HbRFTQDfSt2c7/Vg";
+use users::{users, users_with};
 
 /// The address of a shard.
 pub(crate) fn at(node: u128, shard: u8) -> ShardAddress {
@@ -60,19 +59,6 @@ pub(crate) struct Rig {
     pub(crate) hash_upgrades: usize,
     /// What shards handed to their stores and those have not answered.
     stores: BTreeMap<ShardAddress, Vec<StoreRequest>>,
-}
-
-fn users() -> Users {
-    users_with(PasswordHash::from_phc(GUEST).expect("it is one"))
-}
-
-/// `guest` with this hash of its password.
-fn users_with(hash: PasswordHash) -> Users {
-    let mut users = Users::new([7; 32]);
-    let permissions = BTreeMap::from([(Name::new("/"), Arc::new(Permissions::ALL))]);
-    let user = User { credential: Credential::Hashed(hash), loopback_only: false, permissions };
-    users.put(Name::new("guest"), user);
-    users
 }
 
 impl Rig {
