@@ -29,8 +29,8 @@ impl NodeMemory {
 }
 
 impl ShardThread {
-    /// Pages out what is too much, as far as one turn goes; gives what the shard holds then, and whether there is
-    /// more to do.
+    /// Pages out what is too much, as far as one turn goes; gives what the shard holds then, and whether there
+    /// is more to do.
     pub(super) fn page_out_surplus(&mut self, bytes: u64) -> (u64, bool) {
         let (surplus, news) = self.ways.memory.surplus(self.own.shard, bytes);
         if news {
