@@ -19,6 +19,8 @@ pub(crate) struct Life {
     pub(crate) homes: BTreeSet<NodeId>,
     /// When the process of its home ended.
     pub(crate) died: Vec<Instant>,
+    /// It ended with the process of its home, and no other home has it.
+    is_gone: bool,
     pub(crate) durable: bool,
     /// It ends with its connection.
     exclusive: bool,
@@ -38,6 +40,7 @@ impl Life {
             epoch: record.epoch,
             homes: BTreeSet::from([record.home.node]),
             died: Vec::new(),
+            is_gone: false,
             durable: record.definition.durable,
             exclusive: record.definition.exclusive.is_some(),
             born: now,
@@ -54,17 +57,24 @@ impl Life {
     pub(crate) fn moves(&mut self, record: &QueueRecord) -> Result<(), ShardAddress> {
         if record.epoch > self.epoch {
             (self.home, self.epoch) = (record.home, record.epoch);
+            self.is_gone = false;
             self.homes.insert(record.home.node);
         }
         if record.epoch == self.epoch && self.home != record.home { Err(self.home) } else { Ok(()) }
+    }
+
+    /// The process of its home ends.
+    pub(crate) fn dies(&mut self, now: Instant) {
+        self.died.push(now);
+        self.is_gone = true;
     }
 
     pub(crate) fn withdraw(&mut self) {
         self.withdrawn = true;
     }
 
-    /// A node that leaves has to hand it over.
+    /// A node that leaves has to hand it over. What an earlier start of the node took with it nobody can.
     pub(crate) fn is_handed_over(&self) -> bool {
-        self.dropped.is_none() && !self.withdrawn && !self.exclusive
+        self.dropped.is_none() && !self.withdrawn && !self.exclusive && !self.is_gone
     }
 }

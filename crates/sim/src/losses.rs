@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use leveret_model::{Instant, NodeId};
+use leveret_model::{Instant, NodeId, QueueId};
 
 use crate::event::HostId;
 use crate::message_id::MessageId;
@@ -185,7 +185,8 @@ fn learnt(since: Instant, host: HostId, home: HostId, truth: &Truth) -> Instant 
 }
 
 /// Confirmed messages that went there, were not returned, and never came. Those that may have died with a home
-/// come last, since that excuses them already where it is not asked which life of the name they went to.
+/// come last, since that excuses them already where it is not asked which life of the name they went to. Not
+/// those of a life whose home never died: nothing else excuses them.
 fn missing(oracle: &Oracle, base: Base) -> Vec<(MessageId, Instant)> {
     let (mut missing, mut may_have_died) = (Vec::new(), Vec::new());
     for (publisher, all) in oracle.sent.iter().enumerate() {
@@ -193,7 +194,10 @@ fn missing(oracle: &Oracle, base: Base) -> Vec<(MessageId, Instant)> {
             let id = MessageId { publisher: publisher as u32, number: at as u64 + 1 };
             let to = sent.exchange == Exchange::Default && sent.key == base.name();
             let Answer::Confirmed(by) = sent.answer else { continue };
-            let died = oracle.home_ended_since(base, sent.sent_at, by);
+            let lives_on = |queue: &QueueId| {
+                oracle.lives.get(queue).is_some_and(|life| life.base == base && life.died.is_empty())
+            };
+            let died = oracle.home_ended_since(base, sent.sent_at, by) && !sent.routed.iter().any(lives_on);
             if to && !sent.returned && !oracle.deliveries.contains_key(&(id, base)) {
                 if died { &mut may_have_died } else { &mut missing }.push((id, sent.sent_at));
             }

@@ -287,7 +287,7 @@ impl Oracle {
         self.lifetimes.end(now, node);
         for life in self.lives.values_mut() {
             if life.home.node == node && life.dropped.is_none() {
-                life.died.push(now);
+                life.dies(now);
             }
         }
     }

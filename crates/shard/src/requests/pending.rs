@@ -15,8 +15,6 @@ pub(super) struct Pending {
     since: Instant,
     /// The home has no lease: it is asked again then.
     pub(super) ask_again_at: Option<Instant>,
-    /// The last word of the home was "not now": it owes no answer.
-    pub(super) was_put_off: bool,
     /// Its client is gone, or was told that it took too long.
     pub(super) abandoned: bool,
 }
@@ -36,15 +34,7 @@ pub(super) enum Stage {
 
 impl Pending {
     pub(super) fn new(channel: ChannelKey, operation: Operation, now: Instant) -> Self {
-        Self {
-            channel,
-            operation,
-            stage: Stage::Control,
-            since: now,
-            ask_again_at: None,
-            was_put_off: false,
-            abandoned: false,
-        }
+        Self { channel, operation, stage: Stage::Control, since: now, ask_again_at: None, abandoned: false }
     }
 
     /// It waits for a lease, of this node or of the home's.
@@ -71,7 +61,7 @@ impl Pending {
 
     /// A home may have given it a message that it will not know of.
     pub(super) fn may_hold_message(&self) -> bool {
-        !self.was_put_off && matches!(self.stage, Stage::Home(_, Question::Get { no_ack: false }))
+        matches!(self.stage, Stage::Home(_, Question::Get { no_ack: false }))
     }
 }
 

@@ -99,15 +99,9 @@ impl Requests {
         self.answer(&pending, answer, rooms);
     }
 
-    /// The home's node has no lease, or its disk has the message: it is asked again in a moment, unless nobody
-    /// waits any more.
+    /// The home's node has no lease: it is asked again in a moment.
     pub(crate) fn on_not_now(&mut self, request: RequestId, now: Instant) {
         let Some(pending) = self.pending.get_mut(&request) else { return };
-        if pending.abandoned {
-            self.pending.remove(&request);
-            return;
-        }
-        pending.was_put_off = true;
         let again = now + limits::ASK_AGAIN_EVERY;
         pending.ask_again_at = Some(again);
         self.due = self.due.min(again).min(pending.expires_at());
@@ -131,7 +125,7 @@ impl Requests {
 
     /// Under another id, so that what the old one may still bring finds nobody; within the time of the first.
     fn begin_again(&mut self, mut pending: Pending, rooms: &mut Rooms<'_>) {
-        (pending.ask_again_at, pending.was_put_off) = (None, false);
+        pending.ask_again_at = None;
         let request = self.draw();
         self.start(request, pending, rooms);
     }
@@ -175,7 +169,7 @@ impl Requests {
         for (request, question) in waiting {
             let Some(mut pending) = self.pending.remove(&request) else { continue };
             if !pending.abandoned {
-                (pending.ask_again_at, pending.was_put_off) = (None, false);
+                pending.ask_again_at = None;
                 match question {
                     Question::Unsubscribe { consumer } => self.cancel(request, pending, consumer, rooms),
                     _ => self.ask(request, pending, queue, question, rooms),
@@ -286,7 +280,6 @@ impl Requests {
             match (&mut pending.ask_again_at, pending.stage) {
                 (Some(at), Stage::Home(handle, question)) if *at <= now => {
                     *at = now + limits::ASK_AGAIN_EVERY;
-                    pending.was_put_off = false;
                     again.push((*request, pending.channel, handle, question));
                     next = next.min(*at);
                 }
